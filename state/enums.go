@@ -1,0 +1,178 @@
+package state
+
+import "fmt"
+
+// Kind is what a node is. The zero Kind is no kind.
+type Kind uint8
+
+// The kinds of node. Pipeline and Subprocess are containers, all others leaves.
+const (
+	Pipeline Kind = iota + 1
+	Subprocess
+	StartEvent
+	EndEvent
+	ServiceActivity
+	ExclusiveGateway
+	ParallelGateway
+	ConditionalParallelGateway
+	ConvergeGateway
+
+	kindEnd
+)
+
+var kindTexts = [kindEnd]struct{ name, class string }{
+	Pipeline:                   {"pipeline", "pipeline.Pipeline"},
+	Subprocess:                 {"subprocess", "flow.activity.SubProcess"},
+	StartEvent:                 {"start_event", "flow.event.EmptyStartEvent"},
+	EndEvent:                   {"end_event", "flow.event.EmptyEndEvent"},
+	ServiceActivity:            {"service_activity", "flow.activity.ServiceActivity"},
+	ExclusiveGateway:           {"exclusive_gateway", "flow.gateway.ExclusiveGateway"},
+	ParallelGateway:            {"parallel_gateway", "flow.gateway.ParallelGateway"},
+	ConditionalParallelGateway: {"conditional_parallel_gateway", "flow.gateway.ConditionalParallelGateway"},
+	ConvergeGateway:            {"converge_gateway", "flow.gateway.ConvergeGateway"},
+}
+
+func init() {
+	for k := range kindTexts {
+		if kindTexts[k].class != "" {
+			kindTexts[k].class = "<class 'pipeline.core." + kindTexts[k].class + "'>"
+		}
+	}
+}
+
+// Valid reports whether k is one of the kinds above.
+func (k Kind) Valid() bool { return k > 0 && k < kindEnd }
+
+// Container reports whether nodes of this kind hold other nodes.
+func (k Kind) Container() bool { return k == Pipeline || k == Subprocess }
+
+// String is the kind's name in lower case with underscores, such as
+// "service_activity".
+func (k Kind) String() string {
+	if !k.Valid() {
+		return fmt.Sprintf("kind(%d)", uint8(k))
+	}
+	return kindTexts[k].name
+}
+
+// Class is the name that a node of this kind shows when it was given none:
+// the class string of the specification's example, such as
+// "<class 'pipeline.core.flow.activity.ServiceActivity'>".
+func (k Kind) Class() string {
+	if !k.Valid() {
+		return ""
+	}
+	return kindTexts[k].class
+}
+
+// ParseKind is the inverse of [Kind.String]. An unknown name is an error that
+// matches [ErrInvalidArgument].
+func ParseKind(s string) (Kind, error) {
+	for k := Pipeline; k < kindEnd; k++ {
+		if kindTexts[k].name == s {
+			return k, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: unknown kind %q", ErrInvalidArgument, s)
+}
+
+// State is one of the six documented states (specification, data.state). The
+// zero State is none of them: the state of a node before it exists.
+type State uint8
+
+// The documented states.
+const (
+	Created State = iota + 1
+	Running
+	Failed
+	Suspended
+	Revoked
+	Finished
+
+	stateEnd
+)
+
+var stateNames = [stateEnd]string{
+	Created: "CREATED", Running: "RUNNING", Failed: "FAILED",
+	Suspended: "SUSPENDED", Revoked: "REVOKED", Finished: "FINISHED",
+}
+
+// Valid reports whether s is one of the six states.
+func (s State) Valid() bool { return s > 0 && s < stateEnd }
+
+// Ended reports whether a node or task in this own state has come to an end:
+// FINISHED, FAILED or REVOKED.
+func (s State) Ended() bool { return s == Finished || s == Failed || s == Revoked }
+
+// String is the documented value, such as "RUNNING".
+func (s State) String() string {
+	if !s.Valid() {
+		return fmt.Sprintf("state(%d)", uint8(s))
+	}
+	return stateNames[s]
+}
+
+// ParseState is the inverse of [State.String]. An unknown name is an error
+// that matches [ErrInvalidArgument].
+func ParseState(s string) (State, error) {
+	for st := Created; st < stateEnd; st++ {
+		if stateNames[st] == s {
+			return st, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: unknown state %q", ErrInvalidArgument, s)
+}
+
+// OpKind says what an [Op] does. The zero OpKind is no operation.
+type OpKind uint8
+
+// The operations of the design's section 3, and Delete, which only a store
+// records: it removes a whole task and is not applied to trees.
+const (
+	Create OpKind = iota + 1
+	Declare
+	Start
+	Finish
+	Fail
+	Retry
+	Skip
+	Loop
+	Suspend
+	Resume
+	Revoke
+	Delete
+
+	opEnd
+)
+
+var opNames = [opEnd]string{
+	Create: "create", Declare: "declare", Start: "start", Finish: "finish",
+	Fail: "fail", Retry: "retry", Skip: "skip", Loop: "loop",
+	Suspend: "suspend", Resume: "resume", Revoke: "revoke", Delete: "delete",
+}
+
+// Valid reports whether o is one of the operations above.
+func (o OpKind) Valid() bool { return o > 0 && o < opEnd }
+
+// NewAttempt reports whether the operation begins another attempt of a node
+// that has one already: retry, skip and loop.
+func (o OpKind) NewAttempt() bool { return o == Retry || o == Skip || o == Loop }
+
+// String is the operation's name in lower case, such as "start".
+func (o OpKind) String() string {
+	if !o.Valid() {
+		return fmt.Sprintf("op(%d)", uint8(o))
+	}
+	return opNames[o]
+}
+
+// ParseOpKind is the inverse of [OpKind.String]. An unknown name is an error
+// that matches [ErrInvalidArgument].
+func ParseOpKind(s string) (OpKind, error) {
+	for o := Create; o < opEnd; o++ {
+		if opNames[o] == s {
+			return o, nil
+		}
+	}
+	return 0, fmt.Errorf("%w: unknown operation %q", ErrInvalidArgument, s)
+}

@@ -1,0 +1,166 @@
+package state
+
+import (
+	"encoding/hex"
+	"fmt"
+	"unicode/utf8"
+)
+
+// Limits of what an operation may carry (design, section 2).
+const (
+	// MaxIDBytes is the length limit of business, task and node IDs and of
+	// actors: 1 to 64 bytes of UTF-8 without control characters.
+	MaxIDBytes = 64
+	// MaxNameBytes is the length limit of a node's name, in bytes of UTF-8.
+	MaxNameBytes = 1024
+	// MaxErrorBytes is the length to which an error text is cut, the mark
+	// included. See [CutError].
+	MaxErrorBytes = 16 << 10
+)
+
+// errorCut ends an error text that was too long to keep whole.
+const errorCut = "… [cut]"
+
+// Key names a task: business ID and task ID, unique together in a store.
+type Key struct{ Business, Task string }
+
+// String is the key as error messages show it: business/task, quoted.
+func (k Key) String() string { return fmt.Sprintf("%q/%q", k.Business, k.Task) }
+
+// Validate reports, as an error that matches [ErrInvalidArgument], what is
+// wrong with the key's IDs.
+func (k Key) Validate() error {
+	if err := CheckID("business ID", k.Business); err != nil {
+		return err
+	}
+	return CheckID("task ID", k.Task)
+}
+
+// CheckID reports, as an error that matches [ErrInvalidArgument] and calls the
+// ID what, whether id is not 1 to 64 bytes of UTF-8 without control characters.
+func CheckID(what, id string) error {
+	switch {
+	case id == "":
+		return fmt.Errorf("%w: %s is empty", ErrInvalidArgument, what)
+	case len(id) > MaxIDBytes:
+		return fmt.Errorf("%w: %s of %d bytes, at most %d", ErrInvalidArgument, what, len(id), MaxIDBytes)
+	case !utf8.ValidString(id):
+		return fmt.Errorf("%w: %s %q is not UTF-8", ErrInvalidArgument, what, id)
+	}
+	for _, r := range id {
+		if r < 0x20 || r >= 0x7f && r <= 0x9f {
+			return fmt.Errorf("%w: %s %q has a control character", ErrInvalidArgument, what, id)
+		}
+	}
+	return nil
+}
+
+func checkName(name string) error {
+	switch {
+	case len(name) > MaxNameBytes:
+		return fmt.Errorf("%w: name of %d bytes, at most %d", ErrInvalidArgument, len(name), MaxNameBytes)
+	case !utf8.ValidString(name):
+		return fmt.Errorf("%w: name %q is not UTF-8", ErrInvalidArgument, name)
+	}
+	return nil
+}
+
+// CutError is text as the library keeps it: invalid UTF-8 replaced by U+FFFD,
+// and, if longer than [MaxErrorBytes], cut at a rune boundary and ended with
+// "… [cut]". A report of a failure is never refused because of its text.
+func CutError(text string) string {
+	if utf8.ValidString(text) && len(text) <= MaxErrorBytes {
+		return text
+	}
+	if len(text) > 2*MaxErrorBytes {
+		// Replacing bytes only makes the text longer, so what lies behind
+		// twice the limit cannot survive the cut.
+		text = text[:2*MaxErrorBytes]
+	}
+	valid := make([]byte, 0, len(text))
+	for _, r := range text {
+		valid = utf8.AppendRune(valid, r)
+	}
+	if len(valid) <= MaxErrorBytes {
+		return string(valid)
+	}
+	end := MaxErrorBytes - len(errorCut)
+	for !utf8.RuneStart(valid[end]) {
+		end--
+	}
+	return string(valid[:end]) + errorCut
+}
+
+// Version names an attempt: 32 lower-case hexadecimal digits, or "" (the zero
+// Version), which only the root pipeline's attempt has. Versions can be
+// compared with ==.
+type Version struct {
+	id  [16]byte
+	set bool
+}
+
+// ParseVersion reads 32 lower-case hexadecimal digits, or "". Anything else
+// is an error that matches [ErrInvalidArgument].
+func ParseVersion(s string) (Version, error) {
+	if s == "" {
+		return Version{}, nil
+	}
+	id, ok := ParseHexID(s)
+	if !ok {
+		return Version{}, fmt.Errorf("%w: version %q is not 32 lower-case hex digits", ErrInvalidArgument, s)
+	}
+	return Version{id: id, set: true}, nil
+}
+
+// VersionOf is the version whose digits are those of id.
+func VersionOf(id [16]byte) Version { return Version{id: id, set: true} }
+
+// IsSet reports whether v is not "".
+func (v Version) IsSet() bool { return v.set }
+
+// Bytes is the version packed, zero if v is not set.
+func (v Version) Bytes() [16]byte { return v.id }
+
+// String is the version's 32 digits, or "".
+func (v Version) String() string {
+	if !v.set {
+		return ""
+	}
+	return hex.EncodeToString(v.id[:])
+}
+
+// AppendText appends the version's digits, or nothing, to dst. It returns no
+// error; the signature is that of [encoding.TextAppender].
+func (v Version) AppendText(dst []byte) ([]byte, error) {
+	if !v.set {
+		return dst, nil
+	}
+	return hex.AppendEncode(dst, v.id[:]), nil
+}
+
+// ParseHexID packs an ID of exactly 32 lower-case hexadecimal digits; ok is
+// false for any other text.
+func ParseHexID(s string) (id [16]byte, ok bool) {
+	if len(s) != 32 {
+		return id, false
+	}
+	for i := range id {
+		hi, lo := unhex[s[2*i]], unhex[s[2*i+1]]
+		if hi|lo > 15 {
+			return [16]byte{}, false
+		}
+		id[i] = hi<<4 | lo
+	}
+	return id, true
+}
+
+// unhex maps lower-case hexadecimal digits to their value, all else to 255.
+var unhex = func() (table [256]byte) {
+	for i := range table {
+		table[i] = 255
+	}
+	for i, c := range []byte("0123456789abcdef") {
+		table[c] = byte(i)
+	}
+	return table
+}()

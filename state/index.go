@@ -1,0 +1,81 @@
+package state
+
+import "hash/maphash"
+
+// index finds nodes by ID. It is persistent like the vector: immutable hash
+// tables over runs of the creation order, each twice as long as the next or
+// longer, and a short tail that is searched in line. Adding merges tables as a
+// binary counter carries, so a node is hashed log2(n) times in its life, a
+// lookup probes at most log2(n/tailMax) tables, and a node costs 6 to 12 bytes.
+type index struct {
+	tables []table // in order of creation, together [0, covered)
+}
+
+// table maps the IDs of the nodes [lo, hi) to their places, by open
+// addressing; a slot holds the place plus one, 0 is empty.
+type table struct {
+	lo, hi int32
+	slots  []int32
+}
+
+// tailMax is how many nodes are searched in line before a table is made.
+const tailMax = 16
+
+// seed differs between processes, so that nobody can choose colliding IDs.
+var seed = maphash.MakeSeed()
+
+func (x index) covered() int {
+	if len(x.tables) == 0 {
+		return 0
+	}
+	return int(x.tables[len(x.tables)-1].hi)
+}
+
+func (x index) find(v vector, id string) (int, bool) {
+	for i := v.n - 1; i >= x.covered(); i-- {
+		if v.get(i).id == id {
+			return i, true
+		}
+	}
+	if len(x.tables) == 0 {
+		return 0, false
+	}
+	h := maphash.String(seed, id)
+	for _, t := range x.tables {
+		mask := uint64(len(t.slots) - 1)
+		for at := h & mask; t.slots[at] != 0; at = (at + 1) & mask {
+			if i := int(t.slots[at] - 1); v.get(i).id == id {
+				return i, true
+			}
+		}
+	}
+	return 0, false
+}
+
+// grown returns the index for v after nodes were added at its end.
+func (x index) grown(v vector) index {
+	lo, hi := x.covered(), v.n
+	if hi-lo < tailMax {
+		return x
+	}
+	keep := len(x.tables)
+	for keep > 0 && int(x.tables[keep-1].hi-x.tables[keep-1].lo) <= hi-lo {
+		keep--
+		lo = int(x.tables[keep].lo)
+	}
+	size := 2
+	for size < (hi-lo)*3/2 {
+		size *= 2
+	}
+	t := table{lo: int32(lo), hi: int32(hi), slots: make([]int32, size)}
+	mask := uint64(size - 1)
+	for i := lo; i < hi; i++ {
+		at := maphash.String(seed, v.get(i).id) & mask
+		for t.slots[at] != 0 {
+			at = (at + 1) & mask
+		}
+		t.slots[at] = int32(i) + 1
+	}
+	// The caller's slice may be shared with older trees: never append in place.
+	return index{tables: append(x.tables[:keep:keep], t)}
+}

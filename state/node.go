@@ -1,0 +1,122 @@
+package state
+
+// Node is one node of a task with all its values, as [Tree.Node] returns it.
+type Node struct {
+	ID string
+	// Index is the node's place in the order of creation within its task; the
+	// root's is 0. It never changes.
+	Index int
+	Kind  Kind
+	Declaration
+	Progress
+}
+
+// DisplayName is the name the snapshot shows: Name, or the kind's class
+// string if it has none.
+func (n *Node) DisplayName() string {
+	if n.Name == "" {
+		return n.Kind.Class()
+	}
+	return n.Name
+}
+
+// Declaration is what a node was declared with; it never changes.
+type Declaration struct {
+	Parent          string // ID of the container it is in, "" for the root
+	Name            string // "" stands for the kind's class string
+	NoRetry, NoSkip bool
+	MaxLoops        int // 0: no limit
+}
+
+// Progress is everything about a node that operations change.
+type Progress struct {
+	Attempt
+	// Updated is the time of the node's last transition, its creation included.
+	Updated Instant
+	// Began is the operation that began the current attempt, and Supersedes
+	// the version of the attempt before it, unset for the first.
+	Began      OpKind
+	Supersedes Version
+}
+
+// Attempt is one execution of a node. In a node's history it holds the values
+// as they were before the operation that superseded it.
+type Attempt struct {
+	Version Version
+	// State is the own state; what a container shows may differ, see [Tree.Shown].
+	State State
+	// Loop counts the passes through the node, from 1. Retries and Skips count
+	// those operations over the node's life.
+	Loop, Retries, Skips int
+	// Skipped says that the attempt is a skip of a failed one.
+	Skipped bool
+	// ErrorIgnored says that the attempt failed and the failure was ignored.
+	ErrorIgnored bool
+	// Started and Finished are unset until it happened.
+	Started, Finished Instant
+	// Error is the text of the failure, also of an ignored one.
+	Error string
+	// RetryAt is when the runner means to retry a failed leaf by itself,
+	// unset if it does not.
+	RetryAt Instant
+}
+
+// Retry is the retry count on the wire: retries and skips together
+// (specification, data.retry).
+func (a *Attempt) Retry() int { return a.Retries + a.Skips }
+
+// Transition is what one accepted operation did. It holds outcomes, so that
+// [Tree.Replay] and stores need no rule. Transitions are shared between
+// goroutines and must not be modified.
+type Transition struct {
+	// Sequence is the transition's number in its store, from 1 without gaps.
+	// 0 until it is committed.
+	Sequence uint64
+	Task     Key
+	Op       OpKind
+	// At is the effective time, Recorded the recording clock's. They differ
+	// for imports and when the clock went backwards.
+	At, Recorded Instant
+	Actor        string
+	// Shown is what the task shows after the transition, by the default
+	// convention.
+	Shown State
+	// Changes are the nodes it changed, the one the operation named first,
+	// then those it took along in order of creation. Empty only for [Delete].
+	Changes []Change
+}
+
+// Node is the ID of the node the operation named, "" for [Delete].
+func (tr *Transition) Node() string {
+	if len(tr.Changes) == 0 {
+		return ""
+	}
+	return tr.Changes[0].ID
+}
+
+// Change is the outcome of a transition for one node.
+type Change struct {
+	ID    string
+	Index int
+	Kind  Kind
+	// Declared is set if and only if the transition created the node.
+	Declared *Declaration
+	// From is the own state before, 0 for a new node.
+	From State
+	// Progress holds the values after.
+	Progress
+	// Superseded is the attempt that went into the node's history, nil if
+	// the current one goes on.
+	Superseded *Attempt
+}
+
+// Counts is a number of nodes for each state, indexed by [State].
+type Counts [stateEnd]int
+
+// Total is the sum over all states.
+func (c *Counts) Total() (n int) {
+	for _, k := range c {
+		n += k
+	}
+	return n
+}

@@ -1,0 +1,150 @@
+package state
+
+import "fmt"
+
+// Op is one operation as it is asked for. Kind decides which other fields
+// apply; a field that does not apply to the kind must be zero. Ops are plain
+// values: Apply does not keep or change them.
+type Op struct {
+	Kind OpKind
+
+	// Node is the ID of the node the operation is about. For [Create] it is
+	// the ID of the new root, for [Declare] that of the new node; whoever
+	// calls Apply has generated it if the user gave none.
+	Node string
+	// Task is the key of the new task. Create only.
+	Task Key
+	// Parent is the ID of the container that gets the node. Declare only.
+	Parent string
+	// NodeKind is what the new node is. Declare only; a pipeline cannot be
+	// declared.
+	NodeKind Kind
+	// Name is what the new node is called; "" stands for the kind's
+	// [Kind.Class]. Create and Declare only.
+	Name string
+	// NoRetry and NoSkip forbid retry and skip of the new node. Declare only.
+	NoRetry, NoSkip bool
+	// MaxLoops limits how often the new node may run: loop is refused when
+	// the node's loop count has reached it. 0 is no limit. Declare only.
+	MaxLoops int
+
+	// Error is the text of the failure, kept as [CutError] leaves it. Fail only.
+	Error string
+	// Ignore makes the failure of a leaf an ignored one: the node ends
+	// FINISHED with error_ignored. Fail only, not together with RetryAt.
+	Ignore bool
+	// RetryAt announces an automatic retry of a leaf: until then or any later
+	// operation on it the failure counts as running for the containers above.
+	// Nothing happens by itself at that time. Fail only.
+	RetryAt Instant
+
+	// Version, if set, is the attempt the operation is based on; the
+	// operation is refused when another attempt is current. Not for Create
+	// and Declare.
+	Version Version
+	// NewVersion is the version of the attempt that begins. Declare, Retry,
+	// Skip and Loop need it; others must not have it.
+	NewVersion Version
+
+	// Idempotent makes a repeat succeed without a transition: if the node
+	// already is where the operation leads at Version; for Retry, Skip and
+	// Loop, if Version was superseded by the same operation and its successor
+	// is current (without a Version no repeat of these is recognised); for
+	// Create and Declare, if the same thing exists with the same parent, kind
+	// and name.
+	Idempotent bool
+	// Actor is who asked for it, kept in the transition; "" for nobody.
+	Actor string
+
+	// At is the time given for the operation; unset stands for Now. The later
+	// of it and the node's last transition is used.
+	At Instant
+	// Now is the recording clock's time. It must be set.
+	Now Instant
+
+	// Taken says that Node, the ID of a node to be created, or Task, the key
+	// of a task to be created, is in use elsewhere in the store. Create and
+	// Declare are then refused with [ErrExists] in the order the rules give.
+	Taken bool
+	// NodeGiven says that the user chose Node. An idempotent Create that left
+	// it open matches an existing task whatever its root is called. Create only.
+	NodeGiven bool
+}
+
+// Validate reports, as an error that matches [ErrInvalidArgument], what is
+// wrong with the shape of the operation: missing or misplaced fields, IDs and
+// times that are malformed. It is the first check of [Tree.Apply].
+func (op *Op) Validate() error {
+	if op.Kind == 0 || op.Kind >= Delete {
+		return fmt.Errorf("%w: %s cannot be applied to a tree", ErrInvalidArgument, op.Kind)
+	}
+	if err := CheckID("node ID", op.Node); err != nil {
+		return err
+	}
+	if op.Actor != "" {
+		if err := CheckID("actor", op.Actor); err != nil {
+			return err
+		}
+	}
+	if !op.Now.IsSet() || !op.Now.Valid() || !op.At.Valid() {
+		return fmt.Errorf("%w: time outside the years 1 to 9999", ErrInvalidArgument)
+	}
+	if err := op.validateNew(); err != nil {
+		return err
+	}
+	isFail := op.Kind == Fail
+	isNew := op.Kind == Create || op.Kind == Declare
+	switch {
+	case !isFail && (op.Error != "" || op.Ignore || op.RetryAt.IsSet()):
+		return misplaced(op.Kind, "error, ignore or retry-at")
+	case isNew && op.Version.IsSet():
+		return misplaced(op.Kind, "version")
+	case !op.RetryAt.Valid():
+		return fmt.Errorf("%w: retry-at outside the years 1 to 9999", ErrInvalidArgument)
+	}
+	switch needs := op.Kind == Declare || op.Kind.NewAttempt(); {
+	case needs && !op.NewVersion.IsSet():
+		return fmt.Errorf("%w: %s without a new version", ErrInvalidArgument, op.Kind)
+	case !needs && op.NewVersion.IsSet():
+		return misplaced(op.Kind, "new version")
+	}
+	return nil
+}
+
+// validateNew checks the fields that describe a node to be created.
+func (op *Op) validateNew() error {
+	switch op.Kind {
+	case Create:
+		if err := op.Task.Validate(); err != nil {
+			return err
+		}
+	case Declare:
+		if err := CheckID("parent ID", op.Parent); err != nil {
+			return err
+		}
+		if !op.NodeKind.Valid() || op.NodeKind == Pipeline {
+			return fmt.Errorf("%w: a %s cannot be declared", ErrInvalidArgument, op.NodeKind)
+		}
+		if op.MaxLoops < 0 || op.MaxLoops > maxCount {
+			return fmt.Errorf("%w: loop limit %d is not within 0 to %d", ErrInvalidArgument, op.MaxLoops, maxCount)
+		}
+	}
+	if op.Kind != Create && op.Task != (Key{}) {
+		return misplaced(op.Kind, "task")
+	}
+	if op.Kind != Declare &&
+		(op.Parent != "" || op.NodeKind != 0 || op.NoRetry || op.NoSkip || op.MaxLoops != 0) {
+		return misplaced(op.Kind, "parent, kind, retry, skip or loop setting")
+	}
+	if op.Kind != Create && op.Kind != Declare && op.Name != "" {
+		return misplaced(op.Kind, "name")
+	}
+	return checkName(op.Name)
+}
+
+// maxCount bounds loop, retry and skip counts so that they fit 32 bits.
+const maxCount = 1<<31 - 1
+
+func misplaced(kind OpKind, what string) error {
+	return fmt.Errorf("%w: %s takes no %s", ErrInvalidArgument, kind, what)
+}

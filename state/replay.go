@@ -1,0 +1,131 @@
+package state
+
+import (
+	"errors"
+	"fmt"
+)
+
+// ErrMalformed says that nodes or transitions do not fit together to a tree.
+// It never comes from what Apply made; stores report it as corruption.
+var ErrMalformed = errors.New("malformed tree")
+
+// Replay returns the tree after transitions that followed t, at the sequence
+// of the last. It runs no rule: it carries outcomes. An error matches
+// [ErrMalformed].
+func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
+	next := *t
+	for _, tr := range transitions {
+		for i := range tr.Changes {
+			if err := next.replay(&tr.Changes[i]); err != nil {
+				return nil, fmt.Errorf("task %s, transition %d: %w", t.key, tr.Sequence, err)
+			}
+		}
+		next.revision = tr.Sequence
+	}
+	return &next, nil
+}
+
+func (t *Tree) replay(c *Change) error {
+	if c.Declared == nil {
+		if c.Index < 0 || c.Index >= t.Len() || !c.State.Valid() {
+			return fmt.Errorf("%w: change of node %d in state %d", ErrMalformed, c.Index, c.State)
+		}
+		n := t.nodes.get(c.Index).copy()
+		n.setProgress(&c.Progress)
+		t.put(c.Index, n)
+		return nil
+	}
+	parent := -1
+	if c.Declared.Parent != "" {
+		parent, _ = t.Find(c.Declared.Parent)
+	}
+	n, err := newNode(&Node{ID: c.ID, Index: c.Index, Kind: c.Kind, Declaration: *c.Declared, Progress: c.Progress}, parent)
+	if err != nil {
+		return err
+	}
+	if c.Index != t.Len() || parent >= 0 && t.nodes.get(parent).family == nil {
+		return fmt.Errorf("%w: node %d after %d nodes", ErrMalformed, c.Index, t.Len())
+	}
+	t.put(c.Index, n)
+	t.ids = t.ids.grown(t.nodes)
+	return nil
+}
+
+// newNode packs n. The index of its parent is -1 for the root.
+func newNode(n *Node, parent int) (*node, error) {
+	var p node
+	return &p, p.init(n, parent)
+}
+
+func (p *node) init(n *Node, parent int) error {
+	isRoot := n.Index == 0
+	if !n.Kind.Valid() || !n.State.Valid() || isRoot != (parent < 0) || isRoot != (n.Kind == Pipeline) || parent >= n.Index {
+		return fmt.Errorf("%w: node %d (%s, %s) in %d", ErrMalformed, n.Index, n.Kind, n.State, parent)
+	}
+	p.id, p.name, p.kind = n.ID, n.Name, n.Kind
+	p.parent, p.next, p.maxLoops = int32(parent), -1, int32(n.MaxLoops)
+	p.flags = flagIf(n.NoRetry, flagNoRetry) | flagIf(n.NoSkip, flagNoSkip)
+	p.family = newFamily(n.Kind)
+	p.setProgress(&n.Progress)
+	return nil
+}
+
+// Builder makes a tree from the values of all its nodes, in the order of
+// creation. It is what stores load with: linear, and with one allocation for
+// the nodes if their number is known.
+type Builder struct {
+	tree  Tree
+	nodes []*node
+	slab  []node
+}
+
+// NewBuilder begins the tree of a task; size is the number of nodes expected,
+// 0 if unknown.
+func NewBuilder(key Key, size int) *Builder {
+	return &Builder{tree: Tree{key: key}, nodes: make([]*node, 0, size), slab: make([]node, size)}
+}
+
+// Add adds the next node in the container at index parent, -1 for the root;
+// n.Parent is not looked at, and n is not kept. An error matches [ErrMalformed].
+func (b *Builder) Add(n *Node, parent int) error {
+	if n.Index != len(b.nodes) || parent >= 0 && (parent >= len(b.nodes) || b.nodes[parent].family == nil) {
+		return fmt.Errorf("%w: node %d in %d after %d nodes", ErrMalformed, n.Index, parent, len(b.nodes))
+	}
+	if len(b.slab) == 0 {
+		b.slab = make([]node, blockSize)
+	}
+	p := &b.slab[0]
+	b.slab = b.slab[1:]
+	if err := p.init(n, parent); err != nil {
+		return err
+	}
+	if parent >= 0 {
+		f := b.nodes[parent].family
+		if f.first < 0 {
+			f.first = int32(n.Index)
+		} else {
+			b.nodes[f.last].next = int32(n.Index)
+		}
+		f.last = int32(n.Index)
+	}
+	b.nodes = append(b.nodes, p)
+	return nil
+}
+
+// Tree returns the tree at a revision. The builder must not be used again. An
+// error matches [ErrMalformed].
+func (b *Builder) Tree(revision uint64) (*Tree, error) {
+	if len(b.nodes) == 0 {
+		return nil, fmt.Errorf("%w: task %s has no root", ErrMalformed, b.tree.key)
+	}
+	var none share
+	for i := len(b.nodes) - 1; i > 0; i-- {
+		n := b.nodes[i]
+		after := n.share()
+		b.nodes[n.parent].family.move(&none, &after)
+	}
+	b.tree.revision = revision
+	b.tree.nodes = buildVector(b.nodes)
+	b.tree.ids = b.tree.ids.grown(b.tree.nodes)
+	return &b.tree, nil
+}

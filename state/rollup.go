@@ -1,0 +1,174 @@
+package state
+
+// family is what a container keeps of the nodes below it, so that an update
+// costs the node's depth and reading a shown state costs nothing.
+type family struct {
+	first, last int32 // children, -1 if none
+	own         tally // children by own state
+	shown       tally // children by the state they count as for this container
+	leaves      tally // leaves below, at any depth, by own state
+	pending     int32 // of these, failed ones that await their automatic retry
+}
+
+type tally [stateEnd]int32
+
+// share is what a node contributes to the family of its container. The zero
+// share is that of a node that does not exist.
+type share struct {
+	own, shown State
+	leaves     tally
+	pending    int32
+}
+
+func (n *node) share() share {
+	if f := n.family; f != nil {
+		return share{own: n.state, shown: n.shown(), leaves: f.leaves, pending: f.pending}
+	}
+	s := share{own: n.state, shown: n.state}
+	s.leaves[n.state] = 1
+	if n.pending() {
+		// It shows FAILED itself and counts as RUNNING for all above (design,
+		// section 3, shown state).
+		s.shown, s.pending = Running, 1
+	}
+	return s
+}
+
+// shown is the state n shows by the default convention.
+func (n *node) shown() State {
+	f := n.family
+	if f == nil {
+		return n.state
+	}
+	running := f.shown[Running] > 0 || f.leaves[Running]+f.pending > 0
+	switch n.state {
+	case Running:
+		switch {
+		case running:
+			return Running
+		case f.shown[Failed] > 0:
+			return Failed
+		case f.shown[Suspended] > 0:
+			return Suspended
+		}
+	case Suspended:
+		if f.shown[Failed] > 0 && !running {
+			return Failed
+		}
+	}
+	return n.state
+}
+
+// Shown returns the state a node shows by the default convention (design,
+// section 3): a container that is RUNNING shows RUNNING while anything below
+// it runs, else FAILED if a child shows FAILED, else SUSPENDED if a child
+// shows SUSPENDED; one that is SUSPENDED shows FAILED if a child does and
+// nothing below runs. All others show their own state. A failed leaf that
+// awaits its automatic retry shows FAILED and counts as running above.
+func (t *Tree) Shown(i int) State { return t.nodes.get(i).shown() }
+
+// ShownFailedFirst returns what every node shows by the other convention, by
+// index, in dst if it is large enough: a container that is RUNNING or
+// SUSPENDED shows FAILED as soon as any child shows FAILED, also while others
+// run. A leaf that awaits its automatic retry is no failure for those above.
+func (t *Tree) ShownFailedFirst(dst []State) []State {
+	if cap(dst) < t.Len() {
+		dst = make([]State, t.Len())
+	}
+	dst = dst[:t.Len()]
+	// Children come after their container, so going backwards every child has
+	// left its mark on the container when the container's turn comes. Until
+	// then its place in dst collects the marks.
+	clear(dst)
+	const failed, running, suspended = 1, 2, 4
+	for i := t.Len() - 1; i >= 0; i-- {
+		n, marks := t.nodes.get(i), dst[i]
+		dst[i] = n.state
+		if n.family != nil && (n.state == Running || n.state == Suspended) {
+			switch below := n.family.leaves[Running]+n.family.pending > 0; {
+			case marks&failed != 0:
+				dst[i] = Failed
+			case n.state == Suspended || marks&running != 0 || below:
+			case marks&suspended != 0:
+				dst[i] = Suspended
+			}
+		}
+		if n.parent < 0 {
+			continue
+		}
+		switch {
+		case dst[i] == Running || n.pending():
+			dst[n.parent] |= running
+		case dst[i] == Failed:
+			dst[n.parent] |= failed
+		case dst[i] == Suspended:
+			dst[n.parent] |= suspended
+		}
+	}
+	return dst
+}
+
+// put replaces node i, or appends it if i is Len, and brings the families
+// above up to date. Only Apply and Replay call it, on a tree of their own.
+func (t *Tree) put(i int, n *node) {
+	var before share
+	if i < t.nodes.n {
+		before = t.nodes.get(i).share()
+	} else if n.parent >= 0 {
+		t.link(int(n.parent), int32(i))
+	}
+	t.nodes = t.nodes.set(i, n)
+	after := n.share()
+	for p := n.parent; p >= 0 && before != after; {
+		old := t.nodes.get(int(p))
+		next := old.copy()
+		next.family.move(&before, &after)
+		t.nodes = t.nodes.set(int(p), next)
+		before, after = old.share(), next.share()
+		p = next.parent
+	}
+}
+
+// link makes child the last child of the container at index parent.
+func (t *Tree) link(parent int, child int32) {
+	p := t.nodes.get(parent).copy()
+	if p.family.first < 0 {
+		p.family.first = child
+	} else {
+		last := t.nodes.get(int(p.family.last)).copy()
+		last.next = child
+		t.nodes = t.nodes.set(int(p.family.last), last)
+	}
+	p.family.last = child
+	t.nodes = t.nodes.set(parent, p)
+}
+
+// copy is a copy of n that may be modified.
+func (n *node) copy() *node {
+	c := *n
+	if n.family != nil {
+		f := *n.family
+		c.family = &f
+	}
+	return &c
+}
+
+func newFamily(k Kind) *family {
+	if !k.Container() {
+		return nil
+	}
+	return &family{first: -1, last: -1}
+}
+
+// move replaces one child's share by another.
+func (f *family) move(before, after *share) {
+	f.own[before.own]--
+	f.own[after.own]++
+	f.shown[before.shown]--
+	f.shown[after.shown]++
+	f.own[0], f.shown[0] = 0, 0
+	for s := range f.leaves {
+		f.leaves[s] += after.leaves[s] - before.leaves[s]
+	}
+	f.pending += after.pending - before.pending
+}

@@ -1,0 +1,230 @@
+package state
+
+import "iter"
+
+// Tree is one task with all its nodes, at one moment of its story. It is
+// immutable and safe for concurrent use. Nodes are addressed by their index,
+// 0 (the root) to Len-1 in the order of creation; methods that take an index
+// panic if it is out of range, as a slice does.
+type Tree struct {
+	key      Key
+	revision uint64
+	nodes    vector
+	ids      index
+}
+
+// NewTree is the tree of a task that does not exist yet. It has no nodes; only
+// [Create] applies to it.
+func NewTree(key Key) *Tree { return &Tree{key: key} }
+
+// Key is the task's key.
+func (t *Tree) Key() Key { return t.key }
+
+// Revision is the sequence of the task's last committed transition, 0 before
+// the first commit.
+func (t *Tree) Revision() uint64 { return t.revision }
+
+// WithRevision is the same tree at another revision. Whoever commits the
+// transitions of an Apply calls it; Apply itself leaves the revision alone.
+func (t *Tree) WithRevision(revision uint64) *Tree {
+	next := *t
+	next.revision = revision
+	return &next
+}
+
+// Len is the number of nodes, 0 if the task does not exist.
+func (t *Tree) Len() int { return t.nodes.n }
+
+// Find returns the index of the node with the given ID.
+func (t *Tree) Find(id string) (i int, ok bool) { return t.ids.find(t.nodes, id) }
+
+// Node returns all values of a node. It allocates nothing.
+func (t *Tree) Node(i int) (n Node) {
+	p := t.nodes.get(i)
+	n.ID, n.Index, n.Kind = p.id, i, p.kind
+	n.Declaration = t.declaration(p)
+	n.Progress = p.progress()
+	return n
+}
+
+func (t *Tree) declaration(p *node) Declaration {
+	d := Declaration{
+		Name: p.name, MaxLoops: int(p.maxLoops),
+		NoRetry: p.flags&flagNoRetry != 0, NoSkip: p.flags&flagNoSkip != 0,
+	}
+	if p.parent >= 0 {
+		d.Parent = t.nodes.get(int(p.parent)).id
+	}
+	return d
+}
+
+// ID returns a node's ID.
+func (t *Tree) ID(i int) string { return t.nodes.get(i).id }
+
+// Kind returns a node's kind.
+func (t *Tree) Kind(i int) Kind { return t.nodes.get(i).kind }
+
+// State returns a node's own state. See [Tree.Shown] for the state to show.
+func (t *Tree) State(i int) State { return t.nodes.get(i).state }
+
+// Parent returns the index of the container a node is in, -1 for the root.
+func (t *Tree) Parent(i int) int { return int(t.nodes.get(i).parent) }
+
+// FirstChild returns the index of the first child in the order of creation,
+// -1 if there is none.
+func (t *Tree) FirstChild(i int) int {
+	if f := t.nodes.get(i).family; f != nil {
+		return int(f.first)
+	}
+	return -1
+}
+
+// NextSibling returns the index of the next child of the same container in the
+// order of creation, -1 after the last.
+func (t *Tree) NextSibling(i int) int { return int(t.nodes.get(i).next) }
+
+// Children iterates over the indices of a node's children in the order of
+// creation.
+func (t *Tree) Children(i int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for c := t.FirstChild(i); c >= 0; c = t.NextSibling(c) {
+			if !yield(c) {
+				return
+			}
+		}
+	}
+}
+
+// Level is the number of nodes on the way from the root to the node, both
+// included: 1 for the root.
+func (t *Tree) Level(i int) int {
+	level := 0
+	for ; i >= 0; i = t.Parent(i) {
+		level++
+	}
+	return level
+}
+
+// Ended reports whether the root's own state is FINISHED, FAILED or REVOKED.
+func (t *Tree) Ended() bool { return t.Len() > 0 && t.State(0).Ended() }
+
+// Unfinished reports whether the task has not ended or some leaf is still
+// RUNNING. A task that does not exist is not unfinished.
+func (t *Tree) Unfinished() bool {
+	return t.Len() > 0 && (!t.State(0).Ended() || t.nodes.get(0).family.leaves[Running] > 0)
+}
+
+// Counts returns the number of leaves below a container by own state, which
+// is also the state a leaf shows; of a leaf, its own.
+func (t *Tree) Counts(i int) (c Counts) {
+	share := t.nodes.get(i).share()
+	for s, n := range share.leaves {
+		c[s] = int(n)
+	}
+	return c
+}
+
+// node is a Node as trees keep it. It is packed: with the bytes of a hex ID
+// and the tree's own bookkeeping a live leaf takes about 180 bytes. A node in
+// a tree is never modified.
+type node struct {
+	id, name string
+	version  [16]byte
+	sec      [3]int64 // created..., see the times below
+	nsec     [3]int32 // -1: unset
+	parent   int32    // -1: none, also for next
+	next     int32
+	loop     int32
+	retries  int32
+	skips    int32
+	maxLoops int32
+	kind     Kind
+	state    State
+	began    OpKind
+	flags    uint8
+	rare     *rare   // nil: all zero
+	family   *family // nil: a leaf
+}
+
+// The times of a node, as indices of sec and nsec.
+const (
+	updated = iota
+	started
+	finished
+)
+
+const (
+	flagVersion = 1 << iota // version is set
+	flagNoRetry
+	flagNoSkip
+	flagSkipped
+	flagIgnored
+)
+
+// rare holds what few nodes have.
+type rare struct {
+	err        string
+	retryAt    Instant
+	supersedes Version
+}
+
+func (n *node) time(which int) Instant {
+	if n.nsec[which] < 0 {
+		return Instant{}
+	}
+	return UnixInstant(n.sec[which], int(n.nsec[which]))
+}
+
+func (n *node) setTime(which int, at Instant) {
+	if !at.IsSet() {
+		n.sec[which], n.nsec[which] = 0, -1
+		return
+	}
+	n.sec[which], n.nsec[which] = at.sec, at.nsec
+}
+
+// pending reports whether the node is a failed leaf that awaits its automatic
+// retry.
+func (n *node) pending() bool { return n.rare != nil && n.rare.retryAt.IsSet() }
+
+func (n *node) progress() Progress {
+	p := Progress{
+		Attempt: Attempt{
+			State: n.state,
+			Loop:  int(n.loop), Retries: int(n.retries), Skips: int(n.skips),
+			Skipped: n.flags&flagSkipped != 0, ErrorIgnored: n.flags&flagIgnored != 0,
+			Started: n.time(started), Finished: n.time(finished),
+		},
+		Updated: n.time(updated),
+		Began:   n.began,
+	}
+	if n.flags&flagVersion != 0 {
+		p.Version = VersionOf(n.version)
+	}
+	if n.rare != nil {
+		p.Error, p.RetryAt, p.Supersedes = n.rare.err, n.rare.retryAt, n.rare.supersedes
+	}
+	return p
+}
+
+func (n *node) setProgress(p *Progress) {
+	n.state, n.began = p.State, p.Began
+	n.loop, n.retries, n.skips = int32(p.Loop), int32(p.Retries), int32(p.Skips)
+	n.version = p.Version.id
+	n.flags &= flagNoRetry | flagNoSkip
+	n.flags |= flagIf(p.Version.set, flagVersion) | flagIf(p.Skipped, flagSkipped) | flagIf(p.ErrorIgnored, flagIgnored)
+	n.setTime(updated, p.Updated)
+	n.setTime(started, p.Started)
+	n.setTime(finished, p.Finished)
+	n.rare = nil
+	if p.Error != "" || p.RetryAt.IsSet() || p.Supersedes.set {
+		n.rare = &rare{p.Error, p.RetryAt, p.Supersedes}
+	}
+}
+
+func flagIf(cond bool, flag uint8) uint8 {
+	if cond {
+		return flag
+	}
+	return 0
+}

@@ -1,0 +1,13 @@
+// Package store is the contract between the engine and whatever keeps its
+// tasks: a file (store/boltstore), memory ([Memory]), later a database that
+// several machines share. A store carries outcomes and never decides whether a
+// transition is legal; it guarantees that
+//
+//   - a commit is durable when it returns, and each change in it is atomic;
+//   - a change applies only to the revision it was computed from;
+//   - task keys and node IDs are unique;
+//   - sequences are dense, in the order of the changes feed, and a reader that
+//     has seen one will never see a smaller one appear.
+//
+// The suite in store/storetest states this contract as tests.
+package store

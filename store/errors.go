@@ -1,0 +1,39 @@
+package store
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// What a store can answer besides [state.ErrNotFound], [state.ErrExists] and
+// [state.ErrInvalidArgument].
+var (
+	// ErrConflict: the task is at another revision than the change was
+	// computed from. Load it and try again.
+	ErrConflict = errors.New("conflict: the task has changed")
+	// ErrTrimmed: the changes asked for are older than the feed keeps.
+	ErrTrimmed = errors.New("changes no longer kept")
+	// ErrLocked: another process has the file open.
+	ErrLocked = errors.New("locked by another process")
+	// ErrFull: there is no room for the change. Nothing was committed, and
+	// later commits may succeed.
+	ErrFull = errors.New("store full")
+	// ErrFailed: a commit failed in a way that leaves its outcome unknown.
+	// The store refuses everything until it is reopened.
+	ErrFailed = errors.New("store failed, outcome unknown, reopen")
+	// ErrCorrupt: what is kept is damaged. Nothing is repaired or reset.
+	ErrCorrupt = errors.New("store corrupt")
+	// ErrIncompatible: the file is another program's or of a newer version.
+	ErrIncompatible = errors.New("store incompatible")
+	// ErrClosed: the store or engine was closed.
+	ErrClosed = errors.New("closed")
+)
+
+func invalid(reason string) error {
+	return fmt.Errorf("%w: %s", state.ErrInvalidArgument, reason)
+}
+
+func quote(s string) string { return strconv.Quote(s) }

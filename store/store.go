@@ -1,0 +1,215 @@
+package store
+
+import (
+	"context"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Store keeps tasks. All methods may be called from many goroutines. A
+// cancelled context ends a call before it has an effect or not at all.
+// Everything a store returns is the caller's to keep and, trees and
+// transitions aside, to modify; a store keeps nothing that a caller gave it.
+//
+// Besides the errors named below every method may return [ErrClosed],
+// [ErrFailed], [ErrCorrupt] and the context's error.
+type Store interface {
+	Reader
+
+	// Commit makes changes durable in one transaction, each for a different
+	// task, and returns one result for each. A change that does not apply is
+	// left out and says so in its result; the others commit. Sequences are
+	// assigned in the order of the changes. An error means that no change
+	// was committed, except for [ErrFailed], where the outcome is unknown
+	// until the store is reopened. [ErrFull] leaves the store usable, and
+	// [state.ErrInvalidArgument] says that a change is malformed.
+	Commit(ctx context.Context, changes []Change) ([]Result, error)
+
+	// Close waits for calls in progress and releases the store. Later calls
+	// of any method return [ErrClosed]; closing again returns nil.
+	Close() error
+}
+
+// Reader is the reading half of a [Store]. An engine is a Reader too, whose
+// trees come from memory.
+type Reader interface {
+	// Load returns a task's tree. [state.ErrNotFound] if there is none.
+	Load(ctx context.Context, ref Ref) (Snapshot, error)
+
+	// Locate says where a task or node is, without reading the tree.
+	// [state.ErrNotFound] if it is nowhere.
+	Locate(ctx context.Context, ref Ref) (Location, error)
+
+	// List returns a page of tasks, newest recorded first. A task created
+	// while pages are read appears on none of the later ones; one that
+	// changes while they are read appears at most once, by its state at the
+	// time its page is read. [state.ErrInvalidArgument] for a cursor that no
+	// List returned.
+	List(ctx context.Context, q ListQuery) (ListPage, error)
+
+	// Transitions returns, in order, up to limit transitions of a task with
+	// sequences greater than after, fewer only if there are no more. A limit
+	// of 0 or less, here and below, stands for [DefaultLimit].
+	// [state.ErrNotFound] if there is no such task.
+	Transitions(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error)
+
+	// Attempts returns up to limit superseded attempts of a node, oldest
+	// first, without the first skip ones, fewer only if there are no more.
+	// The current attempt is not among them. [state.ErrNotFound] if there is
+	// no such node.
+	Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error)
+
+	// Changes returns, in order, up to limit committed transitions of all
+	// tasks with sequences greater than after, deletes included, fewer only
+	// if there are no more. [ErrTrimmed] if transitions after that sequence
+	// are no longer kept.
+	Changes(ctx context.Context, after uint64, limit int) (Feed, error)
+}
+
+// DefaultLimit is the length of a page when the caller names none.
+const DefaultLimit = 1000
+
+// Change is what one commit does to one task: the transitions, in order, that
+// lead from the revision Base to the next. Base 0 creates the task, and the
+// first transition is then its [state.Create]. A single [state.Delete]
+// removes the task with all its nodes, attempts and transitions, and frees its
+// key and IDs. Transitions must not be empty and all of one task; their
+// sequences are ignored.
+type Change struct {
+	Base        uint64
+	Transitions []*state.Transition
+}
+
+// Key is the task the change is for.
+func (c *Change) Key() state.Key { return c.Transitions[0].Task }
+
+// Deletes reports whether the change removes its task.
+func (c *Change) Deletes() bool { return c.Transitions[0].Op == state.Delete }
+
+// Validate reports, as an error that matches [state.ErrInvalidArgument],
+// whether the change is malformed.
+func (c *Change) Validate() error {
+	if len(c.Transitions) == 0 {
+		return invalid("a change without transitions")
+	}
+	key := c.Key()
+	for i, tr := range c.Transitions {
+		switch {
+		case tr.Task != key:
+			return invalid("a change of two tasks")
+		case tr.Op == state.Delete:
+			if len(c.Transitions) > 1 || len(tr.Changes) > 0 || c.Base == 0 {
+				return invalid("a delete stands alone, at a revision")
+			}
+		case (tr.Op == state.Create) != (c.Base == 0 && i == 0):
+			return invalid("a create comes first, at base 0")
+		case len(tr.Changes) == 0 || !tr.Op.Valid() || !tr.Shown.Valid():
+			return invalid("a transition without outcome")
+		}
+	}
+	return nil
+}
+
+// Result is the answer to one change of a commit.
+type Result struct {
+	// First is the sequence of the change's first transition; the others
+	// follow without gap. 0 if the change was left out.
+	First uint64
+	// Err is nil, [ErrConflict] if the task is not at the change's base, or
+	// [state.ErrExists] if its key or one of its node IDs is taken, possibly
+	// by an earlier change of the same commit.
+	Err error
+}
+
+// Ref names a task, either by its key or, if Node is not empty, by the ID of
+// any of its nodes.
+type Ref struct {
+	Key  state.Key
+	Node string
+}
+
+// ByKey refers to a task by business ID and task ID.
+func ByKey(business, task string) Ref {
+	return Ref{Key: state.Key{Business: business, Task: task}}
+}
+
+// ByNode refers to a task by the ID of one of its nodes.
+func ByNode(id string) Ref { return Ref{Node: id} }
+
+// String is the reference as error messages show it.
+func (r Ref) String() string {
+	if r.Node != "" {
+		return "node " + quote(r.Node)
+	}
+	return "task " + r.Key.String()
+}
+
+// Snapshot is a task as Load found it.
+type Snapshot struct {
+	Tree *state.Tree
+	// Node is the index of the node that the reference named, 0 for a key.
+	Node int
+	// Sequence is the store's last committed sequence, read before the tree:
+	// whoever watches after it, leaving out this task's transitions up to the
+	// tree's revision, misses nothing.
+	Sequence uint64
+}
+
+// Location is where a task or node is.
+type Location struct {
+	Key      state.Key
+	Revision uint64
+}
+
+// ListQuery selects tasks. The zero ListQuery selects all.
+type ListQuery struct {
+	Business   string        // "" for all
+	Shown      []state.State // what the task shows, empty for all
+	Unfinished bool          // only tasks that have not ended or have a leaf running
+	// Since and Until bound the time of recording to [Since, Until); unset
+	// bounds nothing.
+	Since, Until state.Instant
+	Cursor       string // of the page before, "" for the first
+	Limit        int    // 0 or less: DefaultLimit
+}
+
+// Matches reports whether the query, cursor and limit aside, selects t.
+func (q *ListQuery) Matches(t *Task) bool {
+	if q.Business != "" && q.Business != t.Key.Business || q.Unfinished && !t.Unfinished() {
+		return false
+	}
+	if q.Since.After(t.Recorded) || q.Until.IsSet() && !q.Until.After(t.Recorded) {
+		return false
+	}
+	if len(q.Shown) == 0 {
+		return true
+	}
+	for _, s := range q.Shown {
+		if s == t.Shown {
+			return true
+		}
+	}
+	return false
+}
+
+// ListPage is a page of tasks. An empty Cursor says that it is the last. A
+// page may be shorter than the limit, even empty, and still not be the last:
+// a store may stop searching for what is rare.
+type ListPage struct {
+	Tasks  []Task
+	Cursor string
+}
+
+// Feed is a page of the store-wide changes. The transitions retained are those
+// with sequences First to Last; First is Last+1 if there are none.
+type Feed struct {
+	Transitions []*state.Transition
+	First, Last uint64
+}
+
+// Checker is implemented by stores that can examine what they keep.
+type Checker interface {
+	// Check reads everything and calls report for each thing that does not
+	// fit. The error says that the check itself could not be finished.
+	Check(ctx context.Context, report func(problem string)) error
+}

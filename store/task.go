@@ -1,0 +1,63 @@
+package store
+
+import "github.com/pipestatus/pipestatus/state"
+
+// Task is the header of a task, as lists show it. Stores maintain it with
+// [Task.Add] and keep it beside the nodes, so that a list reads no tree.
+type Task struct {
+	Key  state.Key
+	Root string // ID of the root pipeline
+	Name string // as the root was given it, "" for the kind's class string
+	// Number is the sequence of the task's first transition: an internal name
+	// that is never used again, also when the key is.
+	Number   uint64
+	Revision uint64
+	Shown    state.State  // by the default convention
+	State    state.State  // own state of the root
+	Counts   state.Counts // leaves by state
+	Nodes    int          // all nodes, containers included
+	// Recorded is when the task was created by the recording clock, Updated
+	// the latest effective time of any of its transitions, Started and
+	// Finished the root's.
+	Recorded, Updated, Started, Finished state.Instant
+}
+
+// Unfinished reports whether the task has not ended or some leaf is RUNNING.
+func (t *Task) Unfinished() bool { return !t.State.Ended() || t.Counts[state.Running] > 0 }
+
+// DisplayName is the name the snapshot shows for the root.
+func (t *Task) DisplayName() string {
+	if t.Name == "" {
+		return state.Pipeline.Class()
+	}
+	return t.Name
+}
+
+// Add brings the header up to date with the task's next transition.
+func (t *Task) Add(tr *state.Transition) {
+	if tr.Op == state.Create {
+		t.Key, t.Number, t.Recorded = tr.Task, tr.Sequence, tr.Recorded
+	}
+	t.Revision, t.Shown = tr.Sequence, tr.Shown
+	if tr.At.After(t.Updated) {
+		t.Updated = tr.At
+	}
+	for i := range tr.Changes {
+		c := &tr.Changes[i]
+		if c.Declared != nil {
+			t.Nodes++
+		}
+		if !c.Kind.Container() {
+			if c.From != 0 {
+				t.Counts[c.From]--
+			}
+			t.Counts[c.State]++
+		}
+		if c.Index == 0 {
+			t.State, t.Started, t.Finished = c.State, c.Started, c.Finished
+			if c.Declared != nil {
+				t.Root, t.Name = c.ID, c.Declared.Name
+			}
+		}
+	}
+}
