@@ -23,6 +23,7 @@ func (n *Node) DisplayName() string {
 // Declaration is what a node was declared with; it never changes.
 type Declaration struct {
 	Parent          string // ID of the container it is in, "" for the root
+	ParentIndex     int    // its index, -1 for the root
 	Name            string // "" stands for the kind's class string
 	NoRetry, NoSkip bool
 	MaxLoops        int // 0: no limit

@@ -66,8 +66,9 @@ type Op struct {
 	// of a task to be created, is in use elsewhere in the store. Create and
 	// Declare are then refused with [ErrExists] in the order the rules give.
 	Taken bool
-	// NodeGiven says that the user chose Node. An idempotent Create that left
-	// it open matches an existing task whatever its root is called. Create only.
+	// NodeGiven says that the user chose Node: an idempotent Create that left
+	// it open matches an existing task whatever its root is called, and only an
+	// ID that was given can be taken. Create and Declare only.
 	NodeGiven bool
 }
 

@@ -35,15 +35,11 @@ func (t *Tree) replay(c *Change) error {
 		t.put(c.Index, n)
 		return nil
 	}
-	parent := -1
-	if c.Declared.Parent != "" {
-		parent, _ = t.Find(c.Declared.Parent)
-	}
-	n, err := newNode(&Node{ID: c.ID, Index: c.Index, Kind: c.Kind, Declaration: *c.Declared, Progress: c.Progress}, parent)
-	if err != nil {
+	n := new(node)
+	if err := n.init(&Node{ID: c.ID, Index: c.Index, Kind: c.Kind, Declaration: *c.Declared, Progress: c.Progress}); err != nil {
 		return err
 	}
-	if c.Index != t.Len() || parent >= 0 && t.nodes.get(parent).family == nil {
+	if c.Index != t.Len() || n.parent >= 0 && t.nodes.get(int(n.parent)).family == nil {
 		return fmt.Errorf("%w: node %d after %d nodes", ErrMalformed, c.Index, t.Len())
 	}
 	t.put(c.Index, n)
@@ -51,19 +47,15 @@ func (t *Tree) replay(c *Change) error {
 	return nil
 }
 
-// newNode packs n. The index of its parent is -1 for the root.
-func newNode(n *Node, parent int) (*node, error) {
-	var p node
-	return &p, p.init(n, parent)
-}
-
-func (p *node) init(n *Node, parent int) error {
+// init packs n.
+func (p *node) init(n *Node) error {
 	isRoot := n.Index == 0
-	if !n.Kind.Valid() || !n.State.Valid() || isRoot != (parent < 0) || isRoot != (n.Kind == Pipeline) || parent >= n.Index {
-		return fmt.Errorf("%w: node %d (%s, %s) in %d", ErrMalformed, n.Index, n.Kind, n.State, parent)
+	if !n.Kind.Valid() || !n.State.Valid() || isRoot != (n.Kind == Pipeline) ||
+		n.ParentIndex >= n.Index || n.ParentIndex < -1 || isRoot != (n.ParentIndex == -1) {
+		return fmt.Errorf("%w: node %d (%s, %s) in %d", ErrMalformed, n.Index, n.Kind, n.State, n.ParentIndex)
 	}
 	p.id, p.name, p.kind = n.ID, n.Name, n.Kind
-	p.parent, p.next, p.maxLoops = int32(parent), -1, int32(n.MaxLoops)
+	p.parent, p.next, p.maxLoops = int32(n.ParentIndex), -1, int32(n.MaxLoops)
 	p.flags = flagIf(n.NoRetry, flagNoRetry) | flagIf(n.NoSkip, flagNoSkip)
 	p.family = newFamily(n.Kind)
 	p.setProgress(&n.Progress)
@@ -85,9 +77,10 @@ func NewBuilder(key Key, size int) *Builder {
 	return &Builder{tree: Tree{key: key}, nodes: make([]*node, 0, size), slab: make([]node, size)}
 }
 
-// Add adds the next node in the container at index parent, -1 for the root;
-// n.Parent is not looked at, and n is not kept. An error matches [ErrMalformed].
-func (b *Builder) Add(n *Node, parent int) error {
+// Add adds the next node. Its container is the one at ParentIndex; Parent is
+// not looked at. n is not kept. An error matches [ErrMalformed].
+func (b *Builder) Add(n *Node) error {
+	parent := n.ParentIndex
 	if n.Index != len(b.nodes) || parent >= 0 && (parent >= len(b.nodes) || b.nodes[parent].family == nil) {
 		return fmt.Errorf("%w: node %d in %d after %d nodes", ErrMalformed, n.Index, parent, len(b.nodes))
 	}
@@ -96,7 +89,7 @@ func (b *Builder) Add(n *Node, parent int) error {
 	}
 	p := &b.slab[0]
 	b.slab = b.slab[1:]
-	if err := p.init(n, parent); err != nil {
+	if err := p.init(n); err != nil {
 		return err
 	}
 	if parent >= 0 {

@@ -49,7 +49,7 @@ func (t *Tree) Node(i int) (n Node) {
 
 func (t *Tree) declaration(p *node) Declaration {
 	d := Declaration{
-		Name: p.name, MaxLoops: int(p.maxLoops),
+		ParentIndex: int(p.parent), Name: p.name, MaxLoops: int(p.maxLoops),
 		NoRetry: p.flags&flagNoRetry != 0, NoSkip: p.flags&flagNoSkip != 0,
 	}
 	if p.parent >= 0 {

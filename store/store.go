@@ -97,6 +97,8 @@ func (c *Change) Validate() error {
 		switch {
 		case tr.Task != key:
 			return invalid("a change of two tasks")
+		case !tr.At.IsSet() || !tr.Recorded.IsSet():
+			return invalid("a transition without times")
 		case tr.Op == state.Delete:
 			if len(c.Transitions) > 1 || len(tr.Changes) > 0 || c.Base == 0 {
 				return invalid("a delete stands alone, at a revision")

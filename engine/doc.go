@@ -1,0 +1,32 @@
+// Package engine records what happens to pipelines: it takes operations from
+// many goroutines, applies them to trees in memory, commits them in groups and
+// answers when they are durable.
+//
+//	e, err := engine.Open(ctx, s, nil)
+//	root, err := e.Create(ctx, "2", "10")
+//	_, err = e.Start(ctx, root.Node)
+//	node, err := e.Enter(ctx, root.Node, state.ServiceActivity, engine.Name("build"))
+//	_, err = e.Finish(ctx, node.Node)
+//
+// # What an answer means
+//
+// A method that returns without error has its transition on disk: nothing is
+// answered, visible or published before its commit. A refusal (an
+// [*state.Error]) changed nothing. When a context ends while an operation is
+// queued, waiting stops, but the operation is not taken back; give it
+// [Idempotent] and [IfVersion] and ask again to learn what became of it.
+//
+// # Who commits
+//
+// At most one commit runs at a time. A caller that finds nobody committing
+// commits for itself at once, and for whoever has queued meanwhile; if more
+// came during its commit, a goroutine goes on until the queue is empty. A lone
+// writer so never waits for company nor for a goroutine to be scheduled, and
+// under load nobody's answer waits for other people's commits.
+//
+// # Memory
+//
+// Trees stay in memory up to a bound and can be dropped at any time, since
+// what is not written back is the store's business. Readers get an immutable
+// tree: they never wait for a commit and never hold one up.
+package engine

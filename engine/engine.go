@@ -1,0 +1,174 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Engine records operations and hands out trees. All methods may be called
+// from many goroutines. It is a [store.Reader] whose trees come from memory.
+type Engine struct {
+	store  store.Store
+	opts   Options
+	cache  *cache
+	opened uint64        // the store's last sequence when the engine was opened
+	last   atomic.Uint64 // the last committed sequence this engine knows
+	feed   bell          // rings after each commit and on Close
+
+	mu      sync.Mutex // protects everything below
+	queue   []*Pending // not yet taken by a commit
+	leading bool       // somebody commits
+	closed  bool
+	idle    sync.Cond // signalled when leading ends
+}
+
+var _ store.Reader = (*Engine)(nil)
+
+// Open makes an engine on a store; o may be nil. It loads no tree. The store
+// remains the caller's, to be closed after the engine. A second engine on the
+// same store is safe, but its reads may lag until it reloads what the first
+// has changed.
+func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	at, err := s.Changes(ctx, 1<<63, 1)
+	if err != nil {
+		return nil, fmt.Errorf("engine: open: %w", err)
+	}
+	e := &Engine{store: s, opts: opts, opened: at.Last}
+	e.idle.L = &e.mu
+	e.last.Store(at.Last)
+	e.cache = newCache(opts.MaxLiveNodes, func(t *state.Tree) {
+		opts.Logger.Debug("evicted", "task", t.Key(), "nodes", t.Len())
+		if opts.Hooks.Evicted != nil {
+			opts.Hooks.Evicted(t.Key(), t.Len())
+		}
+	})
+	return e, nil
+}
+
+// Close commits what is queued, answers everybody, and ends all watches.
+// Later calls of any method but Close return [store.ErrClosed]. Closing again
+// waits for the same and returns nil. The store stays open.
+func (e *Engine) Close() error {
+	e.mu.Lock()
+	e.closed = true
+	for e.leading {
+		e.idle.Wait()
+	}
+	e.mu.Unlock()
+	e.feed.ring()
+	return nil
+}
+
+func (e *Engine) isClosed() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closed
+}
+
+// Sequence is the last committed sequence the engine knows of.
+func (e *Engine) Sequence() uint64 { return e.last.Load() }
+
+// advance raises the last known sequence to at least seq.
+func (e *Engine) advance(seq uint64) {
+	for {
+		last := e.last.Load()
+		if last >= seq || e.last.CompareAndSwap(last, seq) {
+			return
+		}
+	}
+}
+
+// Load returns a task's tree, from memory if it is there. See [store.Reader].
+func (e *Engine) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
+	if err := e.ready(ctx); err != nil {
+		return store.Snapshot{}, err
+	}
+	snap := store.Snapshot{Sequence: e.last.Load()}
+	if snap.Tree = e.cache.get(ref); snap.Tree == nil {
+		var err error
+		removals := e.cache.removalCount()
+		if snap, err = e.read(ctx, ref); err != nil {
+			return store.Snapshot{}, err
+		}
+		e.cache.offer(snap.Tree, removals)
+	}
+	if ref.Node != "" {
+		snap.Node, _ = snap.Tree.Find(ref.Node)
+	}
+	return snap, nil
+}
+
+// read loads a tree from the store.
+func (e *Engine) read(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
+	begin := time.Now()
+	snap, err := e.store.Load(ctx, ref)
+	if err != nil {
+		return store.Snapshot{}, err
+	}
+	e.advance(snap.Sequence)
+	if e.opts.Hooks.Loaded != nil {
+		e.opts.Hooks.Loaded(snap.Tree.Key(), snap.Tree.Len(), time.Since(begin))
+	}
+	return snap, nil
+}
+
+func (e *Engine) ready(ctx context.Context) error {
+	if e.isClosed() {
+		return store.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// Locate says where a task or node is. See [store.Reader].
+func (e *Engine) Locate(ctx context.Context, ref store.Ref) (store.Location, error) {
+	if err := e.ready(ctx); err != nil {
+		return store.Location{}, err
+	}
+	if tree := e.cache.get(ref); tree != nil {
+		return store.Location{Key: tree.Key(), Revision: tree.Revision()}, nil
+	}
+	return e.store.Locate(ctx, ref)
+}
+
+// List returns a page of tasks. See [store.Reader].
+func (e *Engine) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
+	if err := e.ready(ctx); err != nil {
+		return store.ListPage{}, err
+	}
+	return e.store.List(ctx, q)
+}
+
+// Transitions returns a page of a task's transitions. See [store.Reader].
+func (e *Engine) Transitions(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error) {
+	if err := e.ready(ctx); err != nil {
+		return nil, err
+	}
+	return e.store.Transitions(ctx, key, after, limit)
+}
+
+// Attempts returns a page of a node's superseded attempts. See [store.Reader].
+func (e *Engine) Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
+	if err := e.ready(ctx); err != nil {
+		return nil, err
+	}
+	return e.store.Attempts(ctx, node, skip, limit)
+}
+
+// Changes returns a page of the store-wide changes. See [store.Reader], and
+// [Engine.Watch] to follow them.
+func (e *Engine) Changes(ctx context.Context, after uint64, limit int) (store.Feed, error) {
+	if err := e.ready(ctx); err != nil {
+		return store.Feed{}, err
+	}
+	return e.store.Changes(ctx, after, limit)
+}

@@ -1,0 +1,88 @@
+package engine
+
+import (
+	"context"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// The methods below record a single operation each, as [Engine.Record] does,
+// and are named like the functions that make it.
+
+// Create records [Create]: a new task and its root pipeline, whose ID is the
+// result's Node.
+func (e *Engine) Create(ctx context.Context, business, task string, opts ...Option) (Result, error) {
+	return e.one(ctx, Create(business, task, opts...))
+}
+
+// Declare records [Declare]: a new node in the container parent.
+func (e *Engine) Declare(ctx context.Context, parent string, kind state.Kind, opts ...Option) (Result, error) {
+	return e.one(ctx, Declare(parent, kind, opts...))
+}
+
+// Enter records [Declare] and [Start] of the same node in one commit: what a
+// runner does when it reaches a node. At and Actor apply to both, the other
+// options to the declaration. The result is that of the start.
+func (e *Engine) Enter(ctx context.Context, parent string, kind state.Kind, opts ...Option) (Result, error) {
+	declare := Declare(parent, kind, opts...)
+	if !declare.op.NodeGiven {
+		declare.op.Node = e.opts.NewID()
+	}
+	start := Start(declare.op.Node)
+	start.op.At, start.op.Actor, start.op.Idempotent = declare.op.At, declare.op.Actor, declare.op.Idempotent
+	return e.one(ctx, declare, start)
+}
+
+// Start records [Start].
+func (e *Engine) Start(ctx context.Context, node string, opts ...Option) (Result, error) {
+	return e.one(ctx, Start(node, opts...))
+}
+
+// Finish records [Finish].
+func (e *Engine) Finish(ctx context.Context, node string, opts ...Option) (Result, error) {
+	return e.one(ctx, Finish(node, opts...))
+}
+
+// Fail records [Fail].
+func (e *Engine) Fail(ctx context.Context, node, message string, opts ...Option) (Result, error) {
+	return e.one(ctx, Fail(node, message, opts...))
+}
+
+// Retry records [Retry].
+func (e *Engine) Retry(ctx context.Context, node string, opts ...Option) (Result, error) {
+	return e.one(ctx, Retry(node, opts...))
+}
+
+// Skip records [Skip].
+func (e *Engine) Skip(ctx context.Context, node string, opts ...Option) (Result, error) {
+	return e.one(ctx, Skip(node, opts...))
+}
+
+// Loop records [Loop].
+func (e *Engine) Loop(ctx context.Context, node string, opts ...Option) (Result, error) {
+	return e.one(ctx, Loop(node, opts...))
+}
+
+// Suspend records [Suspend].
+func (e *Engine) Suspend(ctx context.Context, node string, opts ...Option) (Result, error) {
+	return e.one(ctx, Suspend(node, opts...))
+}
+
+// Resume records [Resume].
+func (e *Engine) Resume(ctx context.Context, node string, opts ...Option) (Result, error) {
+	return e.one(ctx, Resume(node, opts...))
+}
+
+// Revoke records [Revoke].
+func (e *Engine) Revoke(ctx context.Context, node string, opts ...Option) (Result, error) {
+	return e.one(ctx, Revoke(node, opts...))
+}
+
+// one records operations and returns the result of the last.
+func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
+	results, err := e.Record(ctx, ops...)
+	if err != nil {
+		return Result{}, err
+	}
+	return results[len(results)-1], nil
+}

@@ -1,0 +1,166 @@
+package engine
+
+import (
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Op is one operation to record. The zero Op is refused; make one with
+// [Create], [Declare], [Start] and the others. An Op is a value and can be
+// used again.
+type Op struct {
+	op  state.Op
+	err error // what an option found wrong, reported when the op is submitted
+}
+
+// Create makes a new task (business ID, task ID) and its root pipeline, in
+// state CREATED. Options: ID, Name, At, Actor, Idempotent.
+func Create(business, task string, opts ...Option) Op {
+	return newOp(state.Op{Kind: state.Create, Task: state.Key{Business: business, Task: task}}, opts)
+}
+
+// Declare makes a new node in a container, in state CREATED; it shows in the
+// snapshot at once. Options: ID, Name, NoRetry, NoSkip, MaxLoops, NewVersion,
+// At, Actor, Idempotent.
+func Declare(parent string, kind state.Kind, opts ...Option) Op {
+	return newOp(state.Op{Kind: state.Declare, Parent: parent, NodeKind: kind}, opts)
+}
+
+// Start takes a node from CREATED to RUNNING; every container above must be
+// RUNNING. Options of this and the following: IfVersion, At, Actor, Idempotent.
+func Start(node string, opts ...Option) Op { return onNode(state.Start, node, opts) }
+
+// Finish takes a node from RUNNING to FINISHED. A leaf may always finish, also
+// under a suspended or revoked pipeline; a container only when no child is
+// RUNNING, SUSPENDED or FAILED.
+func Finish(node string, opts ...Option) Op { return onNode(state.Finish, node, opts) }
+
+// Fail takes a node from RUNNING to FAILED and keeps the message, cut as
+// [state.CutError] says. Also: Ignore, RetryAt.
+func Fail(node, message string, opts ...Option) Op {
+	return newOp(state.Op{Kind: state.Fail, Node: node, Error: message}, opts)
+}
+
+// Retry takes a FAILED node, not the root, back to CREATED with a new attempt.
+// Also: NewVersion.
+func Retry(node string, opts ...Option) Op { return onNode(state.Retry, node, opts) }
+
+// Skip makes a FAILED leaf FINISHED with a new attempt marked as skip. Also:
+// NewVersion.
+func Skip(node string, opts ...Option) Op { return onNode(state.Skip, node, opts) }
+
+// Loop makes a FINISHED node, not the root, RUNNING again with a new attempt.
+// Also: NewVersion.
+func Loop(node string, opts ...Option) Op { return onNode(state.Loop, node, opts) }
+
+// Suspend takes a CREATED or RUNNING node to SUSPENDED.
+func Suspend(node string, opts ...Option) Op { return onNode(state.Suspend, node, opts) }
+
+// Resume takes a SUSPENDED node back to RUNNING, or to CREATED if its attempt
+// had not started.
+func Resume(node string, opts ...Option) Op { return onNode(state.Resume, node, opts) }
+
+// Revoke takes a node that has not finished to REVOKED, and with it every
+// container below that has not and every suspended leaf. Leaves that are
+// RUNNING go on until they report.
+func Revoke(node string, opts ...Option) Op { return onNode(state.Revoke, node, opts) }
+
+func onNode(kind state.OpKind, node string, opts []Option) Op {
+	return newOp(state.Op{Kind: kind, Node: node}, opts)
+}
+
+func newOp(op state.Op, opts []Option) Op {
+	o := Op{op: op}
+	for _, opt := range opts {
+		opt(&o)
+	}
+	return o
+}
+
+// Option sets a rare extra of an operation. One that does not apply to the
+// operation makes it an invalid argument.
+type Option func(*Op)
+
+// ID names the new node of Create or Declare; without it the engine generates
+// one.
+func ID(id string) Option {
+	return func(o *Op) {
+		if o.op.Kind != state.Create && o.op.Kind != state.Declare {
+			o.fail("ID")
+			return
+		}
+		o.op.Node, o.op.NodeGiven = id, true
+	}
+}
+
+// Name is what the new node is called; without it, or if it is "", the class
+// string of its kind.
+func Name(name string) Option { return func(o *Op) { o.op.Name = name } }
+
+// NoRetry forbids [Retry] of the new node.
+func NoRetry() Option { return func(o *Op) { o.op.NoRetry = true } }
+
+// NoSkip forbids [Skip] of the new node.
+func NoSkip() Option { return func(o *Op) { o.op.NoSkip = true } }
+
+// MaxLoops bounds the loop count of the new node; 0 does not.
+func MaxLoops(n int) Option { return func(o *Op) { o.op.MaxLoops = n } }
+
+// IfVersion has the operation refused with [state.ErrVersionMismatch] unless
+// version is the node's current attempt. "" checks nothing.
+func IfVersion(version string) Option {
+	return func(o *Op) { o.op.Version = o.version(version) }
+}
+
+// NewVersion names the attempt that begins, for imports and tests; without
+// it, or if it is "", the engine generates one.
+func NewVersion(version string) Option {
+	return func(o *Op) { o.op.NewVersion = o.version(version) }
+}
+
+func (o *Op) version(s string) state.Version {
+	v, err := state.ParseVersion(s)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return v
+}
+
+// At gives the operation a time, for imports. The later of it and the node's
+// last transition is used. Any time in the years 1 to 9999 counts, also the
+// zero time.Time.
+func At(t time.Time) Option { return func(o *Op) { o.op.At = state.InstantOf(t) } }
+
+// Actor says who asked for the operation; kept in the transition.
+func Actor(id string) Option { return func(o *Op) { o.op.Actor = id } }
+
+// Idempotent lets a repeat of the operation succeed without a transition, see
+// [state.Op]. It needs IfVersion to recognise a repeated Retry, Skip or Loop.
+func Idempotent() Option { return func(o *Op) { o.op.Idempotent = true } }
+
+// Ignore has the failure of a leaf ignored: the node ends FINISHED with its
+// error kept and marked ignored. Fail only.
+func Ignore() Option { return func(o *Op) { o.op.Ignore = true } }
+
+// RetryAt announces that the runner will retry the failed leaf at t: until
+// then the failure counts as running for the containers above. The engine
+// itself does nothing at t. Fail only.
+func RetryAt(t time.Time) Option { return func(o *Op) { o.op.RetryAt = state.InstantOf(t) } }
+
+func (o *Op) fail(option string) {
+	if o.err == nil {
+		o.err = &misplacedOption{option, o.op.Kind}
+	}
+}
+
+type misplacedOption struct {
+	option string
+	kind   state.OpKind
+}
+
+func (e *misplacedOption) Error() string {
+	return state.ErrInvalidArgument.Error() + ": " + e.kind.String() + " takes no " + e.option
+}
+
+func (e *misplacedOption) Unwrap() error { return state.ErrInvalidArgument }

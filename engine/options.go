@@ -1,0 +1,95 @@
+package engine
+
+import (
+	"encoding/hex"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Options configure an engine. A nil *Options and zero fields stand for the
+// defaults.
+type Options struct {
+	// Limits bound the depth and size of a task. Default: 100 levels,
+	// 100,000 nodes.
+	Limits state.Limits
+	// MaxLiveNodes bounds the nodes of all trees kept in memory; a live node
+	// takes about 250 bytes. Trees not used for longest go first. At least
+	// one tree is kept whatever its size. Default: 1,000,000.
+	MaxLiveNodes int
+	// Now is the recording clock. It is called from many goroutines.
+	// Default: time.Now.
+	Now func() time.Time
+	// NewID generates node IDs and versions: 32 lower-case hexadecimal
+	// digits, never the same twice. IDs that ascend with time make the
+	// store's indexes cheaper. It is called from many goroutines. Default:
+	// UUIDs of version 7.
+	NewID func() string
+	// Logger gets what an operator should know: conflicts, failures, and at
+	// debug level loads and evictions. Default: silent.
+	Logger *slog.Logger
+	// Hooks are told what the engine does, for metrics. Default: none.
+	Hooks *Hooks
+}
+
+// Hooks are functions that the engine calls with what it did. Each may be
+// nil. They run on the goroutine that did it, Committed with all commits
+// waiting, so they must be quick and must not call the engine.
+type Hooks struct {
+	// Committed is called after each attempt to commit.
+	Committed func(CommitInfo)
+	// Loaded is called after a tree was read from the store.
+	Loaded func(key state.Key, nodes int, took time.Duration)
+	// Evicted is called after a tree was dropped from memory.
+	Evicted func(key state.Key, nodes int)
+}
+
+// CommitInfo describes one attempt to commit.
+type CommitInfo struct {
+	Requests    int           // Record and Submit calls in the group
+	Tasks       int           // tasks they changed
+	Transitions int           // transitions committed
+	Conflicts   int           // tasks that must be tried again
+	Queued      int           // requests that came meanwhile
+	Took        time.Duration // of the store's Commit
+	Err         error         // of the store's Commit as a whole
+}
+
+const defaultLiveNodes = 1_000_000
+
+func (o *Options) withDefaults() (Options, error) {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	if d.MaxLiveNodes < 0 || d.Limits.Levels < 0 || d.Limits.Nodes < 0 {
+		return d, fmt.Errorf("engine: %w: a limit is negative", state.ErrInvalidArgument)
+	}
+	if d.MaxLiveNodes == 0 {
+		d.MaxLiveNodes = defaultLiveNodes
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.NewID == nil {
+		d.NewID = newID
+	}
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	if d.Hooks == nil {
+		d.Hooks = &Hooks{}
+	}
+	return d, nil
+}
+
+// newID is a UUID of version 7 as 32 hexadecimal digits: time-ordered keys
+// measured half the index cost of random ones.
+func newID() string {
+	id := uuid.Must(uuid.NewV7())
+	return hex.EncodeToString(id[:])
+}

@@ -1,0 +1,237 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Result is the answer to one operation.
+type Result struct {
+	// Sequence is the number of the operation's transition; for an idempotent
+	// repeat, the task's revision.
+	Sequence uint64
+	// Node is the ID of the node the operation was about, generated or given.
+	Node string
+	// Version is that node's attempt after the operation, "" for the root.
+	Version string
+	// Repeated says that the operation was an idempotent repeat and made no
+	// transition.
+	Repeated bool
+}
+
+// Pending is a request on its way to the store.
+type Pending struct {
+	ops  []state.Op
+	gone *deletion // instead of ops
+
+	done    chan struct{} // closed when results and err are set
+	results []Result
+	err     error
+}
+
+// deletion asks for a task to be removed at a revision.
+type deletion struct {
+	key        state.Key
+	revision   uint64
+	transition *state.Transition
+}
+
+// Done is closed when the request has been answered.
+func (p *Pending) Done() <-chan struct{} { return p.done }
+
+// Wait waits for the answer: one result for each operation once they are
+// durable, or why none of them was recorded, an [*state.Error] or one of the
+// store's errors. When ctx ends first, Wait returns its error and the request
+// goes on. It may be called any number of times.
+func (p *Pending) Wait(ctx context.Context) ([]Result, error) {
+	select {
+	case <-p.done:
+		return p.results, p.err
+	default:
+	}
+	select {
+	case <-p.done:
+		return p.results, p.err
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+func (p *Pending) answer(err error) {
+	if p.err = err; err != nil {
+		p.results = nil
+	}
+	close(p.done)
+}
+
+// Record records operations on one task together, each seeing those before it,
+// all or none, and returns when they are durable: one result for each, or an
+// error. A [Create] can only come first. If ctx is cancelled before Record
+// began, nothing is recorded; later, see [Pending.Wait].
+func (e *Engine) Record(ctx context.Context, ops ...Op) ([]Result, error) {
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	p := e.prepare(ops)
+	e.warm(ctx, p)
+	if e.enqueue(p) {
+		e.lead(false)
+	}
+	return p.Wait(ctx)
+}
+
+// Submit queues operations on one task as [Engine.Record] does and returns
+// without waiting. Requests are applied in the order in which they were
+// queued, so a later one may build on an earlier one that is not durable yet.
+// What is queued is committed even if nobody waits for it; [Engine.Close]
+// sees to that.
+func (e *Engine) Submit(ops ...Op) *Pending {
+	p := e.prepare(ops)
+	e.warm(context.Background(), p)
+	if e.enqueue(p) {
+		go e.lead(true)
+	}
+	return p
+}
+
+// prepare makes a request, answered already if its shape is wrong.
+func (e *Engine) prepare(ops []Op) *Pending {
+	p := &Pending{ops: make([]state.Op, len(ops)), done: make(chan struct{})}
+	if len(ops) == 0 {
+		p.answer(fmt.Errorf("%w: no operation", state.ErrInvalidArgument))
+		return p
+	}
+	now := state.InstantOf(e.opts.Now())
+	for i, o := range ops {
+		op := o.op
+		op.Now = now
+		err := o.err
+		if err == nil {
+			err = e.complete(&op, i)
+		}
+		if err != nil {
+			p.answer(&state.Error{Op: op.Kind, Task: op.Task, Node: op.Node, Index: i, Err: err})
+			return p
+		}
+		p.ops[i] = op
+	}
+	return p
+}
+
+// complete gives an operation the IDs it needs and checks its shape.
+func (e *Engine) complete(op *state.Op, i int) error {
+	isNew := op.Kind == state.Create || op.Kind == state.Declare
+	if isNew && !op.NodeGiven && op.Node == "" {
+		op.Node = e.opts.NewID()
+	}
+	if (op.Kind == state.Declare || op.Kind.NewAttempt()) && !op.NewVersion.IsSet() {
+		var err error
+		if op.NewVersion, err = state.ParseVersion(e.opts.NewID()); err != nil {
+			return fmt.Errorf("generated version: %w", err)
+		}
+	}
+	if op.Kind == state.Create && i > 0 {
+		return fmt.Errorf("%w: create comes first in a batch", state.ErrInvalidArgument)
+	}
+	return op.Validate()
+}
+
+// warm brings the task of a request into memory, so that a read from disk is
+// paid for by who asks and not by the commit that everybody waits for. It is
+// only a courtesy: what it misses the commit finds itself.
+func (e *Engine) warm(ctx context.Context, p *Pending) {
+	if len(p.ops) == 0 || p.ops[0].Kind == state.Create {
+		return
+	}
+	ref := store.ByNode(p.ops[0].Node)
+	if p.ops[0].Kind == state.Declare {
+		ref.Node = p.ops[0].Parent
+	}
+	if ref.Node != "" && e.cache.get(ref) == nil {
+		_, _ = e.Load(ctx, ref) // an error will show when the request is applied
+	}
+}
+
+// enqueue queues a request that is not answered yet. It reports whether the
+// caller must lead.
+func (e *Engine) enqueue(p *Pending) (lead bool) {
+	select {
+	case <-p.done:
+		return false
+	default:
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		p.answer(store.ErrClosed)
+		return false
+	}
+	e.queue = append(e.queue, p)
+	lead = !e.leading
+	e.leading = true
+	return lead
+}
+
+// lead commits what is queued. A caller leads one commit, its own; what came
+// meanwhile it leaves to a goroutine, which leads until the queue is empty.
+func (e *Engine) lead(toTheEnd bool) {
+	for {
+		batch := e.take()
+		if len(batch) == 0 {
+			return
+		}
+		e.commit(batch)
+		if toTheEnd {
+			e.gather(len(batch))
+			continue
+		}
+		e.mu.Lock()
+		more := len(e.queue) > 0
+		if !more {
+			e.stopLeading()
+		}
+		e.mu.Unlock()
+		if more {
+			go e.lead(true)
+		}
+		return
+	}
+}
+
+// take empties the queue; if it is empty already, leading ends.
+func (e *Engine) take() []*Pending {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	batch := e.queue
+	e.queue = nil
+	if len(batch) == 0 {
+		e.stopLeading()
+	}
+	return batch
+}
+
+// stopLeading is called with mu held.
+func (e *Engine) stopLeading() {
+	e.leading = false
+	e.idle.Broadcast()
+}
+
+// gather gives those just answered the chance to come back with their next
+// request before the next commit begins: otherwise half of the writers miss
+// every commit because they return while it syncs. It only yields the
+// processor, so it costs no more time than there is other work to do.
+func (e *Engine) gather(answered int) {
+	for range answered {
+		e.mu.Lock()
+		queued := len(e.queue)
+		e.mu.Unlock()
+		if queued >= answered {
+			return
+		}
+		runtime.Gosched()
+	}
+}

@@ -1,0 +1,123 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Retention says which tasks [Engine.Purge] removes. Only tasks that are not
+// unfinished ever are; all conditions must hold. The zero Retention removes
+// every one of them.
+type Retention struct {
+	Business string        // "" for all
+	Shown    []state.State // what the task shows, empty for all
+	// Before, if not zero, keeps tasks with a transition at or after it.
+	Before time.Time
+	// Keep is how many of the tasks that Business and Shown select, newest
+	// recorded first, are kept whatever their age, unfinished ones included.
+	Keep int
+}
+
+// purgeSize is how many deletes wait for their commit at a time.
+const purgeSize = 64
+
+// Purge removes tasks with all their nodes, attempts and transitions, and
+// returns how many. It goes in small steps between which other commits get
+// their turn. A task that changes meanwhile is kept.
+func (e *Engine) Purge(ctx context.Context, r Retention) (removed int, err error) {
+	q := store.ListQuery{Business: r.Business, Shown: r.Shown}
+	before := state.InstantOf(r.Before)
+	var pending []*Pending
+	for seen := 0; ; {
+		page, err := e.List(ctx, q)
+		if err != nil {
+			return removed, err
+		}
+		for i := range page.Tasks {
+			t := &page.Tasks[i]
+			if seen++; seen <= r.Keep || t.Unfinished() || !r.Before.IsZero() && !before.After(t.Updated) {
+				continue
+			}
+			pending = append(pending, e.submitDelete(t.Key, t.Revision, ""))
+			if len(pending) == purgeSize {
+				if err := countDeleted(ctx, pending, &removed); err != nil {
+					return removed, err
+				}
+				pending = pending[:0]
+			}
+		}
+		if page.Cursor == "" {
+			return removed, countDeleted(ctx, pending, &removed)
+		}
+		q.Cursor = page.Cursor
+	}
+}
+
+// countDeleted waits for deletes and adds those that happened to removed.
+func countDeleted(ctx context.Context, pending []*Pending, removed *int) error {
+	for _, p := range pending {
+		switch _, err := p.Wait(ctx); {
+		case err == nil:
+			*removed++
+		case errors.Is(err, store.ErrConflict) || errors.Is(err, state.ErrNotFound):
+		default:
+			return err
+		}
+	}
+	return nil
+}
+
+// Delete removes a task with all its nodes, attempts and transitions, and
+// frees its key and IDs. A task that is unfinished is refused with an error
+// that matches [state.ErrInvalidTransition]; one that does not exist with
+// [state.ErrNotFound]. Option: Actor.
+func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Option) error {
+	key := state.Key{Business: business, Task: task}
+	op := newOp(state.Op{Kind: state.Delete}, opts)
+	refused := func(err error) error { return &state.Error{Op: state.Delete, Task: key, Err: err} }
+	if op.op != (state.Op{Kind: state.Delete, Actor: op.op.Actor}) || op.err != nil {
+		return refused(fmt.Errorf("%w: delete takes no option but an actor", state.ErrInvalidArgument))
+	}
+	if op.op.Actor != "" {
+		if err := state.CheckID("actor", op.op.Actor); err != nil {
+			return refused(err)
+		}
+	}
+	for try := 1; ; try++ {
+		snap, err := e.Load(ctx, store.Ref{Key: key})
+		if err != nil {
+			return refused(err)
+		}
+		if snap.Tree.Unfinished() {
+			return refused(fmt.Errorf("%w: the task is unfinished", state.ErrInvalidTransition))
+		}
+		p := e.submitDelete(key, snap.Tree.Revision(), op.op.Actor)
+		if _, err = p.Wait(ctx); err == nil || !errors.Is(err, store.ErrConflict) || try == maxTries {
+			return err
+		}
+	}
+}
+
+func (e *Engine) submitDelete(key state.Key, revision uint64, actor string) *Pending {
+	now := state.InstantOf(e.opts.Now())
+	p := &Pending{done: make(chan struct{}), gone: &deletion{key: key, revision: revision, transition: &state.Transition{
+		Task: key, Op: state.Delete, At: now, Recorded: now, Actor: actor,
+	}}}
+	if e.enqueue(p) {
+		go e.lead(true)
+	}
+	return p
+}
+
+// gone turns "not found" into no error, for tasks deleted while they are read.
+func gone(err error) error {
+	if errors.Is(err, state.ErrNotFound) {
+		return nil
+	}
+	return err
+}

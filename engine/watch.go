@@ -1,0 +1,80 @@
+package engine
+
+import (
+	"context"
+	"iter"
+	"sync"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Watch iterates over every committed transition with a sequence greater than
+// after, in order, without gap or duplicate: first those that are history,
+// then each as it is committed. 0 begins with the oldest.
+//
+// It reads the store at the consumer's own pace, so a slow one holds up nobody
+// and loses nothing, unless it falls behind what the store keeps: then the
+// iterator yields [store.ErrTrimmed]. It ends with the context's error or,
+// after all that was committed, with [store.ErrClosed]. Every error is the
+// last thing yielded. A second engine's commits on the same store are seen
+// with this engine's next commit.
+func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Transition, error] {
+	return func(yield func(*state.Transition, error) bool) {
+		for {
+			// Listening begins before reading, so that no commit can fall
+			// between the two.
+			rung := e.feed.listen()
+			closed := e.isClosed()
+			page, err := e.store.Changes(ctx, after, 0)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for _, tr := range page.Transitions {
+				if !yield(tr, nil) {
+					return
+				}
+				after = tr.Sequence
+			}
+			switch {
+			case len(page.Transitions) > 0:
+			case closed:
+				yield(nil, store.ErrClosed)
+				return
+			default:
+				select {
+				case <-rung:
+				case <-ctx.Done():
+					yield(nil, ctx.Err())
+					return
+				}
+			}
+		}
+	}
+}
+
+// bell wakes everybody who listens. The zero bell is ready.
+type bell struct {
+	mu sync.Mutex
+	ch chan struct{} // nil: nobody listens
+}
+
+// listen returns a channel that is closed by the next ring.
+func (b *bell) listen() <-chan struct{} {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch == nil {
+		b.ch = make(chan struct{})
+	}
+	return b.ch
+}
+
+func (b *bell) ring() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ch != nil {
+		close(b.ch)
+		b.ch = nil
+	}
+}

@@ -1,0 +1,186 @@
+package boltstore
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Records are written by append functions and read by a decoder. Counts and
+// lengths are varints, texts have their length before them.
+
+// appendID appends an ID: tag 0 and 16 bytes if it is 32 lower-case hex
+// digits, else its length (1 to 64) and its bytes.
+func appendID(dst []byte, id string) []byte {
+	if packed, ok := state.ParseHexID(id); ok {
+		return append(append(dst, 0), packed[:]...)
+	}
+	return append(append(dst, byte(len(id))), id...)
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+// appendInstant appends a set instant relative to another one.
+func appendInstant(dst []byte, at, base state.Instant) []byte {
+	sec, nsec := at.Unix()
+	baseSec, _ := base.Unix()
+	return binary.AppendUvarint(binary.AppendVarint(dst, sec-baseSec), uint64(nsec))
+}
+
+// appendMaybe appends an instant that may be unset, with a byte that tells.
+func appendMaybe(dst []byte, at, base state.Instant) []byte {
+	if !at.IsSet() {
+		return append(dst, 0)
+	}
+	return appendInstant(append(dst, 1), at, base)
+}
+
+// decoder reads a record from its front. The first thing that does not fit
+// makes it bad, and everything read after that is zero.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+// record begins to read a value, which starts with the version of its format.
+func record(v []byte) decoder {
+	d := decoder{b: v}
+	if d.byte() != recordVersion {
+		d.fail()
+	}
+	return d
+}
+
+func (d *decoder) fail() { d.bad, d.b = true, nil }
+
+// end returns an error if the record was bad or has bytes left.
+func (d *decoder) end(what string) error {
+	if d.bad || len(d.b) > 0 {
+		return fmt.Errorf("%w: malformed %s record", store.ErrCorrupt, what)
+	}
+	return nil
+}
+
+func (d *decoder) byte() byte {
+	if len(d.b) == 0 {
+		d.fail()
+		return 0
+	}
+	c := d.b[0]
+	d.b = d.b[1:]
+	return c
+}
+
+func (d *decoder) uint16() uint16 {
+	lo := d.byte()
+	return uint16(lo) | uint16(d.byte())<<8
+}
+
+func (d *decoder) uvarint() uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) varint() int64 {
+	v, n := binary.Varint(d.b)
+	if n <= 0 {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+// int reads a count, at most limit.
+func (d *decoder) int(limit uint64) int {
+	v := d.uvarint()
+	if v > limit {
+		d.fail()
+		return 0
+	}
+	return int(v)
+}
+
+// maxInt is the largest count in any record.
+const maxInt = 1<<31 - 1
+
+func (d *decoder) bytes(n int) []byte {
+	if n > len(d.b) {
+		d.fail()
+		return nil
+	}
+	b := d.b[:n]
+	d.b = d.b[n:]
+	return b
+}
+
+func (d *decoder) text() string { return string(d.bytes(d.int(maxInt))) }
+
+func (d *decoder) id() string {
+	n := int(d.byte())
+	switch {
+	case n == 0:
+		var text [32]byte
+		hex.Encode(text[:], d.bytes(16))
+		if d.bad {
+			return ""
+		}
+		return string(text[:])
+	case n > state.MaxIDBytes:
+		d.fail()
+	}
+	return string(d.bytes(n))
+}
+
+func (d *decoder) version() state.Version {
+	var id [16]byte
+	copy(id[:], d.bytes(len(id)))
+	if d.bad {
+		return state.Version{}
+	}
+	return state.VersionOf(id)
+}
+
+func (d *decoder) instant(base state.Instant) state.Instant {
+	baseSec, _ := base.Unix()
+	sec := baseSec + d.varint()
+	at := state.UnixInstant(sec, d.int(999_999_999))
+	if d.bad || !at.Valid() {
+		d.fail()
+		return state.Instant{}
+	}
+	return at
+}
+
+func (d *decoder) maybe(base state.Instant) state.Instant {
+	if d.byte() == 0 {
+		return state.Instant{}
+	}
+	return d.instant(base)
+}
+
+func (d *decoder) state() state.State {
+	s := state.State(d.byte())
+	if !s.Valid() {
+		d.fail()
+	}
+	return s
+}
+
+func (d *decoder) kind() state.Kind {
+	k := state.Kind(d.byte())
+	if !k.Valid() {
+		d.fail()
+	}
+	return k
+}

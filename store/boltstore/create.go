@@ -1,0 +1,107 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// create makes a new file at path. It is complete and on disk under another
+// name before it appears at path, since a power cut during bbolt's first
+// initialisation can leave a file that does not open. If another process is
+// quicker, its file stays.
+func create(path string, mode fs.FileMode) (err error) {
+	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	if err != nil {
+		return err
+	}
+	name := temp.Name()
+	defer func() { err = errors.Join(err, remove(name)) }()
+	if err := errors.Join(temp.Chmod(mode), temp.Close()); err != nil {
+		return err
+	}
+	db, err := bolt.Open(name, mode, nil)
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(db.Update(initialise), db.Sync(), db.Close()); err != nil {
+		return err
+	}
+	if err := publish(name, path); err != nil {
+		return err
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+func initialise(tx *bolt.Tx) error {
+	for _, name := range bucketNames {
+		if _, err := tx.CreateBucket([]byte(name)); err != nil {
+			return err
+		}
+	}
+	m := metaBucket.in(tx)
+	if err := m.Put(keyFormat, append([]byte{schemaVersion}, formatName...)); err != nil {
+		return err
+	}
+	return m.Put(keyCheckpoint, appendNumber(nil, 0))
+}
+
+// checkFormat tells whether the file is one of ours and not of a newer version.
+func checkFormat(tx *bolt.Tx) error {
+	m := metaBucket.in(tx)
+	if m == nil {
+		return fmt.Errorf("%w: not a pipestatus file", store.ErrIncompatible)
+	}
+	format := m.Get(keyFormat)
+	switch {
+	case len(format) < 1 || string(format[1:]) != formatName:
+		return fmt.Errorf("%w: not a pipestatus file", store.ErrIncompatible)
+	case format[0] > schemaVersion:
+		return fmt.Errorf("%w: schema %d, this version knows %d", store.ErrIncompatible, format[0], schemaVersion)
+	}
+	for b := range bucketCount {
+		if b.in(tx) == nil {
+			return fmt.Errorf("%w: no bucket %s", store.ErrCorrupt, bucketNames[b])
+		}
+	}
+	return nil
+}
+
+// publish gives a finished file its name unless something has that name by now.
+func publish(from, to string) error {
+	err := os.Link(from, to)
+	if err == nil || errors.Is(err, fs.ErrExist) {
+		return nil
+	}
+	// No hard links here: accept the moment between look and rename.
+	if _, statErr := os.Stat(to); statErr == nil {
+		return nil
+	}
+	return os.Rename(from, to)
+}
+
+func remove(name string) error {
+	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// syncDir makes a new name in a directory durable. Windows has no such thing.
+func syncDir(dir string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}

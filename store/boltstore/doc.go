@@ -1,0 +1,41 @@
+// Package boltstore keeps tasks in one bbolt file.
+//
+// # Writing
+//
+// A commit appends one record with all its transitions to a journal, in one
+// bbolt transaction, and waits for nothing else. Writing every node in its
+// place instead dirties a page for each: measured at 1,024 concurrent tasks,
+// 21–45 µs a transition against 3.4–3.6 µs for journal and write-back together.
+//
+// What is journaled but not in its place yet is the overlay, in memory and
+// bounded. Readers see it over what is on disk. Later commits write it back,
+// the task with the oldest entry first, sorted by key and in even slices, so
+// that no commit pays for many. A write-back carries the values that nodes have
+// in the end, however often they changed, and may stop anywhere: doing it
+// again writes the same.
+//
+// The checkpoint is the sequence up to which everything is in its place. Open
+// reads the journal after it into the overlay and loads no task. The journal
+// itself is the store-wide feed of changes, trimmed up to the smaller of the
+// checkpoint and what the feed keeps.
+//
+// # Reading
+//
+// Overlay and read transaction are taken together, under a lock that commits
+// hold only to publish, so that a reader sees the store as it was after some
+// commit. Everything is copied out: no transaction is open while code of the
+// caller runs, since a long one makes the file grow.
+//
+// # What is durable
+//
+// When Commit returns without error its changes survive the process and a
+// power cut, as far as the disk keeps what fdatasync reported. After a commit
+// that failed with an unknown outcome the store refuses everything with
+// [store.ErrFailed] until it is reopened, because bbolt may show readers a
+// meta page that never reached the disk. A file that is full is not that: the
+// commit is tried once more without its write-back, then answered with
+// [store.ErrFull].
+//
+// One process at a time can open a file; put it on a local disk, and do not
+// copy over or truncate it while it is open.
+package boltstore

@@ -1,0 +1,175 @@
+package boltstore
+
+import (
+	"encoding/binary"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// A journal record ("frame") holds the changes of one commit, or of a part of
+// a large one: when it was recorded (for retention by age), the number of
+// transitions, then change after change. One record for a commit, and not one
+// for each transition, keeps bbolt's cost per commit off the transitions.
+
+// frameMax is the size at which a commit begins another frame, so that
+// readers of the feed need not decode a whole large commit for a few changes.
+const frameMax = 64 << 10
+
+// piece is what a frame holds of one task: a block of transitions. Its bytes
+// are part of the frame, not copied.
+type piece struct {
+	number uint64 // of the task
+	key    state.Key
+	first  uint64 // sequence
+	count  int    // of transitions
+	block  []byte
+}
+
+// last is the sequence of the piece's last transition.
+func (p *piece) last() uint64 { return p.first + uint64(p.count) - 1 }
+
+// transitions decodes the piece.
+func (p *piece) transitions() ([]*state.Transition, error) {
+	d := decoder{b: p.block}
+	trs := d.block(p.key, p.first-1, false)
+	if err := d.end("journal"); err != nil {
+		return nil, err
+	}
+	if len(trs) != p.count || trs[len(trs)-1].Sequence != p.last() {
+		return nil, fmt.Errorf("%w: journal at %d: %d transitions for %d", store.ErrCorrupt, p.first, len(trs), p.count)
+	}
+	return trs, nil
+}
+
+// frame is a journal record in the making.
+type frame struct {
+	first, next uint64
+	recorded    state.Instant
+	body        []byte
+	pieces      []piece // their blocks are still missing
+	blocks      []span  // where they are in body
+}
+
+type span struct{ from, to int }
+
+// encoder is what frames are made with, kept from commit to commit.
+type encoder struct {
+	block []byte
+	w     blockWriter
+}
+
+// add appends a change whose transitions get sequences from f.next on.
+func (f *frame) add(number uint64, trs []*state.Transition, enc *encoder) {
+	p := piece{number: number, key: trs[0].Task, first: f.next, count: len(trs)}
+	enc.w.restart(f.next - 1)
+	enc.block = enc.block[:0]
+	for _, tr := range trs {
+		enc.block = enc.w.add(enc.block, tr, f.next)
+		f.next++
+	}
+	f.recorded = trs[len(trs)-1].Recorded
+	f.body = binary.AppendUvarint(f.body, number)
+	f.body = appendID(appendID(f.body, p.key.Business), p.key.Task)
+	f.body = binary.AppendUvarint(f.body, uint64(len(trs)))
+	f.body = binary.AppendUvarint(f.body, uint64(len(enc.block)))
+	from := len(f.body)
+	f.body = append(f.body, enc.block...)
+	f.blocks = append(f.blocks, span{from, len(f.body)})
+	f.pieces = append(f.pieces, p)
+}
+
+// value is the record to store. After it the pieces have their blocks.
+func (f *frame) value() []byte {
+	head := appendInstant([]byte{recordVersion}, f.recorded, state.Instant{})
+	head = binary.AppendUvarint(head, f.next-f.first)
+	v := append(head, f.body...)
+	for i := range f.pieces {
+		from, to := len(head)+f.blocks[i].from, len(head)+f.blocks[i].to
+		f.pieces[i].block = v[from:to:to]
+	}
+	return v
+}
+
+// frameHead is how a frame begins.
+type frameHead struct {
+	recorded state.Instant
+	last     uint64 // sequence of its last transition
+}
+
+func decodeFrameHead(first uint64, v []byte) (frameHead, decoder, error) {
+	d := record(v)
+	h := frameHead{recorded: d.instant(state.Instant{})}
+	count := d.uvarint()
+	if d.bad || count == 0 {
+		return h, d, fmt.Errorf("%w: malformed journal record at %d", store.ErrCorrupt, first)
+	}
+	h.last = first + count - 1
+	return h, d, nil
+}
+
+// decodeFrame returns the pieces of a frame. Their blocks are part of v.
+func decodeFrame(first uint64, v []byte) ([]piece, error) {
+	h, d, err := decodeFrameHead(first, v)
+	if err != nil {
+		return nil, err
+	}
+	var pieces []piece
+	for next := first; next <= h.last && !d.bad; {
+		p := piece{number: d.uvarint(), first: next}
+		p.key.Business, p.key.Task = d.id(), d.id()
+		p.count = d.int(h.last - next + 1)
+		p.block = d.bytes(d.int(maxInt))
+		if p.count == 0 {
+			d.fail()
+		}
+		next += uint64(p.count)
+		pieces = append(pieces, p)
+	}
+	return pieces, d.end("journal")
+}
+
+// seekFrame positions c at the frame that holds seq, or at the first one after
+// it if it is no longer there. The key is nil if there is none.
+func seekFrame(c *bolt.Cursor, seq uint64) (k, v []byte) {
+	k, v = c.Seek(seqKey(seq))
+	if k != nil && binary.BigEndian.Uint64(k) == seq {
+		return k, v
+	}
+	if k == nil {
+		k, v = c.Last()
+	} else {
+		k, v = c.Prev()
+	}
+	if k != nil {
+		if h, _, err := decodeFrameHead(seqOf(k), v); err != nil || h.last >= seq {
+			return k, v
+		}
+		return c.Next()
+	}
+	return c.First()
+}
+
+func seqOf(k []byte) uint64 {
+	if len(k) != 8 {
+		return 0
+	}
+	return binary.BigEndian.Uint64(k)
+}
+
+// journalEnds returns the sequences of the first and the last transition in
+// the journal, 0 and 0 if it is empty.
+func journalEnds(tx *bolt.Tx) (first, last uint64, err error) {
+	c := journalBucket.in(tx).Cursor()
+	k, _ := c.First()
+	if k == nil {
+		return 0, 0, nil
+	}
+	first = seqOf(k)
+	k, v := c.Last()
+	h, _, err := decodeFrameHead(seqOf(k), v)
+	return first, h.last, err
+}

@@ -1,0 +1,180 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+const (
+	// scanStep is how many tasks a list looks at under the lock at a time.
+	scanStep = 256
+	// scanMax is how many it looks at before it returns a short page.
+	scanMax = 64 * scanStep
+)
+
+// List implements [store.Store]. Tasks are scanned from the newest number
+// down, those of the overlay and those on disk together.
+func (s *Store) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
+	below, err := parseCursor(q.Cursor)
+	if err != nil {
+		return store.ListPage{}, fmt.Errorf("boltstore: list: %w", err)
+	}
+	if q.Limit <= 0 {
+		q.Limit = store.DefaultLimit
+	}
+	l := lister{store: s, q: &q, below: below}
+	for scanned := 0; scanned < scanMax && l.below > 0 && len(l.page.Tasks) < q.Limit; scanned += scanStep {
+		if err := l.step(ctx); err != nil {
+			return store.ListPage{}, fmt.Errorf("boltstore: list: %w", err)
+		}
+	}
+	if l.below > 0 {
+		l.page.Cursor = cursorPrefix + strconv.FormatUint(l.below, 16)
+	}
+	return l.page, nil
+}
+
+// A cursor says below which task number to go on.
+const cursorPrefix = "n"
+
+func parseCursor(cursor string) (uint64, error) {
+	if cursor == "" {
+		return math.MaxUint64, nil
+	}
+	below, err := strconv.ParseUint(strings.TrimPrefix(cursor, cursorPrefix), 16, 64)
+	if err != nil || below == 0 || !strings.HasPrefix(cursor, cursorPrefix) {
+		return 0, fmt.Errorf("%w: cursor %q", state.ErrInvalidArgument, cursor)
+	}
+	return below, nil
+}
+
+type lister struct {
+	store *Store
+	q     *store.ListQuery
+	below uint64 // numbers from here on are done; 0: all are
+	page  store.ListPage
+}
+
+// step looks at some tasks. The overlay's lock is held while it does, which
+// keeps a commit from publishing for as long as that takes and no longer.
+func (l *lister) step(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s := l.store
+	return guard(func() error {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
+		if err := s.usable(); err != nil {
+			return err
+		}
+		tx, err := s.db.Begin(false)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = tx.Rollback() }() // of a read transaction: cannot fail
+		return l.scan(tx)
+	})
+}
+
+func (l *lister) scan(tx *bolt.Tx) error {
+	o := &l.store.overlay
+	disk := newDiskScan(tx, l.q, l.below)
+	fresh, _ := slices.BinarySearch(o.created, l.below)
+	for range scanStep {
+		// Created but not on disk: the newest of these with a live entry.
+		for fresh > 0 && o.live(o.created[fresh-1]) == nil {
+			fresh--
+		}
+		var number uint64
+		switch {
+		case fresh > 0 && o.created[fresh-1] >= disk.number:
+			fresh--
+			if number = o.created[fresh]; number == disk.number {
+				disk.next() // half written before a crash
+			}
+		case disk.number > 0:
+			number = disk.number
+			disk.next()
+		default:
+			l.below = 0
+			return nil
+		}
+		l.below = number
+		if err := l.consider(tx, o, number); err != nil || len(l.page.Tasks) == l.q.Limit {
+			return err
+		}
+	}
+	return nil
+}
+
+func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64) error {
+	if o.gone(number) {
+		return nil
+	}
+	var t store.Task
+	if e := o.live(number); e != nil {
+		t = e.task
+	} else {
+		var err error
+		if t, err = readTask(tx, number); err != nil {
+			return err
+		}
+	}
+	if l.q.Matches(&t) {
+		l.page.Tasks = append(l.page.Tasks, t)
+	}
+	return nil
+}
+
+// diskScan goes down the task numbers of the most selective index.
+type diskScan struct {
+	c      *bolt.Cursor
+	prefix []byte
+	number uint64 // of the current task, 0 at the end
+}
+
+func newDiskScan(tx *bolt.Tx, q *store.ListQuery, below uint64) *diskScan {
+	d := &diskScan{}
+	from := seqKey(below)
+	switch {
+	case q.Unfinished:
+		d.c = unfinishedBucket.in(tx).Cursor()
+	case q.Business != "":
+		d.c = businessBucket.in(tx).Cursor()
+		d.prefix = appendID(nil, q.Business)
+		from = businessKey(q.Business, below)
+	default:
+		d.c = tasksBucket.in(tx).Cursor()
+	}
+	k, _ := d.c.Seek(from)
+	if k == nil {
+		k, _ = d.c.Last()
+	} else {
+		k, _ = d.c.Prev()
+	}
+	d.set(k)
+	return d
+}
+
+func (d *diskScan) next() {
+	k, _ := d.c.Prev()
+	d.set(k)
+}
+
+func (d *diskScan) set(k []byte) {
+	d.number = 0
+	if k != nil && bytes.HasPrefix(k, d.prefix) && len(k) == len(d.prefix)+8 {
+		d.number = seqOf(k[len(d.prefix):])
+	}
+}

@@ -1,0 +1,184 @@
+package boltstore
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// overlay is what the journal holds and the other buckets do not have yet, by
+// task. It always holds everything after the checkpoint, so for what it has
+// of a task it is right and the disk may be older.
+type overlay struct {
+	entries map[uint64]*entry // by task number
+	keys    map[state.Key]uint64
+	ids     map[string]place
+	created []uint64 // numbers of tasks with no header on disk, ascending; some may be gone
+	queue   []*entry // entries with pieces to write back, oldest first
+	pending int      // transitions in all pieces
+}
+
+// entry is what the overlay has of one task. The byte slices in its pieces are
+// immutable; a reader copies the slice headers under the store's lock.
+type entry struct {
+	number  uint64
+	task    store.Task // the header after all pieces
+	isNew   bool       // no header on disk
+	deleted bool       // the task is gone; what is on disk of it must go
+	writing []piece    // being written back
+	pieces  []piece    // newer than that
+	first   uint64     // sequence of the oldest in pieces or of the delete, if queued
+	queued  bool
+}
+
+func newOverlay() overlay {
+	return overlay{
+		entries: make(map[uint64]*entry), keys: make(map[state.Key]uint64), ids: make(map[string]place),
+	}
+}
+
+// add takes in a committed change. header is the task's header before it, nil
+// if the overlay has the task or if there is none. On replay the disk may have
+// a part of the change already; then the header tells.
+func (o *overlay) add(p piece, trs []*state.Transition, header *store.Task) {
+	e := o.entries[p.number]
+	if e == nil {
+		e = &entry{number: p.number, task: store.Task{Key: p.key, Number: p.number}}
+		if header != nil {
+			e.task = *header
+		}
+		o.entries[p.number] = e
+	}
+	if trs[0].Op == state.Delete {
+		o.delete(e, p.first)
+		return
+	}
+	for i, tr := range trs {
+		if tr.Op == state.Create {
+			e.isNew = true
+			o.keys[p.key] = p.number
+			o.created = append(o.created, p.number)
+		}
+		if seq := p.first + uint64(i); seq > e.task.Revision {
+			numbered := *tr
+			numbered.Sequence = seq
+			e.task.Add(&numbered)
+		}
+		for i := range tr.Changes {
+			if c := &tr.Changes[i]; c.Declared != nil {
+				o.ids[c.ID] = place{p.number, c.Index}
+			}
+		}
+	}
+	e.pieces = append(e.pieces, p)
+	o.pending += p.count
+	o.enqueue(e, p.first)
+}
+
+func (o *overlay) enqueue(e *entry, first uint64) {
+	if !e.queued {
+		e.queued, e.first = true, first
+		o.queue = append(o.queue, e)
+	}
+}
+
+// delete turns an entry into the mark of a task that is gone.
+func (o *overlay) delete(e *entry, seq uint64) {
+	o.forgetIDs(e.number, append(slices.Clip(e.writing), e.pieces...))
+	if o.keys[e.task.Key] == e.number {
+		delete(o.keys, e.task.Key)
+	}
+	for _, p := range e.pieces {
+		o.pending -= p.count
+	}
+	e.deleted, e.pieces = true, nil
+	o.pending++
+	o.enqueue(e, seq)
+}
+
+// forgetIDs takes the nodes that pieces declare out of the index.
+func (o *overlay) forgetIDs(number uint64, pieces []piece) {
+	for i := range pieces {
+		trs, err := pieces[i].transitions()
+		if err != nil {
+			continue // cannot be: they were decoded or encoded before
+		}
+		for _, tr := range trs {
+			for j := range tr.Changes {
+				if c := &tr.Changes[j]; c.Declared != nil && o.ids[c.ID].number == number {
+					delete(o.ids, c.ID)
+				}
+			}
+		}
+	}
+}
+
+// oldest is the sequence of the oldest transition that is not written back,
+// or next if there is none.
+func (o *overlay) oldest(next uint64) uint64 {
+	if len(o.queue) > 0 {
+		return o.queue[0].first
+	}
+	return next
+}
+
+// live returns the entry of a task that is not deleted, nil if there is none.
+func (o *overlay) live(number uint64) *entry {
+	if e := o.entries[number]; e != nil && !e.deleted {
+		return e
+	}
+	return nil
+}
+
+// gone reports whether a task that may be on disk is deleted.
+func (o *overlay) gone(number uint64) bool {
+	e := o.entries[number]
+	return e != nil && e.deleted
+}
+
+// newest is what the overlay has of a node in the end.
+type newest struct {
+	declared *state.Declaration
+	id       string
+	kind     state.Kind
+	progress state.Progress
+}
+
+// fold goes through pieces in order and returns the last values of each node
+// they changed, and all their transitions.
+func fold(pieces []piece) (map[int]*newest, []*state.Transition, error) {
+	nodes := make(map[int]*newest)
+	var all []*state.Transition
+	for i := range pieces {
+		trs, err := pieces[i].transitions()
+		if err != nil {
+			return nil, nil, err
+		}
+		for _, tr := range trs {
+			for j := range tr.Changes {
+				c := &tr.Changes[j]
+				n := nodes[c.Index]
+				if n == nil {
+					n = &newest{id: c.ID, kind: c.Kind}
+					nodes[c.Index] = n
+				}
+				if c.Declared != nil {
+					n.declared = c.Declared
+				}
+				n.progress = c.Progress
+			}
+		}
+		all = append(all, trs...)
+	}
+	return nodes, all, nil
+}
+
+// node returns the whole node, for one that the overlay saw declared.
+func (n *newest) node(index int) (state.Node, error) {
+	if n == nil || n.declared == nil {
+		return state.Node{}, fmt.Errorf("%w: node %d has no declaration", store.ErrCorrupt, index)
+	}
+	return state.Node{ID: n.id, Index: index, Kind: n.kind, Declaration: *n.declared, Progress: n.progress}, nil
+}

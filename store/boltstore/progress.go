@@ -1,0 +1,133 @@
+package boltstore
+
+import (
+	"encoding/binary"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// What a node's progress is written with: flags tell which of its parts
+// follow, so that an ordinary start or finish takes a few bytes. Times are
+// relative to a base, usually that of the transition.
+const (
+	hasVersion     = 1 << iota // the version follows, unless sameVersion
+	sameVersion                // the version is that of the node's change before in the block
+	isSkipped                  //
+	isIgnored                  //
+	hasStarted                 // the time follows, unless startedAtBase
+	startedAtBase              //
+	hasFinished                // the time follows, unless finishedAtBase
+	finishedAtBase             //
+	hasUpdated                 // the time of the last transition follows: it is not the base
+	hasError                   //
+	hasRetryAt                 //
+	hasSupersedes              //
+	hasCounts                  // loop, retries and skips follow: they are not 1, 0, 0
+	isDeclared                 // changes only: the node is new
+	hasSuperseded              // changes only: the superseded attempt follows
+)
+
+// appendProgress appends p with more flags. last is the version that the node
+// had in the block before, unset if it was not there.
+func appendProgress(dst []byte, p *state.Progress, base state.Instant, last state.Version, flags uint16) []byte {
+	set := func(flag uint16, cond bool) bool {
+		if cond {
+			flags |= flag
+		}
+		return cond
+	}
+	at := len(dst)
+	dst = append(dst, 0, 0, byte(p.State)|byte(p.Began)<<4)
+	if set(hasVersion, p.Version.IsSet()) && !set(sameVersion, p.Version == last) {
+		id := p.Version.Bytes()
+		dst = append(dst, id[:]...)
+	}
+	set(isSkipped, p.Skipped)
+	set(isIgnored, p.ErrorIgnored)
+	if set(hasStarted, p.Started.IsSet()) && !set(startedAtBase, p.Started == base) {
+		dst = appendInstant(dst, p.Started, base)
+	}
+	if set(hasFinished, p.Finished.IsSet()) && !set(finishedAtBase, p.Finished == base) {
+		dst = appendInstant(dst, p.Finished, base)
+	}
+	if set(hasUpdated, p.Updated != base) {
+		dst = appendMaybe(dst, p.Updated, base)
+	}
+	if set(hasError, p.Error != "") {
+		dst = appendText(dst, p.Error)
+	}
+	if set(hasRetryAt, p.RetryAt.IsSet()) {
+		dst = appendInstant(dst, p.RetryAt, base)
+	}
+	if set(hasSupersedes, p.Supersedes.IsSet()) {
+		id := p.Supersedes.Bytes()
+		dst = append(dst, id[:]...)
+	}
+	if set(hasCounts, p.Loop != 1 || p.Retries != 0 || p.Skips != 0) {
+		dst = binary.AppendUvarint(dst, uint64(p.Loop))
+		dst = binary.AppendUvarint(dst, uint64(p.Retries))
+		dst = binary.AppendUvarint(dst, uint64(p.Skips))
+	}
+	binary.LittleEndian.PutUint16(dst[at:], flags)
+	return dst
+}
+
+// progress reads what appendProgress wrote and returns the flags.
+func (d *decoder) progress(p *state.Progress, base state.Instant, last state.Version) uint16 {
+	flags := d.uint16()
+	has := func(flag uint16) bool { return flags&flag != 0 }
+	b := d.byte()
+	p.State, p.Began = state.State(b&15), state.OpKind(b>>4)
+	if !p.State.Valid() || b>>4 != 0 && !p.Began.Valid() {
+		d.fail()
+	}
+	switch {
+	case has(sameVersion):
+		p.Version = last
+	case has(hasVersion):
+		p.Version = d.version()
+	}
+	p.Skipped, p.ErrorIgnored = has(isSkipped), has(isIgnored)
+	p.Started = d.progressTime(has(hasStarted), has(startedAtBase), base)
+	p.Finished = d.progressTime(has(hasFinished), has(finishedAtBase), base)
+	p.Updated = base
+	if has(hasUpdated) {
+		p.Updated = d.maybe(base)
+	}
+	if has(hasError) {
+		p.Error = d.text()
+	}
+	if has(hasRetryAt) {
+		p.RetryAt = d.instant(base)
+	}
+	if has(hasSupersedes) {
+		p.Supersedes = d.version()
+	}
+	p.Loop = 1
+	if has(hasCounts) {
+		p.Loop, p.Retries, p.Skips = d.int(maxInt), d.int(maxInt), d.int(maxInt)
+	}
+	return flags
+}
+
+func (d *decoder) progressTime(has, atBase bool, base state.Instant) state.Instant {
+	switch {
+	case !has:
+		return state.Instant{}
+	case atBase:
+		return base
+	}
+	return d.instant(base)
+}
+
+// appendAttempt appends a superseded attempt. What began it is known from the
+// attempt before and is not kept.
+func appendAttempt(dst []byte, a *state.Attempt, base state.Instant, last state.Version) []byte {
+	return appendProgress(dst, &state.Progress{Attempt: *a, Updated: base}, base, last, 0)
+}
+
+func (d *decoder) attempt(base state.Instant, last state.Version) state.Attempt {
+	var p state.Progress
+	d.progress(&p, base, last)
+	return p.Attempt
+}

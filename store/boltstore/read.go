@@ -1,0 +1,263 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// found is a task at one moment: what the overlay has of it, taken together
+// with the transaction that shows the rest.
+type found struct {
+	place  place
+	header store.Task
+	pieces []piece // not on disk, or not surely
+	last   uint64  // the store's last sequence at that moment
+}
+
+// lookupTries bounds how often a task that vanishes while it is looked up is
+// looked up again: its key may have been taken by a new one.
+const lookupTries = 3
+
+// find looks a task up and runs f at a moment when it is there.
+func (s *Store) find(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, t *found) error) error {
+	for range lookupTries {
+		at, ok, err := s.resolve(ctx, ref)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			break
+		}
+		there, err := s.visit(ctx, at, f)
+		if err != nil || there {
+			return err
+		}
+	}
+	return fmt.Errorf("%w: %s", state.ErrNotFound, ref)
+}
+
+// resolve finds out the number of a task, and the index of the node that ref
+// names. Numbers are never used again, so the answer may be old but not wrong.
+func (s *Store) resolve(ctx context.Context, ref store.Ref) (at place, ok bool, err error) {
+	overlaid := func() {
+		if ref.Node != "" {
+			at, ok = s.overlay.ids[ref.Node]
+		} else {
+			at.number, ok = s.overlay.keys[ref.Key]
+		}
+	}
+	err = s.view(ctx, overlaid, func(tx *bolt.Tx) error {
+		if ok {
+			return nil
+		}
+		var v []byte
+		if ref.Node != "" {
+			v = idsBucket.in(tx).Get(idKey(ref.Node))
+		} else {
+			v = keysBucket.in(tx).Get(taskKey(ref.Key))
+		}
+		if ok = v != nil; !ok {
+			return nil
+		}
+		if ref.Node != "" {
+			at, err = decodePlace(v)
+		} else {
+			at.number, err = decodeNumber(v)
+		}
+		return err
+	})
+	return at, ok, err
+}
+
+// visit runs f unless the task is gone.
+func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *found) error) (there bool, err error) {
+	t := found{place: at}
+	known, deleted := false, false
+	overlaid := func() {
+		t.last = s.last
+		if e := s.overlay.entries[at.number]; e != nil {
+			known, deleted, t.header = true, e.deleted, e.task
+			t.pieces = append(slices.Clip(e.writing), e.pieces...)
+		}
+	}
+	err = s.view(ctx, overlaid, func(tx *bolt.Tx) error {
+		if deleted {
+			return nil
+		}
+		if !known {
+			v := tasksBucket.in(tx).Get(seqKey(at.number))
+			if v == nil {
+				return nil
+			}
+			if t.header, err = decodeTask(at.number, v); err != nil {
+				return err
+			}
+		}
+		there = true
+		return f(tx, &t)
+	})
+	return there, err
+}
+
+// Load implements [store.Store].
+func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, err error) {
+	err = s.find(ctx, ref, func(tx *bolt.Tx, t *found) error {
+		snap.Node, snap.Sequence = t.place.index, t.last
+		snap.Tree, err = t.tree(tx)
+		return err
+	})
+	if err != nil {
+		return store.Snapshot{}, fmt.Errorf("boltstore: load: %w", err)
+	}
+	return snap, nil
+}
+
+// tree builds the task's tree: the nodes on disk, over them the overlay.
+func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
+	changed, _, err := fold(t.pieces)
+	if err != nil {
+		return nil, err
+	}
+	b := state.NewBuilder(t.header.Key, t.header.Nodes)
+	prefix := seqKey(t.place.number)
+	c := nodesBucket.in(tx).Cursor()
+	k, v := c.Seek(prefix)
+	var n state.Node
+	for i := range t.header.Nodes {
+		over := changed[i]
+		if bytes.HasPrefix(k, prefix) && bytes.Equal(k, nodeKey(t.place.number, i)) {
+			if err := decodeNode(v, &n); err != nil {
+				return nil, err
+			}
+			k, v = c.Next()
+		} else if n, err = over.node(i); err != nil {
+			return nil, err
+		}
+		n.Index = i
+		if over != nil {
+			n.Progress = over.progress
+		}
+		if err := b.Add(&n); err != nil {
+			return nil, fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+		}
+	}
+	tree, err := b.Tree(t.header.Revision)
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	}
+	return tree, nil
+}
+
+// Locate implements [store.Store].
+func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, err error) {
+	err = s.find(ctx, ref, func(_ *bolt.Tx, t *found) error {
+		at = store.Location{Key: t.header.Key, Revision: t.header.Revision}
+		return nil
+	})
+	if err != nil {
+		return store.Location{}, fmt.Errorf("boltstore: locate: %w", err)
+	}
+	return at, nil
+}
+
+// Attempts implements [store.Store].
+func (s *Store) Attempts(ctx context.Context, node string, skip, limit int) (list []state.Attempt, err error) {
+	if limit <= 0 {
+		limit = store.DefaultLimit
+	}
+	err = s.find(ctx, store.ByNode(node), func(tx *bolt.Tx, t *found) error {
+		list, err = t.attempts(tx, max(skip, 0), limit)
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("boltstore: attempts: %w", err)
+	}
+	return list, nil
+}
+
+func (t *found) attempts(tx *bolt.Tx, skip, limit int) (list []state.Attempt, err error) {
+	c := attemptsBucket.in(tx).Cursor()
+	prefix := nodeKey(t.place.number, t.place.index)
+	for k, v := c.Seek(attemptKey(t.place.number, t.place.index, skip+1)); bytes.HasPrefix(k, prefix) && len(list) < limit; k, v = c.Next() {
+		d := record(v)
+		list = append(list, d.attempt(state.Instant{}, state.Version{}))
+		if err := d.end("attempt"); err != nil {
+			return nil, err
+		}
+	}
+	for i := range t.pieces {
+		trs, err := t.pieces[i].transitions()
+		if err != nil {
+			return nil, err
+		}
+		for _, tr := range trs {
+			for j := range tr.Changes {
+				a := tr.Changes[j].Superseded
+				if a != nil && tr.Changes[j].Index == t.place.index &&
+					attemptNumber(a) == skip+len(list)+1 && len(list) < limit {
+					list = append(list, *a)
+				}
+			}
+		}
+	}
+	return list, nil
+}
+
+// Changes implements [store.Store].
+func (s *Store) Changes(ctx context.Context, after uint64, limit int) (feed store.Feed, err error) {
+	if limit <= 0 {
+		limit = store.DefaultLimit
+	}
+	err = s.view(ctx, func() { feed.Last = s.last }, func(tx *bolt.Tx) error {
+		first, _, err := journalEnds(tx)
+		if err != nil {
+			return err
+		}
+		if feed.First = first; first == 0 {
+			feed.First = feed.Last + 1
+		}
+		if after < feed.First-1 {
+			return fmt.Errorf("%w: after %d, kept from %d", store.ErrTrimmed, after, feed.First)
+		}
+		feed.Transitions, err = readJournal(tx, after, feed.Last, limit)
+		return err
+	})
+	if err != nil {
+		return store.Feed{}, fmt.Errorf("boltstore: changes: %w", err)
+	}
+	return feed, nil
+}
+
+// readJournal returns up to limit transitions after one sequence and up to
+// another.
+func readJournal(tx *bolt.Tx, after, last uint64, limit int) (list []*state.Transition, err error) {
+	if after >= last {
+		return nil, nil
+	}
+	c := journalBucket.in(tx).Cursor()
+	for k, v := seekFrame(c, after+1); k != nil && seqOf(k) <= last && len(list) < limit; k, v = c.Next() {
+		pieces, err := decodeFrame(seqOf(k), v)
+		if err != nil {
+			return nil, err
+		}
+		for i := range pieces {
+			if pieces[i].last() <= after || len(list) >= limit {
+				continue
+			}
+			trs, err := pieces[i].transitions()
+			if err != nil {
+				return nil, err
+			}
+			trs = trs[countUpTo(trs, after):]
+			list = append(list, trs[:min(len(trs), limit-len(list))]...)
+		}
+	}
+	return list, nil
+}

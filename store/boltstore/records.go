@@ -1,0 +1,136 @@
+package boltstore
+
+import (
+	"encoding/binary"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Flags of a node's declaration.
+const (
+	declNoRetry = 1 << iota
+	declNoSkip
+	declMaxLoops
+	declName
+)
+
+// appendNode appends the record of a node, without its index, which is in the
+// key, and its parent's ID, which is in the parent's record.
+func appendNode(dst []byte, n *state.Node) []byte {
+	var flags byte
+	if n.NoRetry {
+		flags |= declNoRetry
+	}
+	if n.NoSkip {
+		flags |= declNoSkip
+	}
+	if n.MaxLoops != 0 {
+		flags |= declMaxLoops
+	}
+	if n.Name != "" {
+		flags |= declName
+	}
+	dst = append(dst, recordVersion, byte(n.Kind)<<4|flags)
+	dst = binary.AppendUvarint(dst, uint64(n.ParentIndex+1))
+	dst = appendID(dst, n.ID)
+	if flags&declMaxLoops != 0 {
+		dst = binary.AppendUvarint(dst, uint64(n.MaxLoops))
+	}
+	if flags&declName != 0 {
+		dst = appendText(dst, n.Name)
+	}
+	dst = appendInstant(dst, n.Updated, state.Instant{})
+	return appendProgress(dst, &n.Progress, n.Updated, state.Version{}, 0)
+}
+
+// decodeNode reads a node's record into n, all but Index and Parent.
+func decodeNode(v []byte, n *state.Node) error {
+	d := record(v)
+	d.identity(n)
+	base := d.instant(state.Instant{})
+	n.Progress = state.Progress{}
+	d.progress(&n.Progress, base, state.Version{})
+	return d.end("node")
+}
+
+// identity reads what never changes of a node.
+func (d *decoder) identity(n *state.Node) {
+	b := d.byte()
+	flags := b & 15
+	n.Kind = state.Kind(b >> 4)
+	if !n.Kind.Valid() {
+		d.fail()
+	}
+	n.Declaration = state.Declaration{NoRetry: flags&declNoRetry != 0, NoSkip: flags&declNoSkip != 0}
+	n.ParentIndex = d.int(maxInt) - 1
+	n.ID = d.id()
+	if flags&declMaxLoops != 0 {
+		n.MaxLoops = d.int(maxInt)
+	}
+	if flags&declName != 0 {
+		n.Name = d.text()
+	}
+}
+
+// appendTask appends a header, without its number, which is in the key.
+func appendTask(dst []byte, t *store.Task) []byte {
+	dst = append(dst, recordVersion, byte(t.State)|byte(t.Shown)<<4)
+	dst = appendID(appendID(appendID(dst, t.Key.Business), t.Key.Task), t.Root)
+	dst = appendText(dst, t.Name)
+	dst = binary.AppendUvarint(dst, t.Revision)
+	dst = binary.AppendUvarint(dst, uint64(t.Nodes))
+	for st := state.Created; st <= state.Finished; st++ {
+		dst = binary.AppendUvarint(dst, uint64(t.Counts[st]))
+	}
+	dst = appendMaybe(dst, t.Recorded, state.Instant{})
+	dst = appendMaybe(dst, t.Updated, t.Recorded)
+	dst = appendMaybe(dst, t.Started, t.Recorded)
+	return appendMaybe(dst, t.Finished, t.Recorded)
+}
+
+func decodeTask(number uint64, v []byte) (t store.Task, err error) {
+	d := record(v)
+	b := d.byte()
+	t.Number, t.State, t.Shown = number, state.State(b&15), state.State(b>>4)
+	if !t.State.Valid() || !t.Shown.Valid() {
+		d.fail()
+	}
+	t.Key.Business, t.Key.Task, t.Root = d.id(), d.id(), d.id()
+	t.Name = d.text()
+	t.Revision, t.Nodes = d.uvarint(), d.int(maxInt)
+	for st := state.Created; st <= state.Finished; st++ {
+		t.Counts[st] = d.int(maxInt)
+	}
+	t.Recorded = d.maybe(state.Instant{})
+	t.Updated, t.Started, t.Finished = d.maybe(t.Recorded), d.maybe(t.Recorded), d.maybe(t.Recorded)
+	return t, d.end("task")
+}
+
+// place is where a node is: the value of the ids bucket.
+type place struct {
+	number uint64
+	index  int
+}
+
+func appendPlace(dst []byte, p place) []byte {
+	dst = binary.AppendUvarint(append(dst, recordVersion), p.number)
+	return binary.AppendUvarint(dst, uint64(p.index))
+}
+
+func decodePlace(v []byte) (place, error) {
+	d := record(v)
+	p := place{d.uvarint(), d.int(maxInt)}
+	return p, d.end("id")
+}
+
+// appendNumber and decodeNumber are for values that are one number.
+func appendNumber(dst []byte, n uint64) []byte {
+	return binary.AppendUvarint(append(dst, recordVersion), n)
+}
+
+func decodeNumber(v []byte) (uint64, error) {
+	d := record(v)
+	n := d.uvarint()
+	return n, d.end("number")
+}

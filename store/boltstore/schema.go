@@ -1,0 +1,105 @@
+package boltstore
+
+import (
+	"encoding/binary"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// The file, bucket by bucket. Numbers in keys are big-endian, so that byte
+// order is numerical order: seq and number 8 bytes, index and attempt 4. A
+// task's number is the sequence of its first transition, never used again.
+// Every value begins with the version of its format, 1. Text keys are written
+// as in appendID: a tag and 16 bytes for 32 lower-case hex digits, else the
+// length and the bytes.
+//
+//	meta
+//	├── "format"                     -> version, "pipestatus"
+//	└── "checkpoint"                 -> version, seq
+//	journal
+//	└── seq of the first transition  -> the transitions of one commit
+//	tasks
+//	└── number                       -> header
+//	nodes
+//	└── number, index                -> node
+//	attempts
+//	└── number, index, attempt       -> superseded attempt
+//	transitions
+//	└── number, seq of the first     -> up to blockMax transitions of the task
+//	keys
+//	└── business, task               -> number
+//	ids
+//	└── node ID                      -> number, index
+//	unfinished
+//	└── number                       -> (version only)
+//	business
+//	└── business, number             -> shown state
+//
+// One task's nodes are neighbours: a cold snapshot is one header and one range
+// scan and touches neither attempts nor transitions. Flat buckets, because
+// nested ones measured 466 MiB against 277 for 50,000 node writes.
+type bucket int
+
+const (
+	metaBucket bucket = iota
+	journalBucket
+	tasksBucket
+	nodesBucket
+	attemptsBucket
+	transitionsBucket
+	keysBucket
+	idsBucket
+	unfinishedBucket
+	businessBucket
+
+	bucketCount
+)
+
+var bucketNames = [bucketCount]string{
+	"meta", "journal", "tasks", "nodes", "attempts", "transitions", "keys", "ids", "unfinished", "business",
+}
+
+// in returns the bucket in a transaction.
+func (b bucket) in(tx *bolt.Tx) *bolt.Bucket { return tx.Bucket([]byte(bucketNames[b])) }
+
+var (
+	keyFormat     = []byte("format")
+	keyCheckpoint = []byte("checkpoint")
+)
+
+const (
+	// schemaVersion is in the format record. A file with a higher one is
+	// refused.
+	schemaVersion = 1
+	// recordVersion begins every value.
+	recordVersion = 1
+	formatName    = "pipestatus"
+)
+
+func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+
+func nodeKey(number uint64, index int) []byte {
+	return binary.BigEndian.AppendUint32(seqKey(number), uint32(index))
+}
+
+func attemptKey(number uint64, index, attempt int) []byte {
+	return binary.BigEndian.AppendUint32(nodeKey(number, index), uint32(attempt))
+}
+
+func blockKey(number, seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(seqKey(number), seq)
+}
+
+func taskKey(key state.Key) []byte { return appendID(appendID(nil, key.Business), key.Task) }
+
+func idKey(id string) []byte { return appendID(nil, id) }
+
+func businessKey(business string, number uint64) []byte {
+	return binary.BigEndian.AppendUint64(appendID(nil, business), number)
+}
+
+// attemptNumber counts a node's attempts from 1: each retry, skip and loop
+// began one more.
+func attemptNumber(a *state.Attempt) int { return a.Loop + a.Retries + a.Skips }

@@ -1,0 +1,271 @@
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Options configure a store. A nil *Options and zero fields stand for the
+// defaults.
+type Options struct {
+	// LockTimeout is how long Open waits for another process to release the
+	// file before it answers [store.ErrLocked]. Default: one second.
+	LockTimeout time.Duration
+	// MaxSize bounds the file in bytes; a commit that would need more gets
+	// [store.ErrFull]. Default: none.
+	MaxSize int
+	// OverlayTransitions bounds what is journaled but not written back, and
+	// so what Open has to read after a crash. Default: 65,536.
+	OverlayTransitions int
+	// FeedTransitions is how many of the latest transitions the changes feed
+	// keeps at least. Default: 1,000,000.
+	FeedTransitions int
+	// FeedAge is for how long the feed keeps transitions at most, by their
+	// recording time. Default: for ever, as far as FeedTransitions goes.
+	FeedAge time.Duration
+	// FileMode is the mode of a new file. Default: 0600.
+	FileMode fs.FileMode
+	// OpenFile opens the file for bbolt; for fault injection in tests.
+	// Default: os.OpenFile.
+	OpenFile func(name string, flag int, perm fs.FileMode) (*os.File, error)
+}
+
+func (o *Options) withDefaults() (Options, error) {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	if d.LockTimeout < 0 || d.MaxSize < 0 || d.OverlayTransitions < 0 || d.FeedTransitions < 0 || d.FeedAge < 0 {
+		return d, fmt.Errorf("boltstore: %w: an option is negative", state.ErrInvalidArgument)
+	}
+	defaultTo(&d.LockTimeout, time.Second)
+	defaultTo(&d.OverlayTransitions, 1<<16)
+	defaultTo(&d.FeedTransitions, 1_000_000)
+	defaultTo(&d.FileMode, 0o600)
+	return d, nil
+}
+
+func defaultTo[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}
+
+// Store keeps tasks in a bbolt file. It is a [store.Store] and a
+// [store.Checker].
+type Store struct {
+	path string
+	opts Options
+	db   *bolt.DB
+
+	writer sync.Mutex // held by Commit and Close; protects the next two
+	pass   *pass      // the write-back in progress, nil if there is none
+	enc    encoder
+
+	mu         sync.RWMutex // protects everything below; commits hold it only to publish
+	overlay    overlay
+	last       uint64 // sequence of the last committed transition
+	checkpoint uint64
+	failed     error // not nil: refuse everything, see store.ErrFailed
+	closed     bool
+	readers    sync.WaitGroup // open read transactions
+}
+
+var (
+	_ store.Store   = (*Store)(nil)
+	_ store.Checker = (*Store)(nil)
+)
+
+// Open opens the file at path, or creates it if there is none; o may be nil.
+// The error matches [store.ErrLocked] if another process has the file open,
+// [store.ErrCorrupt] if it is damaged, empty or no bbolt file,
+// [store.ErrIncompatible] if it is another program's bbolt file or written by
+// a newer version, and [fs.ErrNotExist] if the directory does not exist.
+func Open(path string, o *Options) (*Store, error) {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: path, opts: opts, overlay: newOverlay()}
+	if err := s.open(); err != nil {
+		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
+	}
+	return s, nil
+}
+
+func (s *Store) open() error {
+	switch info, err := os.Stat(s.path); {
+	case errors.Is(err, fs.ErrNotExist):
+		if err := create(s.path, s.opts.FileMode); err != nil {
+			return err
+		}
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular():
+		return fmt.Errorf("%w: not a regular file", state.ErrInvalidArgument)
+	case info.Size() == 0:
+		// bbolt would make a new, empty database of it, over whatever was lost.
+		return fmt.Errorf("%w: the file is empty", store.ErrCorrupt)
+	}
+	err := guard(func() (err error) {
+		s.db, err = bolt.Open(s.path, s.opts.FileMode, s.boltOptions())
+		return err
+	})
+	if err != nil {
+		return translateOpen(err)
+	}
+	if err := guard(s.load); err != nil {
+		return errors.Join(err, guard(s.db.Close))
+	}
+	return nil
+}
+
+func (s *Store) boltOptions() *bolt.Options {
+	o := &bolt.Options{
+		Timeout:      s.opts.LockTimeout,
+		FreelistType: bolt.FreelistMapType,
+		MaxSize:      s.opts.MaxSize,
+		OpenFile:     s.opts.OpenFile,
+	}
+	if runtime.GOOS != "windows" && ^uint(0)>>32 != 0 {
+		// A commit that must remap a grown file waits for every reader:
+		// measured 501 ms against 17. On Windows this would extend the file.
+		o.InitialMmapSize = 256 << 20
+	}
+	return o
+}
+
+func translateOpen(err error) error {
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return store.ErrLocked
+	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
+		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	}
+	return err
+}
+
+// load checks the format and reads the journal after the checkpoint.
+func (s *Store) load() error {
+	return s.db.View(func(tx *bolt.Tx) error {
+		if err := checkFormat(tx); err != nil {
+			return err
+		}
+		checkpoint, err := decodeNumber(metaBucket.in(tx).Get(keyCheckpoint))
+		if err != nil {
+			return err
+		}
+		_, last, err := journalEnds(tx)
+		if err != nil {
+			return err
+		}
+		s.checkpoint, s.last = checkpoint, max(checkpoint, last)
+		return s.replay(tx)
+	})
+}
+
+// Close writes back what it can, so that the next Open has nothing to read,
+// and closes the file. What could not be written back stays in the journal
+// and is no loss.
+func (s *Store) Close() error {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	s.mu.Lock()
+	if s.closed {
+		s.mu.Unlock()
+		return nil
+	}
+	s.closed = true
+	failed := s.failed
+	s.mu.Unlock()
+	s.readers.Wait()
+	if failed == nil {
+		s.writeBackAll()
+	}
+	if err := guard(s.db.Close); err != nil {
+		return fmt.Errorf("boltstore: close %s: %w", s.path, err)
+	}
+	return nil
+}
+
+func (s *Store) state() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.usable()
+}
+
+// usable is called with mu held, for reading at least.
+func (s *Store) usable() error {
+	if s.closed {
+		return store.ErrClosed
+	}
+	return s.failed
+}
+
+// fail makes the store refuse everything from now on.
+func (s *Store) fail(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == nil {
+		s.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
+	}
+	return s.failed
+}
+
+// guard runs code that touches the file. A damaged file makes bbolt panic, and
+// a truncated one or a failing disk raises a fault: both become ErrCorrupt.
+func guard(f func() error) (err error) {
+	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
+	defer func() {
+		if r := recover(); r != nil {
+			err = fmt.Errorf("%w: %v", store.ErrCorrupt, r)
+		}
+	}()
+	return f()
+}
+
+// view runs f in a read transaction. begin runs first, with mu held, at the
+// same moment of the store's story as the transaction.
+func (s *Store) view(ctx context.Context, begin func(), f func(tx *bolt.Tx) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	return guard(func() error {
+		tx, err := s.begin(begin)
+		if err != nil {
+			return err
+		}
+		defer s.readers.Done()
+		defer func() { _ = tx.Rollback() }() // of a read transaction: cannot fail
+		return f(tx)
+	})
+}
+
+func (s *Store) begin(begin func()) (*bolt.Tx, error) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if err := s.usable(); err != nil {
+		return nil, err
+	}
+	tx, err := s.db.Begin(false)
+	if err != nil {
+		return nil, err
+	}
+	s.readers.Add(1)
+	begin()
+	return tx, nil
+}

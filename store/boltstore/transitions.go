@@ -1,0 +1,185 @@
+package boltstore
+
+import (
+	"encoding/binary"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// A block is a run of one task's transitions. In the journal it stands for
+// itself; in the transitions bucket ("packed") what the nodes' records hold,
+// IDs and declarations, is left out. Within a block sequences, times and
+// versions are relative to what came before.
+
+const (
+	trRecorded = 1 << iota // the recording time follows: it is not the effective one
+	trActor
+)
+
+// versions remembers, within a block, the last version of each node.
+type versions map[int]state.Version
+
+// blockWriter appends transitions to a block. The zero blockWriter begins one.
+type blockWriter struct {
+	packed bool
+	seq    uint64 // of the transition before
+	at     state.Instant
+	seen   versions
+}
+
+// add appends a transition under a sequence greater than the one before.
+func (w *blockWriter) add(dst []byte, tr *state.Transition, seq uint64) []byte {
+	if w.seen == nil {
+		w.seen = make(versions)
+	}
+	dst = binary.AppendUvarint(dst, seq-w.seq)
+	dst = appendTransition(dst, tr, w.at, w.seen, w.packed)
+	w.seq, w.at = seq, tr.At
+	return dst
+}
+
+// restart begins another block with the same memory.
+func (w *blockWriter) restart(seq uint64) {
+	clear(w.seen)
+	w.seq, w.at = seq, state.Instant{}
+}
+
+func appendTransition(dst []byte, tr *state.Transition, base state.Instant, seen versions, packed bool) []byte {
+	var flags byte
+	if tr.Recorded != tr.At {
+		flags |= trRecorded
+	}
+	if tr.Actor != "" {
+		flags |= trActor
+	}
+	dst = append(dst, byte(tr.Op)|byte(tr.Shown)<<4, flags)
+	dst = appendInstant(dst, tr.At, base)
+	if flags&trRecorded != 0 {
+		dst = appendInstant(dst, tr.Recorded, tr.At)
+	}
+	if flags&trActor != 0 {
+		dst = appendID(dst, tr.Actor)
+	}
+	dst = binary.AppendUvarint(dst, uint64(len(tr.Changes)))
+	for i := range tr.Changes {
+		dst = appendChange(dst, &tr.Changes[i], tr.At, seen, packed)
+	}
+	return dst
+}
+
+func appendChange(dst []byte, c *state.Change, at state.Instant, seen versions, packed bool) []byte {
+	var flags uint16
+	if c.Declared != nil {
+		flags |= isDeclared
+	}
+	if c.Superseded != nil {
+		flags |= hasSuperseded
+	}
+	dst = binary.AppendUvarint(dst, uint64(c.Index))
+	dst = append(dst, byte(c.Kind)|byte(c.From)<<4)
+	dst = appendProgress(dst, &c.Progress, at, seen[c.Index], flags)
+	if !packed {
+		dst = appendID(dst, c.ID)
+		if c.Declared != nil {
+			dst = appendDeclaration(dst, c.Declared)
+		}
+	}
+	if c.Superseded != nil {
+		dst = appendAttempt(dst, c.Superseded, at, seen[c.Index])
+	}
+	seen[c.Index] = c.Version
+	return dst
+}
+
+func appendDeclaration(dst []byte, decl *state.Declaration) []byte {
+	dst = binary.AppendUvarint(dst, uint64(decl.ParentIndex+1))
+	if decl.ParentIndex >= 0 {
+		dst = appendID(dst, decl.Parent)
+	}
+	dst = appendText(dst, decl.Name)
+	var flags byte
+	if decl.NoRetry {
+		flags |= declNoRetry
+	}
+	if decl.NoSkip {
+		flags |= declNoSkip
+	}
+	return binary.AppendUvarint(append(dst, flags), uint64(decl.MaxLoops))
+}
+
+// block reads a block to the end of the record.
+func (d *decoder) block(key state.Key, base uint64, packed bool) []*state.Transition {
+	var trs []*state.Transition
+	seen := make(versions)
+	var at state.Instant
+	for len(d.b) > 0 {
+		tr := &state.Transition{Task: key, Sequence: base + d.uvarint()}
+		base = tr.Sequence
+		d.transition(tr, at, seen, packed)
+		if d.bad {
+			return nil
+		}
+		at = tr.At
+		trs = append(trs, tr)
+	}
+	return trs
+}
+
+func (d *decoder) transition(tr *state.Transition, base state.Instant, seen versions, packed bool) {
+	b, flags := d.byte(), d.byte()
+	tr.Op, tr.Shown = state.OpKind(b&15), state.State(b>>4)
+	if !tr.Op.Valid() || tr.Op != state.Delete && !tr.Shown.Valid() {
+		d.fail()
+	}
+	tr.At = d.instant(base)
+	tr.Recorded = tr.At
+	if flags&trRecorded != 0 {
+		tr.Recorded = d.instant(tr.At)
+	}
+	if flags&trActor != 0 {
+		tr.Actor = d.id()
+	}
+	n := d.int(uint64(len(d.b))) // a change takes more than a byte
+	if n == 0 {
+		return
+	}
+	tr.Changes = make([]state.Change, n)
+	for i := range tr.Changes {
+		d.change(&tr.Changes[i], tr.At, seen, packed)
+	}
+}
+
+func (d *decoder) change(c *state.Change, at state.Instant, seen versions, packed bool) {
+	c.Index = d.int(maxInt)
+	b := d.byte()
+	c.Kind, c.From = state.Kind(b&15), state.State(b>>4)
+	if !c.Kind.Valid() || c.From != 0 && !c.From.Valid() {
+		d.fail()
+	}
+	flags := d.progress(&c.Progress, at, seen[c.Index])
+	if flags&isDeclared != 0 {
+		c.Declared = new(state.Declaration)
+	}
+	if !packed {
+		c.ID = d.id()
+		if c.Declared != nil {
+			d.declaration(c.Declared)
+		}
+	}
+	if flags&hasSuperseded != 0 {
+		a := d.attempt(at, seen[c.Index])
+		c.Superseded = &a
+	}
+	seen[c.Index] = c.Version
+}
+
+func (d *decoder) declaration(decl *state.Declaration) {
+	decl.ParentIndex = d.int(maxInt) - 1
+	if decl.ParentIndex >= 0 {
+		decl.Parent = d.id()
+	}
+	decl.Name = d.text()
+	flags := d.byte()
+	decl.NoRetry, decl.NoSkip = flags&declNoRetry != 0, flags&declNoSkip != 0
+	decl.MaxLoops = d.int(maxInt)
+}

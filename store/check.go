@@ -1,0 +1,155 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Check examines everything a store answers: it rebuilds each task from its
+// transitions and holds that against the tree, the header, the attempts and
+// the indexes, and reads the changes feed from end to end. It calls report for
+// each thing that does not fit. The error says that the check itself could not
+// be finished. Tasks that change or go while they are examined are examined as
+// far as possible; stores call this from their own [Checker].
+func Check(ctx context.Context, r Reader, report func(problem string)) error {
+	q := ListQuery{}
+	for {
+		page, err := r.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		for i := range page.Tasks {
+			if err := checkTask(ctx, r, &page.Tasks[i], report); err != nil {
+				return err
+			}
+		}
+		if page.Cursor == "" {
+			return checkFeed(ctx, r, report)
+		}
+		q.Cursor = page.Cursor
+	}
+}
+
+func checkTask(ctx context.Context, r Reader, listed *Task, report func(string)) error {
+	problem := func(format string, args ...any) {
+		report(fmt.Sprintf("task %s: ", listed.Key) + fmt.Sprintf(format, args...))
+	}
+	snap, err := r.Load(ctx, Ref{Key: listed.Key})
+	switch {
+	case errors.Is(err, state.ErrNotFound):
+		if _, err := r.Locate(ctx, Ref{Key: listed.Key}); err == nil {
+			problem("located but not loaded")
+		}
+		return ctx.Err()
+	case err != nil:
+		problem("load: %v", err)
+		return ctx.Err()
+	}
+	replayed := state.NewTree(listed.Key)
+	var header Task
+	attempts := make(map[int][]state.Attempt)
+	for after := uint64(0); after < snap.Tree.Revision(); {
+		trs, err := r.Transitions(ctx, listed.Key, after, 0)
+		if err == nil && len(trs) > 0 {
+			trs = upTo(trs, snap.Tree.Revision())
+			replayed, err = replayed.Replay(trs...)
+		}
+		if err != nil {
+			problem("transitions: %v", err)
+			return ctx.Err()
+		}
+		if len(trs) == 0 {
+			break
+		}
+		for _, tr := range trs {
+			header.Add(tr)
+			for i := range tr.Changes {
+				if c := &tr.Changes[i]; c.Superseded != nil {
+					attempts[c.Index] = append(attempts[c.Index], *c.Superseded)
+				}
+			}
+		}
+		after = trs[len(trs)-1].Sequence
+	}
+	compareTrees(replayed, snap.Tree, problem)
+	if listed.Revision == snap.Tree.Revision() && header != *listed {
+		problem("its header is %+v, by its transitions %+v", *listed, header)
+	}
+	return checkNodes(ctx, r, snap.Tree, attempts, problem)
+}
+
+func upTo(trs []*state.Transition, revision uint64) []*state.Transition {
+	for len(trs) > 0 && trs[len(trs)-1].Sequence > revision {
+		trs = trs[:len(trs)-1]
+	}
+	return trs
+}
+
+func compareTrees(want, got *state.Tree, problem func(string, ...any)) {
+	if want.Len() != got.Len() || want.Revision() != got.Revision() {
+		problem("%d nodes at revision %d, by its transitions %d at %d",
+			got.Len(), got.Revision(), want.Len(), want.Revision())
+		return
+	}
+	for i := range want.Len() {
+		if w, g := want.Node(i), got.Node(i); w != g {
+			problem("node %q is %+v, by its transitions %+v", g.ID, g, w)
+		}
+	}
+}
+
+// checkNodes holds the node index and the attempts against the tree.
+func checkNodes(ctx context.Context, r Reader, tree *state.Tree, attempts map[int][]state.Attempt, problem func(string, ...any)) error {
+	for i := range tree.Len() {
+		id := tree.ID(i)
+		at, err := r.Locate(ctx, ByNode(id))
+		if err != nil || at.Key != tree.Key() {
+			problem("node %q is located in task %s: %v", id, at.Key, err)
+			continue
+		}
+		// A newer attempt may have come since the tree was read.
+		got, err := r.Attempts(ctx, id, 0, max(len(attempts[i]), 1))
+		if err != nil || len(got) < len(attempts[i]) {
+			problem("node %q has %d superseded attempts, by its transitions %d: %v", id, len(got), len(attempts[i]), err)
+			continue
+		}
+		for j, want := range attempts[i] {
+			if got[j] != want {
+				problem("node %q attempt %d is %+v, by its transitions %+v", id, j+1, got[j], want)
+			}
+		}
+	}
+	return ctx.Err()
+}
+
+// checkFeed reads the changes from the oldest to what was the newest.
+func checkFeed(ctx context.Context, r Reader, report func(string)) error {
+	feed, err := r.Changes(ctx, 1<<63, 1)
+	if err != nil {
+		return err
+	}
+	for after, last := feed.First-1, feed.Last; after < last; {
+		feed, err := r.Changes(ctx, after, 0)
+		if errors.Is(err, ErrTrimmed) {
+			return nil // while it was read
+		}
+		if err != nil {
+			report(fmt.Sprintf("changes after %d: %v", after, err))
+			return ctx.Err()
+		}
+		if len(feed.Transitions) == 0 {
+			report(fmt.Sprintf("changes end at %d, not at %d", after, last))
+			return nil
+		}
+		for _, tr := range feed.Transitions {
+			if after++; tr.Sequence != after {
+				report(fmt.Sprintf("changes have %d in place of %d", tr.Sequence, after))
+				return nil
+			}
+		}
+	}
+	return nil
+}
