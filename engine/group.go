@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -29,7 +30,7 @@ func (e *Engine) commitSome(batch []*Pending) (rest []*Pending) {
 		g := &group{engine: e, look: try > 1, works: make(map[state.Key]*work), ids: make(map[string]*work)}
 		for i, p := range batch {
 			if !g.add(p) {
-				batch, rest = batch[:i], append(batch[i:len(batch):len(batch)], rest...)
+				rest = append(slices.Clip(batch[i:]), rest...)
 				break
 			}
 		}
@@ -198,7 +199,7 @@ func (g *group) work(tree *state.Tree) *work {
 // marked returns ops with Taken set on those whose given ID is in use in
 // another task than key.
 func (g *group) marked(ops []state.Op, key state.Key) ([]state.Op, error) {
-	ops = append([]state.Op(nil), ops...)
+	ops = slices.Clone(ops)
 	for i := range ops {
 		if !ops[i].NodeGiven {
 			continue

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -183,15 +184,7 @@ func (q *ListQuery) Matches(t *Task) bool {
 	if q.Since.After(t.Recorded) || q.Until.IsSet() && !q.Until.After(t.Recorded) {
 		return false
 	}
-	if len(q.Shown) == 0 {
-		return true
-	}
-	for _, s := range q.Shown {
-		if s == t.Shown {
-			return true
-		}
-	}
-	return false
+	return len(q.Shown) == 0 || slices.Contains(q.Shown, t.Shown)
 }
 
 // ListPage is a page of tasks. An empty Cursor says that it is the last. A

@@ -168,19 +168,3 @@ func (d *decoder) maybe(base state.Instant) state.Instant {
 	}
 	return d.instant(base)
 }
-
-func (d *decoder) state() state.State {
-	s := state.State(d.byte())
-	if !s.Valid() {
-		d.fail()
-	}
-	return s
-}
-
-func (d *decoder) kind() state.Kind {
-	k := state.Kind(d.byte())
-	if !k.Valid() {
-		d.fail()
-	}
-	return k
-}

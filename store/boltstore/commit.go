@@ -155,16 +155,18 @@ func (c *commit) plan(tx *bolt.Tx) error {
 
 // record adds the transitions of a change to the journal's frames.
 func (c *commit) record(number uint64, trs []*state.Transition) {
-	var f *frame
-	if n := len(c.frames); n > 0 {
-		f = c.frames[n-1]
+	for len(trs) > 0 {
+		var f *frame
+		if n := len(c.frames); n > 0 {
+			f = c.frames[n-1]
+		}
+		if f == nil || len(f.body) >= frameMax {
+			f = &frame{first: c.next, next: c.next}
+			c.frames = append(c.frames, f)
+		}
+		trs = f.add(number, trs, &c.store.enc)
+		c.next = f.next
 	}
-	if f == nil || len(f.body) >= frameMax {
-		f = &frame{first: c.next, next: c.next}
-		c.frames = append(c.frames, f)
-	}
-	f.add(number, trs, &c.store.enc)
-	c.next = f.next
 }
 
 // check returns the number of the task that a change is for and, if it is not
@@ -257,11 +259,14 @@ func (c *commit) append(tx *bolt.Tx) error {
 func (s *Store) publish(c *commit, wrote written) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i := 0
+	i, done := 0, 0 // the planned change, and how much of it
 	for _, f := range c.frames {
 		for _, p := range f.pieces {
-			s.overlay.add(p, c.planned[i].transitions, c.planned[i].header)
-			i++
+			planned := &c.planned[i]
+			s.overlay.add(p, planned.transitions[done:done+p.count], planned.header)
+			if done += p.count; done == len(planned.transitions) {
+				i, done = i+1, 0
+			}
 		}
 	}
 	s.last = c.next - 1

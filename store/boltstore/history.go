@@ -52,17 +52,10 @@ func (t *found) transitions(tx *bolt.Tx, after uint64, limit int) ([]*state.Tran
 func (t *found) packed(tx *bolt.Tx, after uint64, limit int) (list []*state.Transition, err error) {
 	prefix := seqKey(t.place.number)
 	c := transitionsBucket.in(tx).Cursor()
-	k, v := c.Seek(blockKey(t.place.number, after+1))
-	if !bytes.Equal(k, blockKey(t.place.number, after+1)) {
-		// The block before may hold it.
-		if k == nil {
-			k, v = c.Last()
-		} else {
-			k, v = c.Prev()
-		}
-		if !bytes.HasPrefix(k, prefix) {
-			k, v = c.Seek(prefix)
-		}
+	// The block that holds after+1 is the last one that begins at or before it.
+	k, v := before(c, blockKey(t.place.number, after+2))
+	if !bytes.HasPrefix(k, prefix) {
+		k, v = c.Seek(prefix)
 	}
 	names := identities{task: t, tx: tx, known: make(map[int]*state.Node)}
 	for ; bytes.HasPrefix(k, prefix) && len(list) < limit; k, v = c.Next() {

@@ -10,14 +10,15 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// A journal record ("frame") holds the changes of one commit, or of a part of
-// a large one: when it was recorded (for retention by age), the number of
-// transitions, then change after change. One record for a commit, and not one
-// for each transition, keeps bbolt's cost per commit off the transitions.
+// A journal record ("frame") holds transitions of one commit: when it was
+// recorded (for retention by age), how many they are, then task after task.
+// Many to a record, and not one, keeps bbolt's cost for each record off the
+// transitions.
 
-// frameMax is the size at which a commit begins another frame, so that
-// readers of the feed need not decode a whole large commit for a few changes.
-const frameMax = 64 << 10
+// frameMax is the size at which a commit begins another frame. bbolt keeps at
+// least four records in a page before it splits it, so records larger than a
+// quarter of a page would have it write the last few again with every commit.
+const frameMax = 900
 
 // piece is what a frame holds of one task: a block of transitions. Its bytes
 // are part of the frame, not copied.
@@ -62,24 +63,27 @@ type encoder struct {
 	w     blockWriter
 }
 
-// add appends a change whose transitions get sequences from f.next on.
-func (f *frame) add(number uint64, trs []*state.Transition, enc *encoder) {
-	p := piece{number: number, key: trs[0].Task, first: f.next, count: len(trs)}
+// add appends transitions of one task until the frame is full and returns the
+// rest. Their sequences go on from f.next.
+func (f *frame) add(number uint64, trs []*state.Transition, enc *encoder) (rest []*state.Transition) {
+	p := piece{number: number, key: trs[0].Task, first: f.next}
 	enc.w.restart(f.next - 1)
 	enc.block = enc.block[:0]
-	for _, tr := range trs {
-		enc.block = enc.w.add(enc.block, tr, f.next)
+	for p.count < len(trs) && (p.count == 0 || len(f.body)+len(enc.block) < frameMax) {
+		enc.block = enc.w.add(enc.block, trs[p.count], f.next)
+		f.recorded = trs[p.count].Recorded
 		f.next++
+		p.count++
 	}
-	f.recorded = trs[len(trs)-1].Recorded
 	f.body = binary.AppendUvarint(f.body, number)
 	f.body = appendID(appendID(f.body, p.key.Business), p.key.Task)
-	f.body = binary.AppendUvarint(f.body, uint64(len(trs)))
+	f.body = binary.AppendUvarint(f.body, uint64(p.count))
 	f.body = binary.AppendUvarint(f.body, uint64(len(enc.block)))
 	from := len(f.body)
 	f.body = append(f.body, enc.block...)
 	f.blocks = append(f.blocks, span{from, len(f.body)})
 	f.pieces = append(f.pieces, p)
+	return trs[p.count:]
 }
 
 // value is the record to store. After it the pieces have their blocks.
@@ -135,22 +139,21 @@ func decodeFrame(first uint64, v []byte) ([]piece, error) {
 // seekFrame positions c at the frame that holds seq, or at the first one after
 // it if it is no longer there. The key is nil if there is none.
 func seekFrame(c *bolt.Cursor, seq uint64) (k, v []byte) {
-	k, v = c.Seek(seqKey(seq))
-	if k != nil && binary.BigEndian.Uint64(k) == seq {
-		return k, v
+	if k, v = before(c, seqKey(seq+1)); k == nil {
+		return c.First()
 	}
-	if k == nil {
-		k, v = c.Last()
-	} else {
-		k, v = c.Prev()
-	}
-	if k != nil {
-		if h, _, err := decodeFrameHead(seqOf(k), v); err != nil || h.last >= seq {
-			return k, v
-		}
+	if h, _, err := decodeFrameHead(seqOf(k), v); err == nil && h.last < seq {
 		return c.Next()
 	}
-	return c.First()
+	return k, v
+}
+
+// before positions c at the last key less than key; nil if there is none.
+func before(c *bolt.Cursor, key []byte) (k, v []byte) {
+	if k, _ = c.Seek(key); k == nil {
+		return c.Last()
+	}
+	return c.Prev()
 }
 
 func seqOf(k []byte) uint64 {

@@ -157,12 +157,7 @@ func newDiskScan(tx *bolt.Tx, q *store.ListQuery, below uint64) *diskScan {
 	default:
 		d.c = tasksBucket.in(tx).Cursor()
 	}
-	k, _ := d.c.Seek(from)
-	if k == nil {
-		k, _ = d.c.Last()
-	} else {
-		k, _ = d.c.Prev()
-	}
+	k, _ := before(d.c, from)
 	d.set(k)
 	return d
 }

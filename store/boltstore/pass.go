@@ -10,11 +10,11 @@ import (
 )
 
 // add prepares the puts for one task.
-func (p *pass) add(tx *bolt.Tx, o *overlay, e *entry) error {
+func (p *pass) add(tx *bolt.Tx, e *entry) error {
 	p.entries = append(p.entries, e)
 	if e.deleted {
 		p.transitions++
-		return p.remove(tx, o, e)
+		return p.remove(tx, e)
 	}
 	for i := range e.pieces {
 		p.transitions += e.pieces[i].count
@@ -97,12 +97,7 @@ func (p *pass) history(tx *bolt.Tx, number uint64, trs []*state.Transition) erro
 // lastBlock reads the last block of a task's transitions, if there is one.
 func lastBlock(tx *bolt.Tx, number uint64) (block []*state.Transition, size int, err error) {
 	c := transitionsBucket.in(tx).Cursor()
-	k, v := c.Seek(blockKey(number+1, 0))
-	if k == nil {
-		k, v = c.Last()
-	} else {
-		k, v = c.Prev()
-	}
+	k, v := before(c, blockKey(number+1, 0))
 	if !bytes.HasPrefix(k, seqKey(number)) {
 		return nil, 0, nil
 	}
@@ -140,7 +135,7 @@ func (p *pass) header(t *store.Task) {
 
 // remove prepares the deletion of all records of a task. A key or ID that
 // another task has taken since stays.
-func (p *pass) remove(tx *bolt.Tx, o *overlay, e *entry) error {
+func (p *pass) remove(tx *bolt.Tx, e *entry) error {
 	prefix := seqKey(e.number)
 	for _, b := range [...]bucket{nodesBucket, attemptsBucket, transitionsBucket} {
 		c := b.in(tx).Cursor()

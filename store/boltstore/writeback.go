@@ -36,7 +36,7 @@ const (
 	sliceMin = 32
 	// blockMax and blockBytes bound a record of the transitions bucket.
 	blockMax   = 64
-	blockBytes = 2 << 10
+	blockBytes = frameMax
 	// trimMax bounds the journal records that one commit removes.
 	trimMax = 256
 )
@@ -117,7 +117,7 @@ func (s *Store) preparePass(tx *bolt.Tx) error {
 	taken := 0
 	for ; taken < len(o.queue) && p.transitions < passMin; taken++ {
 		e := o.queue[taken]
-		if err := p.add(tx, o, e); err != nil {
+		if err := p.add(tx, e); err != nil {
 			return err
 		}
 	}

@@ -1,0 +1,210 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Memory is a [Store] that keeps everything in memory, for unit tests of
+// runners and for tools that need no file. Nothing survives Close, and the
+// changes feed is kept whole, so it never returns [ErrTrimmed], [ErrFull] or
+// [ErrFailed]. Readers do not wait for each other.
+//
+// The zero Memory is empty and ready to use. It must not be copied.
+type Memory struct {
+	// mu protects all fields. Trees and transitions, once in here, never
+	// change; headers and slices do.
+	mu     sync.RWMutex
+	tasks  map[state.Key]*memoryTask
+	nodes  map[string]*memoryTask // by the ID of any node
+	order  []*memoryTask          // by Number
+	feed   []*state.Transition    // feed[i] has the sequence i+1
+	closed bool
+}
+
+// memoryTask is a task as Memory keeps it.
+type memoryTask struct {
+	Task
+	tree        *state.Tree
+	transitions []*state.Transition
+	attempts    map[string][]state.Attempt // superseded ones, by node ID
+}
+
+var (
+	_ Store   = (*Memory)(nil)
+	_ Checker = (*Memory)(nil)
+)
+
+// scanMax bounds how many tasks one List looks at, so that a search for what
+// is rare does not hold up commits.
+const scanMax = 10_000
+
+// NewMemory returns an empty store.
+func NewMemory() *Memory { return new(Memory) }
+
+// Close implements [Store]. What was kept is gone.
+func (m *Memory) Close() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.tasks, m.nodes, m.order, m.feed = nil, nil, nil, nil
+	m.closed = true
+	return nil
+}
+
+// Load implements [Reader].
+func (m *Memory) Load(ctx context.Context, ref Ref) (Snapshot, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	t, err := m.find(ctx, ref)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	s := Snapshot{Tree: t.tree, Sequence: uint64(len(m.feed))}
+	if ref.Node != "" {
+		s.Node, _ = t.tree.Find(ref.Node)
+	}
+	return s, nil
+}
+
+// Locate implements [Reader].
+func (m *Memory) Locate(ctx context.Context, ref Ref) (Location, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	t, err := m.find(ctx, ref)
+	if err != nil {
+		return Location{}, err
+	}
+	return Location{Key: t.Key, Revision: t.Revision}, nil
+}
+
+// List implements [Reader].
+func (m *Memory) List(ctx context.Context, q ListQuery) (ListPage, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if err := m.usable(ctx); err != nil {
+		return ListPage{}, err
+	}
+	i, err := m.position(q.Cursor)
+	if err != nil {
+		return ListPage{}, err
+	}
+	var page ListPage
+	limit, stop := pageLimit(q.Limit), max(i-scanMax, 0)
+	for i > stop && len(page.Tasks) < limit {
+		i--
+		if t := &m.order[i].Task; q.Matches(t) {
+			page.Tasks = append(page.Tasks, *t)
+		}
+	}
+	if i > 0 {
+		page.Cursor = strconv.FormatUint(m.order[i].Number, 10)
+	}
+	return page, nil
+}
+
+// position is the index in order that a list goes down from. A cursor is the
+// number of the last task that was looked at; it need not exist any more.
+func (m *Memory) position(cursor string) (int, error) {
+	if cursor == "" {
+		return len(m.order), nil
+	}
+	number, err := strconv.ParseUint(cursor, 10, 64)
+	if err != nil || cursor[0] == '0' || number > uint64(len(m.feed)) {
+		return 0, invalid("cursor " + quote(cursor) + " is none that a list returned")
+	}
+	return m.rank(number), nil
+}
+
+// rank is how many tasks have a smaller number.
+func (m *Memory) rank(number uint64) int {
+	i, _ := slices.BinarySearchFunc(m.order, number, func(t *memoryTask, number uint64) int {
+		return cmp.Compare(t.Number, number)
+	})
+	return i
+}
+
+// Transitions implements [Reader].
+func (m *Memory) Transitions(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	t, err := m.find(ctx, Ref{Key: key})
+	if err != nil {
+		return nil, err
+	}
+	from, found := slices.BinarySearchFunc(t.transitions, after, func(tr *state.Transition, after uint64) int {
+		return cmp.Compare(tr.Sequence, after)
+	})
+	if found {
+		from++
+	}
+	return page(t.transitions[from:], limit), nil
+}
+
+// Attempts implements [Reader].
+func (m *Memory) Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	t, err := m.find(ctx, ByNode(node))
+	if err != nil {
+		return nil, err
+	}
+	attempts := t.attempts[node]
+	return page(attempts[min(max(skip, 0), len(attempts)):], limit), nil
+}
+
+// Changes implements [Reader].
+func (m *Memory) Changes(ctx context.Context, after uint64, limit int) (Feed, error) {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	if err := m.usable(ctx); err != nil {
+		return Feed{}, err
+	}
+	last := uint64(len(m.feed))
+	return Feed{Transitions: page(m.feed[min(after, last):], limit), First: 1, Last: last}, nil
+}
+
+// Check implements [Checker].
+func (m *Memory) Check(ctx context.Context, report func(problem string)) error {
+	return Check(ctx, m, report)
+}
+
+// find returns a task with mu held.
+func (m *Memory) find(ctx context.Context, ref Ref) (*memoryTask, error) {
+	if err := m.usable(ctx); err != nil {
+		return nil, err
+	}
+	t := m.tasks[ref.Key]
+	if ref.Node != "" {
+		t = m.nodes[ref.Node]
+	}
+	if t == nil {
+		return nil, fmt.Errorf("%w: %s", state.ErrNotFound, ref)
+	}
+	return t, nil
+}
+
+// usable reports, with mu held, why a call may not go on.
+func (m *Memory) usable(ctx context.Context) error {
+	if m.closed {
+		return ErrClosed
+	}
+	return ctx.Err()
+}
+
+func pageLimit(limit int) int {
+	if limit <= 0 {
+		return DefaultLimit
+	}
+	return limit
+}
+
+// page is a copy of the beginning of rest, at most limit long.
+func page[T any](rest []T, limit int) []T {
+	return slices.Clone(rest[:min(len(rest), pageLimit(limit))])
+}

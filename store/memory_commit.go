@@ -1,0 +1,198 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Commit implements [Store]. Changes whose transitions do not fit the task
+// they are for are malformed too: [state.ErrInvalidArgument].
+func (m *Memory) Commit(ctx context.Context, changes []Change) ([]Result, error) {
+	if err := validateAll(changes); err != nil {
+		return nil, err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if err := m.usable(ctx); err != nil {
+		return nil, err
+	}
+	// All that can fail the commit as a whole comes before the first effect.
+	// It may, because no two changes are of one task.
+	results := make([]Result, len(changes))
+	trees := make([]*state.Tree, len(changes))
+	for i := range changes {
+		c := &changes[i]
+		if results[i].Err = m.checkBase(c); results[i].Err != nil || c.Deletes() {
+			continue
+		}
+		tree, err := m.replay(c)
+		if err != nil {
+			return nil, fmt.Errorf("%w: change %d: %w", state.ErrInvalidArgument, i, err)
+		}
+		trees[i] = tree
+	}
+	for i := range changes {
+		if results[i].Err == nil {
+			results[i] = m.apply(&changes[i], trees[i])
+		}
+	}
+	return results, nil
+}
+
+func validateAll(changes []Change) error {
+	seen := make(map[state.Key]bool, len(changes))
+	for i := range changes {
+		c := &changes[i]
+		if err := c.Validate(); err != nil {
+			return fmt.Errorf("change %d: %w", i, err)
+		}
+		if seen[c.Key()] {
+			return invalid("two changes of task " + c.Key().String() + " in one commit")
+		}
+		seen[c.Key()] = true
+	}
+	return nil
+}
+
+// checkBase reports whether the task is where the change begins.
+func (m *Memory) checkBase(c *Change) error {
+	var revision uint64
+	if t := m.tasks[c.Key()]; t != nil {
+		revision = t.Revision
+	}
+	switch {
+	case revision == c.Base:
+		return nil
+	case c.Base == 0:
+		return fmt.Errorf("%w: task %s", state.ErrExists, c.Key())
+	}
+	return fmt.Errorf("%w: task %s is at revision %d, not %d", ErrConflict, c.Key(), revision, c.Base)
+}
+
+// replay returns the tree after the change, its revision still to be set. An
+// error matches [state.ErrMalformed].
+func (m *Memory) replay(c *Change) (*state.Tree, error) {
+	tree := state.NewTree(c.Key())
+	if t := m.tasks[c.Key()]; t != nil {
+		tree = t.tree
+	}
+	tree, err := tree.Replay(c.Transitions...)
+	if err != nil {
+		return nil, err
+	}
+	// Headers and indexes go by what the transitions say of each node.
+	for _, tr := range c.Transitions {
+		for i := range tr.Changes {
+			n := &tr.Changes[i]
+			at := tree.Node(n.Index)
+			isNew := n.Declared != nil
+			if at.ID != n.ID || at.Kind != n.Kind || n.From.Valid() == isNew || isNew && *n.Declared != at.Declaration {
+				return nil, fmt.Errorf("%w: change of node %q at %d", state.ErrMalformed, n.ID, n.Index)
+			}
+		}
+	}
+	return tree, nil
+}
+
+// apply makes a change that begins at its base, unless an ID is taken.
+func (m *Memory) apply(c *Change, tree *state.Tree) Result {
+	first := uint64(len(m.feed)) + 1
+	if c.Deletes() {
+		m.remove(m.tasks[c.Key()])
+		m.feed = append(m.feed, copyTransition(c.Transitions[0], first))
+		return Result{First: first}
+	}
+	if id, taken := m.taken(c, tree); taken {
+		return Result{Err: fmt.Errorf("%w: node %q", state.ErrExists, id)}
+	}
+	t := m.tasks[c.Key()]
+	if t == nil {
+		t = m.insert(c.Key())
+	}
+	for i, tr := range c.Transitions {
+		tr = copyTransition(tr, first+uint64(i))
+		m.feed = append(m.feed, tr)
+		t.record(tr)
+		for j := range tr.Changes {
+			if n := &tr.Changes[j]; n.Declared != nil {
+				m.nodes[n.ID] = t
+			}
+		}
+	}
+	t.tree = tree.WithRevision(t.Revision)
+	return Result{First: first}
+}
+
+// taken looks for a node that the change declares under an ID in use, be it
+// by the same change.
+func (m *Memory) taken(c *Change, tree *state.Tree) (id string, taken bool) {
+	for _, tr := range c.Transitions {
+		for i := range tr.Changes {
+			n := &tr.Changes[i]
+			if n.Declared == nil {
+				continue
+			}
+			if at, _ := tree.Find(n.ID); at != n.Index || m.nodes[n.ID] != nil {
+				return n.ID, true
+			}
+		}
+	}
+	return "", false
+}
+
+// insert adds a task without a number, which is therefore the newest.
+func (m *Memory) insert(key state.Key) *memoryTask {
+	if m.tasks == nil {
+		m.tasks, m.nodes = map[state.Key]*memoryTask{}, map[string]*memoryTask{}
+	}
+	t := &memoryTask{}
+	m.tasks[key] = t
+	m.order = append(m.order, t)
+	return t
+}
+
+func (m *Memory) remove(t *memoryTask) {
+	delete(m.tasks, t.Key)
+	for i := range t.tree.Len() {
+		delete(m.nodes, t.tree.ID(i))
+	}
+	i := m.rank(t.Number)
+	m.order = slices.Delete(m.order, i, i+1)
+}
+
+// record takes note of the task's next transition, which it keeps.
+func (t *memoryTask) record(tr *state.Transition) {
+	t.Add(tr)
+	t.transitions = append(t.transitions, tr)
+	for i := range tr.Changes {
+		if n := &tr.Changes[i]; n.Superseded != nil {
+			if t.attempts == nil {
+				t.attempts = map[string][]state.Attempt{}
+			}
+			t.attempts[n.ID] = append(t.attempts[n.ID], *n.Superseded)
+		}
+	}
+}
+
+// copyTransition is a copy that shares nothing with tr.
+func copyTransition(tr *state.Transition, sequence uint64) *state.Transition {
+	c := *tr
+	c.Sequence = sequence
+	c.Changes = slices.Clone(tr.Changes)
+	for i := range c.Changes {
+		n := &c.Changes[i]
+		n.Declared, n.Superseded = copyOf(n.Declared), copyOf(n.Superseded)
+	}
+	return &c
+}
+
+func copyOf[T any](p *T) *T {
+	if p == nil {
+		return nil
+	}
+	c := *p
+	return &c
+}
