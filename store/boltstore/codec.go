@@ -142,6 +142,15 @@ func (d *decoder) id() string {
 	return string(d.bytes(n))
 }
 
+// skipID passes over an ID.
+func (d *decoder) skipID() {
+	if n := int(d.byte()); n == 0 {
+		d.bytes(16)
+	} else {
+		d.bytes(n)
+	}
+}
+
 func (d *decoder) version() state.Version {
 	var id [16]byte
 	copy(id[:], d.bytes(len(id)))

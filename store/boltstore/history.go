@@ -80,7 +80,7 @@ type identities struct {
 	task    *found
 	tx      *bolt.Tx
 	known   map[int]*state.Node
-	changed map[int]*newest // what the overlay has, made when first needed
+	changed *folded // what the overlay has, made when first needed
 }
 
 // fill completes a packed transition.
@@ -126,10 +126,11 @@ func (ids *identities) node(index int) (*state.Node, error) {
 
 func (ids *identities) overlaid(index int, n *state.Node) (err error) {
 	if ids.changed == nil {
-		if ids.changed, _, err = fold(ids.task.pieces); err != nil {
+		ids.changed = new(folded)
+		if err := ids.changed.add(ids.task.pieces, nil); err != nil {
 			return err
 		}
 	}
-	*n, err = ids.changed[index].node(index)
+	*n, err = ids.changed.get(index).node(index)
 	return err
 }

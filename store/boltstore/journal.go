@@ -35,9 +35,8 @@ func (p *piece) last() uint64 { return p.first + uint64(p.count) - 1 }
 
 // transitions decodes the piece.
 func (p *piece) transitions() ([]*state.Transition, error) {
-	d := decoder{b: p.block}
-	trs := d.block(p.key, p.first-1, false)
-	if err := d.end("journal"); err != nil {
+	trs, err := readBlock(decoder{b: p.block}, p.key, p.first-1, false, "journal")
+	if err != nil {
 		return nil, err
 	}
 	if len(trs) != p.count || trs[len(trs)-1].Sequence != p.last() {

@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -136,49 +135,4 @@ func (o *overlay) live(number uint64) *entry {
 func (o *overlay) gone(number uint64) bool {
 	e := o.entries[number]
 	return e != nil && e.deleted
-}
-
-// newest is what the overlay has of a node in the end.
-type newest struct {
-	declared *state.Declaration
-	id       string
-	kind     state.Kind
-	progress state.Progress
-}
-
-// fold goes through pieces in order and returns the last values of each node
-// they changed, and all their transitions.
-func fold(pieces []piece) (map[int]*newest, []*state.Transition, error) {
-	nodes := make(map[int]*newest)
-	var all []*state.Transition
-	for i := range pieces {
-		trs, err := pieces[i].transitions()
-		if err != nil {
-			return nil, nil, err
-		}
-		for _, tr := range trs {
-			for j := range tr.Changes {
-				c := &tr.Changes[j]
-				n := nodes[c.Index]
-				if n == nil {
-					n = &newest{id: c.ID, kind: c.Kind}
-					nodes[c.Index] = n
-				}
-				if c.Declared != nil {
-					n.declared = c.Declared
-				}
-				n.progress = c.Progress
-			}
-		}
-		all = append(all, trs...)
-	}
-	return nodes, all, nil
-}
-
-// node returns the whole node, for one that the overlay saw declared.
-func (n *newest) node(index int) (state.Node, error) {
-	if n == nil || n.declared == nil {
-		return state.Node{}, fmt.Errorf("%w: node %d has no declaration", store.ErrCorrupt, index)
-	}
-	return state.Node{ID: n.id, Index: index, Kind: n.kind, Declaration: *n.declared, Progress: n.progress}, nil
 }

@@ -2,11 +2,55 @@ package boltstore
 
 import (
 	"bytes"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+)
+
+// A pass writes some tasks back: the oldest ones, up to a quarter of the
+// overlay's bound in transitions. Commits first gather it, task by task, as a
+// list of puts, then sort it by bucket and key and write it, slice by slice.
+// Only a finished pass moves the checkpoint. It is as large as that because
+// nodes of tasks that run at the same time have neighbouring IDs: at 256
+// writers a pass of 512 transitions dirtied a page of the ID index for every
+// few IDs.
+type pass struct {
+	entries     []*entry
+	transitions int
+	ids         []claim // nodes whose place will be on disk
+	puts        [bucketCount][]put
+	total       int      // of all puts
+	gathered    bool     // gathering has ended
+	next        position // of the first put not done
+
+	// Reused from task to task.
+	changed folded
+	w       blockWriter
+}
+
+// put is one record to write, or to delete if value is nil.
+type put struct{ key, value []byte }
+
+// position is a place among the puts of a pass.
+type position struct {
+	bucket bucket
+	index  int
+}
+
+// claim is a node ID and the task it is in.
+type claim struct {
+	id     string
+	number uint64
+}
+
+const (
+	// blockMax and blockBytes bound a record of the transitions bucket; see
+	// frameMax for the latter.
+	blockMax   = 64
+	blockBytes = frameMax
 )
 
 // add prepares the puts for one task.
@@ -19,14 +63,10 @@ func (p *pass) add(tx *bolt.Tx, e *entry) error {
 	for i := range e.pieces {
 		p.transitions += e.pieces[i].count
 	}
-	changed, trs, err := fold(e.pieces)
-	if err != nil {
+	if err := p.history(tx, e); err != nil {
 		return err
 	}
-	if err := p.nodes(tx, e.number, changed); err != nil {
-		return err
-	}
-	if err := p.history(tx, e.number, trs); err != nil {
+	if err := p.nodes(tx, e.number); err != nil {
 		return err
 	}
 	p.header(&e.task)
@@ -34,16 +74,137 @@ func (p *pass) add(tx *bolt.Tx, e *entry) error {
 }
 
 func (p *pass) put(b bucket, key, value []byte) {
-	p.puts = append(p.puts, put{b, key, value})
+	p.puts[b] = append(p.puts[b], put{key, value})
+	p.total++
 }
 
-func (p *pass) nodes(tx *bolt.Tx, number uint64, changed map[int]*newest) error {
-	for index, n := range changed {
-		key := nodeKey(number, index)
+// write does up to n puts from the position on, bucket by bucket in the order
+// of the keys, and returns the position after them. A bucket is sorted when
+// its turn comes, so that no commit sorts everything; stably, since an ID that
+// one task has freed may be taken by a later one.
+func (p *pass) write(tx *bolt.Tx, n int) (position, error) {
+	at := p.next
+	for ; at.bucket < bucketCount; at = (position{bucket: at.bucket + 1}) {
+		puts := p.puts[at.bucket]
+		if at.index == 0 {
+			slices.SortStableFunc(puts, func(a, b put) int { return bytes.Compare(a.key, b.key) })
+		}
+		b := at.bucket.in(tx)
+		for ; at.index < len(puts); at.index++ {
+			if n == 0 {
+				return at, nil
+			}
+			n--
+			if err := puts[at.index].apply(b); err != nil {
+				return at, err
+			}
+		}
+	}
+	return at, nil
+}
+
+func (u *put) apply(b *bolt.Bucket) error {
+	if u.value == nil {
+		return b.Delete(u.key)
+	}
+	return b.Put(u.key, u.value)
+}
+
+// history folds the entry's pieces into p.changed and prepares superseded
+// attempts and the task's transitions. The last block on disk goes on until it
+// is full; what it has already is left out.
+func (p *pass) history(tx *bolt.Tx, e *entry) error {
+	b := blocks{pass: p, number: e.number}
+	if err := b.begin(tx); err != nil {
+		return err
+	}
+	p.changed.reset()
+	err := p.changed.add(e.pieces, func(tr *state.Transition) {
+		for i := range tr.Changes {
+			if c := &tr.Changes[i]; c.Superseded != nil {
+				v := appendAttempt([]byte{recordVersion}, c.Superseded, state.Instant{}, state.Version{})
+				p.put(attemptsBucket, attemptKey(e.number, c.Index, attemptNumber(c.Superseded)), v)
+			}
+		}
+		b.add(tr)
+	})
+	b.flush()
+	return err
+}
+
+// blocks packs a task's transitions into records.
+type blocks struct {
+	pass   *pass
+	number uint64
+	last   uint64 // sequence of the last transition that is on disk or packed
+	first  uint64 // of the first one in value
+	count  int    // in value
+	value  []byte // nil: no block begun
+	dirty  bool   // value is not on disk as it is
+}
+
+// begin goes on with the last block on disk unless it is full.
+func (b *blocks) begin(tx *bolt.Tx) error {
+	b.pass.w.packed = true
+	c := transitionsBucket.in(tx).Cursor()
+	k, v := before(c, blockKey(b.number+1, 0))
+	if !bytes.HasPrefix(k, seqKey(b.number)) {
+		return nil
+	}
+	trs, err := decodeBlock(k, v, state.Key{})
+	if err != nil || len(trs) == 0 {
+		return err
+	}
+	if len(trs) < blockMax && len(v) < blockBytes {
+		for _, tr := range trs {
+			b.add(tr)
+		}
+		b.dirty = false
+	}
+	b.last = trs[len(trs)-1].Sequence
+	return nil
+}
+
+func (b *blocks) add(tr *state.Transition) {
+	if tr.Sequence <= b.last {
+		return
+	}
+	if b.count >= blockMax || len(b.value) >= blockBytes {
+		b.flush()
+	}
+	w := &b.pass.w
+	if b.value == nil {
+		b.first = tr.Sequence
+		b.value = []byte{recordVersion}
+		w.restart(tr.Sequence - 1)
+	}
+	b.value = w.add(b.value, tr, tr.Sequence)
+	b.last, b.dirty = tr.Sequence, true
+	b.count++
+}
+
+func (b *blocks) flush() {
+	if b.dirty {
+		b.pass.put(transitionsBucket, blockKey(b.number, b.first), b.value)
+	}
+	b.value, b.count, b.dirty = nil, 0, false
+}
+
+// decodeBlock reads a record of the transitions bucket.
+func decodeBlock(k, v []byte, key state.Key) ([]*state.Transition, error) {
+	return readBlock(record(v), key, seqOf(k[8:])-1, true, "transitions")
+}
+
+// nodes prepares the nodes in p.changed.
+func (p *pass) nodes(tx *bolt.Tx, number uint64) error {
+	for i := range p.changed.nodes {
+		n := &p.changed.nodes[i]
+		key := nodeKey(number, n.index)
 		var node state.Node
 		if n.declared != nil {
 			node = state.Node{ID: n.id, Kind: n.kind, Declaration: *n.declared}
-			p.put(idsBucket, idKey(n.id), appendPlace(nil, place{number, index}))
+			p.put(idsBucket, idKey(n.id), appendPlace(nil, place{number, n.index}))
+			p.ids = append(p.ids, claim{n.id, number})
 		} else if err := decodeNode(nodesBucket.in(tx).Get(key), &node); err != nil {
 			return err
 		}
@@ -51,74 +212,6 @@ func (p *pass) nodes(tx *bolt.Tx, number uint64, changed map[int]*newest) error 
 		p.put(nodesBucket, key, appendNode(nil, &node))
 	}
 	return nil
-}
-
-// history prepares superseded attempts and the task's transitions. The last
-// block on disk goes on until it is full; what it has already is left out.
-func (p *pass) history(tx *bolt.Tx, number uint64, trs []*state.Transition) error {
-	for _, tr := range trs {
-		for i := range tr.Changes {
-			if c := &tr.Changes[i]; c.Superseded != nil {
-				v := appendAttempt([]byte{recordVersion}, c.Superseded, state.Instant{}, state.Version{})
-				p.put(attemptsBucket, attemptKey(number, c.Index, attemptNumber(c.Superseded)), v)
-			}
-		}
-	}
-	block, size, err := lastBlock(tx, number)
-	if err != nil {
-		return err
-	}
-	if n := len(block); n > 0 {
-		last := block[n-1].Sequence
-		trs = trs[countUpTo(trs, last):]
-		if n >= blockMax || size >= blockBytes {
-			block = nil
-		}
-	}
-	block = append(block, trs...)
-	if len(trs) == 0 {
-		return nil
-	}
-	w := blockWriter{packed: true}
-	for len(block) > 0 {
-		v := []byte{recordVersion}
-		first := block[0].Sequence
-		w.restart(first - 1)
-		n := 0
-		for ; n < len(block) && n < blockMax && len(v) < blockBytes; n++ {
-			v = w.add(v, block[n], block[n].Sequence)
-		}
-		block = block[n:]
-		p.put(transitionsBucket, blockKey(number, first), v)
-	}
-	return nil
-}
-
-// lastBlock reads the last block of a task's transitions, if there is one.
-func lastBlock(tx *bolt.Tx, number uint64) (block []*state.Transition, size int, err error) {
-	c := transitionsBucket.in(tx).Cursor()
-	k, v := before(c, blockKey(number+1, 0))
-	if !bytes.HasPrefix(k, seqKey(number)) {
-		return nil, 0, nil
-	}
-	block, err = decodeBlock(k, v, state.Key{})
-	return block, len(v), err
-}
-
-// decodeBlock reads a record of the transitions bucket.
-func decodeBlock(k, v []byte, key state.Key) ([]*state.Transition, error) {
-	d := record(v)
-	trs := d.block(key, seqOf(k[8:])-1, true)
-	return trs, d.end("transitions")
-}
-
-// countUpTo is the number of transitions with sequences up to last.
-func countUpTo(trs []*state.Transition, last uint64) int {
-	n := 0
-	for n < len(trs) && trs[n].Sequence <= last {
-		n++
-	}
-	return n
 }
 
 func (p *pass) header(t *store.Task) {

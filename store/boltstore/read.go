@@ -121,8 +121,8 @@ func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 
 // tree builds the task's tree: the nodes on disk, over them the overlay.
 func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
-	changed, _, err := fold(t.pieces)
-	if err != nil {
+	var changed folded
+	if err := changed.add(t.pieces, nil); err != nil {
 		return nil, err
 	}
 	b := state.NewBuilder(t.header.Key, t.header.Nodes)
@@ -131,14 +131,16 @@ func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
 	k, v := c.Seek(prefix)
 	var n state.Node
 	for i := range t.header.Nodes {
-		over := changed[i]
+		over := changed.get(i)
 		if bytes.HasPrefix(k, prefix) && bytes.Equal(k, nodeKey(t.place.number, i)) {
 			if err := decodeNode(v, &n); err != nil {
 				return nil, err
 			}
 			k, v = c.Next()
-		} else if n, err = over.node(i); err != nil {
+		} else if whole, err := over.node(i); err != nil {
 			return nil, err
+		} else {
+			n = whole
 		}
 		n.Index = i
 		if over != nil {

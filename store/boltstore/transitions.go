@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"encoding/binary"
+	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -107,70 +108,106 @@ func appendDeclaration(dst []byte, decl *state.Declaration) []byte {
 	return binary.AppendUvarint(append(dst, flags), uint64(decl.MaxLoops))
 }
 
-// block reads a block to the end of the record.
-func (d *decoder) block(key state.Key, base uint64, packed bool) []*state.Transition {
-	var trs []*state.Transition
-	seen := make(versions)
-	var at state.Instant
-	for len(d.b) > 0 {
-		tr := &state.Transition{Task: key, Sequence: base + d.uvarint()}
-		base = tr.Sequence
-		d.transition(tr, at, seen, packed)
-		if d.bad {
-			return nil
-		}
-		at = tr.At
-		trs = append(trs, tr)
-	}
-	return trs
+// blockReader reads the transitions of a block one by one.
+type blockReader struct {
+	d      decoder
+	packed bool
+	// lean leaves out the IDs of nodes that were not declared: for a
+	// write-back, which needs no more and should not pay for more.
+	lean bool
+	seq  uint64 // of the transition before
+	at   state.Instant
+	seen versions
 }
 
-func (d *decoder) transition(tr *state.Transition, base state.Instant, seen versions, packed bool) {
+// restart begins to read another block with the same memory.
+func (r *blockReader) restart(block []byte, base uint64) {
+	r.d, r.seq, r.at = decoder{b: block}, base, state.Instant{}
+	if r.seen == nil {
+		r.seen = make(versions)
+	}
+	clear(r.seen)
+}
+
+// next reads a transition into tr, all but its task, and reports whether there
+// was one. The changes that tr has already are overwritten.
+func (r *blockReader) next(tr *state.Transition) bool {
+	if len(r.d.b) == 0 {
+		return false
+	}
+	r.seq += r.d.uvarint()
+	tr.Sequence = r.seq
+	r.transition(tr)
+	r.at = tr.At
+	return !r.d.bad
+}
+
+// readBlock reads a block to its end.
+func readBlock(d decoder, key state.Key, base uint64, packed bool, what string) ([]*state.Transition, error) {
+	r := blockReader{packed: packed}
+	r.restart(d.b, base)
+	r.d.bad = d.bad
+	var trs []*state.Transition
+	for {
+		tr := &state.Transition{Task: key}
+		if !r.next(tr) {
+			return trs, r.d.end(what)
+		}
+		trs = append(trs, tr)
+	}
+}
+
+func (r *blockReader) transition(tr *state.Transition) {
+	d := &r.d
 	b, flags := d.byte(), d.byte()
 	tr.Op, tr.Shown = state.OpKind(b&15), state.State(b>>4)
 	if !tr.Op.Valid() || tr.Op != state.Delete && !tr.Shown.Valid() {
 		d.fail()
 	}
-	tr.At = d.instant(base)
+	tr.At = d.instant(r.at)
 	tr.Recorded = tr.At
 	if flags&trRecorded != 0 {
 		tr.Recorded = d.instant(tr.At)
 	}
+	tr.Actor = ""
 	if flags&trActor != 0 {
 		tr.Actor = d.id()
 	}
 	n := d.int(uint64(len(d.b))) // a change takes more than a byte
-	if n == 0 {
-		return
-	}
-	tr.Changes = make([]state.Change, n)
+	tr.Changes = slices.Grow(tr.Changes[:0], n)[:n]
 	for i := range tr.Changes {
-		d.change(&tr.Changes[i], tr.At, seen, packed)
+		tr.Changes[i] = state.Change{}
+		r.change(&tr.Changes[i], tr.At)
 	}
 }
 
-func (d *decoder) change(c *state.Change, at state.Instant, seen versions, packed bool) {
+func (r *blockReader) change(c *state.Change, at state.Instant) {
+	d := &r.d
 	c.Index = d.int(maxInt)
 	b := d.byte()
 	c.Kind, c.From = state.Kind(b&15), state.State(b>>4)
 	if !c.Kind.Valid() || c.From != 0 && !c.From.Valid() {
 		d.fail()
 	}
-	flags := d.progress(&c.Progress, at, seen[c.Index])
+	flags := d.progress(&c.Progress, at, r.seen[c.Index])
 	if flags&isDeclared != 0 {
 		c.Declared = new(state.Declaration)
 	}
-	if !packed {
+	switch {
+	case r.packed:
+	case c.Declared != nil:
 		c.ID = d.id()
-		if c.Declared != nil {
-			d.declaration(c.Declared)
-		}
+		d.declaration(c.Declared)
+	case r.lean:
+		d.skipID()
+	default:
+		c.ID = d.id()
 	}
 	if flags&hasSuperseded != 0 {
-		a := d.attempt(at, seen[c.Index])
+		a := d.attempt(at, r.seen[c.Index])
 		c.Superseded = &a
 	}
-	seen[c.Index] = c.Version
+	r.seen[c.Index] = c.Version
 }
 
 func (d *decoder) declaration(decl *state.Declaration) {

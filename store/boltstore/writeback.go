@@ -2,7 +2,6 @@ package boltstore
 
 import (
 	"bytes"
-	"cmp"
 	"errors"
 	"slices"
 
@@ -12,53 +11,33 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// A pass writes some tasks back: the oldest ones, at least passMin
-// transitions, as one list of puts sorted by bucket and key, which commits
-// then take slice by slice. Only a finished pass moves the checkpoint.
-type pass struct {
-	puts        []put
-	next        int // first put not done
-	entries     []*entry
-	transitions int
-}
-
-// put is one record to write, or to delete if value is nil.
-type put struct {
-	bucket     bucket
-	key, value []byte
-}
-
 const (
-	// passMin is small enough to prepare within a commit and large enough
-	// that neighbours in the file are written together.
-	passMin = 512
 	// sliceMin is the least number of puts worth a share of a commit.
 	sliceMin = 32
-	// blockMax and blockBytes bound a record of the transitions bucket.
-	blockMax   = 64
-	blockBytes = frameMax
 	// trimMax bounds the journal records that one commit removes.
 	trimMax = 256
 )
 
 // written is what a transaction wrote back, for publication after its commit.
 type written struct {
-	puts       int
-	finished   bool // the pass
+	next       position // in the pass
+	finished   bool     // the pass
 	checkpoint uint64
 }
 
 // writeBack does a commit's share of the write-back, beside n transitions
-// appended: none while the overlay is less than half full, else somewhat more
-// than n transitions' worth. The writer lock is held.
+// appended: none while the overlay is less than half full, else it gathers or
+// writes two and a half times n transitions' worth, so that both together
+// outrun the appending. The writer lock is held.
 func (s *Store) writeBack(tx *bolt.Tx, n int) (written, error) {
 	if s.overlay.pending <= s.opts.OverlayTransitions/2 {
 		return written{}, nil
 	}
-	if err := s.preparePass(tx); err != nil || s.pass == nil {
-		return written{}, err
+	share := n*5/2 + 1
+	if s.pass == nil || !s.pass.gathered {
+		return written{}, s.gather(tx, share)
 	}
-	share := (n*len(s.pass.puts)*5/4)/s.pass.transitions + 1
+	share = share * s.pass.total / s.pass.transitions
 	return s.slice(tx, max(share, sliceMin))
 }
 
@@ -87,11 +66,14 @@ func (s *Store) writeBackSome() bool {
 	var wrote written
 	committing := false
 	err := s.transact(func(tx *bolt.Tx) (bool, error) {
-		if err := s.preparePass(tx); err != nil {
-			return false, err
+		if s.pass == nil || !s.pass.gathered {
+			if err := s.gather(tx, s.passSize()); err != nil {
+				return false, err
+			}
+			s.pass.gathered = true
 		}
 		var err error
-		wrote, err = s.slice(tx, len(s.pass.puts))
+		wrote, err = s.slice(tx, s.pass.total)
 		committing = err == nil
 		return committing, err
 	})
@@ -107,34 +89,37 @@ func (s *Store) writeBackSome() bool {
 	return true
 }
 
-// preparePass makes a pass of the oldest tasks unless one is in progress.
-func (s *Store) preparePass(tx *bolt.Tx) error {
-	if s.pass != nil {
-		return nil
+// passSize is the number of transitions that make a pass.
+func (s *Store) passSize() int { return max(s.opts.OverlayTransitions/4, 1) }
+
+// gather adds the oldest tasks to the pass, about n transitions, and ends its
+// gathering when it is large enough or nothing else can go with it. After an
+// error the pass is as it was.
+func (s *Store) gather(tx *bolt.Tx, n int) error {
+	o, p := &s.overlay, s.pass
+	if p == nil {
+		p = &pass{}
 	}
-	o := &s.overlay
-	p := &pass{}
-	taken := 0
-	for ; taken < len(o.queue) && p.transitions < passMin; taken++ {
+	before := *p
+	taken, goal := 0, min(p.transitions+n, s.passSize())
+	for ; taken < len(o.queue) && p.transitions < goal; taken++ {
 		e := o.queue[taken]
+		if len(e.writing) > 0 {
+			break // it is in this pass and has gone on since
+		}
 		if err := p.add(tx, e); err != nil {
+			*p = before
 			return err
 		}
 	}
-	if taken == 0 {
-		return nil
-	}
-	// Stable, since an ID freed by one task may be taken by a later one.
-	slices.SortStableFunc(p.puts, func(a, b put) int {
-		return cmp.Or(cmp.Compare(a.bucket, b.bucket), bytes.Compare(a.key, b.key))
-	})
 	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, e := range p.entries {
+	for _, e := range o.queue[:taken] {
 		e.queued, e.writing, e.pieces = false, e.pieces, nil
 	}
 	clear(o.queue[:taken])
 	o.queue = o.queue[taken:]
+	s.mu.Unlock()
+	p.gathered = p.transitions >= s.passSize() || p.transitions < goal
 	s.pass = p
 	return nil
 }
@@ -142,20 +127,10 @@ func (s *Store) preparePass(tx *bolt.Tx) error {
 // slice writes up to n puts of the pass and, if that finishes it, the
 // checkpoint; then it trims the journal.
 func (s *Store) slice(tx *bolt.Tx, n int) (written, error) {
-	p := s.pass
-	w := written{puts: min(n, len(p.puts)-p.next), checkpoint: s.checkpoint}
-	for _, u := range p.puts[p.next : p.next+w.puts] {
-		b := u.bucket.in(tx)
-		if u.value == nil {
-			if err := b.Delete(u.key); err != nil {
-				return w, err
-			}
-		} else if err := b.Put(u.key, u.value); err != nil {
-			return w, err
-		}
-	}
-	if w.finished = p.next+w.puts == len(p.puts); !w.finished {
-		return w, nil
+	next, err := s.pass.write(tx, n)
+	w := written{next: next, checkpoint: s.checkpoint, finished: next.bucket == bucketCount}
+	if err != nil || !w.finished {
+		return w, err
 	}
 	w.checkpoint = s.overlay.oldest(s.last+1) - 1
 	if err := metaBucket.in(tx).Put(keyCheckpoint, appendNumber(nil, w.checkpoint)); err != nil {
@@ -166,14 +141,18 @@ func (s *Store) slice(tx *bolt.Tx, n int) (written, error) {
 
 // wroteBack publishes a committed slice. The caller holds mu.
 func (s *Store) wroteBack(w written) {
-	if s.pass == nil || w.puts == 0 && !w.finished {
+	if w == (written{}) {
 		return
 	}
-	s.pass.next += w.puts
-	if !w.finished {
+	if s.pass.next = w.next; !w.finished {
 		return
 	}
 	s.checkpoint = w.checkpoint
+	for _, c := range s.pass.ids {
+		if s.overlay.ids[c.id].number == c.number {
+			delete(s.overlay.ids, c.id)
+		}
+	}
 	for _, e := range s.pass.entries {
 		s.overlay.wroteBack(e)
 	}
@@ -188,7 +167,6 @@ func (o *overlay) wroteBack(e *entry) {
 		o.forgetCreated(e.number)
 		return
 	}
-	o.forgetIDs(e.number, e.writing)
 	e.writing = nil
 	if e.deleted {
 		return // while it was written; its removal is queued

@@ -1,0 +1,97 @@
+package boltstore
+
+import (
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// folded is what pieces of one task come to: the last values of each node that
+// they changed. The zero folded is empty.
+type folded struct {
+	at    map[int]int // node index -> position in nodes
+	nodes []newest
+	r     blockReader
+	tr    state.Transition // each one in its turn
+}
+
+// newest is what the overlay has of a node in the end.
+type newest struct {
+	index    int
+	kind     state.Kind
+	declared *state.Declaration // nil if the node is older
+	id       string             // only if declared
+	progress state.Progress
+}
+
+// add folds pieces in and calls each, if not nil, with every transition, which
+// is only valid during the call and names no nodes but new ones.
+func (f *folded) add(pieces []piece, each func(tr *state.Transition)) error {
+	if f.at == nil {
+		f.at = make(map[int]int)
+		f.r.lean = true
+	}
+	for i := range pieces {
+		f.r.restart(pieces[i].block, pieces[i].first-1)
+		for f.r.next(&f.tr) {
+			f.take(&f.tr)
+			if each != nil {
+				each(&f.tr)
+			}
+		}
+		if err := f.r.d.end("journal"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f *folded) take(tr *state.Transition) {
+	for i := range tr.Changes {
+		c := &tr.Changes[i]
+		at, ok := f.at[c.Index]
+		if !ok {
+			at = len(f.nodes)
+			f.at[c.Index] = at
+			f.nodes = append(f.nodes, newest{index: c.Index, kind: c.Kind})
+		}
+		n := &f.nodes[at]
+		if c.Declared != nil {
+			n.declared, n.id = c.Declared, c.ID
+		}
+		n.progress = c.Progress
+	}
+}
+
+// reset empties f for another task.
+func (f *folded) reset() {
+	clear(f.at)
+	clear(f.nodes)
+	f.nodes = f.nodes[:0]
+}
+
+// get returns what f has of a node, nil if nothing.
+func (f *folded) get(index int) *newest {
+	if at, ok := f.at[index]; ok {
+		return &f.nodes[at]
+	}
+	return nil
+}
+
+// countUpTo is the number of transitions with sequences up to last.
+func countUpTo(trs []*state.Transition, last uint64) int {
+	n := 0
+	for n < len(trs) && trs[n].Sequence <= last {
+		n++
+	}
+	return n
+}
+
+// node returns the whole node, for one that the overlay saw declared.
+func (n *newest) node(index int) (state.Node, error) {
+	if n == nil || n.declared == nil {
+		return state.Node{}, fmt.Errorf("%w: node %d has no declaration", store.ErrCorrupt, index)
+	}
+	return state.Node{ID: n.id, Index: index, Kind: n.kind, Declaration: *n.declared, Progress: n.progress}, nil
+}
