@@ -94,7 +94,6 @@ func (g *group) add(p *Pending) bool {
 		g.refuse(w, p, err)
 		return true
 	}
-	p.results = make([]Result, len(outcomes))
 	for i, o := range outcomes {
 		r := &p.results[i]
 		r.Node, r.Version, r.Repeated = o.Node, o.Version.String(), o.Transition == nil
@@ -233,7 +232,8 @@ func (g *group) addDeletion(p *Pending) bool {
 	}
 	w := &work{key: p.gone.key, deleted: true, transitions: []*state.Transition{p.gone.transition}}
 	w.waiting = []answer{{p: p}}
-	p.results = []Result{{Sequence: 1}}
+	p.results = p.result[:]
+	p.results[0] = Result{Sequence: 1}
 	g.works[w.key] = w
 	g.order = append(g.order, w)
 	return true

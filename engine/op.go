@@ -71,6 +71,14 @@ func onNode(kind state.OpKind, node string, opts []Option) Op {
 }
 
 func newOp(op state.Op, opts []Option) Op {
+	if len(opts) == 0 {
+		return Op{op: op}
+	}
+	return withOptions(op, opts)
+}
+
+// withOptions is apart because options move the operation to the heap.
+func withOptions(op state.Op, opts []Option) Op {
 	o := Op{op: op}
 	for _, opt := range opts {
 		opt(&o)

@@ -31,6 +31,10 @@ type Pending struct {
 	done    chan struct{} // closed when results and err are set
 	results []Result
 	err     error
+
+	// What ops and results point to when there is one operation.
+	op     [1]state.Op
+	result [1]Result
 }
 
 // deletion asks for a task to be removed at a revision.
@@ -100,24 +104,27 @@ func (e *Engine) Submit(ops ...Op) *Pending {
 
 // prepare makes a request, answered already if its shape is wrong.
 func (e *Engine) prepare(ops []Op) *Pending {
-	p := &Pending{ops: make([]state.Op, len(ops)), done: make(chan struct{})}
+	p := &Pending{done: make(chan struct{})}
+	if p.ops, p.results = p.op[:], p.result[:]; len(ops) != 1 {
+		p.ops, p.results = make([]state.Op, len(ops)), make([]Result, len(ops))
+	}
 	if len(ops) == 0 {
 		p.answer(fmt.Errorf("%w: no operation", state.ErrInvalidArgument))
 		return p
 	}
 	now := state.InstantOf(e.opts.Now())
-	for i, o := range ops {
-		op := o.op
+	for i := range ops {
+		op := &p.ops[i]
+		*op = ops[i].op
 		op.Now = now
-		err := o.err
+		err := ops[i].err
 		if err == nil {
-			err = e.complete(&op, i)
+			err = e.complete(op, i)
 		}
 		if err != nil {
 			p.answer(&state.Error{Op: op.Kind, Task: op.Task, Node: op.Node, Index: i, Err: err})
 			return p
 		}
-		p.ops[i] = op
 	}
 	return p
 }
@@ -222,16 +229,27 @@ func (e *Engine) stopLeading() {
 
 // gather gives those just answered the chance to come back with their next
 // request before the next commit begins: otherwise half of the writers miss
-// every commit because they return while it syncs. It only yields the
-// processor, so it costs no more time than there is other work to do.
+// every commit because they return while it syncs. It yields the processor for
+// as long as that brings requests, so it costs no more time than there is
+// other work to do.
 func (e *Engine) gather(answered int) {
-	for range answered {
+	goal, last := -1, -1
+	for idle := 0; idle < gatherPatience; {
 		e.mu.Lock()
 		queued := len(e.queue)
 		e.mu.Unlock()
-		if queued >= answered {
+		if goal < 0 {
+			goal = queued + answered
+		}
+		if queued >= goal {
 			return
+		}
+		if idle++; queued > last {
+			idle, last = 0, queued
 		}
 		runtime.Gosched()
 	}
 }
+
+// gatherPatience is how often in a row yielding may bring nothing.
+const gatherPatience = 3

@@ -61,7 +61,7 @@ type commit struct {
 
 	// What plan finds, made anew by each attempt.
 	results []store.Result
-	frames  []*frame
+	frames  []frame // all but the last closed while planning goes on
 	planned []planned
 	next    uint64 // sequence of the next transition
 	ids     map[string]struct{}
@@ -135,6 +135,7 @@ func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) error {
 func (c *commit) plan(tx *bolt.Tx) error {
 	c.results = make([]store.Result, len(c.changes))
 	c.frames, c.planned, c.next = nil, nil, c.store.last+1
+	c.store.enc.body, c.store.enc.blocks = c.store.enc.body[:0], c.store.enc.blocks[:0]
 	c.ids = make(map[string]struct{})
 	lastID, _ := idsBucket.in(tx).Cursor().Last()
 	for i := range c.changes {
@@ -150,22 +151,28 @@ func (c *commit) plan(tx *bolt.Tx) error {
 		c.record(number, c.changes[i].Transitions)
 		c.planned = append(c.planned, planned{c.changes[i].Transitions, header})
 	}
+	c.closeFrame()
 	return nil
 }
 
 // record adds the transitions of a change to the journal's frames.
 func (c *commit) record(number uint64, trs []*state.Transition) {
+	enc := &c.store.enc
 	for len(trs) > 0 {
-		var f *frame
-		if n := len(c.frames); n > 0 {
-			f = c.frames[n-1]
+		if len(c.frames) == 0 || enc.full() {
+			c.closeFrame()
+			c.frames = append(c.frames, frame{first: c.next, next: c.next})
 		}
-		if f == nil || len(f.body) >= frameMax {
-			f = &frame{first: c.next, next: c.next}
-			c.frames = append(c.frames, f)
-		}
-		trs = f.add(number, trs, &c.store.enc)
+		f := &c.frames[len(c.frames)-1]
+		trs = f.add(number, trs, enc)
 		c.next = f.next
+	}
+}
+
+// closeFrame ends the frame being made, if there is one.
+func (c *commit) closeFrame() {
+	if n := len(c.frames); n > 0 {
+		c.frames[n-1].close(&c.store.enc)
 	}
 }
 
@@ -247,8 +254,8 @@ func (c *commit) release(ids []string) {
 func (c *commit) append(tx *bolt.Tx) error {
 	b := journalBucket.in(tx)
 	b.FillPercent = 0.9
-	for _, f := range c.frames {
-		if err := b.Put(seqKey(f.first), f.value()); err != nil {
+	for i := range c.frames {
+		if err := b.Put(seqKey(c.frames[i].first), c.frames[i].value); err != nil {
 			return err
 		}
 	}
@@ -260,8 +267,8 @@ func (s *Store) publish(c *commit, wrote written) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, done := 0, 0 // the planned change, and how much of it
-	for _, f := range c.frames {
-		for _, p := range f.pieces {
+	for f := range c.frames {
+		for _, p := range c.frames[f].pieces {
 			planned := &c.planned[i]
 			s.overlay.add(p, planned.transitions[done:done+p.count], planned.header)
 			if done += p.count; done == len(planned.transitions) {

@@ -49,18 +49,23 @@ func (p *piece) transitions() ([]*state.Transition, error) {
 type frame struct {
 	first, next uint64
 	recorded    state.Instant
-	body        []byte
-	pieces      []piece // their blocks are still missing
-	blocks      []span  // where they are in body
+	pieces      []piece
+	value       []byte // set by close
+}
+
+// encoder is what frames are made with, one after the other, kept from commit
+// to commit.
+type encoder struct {
+	body   []byte
+	blocks []span // of the frame's pieces in body
+	block  []byte
+	w      blockWriter
 }
 
 type span struct{ from, to int }
 
-// encoder is what frames are made with, kept from commit to commit.
-type encoder struct {
-	block []byte
-	w     blockWriter
-}
+// full reports whether the frame being made should take no more.
+func (enc *encoder) full() bool { return len(enc.body) >= frameMax }
 
 // add appends transitions of one task until the frame is full and returns the
 // rest. Their sequences go on from f.next.
@@ -68,33 +73,34 @@ func (f *frame) add(number uint64, trs []*state.Transition, enc *encoder) (rest 
 	p := piece{number: number, key: trs[0].Task, first: f.next}
 	enc.w.restart(f.next - 1)
 	enc.block = enc.block[:0]
-	for p.count < len(trs) && (p.count == 0 || len(f.body)+len(enc.block) < frameMax) {
+	for p.count < len(trs) && (p.count == 0 || len(enc.body)+len(enc.block) < frameMax) {
 		enc.block = enc.w.add(enc.block, trs[p.count], f.next)
 		f.recorded = trs[p.count].Recorded
 		f.next++
 		p.count++
 	}
-	f.body = binary.AppendUvarint(f.body, number)
-	f.body = appendID(appendID(f.body, p.key.Business), p.key.Task)
-	f.body = binary.AppendUvarint(f.body, uint64(p.count))
-	f.body = binary.AppendUvarint(f.body, uint64(len(enc.block)))
-	from := len(f.body)
-	f.body = append(f.body, enc.block...)
-	f.blocks = append(f.blocks, span{from, len(f.body)})
+	body := binary.AppendUvarint(enc.body, number)
+	body = appendID(appendID(body, p.key.Business), p.key.Task)
+	body = binary.AppendUvarint(body, uint64(p.count))
+	body = binary.AppendUvarint(body, uint64(len(enc.block)))
+	from := len(body)
+	enc.body = append(body, enc.block...)
+	enc.blocks = append(enc.blocks, span{from, len(enc.body)})
 	f.pieces = append(f.pieces, p)
 	return trs[p.count:]
 }
 
-// value is the record to store. After it the pieces have their blocks.
-func (f *frame) value() []byte {
-	head := appendInstant([]byte{recordVersion}, f.recorded, state.Instant{})
-	head = binary.AppendUvarint(head, f.next-f.first)
-	v := append(head, f.body...)
+// close makes the record and gives the pieces their blocks.
+func (f *frame) close(enc *encoder) {
+	var head [32]byte
+	h := appendInstant(append(head[:0], recordVersion), f.recorded, state.Instant{})
+	h = binary.AppendUvarint(h, f.next-f.first)
+	f.value = append(append(make([]byte, 0, len(h)+len(enc.body)), h...), enc.body...)
 	for i := range f.pieces {
-		from, to := len(head)+f.blocks[i].from, len(head)+f.blocks[i].to
-		f.pieces[i].block = v[from:to:to]
+		from, to := len(h)+enc.blocks[i].from, len(h)+enc.blocks[i].to
+		f.pieces[i].block = f.value[from:to:to]
 	}
-	return v
+	enc.body, enc.blocks = enc.body[:0], enc.blocks[:0]
 }
 
 // frameHead is how a frame begins.

@@ -1,0 +1,155 @@
+package storetest
+
+import (
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// The functions here describe the first difference, "" if there is none.
+
+func diffTrees(got, want *state.Tree) string {
+	switch {
+	case got == nil:
+		return "no tree"
+	case got.Key() != want.Key() || got.Revision() != want.Revision() || got.Len() != want.Len():
+		return fmt.Sprintf("tree of task %s at revision %d with %d nodes, want %s at %d with %d",
+			got.Key(), got.Revision(), got.Len(), want.Key(), want.Revision(), want.Len())
+	}
+	for i := range want.Len() {
+		g, w := viewOf(got, i), viewOf(want, i)
+		if g != w {
+			return fmt.Sprintf("node %d is %s, want %s", i, show(g), show(w))
+		}
+		if at, ok := got.Find(w.node.ID); !ok || at != i {
+			return fmt.Sprintf("node %q is found at %d (%t), want %d", w.node.ID, at, ok, i)
+		}
+	}
+	return ""
+}
+
+// view is everything a tree says of one node.
+type view struct {
+	node                            state.Node
+	shown                           state.State
+	counts                          state.Counts
+	parent, firstChild, nextSibling int
+}
+
+func viewOf(t *state.Tree, i int) view {
+	return view{t.Node(i), t.Shown(i), t.Counts(i), t.Parent(i), t.FirstChild(i), t.NextSibling(i)}
+}
+
+func diffTransitions(got, want []*state.Transition) string {
+	for i := range min(len(got), len(want)) {
+		if d := diffTransition(got[i], want[i]); d != "" {
+			return fmt.Sprintf("transition %d of %d: %s", i+1, len(want), d)
+		}
+	}
+	if len(got) != len(want) {
+		return fmt.Sprintf("%d transitions (%s), want %d (%s)", len(got), span(got), len(want), span(want))
+	}
+	return ""
+}
+
+// span is the first and last sequence.
+func span(trs []*state.Transition) string {
+	if len(trs) == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d to %d", trs[0].Sequence, trs[len(trs)-1].Sequence)
+}
+
+func diffTransition(got, want *state.Transition) string {
+	if got == nil {
+		return "it is nil"
+	}
+	if g, w := headOf(got), headOf(want); g != w {
+		return fmt.Sprintf("%s, want %s", show(g), show(w))
+	}
+	for i := range want.Changes {
+		if g, w := outcomeOf(&got.Changes[i]), outcomeOf(&want.Changes[i]); g != w {
+			return fmt.Sprintf("sequence %d, change %d is %s, want %s", want.Sequence, i+1, show(g), show(w))
+		}
+	}
+	return ""
+}
+
+// head is a transition without its changes.
+type head struct {
+	sequence     uint64
+	task         state.Key
+	op           state.OpKind
+	at, recorded state.Instant
+	actor        string
+	shown        state.State
+	changes      int
+}
+
+func headOf(tr *state.Transition) head {
+	return head{tr.Sequence, tr.Task, tr.Op, tr.At, tr.Recorded, tr.Actor, tr.Shown, len(tr.Changes)}
+}
+
+// outcome is a change with what it points to.
+type outcome struct {
+	change            state.Change
+	isNew, supersedes bool
+	declaration       state.Declaration
+	superseded        state.Attempt
+}
+
+func outcomeOf(c *state.Change) outcome {
+	o := outcome{change: *c, isNew: c.Declared != nil, supersedes: c.Superseded != nil}
+	o.change.Declared, o.change.Superseded = nil, nil
+	if o.isNew {
+		o.declaration = *c.Declared
+	}
+	if o.supersedes {
+		o.superseded = *c.Superseded
+	}
+	return o
+}
+
+// diffLists compares what can be compared with ==.
+func diffLists[T comparable](what string, got, want []T) string {
+	for i := range min(len(got), len(want)) {
+		if got[i] != want[i] {
+			return fmt.Sprintf("%s %d of %d is %s, want %s", what, i+1, len(want), show(got[i]), show(want[i]))
+		}
+	}
+	if len(got) != len(want) {
+		return fmt.Sprintf("%d of %s, want %d", len(got), what, len(want))
+	}
+	return ""
+}
+
+// show is a value for a message: of readable length, also with long texts.
+func show(v any) string {
+	s := fmt.Sprintf("%+v", v)
+	if len(s) > 1500 {
+		s = s[:1500] + "…"
+	}
+	return s
+}
+
+// copyTransitions shares nothing with trs.
+func copyTransitions(trs []*state.Transition) []*state.Transition {
+	list := make([]*state.Transition, len(trs))
+	for i, tr := range trs {
+		c := *tr
+		c.Changes = append([]state.Change(nil), tr.Changes...)
+		for j := range c.Changes {
+			n := &c.Changes[j]
+			if n.Declared != nil {
+				d := *n.Declared
+				n.Declared = &d
+			}
+			if n.Superseded != nil {
+				a := *n.Superseded
+				n.Superseded = &a
+			}
+		}
+		list[i] = &c
+	}
+	return list
+}

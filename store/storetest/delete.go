@@ -1,0 +1,148 @@
+package storetest
+
+import (
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var deleteCases = []testCase{
+	{
+		"a delete removes all of a task",
+		"after a delete nothing can be read of the task, its nodes, attempts and transitions, and its neighbours are untouched",
+		deleteRemoves,
+	},
+	{
+		"a delete is a change of its own",
+		"a delete takes one sequence and is in the changes feed, after the task's transitions, which stay there",
+		deleteInFeed,
+	},
+	{
+		"a delete frees the key and the IDs",
+		"after a delete the task's key and node IDs can be used again, by a task with a new number and nothing of the old one",
+		deleteFrees,
+	},
+	{
+		"a delete at a stale revision conflicts",
+		"a delete applies only to the revision it was computed from: ErrConflict at any other",
+		deleteStale,
+	},
+	{
+		"a task created again is another task",
+		"a change computed from a deleted task does not apply to one created under its key: ErrConflict",
+		recreatedConflicts,
+	},
+}
+
+// doomed is a task with something of everything, between two neighbours.
+func doomed(c *trial) (w *writer, neighbours []*writer) {
+	c.Helper()
+	neighbours = []*writer{c.started("2", "1"), c.started("2", "100")}
+	w = c.task("2", "10")
+	tour(w)
+	for _, n := range neighbours {
+		n.do(declare(n.root()+".n", n.root(), state.ServiceActivity))
+	}
+	return w, neighbours
+}
+
+func nodeIDs(t *state.Tree) (ids []string) {
+	for i := range t.Len() {
+		ids = append(ids, t.ID(i))
+	}
+	return ids
+}
+
+func deleteRemoves(c *trial) {
+	w, neighbours := doomed(c)
+	ids := nodeIDs(w.tree)
+	c.reopen()
+	w.expect()
+	w.delete()
+	c.expectGone(w.key(), ids...)
+	c.reopen()
+	c.expectGone(w.key(), ids...)
+	for _, n := range neighbours {
+		n.expect()
+	}
+	c.expectList(store.ListQuery{}, neighbours[1], neighbours[0])
+}
+
+func deleteInFeed(c *trial) {
+	w, neighbours := doomed(c)
+	before := c.last()
+	c.reopen()
+	if r := c.commit(w.deletion())[0]; r.First != before+1 {
+		c.broken("the delete has sequence %d, want %d", r.First, before+1)
+	}
+	neighbours[0].do(on(state.Suspend, neighbours[0].root()))
+	c.reopen()
+	c.expectFeed()
+	feed, err := c.store.Changes(c.Context(), before, 1)
+	c.want("changes", err, nil)
+	if len(feed.Transitions) != 1 || feed.Transitions[0].Op != state.Delete || feed.Transitions[0].Task != w.key() {
+		c.broken("the change after sequence %d is not the delete of task %s", before, w.key())
+	}
+}
+
+func deleteFrees(c *trial) {
+	w, neighbours := doomed(c)
+	ids := nodeIDs(w.tree)
+	w.delete()
+	deleted := c.last()
+	c.reopen()
+
+	// Its key with one of its IDs as the root, another of its IDs elsewhere.
+	w.do(create(ids[1]), on(state.Start, ids[1]))
+	neighbours[0].do(declare(ids[2], neighbours[0].root(), state.ServiceActivity))
+	c.reopen()
+	w.expect()
+	neighbours[0].expect()
+	if got := c.listed(w.key())[0].Number; got != deleted+1 {
+		c.broken("the task created again has number %d, want its first sequence %d", got, deleted+1)
+	}
+	c.expectGone(state.Key{Business: "2", Task: "none"}, ids[0], ids[3])
+	c.expectList(store.ListQuery{}, w, neighbours[1], neighbours[0])
+
+	// The old one all over again, and once more.
+	neighbours[0].delete()
+	for range 2 {
+		w.delete()
+		tour(w)
+		c.reopen()
+		w.expect()
+	}
+	c.expectFeed()
+}
+
+func deleteStale(c *trial) {
+	w := c.started("2", "10")
+	old := w.deletion()
+	w.do(on(state.Suspend, "10"))
+	ahead := w.deletion()
+	ahead.change.Base++
+	c.reopen()
+	c.wantResult("a delete from an earlier revision", c.offer(old)[0], store.ErrConflict)
+	c.wantResult("a delete from a later revision", c.offer(ahead)[0], store.ErrConflict)
+	w.expect()
+	gone := w.deletion()
+	w.delete()
+	c.wantResult("a delete of a deleted task", c.offer(gone)[0], store.ErrConflict)
+	c.reopen()
+	c.expectGone(w.key(), "10")
+	c.expectFeed()
+}
+
+func recreatedConflicts(c *trial) {
+	w := c.started("2", "10")
+	old := *w // goes on with the task as it was
+	w.delete()
+	c.reopen()
+	c.wantResult("a change of a deleted task", c.offer(old.draft(on(state.Suspend, "10")))[0], store.ErrConflict)
+	w.do(create("10"), on(state.Start, "10"))
+	for _, d := range []*draft{old.draft(on(state.Suspend, "10")), old.deletion()} {
+		c.wantResult("a change of the task before", c.offer(d)[0], store.ErrConflict)
+	}
+	c.reopen()
+	w.expect()
+	c.expectFeed()
+}

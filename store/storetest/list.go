@@ -1,0 +1,215 @@
+package storetest
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var listCases = []testCase{
+	{
+		"lists show the newest first",
+		"List returns tasks in the order of their recording, newest first, whatever their clocks said and whatever came later",
+		listOrder,
+	},
+	{
+		"lists show headers",
+		"a listed Task is what Task.Add makes of the task's transitions",
+		listHeaders,
+	},
+	{
+		"lists select",
+		"List returns exactly the tasks that match business, shown states and unfinished together",
+		listSelects,
+	},
+	{
+		"lists select by time",
+		"List returns exactly the tasks recorded at Since or later and before Until; unset bounds nothing",
+		listTimes,
+	},
+	{
+		"pages of a list are the list",
+		"pages are never longer than the limit and together are the whole list, whatever the limit",
+		listPages,
+	},
+}
+
+func listOrder(c *trial) {
+	c.expectList(store.ListQuery{})
+	var want []*writer
+	for i, year := range []int64{2020, 2030, 2010, 2010, 2025} {
+		w := c.task(fmt.Sprint(i%2), fmt.Sprint("t", i))
+		at := state.UnixInstant((year-1970)*31_556_952, 0)
+		w.do(with(create(w.key().Task), func(op *state.Op) { op.Now = at }))
+		want = append([]*writer{w}, want...)
+	}
+	c.reopen()
+	c.expectList(store.ListQuery{}, want...)
+	for _, w := range want[1:4] {
+		w.do(on(state.Start, w.root()))
+	}
+	c.reopen()
+	c.expectList(store.ListQuery{}, want...)
+	c.expectList(store.ListQuery{Business: "0"}, want[0], want[2], want[4])
+}
+
+func listHeaders(c *trial) {
+	a, b := c.task("2", "a"), c.task("3", "b")
+	a.do(create("root of a"))
+	tour(b)
+	check := func() {
+		c.Helper()
+		c.reopen()
+		if d := diffLists("headers", c.list(store.ListQuery{}), []store.Task{b.header, a.header}); d != "" {
+			c.broken("list: %s", d)
+		}
+		for _, w := range []*writer{a, b} {
+			h := w.header
+			if h.Shown != w.tree.Shown(0) || h.Counts != w.tree.Counts(0) || h.Nodes != w.tree.Len() || h.Root != w.root() ||
+				h.State != w.tree.State(0) || h.Unfinished() != w.tree.Unfinished() || h.Number != w.transitions[0].Sequence {
+				c.broken("header %+v does not fit its tree", h)
+			}
+		}
+	}
+	check()
+	a.do(on(state.Start, "root of a"), declare("n", "root of a", state.ServiceActivity), on(state.Start, "n"))
+	b.do(on(state.Revoke, "b"))
+	check()
+	a.do(on(state.Finish, "n"), on(state.Finish, "root of a"))
+	check()
+}
+
+// gallery is a task for each thing a list can be asked for, in order.
+type gallery struct {
+	created, running, failing, suspended, leafRuns, revoked, finished, failed *writer
+}
+
+func newGallery(c *trial) (g gallery) {
+	c.Helper()
+	leaf := func(w *writer, ops ...state.OpKind) *writer {
+		c.Helper()
+		id := w.root() + ".n"
+		w.do(declare(id, w.root(), state.ServiceActivity))
+		for _, kind := range ops {
+			w.do(on(kind, id))
+		}
+		return w
+	}
+	end := func(w *writer, kind state.OpKind) *writer {
+		c.Helper()
+		w.do(on(kind, w.root()))
+		return w
+	}
+	g.created = c.task("2", "created")
+	g.created.do(create("created"))
+	g.running = leaf(c.started("2", "running"))
+	g.failing = leaf(c.started("22", "failing"), state.Start, state.Fail)
+	g.suspended = end(leaf(c.started("2", "suspended")), state.Suspend)
+	g.leafRuns = end(leaf(c.started("3", "leaf runs"), state.Start), state.Revoke)
+	g.revoked = end(c.started("3", "revoked"), state.Revoke)
+	g.finished = end(leaf(c.started("2", "finished"), state.Start, state.Finish), state.Finish)
+	g.failed = end(leaf(c.started("2", "failed"), state.Start, state.Fail), state.Fail)
+	return g
+}
+
+func listSelects(c *trial) {
+	g := newGallery(c)
+	shows := func(states ...state.State) store.ListQuery { return store.ListQuery{Shown: states} }
+	c.reopen()
+	c.expectList(store.ListQuery{Business: "2"}, g.failed, g.finished, g.suspended, g.running, g.created)
+	c.expectList(store.ListQuery{Business: "22"}, g.failing)
+	c.expectList(store.ListQuery{Business: "3"}, g.revoked, g.leafRuns)
+	c.expectList(store.ListQuery{Business: "4"})
+	c.expectList(shows(state.Created), g.created)
+	c.expectList(shows(state.Running), g.running)
+	c.expectList(shows(state.Failed), g.failed, g.failing)
+	c.expectList(shows(state.Revoked, state.Suspended), g.revoked, g.leafRuns, g.suspended)
+	c.expectList(store.ListQuery{Unfinished: true}, g.leafRuns, g.suspended, g.failing, g.running, g.created)
+	c.expectList(store.ListQuery{Unfinished: true, Business: "2"}, g.suspended, g.running, g.created)
+	c.expectList(store.ListQuery{Unfinished: true, Shown: []state.State{state.Revoked, state.Failed}}, g.leafRuns, g.failing)
+	c.expectList(store.ListQuery{Business: "2", Shown: []state.State{state.Failed}, Limit: 1}, g.failed)
+	c.expectList(store.ListQuery{Business: "2", Shown: []state.State{state.Failed}, Unfinished: true})
+
+	// What changes moves from one selection to the other.
+	g.leafRuns.do(on(state.Fail, "leaf runs.n"))
+	g.failing.do(on(state.Skip, "failing.n"))
+	g.running.do(on(state.Finish, "running"))
+	c.reopen()
+	c.expectList(store.ListQuery{Unfinished: true}, g.suspended, g.failing, g.created)
+	c.expectList(shows(state.Running), g.failing)
+	c.expectList(shows(state.Finished), g.finished, g.running)
+	c.expectList(store.ListQuery{Business: "3", Unfinished: true})
+}
+
+func listTimes(c *trial) {
+	at := func(sec int64, nsec int) state.Instant { return state.UnixInstant(sec, nsec) }
+	recorded := func(task string, now state.Instant) *writer {
+		w := c.task("2", task)
+		w.do(with(create(task), func(op *state.Op) { op.Now, op.At = now, at(5_000, 0) }))
+		return w
+	}
+	ancient, epoch := recorded("ancient", at(-62135596800, 0)), recorded("epoch", at(0, 0))
+	late, early := recorded("late", at(1_000, 2)), recorded("early", at(1_000, 1))
+	last := recorded("last", at(253402300799, 999_999_999))
+	c.reopen()
+	c.expectList(store.ListQuery{}, last, early, late, epoch, ancient)
+	c.expectList(store.ListQuery{Since: at(-62135596800, 0)}, last, early, late, epoch, ancient)
+	c.expectList(store.ListQuery{Since: at(0, 0)}, last, early, late, epoch)
+	c.expectList(store.ListQuery{Since: at(0, 1)}, last, early, late)
+	c.expectList(store.ListQuery{Since: at(1_000, 2)}, last, late)
+	c.expectList(store.ListQuery{Until: at(0, 0)}, ancient)
+	c.expectList(store.ListQuery{Until: at(-62135596800, 0)})
+	c.expectList(store.ListQuery{Until: at(1_000, 2)}, early, epoch, ancient)
+	c.expectList(store.ListQuery{Since: at(1_000, 1), Until: at(1_000, 2), Business: "2"}, early)
+	c.expectList(store.ListQuery{Since: at(1_000, 1), Until: at(1_000, 1)})
+	c.expectList(store.ListQuery{Since: at(2_000, 0), Until: at(6_000, 0)})
+}
+
+// crowd is n tasks of two businesses, in order, every third one started.
+func crowd(c *trial, n int) (tasks []*writer) {
+	c.Helper()
+	var drafts []*draft
+	for i := range n {
+		w := c.task(fmt.Sprint("b", i%2), fmt.Sprint("t", i))
+		ops := []state.Op{create(w.key().Task)}
+		if i%3 == 0 {
+			ops = append(ops, on(state.Start, w.key().Task))
+		}
+		tasks = append(tasks, w)
+		drafts = append(drafts, w.draft(ops...))
+	}
+	c.commit(drafts...)
+	return tasks
+}
+
+// newest returns the tasks for which keep is true, newest first.
+func newest(tasks []*writer, keep func(w *writer) bool) (list []*writer) {
+	for i := range tasks {
+		if w := tasks[len(tasks)-1-i]; keep(w) {
+			list = append(list, w)
+		}
+	}
+	return list
+}
+
+func listPages(c *trial) {
+	tasks := crowd(c, 40)
+	for _, w := range tasks[20:30] {
+		w.delete()
+	}
+	tasks = append(tasks[:20:20], tasks[30:]...)
+	c.reopen()
+	queries := []store.ListQuery{
+		{}, {Business: "b1"}, {Unfinished: true}, {Shown: []state.State{state.Running}},
+		{Business: "b0", Shown: []state.State{state.Created}}, {Since: tasks[3].header.Recorded, Until: tasks[25].header.Recorded},
+	}
+	for _, q := range queries {
+		want := newest(tasks, func(w *writer) bool { return q.Matches(&w.header) })
+		for _, limit := range []int{-1, 0, 1, 2, 7, 29, 30, 31, 1_000, math.MaxInt} {
+			q.Limit = limit
+			c.expectList(q, want...)
+		}
+	}
+}

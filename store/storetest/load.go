@@ -1,0 +1,158 @@
+package storetest
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var loadCases = []testCase{
+	{
+		"a loaded tree equals the one it was computed from",
+		"Load returns the tree that the task's transitions lead to, node by node, at the revision of the last",
+		loadEquals,
+	},
+	{
+		"every node leads to its task",
+		"Load by the ID of any node returns the task's tree and the node's index in it; by key the index is 0",
+		loadByNode,
+	},
+	{
+		"a snapshot carries the store's sequence",
+		"Snapshot.Sequence is the store's last committed sequence, whichever task it belongs to",
+		loadSequence,
+	},
+	{
+		"locate says where a task or node is",
+		"Locate returns key and revision for a key and for any node, without a tree",
+		locate,
+	},
+	{
+		"what is nowhere is not found",
+		"all that reads one task or node returns ErrNotFound for one that does not exist",
+		notFound,
+	},
+	{
+		"a node ID in a reference comes first",
+		"a Ref with a Node names the task of that node, whatever its Key",
+		nodeFirst,
+	},
+}
+
+func loadEquals(c *trial) {
+	a, b := c.task("2", "a"), c.task("2", "b")
+	a.do(create("a"))
+	c.reopen()
+	a.expectTree()
+	tour(b)
+	c.reopen()
+	b.expectTree()
+	// Changes of nodes that were there before, and nodes that were not.
+	a.do(on(state.Start, "a"), declare("n", "a", state.Subprocess), on(state.Start, "n"))
+	c.reopen()
+	a.do(declare("m", "n", state.ServiceActivity), on(state.Start, "m"), on(state.Fail, "m"))
+	b.do(on(state.Resume, "b"), on(state.Revoke, "b"))
+	a.expectTree()
+	b.expectTree()
+	c.reopen()
+	a.expectTree()
+	b.expectTree()
+}
+
+func loadByNode(c *trial) {
+	a, b := c.task("2", "a"), c.task("2", "b")
+	tour(a)
+	tour(b)
+	c.reopen()
+	for _, w := range []*writer{a, b} {
+		if snap := c.load(w.ref()); snap.Node != 0 {
+			c.broken("load %s: node index %d, want 0", w.ref(), snap.Node)
+		}
+		for i := range w.tree.Len() {
+			ref := store.ByNode(w.tree.ID(i))
+			snap := c.load(ref)
+			if d := diffTrees(snap.Tree, w.tree); d != "" {
+				c.broken("load %s: %s", ref, d)
+			}
+			if snap.Node != i {
+				c.broken("load %s: node index %d, want %d", ref, snap.Node, i)
+			}
+		}
+	}
+}
+
+func loadSequence(c *trial) {
+	a, b := c.started("2", "a"), c.started("2", "b")
+	check := func() {
+		c.Helper()
+		c.reopen()
+		for _, w := range []*writer{a, b} {
+			for _, ref := range []store.Ref{w.ref(), store.ByNode(w.root())} {
+				if got := c.load(ref).Sequence; got != c.last() {
+					c.broken("load %s: sequence %d, want %d", ref, got, c.last())
+				}
+			}
+		}
+	}
+	check()
+	b.do(on(state.Suspend, "b"))
+	check()
+	gone := c.started("2", "gone")
+	check()
+	gone.delete()
+	check()
+}
+
+func locate(c *trial) {
+	a, b := c.task("2", "a"), c.started("3", "b")
+	tour(a)
+	check := func() {
+		c.Helper()
+		c.reopen()
+		for _, w := range []*writer{a, b} {
+			want := store.Location{Key: w.key(), Revision: w.revision()}
+			for _, ref := range []store.Ref{w.ref(), store.ByNode(w.root()), store.ByNode(w.tree.ID(w.tree.Len() - 1))} {
+				got, err := c.store.Locate(c.Context(), ref)
+				c.want("locate "+ref.String(), err, nil)
+				if got != want {
+					c.broken("locate %s: %+v, want %+v", ref, got, want)
+				}
+			}
+		}
+	}
+	check()
+	a.do(on(state.Resume, "a"))
+	b.do(declare("n", "b", state.EndEvent))
+	check()
+}
+
+func notFound(c *trial) {
+	key := state.Key{Business: "2", Task: "10"}
+	c.expectGone(key, "10")
+	c.started("2", "10")
+	c.reopen()
+	for _, key := range []state.Key{{}, {Business: "2"}, {Task: "10"}, {Business: "10", Task: "2"}, {Business: "2", Task: "1"}, {Business: "2", Task: "100"}, {Business: "2", Task: "10 "}} {
+		c.expectGone(key)
+	}
+	c.expectGone(state.Key{Business: "2", Task: "1"}, "1", "2", "100", "0", "10 ", "\"10\"")
+	_, err := c.store.Transitions(c.Context(), state.Key{Business: "3", Task: "10"}, math.MaxUint64, 1)
+	c.want("transitions of no task", err, state.ErrNotFound)
+	_, err = c.store.Attempts(c.Context(), "", 0, 1)
+	c.want("attempts of node \"\"", err, state.ErrNotFound)
+	_, err = c.store.Attempts(c.Context(), "1", math.MaxInt, 1)
+	c.want(fmt.Sprintf("attempts of no node after %d", math.MaxInt), err, state.ErrNotFound)
+}
+
+func nodeFirst(c *trial) {
+	a, b := c.started("2", "a"), c.started("2", "b")
+	c.reopen()
+	for _, key := range []state.Key{a.key(), b.key(), {Business: "3", Task: "none"}} {
+		if got := c.load(store.Ref{Key: key, Node: "a"}).Tree.Key(); got != a.key() {
+			c.broken("load of node \"a\" with key %s: task %s, want %s", key, got, a.key())
+		}
+		_, err := c.store.Locate(c.Context(), store.Ref{Key: key, Node: "none"})
+		c.want("locate node \"none\" with key "+key.String(), err, state.ErrNotFound)
+	}
+}

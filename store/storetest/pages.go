@@ -1,0 +1,258 @@
+package storetest
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var transitionCases = []testCase{
+	{
+		"transitions come back as committed",
+		"Transitions returns what was committed, field by field, with the sequences it was given",
+		transitionsEqual,
+	},
+	{
+		"transitions come in pages",
+		"Transitions returns those after a sequence, up to limit, fewer only if there are no more",
+		transitionPages,
+	},
+}
+
+var attemptCases = []testCase{
+	{
+		"attempts are the superseded ones",
+		"Attempts returns a node's superseded attempts as they were, oldest first, and not the current one",
+		attemptsEqual,
+	},
+	{
+		"attempts come in pages",
+		"Attempts leaves out the first skip and returns up to limit, fewer only if there are no more",
+		attemptPages,
+	},
+}
+
+var feedCases = []testCase{
+	{
+		"changes come back as committed",
+		"Changes returns the transitions of all tasks in the order of their sequences, field by field",
+		changesEqual,
+	},
+	{
+		"changes come in pages",
+		"Changes returns those after a sequence, up to limit, fewer only if there are no more, with First and Last of what is kept",
+		changePages,
+	},
+	{
+		"no changes after the last",
+		"Changes after the last sequence or any later one returns none, no error, and the same First and Last",
+		changesBeyond,
+	},
+	{
+		"a page without limit has a thousand entries",
+		"a limit of 0 or less stands for DefaultLimit, for transitions, attempts and changes",
+		defaultLimits,
+	},
+}
+
+func transitionsEqual(c *trial) {
+	a, b := c.task("2", "a"), c.task("2", "b")
+	a.do(create("a"))
+	tour(b)
+	a.do(on(state.Start, "a"))
+	check := func() {
+		c.Helper()
+		c.reopen()
+		for _, w := range []*writer{a, b} {
+			if d := diffTransitions(c.transitions(w.key(), 0), w.transitions); d != "" {
+				c.broken("transitions of task %s: %s", w.key(), d)
+			}
+		}
+	}
+	check()
+	b.do(on(state.Resume, "b"), on(state.Revoke, "b"))
+	a.do(on(state.Revoke, "a"))
+	check()
+}
+
+// limitsFor are limits to try for a list of n.
+func limitsFor(n int) []int { return []int{1, 2, 7, n - 1, n, n + 1, math.MaxInt} }
+
+func transitionPages(c *trial) {
+	a, b := c.started("2", "a"), c.started("2", "b")
+	for i := range 12 {
+		a.do(declare(fmt.Sprint("a", i), "a", state.EndEvent), declare(fmt.Sprint("x", i), "a", state.EndEvent))
+		b.do(declare(fmt.Sprint("b", i), "b", state.EndEvent))
+		if i == 6 {
+			c.reopen()
+		}
+	}
+	c.reopen()
+	want := a.transitions
+	afters := []uint64{0, c.last(), c.last() + 1, math.MaxUint64}
+	for _, tr := range want {
+		afters = append(afters, tr.Sequence-1, tr.Sequence)
+	}
+	for _, after := range afters {
+		rest := want
+		for len(rest) > 0 && rest[0].Sequence <= after {
+			rest = rest[1:]
+		}
+		for _, limit := range limitsFor(len(want)) {
+			got, err := c.store.Transitions(c.Context(), a.key(), after, limit)
+			c.want("transitions", err, nil)
+			if d := diffTransitions(got, rest[:min(limit, len(rest))]); d != "" {
+				c.broken("transitions after %d, limit %d: %s", after, limit, d)
+			}
+		}
+	}
+}
+
+func attemptsEqual(c *trial) {
+	a, b := c.task("2", "a"), c.task("2", "b")
+	tour(a)
+	tour(b)
+	c.reopen()
+	a.expectNodes()
+	if got := len(a.attempts["a.b"]); got < 4 {
+		c.Fatalf("the suite's tour leaves %d attempts of a node", got)
+	}
+	a.do(on(state.Resume, "a"), on(state.Loop, "a.b"))
+	c.reopen()
+	a.expectNodes()
+	b.expectNodes()
+}
+
+// loops makes a node of a new task loop n times, so that it has n attempts.
+func loops(c *trial, task string, n int) *writer {
+	c.Helper()
+	w := c.started("2", task)
+	node := task + ".n"
+	w.do(declare(node, task, state.ServiceActivity), on(state.Start, node))
+	for n > 0 {
+		var ops []state.Op
+		for range min(n, 300) {
+			ops = append(ops, on(state.Finish, node), on(state.Loop, node))
+		}
+		w.do(ops...)
+		n -= min(n, 300)
+	}
+	return w
+}
+
+func attemptPages(c *trial) {
+	w, other := loops(c, "a", 9), loops(c, "b", 2)
+	c.reopen()
+	w.do(on(state.Fail, "a.n"), on(state.Retry, "a.n"))
+	for _, w := range []*writer{w, other} {
+		node := w.root() + ".n"
+		want := w.attempts[node]
+		for _, skip := range []int{0, 1, 2, len(want) - 1, len(want), len(want) + 1, math.MaxInt} {
+			rest := want[min(skip, len(want)):]
+			for _, limit := range limitsFor(len(want)) {
+				got, err := c.store.Attempts(c.Context(), node, skip, limit)
+				c.want("attempts", err, nil)
+				if d := diffLists("attempts", got, rest[:min(limit, len(rest))]); d != "" {
+					c.broken("attempts of node %q, skip %d, limit %d: %s", node, skip, limit, d)
+				}
+			}
+		}
+	}
+}
+
+func changesEqual(c *trial) {
+	c.expectFeed()
+	a, b := c.started("2", "a"), c.task("3", "b")
+	tour(b)
+	c.commit(a.draft(on(state.Suspend, "a")), b.draft(on(state.Resume, "b")))
+	c.reopen()
+	c.expectFeed()
+	b.delete()
+	c.commit(a.draft(on(state.Resume, "a")), b.draft(create("b")))
+	c.reopen()
+	c.expectFeed()
+}
+
+func changePages(c *trial) {
+	c.wantEnds(0)
+	a, b := c.started("2", "a"), c.started("3", "b")
+	for i := range 8 {
+		c.commit(
+			a.draft(declare(fmt.Sprint("a", i), "a", state.EndEvent), declare(fmt.Sprint("x", i), "a", state.EndEvent)),
+			b.draft(declare(fmt.Sprint("b", i), "b", state.EndEvent)),
+		)
+		if i == 4 {
+			c.reopen()
+		}
+	}
+	b.delete()
+	c.reopen()
+	c.wantEnds(c.last())
+	want := c.history()
+	for after := range want {
+		for _, limit := range limitsFor(len(want)) {
+			feed, err := c.store.Changes(c.Context(), uint64(after), limit)
+			c.want("changes", err, nil)
+			if d := diffTransitions(feed.Transitions, want[after:][:min(limit, len(want)-after)]); d != "" {
+				c.broken("changes after %d, limit %d: %s", after, limit, d)
+			}
+			if feed.First != 1 || feed.Last != uint64(len(want)) {
+				c.broken("changes after %d say %d to %d, want 1 to %d", after, feed.First, feed.Last, len(want))
+			}
+		}
+	}
+}
+
+// wantEnds checks First and Last of a feed of which nothing was trimmed.
+func (c *trial) wantEnds(last uint64) {
+	c.Helper()
+	for _, after := range []uint64{last, last + 1, 1 << 32, 1 << 63, math.MaxUint64} {
+		feed, err := c.store.Changes(c.Context(), after, 0)
+		c.want(fmt.Sprintf("changes after %d", after), err, nil)
+		if len(feed.Transitions) > 0 || feed.First != 1 || feed.Last != last {
+			c.broken("changes after %d: %d transitions, %d to %d, want none, 1 to %d", after, len(feed.Transitions), feed.First, feed.Last, last)
+		}
+	}
+}
+
+func changesBeyond(c *trial) {
+	c.reopen()
+	c.wantEnds(0)
+	w := c.started("2", "a")
+	c.reopen()
+	c.wantEnds(2)
+	w.delete()
+	c.reopen()
+	c.wantEnds(3)
+}
+
+func defaultLimits(c *trial) {
+	w := loops(c, "a", store.DefaultLimit+1)
+	c.reopen()
+	for _, limit := range []int{0, -1, math.MinInt} {
+		trs, err := c.store.Transitions(c.Context(), w.key(), 0, limit)
+		c.want("transitions", err, nil)
+		feed, err := c.store.Changes(c.Context(), 0, limit)
+		c.want("changes", err, nil)
+		attempts, err := c.store.Attempts(c.Context(), "a.n", 0, limit)
+		c.want("attempts", err, nil)
+		for what, n := range map[string]int{"transitions": len(trs), "changes": len(feed.Transitions), "attempts": len(attempts)} {
+			if n != store.DefaultLimit {
+				c.broken("%d %s for limit %d, want %d", n, what, limit, store.DefaultLimit)
+			}
+		}
+	}
+	if d := diffLists("attempts", c.attempts("a.n", store.DefaultLimit), w.attempts["a.n"][store.DefaultLimit:]); d != "" {
+		c.broken("attempts after the first page: %s", d)
+	}
+	c.expectFeed()
+}
+
+func (c *trial) attempts(node string, skip int) []state.Attempt {
+	c.Helper()
+	got, err := c.store.Attempts(c.Context(), node, skip, 0)
+	c.want("attempts", err, nil)
+	return got
+}

@@ -1,0 +1,116 @@
+package storetest
+
+import (
+	"fmt"
+	"math/rand/v2"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// with is op after a few more fields were set.
+func with(op state.Op, set func(op *state.Op)) state.Op {
+	set(&op)
+	return op
+}
+
+// tour takes a new task through every operation and every kind of value, in
+// changes of several transitions. Its nodes are the root, named like the task,
+// and those below it, such as "10.a" in task "10". The root stays SUSPENDED.
+func tour(w *writer) {
+	w.c.Helper()
+	task := w.key().Task
+	a, b, sub, inner := task+".a", task+".b", task+".sub", task+".inner"
+	x, y, z := task+".x", task+".y", task+".z"
+
+	w.do(with(create(task), func(op *state.Op) { op.Name, op.Actor = "nightly <build> & \"deploy\"", "alice" }))
+	w.do(
+		on(state.Start, task),
+		with(declare(a, task, state.ServiceActivity), func(op *state.Op) {
+			op.Name, op.NoRetry, op.NoSkip, op.MaxLoops = "compile\n", true, true, 3
+		}),
+		with(on(state.Start, a), func(op *state.Op) { op.At = state.UnixInstant(1_600_000_000, 999_999_999) }),
+		on(state.Finish, a), on(state.Loop, a),
+		with(on(state.Fail, a), func(op *state.Op) { op.Error, op.Actor = "exit status 1", "worker 7" }),
+	)
+
+	awaited := func(node string) state.Op {
+		return with(on(state.Fail, node), func(op *state.Op) {
+			op.Error, op.RetryAt = "try again", state.UnixInstant(1_600_000_060, 5)
+		})
+	}
+	w.do(declare(b, task, state.ServiceActivity), on(state.Start, b), awaited(b))
+	w.do(on(state.Retry, b), on(state.Suspend, b), on(state.Resume, b), on(state.Start, b))
+	w.do(on(state.Suspend, b), on(state.Resume, b), on(state.Fail, b), on(state.Skip, b), on(state.Loop, b))
+	w.do(with(on(state.Fail, b), func(op *state.Op) { op.Error, op.Ignore = "no matter", true }), on(state.Loop, b))
+
+	// A revoke takes along all but the leaf that runs.
+	w.do(declare(sub, task, state.Subprocess), on(state.Start, sub), on(state.Fail, sub), on(state.Retry, sub), on(state.Start, sub))
+	w.do(
+		declare(inner, sub, state.Subprocess), on(state.Start, inner),
+		declare(x, inner, state.ServiceActivity), on(state.Start, x),
+		declare(y, inner, state.ServiceActivity), on(state.Suspend, y),
+		declare(z, inner, state.ServiceActivity), on(state.Start, z), awaited(z),
+	)
+	w.do(on(state.Revoke, sub))
+	w.do(on(state.Finish, x), on(state.Finish, b))
+
+	for k := state.StartEvent; k.Valid(); k++ {
+		id := task + "." + k.String()
+		w.do(declare(id, task, k), on(state.Start, id), on(state.Finish, id))
+	}
+	w.do(on(state.Suspend, task))
+}
+
+// wander drafts one or two operations that the rules allow, chosen at random.
+// It does not end the root, so that there is always something left to do.
+func (w *writer) wander(r *rand.Rand) *draft {
+	w.c.Helper()
+	if w.tree.Len() == 0 {
+		return w.draft(create(w.key().Task), on(state.Start, w.key().Task))
+	}
+	for range 50 {
+		ops := []state.Op{w.step(r)}
+		if r.IntN(2) == 0 {
+			ops = append(ops, w.step(r))
+		}
+		if d, err := w.tryDraft(ops...); err == nil {
+			return d
+		}
+	}
+	return w.draft(declare(w.nextID(), w.root(), state.ServiceActivity))
+}
+
+func (w *writer) nextID() string { return fmt.Sprintf("%s.%d", w.key().Task, w.tree.Len()) }
+
+// step is any operation on any node, allowed or not.
+func (w *writer) step(r *rand.Rand) state.Op {
+	kinds := []state.OpKind{
+		state.Declare, state.Declare, state.Start, state.Start, state.Start, state.Finish, state.Finish,
+		state.Fail, state.Fail, state.Retry, state.Skip, state.Loop, state.Suspend, state.Resume, state.Revoke,
+	}
+	kind := kinds[r.IntN(len(kinds))]
+	i := r.IntN(w.tree.Len())
+	if i == 0 && (kind == state.Finish || kind == state.Fail || kind == state.Revoke) {
+		kind = state.Suspend
+	}
+	id := w.tree.ID(i)
+	op := on(kind, id)
+	switch kind {
+	case state.Declare:
+		nodeKinds := []state.Kind{state.Subprocess, state.ServiceActivity, state.ServiceActivity, state.ParallelGateway}
+		op = declare(w.nextID(), id, nodeKinds[r.IntN(len(nodeKinds))])
+		op.MaxLoops, op.NoRetry, op.NoSkip = r.IntN(3)*2, r.IntN(8) == 0, r.IntN(8) == 0
+	case state.Fail:
+		op.Error = fmt.Sprintf("failure of %s", id)
+		switch r.IntN(4) {
+		case 0:
+			op.Ignore = true
+		case 1:
+			op.RetryAt = moment(w.c.ticks.Load() + 60)
+		}
+	}
+	if r.IntN(5) == 0 {
+		op.Actor = "somebody"
+	}
+	return op
+}

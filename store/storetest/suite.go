@@ -1,0 +1,153 @@
+package storetest
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"testing"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Factory makes the stores that the suite runs on.
+type Factory struct {
+	// New returns a new, empty store, whose changes feed keeps at least the
+	// last 20,000 transitions. The suite closes it. It must not be nil.
+	New func(t testing.TB) store.Store
+	// Reopen opens again what a store kept that New or Reopen returned and
+	// that the suite has closed. Nil for stores that keep nothing.
+	Reopen func(t testing.TB, closed store.Store) store.Store
+}
+
+// Run holds the stores of a factory against the contract. Each failure names
+// the rule that was broken.
+func Run(t *testing.T, f Factory) {
+	for _, c := range cases() {
+		t.Run(c.name, func(t *testing.T) {
+			t.Run("open", func(t *testing.T) { c.try(t, f, false) })
+			if f.Reopen != nil {
+				t.Run("reopened", func(t *testing.T) { c.try(t, f, true) })
+			}
+		})
+	}
+}
+
+func cases() []testCase {
+	return slices.Concat(
+		commitCases, refusalCases, deleteCases, loadCases, listCases, cursorCases,
+		transitionCases, attemptCases, feedCases,
+		valueCases, sizeCases, ownershipCases, lifeCases, concurrencyCases,
+	)
+}
+
+// testCase is one rule of the contract.
+type testCase struct {
+	name string
+	rule string
+	run  func(c *trial)
+}
+
+// try runs the case on one new store and lets the store's own check have the
+// last word.
+func (tc testCase) try(t testing.TB, f Factory, reopening bool) {
+	c := &trial{TB: t, rule: tc.rule, factory: f, reopening: reopening, store: f.New(t)}
+	t.Cleanup(func() { _ = c.store.Close() })
+	tc.run(c)
+	if !c.closed {
+		c.examine()
+	}
+	if err := c.store.Close(); err != nil {
+		c.broken("close: %v", err)
+	}
+}
+
+// trial is one case in progress on one store.
+type trial struct {
+	testing.TB
+	rule      string
+	factory   Factory
+	store     store.Store
+	reopening bool
+	reopened  int  // how often the case asked to
+	closed    bool // by the case itself
+
+	ticks atomic.Int64 // of the clock and of what generates versions
+
+	mu        sync.Mutex // protects committed
+	committed []*state.Transition
+}
+
+// reopen stands between writing and reading in every case.
+func (c *trial) reopen() {
+	c.Helper()
+	c.reopened++
+	if !c.reopening {
+		return
+	}
+	if err := c.store.Close(); err != nil {
+		c.broken("close: %v", err)
+	}
+	c.store = c.factory.Reopen(c.TB, c.store)
+}
+
+// broken ends the case. It must not be called from other goroutines.
+func (c *trial) broken(format string, args ...any) {
+	c.Helper()
+	c.report(format, args...)
+	c.FailNow()
+}
+
+// report notes a failure and goes on.
+func (c *trial) report(format string, args ...any) {
+	c.Helper()
+	c.Errorf("%s\nrule: %s", fmt.Sprintf(format, args...), c.rule)
+}
+
+// want checks that an error is nil or, with a target, matches it.
+func (c *trial) want(what string, err, target error) {
+	c.Helper()
+	switch {
+	case target == nil && err != nil:
+		c.broken("%s: unexpected error: %v", what, err)
+	case !errors.Is(err, target):
+		c.broken("%s: error %v, want one that matches %q", what, err, target)
+	}
+}
+
+func (c *trial) examine() {
+	c.Helper()
+	problem := func(p string) { c.report("check of the store afterwards: %s", p) }
+	check := func() error { return store.Check(c.Context(), c.store, problem) }
+	if s, ok := c.store.(store.Checker); ok {
+		check = func() error { return s.Check(c.Context(), problem) }
+	}
+	if err := check(); err != nil {
+		c.report("check of the store afterwards: %v", err)
+	}
+}
+
+// history is what was committed so far, in order.
+func (c *trial) history() []*state.Transition {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	bySequence := func(a, b *state.Transition) int { return cmp.Compare(a.Sequence, b.Sequence) }
+	return slices.SortedFunc(slices.Values(c.committed), bySequence)
+}
+
+// last is the sequence of the newest transition that was committed.
+func (c *trial) last() uint64 {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := uint64(0)
+	for _, tr := range c.committed {
+		last = max(last, tr.Sequence)
+	}
+	return last
+}
+
+// tick returns the next number; clocks and versions count on it.
+func (c *trial) tick() int64 { return c.ticks.Add(1) }

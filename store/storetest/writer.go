@@ -1,0 +1,205 @@
+package storetest
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// writer writes one task the way an engine does: it applies operations to the
+// tree it has, commits the transitions and goes on from the new tree. What it
+// knows of the task is what the store must answer.
+type writer struct {
+	c           *trial
+	name        state.Key
+	tree        *state.Tree
+	header      store.Task
+	transitions []*state.Transition // as committed, with sequences
+	attempts    map[string][]state.Attempt
+}
+
+// task returns a writer for a task that does not exist yet.
+func (c *trial) task(business, task string) *writer {
+	w := &writer{c: c, name: state.Key{Business: business, Task: task}}
+	w.forget()
+	return w
+}
+
+// started returns a writer for a new task whose root, of the same ID as the
+// task, is RUNNING.
+func (c *trial) started(business, task string) *writer {
+	c.Helper()
+	w := c.task(business, task)
+	w.do(create(task), on(state.Start, task))
+	return w
+}
+
+func (w *writer) forget() {
+	w.tree, w.header, w.transitions = state.NewTree(w.name), store.Task{}, nil
+	w.attempts = make(map[string][]state.Attempt)
+}
+
+func (w *writer) key() state.Key   { return w.name }
+func (w *writer) ref() store.Ref   { return store.Ref{Key: w.key()} }
+func (w *writer) root() string     { return w.tree.ID(0) }
+func (w *writer) revision() uint64 { return w.tree.Revision() }
+
+// create, declare and on are operations; the writer fills in what they lack.
+
+func create(root string) state.Op { return state.Op{Kind: state.Create, Node: root} }
+
+func declare(node, parent string, kind state.Kind) state.Op {
+	return state.Op{Kind: state.Declare, Node: node, Parent: parent, NodeKind: kind}
+}
+
+func on(kind state.OpKind, node string) state.Op { return state.Op{Kind: kind, Node: node} }
+
+// draft is a change that was computed and not yet committed.
+type draft struct {
+	w      *writer
+	change store.Change
+	after  *state.Tree
+}
+
+// draft computes a change from where the task is.
+func (w *writer) draft(ops ...state.Op) *draft {
+	w.c.Helper()
+	d, err := w.tryDraft(ops...)
+	if err != nil {
+		w.c.Fatalf("the suite asks for what the rules refuse: %v", err)
+	}
+	return d
+}
+
+func (w *writer) tryDraft(ops ...state.Op) (*draft, error) {
+	for i := range ops {
+		w.fill(&ops[i])
+	}
+	after, outcomes, err := w.tree.Apply(state.Limits{}, ops...)
+	if err != nil {
+		return nil, err
+	}
+	d := &draft{w: w, after: after, change: store.Change{Base: w.tree.Revision()}}
+	for _, o := range outcomes {
+		d.change.Transitions = append(d.change.Transitions, o.Transition)
+	}
+	return d, nil
+}
+
+// fill gives an operation the time, the version and the key it lacks.
+func (w *writer) fill(op *state.Op) {
+	tick := w.c.tick()
+	if !op.Now.IsSet() {
+		op.Now = moment(tick)
+	}
+	if op.Kind == state.Create {
+		op.Task = w.key()
+	}
+	if (op.Kind == state.Declare || op.Kind.NewAttempt()) && !op.NewVersion.IsSet() {
+		var id [16]byte
+		binary.BigEndian.PutUint64(id[8:], uint64(tick))
+		op.NewVersion = state.VersionOf(id)
+	}
+}
+
+// moment is the time of a tick: one second and seven nanoseconds apart.
+func moment(tick int64) state.Instant { return state.UnixInstant(1_500_000_000+tick, int(7*tick%1e9)) }
+
+// deletion is the change that deletes the task at its revision.
+func (w *writer) deletion() *draft {
+	now := moment(w.c.tick())
+	return &draft{
+		w: w, after: state.NewTree(w.key()),
+		change: store.Change{Base: w.tree.Revision(), Transitions: []*state.Transition{
+			{Task: w.key(), Op: state.Delete, At: now, Recorded: now, Actor: "retention"},
+		}},
+	}
+}
+
+// do commits operations as one change, which must succeed.
+func (w *writer) do(ops ...state.Op) {
+	w.c.Helper()
+	w.c.commit(w.draft(ops...))
+}
+
+// delete deletes the task, which must succeed.
+func (w *writer) delete() {
+	w.c.Helper()
+	w.c.commit(w.deletion())
+}
+
+// commit commits drafts together; all must succeed.
+func (c *trial) commit(drafts ...*draft) []store.Result {
+	c.Helper()
+	results := c.offer(drafts...)
+	for i, r := range results {
+		if r.Err != nil {
+			c.broken("commit: change %d of %d of task %s: %v", i+1, len(drafts), drafts[i].w.key(), r.Err)
+		}
+	}
+	return results
+}
+
+// offer commits drafts together and takes note of those that the store took.
+func (c *trial) offer(drafts ...*draft) []store.Result {
+	c.Helper()
+	results, err := c.tryCommit(c.Context(), drafts...)
+	if err != nil {
+		c.broken("commit: %v", err)
+	}
+	return results
+}
+
+// tryCommit is offer for goroutines. Only one may use a writer at a time.
+func (c *trial) tryCommit(ctx context.Context, drafts ...*draft) ([]store.Result, error) {
+	changes := make([]store.Change, len(drafts))
+	for i, d := range drafts {
+		changes[i] = d.change
+	}
+	results, err := c.store.Commit(ctx, changes)
+	if err != nil {
+		return nil, err
+	}
+	if len(results) != len(drafts) {
+		return nil, fmt.Errorf("%d results for %d changes", len(results), len(drafts))
+	}
+	for i, r := range results {
+		if (r.First == 0) != (r.Err != nil) {
+			return nil, fmt.Errorf("result %d has sequence %d and error %v", i, r.First, r.Err)
+		}
+		if r.Err == nil {
+			drafts[i].accept(r.First)
+		}
+	}
+	return results, nil
+}
+
+// accept takes note that the store committed the draft.
+func (d *draft) accept(first uint64) {
+	w := d.w
+	if d.change.Deletes() {
+		w.forget()
+	}
+	w.tree = d.after
+	for i, tr := range d.change.Transitions {
+		committed := *tr
+		committed.Sequence = first + uint64(i)
+		w.c.mu.Lock()
+		w.c.committed = append(w.c.committed, &committed)
+		w.c.mu.Unlock()
+		if tr.Op == state.Delete {
+			continue
+		}
+		w.tree = w.tree.WithRevision(committed.Sequence)
+		w.header.Add(&committed)
+		w.transitions = append(w.transitions, &committed)
+		for _, change := range tr.Changes {
+			if a := change.Superseded; a != nil {
+				w.attempts[change.ID] = append(w.attempts[change.ID], *a)
+			}
+		}
+	}
+}
