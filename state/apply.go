@@ -1,6 +1,9 @@
 package state
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Limits bound the size of a task. Zero fields stand for the defaults.
 type Limits struct {
@@ -305,6 +308,7 @@ func (e *edit) effect(i int, was Progress) {
 	e.change(i, &p, superseded)
 	if f := e.tree.nodes.get(i).family; f != nil && (op.Kind == Revoke || op.Kind == Fail && f.pending > 0) {
 		e.takeAlong(i)
+		slices.SortFunc(e.changes[1:], func(a, b Change) int { return a.Index - b.Index })
 	}
 }
 

@@ -15,6 +15,9 @@ var ErrMalformed = errors.New("malformed tree")
 func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
 	next := *t
 	for _, tr := range transitions {
+		if tr.Task != t.key {
+			return nil, fmt.Errorf("%w: transition %d of task %s in task %s", ErrMalformed, tr.Sequence, tr.Task, t.key)
+		}
 		for i := range tr.Changes {
 			if err := next.replay(&tr.Changes[i]); err != nil {
 				return nil, fmt.Errorf("task %s, transition %d: %w", t.key, tr.Sequence, err)
@@ -27,7 +30,7 @@ func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
 
 func (t *Tree) replay(c *Change) error {
 	if c.Declared == nil {
-		if c.Index < 0 || c.Index >= t.Len() || !c.State.Valid() {
+		if c.Index < 0 || c.Index >= t.Len() || !c.State.Valid() || c.ID != t.ID(c.Index) {
 			return fmt.Errorf("%w: change of node %d in state %d", ErrMalformed, c.Index, c.State)
 		}
 		n := t.nodes.get(c.Index).copy()

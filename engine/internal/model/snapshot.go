@@ -1,0 +1,208 @@
+package model
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Node is one node of a snapshot with everything that can be seen of it and
+// the nodes in it, in order of creation: plain values, for cmp.Diff.
+type Node struct {
+	ID, Name        string // Name as shown
+	Kind            state.Kind
+	NoRetry, NoSkip bool
+	MaxLoops        int
+	state.Progress
+	Shown       state.State // by the default convention
+	FailedFirst state.State // by the other one
+	Counts      state.Counts
+	Children    []Node
+}
+
+// Header is what a list shows of a task.
+type Header struct {
+	Key                                  state.Key
+	Root, Name                           string // Name as shown
+	Number, Revision                     uint64
+	Shown, State                         state.State
+	Counts                               state.Counts
+	Nodes                                int
+	Recorded, Updated, Started, Finished state.Instant
+	Unfinished                           bool
+}
+
+// Tree is the snapshot of a task, nil if there is none.
+func (s *Store) Tree(key state.Key) *Node {
+	t := s.tasks[key]
+	if t == nil {
+		return nil
+	}
+	n := t.snapshot(t.nodes[0])
+	return &n
+}
+
+// Revision is the sequence of a task's last transition, 0 if there is no such
+// task.
+func (s *Store) Revision(key state.Key) uint64 {
+	if t := s.tasks[key]; t != nil {
+		return t.revision
+	}
+	return 0
+}
+
+// History lists the superseded attempts of a node, oldest first; none if there
+// is no such node.
+func (s *Store) History(id string) (past []state.Attempt) {
+	for _, t := range s.tasks {
+		if n := t.find(id); n != nil {
+			for _, a := range n.attempts[:len(n.attempts)-1] {
+				past = append(past, a.Attempt)
+			}
+		}
+	}
+	return past
+}
+
+// Header is the header of a task; ok is false if there is none.
+func (s *Store) Header(key state.Key) (h Header, ok bool) {
+	t := s.tasks[key]
+	if t == nil {
+		return Header{}, false
+	}
+	root := t.nodes[0]
+	h = Header{
+		Key: key, Root: root.id, Name: root.called(), Number: t.number, Revision: t.revision,
+		Shown: t.shown(root, false), State: root.now().State, Counts: t.counts(root), Nodes: len(t.nodes),
+		Recorded: t.recorded, Updated: t.updated, Started: root.now().Started, Finished: root.now().Finished,
+	}
+	h.Unfinished = !ended(root) || h.Counts[state.Running] > 0
+	return h, true
+}
+
+func (t *task) snapshot(n *node) Node {
+	now := n.now()
+	s := Node{
+		ID: n.id, Name: n.called(), Kind: n.kind, NoRetry: n.noRetry, NoSkip: n.noSkip, MaxLoops: n.maxLoops,
+		Progress: state.Progress{Attempt: now.Attempt, Updated: n.last, Began: now.began},
+		Shown:    t.shown(n, false), FailedFirst: t.shown(n, true), Counts: t.counts(n),
+	}
+	if len(n.attempts) > 1 {
+		s.Supersedes = n.attempts[len(n.attempts)-2].Version
+	}
+	for _, c := range t.children(n) {
+		s.Children = append(s.Children, t.snapshot(c))
+	}
+	return s
+}
+
+// counts is the number of leaves below a container by state; of a leaf, its
+// own.
+func (t *task) counts(n *node) (c state.Counts) {
+	if n.leaf() {
+		c[n.now().State]++
+		return c
+	}
+	for _, b := range t.below(n) {
+		if b.leaf() {
+			c[b.now().State]++
+		}
+	}
+	return c
+}
+
+// shown is the shown state of section 3, by one convention or the other.
+func (t *task) shown(n *node, failedFirst bool) state.State {
+	own := n.now().State
+	if n.leaf() || own != state.Running && own != state.Suspended {
+		return own
+	}
+	var childRuns, childFailed, childSuspended bool
+	for _, c := range t.children(n) {
+		switch shown := t.shown(c, failedFirst); {
+		case c.awaitsRetry(): // counts as running, below
+		case shown == state.Running:
+			childRuns = true
+		case shown == state.Failed:
+			childFailed = true
+		case shown == state.Suspended:
+			childSuspended = true
+		}
+	}
+	runs := childRuns || slices.ContainsFunc(t.below(n), func(b *node) bool {
+		return b.leaf() && b.now().State == state.Running || b.awaitsRetry()
+	})
+	switch {
+	case failedFirst && childFailed:
+		return state.Failed
+	case own == state.Suspended && childFailed && !runs:
+		return state.Failed
+	case own == state.Suspended:
+		return state.Suspended
+	case runs:
+		return state.Running
+	case childFailed:
+		return state.Failed
+	case childSuspended:
+		return state.Suspended
+	default:
+		return state.Running
+	}
+}
+
+// awaitsRetry reports whether n is a failed leaf with a pending automatic
+// retry.
+func (n *node) awaitsRetry() bool {
+	return n.leaf() && n.now().State == state.Failed && n.now().RetryAt.IsSet()
+}
+
+// Of is the snapshot of a real tree in the model's form, nil if the tree's
+// task does not exist.
+func Of(t *state.Tree) *Node {
+	if t.Len() == 0 {
+		return nil
+	}
+	failedFirst := t.ShownFailedFirst(nil)
+	var of func(i int) Node
+	of = func(i int) Node {
+		n := t.Node(i)
+		s := Node{
+			ID: n.ID, Name: n.DisplayName(), Kind: n.Kind,
+			NoRetry: n.NoRetry, NoSkip: n.NoSkip, MaxLoops: n.MaxLoops,
+			Progress: n.Progress, Shown: t.Shown(i), FailedFirst: failedFirst[i], Counts: t.Counts(i),
+		}
+		for c := range t.Children(i) {
+			s.Children = append(s.Children, of(c))
+		}
+		return s
+	}
+	root := of(0)
+	return &root
+}
+
+// Code is the code of section 7 for a refusal, "" for nil and "internal" for
+// an error that is none.
+func Code(err error) string {
+	if err == nil {
+		return ""
+	}
+	for _, c := range []struct {
+		err  error
+		code string
+	}{
+		{state.ErrNotFound, NotFound},
+		{state.ErrExists, Exists},
+		{state.ErrInvalidTransition, InvalidTransition},
+		{state.ErrInvalidArgument, InvalidArgument},
+		{state.ErrVersionMismatch, VersionMismatch},
+		{state.ErrNotRetryable, NotRetryable},
+		{state.ErrNotSkippable, NotSkippable},
+		{state.ErrLoopLimit, LoopLimit},
+	} {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	return "internal"
+}

@@ -1,0 +1,277 @@
+package model_test
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"pgregory.net/rapid"
+
+	"github.com/pipestatus/pipestatus/engine/internal/model"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// TestTreeAgreesWithTheModel does random operations on a few trees, which
+// together are a store, and on the model, and compares all that can be seen.
+// -rapid.checks and -rapid.steps make it as long as one likes; -v says what
+// the operations came to.
+func TestTreeAgreesWithTheModel(t *testing.T) {
+	came := map[string]int{}
+	rapid.Check(t, func(t *rapid.T) {
+		limits := state.Limits{Levels: 3 + upTo(t, 3, "levels"), Nodes: 4 + upTo(t, 15, "nodes")}
+		p := &pair{
+			limits: limits, model: model.New(limits), came: came,
+			trees: map[state.Key]*state.Tree{}, headers: map[state.Key]*store.Task{},
+			told: map[state.Key][]*state.Transition{}, history: map[string][]state.Attempt{},
+		}
+		t.Repeat(map[string]func(*rapid.T){
+			"one by one": func(t *rapid.T) {
+				for range 10 {
+					p.forget(t)
+					p.do(t, p.drawOps(t, 1)...)
+				}
+			},
+			"batch": func(t *rapid.T) { p.do(t, p.drawOps(t, 2+upTo(t, 4, "ops"))...) },
+			"":      p.untouched,
+		})
+	})
+	total := 0
+	for _, what := range slices.Sorted(maps.Keys(came)) {
+		t.Logf("%7d %s", came[what], what)
+		total += came[what]
+	}
+	t.Logf("%7d operations", total)
+}
+
+// pair is a set of trees and the model of them.
+type pair struct {
+	limits  state.Limits
+	model   *model.Store
+	trees   map[state.Key]*state.Tree
+	headers map[state.Key]*store.Task
+	told    map[state.Key][]*state.Transition
+	history map[string][]state.Attempt // by node, from what transitions superseded
+	last    *state.Tree                // the tree before the last change, and what it was
+	lastWas *model.Node
+	came    map[string]int
+}
+
+var byValue = cmpopts.EquateComparable(state.Version{}, state.Instant{})
+
+// same fails the test if what the tree says is not what the model says.
+func same(t *rapid.T, what string, tree, model any) {
+	t.Helper()
+	if !reflect.DeepEqual(tree, model) {
+		t.Fatalf("%s (-model +tree):\n%s", what, cmp.Diff(model, tree, byValue))
+	}
+}
+
+// do does the operations on both sides; they belong to one task.
+func (p *pair) do(t *rapid.T, ops ...state.Op) {
+	key := p.keyOf(ops[0])
+	before := p.trees[key]
+	if before == nil {
+		before = state.NewTree(key)
+	}
+	was := model.Of(before)
+	for i := range ops {
+		ops[i].Taken = p.taken(ops[i], key)
+	}
+	after, outcomes, err := before.Apply(p.limits, ops...)
+	expected, code, index := p.model.Do(ops...)
+	if got := model.Code(err); got != code {
+		t.Fatalf("code %q, the model says %q at %d: %v", got, code, index, err)
+	}
+	same(t, "the tree the operations were applied to", model.Of(before), was)
+	if err != nil {
+		p.refused(t, ops, index, code, err)
+		return
+	}
+	var transitions []*state.Transition
+	for i, want := range expected {
+		got := outcomes[i]
+		same(t, "node", got.Node, want.Node)
+		same(t, "version", got.Version, want.Version)
+		same(t, "repeat", got.Transition == nil, want.Repeat)
+		if want.Repeat {
+			p.came["repeat "+ops[i].Kind.String()]++
+			continue
+		}
+		p.came["ok "+ops[i].Kind.String()]++
+		committed := *got.Transition
+		committed.Sequence = want.Sequence
+		p.checkTransition(t, &committed, ops[i], want)
+		transitions = append(transitions, &committed)
+	}
+	if len(transitions) == 0 {
+		same(t, "tree after repeats", model.Of(after), was)
+		return
+	}
+	p.last, p.lastWas = before, was
+	p.accept(t, key, after.WithRevision(p.model.Revision(key)), transitions)
+}
+
+// refused checks which operation a refusal blames, and on what.
+func (p *pair) refused(t *rapid.T, ops []state.Op, index int, code string, err error) {
+	var refusal *state.Error
+	if !errors.As(err, &refusal) {
+		t.Fatalf("refused with a %T: %v", err, err)
+	}
+	same(t, "index of the refused operation", refusal.Index, index)
+	same(t, "refused operation", refusal.Op, ops[index].Kind)
+	same(t, "refused node", refusal.Node, ops[index].Node)
+	p.came["refused "+code]++
+	p.came["rolled back"] += index
+}
+
+// checkTransition compares a transition with the model's log and outcome.
+func (p *pair) checkTransition(t *rapid.T, tr *state.Transition, op state.Op, want model.Outcome) {
+	log := p.model.Log()
+	i, _ := slices.BinarySearchFunc(log, tr.Sequence, func(e model.Entry, s uint64) int { return int(e.Sequence) - int(s) })
+	entry := model.Entry{
+		Sequence: tr.Sequence, Task: tr.Task, Op: tr.Op, Node: tr.Node(), At: tr.At, Actor: tr.Actor, Shown: tr.Shown,
+	}
+	same(t, "transition", entry, log[i])
+	same(t, "recorded", tr.Recorded, op.Now)
+	var changed []string
+	for _, c := range tr.Changes {
+		changed = append(changed, c.ID)
+		if c.Superseded != nil {
+			p.history[c.ID] = append(p.history[c.ID], *c.Superseded)
+		}
+	}
+	same(t, "changed nodes", changed, want.Changed)
+}
+
+// accept compares the new tree, in every way in which it can be come by, and
+// makes it the current one.
+func (p *pair) accept(t *rapid.T, key state.Key, tree *state.Tree, transitions []*state.Transition) {
+	want := p.model.Tree(key)
+	same(t, "tree", model.Of(tree), want)
+	if p.trees[key] == nil {
+		p.trees[key] = state.NewTree(key)
+		p.headers[key] = &store.Task{}
+	}
+	replayed, err := p.trees[key].Replay(transitions...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	same(t, "replayed tree", model.Of(replayed), want)
+	same(t, "replayed revision", replayed.Revision(), tree.Revision())
+
+	p.told[key] = append(p.told[key], transitions...)
+	if replayed, err = state.NewTree(key).Replay(p.told[key]...); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "tree replayed from its creation", model.Of(replayed), want)
+	same(t, "built tree", model.Of(built(t, tree)), want)
+
+	for i := range tree.Len() {
+		id := tree.ID(i)
+		same(t, "history of "+id, p.history[id], p.model.History(id))
+		if at, ok := tree.Find(id); !ok || at != i {
+			t.Fatalf("node %q at %d is found at %d, %t", id, i, at, ok)
+		}
+	}
+	p.trees[key] = tree
+	p.compareHeader(t, key, transitions)
+}
+
+func built(t *rapid.T, tree *state.Tree) *state.Tree {
+	b := state.NewBuilder(tree.Key(), tree.Len())
+	for i := range tree.Len() {
+		n := tree.Node(i)
+		if err := b.Add(&n); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := b.Tree(tree.Revision())
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// compareHeader compares what stores keep of a task beside its nodes.
+func (p *pair) compareHeader(t *rapid.T, key state.Key, transitions []*state.Transition) {
+	h, tree := p.headers[key], p.trees[key]
+	for _, tr := range transitions {
+		h.Add(tr)
+	}
+	want, _ := p.model.Header(key)
+	same(t, "header", model.Header{
+		Key: h.Key, Root: h.Root, Name: h.DisplayName(), Number: h.Number, Revision: h.Revision,
+		Shown: h.Shown, State: h.State, Counts: h.Counts, Nodes: h.Nodes,
+		Recorded: h.Recorded, Updated: h.Updated, Started: h.Started, Finished: h.Finished, Unfinished: h.Unfinished(),
+	}, want)
+	same(t, "header from the tree", model.Header{
+		Key: tree.Key(), Root: tree.ID(0), Name: want.Name, Number: want.Number, Revision: tree.Revision(),
+		Shown: tree.Shown(0), State: tree.State(0), Counts: tree.Counts(0), Nodes: tree.Len(),
+		Recorded: want.Recorded, Updated: want.Updated, Started: want.Started, Finished: want.Finished,
+		Unfinished: tree.Unfinished(),
+	}, want)
+	same(t, "ended", tree.Ended(), want.State.Ended())
+}
+
+// forget deletes tasks some time after they ended, so that others begin.
+func (p *pair) forget(t *rapid.T) {
+	for _, key := range keys {
+		tree := p.trees[key]
+		if tree == nil || !tree.Ended() || !in(t, 30, "delete") {
+			continue
+		}
+		if !p.model.Delete(key, times[0], "") {
+			t.Fatalf("the model has no task %s", key)
+		}
+		for i := range tree.Len() {
+			delete(p.history, tree.ID(i))
+		}
+		delete(p.trees, key)
+		delete(p.headers, key)
+		delete(p.told, key)
+	}
+}
+
+// untouched checks that the tree before the last change is still what it was.
+func (p *pair) untouched(t *rapid.T) {
+	if p.last != nil {
+		same(t, "the tree before the last change", model.Of(p.last), p.lastWas)
+	}
+}
+
+// keyOf is the task an operation belongs to; for one that names no node of any
+// task, the first pool key.
+func (p *pair) keyOf(op state.Op) state.Key {
+	id := op.Node
+	switch op.Kind {
+	case state.Create:
+		return op.Task
+	case state.Declare:
+		id = op.Parent
+	}
+	if key, ok := p.model.Owner(id); ok {
+		return key
+	}
+	return keys[0]
+}
+
+// taken is what an engine finds out about the ID of a node to be created.
+func (p *pair) taken(op state.Op, key state.Key) bool {
+	if op.Kind != state.Create && op.Kind != state.Declare {
+		return false
+	}
+	owner, ok := p.model.Owner(op.Node)
+	return ok && owner != key
+}
+
+// describe is an operation as a failing test shows it.
+func describe(op state.Op) string {
+	return fmt.Sprintf("%s %s in %q at %s by %s for %s, idempotent %t",
+		op.Kind, op.Node, op.Parent, op.At, op.Version, op.NewVersion, op.Idempotent)
+}

@@ -1,0 +1,356 @@
+package state_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// none is an unset time.
+var none state.Instant
+
+func TestAnOperationGivesANodeItsNewValues(t *testing.T) {
+	const version, next = 1, 99 // of the node, and of the attempt that begins
+	attempt := func(st state.State, start, finish state.Instant, changes ...func(*state.Attempt)) state.Attempt {
+		a := state.Attempt{Version: v(version), State: st, Loop: 1, Started: start, Finished: finish}
+		for _, change := range changes {
+			change(&a)
+		}
+		return a
+	}
+	withError := func(text string) func(*state.Attempt) { return func(a *state.Attempt) { a.Error = text } }
+	begun := func(a *state.Attempt) { a.Version = v(next) }
+	was := func(st state.State, changes ...func(*state.Attempt)) *state.Attempt {
+		a := attempt(st, started, changed, changes...)
+		return &a
+	}
+	failed := was(state.Failed, withError("it broke"))
+
+	for _, c := range []struct {
+		name       string
+		node       spec
+		op         state.Op
+		want       state.Attempt
+		superseded *state.Attempt
+	}{
+		{
+			"start sets the start time", act("n", state.Created), on(state.Start, "n"),
+			attempt(state.Running, now, none), nil,
+		},
+		{
+			"start after a retry keeps the counts",
+			act("n", state.Created).with(func(n *state.Node) { n.Retries, n.Skips, n.Loop = 2, 1, 3 }), on(state.Start, "n"),
+			attempt(state.Running, now, none, func(a *state.Attempt) { a.Retries, a.Skips, a.Loop = 2, 1, 3 }), nil,
+		},
+		{
+			"finish sets the finish time", act("n", state.Running), on(state.Finish, "n"),
+			attempt(state.Finished, started, now), nil,
+		},
+		{
+			"fail sets the finish time and keeps the error text", act("n", state.Running),
+			on(state.Fail, "n", func(op *state.Op) { op.Error = "no such host" }),
+			attempt(state.Failed, started, now, withError("no such host")), nil,
+		},
+		{
+			"an ignored failure finishes and keeps the error text", act("n", state.Running),
+			on(state.Fail, "n", ignore, func(op *state.Op) { op.Error = "no such host" }),
+			attempt(state.Finished, started, now, withError("no such host"), func(a *state.Attempt) { a.ErrorIgnored = true }), nil,
+		},
+		{
+			"a failure may announce its automatic retry", act("n", state.Running), on(state.Fail, "n", retryAt),
+			attempt(state.Failed, started, now, func(a *state.Attempt) { a.RetryAt = at(500) }), nil,
+		},
+		{
+			"an automatic retry may be announced for the past", act("n", state.Running),
+			on(state.Fail, "n", func(op *state.Op) { op.RetryAt = at(-1) }),
+			attempt(state.Failed, started, now, func(a *state.Attempt) { a.RetryAt = at(-1) }), nil,
+		},
+		{
+			"retry begins an attempt that has not started", act("n", state.Failed), on(state.Retry, "n"),
+			attempt(state.Created, none, none, begun, func(a *state.Attempt) { a.Retries = 1 }), failed,
+		},
+		{
+			"retry of a subprocess does the same", sub("n", state.Failed), on(state.Retry, "n"),
+			attempt(state.Created, none, none, begun, func(a *state.Attempt) { a.Retries = 1 }), failed,
+		},
+		{
+			"skip begins an attempt that is finished", act("n", state.Failed), on(state.Skip, "n"),
+			attempt(state.Finished, now, now, begun, func(a *state.Attempt) { a.Skips, a.Skipped = 1, true }), failed,
+		},
+		{
+			"loop begins an attempt that runs, and is no skip any more",
+			act("n", state.Finished).with(func(n *state.Node) { n.Retries, n.Skips, n.Skipped, n.Loop = 2, 1, true, 4 }),
+			on(state.Loop, "n"),
+			attempt(state.Running, now, none, begun, func(a *state.Attempt) { a.Retries, a.Skips, a.Loop = 2, 1, 5 }),
+			was(state.Finished, func(a *state.Attempt) { a.Retries, a.Skips, a.Skipped, a.Loop = 2, 1, true, 4 }),
+		},
+		{
+			"loop forgets an ignored error",
+			act("n", state.Finished).with(func(n *state.Node) { n.Error, n.ErrorIgnored = "it broke", true }),
+			on(state.Loop, "n"),
+			attempt(state.Running, now, none, begun, func(a *state.Attempt) { a.Loop = 2 }),
+			was(state.Finished, withError("it broke"), func(a *state.Attempt) { a.ErrorIgnored = true }),
+		},
+		{
+			"suspend leaves the times", act("n", state.Running), on(state.Suspend, "n"),
+			attempt(state.Suspended, started, none), nil,
+		},
+		{
+			"suspend of a node that has not started does not start it", act("n", state.Created), on(state.Suspend, "n"),
+			attempt(state.Suspended, none, none), nil,
+		},
+		{
+			"resume runs on what had started", act("n", state.Suspended), on(state.Resume, "n"),
+			attempt(state.Running, started, none), nil,
+		},
+		{
+			"resume does not start what had not", act("n", state.Suspended).with(notYet), on(state.Resume, "n"),
+			attempt(state.Created, none, none), nil,
+		},
+		{
+			"resume of an attempt that has not started does not, whatever attempts before it did",
+			act("n", state.Suspended).with(func(n *state.Node) { notYet(n); n.Retries = 1 }), on(state.Resume, "n"),
+			attempt(state.Created, none, none, func(a *state.Attempt) { a.Retries = 1 }), nil,
+		},
+		{
+			"revoke sets the finish time", act("n", state.Running), on(state.Revoke, "n"),
+			attempt(state.Revoked, started, now), nil,
+		},
+		{
+			"revoke of a node that has not started does not start it", act("n", state.Created), on(state.Revoke, "n"),
+			attempt(state.Revoked, none, now), nil,
+		},
+		{
+			"revoke of a failed node keeps its error text", act("n", state.Failed), on(state.Revoke, "n"),
+			attempt(state.Revoked, started, now, withError("it broke")), nil,
+		},
+		{
+			"retry cancels the automatic one and history remembers it", pending("n"), on(state.Retry, "n"),
+			attempt(state.Created, none, none, begun, func(a *state.Attempt) { a.Retries = 1 }),
+			was(state.Failed, withError("it broke"), func(a *state.Attempt) { a.RetryAt = at(500) }),
+		},
+		{
+			"skip cancels the automatic retry", pending("n"), on(state.Skip, "n"),
+			attempt(state.Finished, now, now, begun, func(a *state.Attempt) { a.Skips, a.Skipped = 1, true }),
+			was(state.Failed, withError("it broke"), func(a *state.Attempt) { a.RetryAt = at(500) }),
+		},
+		{
+			"revoke cancels the automatic retry", pending("n"), on(state.Revoke, "n"),
+			attempt(state.Revoked, started, now, withError("it broke")), nil,
+		},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			before := treeOf(t, pipeline(state.Running, c.node))
+			after, tr := apply(t, before, c.op)
+			want := state.Progress{Attempt: c.want, Updated: now, Began: state.Declare}
+			if c.op.Kind.NewAttempt() {
+				want.Began, want.Supersedes = c.op.Kind, v(version)
+			}
+			if diff := cmp.Diff(want, node(t, after, "n").Progress, byValue); diff != "" {
+				t.Errorf("values (-want +got):\n%s", diff)
+			}
+			wantTransition := &state.Transition{
+				Task: key, Op: c.op.Kind, At: now, Recorded: now, Shown: after.Shown(0),
+				Changes: []state.Change{{
+					ID: "n", Index: 1, Kind: c.node.node.Kind, From: c.node.node.State, Progress: want, Superseded: c.superseded,
+				}},
+			}
+			if diff := cmp.Diff(wantTransition, tr, byValue); diff != "" {
+				t.Errorf("transition (-want +got):\n%s", diff)
+			}
+			if tr.Node() != "n" {
+				t.Errorf("the transition is about node %q", tr.Node())
+			}
+		})
+	}
+}
+
+func TestRetryAndLoopOfAContainerLeaveTheNodesBelowAsTheyAre(t *testing.T) {
+	inside := []spec{act("a", state.Failed), act("b", state.Finished), sub("t", state.Suspended, act("c", state.Running))}
+	for op, st := range map[state.OpKind]state.State{state.Retry: state.Failed, state.Loop: state.Finished} {
+		before := treeOf(t, pipeline(state.Running, sub("s", st, inside...)))
+		after, tr := apply(t, before, on(op, "s"))
+		if len(tr.Changes) != 1 {
+			t.Errorf("%s: %d nodes changed, want 1", op, len(tr.Changes))
+		}
+		for i := 2; i < before.Len(); i++ {
+			if after.Node(i) != before.Node(i) {
+				t.Errorf("%s changed node %q", op, before.ID(i))
+			}
+		}
+	}
+}
+
+// below has one node of every kind and state below s, also below containers
+// that a revoke does not take.
+func below() spec {
+	var children []spec
+	for _, st := range states {
+		name := strings.ToLower(st.String())
+		children = append(children,
+			sub("in "+name, st, act("leaf in "+name, state.Suspended), sub("sub in "+name, state.Failed)),
+			act(name, st))
+	}
+	return pipeline(state.Running, sub("s", state.Running, append(children, pending("pending"))...), act("beside", state.Suspended))
+}
+
+func TestRevokeTakesAlongContainersAndSuspendedLeaves(t *testing.T) {
+	before := treeOf(t, below())
+	after, tr := apply(t, before, on(state.Revoke, "s"))
+
+	revoked := map[string]bool{"s": true, "suspended": true}
+	for _, st := range states {
+		name := strings.ToLower(st.String())
+		revoked["in "+name] = st != state.Finished && st != state.Revoked
+		revoked["leaf in "+name], revoked["sub in "+name] = true, true
+	}
+	last := -1
+	for i, change := range tr.Changes {
+		if i > 0 && change.Index <= last {
+			t.Errorf("node %d after node %d: those taken along come in the order of creation", change.Index, last)
+		}
+		if last = change.Index; i == 0 {
+			last = -1
+		}
+	}
+	for i := range before.Len() {
+		was, is := before.Node(i), after.Node(i)
+		want := was
+		switch {
+		case revoked[was.ID]:
+			want.State, want.Finished, want.Updated = state.Revoked, now, now
+		case was.ID == "pending":
+			want.RetryAt = none
+		}
+		if diff := cmp.Diff(want, is, byValue); diff != "" {
+			t.Errorf("node %q (-want +got):\n%s", was.ID, diff)
+		}
+	}
+	if got, want := len(tr.Changes), len(revoked)-2+1; got != want {
+		t.Errorf("the transition lists %d nodes, want %d", got, want)
+	}
+}
+
+func TestARevokedNodeFinishesNotBeforeItsOwnLastTransition(t *testing.T) {
+	late := at(1000)
+	before := treeOf(t, pipeline(state.Running,
+		sub("s", state.Running).with(func(n *state.Node) { n.Updated = late }), act("a", state.Suspended)))
+	after, _ := apply(t, before, on(state.Revoke, "root"))
+	for id, want := range map[string]state.Instant{"root": now, "s": late, "a": now} {
+		if n := node(t, after, id); n.Finished != want || n.Updated != want {
+			t.Errorf("%s finished at %s, last changed at %s, want %s", id, n.Finished, n.Updated, want)
+		}
+	}
+}
+
+func TestFailAndRevokeOfAContainerCancelPendingRetriesBelow(t *testing.T) {
+	tree := func() spec {
+		return pipeline(state.Running,
+			pending("other"),
+			sub("s", state.Running, pending("a"), sub("t", state.Finished, pending("b")), act("c", state.Failed)))
+	}
+	for _, op := range []state.OpKind{state.Fail, state.Revoke} {
+		t.Run(op.String(), func(t *testing.T) {
+			before := treeOf(t, tree())
+			after, tr := apply(t, before, on(op, "s"))
+			var ids []string
+			for _, change := range tr.Changes {
+				ids = append(ids, change.ID)
+			}
+			if got := fmt.Sprint(ids); got != "[s a b]" {
+				t.Errorf("the transition lists %s, want s and the pending a, b", got)
+			}
+			for _, id := range []string{"a", "b"} {
+				want := node(t, before, id)
+				want.RetryAt = none // the last transition's time stays
+				if diff := cmp.Diff(want, node(t, after, id), byValue); diff != "" {
+					t.Errorf("node %s (-want +got):\n%s", id, diff)
+				}
+			}
+			for _, id := range []string{"other", "c"} {
+				if node(t, after, id) != node(t, before, id) {
+					t.Errorf("%s changed node %s", op, id)
+				}
+			}
+		})
+	}
+}
+
+func TestOtherOperationsOnAContainerLeavePendingRetriesBelow(t *testing.T) {
+	for op, st := range map[state.OpKind]state.State{
+		state.Suspend: state.Running, state.Resume: state.Suspended, state.Retry: state.Failed, state.Loop: state.Finished,
+	} {
+		after, tr := apply(t, treeOf(t, pipeline(state.Running, sub("s", st, pending("a")))), on(op, "s"))
+		if len(tr.Changes) != 1 || node(t, after, "a").RetryAt != at(500) {
+			t.Errorf("%s of a container touched a pending retry below", op)
+		}
+	}
+}
+
+func TestCreateAndDeclareMakeNodesThatShowAtOnce(t *testing.T) {
+	tree, tr := apply(t, state.NewTree(key), create("root", named("deploy"), func(op *state.Op) { op.Actor = "me" }))
+	progress := func(version state.Version, began state.OpKind) state.Progress {
+		return state.Progress{Attempt: state.Attempt{Version: version, State: state.Created, Loop: 1}, Updated: now, Began: began}
+	}
+	root := state.Declaration{ParentIndex: -1, Name: "deploy"}
+	want := &state.Transition{
+		Task: key, Op: state.Create, At: now, Recorded: now, Actor: "me", Shown: state.Created,
+		Changes: []state.Change{{
+			ID: "root", Kind: state.Pipeline, Declared: &root, Progress: progress(state.Version{}, state.Create),
+		}},
+	}
+	if diff := cmp.Diff(want, tr, byValue); diff != "" {
+		t.Errorf("create (-want +got):\n%s", diff)
+	}
+
+	tree, tr = apply(t, tree, declare("root", "a", func(op *state.Op) {
+		op.NodeKind, op.NoRetry, op.NoSkip, op.MaxLoops = state.ExclusiveGateway, true, true, 3
+	}))
+	child := state.Declaration{Parent: "root", NoRetry: true, NoSkip: true, MaxLoops: 3}
+	want = &state.Transition{
+		Task: key, Op: state.Declare, At: now, Recorded: now, Shown: state.Created,
+		Changes: []state.Change{{
+			ID: "a", Index: 1, Kind: state.ExclusiveGateway, Declared: &child, Progress: progress(v(98), state.Declare),
+		}},
+	}
+	if diff := cmp.Diff(want, tr, byValue); diff != "" {
+		t.Errorf("declare (-want +got):\n%s", diff)
+	}
+	if n := tree.Node(1); tree.Len() != 2 || tree.FirstChild(0) != 1 || n.DisplayName() != state.ExclusiveGateway.Class() {
+		t.Errorf("%d nodes, %q", tree.Len(), n.DisplayName())
+	}
+}
+
+func TestADeletionIsAboutNoNode(t *testing.T) {
+	if tr := (&state.Transition{Op: state.Delete}); tr.Node() != "" {
+		t.Errorf("it is about %q", tr.Node())
+	}
+}
+
+func TestANameThatIsTheKindsClassStringIsNone(t *testing.T) {
+	tree, _ := apply(t, state.NewTree(key),
+		create("root", named(state.Pipeline.Class())), declare("root", "a", named(state.ServiceActivity.Class())),
+		declare("root", "b", named(state.Pipeline.Class())))
+	for id, want := range map[string]string{"root": "", "a": "", "b": state.Pipeline.Class()} {
+		if got := node(t, tree, id).Name; got != want {
+			t.Errorf("%s is named %q, want %q", id, got, want)
+		}
+	}
+}
+
+func TestNodesTakenAlongAreListedInTheOrderOfCreation(t *testing.T) {
+	tree, _ := apply(t, state.NewTree(key), create("root"), on(state.Start, "root"),
+		declare("root", "a", asSubprocess), declare("root", "b", asSubprocess), declare("a", "in a", asSubprocess))
+	_, tr := apply(t, tree, on(state.Revoke, "root"))
+	var got []string
+	for _, c := range tr.Changes {
+		got = append(got, c.ID)
+	}
+	if want := "[root a b in a]"; fmt.Sprint(got) != want {
+		t.Errorf("changes of %s, want %s", got, want)
+	}
+}

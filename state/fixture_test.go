@@ -1,0 +1,276 @@
+package state_test
+
+import (
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Most tests need a node in some state at some place, however it came there,
+// so their trees are built from a description and not by operations.
+
+var (
+	key     = state.Key{Business: "2", Task: "10"}
+	byValue = cmpopts.EquateComparable(state.Version{}, state.Instant{})
+	states  = []state.State{state.Created, state.Running, state.Failed, state.Suspended, state.Revoked, state.Finished}
+)
+
+// at is the moment sec seconds after the Unix epoch.
+func at(sec int64) state.Instant { return state.UnixInstant(sec, 0) }
+
+// The nodes of a described tree started at 5 and were last changed at 10;
+// operations come at 100.
+var started, changed, now = at(5), at(10), at(100)
+
+// v is the n-th version.
+func v(n byte) state.Version { return state.VersionOf([16]byte{15: n}) }
+
+// spec describes a node and the nodes in it.
+type spec struct {
+	node     state.Node
+	children []spec
+}
+
+func describe(id string, kind state.Kind, st state.State, children []spec) spec {
+	s := spec{state.Node{ID: id, Kind: kind}, children}
+	s.node.State, s.node.Loop = st, 1
+	s.node.Updated, s.node.Began = changed, state.Declare
+	if st != state.Created {
+		s.node.Started = started
+	}
+	if st.Ended() {
+		s.node.Finished = changed
+	}
+	if st == state.Failed {
+		s.node.Error = "it broke"
+	}
+	return s
+}
+
+// pipeline, sub and act describe the root, a subprocess and a service
+// activity. Their version is v(i), i being their place in the order of
+// creation: depth first, as they are written down.
+func pipeline(st state.State, children ...spec) spec {
+	return describe("root", state.Pipeline, st, children)
+}
+
+func sub(id string, st state.State, children ...spec) spec {
+	return describe(id, state.Subprocess, st, children)
+}
+
+func act(id string, st state.State) spec { return describe(id, state.ServiceActivity, st, nil) }
+
+// pending describes a failed activity that awaits its automatic retry.
+func pending(id string) spec {
+	return act(id, state.Failed).with(func(n *state.Node) { n.RetryAt = at(500) })
+}
+
+func (s spec) with(change func(*state.Node)) spec {
+	change(&s.node)
+	return s
+}
+
+func noRetry(n *state.Node) { n.NoRetry = true }
+func noSkip(n *state.Node)  { n.NoSkip = true }
+func notYet(n *state.Node)  { n.Started = state.Instant{} }
+
+// treeOf builds the tree that is described.
+func treeOf(t testing.TB, root spec) *state.Tree {
+	t.Helper()
+	b := state.NewBuilder(key, 0)
+	count := 0
+	var add func(s spec, parent int)
+	add = func(s spec, parent int) {
+		s.node.Index, s.node.ParentIndex = count, parent
+		if parent >= 0 && !s.node.Version.IsSet() {
+			s.node.Version = v(byte(count))
+		}
+		if err := b.Add(&s.node); err != nil {
+			t.Fatal(err)
+		}
+		count++
+		for self := s.node.Index; len(s.children) > 0; s.children = s.children[1:] {
+			add(s.children[0], self)
+		}
+	}
+	add(root, -1)
+	tree, err := b.Tree(7)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tree
+}
+
+// on is an operation on a node, with what it needs.
+func on(kind state.OpKind, id string, changes ...func(*state.Op)) state.Op {
+	op := state.Op{Kind: kind, Node: id, Now: now}
+	if kind.NewAttempt() {
+		op.NewVersion = v(99)
+	}
+	for _, change := range changes {
+		change(&op)
+	}
+	return op
+}
+
+func create(id string, changes ...func(*state.Op)) state.Op {
+	op := state.Op{Kind: state.Create, Task: key, Node: id, NodeGiven: true, Now: now}
+	for _, change := range changes {
+		change(&op)
+	}
+	return op
+}
+
+func declare(parent, id string, changes ...func(*state.Op)) state.Op {
+	op := state.Op{
+		Kind: state.Declare, Parent: parent, Node: id, NodeGiven: true, NodeKind: state.ServiceActivity,
+		NewVersion: v(98), Now: now,
+	}
+	for _, change := range changes {
+		change(&op)
+	}
+	return op
+}
+
+func idempotent(op *state.Op)        { op.Idempotent = true }
+func ignore(op *state.Op)            { op.Ignore = true }
+func retryAt(op *state.Op)           { op.RetryAt = at(500) }
+func taken(op *state.Op)             { op.Taken = true }
+func asSubprocess(op *state.Op)      { op.NodeKind = state.Subprocess }
+func leftOpen(op *state.Op)          { op.NodeGiven = false }
+func misshapen(op *state.Op)         { op.Actor = "\n" }
+func basedOn(n byte) func(*state.Op) { return func(op *state.Op) { op.Version = v(n) } }
+func named(s string) func(*state.Op) { return func(op *state.Op) { op.Name = s } }
+func given(i state.Instant) func(*state.Op) {
+	return func(op *state.Op) { op.At = i }
+}
+
+// apply does operations that have to be accepted, and returns the last
+// transition too.
+func apply(t testing.TB, tree *state.Tree, ops ...state.Op) (*state.Tree, *state.Transition) {
+	t.Helper()
+	next, outcomes, err := tree.Apply(state.Limits{}, ops...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return next, outcomes[len(outcomes)-1].Transition
+}
+
+// node is a node's values by ID.
+func node(t testing.TB, tree *state.Tree, id string) state.Node {
+	t.Helper()
+	i, ok := tree.Find(id)
+	if !ok {
+		t.Fatalf("no node %q", id)
+	}
+	return tree.Node(i)
+}
+
+// refusedWith fails the test unless err is a refusal that matches want and no
+// other sentinel; a nil want says accepted.
+func refusedWith(t testing.TB, err, want error) {
+	t.Helper()
+	if want == nil {
+		if err != nil {
+			t.Errorf("refused: %v", err)
+		}
+		return
+	}
+	if err == nil {
+		t.Errorf("accepted, want a refusal: %v", want)
+		return
+	}
+	if refusal(t, err); !errors.Is(err, want) {
+		t.Errorf("refused: %v, want: %v", err, want)
+	}
+	for _, other := range []error{
+		state.ErrInvalidArgument, state.ErrNotFound, state.ErrExists, state.ErrVersionMismatch,
+		state.ErrInvalidTransition, state.ErrNotRetryable, state.ErrNotSkippable, state.ErrLoopLimit,
+	} {
+		if !errors.Is(want, other) && errors.Is(err, other) {
+			t.Errorf("%v matches %v too", err, other)
+		}
+	}
+}
+
+// refusal is the *state.Error that err is.
+func refusal(t testing.TB, err error) *state.Error {
+	t.Helper()
+	var refusal *state.Error
+	if !errors.As(err, &refusal) {
+		t.Fatalf("%v is no refusal", err)
+	}
+	return refusal
+}
+
+// failer is what testing.TB and rapid.T share.
+type failer interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+// sameTree fails the test unless two trees agree in everything that can be
+// asked of them.
+func sameTree(t failer, what string, got, want *state.Tree) {
+	t.Helper()
+	g, w := contents(got), contents(want)
+	if !slices.EqualFunc(g, w, func(a, b content) bool { return a == b }) {
+		t.Fatalf("%s (-want +got):\n%s", what, cmp.Diff(w, g, byValue))
+	}
+	if got.Key() != want.Key() || got.Revision() != want.Revision() || got.Unfinished() != want.Unfinished() {
+		t.Fatalf("%s: %s at %d, want %s at %d", what, got.Key(), got.Revision(), want.Key(), want.Revision())
+	}
+	for i := range want.Len() {
+		if at, ok := got.Find(want.ID(i)); !ok || at != i {
+			t.Fatalf("%s: node %q is found at %d, %t, not at %d", what, want.ID(i), at, ok, i)
+		}
+	}
+}
+
+// content is all that can be asked about a node.
+type content struct {
+	Node                       state.Node
+	Shown, FailedFirst         state.State
+	Counts                     state.Counts
+	Level, Parent, First, Next int
+}
+
+func contents(tree *state.Tree) []content {
+	all := make([]content, tree.Len())
+	failedFirst := tree.ShownFailedFirst(nil)
+	for i := range all {
+		all[i] = content{
+			tree.Node(i), tree.Shown(i), failedFirst[i], tree.Counts(i),
+			tree.Level(i), tree.Parent(i), tree.FirstChild(i), tree.NextSibling(i),
+		}
+	}
+	return all
+}
+
+// rows reads a table: a line of column heads, then lines of a row's head and
+// its cells. Every row is an operation, every column a state.
+func rows(t *testing.T, table string, visit func(op state.OpKind, st state.State, cell string)) {
+	t.Helper()
+	lines := strings.Split(strings.TrimSpace(table), "\n")
+	heads := strings.Fields(lines[0])
+	for _, line := range lines[1:] {
+		cells := strings.Fields(line)
+		op, err := state.ParseOpKind(cells[0])
+		if err != nil || len(cells) != len(heads)+1 {
+			t.Fatalf("row %q: %v", line, err)
+		}
+		for i, head := range heads {
+			st, err := state.ParseState(head)
+			if err != nil {
+				t.Fatal(err)
+			}
+			visit(op, st, cells[i+1])
+		}
+	}
+}

@@ -1,0 +1,113 @@
+package state_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Whatever is done to a tree, the same comes out of its transitions and of its
+// nodes, with every count, link and shown state, and the tree before stays as
+// it was. What the operations have to do is for other tests to say.
+func TestApplyReplayAndBuilderAgree(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		tree := state.NewTree(key)
+		var transitions []*state.Transition
+		t.Repeat(map[string]func(*rapid.T){
+			"apply": func(t *rapid.T) {
+				before := contents(tree)
+				next, outcomes, err := tree.Apply(state.Limits{Levels: 6, Nodes: 100}, drawOps(t, tree)...)
+				sameContents(t, "the tree before", contents(tree), before)
+				if err != nil {
+					if refused := new(state.Error); !errors.As(err, &refused) {
+						t.Fatalf("%v is no refusal", err)
+					}
+					return
+				}
+				for _, o := range outcomes {
+					if o.Transition != nil {
+						o.Transition.Sequence = uint64(len(transitions) + 1)
+						transitions = append(transitions, o.Transition)
+					}
+				}
+				tree = next.WithRevision(uint64(len(transitions)))
+			},
+			"": func(t *rapid.T) {
+				replayed, err := state.NewTree(key).Replay(transitions...)
+				if err != nil {
+					t.Fatal(err)
+				}
+				sameTree(t, "replayed", replayed, tree)
+				if tree.Len() > 0 {
+					sameTree(t, "rebuilt", rebuilt(t, tree), tree)
+				}
+				if n := len(transitions); n > 0 && transitions[n-1].Shown != tree.Shown(0) {
+					t.Fatalf("the last transition says %s, the tree shows %s", transitions[n-1].Shown, tree.Shown(0))
+				}
+			},
+		})
+	})
+}
+
+func sameContents(t *rapid.T, what string, got, want []content) {
+	t.Helper()
+	for i := range want {
+		if got[i] != want[i] {
+			t.Fatalf("%s: node %d is %+v, was %+v", what, i, got[i], want[i])
+		}
+	}
+}
+
+// drawOps draws up to eight operations on nodes that exist or that those
+// before in the batch declare, most of them legal.
+func drawOps(t *rapid.T, tree *state.Tree) (ops []state.Op) {
+	if tree.Len() == 0 {
+		return []state.Op{create("n0"), on(state.Start, "n0")}
+	}
+	nodes := tree.Len()
+	for range rapid.IntRange(1, 8).Draw(t, "operations") {
+		// From the end, for rapid prefers small numbers.
+		i := nodes - 1 - rapid.IntRange(0, nodes-1).Draw(t, "node")
+		id := fmt.Sprint("n", i)
+		container := i < tree.Len() && tree.Kind(i).Container()
+		var op state.Op
+		switch kind := drawKind(t, tree, i); {
+		case container && (kind != state.Start && rapid.Bool().Draw(t, "declare")):
+			op = declare(id, fmt.Sprint("n", nodes))
+			if rapid.Bool().Draw(t, "subprocess") {
+				asSubprocess(&op)
+			}
+			nodes++
+		case kind == state.Fail && !container && rapid.Bool().Draw(t, "retry later"):
+			op = on(kind, id, retryAt)
+		default:
+			op = on(kind, id)
+		}
+		op.At = at(rapid.Int64Range(0, 200).Draw(t, "at"))
+		ops = append(ops, op)
+	}
+	return ops
+}
+
+// drawKind draws what may well be legal in a node's own state.
+func drawKind(t *rapid.T, tree *state.Tree, i int) state.OpKind {
+	if i >= tree.Len() {
+		return state.Start
+	}
+	legal := map[state.State][]state.OpKind{
+		state.Created:   {state.Start, state.Start, state.Suspend},
+		state.Running:   {state.Finish, state.Fail, state.Suspend, state.Revoke},
+		state.Failed:    {state.Retry, state.Skip},
+		state.Suspended: {state.Resume},
+		state.Finished:  {state.Loop},
+		state.Revoked:   {state.Revoke},
+	}
+	if i == 0 { // or the task ends soon
+		legal[state.Running] = []state.OpKind{state.Start, state.Suspend}
+	}
+	return rapid.SampledFrom(legal[tree.State(i)]).Draw(t, "operation")
+}
