@@ -17,9 +17,10 @@ type Options struct {
 	// Limits bound the depth and size of a task. Default: 100 levels,
 	// 100,000 nodes.
 	Limits state.Limits
-	// MaxLiveNodes bounds the nodes of all trees kept in memory; a live node
-	// takes about 250 bytes. Trees not used for longest go first. At least
-	// one tree is kept whatever its size. Default: 1,000,000.
+	// MaxLiveNodes bounds the nodes of the trees of unfinished tasks kept in
+	// memory; a live node takes about 250 bytes. Trees of other tasks get a
+	// 64th of that besides. Trees not used for longest go first. At least one
+	// tree of each sort is kept whatever its size. Default: 1,000,000.
 	MaxLiveNodes int
 	// Now is the recording clock. It is called from many goroutines.
 	// Default: time.Now.

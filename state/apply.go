@@ -75,11 +75,11 @@ func (t *Tree) Apply(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 
 // edit is one operation in progress on a tree that nobody else sees.
 type edit struct {
-	tree    *Tree
-	op      *Op
-	now     Instant
-	changes []Change
-	outcome Outcome
+	tree       *Tree
+	op         *Op
+	now        Instant
+	transition *Transition
+	outcome    Outcome
 }
 
 // create, declare and update return the own state to show in the refusal.
@@ -157,7 +157,7 @@ func (e *edit) add(n *node) {
 	e.tree.put(i, n)
 	e.tree.ids = e.tree.ids.grown(e.tree.nodes)
 	d := e.tree.declaration(n)
-	e.changes = []Change{{ID: n.id, Index: i, Kind: n.kind, Declared: &d, Progress: n.progress()}}
+	e.record(Change{ID: n.id, Index: i, Kind: n.kind, Declared: &d, Progress: n.progress()})
 	e.finish(i)
 }
 
@@ -308,7 +308,7 @@ func (e *edit) effect(i int, was Progress) {
 	e.change(i, &p, superseded)
 	if f := e.tree.nodes.get(i).family; f != nil && (op.Kind == Revoke || op.Kind == Fail && f.pending > 0) {
 		e.takeAlong(i)
-		slices.SortFunc(e.changes[1:], func(a, b Change) int { return a.Index - b.Index })
+		slices.SortFunc(e.transition.Changes[1:], func(a, b Change) int { return a.Index - b.Index })
 	}
 }
 
@@ -342,18 +342,31 @@ func (e *edit) change(i int, p *Progress, superseded *Attempt) {
 	from := n.state
 	n.setProgress(p)
 	e.tree.put(i, n)
-	e.changes = append(e.changes, Change{
-		ID: n.id, Index: i, Kind: n.kind, From: from, Progress: *p, Superseded: superseded,
-	})
+	e.record(Change{ID: n.id, Index: i, Kind: n.kind, From: from, Progress: *p, Superseded: superseded})
+}
+
+// record adds a change to the transition, which is made with its first one:
+// most have no other.
+func (e *edit) record(c Change) {
+	if e.transition == nil {
+		t := &struct {
+			Transition
+			first [1]Change
+		}{}
+		e.transition = &t.Transition
+		e.transition.Changes = t.first[:0]
+	}
+	e.transition.Changes = append(e.transition.Changes, c)
 }
 
 // finish makes the outcome of an operation on node i that changed something.
 func (e *edit) finish(i int) {
 	e.repeat(i)
-	e.outcome.Transition = &Transition{
-		Task: e.tree.key, Op: e.op.Kind, At: e.now, Recorded: e.op.Now, Actor: e.op.Actor,
-		Shown: e.tree.Shown(0), Changes: e.changes,
-	}
+	tr := e.transition
+	tr.Task, tr.Op, tr.Actor = e.tree.key, e.op.Kind, e.op.Actor
+	tr.At, tr.Recorded = e.now, e.op.Now
+	tr.Shown = e.tree.Shown(0)
+	e.outcome.Transition = tr
 }
 
 // repeat makes the outcome of an operation on node i that changed nothing.

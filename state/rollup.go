@@ -112,16 +112,19 @@ func (t *Tree) ShownFailedFirst(dst []State) []State {
 // above up to date. Only Apply and Replay call it, on a tree of their own.
 func (t *Tree) put(i int, n *node) {
 	var before share
-	if i < t.nodes.n {
+	isNew := i == t.nodes.n
+	if !isNew {
 		before = t.nodes.get(i).share()
-	} else if n.parent >= 0 {
-		t.link(int(n.parent), int32(i))
 	}
 	t.nodes = t.nodes.set(i, n)
 	after := n.share()
 	for p := n.parent; p >= 0 && before != after; {
 		old := t.nodes.get(int(p))
 		next := old.copy()
+		if isNew {
+			t.link(next.family, int32(i))
+			isNew = false
+		}
 		next.family.move(&before, &after)
 		t.nodes = t.nodes.set(int(p), next)
 		before, after = old.share(), next.share()
@@ -129,28 +132,30 @@ func (t *Tree) put(i int, n *node) {
 	}
 }
 
-// link makes child the last child of the container at index parent.
-func (t *Tree) link(parent int, child int32) {
-	p := t.nodes.get(parent).copy()
-	if p.family.first < 0 {
-		p.family.first = child
+// link makes child the last one in a family that may be modified.
+func (t *Tree) link(f *family, child int32) {
+	if f.first < 0 {
+		f.first = child
 	} else {
-		last := t.nodes.get(int(p.family.last)).copy()
+		last := t.nodes.get(int(f.last)).copy()
 		last.next = child
-		t.nodes = t.nodes.set(int(p.family.last), last)
+		t.nodes = t.nodes.set(int(f.last), last)
 	}
-	p.family.last = child
-	t.nodes = t.nodes.set(parent, p)
+	f.last = child
 }
 
 // copy is a copy of n that may be modified.
 func (n *node) copy() *node {
-	c := *n
-	if n.family != nil {
-		f := *n.family
-		c.family = &f
+	if n.family == nil {
+		c := *n
+		return &c
 	}
-	return &c
+	c := &struct {
+		node
+		family
+	}{*n, *n.family}
+	c.node.family = &c.family
+	return &c.node
 }
 
 func newFamily(k Kind) *family {
