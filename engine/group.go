@@ -27,7 +27,7 @@ func (e *Engine) commit(batch []*Pending) {
 // delete ends a group, since what follows it for the same task must see it.
 func (e *Engine) commitSome(batch []*Pending) (rest []*Pending) {
 	for try := 1; ; try++ {
-		g := &group{engine: e, look: try > 1, works: make(map[state.Key]*work), ids: make(map[string]*work)}
+		g := e.newGroup(try > 1, len(batch))
 		for i, p := range batch {
 			if !g.add(p) {
 				rest = append(slices.Clip(batch[i:]), rest...)
@@ -50,7 +50,16 @@ type group struct {
 	look  bool
 	works map[state.Key]*work
 	order []*work
+	slab  []work           // for the works to come
 	ids   map[string]*work // nodes declared in this group
+}
+
+// newGroup begins a group of up to n requests.
+func (e *Engine) newGroup(look bool, n int) *group {
+	return &group{
+		engine: e, look: look, works: make(map[state.Key]*work, n),
+		order: make([]*work, 0, n), slab: make([]work, n), ids: make(map[string]*work),
+	}
 }
 
 // work is what a group does to one task.
@@ -60,6 +69,11 @@ type work struct {
 	transitions []*state.Transition
 	waiting     []answer
 	deleted     bool
+
+	one struct { // what transitions and waiting point to at first
+		transition [1]*state.Transition
+		waiting    [1]answer
+	}
 }
 
 // answer is given to a request when its task's change has been committed.
@@ -188,10 +202,20 @@ func (g *group) find(op *state.Op) (*work, error) {
 func (g *group) work(tree *state.Tree) *work {
 	w := g.works[tree.Key()]
 	if w == nil {
-		w = &work{key: tree.Key(), base: tree, tree: tree}
-		g.works[w.key] = w
-		g.order = append(g.order, w)
+		w = g.begin(tree.Key())
+		w.base, w.tree = tree, tree
 	}
+	return w
+}
+
+// begin makes the work for a task that has none yet. What it appends first
+// needs no memory of its own: most tasks have one transition in a group.
+func (g *group) begin(key state.Key) *work {
+	w := &g.slab[0]
+	g.slab = g.slab[1:]
+	w.key, w.transitions, w.waiting = key, w.one.transition[:0], w.one.waiting[:0]
+	g.works[key] = w
+	g.order = append(g.order, w)
 	return w
 }
 
@@ -230,12 +254,12 @@ func (g *group) addDeletion(p *Pending) bool {
 	if w := g.works[p.gone.key]; w != nil {
 		return false
 	}
-	w := &work{key: p.gone.key, deleted: true, transitions: []*state.Transition{p.gone.transition}}
-	w.waiting = []answer{{p: p}}
+	w := g.begin(p.gone.key)
+	w.deleted = true
+	w.transitions = append(w.transitions, p.gone.transition)
+	w.waiting = append(w.waiting, answer{p: p})
 	p.results = p.result[:]
 	p.results[0] = Result{Sequence: 1}
-	g.works[w.key] = w
-	g.order = append(g.order, w)
 	return true
 }
 

@@ -77,12 +77,3 @@ func (e *Engine) Resume(ctx context.Context, node string, opts ...Option) (Resul
 func (e *Engine) Revoke(ctx context.Context, node string, opts ...Option) (Result, error) {
 	return e.one(ctx, Revoke(node, opts...))
 }
-
-// one records operations and returns the result of the last.
-func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
-	results, err := e.Record(ctx, ops...)
-	if err != nil {
-		return Result{}, err
-	}
-	return results[len(results)-1], nil
-}

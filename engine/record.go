@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"sync"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -28,7 +29,10 @@ type Pending struct {
 	ops  []state.Op
 	gone *deletion // instead of ops
 
-	done    chan struct{} // closed when results and err are set
+	// done is closed when results and err are set. A pooled request, which has
+	// one waiter, gets a value instead, so that it can be used again.
+	done    chan struct{}
+	pooled  bool
 	results []Result
 	err     error
 
@@ -69,6 +73,10 @@ func (p *Pending) answer(err error) {
 	if p.err = err; err != nil {
 		p.results = nil
 	}
+	if p.pooled {
+		p.done <- struct{}{}
+		return
+	}
 	close(p.done)
 }
 
@@ -77,15 +85,53 @@ func (p *Pending) answer(err error) {
 // error. A [Create] can only come first. If ctx is cancelled before Record
 // began, nothing is recorded; later, see [Pending.Wait].
 func (e *Engine) Record(ctx context.Context, ops ...Op) ([]Result, error) {
+	p := newPending()
+	e.record(ctx, p, ops)
+	return p.Wait(ctx)
+}
+
+// record queues the operations as p and leads if nobody does.
+func (e *Engine) record(ctx context.Context, p *Pending, ops []Op) {
 	if err := ctx.Err(); err != nil {
-		return nil, err
+		p.answer(err)
+		return
 	}
-	p := e.prepare(ops)
+	if !e.prepare(p, ops) {
+		return
+	}
 	e.warm(ctx, p)
 	if e.enqueue(p) {
 		e.lead(false)
 	}
-	return p.Wait(ctx)
+}
+
+// pending holds requests for operations whose caller gets a copy of the
+// result: their memory was a tenth of all garbage.
+var pending = sync.Pool{New: func() any {
+	return &Pending{done: make(chan struct{}, 1), pooled: true}
+}}
+
+// one records operations and returns the result of the last.
+func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
+	p := pending.Get().(*Pending)
+	e.record(ctx, p, ops)
+	select {
+	case <-p.done:
+	default:
+		select {
+		case <-p.done:
+		case <-ctx.Done():
+			return Result{}, ctx.Err() // the request goes on, with p
+		}
+	}
+	var r Result
+	err := p.err
+	if err == nil {
+		r = p.results[len(p.results)-1]
+	}
+	*p = Pending{done: p.done, pooled: true}
+	pending.Put(p)
+	return r, err
 }
 
 // Submit queues operations on one task as [Engine.Record] does and returns
@@ -94,7 +140,10 @@ func (e *Engine) Record(ctx context.Context, ops ...Op) ([]Result, error) {
 // What is queued is committed even if nobody waits for it; [Engine.Close]
 // sees to that.
 func (e *Engine) Submit(ops ...Op) *Pending {
-	p := e.prepare(ops)
+	p := newPending()
+	if !e.prepare(p, ops) {
+		return p
+	}
 	e.warm(context.Background(), p)
 	if e.enqueue(p) {
 		go e.lead(true)
@@ -102,15 +151,17 @@ func (e *Engine) Submit(ops ...Op) *Pending {
 	return p
 }
 
-// prepare makes a request, answered already if its shape is wrong.
-func (e *Engine) prepare(ops []Op) *Pending {
-	p := &Pending{done: make(chan struct{})}
+func newPending() *Pending { return &Pending{done: make(chan struct{})} }
+
+// prepare puts operations into a request. If their shape is wrong, it answers
+// the request and returns false.
+func (e *Engine) prepare(p *Pending, ops []Op) bool {
 	if p.ops, p.results = p.op[:], p.result[:]; len(ops) != 1 {
 		p.ops, p.results = make([]state.Op, len(ops)), make([]Result, len(ops))
 	}
 	if len(ops) == 0 {
 		p.answer(fmt.Errorf("%w: no operation", state.ErrInvalidArgument))
-		return p
+		return false
 	}
 	now := state.InstantOf(e.opts.Now())
 	for i := range ops {
@@ -123,10 +174,10 @@ func (e *Engine) prepare(ops []Op) *Pending {
 		}
 		if err != nil {
 			p.answer(&state.Error{Op: op.Kind, Task: op.Task, Node: op.Node, Index: i, Err: err})
-			return p
+			return false
 		}
 	}
-	return p
+	return true
 }
 
 // complete gives an operation the IDs it needs and checks its shape.
@@ -151,7 +202,7 @@ func (e *Engine) complete(op *state.Op, i int) error {
 // paid for by who asks and not by the commit that everybody waits for. It is
 // only a courtesy: what it misses the commit finds itself.
 func (e *Engine) warm(ctx context.Context, p *Pending) {
-	if len(p.ops) == 0 || p.ops[0].Kind == state.Create {
+	if p.ops[0].Kind == state.Create {
 		return
 	}
 	ref := store.ByNode(p.ops[0].Node)
@@ -163,14 +214,8 @@ func (e *Engine) warm(ctx context.Context, p *Pending) {
 	}
 }
 
-// enqueue queues a request that is not answered yet. It reports whether the
-// caller must lead.
+// enqueue queues a request and reports whether the caller must lead.
 func (e *Engine) enqueue(p *Pending) (lead bool) {
-	select {
-	case <-p.done:
-		return false
-	default:
-	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed {

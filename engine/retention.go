@@ -105,9 +105,10 @@ func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Opti
 
 func (e *Engine) submitDelete(key state.Key, revision uint64, actor string) *Pending {
 	now := state.InstantOf(e.opts.Now())
-	p := &Pending{done: make(chan struct{}), gone: &deletion{key: key, revision: revision, transition: &state.Transition{
+	p := newPending()
+	p.gone = &deletion{key: key, revision: revision, transition: &state.Transition{
 		Task: key, Op: state.Delete, At: now, Recorded: now, Actor: actor,
-	}}}
+	}}
 	if e.enqueue(p) {
 		go e.lead(true)
 	}

@@ -134,8 +134,9 @@ func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) error {
 // plan decides which changes apply, gives them sequences and makes frames.
 func (c *commit) plan(tx *bolt.Tx) error {
 	c.results = make([]store.Result, len(c.changes))
-	c.frames, c.planned, c.next = nil, nil, c.store.last+1
-	c.store.enc.body, c.store.enc.blocks = c.store.enc.body[:0], c.store.enc.blocks[:0]
+	c.frames, c.next = nil, c.store.last+1
+	c.store.enc.reset()
+	c.planned = make([]planned, 0, len(c.changes))
 	c.ids = make(map[string]struct{})
 	lastID, _ := idsBucket.in(tx).Cursor().Last()
 	for i := range c.changes {
@@ -267,13 +268,11 @@ func (s *Store) publish(c *commit, wrote written) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	i, done := 0, 0 // the planned change, and how much of it
-	for f := range c.frames {
-		for _, p := range c.frames[f].pieces {
-			planned := &c.planned[i]
-			s.overlay.add(p, planned.transitions[done:done+p.count], planned.header)
-			if done += p.count; done == len(planned.transitions) {
-				i, done = i+1, 0
-			}
+	for j := range s.enc.pieces {
+		p, planned := &s.enc.pieces[j], &c.planned[i]
+		s.overlay.add(p, planned.transitions[done:done+p.count], planned.header)
+		if done += p.count; done == len(planned.transitions) {
+			i, done = i+1, 0
 		}
 	}
 	s.last = c.next - 1

@@ -38,7 +38,7 @@ func (t *found) transitions(tx *bolt.Tx, after uint64, limit int) ([]*state.Tran
 		if t.pieces[i].last() <= after || len(list) >= limit {
 			continue
 		}
-		trs, err := t.pieces[i].transitions()
+		trs, err := t.pieces[i].transitions(t.header.Key)
 		if err != nil {
 			return nil, err
 		}

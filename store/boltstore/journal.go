@@ -23,19 +23,24 @@ const frameMax = 900
 // piece is what a frame holds of one task: a block of transitions. Its bytes
 // are part of the frame, not copied.
 type piece struct {
-	number uint64 // of the task
+	first uint64 // sequence
+	count int    // of transitions
+	block []byte
+}
+
+// owned is a piece with the task it is of.
+type owned struct {
+	piece
+	number uint64
 	key    state.Key
-	first  uint64 // sequence
-	count  int    // of transitions
-	block  []byte
 }
 
 // last is the sequence of the piece's last transition.
 func (p *piece) last() uint64 { return p.first + uint64(p.count) - 1 }
 
 // transitions decodes the piece.
-func (p *piece) transitions() ([]*state.Transition, error) {
-	trs, err := readBlock(decoder{b: p.block}, p.key, p.first-1, false, "journal")
+func (p *piece) transitions(key state.Key) ([]*state.Transition, error) {
+	trs, err := readBlock(decoder{b: p.block}, key, p.first-1, false, "journal")
 	if err != nil {
 		return nil, err
 	}
@@ -49,20 +54,28 @@ func (p *piece) transitions() ([]*state.Transition, error) {
 type frame struct {
 	first, next uint64
 	recorded    state.Instant
-	pieces      []piece
 	value       []byte // set by close
 }
 
-// encoder is what frames are made with, one after the other, kept from commit
-// to commit.
+// encoder is what the frames of a commit are made with, one after the other.
+// It is kept from commit to commit.
 type encoder struct {
-	body   []byte
-	blocks []span // of the frame's pieces in body
+	pieces []owned // of all frames; their blocks are set when a frame is closed
+	open   int     // the first piece of the frame being made
+	body   []byte  // of that frame
+	spans  []span  // where its pieces are in body
 	block  []byte
 	w      blockWriter
 }
 
 type span struct{ from, to int }
+
+// reset makes the encoder ready for a commit.
+func (enc *encoder) reset() {
+	clear(enc.pieces) // their blocks belong to the overlay
+	enc.pieces, enc.open = enc.pieces[:0], 0
+	enc.body, enc.spans = enc.body[:0], enc.spans[:0]
+}
 
 // full reports whether the frame being made should take no more.
 func (enc *encoder) full() bool { return len(enc.body) >= frameMax }
@@ -70,7 +83,7 @@ func (enc *encoder) full() bool { return len(enc.body) >= frameMax }
 // add appends transitions of one task until the frame is full and returns the
 // rest. Their sequences go on from f.next.
 func (f *frame) add(number uint64, trs []*state.Transition, enc *encoder) (rest []*state.Transition) {
-	p := piece{number: number, key: trs[0].Task, first: f.next}
+	p := owned{number: number, key: trs[0].Task, piece: piece{first: f.next}}
 	enc.w.restart(f.next - 1)
 	enc.block = enc.block[:0]
 	for p.count < len(trs) && (p.count == 0 || len(enc.body)+len(enc.block) < frameMax) {
@@ -85,8 +98,8 @@ func (f *frame) add(number uint64, trs []*state.Transition, enc *encoder) (rest 
 	body = binary.AppendUvarint(body, uint64(len(enc.block)))
 	from := len(body)
 	enc.body = append(body, enc.block...)
-	enc.blocks = append(enc.blocks, span{from, len(enc.body)})
-	f.pieces = append(f.pieces, p)
+	enc.spans = append(enc.spans, span{from, len(enc.body)})
+	enc.pieces = append(enc.pieces, p)
 	return trs[p.count:]
 }
 
@@ -96,11 +109,12 @@ func (f *frame) close(enc *encoder) {
 	h := appendInstant(append(head[:0], recordVersion), f.recorded, state.Instant{})
 	h = binary.AppendUvarint(h, f.next-f.first)
 	f.value = append(append(make([]byte, 0, len(h)+len(enc.body)), h...), enc.body...)
-	for i := range f.pieces {
-		from, to := len(h)+enc.blocks[i].from, len(h)+enc.blocks[i].to
-		f.pieces[i].block = f.value[from:to:to]
+	for i, s := range enc.spans {
+		from, to := len(h)+s.from, len(h)+s.to
+		enc.pieces[enc.open+i].block = f.value[from:to:to]
 	}
-	enc.body, enc.blocks = enc.body[:0], enc.blocks[:0]
+	enc.open = len(enc.pieces)
+	enc.body, enc.spans = enc.body[:0], enc.spans[:0]
 }
 
 // frameHead is how a frame begins.
@@ -121,14 +135,14 @@ func decodeFrameHead(first uint64, v []byte) (frameHead, decoder, error) {
 }
 
 // decodeFrame returns the pieces of a frame. Their blocks are part of v.
-func decodeFrame(first uint64, v []byte) ([]piece, error) {
+func decodeFrame(first uint64, v []byte) ([]owned, error) {
 	h, d, err := decodeFrameHead(first, v)
 	if err != nil {
 		return nil, err
 	}
-	var pieces []piece
+	var pieces []owned
 	for next := first; next <= h.last && !d.bad; {
-		p := piece{number: d.uvarint(), first: next}
+		p := owned{number: d.uvarint(), piece: piece{first: next}}
 		p.key.Business, p.key.Task = d.id(), d.id()
 		p.count = d.int(h.last - next + 1)
 		p.block = d.bytes(d.int(maxInt))

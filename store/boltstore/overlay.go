@@ -41,7 +41,7 @@ func newOverlay() overlay {
 // add takes in a committed change. header is the task's header before it, nil
 // if the overlay has the task or if there is none. On replay the disk may have
 // a part of the change already; then the header tells.
-func (o *overlay) add(p piece, trs []*state.Transition, header *store.Task) {
+func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 	e := o.entries[p.number]
 	if e == nil {
 		e = &entry{number: p.number, task: store.Task{Key: p.key, Number: p.number}}
@@ -71,7 +71,7 @@ func (o *overlay) add(p piece, trs []*state.Transition, header *store.Task) {
 			}
 		}
 	}
-	e.pieces = append(e.pieces, p)
+	e.pieces = append(e.pieces, p.piece)
 	o.pending += p.count
 	o.enqueue(e, p.first)
 }
@@ -85,7 +85,7 @@ func (o *overlay) enqueue(e *entry, first uint64) {
 
 // delete turns an entry into the mark of a task that is gone.
 func (o *overlay) delete(e *entry, seq uint64) {
-	o.forgetIDs(e.number, append(slices.Clip(e.writing), e.pieces...))
+	o.forgetIDs(e)
 	if o.keys[e.task.Key] == e.number {
 		delete(o.keys, e.task.Key)
 	}
@@ -97,16 +97,16 @@ func (o *overlay) delete(e *entry, seq uint64) {
 	o.enqueue(e, seq)
 }
 
-// forgetIDs takes the nodes that pieces declare out of the index.
-func (o *overlay) forgetIDs(number uint64, pieces []piece) {
-	for i := range pieces {
-		trs, err := pieces[i].transitions()
+// forgetIDs takes the nodes that an entry declares out of the index.
+func (o *overlay) forgetIDs(e *entry) {
+	for _, p := range slices.Concat(e.writing, e.pieces) {
+		trs, err := p.transitions(e.task.Key)
 		if err != nil {
 			continue // cannot be: they were decoded or encoded before
 		}
 		for _, tr := range trs {
 			for j := range tr.Changes {
-				if c := &tr.Changes[j]; c.Declared != nil && o.ids[c.ID].number == number {
+				if c := &tr.Changes[j]; c.Declared != nil && o.ids[c.ID].number == e.number {
 					delete(o.ids, c.ID)
 				}
 			}

@@ -195,7 +195,7 @@ func (t *found) attempts(tx *bolt.Tx, skip, limit int) (list []state.Attempt, er
 		}
 	}
 	for i := range t.pieces {
-		trs, err := t.pieces[i].transitions()
+		trs, err := t.pieces[i].transitions(t.header.Key)
 		if err != nil {
 			return nil, err
 		}
@@ -253,7 +253,7 @@ func readJournal(tx *bolt.Tx, after, last uint64, limit int) (list []*state.Tran
 			if pieces[i].last() <= after || len(list) >= limit {
 				continue
 			}
-			trs, err := pieces[i].transitions()
+			trs, err := pieces[i].transitions(pieces[i].key)
 			if err != nil {
 				return nil, err
 			}

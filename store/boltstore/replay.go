@@ -45,8 +45,8 @@ func (s *Store) replay(tx *bolt.Tx) error {
 // replayPiece takes a piece into the overlay. A task that the disk does not
 // have must be created by the piece or be deleted further on: then a
 // write-back has already removed it.
-func (s *Store) replayPiece(tx *bolt.Tx, p *piece, orphans map[uint64]uint64) error {
-	trs, err := p.transitions()
+func (s *Store) replayPiece(tx *bolt.Tx, p *owned, orphans map[uint64]uint64) error {
+	trs, err := p.transitions(p.key)
 	if err != nil {
 		return err
 	}
@@ -62,6 +62,6 @@ func (s *Store) replayPiece(tx *bolt.Tx, p *piece, orphans map[uint64]uint64) er
 			orphans[p.number] = p.first
 		}
 	}
-	s.overlay.add(*p, trs, header)
+	s.overlay.add(p, trs, header)
 	return nil
 }

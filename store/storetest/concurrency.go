@@ -1,11 +1,11 @@
 package storetest
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -33,86 +33,82 @@ var concurrencyCases = []testCase{
 		listsInOrder,
 	},
 	{
-		"of two changes from one revision one wins",
-		"of changes computed from the same revision and committed at the same time exactly one applies, the others are ErrConflict",
-		sameBase,
-	},
-	{
-		"of two creates one wins",
-		"of tasks created at the same time under one key, or with one node ID, exactly one is, the others are ErrExists",
-		sameNames,
-	},
-	{
-		"a context that ends undoes nothing",
-		"a Commit whose context ends at any time either applies and returns no error or has no effect",
-		cancelledMeanwhile,
+		"a task created again is never mixed with the one before",
+		"while a task is deleted and created again, whatever is read is of one of them, whole, or ErrNotFound",
+		neverMixed,
 	},
 }
 
-// crew is a number of writers at work, each on two tasks of its own.
+// crew is a number of readers at work while tasks are written.
 type crew struct {
-	c     *trial
-	tasks []*writer
-	done  chan struct{}  // closed when all writers are done
-	wg    sync.WaitGroup // of readers
+	c       *trial
+	tasks   []*writer
+	ready   sync.WaitGroup // readers that have not read once
+	readers sync.WaitGroup
+	done    chan struct{} // closed when all is written
 }
 
-// atWork starts writers and returns while they write.
-func atWork(c *trial) *crew {
+// newCrew returns a crew with tasks to write.
+func newCrew(c *trial) *crew {
 	c.Helper()
-	const writers, commits = 4, 60
 	k := &crew{c: c, done: make(chan struct{})}
-	var work sync.WaitGroup
-	for i := range writers {
-		one, two := c.started("2", fmt.Sprint("one", i)), c.started("3", fmt.Sprint("two", i))
-		k.tasks = append(k.tasks, one, two)
+	for i := range 4 {
+		k.tasks = append(k.tasks, c.started("2", fmt.Sprint("a", i)), c.started("3", fmt.Sprint("b", i)))
 	}
-	for i := range writers {
-		work.Go(func() {
-			r := rand.New(rand.NewPCG(uint64(i), 3))
-			for range commits {
-				drafts := []*draft{k.tasks[2*i].wander(r), k.tasks[2*i+1].wander(r)}
-				results, err := c.tryCommit(c.Context(), drafts[:1+r.IntN(2)]...)
-				for _, res := range results {
-					err = errors.Join(err, res.Err)
-				}
-				if err != nil {
-					c.report("commit of writer %d: %v", i, err)
-					return
-				}
-			}
-		})
-	}
-	go func() { work.Wait(); close(k.done) }()
 	return k
 }
 
-// watch runs f again and again, in a goroutine, until the writers are done and
-// once after that, or until it returns an error.
+// watch runs f again and again, in a goroutine of its own: once before
+// anything is written, then until all is, and once after that.
 func (k *crew) watch(f func() error) {
-	k.wg.Go(func() {
-		for last := false; ; {
+	k.ready.Add(1)
+	k.readers.Go(func() {
+		err := f()
+		k.ready.Done()
+		for last := false; err == nil && !last; err = f() {
 			select {
 			case <-k.done:
 				last = true
 			default:
 			}
-			if err := f(); err != nil {
-				k.c.report("%v", err)
-				return
-			}
-			if last {
-				return
-			}
+		}
+		if err != nil {
+			k.c.report("%v", err)
 		}
 	})
 }
 
-// finish waits for everybody and checks that everything is there.
-func (k *crew) finish() {
+// write changes the tasks at random, two by each writer, while the readers
+// read.
+func (k *crew) write() {
 	k.c.Helper()
-	<-k.done
-	k.wg.Wait()
+	var work []func()
+	for i := 0; i < len(k.tasks); i += 2 {
+		work = append(work, func() {
+			r := rand.New(rand.NewPCG(uint64(i), 3))
+			for range 60 {
+				drafts := []*draft{k.tasks[i].wander(r), k.tasks[i+1].wander(r)}
+				if !k.c.committed(drafts[:1+r.IntN(2)]...) {
+					return
+				}
+			}
+		})
+	}
+	k.run(work...)
+}
+
+// run does work in goroutines while the readers read, and checks afterwards
+// that everything is there.
+func (k *crew) run(work ...func()) {
+	k.c.Helper()
+	k.ready.Wait()
+	var working sync.WaitGroup
+	for _, f := range work {
+		working.Go(f)
+	}
+	working.Wait()
+	close(k.done)
+	k.readers.Wait()
 	if k.c.Failed() {
 		k.c.FailNow()
 	}
@@ -123,12 +119,24 @@ func (k *crew) finish() {
 	k.c.expectFeed()
 }
 
+// committed commits drafts from a goroutine and reports it if one fails.
+func (c *trial) committed(drafts ...*draft) bool {
+	results, err := c.tryCommit(c.Context(), drafts...)
+	for _, r := range results {
+		err = errors.Join(err, r.Err)
+	}
+	if err != nil {
+		c.report("commit: %v", err)
+	}
+	return err == nil
+}
+
 func ownTasks(c *trial) {
-	atWork(c).finish()
+	newCrew(c).write()
 }
 
 func feedGrows(c *trial) {
-	k := atWork(c)
+	k := newCrew(c)
 	var seen [2][]*state.Transition
 	for i, limit := range []int{0, 3} {
 		k.watch(func() error {
@@ -149,7 +157,7 @@ func feedGrows(c *trial) {
 			return nil
 		})
 	}
-	k.finish()
+	k.write()
 	all := c.history()
 	for _, trs := range seen {
 		if d := diffTransitions(trs, all[:min(len(trs), len(all))]); d != "" {
@@ -159,23 +167,26 @@ func feedGrows(c *trial) {
 }
 
 func wholeChanges(c *trial) {
-	k := atWork(c)
-	var early []store.Snapshot // one of each task
+	k := newCrew(c)
+	var early []store.Snapshot // of each task, before all changes
 	next := 0
 	k.watch(func() error {
+		for len(early) < len(k.tasks) {
+			snap, err := c.store.Load(c.Context(), k.tasks[len(early)].ref())
+			if err != nil {
+				return fmt.Errorf("load: %w", err)
+			}
+			early = append(early, snap)
+		}
 		w := k.tasks[next%len(k.tasks)]
 		next++
-		ref := store.Ref{Key: w.key()}
-		snap, err := c.store.Load(c.Context(), ref)
+		snap, err := c.store.Load(c.Context(), w.ref())
 		if err != nil {
-			return fmt.Errorf("load %s: %w", ref, err)
-		}
-		if len(early) < len(k.tasks) {
-			early = append(early, snap)
+			return fmt.Errorf("load: %w", err)
 		}
 		return c.replayed(snap.Tree)
 	})
-	k.finish()
+	k.write()
 	for i, snap := range early {
 		tree := snap.Tree
 		for _, tr := range c.changes(snap.Sequence) {
@@ -218,7 +229,7 @@ func (c *trial) replayed(tree *state.Tree) error {
 }
 
 func listsInOrder(c *trial) {
-	k := atWork(c)
+	k := newCrew(c)
 	var headers []store.Task
 	k.watch(func() error {
 		q, below := store.ListQuery{Limit: 3}, uint64(1<<63)
@@ -245,7 +256,7 @@ func listsInOrder(c *trial) {
 			}
 		}
 	})
-	k.finish()
+	k.write()
 	known := make(map[store.Task]bool)
 	for _, w := range k.tasks {
 		var h store.Task
@@ -261,102 +272,59 @@ func listsInOrder(c *trial) {
 	}
 }
 
-// race commits drafts at the same time, each by itself, and takes note of the
-// one that applies; the others must have an error that matches loses.
-func (c *trial) race(loses error, drafts ...*draft) {
-	c.Helper()
-	results, errs := make([]store.Result, len(drafts)), make([]error, len(drafts))
-	var wg sync.WaitGroup
-	for i, d := range drafts {
-		wg.Go(func() {
-			got, err := c.store.Commit(c.Context(), []store.Change{d.change})
-			if err == nil {
-				results[i] = got[0]
+func neverMixed(c *trial) {
+	w := c.task("2", "10")
+	k := &crew{c: c, done: make(chan struct{})}
+	generations := make(map[uint64]string) // what was read at a revision
+	var seen atomic.Int64                  // how many of these
+	k.watch(func() error {
+		for _, ref := range []store.Ref{store.ByKey("2", "10"), store.ByNode("n")} {
+			snap, err := c.store.Load(c.Context(), ref)
+			switch {
+			case errors.Is(err, state.ErrNotFound):
+				continue
+			case err != nil:
+				return fmt.Errorf("load %s: %w", ref, err)
+			case snap.Tree.Len() != 2 || snap.Tree.Node(0).Name != snap.Tree.Node(1).Name:
+				return fmt.Errorf("load %s: a tree of %d nodes that are not of one task", ref, snap.Tree.Len())
 			}
-			errs[i] = err
-		})
-	}
-	wg.Wait()
-	winner := -1
-	for i, r := range results {
-		c.want("commit", errs[i], nil)
-		switch {
-		case r.Err == nil && winner >= 0:
-			c.broken("changes %d and %d both apply", winner+1, i+1)
-		case r.Err == nil:
-			winner = i
-		default:
-			c.wantResult("a change that came too late", r, loses)
+			generations[snap.Tree.Revision()] = snap.Tree.Node(0).Name
+			seen.Store(int64(len(generations)))
 		}
-	}
-	if winner < 0 {
-		c.broken("none of %d changes applies", len(drafts))
-	}
-	drafts[winner].accept(results[winner].First)
-}
-
-func sameBase(c *trial) {
-	w := c.started("2", "10")
-	for i := range 20 {
-		id := fmt.Sprint("n", i)
-		c.race(
-			store.ErrConflict,
-			w.draft(declare(id, "10", state.ServiceActivity)),
-			w.draft(declare(id+" too", "10", state.ServiceActivity), on(state.Start, id+" too")),
-			w.draft(with(declare(id, "10", state.EndEvent), func(op *state.Op) { op.Actor = "third" })),
-		)
-	}
-	c.race(store.ErrConflict, w.deletion(), w.draft(on(state.Suspend, "10")))
-	c.reopen()
-	c.expectAll([]*writer{w})
-	c.expectFeed()
-}
-
-func sameNames(c *trial) {
-	var tasks []*writer
-	for i := range 10 {
-		key, node := fmt.Sprint("key", i), fmt.Sprint("node", i)
-		a, b := c.task("2", key), c.task("2", key)
-		c.race(state.ErrExists, a.draft(create(key+" a")), b.draft(create(key+" b")))
-		x, y := c.task("3", node), c.task("4", node)
-		c.race(state.ErrExists, x.draft(create(node)), y.draft(create(node)))
-		for _, w := range []*writer{a, b, x, y} {
-			if w.tree.Len() > 0 {
-				tasks = append(tasks, w)
+		trs, err := c.store.Transitions(c.Context(), w.key(), 0, 0)
+		if err != nil && !errors.Is(err, state.ErrNotFound) {
+			return fmt.Errorf("transitions: %w", err)
+		}
+		for i, tr := range trs {
+			if (i == 0) != (tr.Op == state.Create) {
+				return fmt.Errorf("transitions: %d of %d is a %s", i+1, len(trs), tr.Op)
 			}
 		}
-	}
-	c.reopen()
-	for _, w := range tasks {
-		w.expect()
-	}
-	c.expectFeed()
-}
-
-func cancelledMeanwhile(c *trial) {
-	w := c.started("2", "10")
-	for i := range 40 {
-		ctx, cancel := context.WithCancel(c.Context())
-		d := w.draft(declare(fmt.Sprint("n", i), "10", state.EndEvent))
-		go func() {
-			for range i * 50 { // at another time in each round
-				if ctx.Err() != nil {
-					return
-				}
+		return nil
+	})
+	k.run(func() {
+		for i := 0; i < 50 || seen.Load() < 10 && i < 5_000; i++ {
+			named := func(op *state.Op) { op.Name = fmt.Sprint("generation ", i) }
+			ok := c.committed(w.draft(with(create("10"), named), with(declare("n", "10", state.EndEvent), named))) &&
+				c.committed(w.draft(on(state.Start, "10"))) &&
+				c.committed(w.deletion())
+			if !ok {
+				return
 			}
-			cancel()
-		}()
-		results, err := c.tryCommit(ctx, d)
-		cancel()
-		switch {
-		case err == nil:
-			c.wantResult("the change", results[0], nil)
-		case !errors.Is(err, context.Canceled):
-			c.broken("commit: %v", err)
 		}
-		w.expectTree()
+	})
+
+	want := make(map[uint64]string)
+	name := ""
+	for _, tr := range c.history() {
+		if tr.Op == state.Create {
+			name = tr.Changes[0].Declared.Name
+		}
+		want[tr.Sequence] = name
 	}
-	c.reopen()
-	w.expect()
-	c.expectFeed()
+	for revision, name := range generations {
+		if want[revision] != name {
+			c.broken("loaded %q at revision %d, which is of %q", name, revision, want[revision])
+		}
+	}
 }

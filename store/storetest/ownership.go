@@ -137,6 +137,9 @@ func returnsCopies(c *trial) {
 		_ = append(page.Tasks[:1], store.Task{})
 		_ = append(attempts[:1], state.Attempt{})
 
+		if d := diffLists("headers", c.list(store.ListQuery{}), []store.Task{other.header, w.header}); d != "" {
+			c.broken("list: %s", d)
+		}
 		w.expect()
 		other.expect()
 		c.expectFeed()

@@ -40,7 +40,7 @@ func cases() []testCase {
 	return slices.Concat(
 		commitCases, refusalCases, deleteCases, loadCases, listCases, cursorCases,
 		transitionCases, attemptCases, feedCases,
-		valueCases, sizeCases, ownershipCases, lifeCases, concurrencyCases,
+		valueCases, sizeCases, ownershipCases, lifeCases, concurrencyCases, raceCases,
 	)
 }
 
@@ -72,19 +72,17 @@ type trial struct {
 	factory   Factory
 	store     store.Store
 	reopening bool
-	reopened  int  // how often the case asked to
 	closed    bool // by the case itself
 
 	ticks atomic.Int64 // of the clock and of what generates versions
 
-	mu        sync.Mutex // protects committed
-	committed []*state.Transition
+	mu  sync.Mutex          // protects log
+	log []*state.Transition // what was committed, in any order
 }
 
 // reopen stands between writing and reading in every case.
 func (c *trial) reopen() {
 	c.Helper()
-	c.reopened++
 	if !c.reopening {
 		return
 	}
@@ -135,7 +133,7 @@ func (c *trial) history() []*state.Transition {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	bySequence := func(a, b *state.Transition) int { return cmp.Compare(a.Sequence, b.Sequence) }
-	return slices.SortedFunc(slices.Values(c.committed), bySequence)
+	return slices.SortedFunc(slices.Values(c.log), bySequence)
 }
 
 // last is the sequence of the newest transition that was committed.
@@ -143,7 +141,7 @@ func (c *trial) last() uint64 {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	last := uint64(0)
-	for _, tr := range c.committed {
+	for _, tr := range c.log {
 		last = max(last, tr.Sequence)
 	}
 	return last

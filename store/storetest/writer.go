@@ -188,7 +188,7 @@ func (d *draft) accept(first uint64) {
 		committed := *tr
 		committed.Sequence = first + uint64(i)
 		w.c.mu.Lock()
-		w.c.committed = append(w.c.committed, &committed)
+		w.c.log = append(w.c.log, &committed)
 		w.c.mu.Unlock()
 		if tr.Op == state.Delete {
 			continue

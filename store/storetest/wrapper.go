@@ -1,0 +1,123 @@
+package storetest
+
+import (
+	"context"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Wrapper is a store that misbehaves on demand: it passes everything on to
+// Store, with a function in between where one is set. The functions decide
+// when it is slow (they wait), fails (they return an error), conflicts and
+// heals (they stop doing so). They are set before the first use, are called in
+// the goroutine of the call and from as many as there are, and may use Store
+// itself, for instance to commit something of another writer first. The zero
+// functions do nothing; a Wrapper without a Store is not usable.
+type Wrapper struct {
+	store.Store
+	// BeforeCommit runs before a commit. Its error is Commit's, and nothing
+	// is committed.
+	BeforeCommit func(ctx context.Context, changes []store.Change) error
+	// Refuse runs before a commit, for each change in order. A change for
+	// which it returns an error is left out with that error as its result.
+	Refuse func(change *store.Change) error
+	// AfterCommit runs after a commit and returns what Commit does, such as
+	// [store.ErrFailed] for one that has applied.
+	AfterCommit func(results []store.Result, err error) ([]store.Result, error)
+	// BeforeRead runs before any other call but Close, with the name of the
+	// method, such as "Load". Its error is the call's.
+	BeforeRead func(ctx context.Context, method string) error
+}
+
+// Commit implements [store.Store].
+func (w *Wrapper) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+	if w.BeforeCommit != nil {
+		if err := w.BeforeCommit(ctx, changes); err != nil {
+			return nil, err
+		}
+	}
+	results, err := w.commit(ctx, changes)
+	if w.AfterCommit != nil {
+		return w.AfterCommit(results, err)
+	}
+	return results, err
+}
+
+// commit passes on the changes that are not refused.
+func (w *Wrapper) commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+	if w.Refuse == nil {
+		return w.Store.Commit(ctx, changes)
+	}
+	results := make([]store.Result, len(changes))
+	var passed []store.Change
+	var places []int
+	for i := range changes {
+		if results[i].Err = w.Refuse(&changes[i]); results[i].Err == nil {
+			passed, places = append(passed, changes[i]), append(places, i)
+		}
+	}
+	got, err := w.Store.Commit(ctx, passed)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range got {
+		results[places[i]] = r
+	}
+	return results, nil
+}
+
+func (w *Wrapper) beforeRead(ctx context.Context, method string) error {
+	if w.BeforeRead == nil {
+		return nil
+	}
+	return w.BeforeRead(ctx, method)
+}
+
+// Load implements [store.Reader].
+func (w *Wrapper) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
+	if err := w.beforeRead(ctx, "Load"); err != nil {
+		return store.Snapshot{}, err
+	}
+	return w.Store.Load(ctx, ref)
+}
+
+// Locate implements [store.Reader].
+func (w *Wrapper) Locate(ctx context.Context, ref store.Ref) (store.Location, error) {
+	if err := w.beforeRead(ctx, "Locate"); err != nil {
+		return store.Location{}, err
+	}
+	return w.Store.Locate(ctx, ref)
+}
+
+// List implements [store.Reader].
+func (w *Wrapper) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
+	if err := w.beforeRead(ctx, "List"); err != nil {
+		return store.ListPage{}, err
+	}
+	return w.Store.List(ctx, q)
+}
+
+// Transitions implements [store.Reader].
+func (w *Wrapper) Transitions(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error) {
+	if err := w.beforeRead(ctx, "Transitions"); err != nil {
+		return nil, err
+	}
+	return w.Store.Transitions(ctx, key, after, limit)
+}
+
+// Attempts implements [store.Reader].
+func (w *Wrapper) Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
+	if err := w.beforeRead(ctx, "Attempts"); err != nil {
+		return nil, err
+	}
+	return w.Store.Attempts(ctx, node, skip, limit)
+}
+
+// Changes implements [store.Reader].
+func (w *Wrapper) Changes(ctx context.Context, after uint64, limit int) (store.Feed, error) {
+	if err := w.beforeRead(ctx, "Changes"); err != nil {
+		return store.Feed{}, err
+	}
+	return w.Store.Changes(ctx, after, limit)
+}
