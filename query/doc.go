@@ -1,0 +1,21 @@
+// Package query answers "what is the status of this task, or of this node?"
+// in-process: requests in, values or JSON out. It reads any [store.Reader], a
+// store alone or an engine, whose trees come from memory, and never writes.
+//
+//	q := query.New(e, nil)
+//	status, err := q.Status(ctx, "2", "10")
+//	body, err := q.AppendJSON(ctx, nil, "2", "10")
+//
+// # Who is asked for
+//
+// A request names a business and a task. If the business has no such task, the
+// value is looked up as a node ID, whose task must belong to that business.
+// Anything else is not found, and nothing in the answer tells which: no request
+// can learn what exists in another business.
+//
+// # Missing nothing
+//
+// A [Snapshot] carries the task's revision and the store's last sequence, read
+// before the task. Whoever watches the changes after that sequence, and leaves
+// out this task's up to the revision, has neither gap nor duplicate.
+package query

@@ -1,0 +1,62 @@
+package query
+
+import (
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// TimeLayout is the layout of all times in answers.
+const TimeLayout = "2006-01-02 15:04:05 -0700"
+
+// clockFace formats times in one location. It remembers the date and offset of
+// the last one and how long both hold, since two formatted times are most of
+// what a node costs otherwise: 40 ns in place of 250.
+type clockFace struct {
+	loc      *time.Location
+	from, to int64 // Unix seconds for which date and zone hold
+	midnight int64 // when that day began
+	date     []byte
+	zone     []byte
+}
+
+// append appends i in TimeLayout, nothing if it is unset.
+func (c *clockFace) append(dst []byte, i state.Instant) []byte {
+	if !i.IsSet() {
+		return dst
+	}
+	sec, _ := i.Unix()
+	if sec < c.from || sec >= c.to {
+		c.turn(sec)
+	}
+	of := int(sec - c.midnight)
+	dst = append(dst, c.date...)
+	dst = append(two(dst, of/3600), ':')
+	dst = append(two(dst, of/60%60), ':')
+	return append(two(dst, of%60), c.zone...)
+}
+
+func two(dst []byte, n int) []byte { return append(dst, '0'+byte(n/10), '0'+byte(n%10)) }
+
+// turn moves to the day of sec.
+func (c *clockFace) turn(sec int64) {
+	t := time.Unix(sec, 0).In(c.loc)
+	hour, minute, second := t.Clock()
+	c.midnight = sec - int64(hour*3600+minute*60+second)
+	c.from, c.to = c.midnight, c.midnight+24*3600
+	// The offset may change within the day; before and after, midnight is
+	// another.
+	if start, end := t.ZoneBounds(); true {
+		if !start.IsZero() {
+			c.from = max(c.from, start.Unix())
+		}
+		if !end.IsZero() {
+			c.to = min(c.to, end.Unix())
+		}
+	}
+	c.date = t.AppendFormat(c.date[:0], "2006-01-02 ")
+	c.zone = t.AppendFormat(c.zone[:0], " -0700")
+}
+
+// format is append as a string.
+func (c *clockFace) format(i state.Instant) string { return string(c.append(nil, i)) }

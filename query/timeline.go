@@ -1,0 +1,102 @@
+package query
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Span is one attempt of one node in time.
+type Span struct {
+	Node    string
+	Index   int // of the node, in the order of creation
+	Level   int // 1 for the root
+	Kind    state.Kind
+	Name    string
+	Attempt int         // from 1
+	Current bool        // not superseded
+	State   state.State // of a container that is current, as shown
+	Retry   int
+	Loop    int
+	Skip    bool
+	Start   time.Time // zero if it has not started
+	End     time.Time // zero if it has not ended
+	Error   string
+}
+
+// Timeline returns every attempt of every node asked for and below it: nodes
+// in the order of creation, attempts oldest first. For errors see
+// [Query.Snapshot].
+func (q *Query) Timeline(ctx context.Context, business, task string) ([]Span, error) {
+	snap, err := q.Snapshot(ctx, business, task)
+	if err != nil {
+		return nil, err
+	}
+	superseded := make(map[int][]*state.Attempt)
+	for tr, err := range q.Transitions(ctx, snap.Tree) {
+		if err != nil {
+			return nil, err
+		}
+		for i := range tr.Changes {
+			if c := &tr.Changes[i]; c.Superseded != nil {
+				superseded[c.Index] = append(superseded[c.Index], c.Superseded)
+			}
+		}
+	}
+	var spans []Span
+	within := make([]bool, snap.Tree.Len())
+	for i := snap.Node; i < snap.Tree.Len(); i++ {
+		if within[i] = i == snap.Node || i > 0 && within[snap.Tree.Parent(i)]; !within[i] {
+			continue
+		}
+		n := snap.Tree.Node(i)
+		base := Span{Node: n.ID, Index: i, Level: snap.Tree.Level(i), Kind: n.Kind, Name: n.DisplayName()}
+		for _, a := range superseded[i] {
+			spans = append(spans, base.of(q, a, a.State))
+		}
+		current := base.of(q, &n.Attempt, snap.Tree.Shown(i))
+		current.Current = true
+		spans = append(spans, current)
+	}
+	return spans, nil
+}
+
+func (s Span) of(q *Query, a *state.Attempt, shown state.State) Span {
+	s.Attempt = a.Loop + a.Retry()
+	s.State, s.Retry, s.Loop, s.Skip, s.Error = shown, a.Retry(), a.Loop, a.Skipped, a.Error
+	if a.Started.IsSet() {
+		s.Start = a.Started.Time().In(q.opts.Location)
+	}
+	if a.Finished.IsSet() {
+		s.End = a.Finished.Time().In(q.opts.Location)
+	}
+	return s
+}
+
+// Transitions iterates over the transitions of a task that led to a tree, in
+// order. An error is the last thing yielded.
+func (q *Query) Transitions(ctx context.Context, tree *state.Tree) iter.Seq2[*state.Transition, error] {
+	return func(yield func(*state.Transition, error) bool) {
+		for after := uint64(0); after < tree.Revision(); {
+			page, err := q.reader.Transitions(ctx, tree.Key(), after, 0)
+			if err != nil {
+				yield(nil, fmt.Errorf("query: %w", err))
+				return
+			}
+			if len(page) == 0 {
+				return
+			}
+			for _, tr := range page {
+				if after = tr.Sequence; after > tree.Revision() {
+					return
+				}
+				if !yield(tr, nil) {
+					return
+				}
+			}
+		}
+	}
+}
