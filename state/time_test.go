@@ -108,7 +108,8 @@ func TestTimesOutsideTheYears1To9999AreRefused(t *testing.T) {
 
 func TestInstants(t *testing.T) {
 	moments := []state.Instant{
-		{}, at(yearOne), state.UnixInstant(-1, 999_999_999), at(0), state.UnixInstant(0, 1), at(1),
+		{},
+		at(yearOne), state.UnixInstant(-1, 999_999_999), at(0), state.UnixInstant(0, 1), at(1),
 		state.UnixInstant(yearTenThous-1, 999_999_999),
 	}
 	for i, a := range moments {

@@ -202,8 +202,12 @@ func listPages(c *trial) {
 	tasks = append(tasks[:20:20], tasks[30:]...)
 	c.reopen()
 	queries := []store.ListQuery{
-		{}, {Business: "b1"}, {Unfinished: true}, {Shown: []state.State{state.Running}},
-		{Business: "b0", Shown: []state.State{state.Created}}, {Since: tasks[3].header.Recorded, Until: tasks[25].header.Recorded},
+		{},
+		{Business: "b1"},
+		{Unfinished: true},
+		{Shown: []state.State{state.Running}},
+		{Business: "b0", Shown: []state.State{state.Created}},
+		{Since: tasks[3].header.Recorded, Until: tasks[25].header.Recorded},
 	}
 	for _, q := range queries {
 		want := newest(tasks, func(w *writer) bool { return q.Matches(&w.header) })

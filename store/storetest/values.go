@@ -147,9 +147,18 @@ func oddIDs(c *trial) {
 
 func joinedKeys(c *trial) {
 	keys := []state.Key{
-		{Business: "a", Task: "b/c"}, {Business: "a/b", Task: "c"}, {Business: "ab", Task: "/c"}, {Business: "a/", Task: "b/c"},
-		{Business: "1", Task: "11"}, {Business: "11", Task: "1"}, {Business: "2", Task: "\"/\"3"}, {Business: "2\"/\"", Task: "3"},
-		{Business: "x", Task: "y"}, {Business: "y", Task: "x"}, {Business: "é", Task: "x"}, {Business: "e", Task: "\u0301x"},
+		{Business: "a", Task: "b/c"},
+		{Business: "a/b", Task: "c"},
+		{Business: "ab", Task: "/c"},
+		{Business: "a/", Task: "b/c"},
+		{Business: "1", Task: "11"},
+		{Business: "11", Task: "1"},
+		{Business: "2", Task: "\"/\"3"},
+		{Business: "2\"/\"", Task: "3"},
+		{Business: "x", Task: "y"},
+		{Business: "y", Task: "x"},
+		{Business: "é", Task: "x"},
+		{Business: "e", Task: "\u0301x"},
 	}
 	var tasks []*writer
 	for i, key := range keys {

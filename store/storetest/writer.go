@@ -168,7 +168,7 @@ func (c *trial) tryCommit(ctx context.Context, drafts ...*draft) ([]store.Result
 	}
 	for i, r := range results {
 		if (r.First == 0) != (r.Err != nil) {
-			return nil, fmt.Errorf("result %d has sequence %d and error %v", i, r.First, r.Err)
+			return nil, fmt.Errorf("result %d has both or neither of a sequence and an error: %+v", i, r)
 		}
 		if r.Err == nil {
 			drafts[i].accept(r.First)
