@@ -1,0 +1,60 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"errors"
+	"io"
+)
+
+// maxLine is the longest line that is read, its newline aside.
+const maxLine = 4 << 20
+
+var errLineTooLong = invalid("a line of more than %d bytes", maxLine)
+
+// lineReader reads lines of bounded length. What is longer is passed over
+// without being held in memory.
+type lineReader struct {
+	in   *bufio.Reader
+	line []byte
+}
+
+func newLineReader(in io.Reader) *lineReader {
+	return &lineReader{in: bufio.NewReaderSize(in, 64<<10)}
+}
+
+// next returns the next line that is not blank, valid until the next call. It
+// returns errLineTooLong once for each line over the limit, io.EOF at the end,
+// and otherwise what the input failed with.
+func (r *lineReader) next() ([]byte, error) {
+	for {
+		tooLong, err := r.read()
+		if errors.Is(err, io.EOF) && len(r.line) == 0 && !tooLong {
+			return nil, io.EOF
+		}
+		switch {
+		case err != nil && !errors.Is(err, io.EOF):
+			return nil, err
+		case tooLong:
+			return nil, errLineTooLong
+		case len(bytes.Trim(r.line, " \t\r\n")) > 0:
+			return r.line, nil
+		}
+	}
+}
+
+// read fills r.line up to the end of the line or of the input.
+func (r *lineReader) read() (tooLong bool, err error) {
+	r.line = r.line[:0]
+	for {
+		part, err := r.in.ReadSlice('\n')
+		if length := len(r.line) + len(bytes.TrimSuffix(part, []byte{'\n'})); length > maxLine {
+			tooLong, r.line = true, r.line[:0]
+		} else if !tooLong {
+			r.line = append(r.line, part...)
+		}
+		if !errors.Is(err, bufio.ErrBufferFull) {
+			return tooLong, err
+		}
+	}
+}

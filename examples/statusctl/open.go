@@ -1,0 +1,61 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+// memory in place of a file name is a store that begins empty and is gone in
+// the end.
+const memory = ":memory:"
+
+// create opens the database for writing and makes it if there is none.
+func (t *tool) create() (store.Store, error) {
+	switch t.db {
+	case "":
+		return nil, &usageError{problem: "-db is empty"}
+	case memory:
+		return store.NewMemory(), nil
+	}
+	return boltstore.Open(t.db, nil)
+}
+
+// open opens a database that exists.
+func (t *tool) open() (*boltstore.Store, error) {
+	switch t.db {
+	case "":
+		return nil, &usageError{problem: "-db is empty"}
+	case memory:
+		return nil, &usageError{problem: "-db :memory: is for apply only"}
+	}
+	if _, err := os.Stat(t.db); err != nil {
+		return nil, fmt.Errorf("no database to read, see -db: %w", err)
+	}
+	return boltstore.Open(t.db, nil)
+}
+
+// read opens the database, has f read it and closes it again.
+func (t *tool) read(f func(*reader) error) error {
+	s, err := t.open()
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(newReader(s, t.zone)), s.Close())
+}
+
+// explain is err as a person reads it, with what to do about it where that is
+// known.
+func explain(err error) string {
+	switch {
+	case errors.Is(err, context.Canceled):
+		return "interrupted"
+	case errors.Is(err, store.ErrLocked):
+		return message(err) + "\nIts runner, or another command, has it open. Ask the runner, or look at a copy made by its backup."
+	}
+	return message(err)
+}
