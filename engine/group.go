@@ -105,6 +105,9 @@ func (g *group) add(p *Pending) bool {
 	}
 	tree, outcomes, err := w.tree.Apply(g.engine.opts.Limits, ops...)
 	if err != nil {
+		if g.undecided(w, p, err) {
+			return false
+		}
 		g.refuse(w, p, err)
 		return true
 	}
@@ -163,6 +166,27 @@ func (g *group) explain(w *work, p *Pending, refused *state.Error) error {
 		}
 	}
 	return refused
+}
+
+// undecided reports whether what [group.explain] would say rests on a node that
+// this group declares in another task. The request then waits for that commit.
+func (g *group) undecided(w *work, p *Pending, err error) bool {
+	var refused *state.Error
+	if !errors.As(err, &refused) {
+		return false
+	}
+	op := &p.ops[refused.Index]
+	id := op.Node
+	switch {
+	case !errors.Is(err, state.ErrNotFound):
+		if !op.NodeGiven || errors.Is(err, state.ErrExists) {
+			return false
+		}
+	case op.Kind == state.Declare:
+		id = op.Parent
+	}
+	other := g.ids[id]
+	return other != nil && other != w
 }
 
 // find returns the work for the task that an operation is about, an error
