@@ -105,10 +105,10 @@ func TestAtMost64LinesAreInFlight(t *testing.T) {
 		if n := r.engine.Sequence(); n != 64 {
 			t.Errorf("%d operations are recorded with no answer read", n)
 		}
-		out.release <- struct{}{} // one answer is read
+		out.release <- struct{}{} // what was written is read
 		synctest.Wait()
-		if n := r.engine.Sequence(); n != 65 {
-			t.Errorf("%d operations are recorded with one answer read", n)
+		if n, read := int(r.engine.Sequence()), strings.Count(out.String(), "\n"); read == 0 || n != read+64 {
+			t.Errorf("%d operations are recorded with %d answers read", n, read)
 		}
 		close(out.release)
 		if err := <-done; err != nil {
@@ -156,7 +156,7 @@ func TestLinesInFlightShareCommits(t *testing.T) {
 		if err := r.apply(t.Context(), strings.NewReader(creates(256)), io.Discard); err != nil {
 			t.Fatal(err)
 		}
-		if took := time.Since(begun); took > 20*time.Second {
+		if took := time.Since(begun); took > 8*time.Second {
 			t.Errorf("256 lines took %v with commits of a second", took)
 		}
 	})

@@ -1,6 +1,8 @@
 package main
 
 import (
+	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"io"
@@ -29,16 +31,25 @@ type line struct {
 
 // flight is a line that is being carried out.
 type flight struct {
+	// ready is closed once answer does not wait; nil if it always may.
+	ready <-chan struct{}
 	// answer waits for the answer, in a form that writeLine takes.
 	answer func(context.Context) any
 	// answered is closed once the answer is written; nil if nobody asks.
 	answered chan struct{}
 }
 
+// now is closed: the ready of what need not wait.
+var now = func() <-chan struct{} {
+	c := make(chan struct{})
+	close(c)
+	return c
+}()
+
 // apply carries out the lines of in and writes their answers to out, in order
-// and each in a Write of its own. It returns nil when in was read to its end
-// and every line is answered. When ctx ends it reads no more, answers what is
-// in flight and returns the context's error.
+// and as soon as they are there. It returns nil when in was read to its end and
+// every line is answered. When ctx ends it reads no more, answers what is in
+// flight and returns the context's error.
 func (r *recorder) apply(ctx context.Context, in io.Reader, out io.Writer) error {
 	reading, stop := context.WithCancel(ctx)
 	lines := make(chan line)
@@ -56,23 +67,60 @@ func (r *recorder) apply(ctx context.Context, in io.Reader, out io.Writer) error
 		for range flights { // until launchAll has ended
 		}
 	}()
-	for f := range flights {
-		answer := f.answer(context.WithoutCancel(ctx))
-		if err := writeLine(out, answer); err != nil {
-			return err
-		}
-		if no, ok := answer.(refused); ok && fatal(no.Code) {
-			return errAnswered
-		}
-		if f.answered != nil {
-			close(f.answered)
-		}
-		<-slots
+	if err := writeAnswers(context.WithoutCancel(ctx), flights, slots, out); err != nil {
+		return err
 	}
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	return readErr
+}
+
+// writeAnswers writes answers until there are no more flights. Those that are
+// there together are one Write. A line gives back its slot when its answer is
+// written.
+func writeAnswers(ctx context.Context, flights <-chan flight, slots <-chan struct{}, out io.Writer) error {
+	w := bufio.NewWriter(out)
+	held := 0
+	flush := func() error {
+		err := w.Flush()
+		for ; held > 0; held-- {
+			<-slots
+		}
+		return err
+	}
+	for {
+		f, more := flight{}, true
+		select {
+		case f, more = <-flights:
+		default:
+			if err := flush(); err != nil {
+				return err
+			}
+			f, more = <-flights
+		}
+		if !more {
+			return flush()
+		}
+		select {
+		case <-f.ready:
+		default:
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		answer := f.answer(ctx)
+		if err := writeLine(w, answer); err != nil {
+			return err
+		}
+		if no, ok := answer.(refused); ok && fatal(no.Code) {
+			return cmp.Or(flush(), errAnswered)
+		}
+		held++
+		if f.answered != nil {
+			close(f.answered)
+		}
+	}
 }
 
 // readLines sends what it reads from in until its end.
@@ -137,10 +185,10 @@ func (r *recorder) launchAll(ctx context.Context, lines <-chan line, slots chan<
 func (r *recorder) launch(l line) flight {
 	switch {
 	case l.err != nil:
-		return flight{answer: func(context.Context) any { return refusal(l.err, l.batch) }}
+		return flight{ready: now, answer: func(context.Context) any { return refusal(l.err, l.batch) }}
 	case l.ops != nil:
 		pending := r.engine.Submit(l.ops...)
-		return flight{answer: func(ctx context.Context) any {
+		return flight{ready: pending.Done(), answer: func(ctx context.Context) any {
 			results, err := pending.Wait(ctx)
 			if err != nil {
 				return refusal(err, l.batch)
