@@ -62,7 +62,7 @@ func (c *checker) each(b bucket, f func(k, v []byte)) {
 func (c *checker) nodes() {
 	c.each(nodesBucket, func(k, v []byte) {
 		var n state.Node
-		if err := decodeNode(v, &n); err != nil || len(k) != 12 {
+		if err := decodeNode(k, v, &n); err != nil || len(k) != 12 {
 			c.problem(nodesBucket, k, "%v", err)
 			return
 		}
@@ -81,7 +81,7 @@ func (c *checker) nodes() {
 
 func (c *checker) tasks() {
 	c.each(tasksBucket, func(k, v []byte) {
-		t, err := decodeTask(seqOf(k), v)
+		t, err := decodeTask(k, v)
 		if err != nil {
 			c.problem(tasksBucket, k, "%v", err)
 			return
@@ -103,11 +103,12 @@ func (c *checker) indexes() {
 			return
 		}
 		var n state.Node
-		v = nodesBucket.in(c.tx).Get(nodeKey(p.number, p.index))
+		at := nodeKey(p.number, p.index)
+		v = nodesBucket.in(c.tx).Get(at)
 		if v == nil && !c.settled {
 			return
 		}
-		if v == nil || decodeNode(v, &n) != nil || !bytes.Equal(idKey(n.ID), k) {
+		if v == nil || decodeNode(at, v, &n) != nil || !bytes.Equal(idKey(n.ID), k) {
 			c.problem(idsBucket, k, "leads to task %d node %d, which is not it", p.number, p.index)
 		}
 	})
@@ -119,7 +120,7 @@ func (c *checker) indexes() {
 		}
 	})
 	c.each(journalBucket, func(k, v []byte) {
-		if _, err := decodeFrame(seqOf(k), v); err != nil {
+		if _, err := decodeFrame(k, v); err != nil {
 			c.problem(journalBucket, k, "%v", err)
 		}
 	})

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -54,6 +55,29 @@ func record(v []byte) decoder {
 		d.fail()
 	}
 	return d
+}
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+// sealBytes is how much longer seal makes a record.
+const sealBytes = 4
+
+// seal ends a record with a checksum over its key and itself. bbolt has none
+// for its pages, so without it altered bytes would be answered as if they were
+// what was recorded.
+func seal(key, v []byte) []byte { return binary.LittleEndian.AppendUint32(v, checksum(key, v)) }
+
+func checksum(key, v []byte) uint32 {
+	return crc32.Update(crc32.Checksum(key, castagnoli), castagnoli, v)
+}
+
+// sealed begins to read a record that seal ended.
+func sealed(key, v []byte) decoder {
+	n := len(v) - sealBytes
+	if n < 0 || binary.LittleEndian.Uint32(v[n:]) != checksum(key, v[:n]) {
+		return decoder{bad: true}
+	}
+	return record(v[:n])
 }
 
 func (d *decoder) fail() { d.bad, d.b = true, nil }

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"syscall"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -28,16 +29,26 @@ func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Res
 	}
 	c := &commit{store: s, changes: changes}
 	s.makeRoom(c.size())
+	if err := s.state(); err != nil {
+		return nil, fmt.Errorf("boltstore: commit: %w", err)
+	}
 	err := s.attempt(c, true)
-	if errors.Is(err, bolterrors.ErrMaxSizeReached) {
-		if err = s.attempt(c, false); errors.Is(err, bolterrors.ErrMaxSizeReached) {
-			err = fmt.Errorf("%w: %s", store.ErrFull, s.path)
+	if isFull(err) {
+		if err = s.attempt(c, false); isFull(err) {
+			err = fmt.Errorf("%w: %s: %w", store.ErrFull, s.path, err)
 		}
 	}
 	if err != nil {
 		return nil, fmt.Errorf("boltstore: commit: %w", err)
 	}
 	return c.results, nil
+}
+
+// isFull reports whether an error, of an outcome that is known, says that
+// there was no room: by the store's bound or by the disk.
+func isFull(err error) bool {
+	return !errors.Is(err, store.ErrFailed) &&
+		(errors.Is(err, bolterrors.ErrMaxSizeReached) || errors.Is(err, syscall.ENOSPC))
 }
 
 func validate(changes []store.Change) error {
@@ -83,52 +94,87 @@ func (c *commit) size() (n int) {
 // attempt tries the commit once. The writer lock is held.
 func (s *Store) attempt(c *commit, writeBack bool) error {
 	var wrote written
-	clean := false // an error so far leaves the file as it was
-	err := s.transact(func(tx *bolt.Tx) (bool, error) {
-		clean = true
+	outcome, err := s.transact(func(tx *bolt.Tx) (bool, error) {
 		if err := c.plan(tx); err != nil || len(c.planned) == 0 {
 			return false, err
 		}
 		if err := c.append(tx); err != nil {
 			return false, err
 		}
-		if writeBack {
-			var err error
-			if wrote, err = s.writeBack(tx, int(c.next-1-s.last)); err != nil {
-				return false, err
-			}
+		if !writeBack {
+			return true, nil
 		}
-		clean = false
-		return true, nil
+		var err error
+		if wrote, err = s.writeBack(tx, int(c.next-1-s.last)); err != nil {
+			return false, err
+		}
+		if n := s.untrimmed + len(c.frames); n >= trimEvery {
+			wrote.trimmed = true
+			err = s.trim(tx, wrote.checkpoint, 2*n)
+		}
+		return err == nil, err
 	})
 	switch {
 	case err == nil:
 		s.publish(c, wrote)
 		return nil
-	case clean || errors.Is(err, bolterrors.ErrMaxSizeReached):
-		return err
+	case outcome == unknown:
+		return s.fail(err)
 	}
-	return s.fail(err)
+	return err
 }
 
-// transact runs f in a write transaction and commits if f says so.
-func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) error {
+// outcome is what is known of a transaction that returned an error.
+type outcome int
+
+const (
+	nothing outcome = iota // it left the store as it was
+	unknown                // or not
+)
+
+// transact runs f in a write transaction and commits if f says so. The writer
+// lock is held.
+func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
 	var tx *bolt.Tx
+	id, committing := 0, false
 	err := guard(func() (err error) {
-		if tx, err = s.db.Begin(true); err != nil {
+		if tx, err = s.begin(true); err != nil {
 			return err
 		}
+		id = tx.ID()
 		ok, err := f(tx)
 		if err != nil || !ok {
 			return err
 		}
+		committing = true
 		return tx.Commit()
 	})
 	if tx != nil {
 		// After a commit this does nothing; after a panic it may panic again.
 		_ = guard(tx.Rollback)
 	}
-	return err
+	switch {
+	case err == nil, !committing, errors.Is(err, bolterrors.ErrMaxSizeReached):
+		return nothing, err
+	case errors.Is(err, syscall.ENOSPC) && !s.shows(id):
+		// The disk had no room for pages that nothing leads to.
+		return nothing, err
+	}
+	return unknown, err
+}
+
+// shows reports whether readers may see a transaction.
+func (s *Store) shows(id int) bool {
+	shown := true
+	err := guard(func() error {
+		tx, err := s.begin(false)
+		if err != nil {
+			return err
+		}
+		shown = tx.ID() >= id
+		return tx.Rollback()
+	})
+	return shown || err != nil
 }
 
 // plan decides which changes apply, gives them sequences and makes frames.
@@ -276,6 +322,9 @@ func (s *Store) publish(c *commit, wrote written) {
 		}
 	}
 	s.last = c.next - 1
+	if s.untrimmed += len(c.frames); wrote.trimmed {
+		s.untrimmed = 0
+	}
 	// After the additions, so that a task that goes on keeps its entry.
 	s.wroteBack(wrote)
 }

@@ -50,7 +50,7 @@ func initialise(tx *bolt.Tx) error {
 	if err := m.Put(keyFormat, append([]byte{schemaVersion}, formatName...)); err != nil {
 		return err
 	}
-	return m.Put(keyCheckpoint, appendNumber(nil, 0))
+	return m.Put(keyCheckpoint, checkpointRecord(0))
 }
 
 // checkFormat tells whether the file is one of ours and not of a newer version.
@@ -63,7 +63,7 @@ func checkFormat(tx *bolt.Tx) error {
 	switch {
 	case len(format) < 1 || string(format[1:]) != formatName:
 		return fmt.Errorf("%w: not a pipestatus file", store.ErrIncompatible)
-	case format[0] > schemaVersion:
+	case format[0] != schemaVersion:
 		return fmt.Errorf("%w: schema %d, this version knows %d", store.ErrIncompatible, format[0], schemaVersion)
 	}
 	for b := range bucketCount {

@@ -112,8 +112,9 @@ func (ids *identities) node(index int) (*state.Node, error) {
 		return n, nil
 	}
 	n := new(state.Node)
-	if v := nodesBucket.in(ids.tx).Get(nodeKey(ids.task.place.number, index)); v != nil {
-		d := record(v)
+	k := nodeKey(ids.task.place.number, index)
+	if v := nodesBucket.in(ids.tx).Get(k); v != nil {
+		d := sealed(k, v)
 		if d.identity(n); d.bad {
 			return nil, d.end("node")
 		}

@@ -108,7 +108,8 @@ func (f *frame) close(enc *encoder) {
 	var head [32]byte
 	h := appendInstant(append(head[:0], recordVersion), f.recorded, state.Instant{})
 	h = binary.AppendUvarint(h, f.next-f.first)
-	f.value = append(append(make([]byte, 0, len(h)+len(enc.body)), h...), enc.body...)
+	f.value = append(append(make([]byte, 0, len(h)+len(enc.body)+sealBytes), h...), enc.body...)
+	f.value = seal(seqKey(f.first), f.value)
 	for i, s := range enc.spans {
 		from, to := len(h)+s.from, len(h)+s.to
 		enc.pieces[enc.open+i].block = f.value[from:to:to]
@@ -123,23 +124,24 @@ type frameHead struct {
 	last     uint64 // sequence of its last transition
 }
 
-func decodeFrameHead(first uint64, v []byte) (frameHead, decoder, error) {
-	d := record(v)
+func decodeFrameHead(k, v []byte) (frameHead, decoder, error) {
+	d := sealed(k, v)
 	h := frameHead{recorded: d.instant(state.Instant{})}
-	count := d.uvarint()
-	if d.bad || count == 0 {
-		return h, d, fmt.Errorf("%w: malformed journal record at %d", store.ErrCorrupt, first)
-	}
+	first, count := seqOf(k), d.uvarint()
 	h.last = first + count - 1
+	if d.bad || first == 0 || h.last < first {
+		return frameHead{}, d, fmt.Errorf("%w: malformed journal record at %d", store.ErrCorrupt, first)
+	}
 	return h, d, nil
 }
 
 // decodeFrame returns the pieces of a frame. Their blocks are part of v.
-func decodeFrame(first uint64, v []byte) ([]owned, error) {
-	h, d, err := decodeFrameHead(first, v)
+func decodeFrame(k, v []byte) ([]owned, error) {
+	h, d, err := decodeFrameHead(k, v)
 	if err != nil {
 		return nil, err
 	}
+	first := seqOf(k)
 	var pieces []owned
 	for next := first; next <= h.last && !d.bad; {
 		p := owned{number: d.uvarint(), piece: piece{first: next}}
@@ -161,7 +163,7 @@ func seekFrame(c *bolt.Cursor, seq uint64) (k, v []byte) {
 	if k, v = before(c, seqKey(seq+1)); k == nil {
 		return c.First()
 	}
-	if h, _, err := decodeFrameHead(seqOf(k), v); err == nil && h.last < seq {
+	if h, _, err := decodeFrameHead(k, v); err == nil && h.last < seq {
 		return c.Next()
 	}
 	return k, v
@@ -192,6 +194,6 @@ func journalEnds(tx *bolt.Tx) (first, last uint64, err error) {
 	}
 	first = seqOf(k)
 	k, v := c.Last()
-	h, _, err := decodeFrameHead(seqOf(k), v)
+	h, _, err := decodeFrameHead(k, v)
 	return first, h.last, err
 }

@@ -78,11 +78,11 @@ func (l *lister) step(ctx context.Context) error {
 		if err := s.usable(); err != nil {
 			return err
 		}
-		tx, err := s.db.Begin(false)
+		tx, err := s.begin(false)
 		if err != nil {
 			return err
 		}
-		defer func() { _ = tx.Rollback() }() // of a read transaction: cannot fail
+		defer s.end(tx)
 		return l.scan(tx)
 	})
 }

@@ -44,9 +44,10 @@ func (o *overlay) lookupID(tx *bolt.Tx, id string) (p place, found bool, err err
 
 // readTask reads a header that must be there.
 func readTask(tx *bolt.Tx, number uint64) (store.Task, error) {
-	v := tasksBucket.in(tx).Get(seqKey(number))
+	k := seqKey(number)
+	v := tasksBucket.in(tx).Get(k)
 	if v == nil {
 		return store.Task{}, fmt.Errorf("%w: task %d has no header", store.ErrCorrupt, number)
 	}
-	return decodeTask(number, v)
+	return decodeTask(k, v)
 }

@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bytes"
+	"fmt"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
@@ -78,6 +79,8 @@ func (p *pass) put(b bucket, key, value []byte) {
 	p.total++
 }
 
+func (p *pass) putSealed(b bucket, key, value []byte) { p.put(b, key, seal(key, value)) }
+
 // write does up to n puts from the position on, bucket by bucket in the order
 // of the keys, and returns the position after them. A bucket is sorted when
 // its turn comes, so that no commit sorts everything; stably, since an ID that
@@ -123,7 +126,7 @@ func (p *pass) history(tx *bolt.Tx, e *entry) error {
 		for i := range tr.Changes {
 			if c := &tr.Changes[i]; c.Superseded != nil {
 				v := appendAttempt([]byte{recordVersion}, c.Superseded, state.Instant{}, state.Version{})
-				p.put(attemptsBucket, attemptKey(e.number, c.Index, attemptNumber(c.Superseded)), v)
+				p.putSealed(attemptsBucket, attemptKey(e.number, c.Index, attemptNumber(c.Superseded)), v)
 			}
 		}
 		b.add(tr)
@@ -185,14 +188,17 @@ func (b *blocks) add(tr *state.Transition) {
 
 func (b *blocks) flush() {
 	if b.dirty {
-		b.pass.put(transitionsBucket, blockKey(b.number, b.first), b.value)
+		b.pass.putSealed(transitionsBucket, blockKey(b.number, b.first), b.value)
 	}
 	b.value, b.count, b.dirty = nil, 0, false
 }
 
 // decodeBlock reads a record of the transitions bucket.
 func decodeBlock(k, v []byte, key state.Key) ([]*state.Transition, error) {
-	return readBlock(record(v), key, seqOf(k[8:])-1, true, "transitions")
+	if len(k) != 16 {
+		return nil, fmt.Errorf("%w: malformed key of a transitions record", store.ErrCorrupt)
+	}
+	return readBlock(sealed(k, v), key, seqOf(k[8:])-1, true, "transitions")
 }
 
 // nodes prepares the nodes in p.changed.
@@ -205,18 +211,18 @@ func (p *pass) nodes(tx *bolt.Tx, number uint64) error {
 			node = state.Node{ID: n.id, Kind: n.kind, Declaration: *n.declared}
 			p.put(idsBucket, idKey(n.id), appendPlace(nil, place{number, n.index}))
 			p.ids = append(p.ids, claim{n.id, number})
-		} else if err := decodeNode(nodesBucket.in(tx).Get(key), &node); err != nil {
+		} else if err := decodeNode(key, nodesBucket.in(tx).Get(key), &node); err != nil {
 			return err
 		}
 		node.Progress = n.progress
-		p.put(nodesBucket, key, appendNode(nil, &node))
+		p.putSealed(nodesBucket, key, appendNode(nil, &node))
 	}
 	return nil
 }
 
 func (p *pass) header(t *store.Task) {
 	key := seqKey(t.Number)
-	p.put(tasksBucket, key, appendTask(nil, t))
+	p.putSealed(tasksBucket, key, appendTask(nil, t))
 	p.put(keysBucket, taskKey(t.Key), appendNumber(nil, t.Number))
 	p.put(businessBucket, businessKey(t.Key.Business, t.Number), []byte{recordVersion, byte(t.Shown)})
 	if t.Unfinished() {
@@ -238,7 +244,7 @@ func (p *pass) remove(tx *bolt.Tx, e *entry) error {
 				continue
 			}
 			var n state.Node
-			if err := decodeNode(v, &n); err != nil {
+			if err := decodeNode(k, v, &n); err != nil {
 				return err
 			}
 			if err := p.removeIfOurs(tx, idsBucket, idKey(n.ID), e.number); err != nil {

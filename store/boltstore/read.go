@@ -27,6 +27,7 @@ const lookupTries = 3
 
 // find looks a task up and runs f at a moment when it is there.
 func (s *Store) find(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, t *found) error) error {
+	var lost place // where the index led last time and nothing was
 	for range lookupTries {
 		at, ok, err := s.resolve(ctx, ref)
 		if err != nil {
@@ -35,12 +36,39 @@ func (s *Store) find(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, t *
 		if !ok {
 			break
 		}
-		there, err := s.visit(ctx, at, f)
+		if at == lost {
+			return fmt.Errorf("%w: %s leads to task %d, which is not there", store.ErrCorrupt, ref, at.number)
+		}
+		there, missing, err := s.visit(ctx, at, func(tx *bolt.Tx, t *found) error {
+			if err := t.answers(tx, ref); err != nil {
+				return err
+			}
+			return f(tx, t)
+		})
 		if err != nil || there {
 			return err
 		}
+		if missing {
+			lost = at
+		}
 	}
 	return fmt.Errorf("%w: %s", state.ErrNotFound, ref)
+}
+
+// answers checks that the index led to what ref names.
+func (t *found) answers(tx *bolt.Tx, ref store.Ref) error {
+	if ref.Node == "" {
+		if t.header.Key != ref.Key {
+			return fmt.Errorf("%w: %s leads to task %s", store.ErrCorrupt, ref, t.header.Key)
+		}
+		return nil
+	}
+	names := identities{task: t, tx: tx, known: make(map[int]*state.Node)}
+	n, err := names.node(t.place.index)
+	if err == nil && n.ID != ref.Node {
+		err = fmt.Errorf("%w: %s leads to node %q", store.ErrCorrupt, ref, n.ID)
+	}
+	return err
 }
 
 // resolve finds out the number of a task, and the index of the node that ref
@@ -76,8 +104,9 @@ func (s *Store) resolve(ctx context.Context, ref store.Ref) (at place, ok bool, 
 	return at, ok, err
 }
 
-// visit runs f unless the task is gone.
-func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *found) error) (there bool, err error) {
+// visit runs f unless the task is gone: deleted, or missing in the file, which
+// it may be for a moment only.
+func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *found) error) (there, missing bool, err error) {
 	t := found{place: at}
 	known, deleted := false, false
 	overlaid := func() {
@@ -92,18 +121,19 @@ func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *foun
 			return nil
 		}
 		if !known {
-			v := tasksBucket.in(tx).Get(seqKey(at.number))
-			if v == nil {
+			k := seqKey(at.number)
+			v := tasksBucket.in(tx).Get(k)
+			if missing = v == nil; missing {
 				return nil
 			}
-			if t.header, err = decodeTask(at.number, v); err != nil {
+			if t.header, err = decodeTask(k, v); err != nil {
 				return err
 			}
 		}
 		there = true
 		return f(tx, &t)
 	})
-	return there, err
+	return there, missing, err
 }
 
 // Load implements [store.Store].
@@ -133,7 +163,7 @@ func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
 	for i := range t.header.Nodes {
 		over := changed.get(i)
 		if bytes.HasPrefix(k, prefix) && bytes.Equal(k, nodeKey(t.place.number, i)) {
-			if err := decodeNode(v, &n); err != nil {
+			if err := decodeNode(k, v, &n); err != nil {
 				return nil, err
 			}
 			k, v = c.Next()
@@ -185,10 +215,13 @@ func (s *Store) Attempts(ctx context.Context, node string, skip, limit int) (lis
 }
 
 func (t *found) attempts(tx *bolt.Tx, skip, limit int) (list []state.Attempt, err error) {
+	if skip >= maxInt {
+		return nil, nil // more than a node can have
+	}
 	c := attemptsBucket.in(tx).Cursor()
 	prefix := nodeKey(t.place.number, t.place.index)
 	for k, v := c.Seek(attemptKey(t.place.number, t.place.index, skip+1)); bytes.HasPrefix(k, prefix) && len(list) < limit; k, v = c.Next() {
-		d := record(v)
+		d := sealed(k, v)
 		list = append(list, d.attempt(state.Instant{}, state.Version{}))
 		if err := d.end("attempt"); err != nil {
 			return nil, err
@@ -245,7 +278,7 @@ func readJournal(tx *bolt.Tx, after, last uint64, limit int) (list []*state.Tran
 	}
 	c := journalBucket.in(tx).Cursor()
 	for k, v := seekFrame(c, after+1); k != nil && seqOf(k) <= last && len(list) < limit; k, v = c.Next() {
-		pieces, err := decodeFrame(seqOf(k), v)
+		pieces, err := decodeFrame(k, v)
 		if err != nil {
 			return nil, err
 		}

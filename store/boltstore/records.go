@@ -45,8 +45,8 @@ func appendNode(dst []byte, n *state.Node) []byte {
 }
 
 // decodeNode reads a node's record into n, all but Index and Parent.
-func decodeNode(v []byte, n *state.Node) error {
-	d := record(v)
+func decodeNode(k, v []byte, n *state.Node) error {
+	d := sealed(k, v)
 	d.identity(n)
 	base := d.instant(state.Instant{})
 	n.Progress = state.Progress{}
@@ -89,10 +89,10 @@ func appendTask(dst []byte, t *store.Task) []byte {
 	return appendMaybe(dst, t.Finished, t.Recorded)
 }
 
-func decodeTask(number uint64, v []byte) (t store.Task, err error) {
-	d := record(v)
+func decodeTask(k, v []byte) (t store.Task, err error) {
+	d := sealed(k, v)
 	b := d.byte()
-	t.Number, t.State, t.Shown = number, state.State(b&15), state.State(b>>4)
+	t.Number, t.State, t.Shown = seqOf(k), state.State(b&15), state.State(b>>4)
 	if !t.State.Valid() || !t.Shown.Valid() {
 		d.fail()
 	}
@@ -133,4 +133,12 @@ func decodeNumber(v []byte) (uint64, error) {
 	d := record(v)
 	n := d.uvarint()
 	return n, d.end("number")
+}
+
+func checkpointRecord(seq uint64) []byte { return seal(keyCheckpoint, appendNumber(nil, seq)) }
+
+func decodeCheckpoint(v []byte) (uint64, error) {
+	d := sealed(keyCheckpoint, v)
+	seq := d.uvarint()
+	return seq, d.end("checkpoint")
 }

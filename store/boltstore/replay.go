@@ -20,7 +20,7 @@ func (s *Store) replay(tx *bolt.Tx) error {
 		if seqOf(k) > next {
 			return fmt.Errorf("%w: the journal has a gap before %d", store.ErrCorrupt, seqOf(k))
 		}
-		pieces, err := decodeFrame(seqOf(k), bytes.Clone(v))
+		pieces, err := decodeFrame(k, bytes.Clone(v))
 		if err != nil {
 			return err
 		}
@@ -52,8 +52,9 @@ func (s *Store) replayPiece(tx *bolt.Tx, p *owned, orphans map[uint64]uint64) er
 	}
 	var header *store.Task
 	if s.overlay.entries[p.number] == nil {
-		if v := tasksBucket.in(tx).Get(seqKey(p.number)); v != nil {
-			task, err := decodeTask(p.number, v)
+		k := seqKey(p.number)
+		if v := tasksBucket.in(tx).Get(k); v != nil {
+			task, err := decodeTask(k, v)
 			if err != nil {
 				return err
 			}

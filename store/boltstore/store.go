@@ -9,6 +9,8 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
+	"syscall"
 	"time"
 
 	bolt "go.etcd.io/bbolt"
@@ -25,16 +27,18 @@ type Options struct {
 	// file before it answers [store.ErrLocked]. Default: one second.
 	LockTimeout time.Duration
 	// MaxSize bounds the file in bytes; a commit that would need more gets
-	// [store.ErrFull]. Default: none.
+	// [store.ErrFull]. The file grows in steps, so up to a 64th of this, and
+	// at least 64 KiB, stays unused. Default: none.
 	MaxSize int
 	// OverlayTransitions bounds what is journaled but not written back, and
 	// so what Open has to read after a crash. Default: 65,536.
 	OverlayTransitions int
 	// FeedTransitions is how many of the latest transitions the changes feed
-	// keeps at least. Default: 1,000,000.
+	// keeps at least, unless they are older than FeedAge. Default: 1,000,000.
 	FeedTransitions int
-	// FeedAge is for how long the feed keeps transitions at most, by their
-	// recording time. Default: for ever, as far as FeedTransitions goes.
+	// FeedAge is for how long the feed keeps transitions, by their recording
+	// time; older ones go when later ones have been committed and written
+	// back. Default: for ever, as far as FeedTransitions goes.
 	FeedAge time.Duration
 	// FileMode is the mode of a new file. Default: 0600.
 	FileMode fs.FileMode
@@ -55,6 +59,9 @@ func (o *Options) withDefaults() (Options, error) {
 	defaultTo(&d.OverlayTransitions, 1<<16)
 	defaultTo(&d.FeedTransitions, 1_000_000)
 	defaultTo(&d.FileMode, 0o600)
+	if d.OpenFile == nil {
+		d.OpenFile = os.OpenFile
+	}
 	return d, nil
 }
 
@@ -72,9 +79,14 @@ type Store struct {
 	opts Options
 	db   *bolt.DB
 
-	writer sync.Mutex // held by Commit and Close; protects the next two
-	pass   *pass      // the write-back in progress, nil if there is none
-	enc    encoder
+	file     *os.File // the one bbolt uses
+	pageSize int64
+	broken   atomic.Bool // a transaction's beginning panicked: bbolt's locks are lost
+
+	writer    sync.Mutex // held by Commit and Close; protects the next three
+	pass      *pass      // the write-back in progress, nil if there is none
+	enc       encoder
+	untrimmed int // journal records appended since it was trimmed
 
 	mu         sync.RWMutex // protects everything below; commits hold it only to publish
 	overlay    overlay
@@ -121,12 +133,8 @@ func (s *Store) open() error {
 		// bbolt would make a new, empty database of it, over whatever was lost.
 		return fmt.Errorf("%w: the file is empty", store.ErrCorrupt)
 	}
-	err := guard(func() (err error) {
-		s.db, err = bolt.Open(s.path, s.opts.FileMode, s.boltOptions())
+	if err := s.openBolt(); err != nil {
 		return err
-	})
-	if err != nil {
-		return translateOpen(err)
 	}
 	if err := guard(s.load); err != nil {
 		return errors.Join(err, guard(s.db.Close))
@@ -134,12 +142,53 @@ func (s *Store) open() error {
 	return nil
 }
 
+// openBolt opens a file that exists.
+func (s *Store) openBolt() error {
+	var openErr error
+	o := s.boltOptions()
+	o.OpenFile = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+		// Without the flag a file that vanished meanwhile stays away, instead
+		// of coming back as an empty one.
+		s.file, openErr = s.opts.OpenFile(name, flag&^os.O_CREATE, mode)
+		return s.file, openErr
+	}
+	panicked := true
+	err := guard(func() (err error) {
+		s.db, err = bolt.Open(s.path, s.opts.FileMode, o)
+		panicked = false
+		return err
+	})
+	switch {
+	case panicked:
+		return errors.Join(err, release(s.file))
+	case err == nil:
+		s.pageSize = int64(s.db.Info().PageSize)
+		if s.opts.MaxSize > 0 {
+			// bbolt grows a file in steps of this size and counts the next
+			// step against the bound.
+			s.db.AllocSize = min(s.db.AllocSize, max(s.opts.MaxSize/64, 64<<10))
+		}
+		return nil
+	case openErr != nil:
+		return err
+	}
+	return translateOpen(err)
+}
+
+// release closes a file that bbolt has locked and will not close. The mapping
+// keeps it in use, so closing alone would leave it locked.
+func release(f *os.File) error {
+	if f == nil {
+		return nil
+	}
+	return errors.Join(unlock(f), f.Close())
+}
+
 func (s *Store) boltOptions() *bolt.Options {
 	o := &bolt.Options{
 		Timeout:      s.opts.LockTimeout,
 		FreelistType: bolt.FreelistMapType,
 		MaxSize:      s.opts.MaxSize,
-		OpenFile:     s.opts.OpenFile,
 	}
 	if runtime.GOOS != "windows" && ^uint(0)>>32 != 0 {
 		// A commit that must remap a grown file waits for every reader:
@@ -149,14 +198,19 @@ func (s *Store) boltOptions() *bolt.Options {
 	return o
 }
 
+// translateOpen takes for damage what neither the lock nor the operating
+// system answered.
 func translateOpen(err error) error {
+	var path *fs.PathError
+	var call *os.SyscallError
+	var errno syscall.Errno
 	switch {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return store.ErrLocked
-	case errors.Is(err, bolterrors.ErrInvalid), errors.Is(err, bolterrors.ErrVersionMismatch), errors.Is(err, bolterrors.ErrChecksum):
-		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	case errors.As(err, &path), errors.As(err, &call), errors.As(err, &errno):
+		return err
 	}
-	return err
+	return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 }
 
 // load checks the format and reads the journal after the checkpoint.
@@ -165,7 +219,7 @@ func (s *Store) load() error {
 		if err := checkFormat(tx); err != nil {
 			return err
 		}
-		checkpoint, err := decodeNumber(metaBucket.in(tx).Get(keyCheckpoint))
+		checkpoint, err := decodeCheckpoint(metaBucket.in(tx).Get(keyCheckpoint))
 		if err != nil {
 			return err
 		}
@@ -196,7 +250,11 @@ func (s *Store) Close() error {
 	if failed == nil {
 		s.writeBackAll()
 	}
-	if err := guard(s.db.Close); err != nil {
+	closeFile := s.db.Close
+	if s.broken.Load() {
+		closeFile = func() error { return release(s.file) } // bbolt's own would wait for ever
+	}
+	if err := guard(closeFile); err != nil {
 		return fmt.Errorf("boltstore: close %s: %w", s.path, err)
 	}
 	return nil
@@ -245,27 +303,55 @@ func (s *Store) view(ctx context.Context, begin func(), f func(tx *bolt.Tx) erro
 		return err
 	}
 	return guard(func() error {
-		tx, err := s.begin(begin)
+		tx, err := s.beginView(begin)
 		if err != nil {
 			return err
 		}
 		defer s.readers.Done()
-		defer func() { _ = tx.Rollback() }() // of a read transaction: cannot fail
+		defer s.end(tx)
 		return f(tx)
 	})
 }
 
-func (s *Store) begin(begin func()) (*bolt.Tx, error) {
+func (s *Store) beginView(begin func()) (*bolt.Tx, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if err := s.usable(); err != nil {
 		return nil, err
 	}
-	tx, err := s.db.Begin(false)
+	tx, err := s.begin(false)
 	if err != nil {
 		return nil, err
 	}
 	s.readers.Add(1)
 	begin()
 	return tx, nil
+}
+
+// begin begins a transaction of bbolt's. bbolt reads its meta pages there, with
+// locks held that a fault would leave locked, so begin looks first whether
+// they are there; and if they go at that very moment, it is the last one.
+func (s *Store) begin(writable bool) (*bolt.Tx, error) {
+	switch info, err := s.file.Stat(); {
+	case s.broken.Load():
+		return nil, fmt.Errorf("%w: %s lost its first pages", store.ErrCorrupt, s.path)
+	case err == nil && info.Size() < 2*s.pageSize:
+		return nil, fmt.Errorf("%w: %s was truncated", store.ErrCorrupt, s.path)
+	}
+	begun := false
+	defer func() {
+		if !begun {
+			s.broken.Store(true)
+		}
+	}()
+	tx, err := s.db.Begin(writable)
+	begun = true
+	return tx, err
+}
+
+// end ends a read transaction.
+func (s *Store) end(tx *bolt.Tx) {
+	if !s.broken.Load() {
+		_ = tx.Rollback() // of a read transaction: cannot fail
+	}
 }

@@ -17,6 +17,10 @@ const (
 	trActor
 )
 
+// changeMin is the least size of a change: index, kind, flags and state. It
+// bounds what a malformed count can make a reader allocate.
+const changeMin = 5
+
 // versions remembers, within a block, the last version of each node.
 type versions map[int]state.Version
 
@@ -135,7 +139,11 @@ func (r *blockReader) next(tr *state.Transition) bool {
 	if len(r.d.b) == 0 {
 		return false
 	}
-	r.seq += r.d.uvarint()
+	step := r.d.uvarint()
+	if step == 0 || r.seq+step < r.seq {
+		r.d.fail()
+	}
+	r.seq += step
 	tr.Sequence = r.seq
 	r.transition(tr)
 	r.at = tr.At
@@ -173,7 +181,7 @@ func (r *blockReader) transition(tr *state.Transition) {
 	if flags&trActor != 0 {
 		tr.Actor = d.id()
 	}
-	n := d.int(uint64(len(d.b))) // a change takes more than a byte
+	n := d.int(uint64(len(d.b)) / changeMin)
 	tr.Changes = slices.Grow(tr.Changes[:0], n)[:n]
 	for i := range tr.Changes {
 		tr.Changes[i] = state.Change{}

@@ -2,11 +2,9 @@ package boltstore
 
 import (
 	"bytes"
-	"errors"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -14,15 +12,20 @@ import (
 const (
 	// sliceMin is the least number of puts worth a share of a commit.
 	sliceMin = 32
-	// trimMax bounds the journal records that one commit removes.
-	trimMax = 256
+	// trimEvery is after how many journal records appended twice as many old
+	// ones are removed at most: seldom, because that writes pages at the other
+	// end of the journal, and more than came, so that a journal with too much
+	// gets shorter.
+	trimEvery = 256
 )
 
 // written is what a transaction wrote back, for publication after its commit.
 type written struct {
+	sliced     bool     // some of the pass; the next two are set
 	next       position // in the pass
 	finished   bool     // the pass
 	checkpoint uint64
+	trimmed    bool
 }
 
 // writeBack does a commit's share of the write-back, beside n transitions
@@ -31,18 +34,18 @@ type written struct {
 // outrun the appending. The writer lock is held.
 func (s *Store) writeBack(tx *bolt.Tx, n int) (written, error) {
 	if s.overlay.pending <= s.opts.OverlayTransitions/2 {
-		return written{}, nil
+		return written{checkpoint: s.checkpoint}, nil
 	}
 	share := n*5/2 + 1
 	if s.pass == nil || !s.pass.gathered {
-		return written{}, s.gather(tx, share)
+		return written{checkpoint: s.checkpoint}, s.gather(tx, share)
 	}
 	share = share * s.pass.total / s.pass.transitions
 	return s.slice(tx, max(share, sliceMin))
 }
 
 // makeRoom writes back on its own until n more transitions fit the overlay. An
-// error is left for the commit that follows to meet.
+// error that leaves the store usable is left for the commit to meet.
 func (s *Store) makeRoom(n int) {
 	for s.overlay.pending > 0 && s.overlay.pending+n > s.opts.OverlayTransitions {
 		if !s.writeBackSome() {
@@ -64,8 +67,7 @@ func (s *Store) writeBackAll() {
 // whether that worked.
 func (s *Store) writeBackSome() bool {
 	var wrote written
-	committing := false
-	err := s.transact(func(tx *bolt.Tx) (bool, error) {
+	outcome, err := s.transact(func(tx *bolt.Tx) (bool, error) {
 		if s.pass == nil || !s.pass.gathered {
 			if err := s.gather(tx, s.passSize()); err != nil {
 				return false, err
@@ -73,13 +75,14 @@ func (s *Store) writeBackSome() bool {
 			s.pass.gathered = true
 		}
 		var err error
-		wrote, err = s.slice(tx, s.pass.total)
-		committing = err == nil
-		return committing, err
+		if wrote, err = s.slice(tx, s.pass.total); err == nil {
+			err = s.trim(tx, wrote.checkpoint, 2*trimEvery)
+		}
+		return err == nil, err
 	})
 	if err != nil {
-		if committing && !errors.Is(err, bolterrors.ErrMaxSizeReached) {
-			_ = s.fail(err) // the commit that follows reports it
+		if outcome == unknown {
+			_ = s.fail(err) // whoever asks for the state next reports it
 		}
 		return false
 	}
@@ -100,7 +103,12 @@ func (s *Store) gather(tx *bolt.Tx, n int) error {
 	if p == nil {
 		p = &pass{}
 	}
-	before := *p
+	before, whole := *p, false
+	defer func() {
+		if !whole { // an error, or a panic over a damaged page
+			*p = before
+		}
+	}()
 	taken, goal := 0, min(p.transitions+n, s.passSize())
 	for ; taken < len(o.queue) && p.transitions < goal; taken++ {
 		e := o.queue[taken]
@@ -108,10 +116,10 @@ func (s *Store) gather(tx *bolt.Tx, n int) error {
 			break // it is in this pass and has gone on since
 		}
 		if err := p.add(tx, e); err != nil {
-			*p = before
 			return err
 		}
 	}
+	whole = true
 	s.mu.Lock()
 	for _, e := range o.queue[:taken] {
 		e.queued, e.writing, e.pieces = false, e.pieces, nil
@@ -125,23 +133,20 @@ func (s *Store) gather(tx *bolt.Tx, n int) error {
 }
 
 // slice writes up to n puts of the pass and, if that finishes it, the
-// checkpoint; then it trims the journal.
+// checkpoint.
 func (s *Store) slice(tx *bolt.Tx, n int) (written, error) {
 	next, err := s.pass.write(tx, n)
-	w := written{next: next, checkpoint: s.checkpoint, finished: next.bucket == bucketCount}
+	w := written{sliced: true, next: next, checkpoint: s.checkpoint, finished: next.bucket == bucketCount}
 	if err != nil || !w.finished {
 		return w, err
 	}
 	w.checkpoint = s.overlay.oldest(s.last+1) - 1
-	if err := metaBucket.in(tx).Put(keyCheckpoint, appendNumber(nil, w.checkpoint)); err != nil {
-		return w, err
-	}
-	return w, s.trimJournal(tx, w.checkpoint)
+	return w, metaBucket.in(tx).Put(keyCheckpoint, checkpointRecord(w.checkpoint))
 }
 
 // wroteBack publishes a committed slice. The caller holds mu.
 func (s *Store) wroteBack(w written) {
-	if w == (written{}) {
+	if !w.sliced {
 		return
 	}
 	if s.pass.next = w.next; !w.finished {
@@ -189,32 +194,32 @@ func (o *overlay) forgetCreated(number uint64) {
 	}
 }
 
-// trimJournal removes records that are written back and that the feed does
-// not keep.
-func (s *Store) trimJournal(tx *bolt.Tx, checkpoint uint64) error {
+// trim removes up to n of the oldest journal records, as far as they are
+// written back and the feed does not keep them.
+func (s *Store) trim(tx *bolt.Tx, checkpoint uint64, n int) error {
 	b := journalBucket.in(tx)
 	c := b.Cursor()
-	_, newest := c.Last()
+	newest, v := c.Last()
 	if newest == nil {
 		return nil
 	}
-	last, _, err := decodeFrameHead(s.last, newest)
+	last, _, err := decodeFrameHead(newest, v)
 	if err != nil {
 		return err
 	}
 	var old [][]byte
-	for k, v := c.First(); k != nil && len(old) < trimMax; k, v = c.Next() {
-		h, _, err := decodeFrameHead(seqOf(k), v)
+	for k, v := c.First(); k != nil && len(old) < n; k, v = c.Next() {
+		h, _, err := decodeFrameHead(k, v)
 		if err != nil {
 			return err
 		}
 		if h.last > checkpoint || !s.expired(h, s.last, last.recorded) {
 			break
 		}
-		old = append(old, k)
+		old = append(old, bytes.Clone(k))
 	}
 	for _, k := range old {
-		if err := b.Delete(bytes.Clone(k)); err != nil {
+		if err := b.Delete(k); err != nil {
 			return err
 		}
 	}
