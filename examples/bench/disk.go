@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+const (
+	diskFigure = "finished node on disk"
+	diskGoal   = "≤ 250 B"
+)
+
+var diskFigures = []string{diskFigure}
+
+// measureDisk measures the pages of a compacted file: everything that is kept
+// of finished tasks, headers, transitions and indexes included, but for the
+// journal, which is the feed of changes and bounded.
+func (b *bench) measureDisk(ctx context.Context) error {
+	r, err := openRecorder(ctx, b.file("disk.db"), nil, nil)
+	if err != nil {
+		return err
+	}
+	b.progress.show("tasks")
+	err = fill(ctx, r.Engine, "task", b.finished, nil)
+	if err := errors.Join(err, r.close()); err != nil {
+		return err
+	}
+	b.progress.show("compaction")
+	pages, journal, err := compactedPages(r.path, b.file("compacted.db"))
+	if err != nil {
+		return err
+	}
+	each := float64(pages) / float64(b.finished*taskNodes)
+	b.add(measured(diskFigure, each, "B").goal(diskGoal, each <= 250).
+		note("tasks of %d nodes; the journal has %d B more", taskNodes, journal/(b.finished*taskNodes)))
+	return nil
+}
+
+// compactedPages copies a file in order and returns the bytes of its pages.
+func compactedPages(from, to string) (pages, journal int, err error) {
+	src, err := bolt.Open(from, 0o600, &bolt.Options{ReadOnly: true})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, src.Close()) }()
+	dst, err := bolt.Open(to, 0o600, &bolt.Options{NoSync: true})
+	if err != nil {
+		return 0, 0, err
+	}
+	defer func() { err = errors.Join(err, dst.Close()) }()
+	if err := bolt.Compact(dst, src, 1<<20); err != nil {
+		return 0, 0, err
+	}
+	err = dst.View(func(tx *bolt.Tx) error {
+		return tx.ForEach(func(name []byte, bucket *bolt.Bucket) error {
+			s := bucket.Stats()
+			if n := s.BranchAlloc + s.LeafAlloc; string(name) == "journal" {
+				journal += n
+			} else {
+				pages += n
+			}
+			return nil
+		})
+	})
+	return pages, journal, err
+}

@@ -1,0 +1,183 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/google/uuid"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+const (
+	business = "2"
+	// taskNodes is the size of a task: a root and so many leaves less one.
+	taskNodes = 20
+	// taskTransitions is how many operations its life takes: create, start
+	// and finish of the root, declare, start and finish of each leaf.
+	taskTransitions = 3 * taskNodes
+)
+
+// recorder is an engine on a file of its own.
+type recorder struct {
+	*engine.Engine
+	path  string
+	store *boltstore.Store
+}
+
+// openRecorder opens the file; both options may be nil.
+func openRecorder(ctx context.Context, path string, so *boltstore.Options, eo *engine.Options) (*recorder, error) {
+	s, err := boltstore.Open(path, so)
+	if err != nil {
+		return nil, err
+	}
+	e, err := engine.Open(ctx, s, eo)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &recorder{Engine: e, path: path, store: s}, nil
+}
+
+func (r *recorder) close() error { return errors.Join(r.Engine.Close(), r.store.Close()) }
+
+// writer records tasks of 20 nodes one after the other, one transition a call.
+type writer struct {
+	name       string
+	task, at   int // which task, and which of its transitions is next
+	root, leaf string
+}
+
+// step records the next transition and returns when it is durable.
+func (w *writer) step(ctx context.Context, e *engine.Engine) (err error) {
+	var r engine.Result
+	switch at := w.at; {
+	case at == 0:
+		w.task++
+		r, err = e.Create(ctx, business, fmt.Sprintf("%s-%d", w.name, w.task))
+		w.root = r.Node
+	case at == 1:
+		_, err = e.Start(ctx, w.root)
+	case at == taskTransitions-1:
+		_, err = e.Finish(ctx, w.root)
+	case at%3 == 2:
+		r, err = e.Declare(ctx, w.root, state.ServiceActivity)
+		w.leaf = r.Node
+	case at%3 == 0:
+		_, err = e.Start(ctx, w.leaf)
+	default:
+		_, err = e.Finish(ctx, w.leaf)
+	}
+	w.at = (w.at + 1) % taskTransitions
+	return err
+}
+
+// crew is writers that go on with their tasks from window to window.
+type crew []*writer
+
+func newCrew(name string, n int) crew {
+	c := make(crew, n)
+	for i := range c {
+		c[i] = &writer{name: fmt.Sprintf("%s-%d", name, i)}
+	}
+	return c
+}
+
+// outcome is what a crew did in a window.
+type outcome struct {
+	latencies []time.Duration // of each transition
+	took      time.Duration
+	cpu       time.Duration // of the whole process, 0 if not known
+	written   int64         // bytes, -1 if not known
+}
+
+func (o *outcome) rate() float64 { return float64(len(o.latencies)) / o.took.Seconds() }
+
+func (o *outcome) cpuEach() time.Duration { return o.cpu / time.Duration(max(len(o.latencies), 1)) }
+
+// work has the crew record for so long.
+func (c crew) work(ctx context.Context, e *engine.Engine, d time.Duration) (outcome, error) {
+	cpu, _ := cpuTime()
+	written, known := writtenBytes()
+	begin := time.Now()
+	deadline := begin.Add(d)
+	latencies, errs := make([][]time.Duration, len(c)), make([]error, len(c))
+	var wg sync.WaitGroup
+	for i, w := range c {
+		wg.Go(func() {
+			for last := time.Now(); last.Before(deadline); {
+				if errs[i] = w.step(ctx, e); errs[i] != nil {
+					return
+				}
+				now := time.Now()
+				latencies[i] = append(latencies[i], now.Sub(last))
+				last = now
+			}
+		})
+	}
+	wg.Wait()
+	o := outcome{took: time.Since(begin), written: -1}
+	if now, ok := cpuTime(); ok {
+		o.cpu = now - cpu
+	}
+	if now, _ := writtenBytes(); known {
+		o.written = now - written
+	}
+	for _, l := range latencies {
+		o.latencies = append(o.latencies, l...)
+	}
+	return o, errors.Join(errs...)
+}
+
+// fill records n finished tasks, each in one call as an import would, named
+// name-0 and so on. It calls told, if that is not nil, now and then.
+func fill(ctx context.Context, e *engine.Engine, name string, n int, told func(done int)) error {
+	var next atomic.Int64
+	var mu sync.Mutex // held to call told
+	errs := make([]error, 64)
+	var wg sync.WaitGroup
+	for i := range errs {
+		wg.Go(func() {
+			for {
+				task := int(next.Add(1)) - 1
+				if task >= n {
+					return
+				}
+				if task%1000 == 0 && told != nil {
+					mu.Lock()
+					told(task)
+					mu.Unlock()
+				}
+				if _, errs[i] = e.Record(ctx, wholeTask(fmt.Sprintf("%s-%d", name, task))...); errs[i] != nil {
+					return
+				}
+			}
+		})
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// wholeTask is the life of a task of 20 nodes.
+func wholeTask(task string) []engine.Op {
+	root := newID()
+	ops := make([]engine.Op, 0, taskTransitions)
+	ops = append(ops, engine.Create(business, task, engine.ID(root)), engine.Start(root))
+	for range taskNodes - 1 {
+		leaf := newID()
+		ops = append(ops, engine.Declare(root, state.ServiceActivity, engine.ID(leaf)), engine.Start(leaf), engine.Finish(leaf))
+	}
+	return append(ops, engine.Finish(root))
+}
+
+// newID is an ID as the engine itself generates them.
+func newID() string {
+	id := uuid.Must(uuid.NewV7())
+	return hex.EncodeToString(id[:])
+}

@@ -1,0 +1,80 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+const (
+	loadedFigure   = "live node in memory, as loaded"
+	recordedFigure = "live node in memory, as recorded"
+	memoryGoal     = "≤ 250 B"
+	liveNodes      = 1000 // of each tree
+)
+
+var memoryFigures = []string{loadedFigure, recordedFigure}
+
+// measureMemory measures what the heap grows by when an engine takes trees
+// into memory, its map of IDs included. The overlay is bounded to one
+// transition, so that the store keeps nothing of them in memory.
+func (b *bench) measureMemory(ctx context.Context) (err error) {
+	opts := &boltstore.Options{OverlayTransitions: 1}
+	r, err := openRecorder(ctx, b.file("memory.db"), opts, nil)
+	if err != nil {
+		return err
+	}
+	nodes := float64(b.liveTrees * liveNodes)
+	b.progress.show("trees recorded")
+	before := heap()
+	for i := range b.liveTrees {
+		if _, err := r.Record(ctx, runningTree(fmt.Sprint(i), liveNodes)...); err != nil {
+			return errors.Join(err, r.close())
+		}
+	}
+	// One more commit, for which the store writes back the tree before it.
+	if _, err := r.Create(ctx, business, "last"); err != nil {
+		return errors.Join(err, r.close())
+	}
+	recorded := float64(heap()-before) / nodes
+	if err := r.close(); err != nil {
+		return err
+	}
+
+	if r, err = openRecorder(ctx, b.file("memory.db"), opts, nil); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	b.progress.show("trees loaded")
+	before = heap()
+	for i := range b.liveTrees {
+		if _, err := r.Load(ctx, store.ByKey(business, fmt.Sprint(i))); err != nil {
+			return err
+		}
+	}
+	loaded := float64(heap()-before) / nodes
+	b.add(measured(loadedFigure, loaded, "B").goal(memoryGoal, loaded <= 250),
+		measured(recordedFigure, recorded, "B").goal(memoryGoal, recorded <= 250))
+	return nil
+}
+
+// footprint is the memory that the runtime has from the system. Pages of files
+// in the system's cache are not in it.
+func footprint() uint64 {
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.Sys - m.HeapReleased
+}
+
+// heap is how many bytes are in use after a collection.
+func heap() uint64 {
+	runtime.GC()
+	runtime.GC()
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return m.HeapAlloc
+}

@@ -1,0 +1,118 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/pipestatus/pipestatus/query"
+)
+
+const (
+	readerFigure = "p99 of a snapshot while 256 writers run"
+	commitFigure = "p99 of a transition while snapshots are read"
+	mixedGoal    = "≤ 2 ×"
+	pollEvery    = 100 * time.Millisecond
+)
+
+var mixedFigures = []string{readerFigure, commitFigure}
+
+// measureMixed measures readers and writers of one engine beside each other
+// and alone.
+func (b *bench) measureMixed(ctx context.Context) (err error) {
+	r, err := openRecorder(ctx, b.file("mixed.db"), nil, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	b.progress.show("first tasks")
+	for _, n := range []int{1000, 10_000} {
+		if _, err := r.Record(ctx, runningTree(treeName(n), n)...); err != nil {
+			return err
+		}
+	}
+	if err := fill(ctx, r.Engine, "first", b.few, nil); err != nil {
+		return err
+	}
+	c := newCrew("crew", manyWriters)
+	small, large := poller{query.New(r.Engine, nil), treeName(1000)}, poller{query.New(r.Engine, nil), treeName(10_000)}
+	var reads, readsLoaded, writes, writesLoaded series
+	err = b.interleave(ctx,
+		step{"snapshots alone", func(ctx context.Context) error {
+			times, err := small.poll(ctx, b.polling)
+			reads.add(millis(percentile(times, 99)))
+			return err
+		}},
+		step{"snapshots, with writers", func(ctx context.Context) error {
+			times, _, err := beside(ctx, &small, c, r, b.polling)
+			readsLoaded.add(millis(percentile(times, 99)))
+			return err
+		}},
+		step{"writers alone", func(ctx context.Context) error {
+			o, err := c.work(ctx, r.Engine, b.window)
+			writes.add(millis(percentile(o.latencies, 99)))
+			return err
+		}},
+		step{"writers, with snapshots", func(ctx context.Context) error {
+			_, o, err := beside(ctx, &large, c, r, b.window)
+			writesLoaded.add(millis(percentile(o.latencies, 99)))
+			return err
+		}},
+	)
+	if err != nil {
+		return err
+	}
+	for _, m := range []struct {
+		figure      string
+		with, alone float64
+		note        string
+	}{
+		{readerFigure, readsLoaded.median(), reads.median(), fmt.Sprintf("1,000 nodes, 10 times a second, %v a round", b.polling)},
+		{commitFigure, writesLoaded.median(), writes.median(), "256 writers; 10,000 nodes, 10 times a second"},
+	} {
+		r := measured(m.figure, m.with, "ms").beside("ms alone", m.alone).note("%s", m.note)
+		b.add(r.goal(mixedGoal, *r.Ratio <= 2))
+	}
+	return nil
+}
+
+func millis(d time.Duration) float64 { return d.Seconds() * 1e3 }
+
+// poller reads the snapshot of a task at intervals.
+type poller struct {
+	q    *query.Query
+	task string
+}
+
+// poll returns how long each snapshot took.
+func (p *poller) poll(ctx context.Context, d time.Duration) (times []time.Duration, err error) {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	var answer []byte
+	for end := time.Now().Add(d); time.Now().Before(end); {
+		select {
+		case <-ticker.C:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+		begin := time.Now()
+		if answer, err = p.q.AppendJSON(ctx, answer[:0], business, p.task); err != nil {
+			return nil, err
+		}
+		times = append(times, time.Since(begin))
+	}
+	return times, nil
+}
+
+// beside polls while a crew works.
+func beside(ctx context.Context, p *poller, c crew, r *recorder, d time.Duration) (times []time.Duration, o outcome, err error) {
+	polled := make(chan error, 1)
+	go func() {
+		var err error
+		times, err = p.poll(ctx, d)
+		polled <- err
+	}()
+	o, err = c.work(ctx, r.Engine, d)
+	return times, o, errors.Join(err, <-polled)
+}

@@ -1,0 +1,193 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+const growthGoal = "within 1.3 ×"
+
+func (b *bench) withStored(what string) string {
+	return fmt.Sprintf("%s, %s tasks stored", what, count(b.tasks))
+}
+
+func (b *bench) storedFigures() []string {
+	names := []string{b.withStored("memory of the process")}
+	for _, what := range append(growthReads, growthWrites...) {
+		names = append(names, b.withStored(what))
+	}
+	for _, what := range openings {
+		names = append(names, b.withStored(what))
+	}
+	return names
+}
+
+// What is to be as fast with many tasks stored as with few.
+var (
+	growthReads  = []string{"snapshots", "lists of 100 tasks"}
+	growthWrites = []string{"transitions, lone writer", "transitions, 256 writers"}
+)
+
+// measureStored makes a large store through the engine's ordinary calls, holds
+// it against one of few tasks, and opens it after a clean close and after its
+// process was killed.
+func (b *bench) measureStored(ctx context.Context) error {
+	small, large := b.file("small.db"), b.file("large.db")
+	peak, err := b.makeStored(ctx, large, b.tasks)
+	if err != nil {
+		return err
+	}
+	if _, err := b.makeStored(ctx, small, b.few); err != nil {
+		return err
+	}
+	if err := b.measureReads(ctx, small, large); err != nil {
+		return err
+	}
+	if err := b.measureWrites(ctx, b.file("fresh.db"), large); err != nil {
+		return err
+	}
+	peak = max(peak, footprint())
+	info, err := os.Stat(large)
+	if err != nil {
+		return err
+	}
+	b.add(measured(b.withStored("memory of the process"), float64(peak)/(1<<20), "MiB").
+		note("the highest while they were recorded and served; the file has %s MiB", count(int(info.Size()>>20))))
+	return b.measureOpen(ctx, large)
+}
+
+// makeStored makes a store of n finished tasks and returns the most memory the
+// process had meanwhile.
+func (b *bench) makeStored(ctx context.Context, path string, n int) (peak uint64, err error) {
+	r, err := openRecorder(ctx, path, nil, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, r.close()) }()
+	err = fill(ctx, r.Engine, "stored", n, func(done int) {
+		peak = max(peak, footprint())
+		b.progress.show(fmt.Sprintf("%s of %s tasks", count(done), count(n)))
+	})
+	return peak, err
+}
+
+// pair is the rates with few tasks stored and with many.
+type pair struct{ few, many series }
+
+func (b *bench) reportGrowth(what string, p *pair) {
+	r := measured(b.withStored(what), p.many.median(), "/s").
+		beside(fmt.Sprintf("/s with %s", count(b.few)), p.few.median())
+	b.add(r.goal(growthGoal, *r.Ratio >= 1/1.3))
+}
+
+// measureReads asks for tasks at random; the engine keeps no more than one in
+// memory, so that each snapshot is read from the file.
+func (b *bench) measureReads(ctx context.Context, small, large string) (err error) {
+	var snapshots, lists pair
+	var steps []step
+	for _, f := range []struct {
+		path             string
+		tasks            int
+		snapshots, lists *series
+	}{
+		{small, b.few, &snapshots.few, &lists.few},
+		{large, b.tasks, &snapshots.many, &lists.many},
+	} {
+		r, err := openRecorder(ctx, f.path, nil, &engine.Options{MaxLiveNodes: 1})
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, r.close()) }()
+		q := query.New(r.Engine, nil)
+		var answer []byte
+		snapshot := func() (err error) {
+			answer, err = q.AppendJSON(ctx, answer[:0], business, fmt.Sprintf("stored-%d", rand.IntN(f.tasks)))
+			return err
+		}
+		list := func() error {
+			_, err := q.List(ctx, store.ListQuery{Business: business, Limit: 100})
+			return err
+		}
+		of := fmt.Sprintf(" of %s tasks", count(f.tasks))
+		steps = append(steps,
+			step{growthReads[0] + of, b.countCalls(snapshot, f.snapshots)},
+			step{growthReads[1] + of, b.countCalls(list, f.lists)})
+	}
+	if err := b.interleave(ctx, steps...); err != nil {
+		return err
+	}
+	b.reportGrowth(growthReads[0], &snapshots)
+	b.reportGrowth(growthReads[1], &lists)
+	return nil
+}
+
+func (b *bench) countCalls(call func() error, rates *series) func(context.Context) error {
+	return func(context.Context) error {
+		m, err := repeat(b.window/2, call)
+		rates.add(float64(time.Second) / float64(max(m.each, 1)))
+		return err
+	}
+}
+
+// measureWrites has a lone writer and 256 record on the large store and on one
+// of few tasks that is made anew for each round. Both overlays are full enough
+// for the write-back to be at work all the time.
+func (b *bench) measureWrites(ctx context.Context, fresh, large string) (err error) {
+	many, err := openRecorder(ctx, large, nil, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, many.close()) }()
+	if err := fill(ctx, many.Engine, "more", b.few, nil); err != nil {
+		return err
+	}
+	var few *recorder
+	renew := func(ctx context.Context) (err error) {
+		if err = discard(few); err != nil {
+			return err
+		}
+		if few, err = openRecorder(ctx, fresh, nil, nil); err != nil {
+			return err
+		}
+		return fill(ctx, few.Engine, "stored", b.few, nil)
+	}
+	steps := []step{{"a store of few tasks", renew}}
+	rates := make([]pair, len(growthWrites))
+	for i, n := range []int{1, manyWriters} {
+		c := newCrew(fmt.Sprintf("crew%d", n), n)
+		steps = append(steps,
+			step{growthWrites[i] + " few stored", func(ctx context.Context) error {
+				o, err := newCrew(fmt.Sprintf("crew%d", n), n).work(ctx, few.Engine, b.window)
+				rates[i].few.add(o.rate())
+				return err
+			}},
+			step{growthWrites[i] + " many stored", func(ctx context.Context) error {
+				o, err := c.work(ctx, many.Engine, b.window)
+				rates[i].many.add(o.rate())
+				return err
+			}})
+	}
+	if err := errors.Join(b.interleave(ctx, steps...), discard(few)); err != nil {
+		return err
+	}
+	for i, what := range growthWrites {
+		b.reportGrowth(what, &rates[i])
+	}
+	return nil
+}
+
+// discard closes a store, if there is one, and removes its file.
+func discard(r *recorder) error {
+	if r == nil {
+		return nil
+	}
+	return errors.Join(r.close(), os.Remove(r.path))
+}

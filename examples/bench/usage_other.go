@@ -1,0 +1,8 @@
+//go:build !unix
+
+package main
+
+import "time"
+
+// cpuTime is not known on this system.
+func cpuTime() (d time.Duration, ok bool) { return 0, false }
