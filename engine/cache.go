@@ -78,26 +78,23 @@ func (c *cache) get(ref store.Ref) *state.Tree {
 	return t.tree.Load()
 }
 
-// put makes committed trees the current ones.
+// put makes committed trees the current ones, unless newer ones are there.
 func (c *cache) put(trees ...*state.Tree) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	for _, tree := range trees {
 		c.set(tree)
 	}
-	c.shrink()
+	c.shrinkAndUnlock()
 }
 
 // offer puts a tree that was read from the store, unless a newer one is there
-// or may have been since removals was read.
+// or may have been, or the task was removed, since removals was read.
 func (c *cache) offer(tree *state.Tree, removals uint64) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
-	if t := c.tasks[tree.Key()]; c.removals != removals || t != nil && t.tree.Load().Revision() >= tree.Revision() {
-		return
+	if c.removals == removals {
+		c.set(tree)
 	}
-	c.set(tree)
-	c.shrink()
+	c.shrinkAndUnlock()
 }
 
 func (c *cache) removalCount() uint64 {
@@ -109,6 +106,9 @@ func (c *cache) removalCount() uint64 {
 // set replaces or adds a tree. The caller holds mu.
 func (c *cache) set(tree *state.Tree) {
 	t := c.tasks[tree.Key()]
+	if t != nil && t.tree.Load().Revision() >= tree.Revision() {
+		return
+	}
 	if t != nil && t.tree.Load().ID(0) != tree.ID(0) {
 		// The key was freed and used again, which another engine can do.
 		c.drop(t)
@@ -145,17 +145,34 @@ func (c *cache) unlink(t *task) {
 	r.nodes -= t.tree.Load().Len()
 }
 
-// remove drops a task.
+// remove drops a task. It counts as removed also if it is not here: a tree of
+// it may be on its way here from the store.
 func (c *cache) remove(key state.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.removals++
 	if t := c.tasks[key]; t != nil {
 		c.drop(t)
 	}
 }
 
-// shrink drops trees until the bounds hold. The caller holds mu.
-func (c *cache) shrink() {
+// clear drops all tasks.
+func (c *cache) clear() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removals++
+	clear(c.tasks)
+	clear(c.nodes)
+	for i := range c.rings {
+		c.rings[i].list.Init()
+		c.rings[i].nodes = 0
+	}
+}
+
+// shrinkAndUnlock drops trees until the bounds hold and tells of them when mu,
+// which the caller holds, is free again.
+func (c *cache) shrinkAndUnlock() {
+	var gone []*state.Tree
 	for i := range c.rings {
 		r := &c.rings[i]
 		for r.nodes > r.bound && r.list.Len() > 1 {
@@ -165,8 +182,12 @@ func (c *cache) shrink() {
 				continue
 			}
 			c.drop(t)
-			c.evicted(t.tree.Load())
+			gone = append(gone, t.tree.Load())
 		}
+	}
+	c.mu.Unlock()
+	for _, tree := range gone {
+		c.evicted(tree)
 	}
 }
 
@@ -174,7 +195,10 @@ func (c *cache) shrink() {
 func (c *cache) drop(t *task) {
 	tree := t.tree.Load()
 	for i := range tree.Len() {
-		delete(c.nodes, tree.ID(i))
+		// Another task may have the ID, if another engine deleted this one.
+		if id := tree.ID(i); c.nodes[id] == t {
+			delete(c.nodes, id)
+		}
 	}
 	delete(c.tasks, tree.Key())
 	c.unlink(t)

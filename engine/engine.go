@@ -14,12 +14,16 @@ import (
 // Engine records operations and hands out trees. All methods may be called
 // from many goroutines. It is a [store.Reader] whose trees come from memory.
 type Engine struct {
-	store  store.Store
-	opts   Options
-	cache  *cache
-	opened uint64        // the store's last sequence when the engine was opened
-	last   atomic.Uint64 // the last committed sequence this engine knows
-	feed   bell          // rings after each commit and on Close
+	store    store.Store
+	opts     Options
+	observer observer
+	cache    *cache
+	opened   uint64        // the store's last sequence when the engine was opened
+	last     atomic.Uint64 // the last sequence this engine committed or was opened at
+	feed     bell          // rings after each commit and on Close
+	// committing is held from before a commit until its trees are visible, so
+	// that a watch can wait for that.
+	committing sync.Mutex
 
 	mu      sync.Mutex // protects everything below
 	queue   []*Pending // not yet taken by a commit
@@ -32,8 +36,8 @@ var _ store.Reader = (*Engine)(nil)
 
 // Open makes an engine on a store; o may be nil. It loads no tree. The store
 // remains the caller's, to be closed after the engine. A second engine on the
-// same store is safe, but its reads may lag until it reloads what the first
-// has changed.
+// same store is safe, but its reads may lag until its next commit or until it
+// reloads what the first has changed.
 func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 	opts, err := o.withDefaults()
 	if err != nil {
@@ -43,21 +47,17 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine: open: %w", err)
 	}
-	e := &Engine{store: s, opts: opts, opened: at.Last}
+	e := &Engine{store: s, opts: opts, opened: at.Last, observer: observer{opts.Logger, *opts.Hooks}}
 	e.idle.L = &e.mu
 	e.last.Store(at.Last)
-	e.cache = newCache(opts.MaxLiveNodes, func(t *state.Tree) {
-		opts.Logger.Debug("evicted", "task", t.Key(), "nodes", t.Len())
-		if opts.Hooks.Evicted != nil {
-			opts.Hooks.Evicted(t.Key(), t.Len())
-		}
-	})
+	e.cache = newCache(opts.MaxLiveNodes, e.observer.evicted)
 	return e, nil
 }
 
-// Close commits what is queued, answers everybody, and ends all watches.
-// Later calls of any method but Close return [store.ErrClosed]. Closing again
-// waits for the same and returns nil. The store stays open.
+// Close commits what is queued, answers everybody, and ends all watches once
+// they have yielded that. Later calls of any method but Close return
+// [store.ErrClosed]. Closing again waits for the same and returns nil. The
+// store stays open.
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	e.closed = true
@@ -75,18 +75,16 @@ func (e *Engine) isClosed() bool {
 	return e.closed
 }
 
-// Sequence is the last committed sequence the engine knows of.
-func (e *Engine) Sequence() uint64 { return e.last.Load() }
-
-// advance raises the last known sequence to at least seq.
-func (e *Engine) advance(seq uint64) {
-	for {
-		last := e.last.Load()
-		if last >= seq || e.last.CompareAndSwap(last, seq) {
-			return
-		}
-	}
+// drained reports whether the engine was closed and all is committed.
+func (e *Engine) drained() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.closed && !e.leading
 }
+
+// Sequence is the last committed sequence the engine knows of: its own last,
+// or the store's when it was opened.
+func (e *Engine) Sequence() uint64 { return e.last.Load() }
 
 // Load returns a task's tree, from memory if it is there. See [store.Reader].
 func (e *Engine) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
@@ -115,10 +113,7 @@ func (e *Engine) read(ctx context.Context, ref store.Ref) (store.Snapshot, error
 	if err != nil {
 		return store.Snapshot{}, err
 	}
-	e.advance(snap.Sequence)
-	if e.opts.Hooks.Loaded != nil {
-		e.opts.Hooks.Loaded(snap.Tree.Key(), snap.Tree.Len(), time.Since(begin))
-	}
+	e.observer.loaded(snap.Tree, time.Since(begin))
 	return snap, nil
 }
 

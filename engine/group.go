@@ -1,12 +1,10 @@
 package engine
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -45,8 +43,8 @@ func (e *Engine) commitSome(batch []*Pending) (rest []*Pending) {
 type group struct {
 	engine *Engine
 	// look says to ask the store whether keys and IDs are taken before
-	// applying. The first try leaves that to the store's Commit, which
-	// enforces it anyway; a second try follows only if something was taken.
+	// applying. At first that is left to the store's Commit, which enforces it
+	// anyway; once something was found to be taken or changed, it is not.
 	look  bool
 	works map[state.Key]*work
 	order []*work
@@ -69,6 +67,7 @@ type work struct {
 	transitions []*state.Transition
 	waiting     []answer
 	deleted     bool
+	sure        bool // base is what the store has, or was when the group began
 
 	one struct { // what transitions and waiting point to at first
 		transition [1]*state.Transition
@@ -104,6 +103,15 @@ func (g *group) add(p *Pending) bool {
 		}
 	}
 	tree, outcomes, err := w.tree.Apply(g.engine.opts.Limits, ops...)
+	if err != nil || !changed(outcomes) {
+		switch sure, lookErr := g.sure(w); {
+		case lookErr != nil:
+			p.answer(lookErr)
+			return true
+		case !sure:
+			return g.add(p)
+		}
+	}
 	if err != nil {
 		if g.undecided(w, p, err) {
 			return false
@@ -128,13 +136,35 @@ func (g *group) add(p *Pending) bool {
 	return true
 }
 
+// changed reports whether not all outcomes are of idempotent repeats.
+func changed(outcomes []state.Outcome) bool {
+	return slices.ContainsFunc(outcomes, func(o state.Outcome) bool { return o.Transition != nil })
+}
+
+// sure makes sure of the tree that a refusal or a repeat rests on. Another
+// engine may have changed the task since it came into memory, and the commit,
+// which finds that out for everything else, may have nothing to commit. If so,
+// sure forgets the work, to begin with the task as it is.
+func (g *group) sure(w *work) (bool, error) {
+	if w.sure || len(w.transitions) > 0 {
+		return true, nil
+	}
+	at, err := g.engine.store.Locate(context.Background(), store.Ref{Key: w.key})
+	if err != nil && !errors.Is(err, state.ErrNotFound) {
+		return false, fmt.Errorf("engine: task %s: %w", w.key, err)
+	}
+	if w.sure = at.Revision == w.base.Revision(); !w.sure {
+		g.engine.cache.remove(w.key)
+		delete(g.works, w.key)
+		g.look = true
+	}
+	return w.sure, nil
+}
+
 // refuse answers a refused request, unless the refusal rests on changes that
 // this group has not committed yet.
 func (g *group) refuse(w *work, p *Pending, err error) {
-	var refused *state.Error
-	if errors.As(err, &refused) {
-		err = g.explain(w, p, refused)
-	}
+	err = g.explain(w, p, err)
 	if len(w.transitions) > 0 {
 		w.waiting = append(w.waiting, answer{p, err})
 		return
@@ -143,91 +173,91 @@ func (g *group) refuse(w *work, p *Pending, err error) {
 }
 
 // explain puts a refusal right where only the whole store can tell: an ID that
-// is in use in another task goes before the kind of its parent and all later
-// checks, and a batch must be about one task.
-func (g *group) explain(w *work, p *Pending, refused *state.Error) error {
-	op := &p.ops[refused.Index]
-	switch {
-	case errors.Is(refused, state.ErrNotFound):
-		id := op.Node
-		if op.Kind == state.Declare {
-			id = op.Parent
+// is in use in another task may come first in the order of checks, and a batch
+// must be about one task.
+func (g *group) explain(w *work, p *Pending, err error) error {
+	if !g.look {
+		ops, lookErr := g.marked(p.ops, w.key)
+		if lookErr != nil {
+			return lookErr
 		}
-		if elsewhere, err := g.taken(store.ByNode(id), w.key); err != nil {
-			return err
-		} else if elsewhere {
-			refused.Err = fmt.Errorf("%w: node %q is in another task", state.ErrInvalidArgument, id)
-		}
-	case op.NodeGiven && !errors.Is(refused, state.ErrExists):
-		if elsewhere, err := g.taken(store.ByNode(op.Node), w.key); err != nil {
-			return err
-		} else if elsewhere {
-			refused.Err = fmt.Errorf("%w: node %q", state.ErrExists, op.Node)
-		}
+		_, _, err = w.tree.Apply(g.engine.opts.Limits, ops...)
 	}
-	return refused
+	var refused *state.Error
+	if !errors.As(err, &refused) || !errors.Is(err, state.ErrNotFound) {
+		return err
+	}
+	ref := refTo(&p.ops[refused.Index])
+	switch elsewhere, lookErr := g.taken(ref, w.key); {
+	case lookErr != nil:
+		return lookErr
+	case elsewhere:
+		refused.Err = fmt.Errorf("%w: %s is in another task", state.ErrInvalidArgument, ref)
+	}
+	return err
 }
 
 // undecided reports whether what [group.explain] would say rests on a node that
 // this group declares in another task. The request then waits for that commit.
 func (g *group) undecided(w *work, p *Pending, err error) bool {
+	inAnother := func(id string) bool { return g.ids[id] != nil && g.ids[id] != w }
 	var refused *state.Error
 	if !errors.As(err, &refused) {
 		return false
 	}
-	op := &p.ops[refused.Index]
-	id := op.Node
-	switch {
-	case !errors.Is(err, state.ErrNotFound):
-		if !op.NodeGiven || errors.Is(err, state.ErrExists) {
-			return false
-		}
-	case op.Kind == state.Declare:
-		id = op.Parent
+	if errors.Is(err, state.ErrNotFound) && inAnother(refTo(&p.ops[refused.Index]).Node) {
+		return true
 	}
-	other := g.ids[id]
-	return other != nil && other != w
+	return slices.ContainsFunc(p.ops[:refused.Index+1], func(op state.Op) bool {
+		return op.NodeGiven && inAnother(op.Node)
+	})
+}
+
+// refTo names the task that an operation is about.
+func refTo(op *state.Op) store.Ref {
+	switch op.Kind {
+	case state.Create:
+		return store.Ref{Key: op.Task}
+	case state.Declare:
+		return store.ByNode(op.Parent)
+	}
+	return store.ByNode(op.Node)
 }
 
 // find returns the work for the task that an operation is about, an error
 // that matches [state.ErrNotFound] if there is none.
 func (g *group) find(op *state.Op) (*work, error) {
-	ref := store.ByNode(op.Node)
-	switch op.Kind {
-	case state.Create:
-		ref = store.Ref{Key: op.Task}
-	case state.Declare:
-		ref = store.ByNode(op.Parent)
-	}
+	ref := refTo(op)
 	if w := g.ids[ref.Node]; w != nil {
 		return w, nil
 	}
 	if w := g.works[ref.Key]; w != nil {
 		return w, nil
 	}
-	tree := g.engine.cache.get(ref)
-	if tree == nil && (op.Kind != state.Create || g.look) {
-		snap, err := g.engine.read(context.Background(), ref)
-		if err != nil && (op.Kind != state.Create || !errors.Is(err, state.ErrNotFound)) {
-			return nil, err
-		}
-		if tree = snap.Tree; tree != nil {
-			g.engine.cache.put(tree)
-		}
+	if tree := g.engine.cache.get(ref); tree != nil {
+		return g.work(tree, false), nil
 	}
-	if tree == nil {
-		tree = state.NewTree(op.Task)
+	if op.Kind == state.Create && !g.look {
+		return g.work(state.NewTree(op.Task), false), nil
 	}
-	return g.work(tree), nil
+	snap, err := g.engine.read(context.Background(), ref)
+	switch {
+	case err == nil:
+		g.engine.cache.put(snap.Tree)
+		return g.work(snap.Tree, true), nil
+	case op.Kind == state.Create && errors.Is(err, state.ErrNotFound):
+		return g.work(state.NewTree(op.Task), true), nil
+	}
+	return nil, err
 }
 
 // work returns the work for the task of a tree, which becomes its base if it
-// has none yet.
-func (g *group) work(tree *state.Tree) *work {
+// has none yet. sure says that the tree is the store's, just read.
+func (g *group) work(tree *state.Tree, sure bool) *work {
 	w := g.works[tree.Key()]
 	if w == nil {
 		w = g.begin(tree.Key())
-		w.base, w.tree = tree, tree
+		w.base, w.tree, w.sure = tree, tree, sure
 	}
 	return w
 }
@@ -235,6 +265,9 @@ func (g *group) work(tree *state.Tree) *work {
 // begin makes the work for a task that has none yet. What it appends first
 // needs no memory of its own: most tasks have one transition in a group.
 func (g *group) begin(key state.Key) *work {
+	if len(g.slab) == 0 {
+		g.slab = make([]work, 1) // in place of one that was forgotten
+	}
 	w := &g.slab[0]
 	g.slab = g.slab[1:]
 	w.key, w.transitions, w.waiting = key, w.one.transition[:0], w.one.waiting[:0]
@@ -285,124 +318,6 @@ func (g *group) addDeletion(p *Pending) bool {
 	p.results = p.result[:]
 	p.results[0] = Result{Sequence: 1}
 	return true
-}
-
-// commit commits the group and answers its requests. It returns those to try
-// again, none if this was the last try.
-func (g *group) commit(last bool) (again []*Pending) {
-	var changes []store.Change
-	var works []*work
-	for _, w := range g.order {
-		switch {
-		case len(w.transitions) > 0:
-			changes = append(changes, store.Change{Base: w.revision(), Transitions: w.transitions})
-			works = append(works, w)
-		default:
-			w.answer(nil, w.revision(), 0)
-		}
-	}
-	if len(changes) == 0 {
-		return nil
-	}
-	begin := time.Now()
-	results, err := g.engine.store.Commit(context.Background(), changes)
-	info := CommitInfo{Tasks: len(works), Took: time.Since(begin), Err: err}
-	for _, w := range works {
-		info.Requests += len(w.waiting)
-	}
-	if err == nil {
-		g.publish(works, results, &info)
-	}
-	for i, w := range works {
-		switch {
-		case err != nil:
-			w.answer(fmt.Errorf("engine: commit: %w", err), 0, 0)
-		case results[i].Err == nil:
-			w.answer(nil, w.revision(), results[i].First)
-		case last || w.deleted:
-			w.answer(fmt.Errorf("engine: task %s: %w", w.key, results[i].Err), 0, 0)
-		default:
-			again = append(again, w.requests()...)
-		}
-	}
-	g.report(info)
-	return again
-}
-
-// publish makes committed trees visible. The last sequence follows the trees,
-// so that whoever reads it first and a tree then has missed nothing between.
-func (g *group) publish(works []*work, results []store.Result, info *CommitInfo) {
-	c := g.engine.cache
-	trees := make([]*state.Tree, 0, len(works))
-	var last uint64
-	for i, w := range works {
-		if results[i].Err != nil {
-			info.Conflicts++
-			c.remove(w.key)
-			continue
-		}
-		info.Transitions += len(w.transitions)
-		revision := results[i].First + uint64(len(w.transitions)) - 1
-		last = max(last, revision)
-		if w.deleted {
-			c.remove(w.key)
-		} else {
-			trees = append(trees, w.tree.WithRevision(revision))
-		}
-	}
-	c.put(trees...)
-	g.engine.advance(last)
-	g.engine.feed.ring()
-}
-
-func (g *group) report(info CommitInfo) {
-	e := g.engine
-	if info.Err != nil {
-		e.opts.Logger.Error("commit failed", "tasks", info.Tasks, "error", info.Err)
-	}
-	if info.Conflicts > 0 {
-		e.opts.Logger.Warn("conflict", "tasks", info.Conflicts)
-	}
-	if e.opts.Hooks.Committed != nil {
-		e.mu.Lock()
-		info.Queued = len(e.queue)
-		e.mu.Unlock()
-		e.opts.Hooks.Committed(info)
-	}
-}
-
-func (w *work) revision() uint64 {
-	if w.deleted {
-		return w.waiting[0].p.gone.revision
-	}
-	return w.base.Revision()
-}
-
-func (w *work) requests() (ps []*Pending) {
-	for _, a := range w.waiting {
-		ps = append(ps, a.p)
-	}
-	return ps
-}
-
-// answer answers all that wait: with err, or with their refusal, or with their
-// results, whose sequences count from first; a repeat that precedes the first
-// transition gets the revision the task had.
-func (w *work) answer(err error, base, first uint64) {
-	for _, a := range w.waiting {
-		if refused := cmp.Or(err, a.err); refused != nil {
-			a.p.answer(refused)
-			continue
-		}
-		for i := range a.p.results {
-			if s := &a.p.results[i].Sequence; *s == 0 {
-				*s = base
-			} else {
-				*s += first - 1
-			}
-		}
-		a.p.answer(nil)
-	}
 }
 
 // refusal is err as the refusal of a request's operation i, if it is one.

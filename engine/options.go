@@ -39,7 +39,8 @@ type Options struct {
 
 // Hooks are functions that the engine calls with what it did. Each may be
 // nil. They run on the goroutine that did it, Committed with all commits
-// waiting, so they must be quick and must not call the engine.
+// waiting, so they must be quick and must not call the engine. A panic in one
+// is logged and goes no further.
 type Hooks struct {
 	// Committed is called after each attempt to commit.
 	Committed func(CommitInfo)

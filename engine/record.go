@@ -83,7 +83,9 @@ func (p *Pending) answer(err error) {
 // Record records operations on one task together, each seeing those before it,
 // all or none, and returns when they are durable: one result for each, or an
 // error. A [Create] can only come first. If ctx is cancelled before Record
-// began, nothing is recorded; later, see [Pending.Wait].
+// began, nothing is recorded; later, see [Pending.Wait]. A caller that commits
+// for the queue (see the package documentation) notices the end of ctx only
+// after that commit.
 func (e *Engine) Record(ctx context.Context, ops ...Op) ([]Result, error) {
 	p := newPending()
 	e.record(ctx, p, ops)
@@ -92,17 +94,27 @@ func (e *Engine) Record(ctx context.Context, ops ...Op) ([]Result, error) {
 
 // record queues the operations as p and leads if nobody does.
 func (e *Engine) record(ctx context.Context, p *Pending, ops []Op) {
-	if err := ctx.Err(); err != nil {
-		p.answer(err)
-		return
+	err := ctx.Err()
+	if err == nil {
+		err = e.prepare(p, ops)
 	}
-	if !e.prepare(p, ops) {
+	if err != nil {
+		e.reject(p, err)
 		return
 	}
 	e.warm(ctx, p)
 	if e.enqueue(p) {
 		e.lead(false)
 	}
+}
+
+// reject answers a request that was not queued. That the engine is closed
+// comes before all else.
+func (e *Engine) reject(p *Pending, err error) {
+	if e.isClosed() {
+		err = store.ErrClosed
+	}
+	p.answer(err)
 }
 
 // pending holds requests for operations whose caller gets a copy of the
@@ -135,13 +147,14 @@ func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 }
 
 // Submit queues operations on one task as [Engine.Record] does and returns
-// without waiting. Requests are applied in the order in which they were
+// without waiting for a commit. Requests are applied in the order in which they were
 // queued, so a later one may build on an earlier one that is not durable yet.
 // What is queued is committed even if nobody waits for it; [Engine.Close]
 // sees to that.
 func (e *Engine) Submit(ops ...Op) *Pending {
 	p := newPending()
-	if !e.prepare(p, ops) {
+	if err := e.prepare(p, ops); err != nil {
+		e.reject(p, err)
 		return p
 	}
 	e.warm(context.Background(), p)
@@ -153,15 +166,13 @@ func (e *Engine) Submit(ops ...Op) *Pending {
 
 func newPending() *Pending { return &Pending{done: make(chan struct{})} }
 
-// prepare puts operations into a request. If their shape is wrong, it answers
-// the request and returns false.
-func (e *Engine) prepare(p *Pending, ops []Op) bool {
+// prepare puts operations into a request and checks their shape.
+func (e *Engine) prepare(p *Pending, ops []Op) error {
 	if p.ops, p.results = p.op[:], p.result[:]; len(ops) != 1 {
 		p.ops, p.results = make([]state.Op, len(ops)), make([]Result, len(ops))
 	}
 	if len(ops) == 0 {
-		p.answer(fmt.Errorf("%w: no operation", state.ErrInvalidArgument))
-		return false
+		return fmt.Errorf("engine: %w: no operation", state.ErrInvalidArgument)
 	}
 	now := state.InstantOf(e.opts.Now())
 	for i := range ops {
@@ -173,11 +184,10 @@ func (e *Engine) prepare(p *Pending, ops []Op) bool {
 			err = e.complete(op, i)
 		}
 		if err != nil {
-			p.answer(&state.Error{Op: op.Kind, Task: op.Task, Node: op.Node, Index: i, Err: err})
-			return false
+			return &state.Error{Op: op.Kind, Task: op.Task, Node: op.Node, Index: i, Err: err}
 		}
 	}
-	return true
+	return nil
 }
 
 // complete gives an operation the IDs it needs and checks its shape.
@@ -205,11 +215,7 @@ func (e *Engine) warm(ctx context.Context, p *Pending) {
 	if p.ops[0].Kind == state.Create {
 		return
 	}
-	ref := store.ByNode(p.ops[0].Node)
-	if p.ops[0].Kind == state.Declare {
-		ref.Node = p.ops[0].Parent
-	}
-	if ref.Node != "" && e.cache.get(ref) == nil {
+	if ref := refTo(&p.ops[0]); e.cache.get(ref) == nil {
 		_, _ = e.Load(ctx, ref) // an error will show when the request is applied
 	}
 }

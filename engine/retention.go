@@ -77,23 +77,24 @@ func countDeleted(ctx context.Context, pending []*Pending, removed *int) error {
 // that matches [state.ErrInvalidTransition]; one that does not exist with
 // [state.ErrNotFound]. Option: Actor.
 func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Option) error {
+	if err := e.ready(ctx); err != nil {
+		return err
+	}
 	key := state.Key{Business: business, Task: task}
 	op := newOp(state.Op{Kind: state.Delete}, opts)
 	refused := func(err error) error { return &state.Error{Op: state.Delete, Task: key, Err: err} }
-	if op.op != (state.Op{Kind: state.Delete, Actor: op.op.Actor}) || op.err != nil {
-		return refused(fmt.Errorf("%w: delete takes no option but an actor", state.ErrInvalidArgument))
-	}
-	if op.op.Actor != "" {
-		if err := state.CheckID("actor", op.op.Actor); err != nil {
-			return refused(err)
-		}
+	if err := checkDelete(key, &op); err != nil {
+		return refused(err)
 	}
 	for try := 1; ; try++ {
-		snap, err := e.Load(ctx, store.Ref{Key: key})
-		if err != nil {
+		// From the store: what is in memory may lag behind another engine.
+		snap, err := e.read(ctx, store.Ref{Key: key})
+		switch {
+		case errors.Is(err, state.ErrNotFound):
 			return refused(err)
-		}
-		if snap.Tree.Unfinished() {
+		case err != nil:
+			return err
+		case snap.Tree.Unfinished():
 			return refused(fmt.Errorf("%w: the task is unfinished", state.ErrInvalidTransition))
 		}
 		p := e.submitDelete(key, snap.Tree.Revision(), op.op.Actor)
@@ -101,6 +102,18 @@ func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Opti
 			return err
 		}
 	}
+}
+
+func checkDelete(key state.Key, op *Op) error {
+	if op.op != (state.Op{Kind: state.Delete, Actor: op.op.Actor}) || op.err != nil {
+		return fmt.Errorf("%w: delete takes no option but an actor", state.ErrInvalidArgument)
+	}
+	if op.op.Actor != "" {
+		if err := state.CheckID("actor", op.op.Actor); err != nil {
+			return err
+		}
+	}
+	return key.Validate()
 }
 
 func (e *Engine) submitDelete(key state.Key, revision uint64, actor string) *Pending {

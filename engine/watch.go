@@ -11,7 +11,8 @@ import (
 
 // Watch iterates over every committed transition with a sequence greater than
 // after, in order, without gap or duplicate: first those that are history,
-// then each as it is committed. 0 begins with the oldest.
+// then each as it is committed. 0 begins with the first there ever was. What
+// has been yielded, [Engine.Load] shows.
 //
 // It reads the store at the consumer's own pace, so a slow one holds up nobody
 // and loses nothing, unless it falls behind what the store keeps: then the
@@ -25,13 +26,18 @@ func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Trans
 			// Listening begins before reading, so that no commit can fall
 			// between the two.
 			rung := e.feed.listen()
-			closed := e.isClosed()
+			drained := e.drained()
 			page, err := e.store.Changes(ctx, after, 0)
 			if err != nil {
 				yield(nil, err)
 				return
 			}
+			e.awaitTrees(page.Transitions)
 			for _, tr := range page.Transitions {
+				if err := ctx.Err(); err != nil {
+					yield(nil, err)
+					return
+				}
 				if !yield(tr, nil) {
 					return
 				}
@@ -39,7 +45,7 @@ func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Trans
 			}
 			switch {
 			case len(page.Transitions) > 0:
-			case closed:
+			case drained:
 				yield(nil, store.ErrClosed)
 				return
 			default:
@@ -51,6 +57,15 @@ func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Trans
 				}
 			}
 		}
+	}
+}
+
+// awaitTrees returns when what transitions led to is visible: the store shows
+// a commit to readers a moment before the engine does.
+func (e *Engine) awaitTrees(trs []*state.Transition) {
+	if len(trs) > 0 && trs[len(trs)-1].Sequence > e.last.Load() {
+		e.committing.Lock()
+		defer e.committing.Unlock()
 	}
 }
 

@@ -1,0 +1,147 @@
+package engine_test
+
+import (
+	"sync"
+	"testing"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Several engines on one store: safe by revision.
+
+func TestOperationOnWhatAnotherEngineChangedIsAppliedToTheNewState(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		f.task("10", "root")
+		f.activity("root", "a", engine.Start)
+		other := f.another()
+		if _, err := other.Finish(f.ctx, "a"); err != nil {
+			f.Fatal(err)
+		}
+		// Both rest on "a" RUNNING, which this engine still has in memory.
+		if _, err := f.Loop(f.ctx, "a"); err != nil {
+			f.Errorf("loop of what another engine finished: %v", err)
+		}
+		_, err := other.Loop(f.ctx, "a")
+		f.expectRefusal(err, state.ErrInvalidTransition)
+		if n := f.node("a"); n.Loop != 2 {
+			f.Errorf("loop %d, want 2", n.Loop)
+		}
+	})
+}
+
+// A refusal commits nothing that would tell of a conflict, and neither does an
+// idempotent repeat, so both have to be sure of what they rest on.
+func TestRefusalAndRepeatDoNotRestOnWhatAnotherEngineChanged(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		f.task("10", "root")
+		f.activity("root", "a")
+		other := f.another()
+		f.node("a")
+		other.record(engine.Start("a"))
+		if _, err := f.Finish(f.ctx, "a"); err != nil {
+			f.Errorf("finish of what another engine started: %v", err)
+		}
+
+		other.record(engine.Loop("a"))
+		r, err := f.Finish(f.ctx, "a", engine.Idempotent())
+		if err != nil || r.Repeated {
+			f.Errorf("finish of what another engine looped: %+v, %v", r, err)
+		}
+
+		other.record(engine.Finish("root"))
+		if err := other.Delete(f.ctx, "2", "10"); err != nil {
+			f.Fatal(err)
+		}
+		_, err = f.Resume(f.ctx, "a")
+		f.expectRefusal(err, state.ErrNotFound)
+		if _, err := f.Create(f.ctx, "2", "10", engine.ID("root")); err != nil {
+			f.Errorf("create of what another engine deleted: %v", err)
+		}
+	})
+}
+
+// What is in memory may lag behind another engine's commits, but a snapshot's
+// sequence never hides them from whoever watches after it.
+func TestSnapshotSequenceDoesNotPassOverAnotherEnginesCommits(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		f.task("10", "root")
+		f.task("11", "unrelated")
+		f.node("root")
+		other := f.another()
+		other.record(engine.Suspend("root")) // 5
+		f.record(engine.Suspend("unrelated"))
+		snap, err := f.Load(f.ctx, store.ByNode("root"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		if snap.Sequence >= 5 && snap.Tree.Revision() < 5 {
+			f.Errorf("revision %d at sequence %d: 5 would be missed", snap.Tree.Revision(), snap.Sequence)
+		}
+
+		// The same where reading another task brought news of the sequence.
+		other.record(engine.Resume("root"))
+		other.record(engine.Create("2", "12", engine.ID("new")))
+		if _, err := f.Load(f.ctx, store.ByNode("new")); err != nil {
+			f.Fatal(err)
+		}
+		if snap, err = f.Load(f.ctx, store.ByNode("root")); err != nil {
+			f.Fatal(err)
+		}
+		if snap.Sequence >= 7 && snap.Tree.Revision() < 7 {
+			f.Errorf("revision %d at sequence %d: 7 would be missed", snap.Tree.Revision(), snap.Sequence)
+		}
+	})
+}
+
+func TestWatchSeesAnotherEnginesCommitsWithTheNextOne(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		f.task("10", "root")
+		other := f.another()
+		var wg sync.WaitGroup
+		wg.Go(func() { f.watched(0, 4) })
+		other.record(engine.Suspend("root"))
+		f.record(engine.Resume("root"))
+		wg.Wait()
+	})
+}
+
+// Two engines that race for one task lose nothing: each attempt is looped
+// exactly as often as was acknowledged.
+func TestEnginesThatRaceForATaskLoseNothing(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		f.task("10", "root")
+		engines := []*fixture{f, f.another(), f.another()}
+		const rounds = 30
+		var wg sync.WaitGroup
+		accepted := make([]int, len(engines))
+		for i, e := range engines {
+			wg.Go(func() {
+				for range rounds {
+					ops := []engine.Op{engine.Declare("root", state.ServiceActivity)}
+					for {
+						_, err := e.Record(f.ctx, ops...)
+						if err == nil {
+							accepted[i]++
+							break
+						}
+						if !isConflict(err) {
+							t.Errorf("engine %d: %v", i, err)
+							return
+						}
+					}
+				}
+			})
+		}
+		wg.Wait()
+		f.reopenEngine()
+		snap, err := f.Load(f.ctx, store.ByNode("root"))
+		if err != nil {
+			f.Fatal(err)
+		}
+		if snap.Tree.Len() != 1+3*rounds || snap.Tree.Revision() != uint64(2+3*rounds) {
+			f.Errorf("%d nodes at revision %d after %v accepted", snap.Tree.Len(), snap.Tree.Revision(), accepted)
+		}
+	})
+}

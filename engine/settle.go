@@ -1,0 +1,134 @@
+package engine
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// commit commits the group and answers its requests. It returns those to try
+// again, none if this was the last try.
+func (g *group) commit(last bool) (again []*Pending) {
+	var changes []store.Change
+	var works []*work
+	for _, w := range g.order {
+		switch {
+		case len(w.transitions) > 0:
+			changes = append(changes, store.Change{Base: w.revision(), Transitions: w.transitions})
+			works = append(works, w)
+		default:
+			w.answer(nil, w.revision(), 0)
+		}
+	}
+	if len(changes) == 0 {
+		return nil
+	}
+	results, info := g.send(changes, works)
+	for i, w := range works {
+		switch {
+		case info.Err != nil:
+			w.answer(fmt.Errorf("engine: commit: %w", info.Err), 0, 0)
+		case results[i].Err == nil:
+			w.answer(nil, w.revision(), results[i].First)
+		case last || w.deleted:
+			w.answer(fmt.Errorf("engine: task %s: %w", w.key, results[i].Err), 0, 0)
+		default:
+			again = append(again, w.requests()...)
+		}
+	}
+	g.engine.mu.Lock()
+	info.Queued = len(g.engine.queue)
+	g.engine.mu.Unlock()
+	g.engine.observer.committed(info)
+	return again
+}
+
+// send commits changes and shows what was committed.
+func (g *group) send(changes []store.Change, works []*work) ([]store.Result, CommitInfo) {
+	g.engine.committing.Lock()
+	defer g.engine.committing.Unlock()
+	begin := time.Now()
+	results, err := g.engine.store.Commit(context.Background(), changes)
+	info := CommitInfo{Tasks: len(works), Took: time.Since(begin), Err: err}
+	for _, w := range works {
+		info.Requests += len(w.waiting)
+	}
+	if err == nil {
+		g.publish(works, results, &info)
+	}
+	return results, info
+}
+
+// publish makes committed trees visible. The last sequence follows the trees,
+// so that whoever reads it first and a tree then has missed nothing between.
+func (g *group) publish(works []*work, results []store.Result, info *CommitInfo) {
+	c := g.engine.cache
+	trees := make([]*state.Tree, 0, len(works))
+	var first, last uint64
+	for i, w := range works {
+		if results[i].Err != nil {
+			info.Conflicts++
+			c.remove(w.key)
+			continue
+		}
+		info.Transitions += len(w.transitions)
+		revision := results[i].First + uint64(len(w.transitions)) - 1
+		if first == 0 {
+			first = results[i].First
+		}
+		last = revision
+		if w.deleted {
+			c.remove(w.key)
+		} else {
+			trees = append(trees, w.tree.WithRevision(revision))
+		}
+	}
+	if first > g.engine.Sequence()+1 {
+		// Another engine has committed. The last sequence must not pass over
+		// what it changed while trees from before it are shown.
+		c.clear()
+	}
+	c.put(trees...)
+	if last > 0 {
+		g.engine.last.Store(last)
+	}
+	g.engine.feed.ring()
+}
+
+func (w *work) revision() uint64 {
+	if w.deleted {
+		return w.waiting[0].p.gone.revision
+	}
+	return w.base.Revision()
+}
+
+func (w *work) requests() (ps []*Pending) {
+	for _, a := range w.waiting {
+		ps = append(ps, a.p)
+	}
+	return ps
+}
+
+// answer answers all that wait: with err, or with their refusal, or with their
+// results, whose sequences count from first; a repeat that precedes the first
+// transition gets the revision the task had.
+func (w *work) answer(err error, base, first uint64) {
+	for _, a := range w.waiting {
+		if refused := cmp.Or(err, a.err); refused != nil {
+			a.p.answer(refused)
+			continue
+		}
+		for i := range a.p.results {
+			if s := &a.p.results[i].Sequence; *s == 0 {
+				*s = base
+			} else {
+				*s += first - 1
+			}
+		}
+		a.p.answer(nil)
+	}
+}

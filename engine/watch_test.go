@@ -1,0 +1,292 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+	"github.com/pipestatus/pipestatus/store/storetest"
+)
+
+func TestWatchBeginsAfterAnySequence(t *testing.T) {
+	forEachStoreReopened(t, func(f *fixture) {
+		f.task("10", "root")
+		f.activity("root", "a", engine.Start, engine.Finish)
+		f.record(engine.Finish("root"))
+		if err := f.Delete(f.ctx, "2", "10"); err != nil {
+			f.Fatal(err)
+		}
+		f.pause()
+		ops := []state.OpKind{
+			state.Create, state.Start, state.Declare, state.Start, state.Finish, state.Finish, state.Delete,
+		}
+		last := uint64(len(ops))
+		for after := range last {
+			for i, tr := range f.watched(after, last) {
+				if want := ops[after+uint64(i)]; tr.Op != want {
+					f.Errorf("after %d: %d is a %s, want %s", after, tr.Sequence, tr.Op, want)
+				}
+			}
+		}
+	})
+}
+
+func TestWatchAfterTheLastSequenceYieldsWhatComes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := onMemory(t, engine.Options{})
+		f.task("10", "root")
+		var got []uint64
+		go func() {
+			for tr, err := range f.Watch(f.ctx, 3) { // one more than there is
+				if err != nil {
+					return
+				}
+				got = append(got, tr.Sequence)
+			}
+		}()
+		synctest.Wait()
+		if len(got) > 0 {
+			t.Fatalf("got %v before there was anything", got)
+		}
+		f.record(engine.Suspend("root"), engine.Resume("root"), engine.Suspend("root"))
+		synctest.Wait()
+		if len(got) != 2 || got[0] != 4 || got[1] != 5 {
+			t.Errorf("got %v, want 4 and 5", got)
+		}
+	})
+}
+
+func TestWatchEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := onMemory(t, engine.Options{})
+		f.task("10", "root")
+		ctx, cancel := context.WithCancel(f.ctx)
+		var last error
+		seen := 0
+		go func() {
+			for _, last = range f.Watch(ctx, 0) {
+				seen++
+			}
+		}()
+		synctest.Wait()
+		cancel()
+		synctest.Wait()
+		if seen != 3 || !errors.Is(last, context.Canceled) {
+			t.Errorf("ended after %d with %v, want 2 transitions and an error", seen, last)
+		}
+
+		// Also in the middle of what could be yielded at once.
+		ctx, again := context.WithCancel(f.ctx)
+		defer again()
+		seen = 0
+		for _, last = range f.Watch(ctx, 0) {
+			seen++
+			again()
+		}
+		if seen != 2 || !errors.Is(last, context.Canceled) {
+			t.Errorf("ended after %d with %v, want 1 transition and an error", seen, last)
+		}
+	})
+}
+
+// What was queued when Close was called is committed, and a watch yields it
+// before it ends.
+func TestWatchYieldsEverythingBeforeItEndsWithTheEngine(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		release := make(chan struct{})
+		s := &storetest.Wrapper{Store: store.NewMemory()}
+		f := onStore(t, s, engine.Options{})
+		f.task("10", "root")
+		s.BeforeCommit = func(context.Context, []store.Change) error {
+			<-release
+			return nil
+		}
+		var got []uint64
+		var last error
+		watch := func() {
+			for tr, err := range f.Watch(f.ctx, 0) {
+				if last = err; err == nil {
+					got = append(got, tr.Sequence)
+				}
+			}
+		}
+		f.Submit(engine.Suspend("root"))
+		go f.Close()
+		synctest.Wait()
+		go watch() // after Close was called, before the commit
+		synctest.Wait()
+		if last != nil {
+			t.Errorf("ended with %v before what is queued was committed", last)
+		}
+		close(release)
+		synctest.Wait()
+		if len(got) != 3 || !errors.Is(last, store.ErrClosed) {
+			t.Errorf("got %v, then %v; want 1 to 3, then %v", got, last, store.ErrClosed)
+		}
+		// A late one gets the same.
+		got, last = nil, nil
+		watch()
+		if len(got) != 3 || !errors.Is(last, store.ErrClosed) {
+			t.Errorf("afterwards got %v, then %v", got, last)
+		}
+	})
+}
+
+func TestWatchOfWhatIsNoLongerKeptSaysSo(t *testing.T) {
+	f := onBolt(t, engine.Options{})
+	f.bolt = &boltstore.Options{OverlayTransitions: 8, FeedTransitions: 8}
+	f.reopen()
+	f.task("10", "root")
+	for range 200 {
+		f.record(engine.Suspend("root"), engine.Resume("root"))
+	}
+	f.reopen()
+	var last error
+	for _, last = range f.Watch(f.ctx, 0) {
+	}
+	if !errors.Is(last, store.ErrTrimmed) {
+		t.Errorf("ended with %v, want %v", last, store.ErrTrimmed)
+	}
+	feed, err := f.Changes(f.ctx, 1<<63, 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.watched(feed.First-1, feed.Last)
+}
+
+// Whoever renders the snapshot on each transition must not be left with one
+// from before the last.
+func TestWatchYieldsNothingThatSnapshotsDoNotShowYet(t *testing.T) {
+	s := &storetest.Wrapper{Store: store.NewMemory()}
+	f := onStore(t, s, engine.Options{})
+	f.task("10", "root")
+	var wg sync.WaitGroup
+	s.AfterCommit = func(results []store.Result, err error) ([]store.Result, error) {
+		// The store shows the commit, the engine has not heard of it. This
+		// gives a watcher time to go wrong, and one that waits loses nothing.
+		seen := make(chan struct{})
+		wg.Go(func() {
+			defer close(seen)
+			for tr, err := range f.Watch(f.ctx, 2) {
+				if err != nil {
+					t.Error(err)
+				}
+				if got := f.node("root").State; got != state.Suspended {
+					t.Errorf("root is %s after transition %d, %s, was seen", got, tr.Sequence, tr.Op)
+				}
+				return
+			}
+		})
+		select {
+		case <-seen:
+		case <-time.After(20 * time.Millisecond):
+		}
+		return results, err
+	}
+	f.record(engine.Suspend("root"))
+	wg.Wait()
+}
+
+// A hundred watchers at their own pace, from different sequences, while many
+// write: each sees every transition after its own once and in order.
+func TestWatchersHaveNeitherGapNorDuplicateWhileManyWrite(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		const writers, each, watchers = 8, 60, 100
+		last := uint64(writers * (2 + each))
+		var wg sync.WaitGroup
+		for i := range watchers {
+			wg.Go(func() {
+				after := uint64(i)
+				next := after + 1
+				for tr, err := range f.Watch(f.ctx, after) {
+					if err != nil {
+						f.Error(err)
+						return
+					}
+					if tr.Sequence != next {
+						f.Errorf("watcher %d got %d in place of %d", i, tr.Sequence, next)
+						return
+					}
+					if next++; next > last {
+						return
+					}
+					if i%10 == 0 && next%7 == 0 {
+						time.Sleep(time.Millisecond) // a slow one
+					}
+				}
+			})
+		}
+		for w := range writers {
+			wg.Go(func() {
+				root := id(1000 + w)
+				if _, err := f.Record(f.ctx, engine.Create("2", root, engine.ID(root)), engine.Start(root)); err != nil {
+					f.Error(err)
+				}
+				for range each / 2 {
+					if _, err := f.Record(f.ctx, engine.Suspend(root), engine.Resume(root)); err != nil {
+						f.Error(err)
+					}
+				}
+			})
+		}
+		wg.Wait()
+	})
+}
+
+// Following a task from a snapshot: the snapshot and the transitions after it,
+// without those up to its revision, make up the task at any time.
+func TestSnapshotAndWatchAfterItMissNothing(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		f.task("10", "root")
+		f.task("11", "noise")
+		stop := make(chan struct{})
+		var writers sync.WaitGroup
+		for _, root := range []string{"root", "noise"} {
+			writers.Go(func() {
+				for {
+					select {
+					case <-stop:
+						return
+					default:
+						f.Submit(engine.Suspend(root)).Wait(f.ctx)
+						f.Submit(engine.Resume(root)).Wait(f.ctx)
+					}
+				}
+			})
+		}
+		for range 30 {
+			snap, err := f.Load(f.ctx, store.ByNode("root"))
+			if err != nil {
+				f.Fatal(err)
+			}
+			seen := 0
+			tree := snap.Tree
+			for tr, err := range f.Watch(f.ctx, snap.Sequence) {
+				if err != nil {
+					f.Fatal(err)
+				}
+				if tr.Task.Task != "10" || tr.Sequence <= tree.Revision() {
+					continue
+				}
+				if from := tr.Changes[0].From; from != tree.State(0) {
+					f.Fatalf("transition %d begins at %s, revision %d was %s", tr.Sequence, from, tree.Revision(), tree.State(0))
+				}
+				if tree, err = tree.Replay(tr); err != nil {
+					f.Fatal(err)
+				}
+				if seen++; seen == 5 {
+					break
+				}
+			}
+		}
+		close(stop)
+		writers.Wait()
+	})
+}
