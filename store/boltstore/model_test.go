@@ -1,0 +1,366 @@
+package boltstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// model writes a store the way an engine does and remembers what it must
+// answer.
+type model struct {
+	ticks int64
+	tasks map[state.Key]*modelTask
+	freed map[string]bool // node IDs that were in use and are not
+	feed  []*state.Transition
+}
+
+type modelTask struct {
+	tree        *state.Tree
+	header      store.Task
+	transitions []*state.Transition
+	attempts    map[string][]state.Attempt
+}
+
+func newModel() *model {
+	return &model{tasks: make(map[state.Key]*modelTask), freed: make(map[string]bool)}
+}
+
+func (m *model) clone() *model {
+	c := &model{ticks: m.ticks, tasks: make(map[state.Key]*modelTask), freed: make(map[string]bool), feed: slices.Clone(m.feed)}
+	for key, task := range m.tasks {
+		copied := *task
+		copied.transitions = slices.Clone(task.transitions)
+		copied.attempts = make(map[string][]state.Attempt)
+		for id, list := range task.attempts {
+			copied.attempts[id] = slices.Clone(list)
+		}
+		c.tasks[key] = &copied
+	}
+	for id := range m.freed {
+		c.freed[id] = true
+	}
+	return c
+}
+
+func (m *model) now() state.Instant {
+	m.ticks++
+	return state.UnixInstant(1_700_000_000+m.ticks, int(m.ticks%1000))
+}
+
+// change computes a change of a task from where the model has it.
+func (m *model) change(key state.Key, ops ...state.Op) (store.Change, error) {
+	tree := state.NewTree(key)
+	if task := m.tasks[key]; task != nil {
+		tree = task.tree
+	}
+	for i := range ops {
+		op := &ops[i]
+		op.Now = m.now()
+		if op.Kind == state.Create {
+			op.Task = key
+		}
+		if op.Kind == state.Declare || op.Kind.NewAttempt() {
+			op.NewVersion = state.VersionOf([16]byte{14: byte(m.ticks >> 8), 15: byte(m.ticks)})
+		}
+	}
+	_, outcomes, err := tree.Apply(state.Limits{}, ops...)
+	c := store.Change{Base: tree.Revision()}
+	for _, o := range outcomes {
+		c.Transitions = append(c.Transitions, o.Transition)
+	}
+	return c, err
+}
+
+func (m *model) deletion(key state.Key) store.Change {
+	now := m.now()
+	return store.Change{
+		Base:        m.tasks[key].tree.Revision(),
+		Transitions: []*state.Transition{{Task: key, Op: state.Delete, At: now, Recorded: now, Actor: "retention"}},
+	}
+}
+
+// accept takes note of a change that was committed.
+func (m *model) accept(c store.Change, first uint64) {
+	key := c.Key()
+	task := m.tasks[key]
+	if task == nil {
+		task = &modelTask{tree: state.NewTree(key), attempts: make(map[string][]state.Attempt)}
+		m.tasks[key] = task
+	}
+	for i, tr := range c.Transitions {
+		committed := *tr
+		committed.Sequence = first + uint64(i)
+		m.feed = append(m.feed, &committed)
+		if tr.Op == state.Delete {
+			for i := range task.tree.Len() {
+				m.freed[task.tree.ID(i)] = true
+			}
+			delete(m.tasks, key)
+			return
+		}
+		next, err := task.tree.Replay(&committed)
+		if err != nil {
+			panic(err)
+		}
+		task.tree = next
+		task.header.Add(&committed)
+		task.transitions = append(task.transitions, &committed)
+		for _, c := range tr.Changes {
+			delete(m.freed, c.ID)
+			if c.Superseded != nil {
+				task.attempts[c.ID] = append(task.attempts[c.ID], *c.Superseded)
+			}
+		}
+	}
+}
+
+// commit commits changes, which must all apply.
+func (m *model) commit(t testing.TB, s *Store, changes ...store.Change) {
+	t.Helper()
+	results, err := s.Commit(context.Background(), changes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, r := range results {
+		if r.Err != nil {
+			t.Fatalf("task %s: %v", changes[i].Key(), r.Err)
+		}
+		m.accept(changes[i], r.First)
+	}
+}
+
+// do commits operations on one task, which the rules must allow.
+func (m *model) do(t testing.TB, s *Store, key state.Key, ops ...state.Op) {
+	t.Helper()
+	c, err := m.change(key, ops...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.commit(t, s, c)
+}
+
+// random is a change the rules allow of one of the tasks "0" to "tasks-1":
+// also a delete, and a new task with the key and IDs of one that is gone.
+func (m *model) random(r *rand.Rand, tasks int) store.Change {
+	key := state.Key{Business: fmt.Sprint(r.IntN(2)), Task: fmt.Sprint(r.IntN(tasks))}
+	task := m.tasks[key]
+	if task == nil {
+		c, err := m.change(key, newRoot(m.id(key, 0)), start(m.id(key, 0)))
+		if err != nil {
+			panic(err)
+		}
+		return c
+	}
+	if r.IntN(12) == 0 {
+		return m.deletion(key)
+	}
+	for range 50 {
+		ops := make([]state.Op, 1+r.IntN(3))
+		for i := range ops {
+			ops[i] = m.randomOp(r, key, task.tree)
+		}
+		if c, err := m.change(key, ops...); err == nil {
+			return c
+		}
+	}
+	c, err := m.change(key, state.Op{Kind: state.Declare, Node: m.id(key, task.tree.Len()), Parent: task.tree.ID(0), NodeKind: state.StartEvent})
+	if err != nil {
+		return m.deletion(key)
+	}
+	return c
+}
+
+// id is the ID of a task's node: short text for most, hex for the others, and
+// the same again for the next task with that key.
+func (m *model) id(key state.Key, index int) string {
+	if index%3 == 2 {
+		return fmt.Sprintf("%012x%8s%012x", index, "00000000", 0x10*(1+len(key.Task))+int(key.Task[0])*256+int(key.Business[0]))
+	}
+	return fmt.Sprintf("%s/%s.%d", key.Business, key.Task, index)
+}
+
+func (m *model) randomOp(r *rand.Rand, key state.Key, tree *state.Tree) state.Op {
+	kinds := []state.OpKind{
+		state.Declare, state.Declare, state.Start, state.Start, state.Start, state.Finish, state.Finish, state.Fail,
+		state.Fail, state.Retry, state.Skip, state.Loop, state.Suspend, state.Resume, state.Resume, state.Revoke,
+	}
+	i := r.IntN(tree.Len())
+	op := state.Op{Kind: kinds[r.IntN(len(kinds))], Node: tree.ID(i)}
+	switch op.Kind {
+	case state.Declare:
+		op.Parent, op.Node = op.Node, m.id(key, tree.Len())
+		op.NodeKind = []state.Kind{state.Subprocess, state.ServiceActivity, state.ServiceActivity, state.ConvergeGateway}[r.IntN(4)]
+		op.NoSkip, op.MaxLoops = r.IntN(6) == 0, r.IntN(2)*3
+		if r.IntN(2) == 0 {
+			op.Name = "step <" + op.Node + ">"
+		}
+	case state.Fail:
+		op.Error = "exit status 1 of " + op.Node
+		op.Ignore = r.IntN(4) == 0
+	}
+	if r.IntN(4) == 0 {
+		op.Actor = "somebody"
+	}
+	return op
+}
+
+func newRoot(root string) state.Op { return state.Op{Kind: state.Create, Node: root} }
+func start(node string) state.Op  { return state.Op{Kind: state.Start, Node: node} }
+
+func activity(node, parent string) state.Op {
+	return state.Op{Kind: state.Declare, Node: node, Parent: parent, NodeKind: state.ServiceActivity}
+}
+
+// differences calls report for each answer of the store that is not the
+// model's. An error of the store is reported through fail.
+func (m *model) differences(s *Store, report func(string), fail func(error)) {
+	ctx := context.Background()
+	var listed []store.Task
+	for q := (store.ListQuery{Limit: 3}); ; {
+		page, err := s.List(ctx, q)
+		if err != nil {
+			fail(fmt.Errorf("list: %w", err))
+			break
+		}
+		listed = append(listed, page.Tasks...)
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			m.compareList(listed, report)
+			break
+		}
+	}
+	for key, task := range m.tasks {
+		if err := task.compare(ctx, s, key, report); err != nil {
+			fail(fmt.Errorf("task %s: %w", key, err))
+		}
+	}
+	for id := range m.freed {
+		if at, err := s.Locate(ctx, store.ByNode(id)); err == nil {
+			report(fmt.Sprintf("node %q of a deleted task is located in %s", id, at.Key))
+		} else if !errors.Is(err, state.ErrNotFound) {
+			fail(fmt.Errorf("locate %s: %w", id, err))
+		}
+	}
+	m.compareFeed(ctx, s, report, fail)
+}
+
+func (m *model) compareList(listed []store.Task, report func(string)) {
+	if len(listed) != len(m.tasks) {
+		report(fmt.Sprintf("%d tasks listed, want %d", len(listed), len(m.tasks)))
+	}
+	for i := range listed {
+		if want := m.tasks[listed[i].Key]; want == nil || want.header != listed[i] {
+			report(fmt.Sprintf("header is %+v, want %+v", listed[i], want))
+		}
+	}
+}
+
+func (m *model) compareFeed(ctx context.Context, s *Store, report func(string), fail func(error)) {
+	feed, err := s.Changes(ctx, 1<<62, 1)
+	if err != nil {
+		fail(fmt.Errorf("changes: %w", err))
+		return
+	}
+	if feed.Last != uint64(len(m.feed)) {
+		report(fmt.Sprintf("the last sequence is %d, want %d", feed.Last, len(m.feed)))
+		return
+	}
+	got, err := s.Changes(ctx, feed.First-1, len(m.feed)+1)
+	if err != nil {
+		fail(fmt.Errorf("changes: %w", err))
+		return
+	}
+	if want := m.feed[feed.First-1:]; len(got.Transitions) != len(want) || len(want) > 0 && !reflect.DeepEqual(got.Transitions, want) {
+		report("the changes are not what was committed")
+	}
+}
+
+func (task *modelTask) compare(ctx context.Context, s *Store, key state.Key, report func(string)) error {
+	snap, err := s.Load(ctx, store.Ref{Key: key})
+	if err != nil {
+		return err
+	}
+	if got, want := nodesOf(snap.Tree), nodesOf(task.tree); snap.Tree.Revision() != task.tree.Revision() || !slices.Equal(got, want) {
+		report(fmt.Sprintf("tree of %s at %d is %+v, want at %d %+v", key, snap.Tree.Revision(), got, task.tree.Revision(), want))
+	}
+	trs, err := s.Transitions(ctx, key, 0, 0)
+	if err != nil {
+		return err
+	}
+	if !reflect.DeepEqual(trs, task.transitions) {
+		report(fmt.Sprintf("%d transitions of %s, want %d", len(trs), key, len(task.transitions)))
+	}
+	for i := range task.tree.Len() {
+		id := task.tree.ID(i)
+		at, err := s.Locate(ctx, store.ByNode(id))
+		if err != nil {
+			return err
+		}
+		attempts, err := s.Attempts(ctx, id, 0, 0)
+		if err != nil {
+			return err
+		}
+		if at.Key != key || at.Revision != task.tree.Revision() || !slices.Equal(attempts, task.attempts[id]) {
+			report(fmt.Sprintf("node %q is in %+v with attempts %+v, want %+v", id, at, attempts, task.attempts[id]))
+		}
+	}
+	return nil
+}
+
+func nodesOf(tree *state.Tree) (nodes []state.Node) {
+	for i := range tree.Len() {
+		nodes = append(nodes, tree.Node(i))
+	}
+	return nodes
+}
+
+// expect checks everything the store answers, and the store with itself.
+func (m *model) expect(t testing.TB, s *Store, when string) {
+	t.Helper()
+	m.differences(s, func(d string) { t.Errorf("%s: %s", when, d) }, func(err error) { t.Errorf("%s: %v", when, err) })
+	if err := s.Check(context.Background(), func(p string) { t.Errorf("%s: check: %s", when, p) }); err != nil {
+		t.Errorf("%s: check: %v", when, err)
+	}
+}
+
+// openQuick opens a store that does not sync and whose file grows in small
+// steps.
+func openQuick(t testing.TB, path string, o *Options) *Store {
+	t.Helper()
+	s, err := Open(path, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.db.NoSync, s.db.NoGrowSync, s.db.AllocSize = true, true, 64<<10
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+// image is the file as it is: what a process would find that starts after
+// this one was killed.
+func (s *Store) image(t testing.TB) []byte {
+	t.Helper()
+	data, err := os.ReadFile(s.path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func openImage(t testing.TB, image []byte, o *Options) *Store {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "image.db")
+	if err := os.WriteFile(path, image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return openQuick(t, path, o)
+}
