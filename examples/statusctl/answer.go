@@ -51,6 +51,7 @@ var codes = []struct {
 	{state.ErrNotRetryable, "not_retryable"},
 	{state.ErrNotSkippable, "not_skippable"},
 	{state.ErrLoopLimit, "loop_limit"},
+	{errDamaged, "corrupt"},
 	// Changes that are no longer kept are not there.
 	{store.ErrTrimmed, "not_found"},
 	// A file that cannot be opened where -db points: the argument is wrong.

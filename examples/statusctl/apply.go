@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"os"
 
 	"github.com/pipestatus/pipestatus/engine"
 )
@@ -58,15 +57,11 @@ code is 1. Refusals do not change it.
 }
 
 func apply(ctx context.Context, t *tool, args []string) (err error) {
-	in := t.stdin
-	if len(args) > 0 && args[0] != "-" {
-		f, err := os.Open(args[0])
-		if err != nil {
-			return err
-		}
-		defer f.Close()
-		in = f
+	in, err := t.input(args)
+	if err != nil {
+		return err
 	}
+	defer in.Close()
 	s, err := t.create()
 	if err != nil {
 		return t.notOpened(err)

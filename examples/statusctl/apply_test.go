@@ -263,7 +263,7 @@ func TestAnInputThatBreaksIsNoEnd(t *testing.T) {
 func TestAHugeLineIsRefusedAndTheNextIsRead(t *testing.T) {
 	huge := `{"op":"fail","node":"a","error":"` + strings.Repeat("x", maxLine) + `"}`
 	got := succeed(t, huge+"\n"+creates(1), "apply", "-db", ":memory:")
-	want := fmt.Sprintf(`{"ok":false,"code":"invalid_argument","error":"invalid argument: a line of more than %d bytes"}`, maxLine) +
+	want := fmt.Sprintf(`{"ok":false,"code":"invalid_argument","error":"invalid argument: line too long: more than %d bytes"}`, maxLine) +
 		"\n" + `{"ok":true,"seq":1,"node":"0","version":""}` + "\n"
 	if got != want {
 		t.Errorf("answers\n%s", got)

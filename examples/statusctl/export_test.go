@@ -130,36 +130,33 @@ func TestAnExportThatIsNotWholeIsRefused(t *testing.T) {
 	whole := export(t, recorded(t))
 	lines := strings.SplitAfter(whole, "\n")
 	without := func(i int) string { return strings.Join(lines[:i], "") + strings.Join(lines[i+1:], "") }
-	for name, test := range map[string]struct {
-		in   string
-		want error
-	}{
-		"nothing":                     {"", store.ErrIncompatible},
-		"something else":              {`{"op":"create"}`, store.ErrIncompatible},
-		"another format":              {strings.Replace(whole, exportFormat, "other", 1), store.ErrIncompatible},
-		"another version":             {strings.Replace(whole, `"version":1`, `"version":2`, 1), store.ErrIncompatible},
-		"without its end":             {strings.Join(lines[:len(lines)-2], ""), store.ErrCorrupt},
-		"cut within a line":           {whole[:len(whole)/2], store.ErrCorrupt},
-		"without a create":            {without(1), store.ErrCorrupt},
-		"without a transition":        {without(2), store.ErrCorrupt},
-		"without the last transition": {without(len(lines) - 3), store.ErrCorrupt},
-		"a line twice":                {strings.Replace(whole, lines[2], lines[2]+lines[2], 1), store.ErrCorrupt},
-		"another task within":         {strings.Replace(whole, `"seq":2,"biz":"`, `"seq":2,"biz":"x`, 1), store.ErrCorrupt},
-		"a state that is none":        {strings.Replace(whole, `"shown":"RUNNING"`, `"shown":"DONE"`, 1), store.ErrCorrupt},
-		"an op that is missing":       {strings.Replace(whole, `"op":"start",`, ``, 1), store.ErrCorrupt},
-		"a time that is missing":      {strings.Replace(whole, `"recorded":`, `"actor":`, 1), store.ErrCorrupt},
-		"an ID that cannot be":        {strings.Replace(whole, `{"id":"`, `{"id":"\u0000`, 1), store.ErrCorrupt},
-		"a time that is none":         {strings.Replace(whole, `"at":"`, `"at":"x`, 1), store.ErrCorrupt},
-		"a parent that is not there":  {strings.Replace(whole, `"parent":"`, `"parent":"x`, 1), store.ErrCorrupt},
-		"a field that is unknown":     {strings.Replace(whole, `"actor":`, `"author":`, 1), store.ErrCorrupt},
-		"something behind its end":    {whole + lines[1], store.ErrCorrupt},
+	for name, in := range map[string]string{
+		"nothing":                     "",
+		"something else":              `{"op":"create"}`,
+		"another format":              strings.Replace(whole, exportFormat, "other", 1),
+		"another version":             strings.Replace(whole, `"version":1`, `"version":2`, 1),
+		"without its end":             strings.Join(lines[:len(lines)-2], ""),
+		"cut within a line":           whole[:len(whole)/2],
+		"without a create":            without(1),
+		"without a transition":        without(2),
+		"without the last transition": without(len(lines) - 3),
+		"a line twice":                strings.Replace(whole, lines[2], lines[2]+lines[2], 1),
+		"another task within":         strings.Replace(whole, `"seq":2,"biz":"`, `"seq":2,"biz":"x`, 1),
+		"a state that is none":        strings.Replace(whole, `"shown":"RUNNING"`, `"shown":"DONE"`, 1),
+		"an op that is missing":       strings.Replace(whole, `"op":"start",`, ``, 1),
+		"a time that is missing":      strings.Replace(whole, `"recorded":`, `"actor":`, 1),
+		"an ID that cannot be":        strings.Replace(whole, `{"id":"`, `{"id":"\u0000`, 1),
+		"a time that is none":         strings.Replace(whole, `"at":"`, `"at":"x`, 1),
+		"a parent that is not there":  strings.Replace(whole, `"parent":"`, `"parent":"x`, 1),
+		"a field that is unknown":     strings.Replace(whole, `"actor":`, `"author":`, 1),
+		"something behind its end":    whole + lines[1],
 	} {
 		t.Run(name, func(t *testing.T) {
 			var err error
-			for _, err = range readExport(strings.NewReader(test.in)) {
+			for _, err = range readExport(strings.NewReader(in)) {
 			}
-			if !errors.Is(err, test.want) {
-				t.Errorf("error %v, want %v", err, test.want)
+			if !errors.Is(err, errDamaged) {
+				t.Errorf("error %v", err)
 			}
 		})
 	}
@@ -171,7 +168,7 @@ func FuzzReadExport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, in []byte) {
 		for tr, err := range readExport(bytes.NewReader(in)) {
 			if err != nil {
-				if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrIncompatible) {
+				if !errors.Is(err, errDamaged) {
 					t.Errorf("error %v", err)
 				}
 				return

@@ -4,28 +4,30 @@ import (
 	"bufio"
 	"bytes"
 	"errors"
+	"fmt"
 	"io"
 )
 
-// maxLine is the longest line that is read, its newline aside.
+// maxLine is the longest line of operations that is read, its newline aside.
 const maxLine = 4 << 20
 
-var errLineTooLong = invalid("a line of more than %d bytes", maxLine)
+var errLineTooLong = errors.New("line too long")
 
 // lineReader reads lines of bounded length. What is longer is passed over
 // without being held in memory.
 type lineReader struct {
 	in   *bufio.Reader
+	most int
 	line []byte
 }
 
-func newLineReader(in io.Reader) *lineReader {
-	return &lineReader{in: bufio.NewReaderSize(in, 64<<10)}
+func newLineReader(in io.Reader, most int) *lineReader {
+	return &lineReader{in: bufio.NewReaderSize(in, 64<<10), most: most}
 }
 
 // next returns the next line that is not blank, valid until the next call. It
-// returns errLineTooLong once for each line over the limit, io.EOF at the end,
-// and otherwise what the input failed with.
+// returns an error that matches errLineTooLong once for each line over the
+// limit, io.EOF at the end, and otherwise what the input failed with.
 func (r *lineReader) next() ([]byte, error) {
 	for {
 		tooLong, err := r.read()
@@ -36,7 +38,7 @@ func (r *lineReader) next() ([]byte, error) {
 		case err != nil && !errors.Is(err, io.EOF):
 			return nil, err
 		case tooLong:
-			return nil, errLineTooLong
+			return nil, fmt.Errorf("%w: more than %d bytes", errLineTooLong, r.most)
 		case len(bytes.Trim(r.line, " \t\r\n")) > 0:
 			return r.line, nil
 		}
@@ -48,7 +50,7 @@ func (r *lineReader) read() (tooLong bool, err error) {
 	r.line = r.line[:0]
 	for {
 		part, err := r.in.ReadSlice('\n')
-		if length := len(r.line) + len(bytes.TrimSuffix(part, []byte{'\n'})); length > maxLine {
+		if length := len(r.line) + len(bytes.TrimSuffix(part, []byte{'\n'})); length > r.most {
 			tooLong, r.line = true, r.line[:0]
 		} else if !tooLong {
 			r.line = append(r.line, part...)

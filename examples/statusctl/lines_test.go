@@ -28,7 +28,7 @@ func TestLinesAreReadOneByOne(t *testing.T) {
 		"two that are too long":              {long + "x\n" + long + "x\n", []string{"!", "!"}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			r := newLineReader(strings.NewReader(test.in))
+			r := newLineReader(strings.NewReader(test.in), maxLine)
 			var got []string
 			for {
 				line, err := r.next()
@@ -52,7 +52,7 @@ func TestLinesAreReadOneByOne(t *testing.T) {
 }
 
 func TestALineOfAnyLengthTakesLittleMemory(t *testing.T) {
-	r := newLineReader(io.LimitReader(endless{}, 1<<30))
+	r := newLineReader(io.LimitReader(endless{}, 1<<30), maxLine)
 	if _, err := r.next(); !errors.Is(err, errLineTooLong) {
 		t.Fatal(err)
 	}
@@ -72,7 +72,7 @@ func (endless) Read(p []byte) (int, error) {
 
 func TestAReadThatFailsIsNoEnd(t *testing.T) {
 	broken := errors.New("broken")
-	r := newLineReader(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)))
+	r := newLineReader(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), maxLine)
 	if line, err := r.next(); err != nil || string(line) != "a\n" {
 		t.Fatalf("%q, %v", line, err)
 	}

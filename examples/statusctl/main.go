@@ -58,8 +58,8 @@ type command struct {
 // commands are shown by usage in this order.
 func commands() []command {
 	return []command{
-		applyCommand, getCommand, listCommand, treeCommand, historyCommand,
-		watchCommand, checkCommand, exportCommand,
+		applyCommand, getCommand, listCommand, treeCommand, historyCommand, timelineCommand,
+		watchCommand, checkCommand, exportCommand, importCommand, purgeCommand,
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 
 	"github.com/pipestatus/pipestatus/store"
@@ -13,6 +14,17 @@ import (
 // memory in place of a file name is a store that begins empty and is gone in
 // the end.
 const memory = ":memory:"
+
+// input opens the file that the arguments name, standard input without one.
+func (t *tool) input(args []string) (io.ReadCloser, error) {
+	if len(args) > 0 && args[0] != "-" {
+		return os.Open(args[0])
+	}
+	if f, ok := t.stdin.(*os.File); ok {
+		return f, nil
+	}
+	return io.NopCloser(t.stdin), nil
+}
 
 // create opens the database for writing and makes it if there is none.
 func (t *tool) create() (store.Store, error) {

@@ -1,7 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"cmp"
+	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -12,15 +15,37 @@ import (
 // export and of watch -json. Times are RFC 3339 in UTC; what is zero is left
 // out.
 type transitionRecord struct {
-	Seq      uint64         `json:"seq"`
-	Business string         `json:"biz"`
-	Task     string         `json:"task"`
-	Op       string         `json:"op"`
-	At       string         `json:"at"`
-	Recorded string         `json:"recorded"`
-	Actor    string         `json:"actor,omitempty"`
-	Shown    string         `json:"shown,omitempty"` // state of the task after it
-	Changes  []changeRecord `json:"changes,omitempty"`
+	Seq      uint64     `json:"seq"`
+	Business string     `json:"biz"`
+	Task     string     `json:"task"`
+	Op       string     `json:"op"`
+	At       string     `json:"at"`
+	Recorded string     `json:"recorded"`
+	Actor    string     `json:"actor,omitempty"`
+	Shown    string     `json:"shown,omitempty"` // state of the task after it
+	Changes  changeList `json:"changes,omitempty"`
+}
+
+// changeList is read one by one, since a short text can stand for a long list.
+type changeList []changeRecord
+
+func (l *changeList) UnmarshalJSON(raw []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if open, err := dec.Token(); err != nil || open != json.Delim('[') {
+		return errors.New("changes are no list")
+	}
+	for dec.More() {
+		var c changeRecord
+		if err := dec.Decode(&c); err != nil {
+			return err
+		}
+		if c.ID == "" || len(*l) == maxNodes {
+			return errors.New("a change of no node, or too many")
+		}
+		*l = append(*l, c)
+	}
+	return nil
 }
 
 // changeRecord is what a transition did to one node: its values afterwards.
@@ -63,7 +88,7 @@ func recordOf(tr *state.Transition) transitionRecord {
 	r := transitionRecord{
 		Seq: tr.Sequence, Business: tr.Task.Business, Task: tr.Task.Task, Op: tr.Op.String(),
 		At: tr.At.String(), Recorded: tr.Recorded.String(), Actor: tr.Actor, Shown: stateName(tr.Shown),
-		Changes: make([]changeRecord, len(tr.Changes)),
+		Changes: make(changeList, len(tr.Changes)),
 	}
 	for i := range tr.Changes {
 		c, to := &tr.Changes[i], &r.Changes[i]

@@ -125,14 +125,14 @@ func writeAnswers(ctx context.Context, flights <-chan flight, slots <-chan struc
 
 // readLines sends what it reads from in until its end.
 func readLines(ctx context.Context, in io.Reader, lines chan<- line) error {
-	r := newLineReader(in)
+	r := newLineReader(in, maxLine)
 	for {
 		var l line
 		switch raw, err := r.next(); {
 		case err == nil:
 			l.request, l.err = parseRequest(raw)
 		case errors.Is(err, errLineTooLong):
-			l.err = err
+			l.err = invalid("%w", err)
 		case errors.Is(err, io.EOF):
 			return nil
 		default:

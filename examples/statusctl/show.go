@@ -74,3 +74,11 @@ func label(kind state.Kind, name string) string {
 
 // taskName is a task as it is shown to people.
 func taskName(key state.Key) string { return key.Business + "/" + key.Task }
+
+// count is a number of things as text.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
