@@ -149,21 +149,29 @@ func appendEnd(dst []byte, id string, loop int) []byte {
 	return strconv.AppendInt(append(dst, `,"loop":`...), int64(loop), 10)
 }
 
-// appendString appends s as a JSON string. What need not be escaped is not,
-// <, > and & included; what is not UTF-8 becomes U+FFFD.
+// appendString appends s as a JSON string, as encoding/json does without its
+// HTML escapes: <, > and & are written as they are, U+2028 and U+2029 are
+// escaped, and what is not UTF-8 becomes an escaped U+FFFD.
 func appendString(dst []byte, s string) []byte {
 	dst = append(dst, '"')
 	from := 0
 	for i := 0; i < len(s); {
 		c := s[i]
-		if c >= ' ' && c != '"' && c != '\\' && c < utf8.RuneSelf {
+		if plain[c] {
 			i++
 			continue
 		}
-		size := 1
+		size, escape := 1, ""
 		if c >= utf8.RuneSelf {
 			var r rune
-			if r, size = utf8.DecodeRuneInString(s[i:]); r != utf8.RuneError || size > 1 {
+			switch r, size = utf8.DecodeRuneInString(s[i:]); {
+			case r == utf8.RuneError && size == 1:
+				escape = `\ufffd`
+			case r == '\u2028':
+				escape = `\u2028`
+			case r == '\u2029':
+				escape = `\u2029`
+			default:
 				i += size
 				continue
 			}
@@ -171,23 +179,37 @@ func appendString(dst []byte, s string) []byte {
 		dst = append(dst, s[from:i]...)
 		i += size
 		from = i
-		dst = appendEscape(dst, c)
+		if escape != "" {
+			dst = append(dst, escape...)
+		} else {
+			dst = appendEscape(dst, c)
+		}
 	}
 	return append(append(dst, s[from:]...), '"')
 }
 
+// plain holds the bytes that stand for themselves.
+var plain = func() (table [256]bool) {
+	for c := byte(' '); c < utf8.RuneSelf; c++ {
+		table[c] = c != '"' && c != '\\'
+	}
+	return table
+}()
+
 func appendEscape(dst []byte, c byte) []byte {
 	const hex = "0123456789abcdef"
-	switch {
-	case c >= utf8.RuneSelf:
-		return append(dst, "\ufffd"...)
-	case c == '"' || c == '\\':
+	switch c {
+	case '"', '\\':
 		return append(dst, '\\', c)
-	case c == '\n':
+	case '\b':
+		return append(dst, '\\', 'b')
+	case '\f':
+		return append(dst, '\\', 'f')
+	case '\n':
 		return append(dst, '\\', 'n')
-	case c == '\r':
+	case '\r':
 		return append(dst, '\\', 'r')
-	case c == '\t':
+	case '\t':
 		return append(dst, '\\', 't')
 	}
 	return append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&15])

@@ -1,0 +1,84 @@
+package query
+
+import (
+	"testing"
+	"time"
+	_ "time/tzdata" // the zones are the same everywhere
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// zones are locations with whole and odd offsets, with seconds in their local
+// mean time, with days that are shorter, longer, skipped and repeated.
+var zones = []*time.Location{
+	time.UTC, time.FixedZone("", 8*3600), time.FixedZone("", -(11*3600 + 59*60 + 59)), time.FixedZone("", 23*3600+59),
+	zone("Asia/Shanghai"), zone("America/New_York"), zone("Europe/Berlin"), zone("Australia/Lord_Howe"),
+	zone("Pacific/Apia"), zone("Africa/Monrovia"), zone("Asia/Kathmandu"), zone("America/Sao_Paulo"), zone("Africa/Casablanca"),
+}
+
+func zone(name string) *time.Location {
+	loc, err := time.LoadLocation(name)
+	if err != nil {
+		panic(err)
+	}
+	return loc
+}
+
+func sameAsPackageTime(t *testing.T, face *clockFace, sec int64) {
+	t.Helper()
+	got, want := face.format(state.UnixInstant(sec, 0)), time.Unix(sec, 0).In(face.loc).Format(TimeLayout)
+	if got != want {
+		t.Errorf("%d in %s: %q, package time says %q", sec, face.loc, got, want)
+	}
+}
+
+func TestTimesReadAsPackageTimeFormatsThem(t *testing.T) {
+	const first, last = -62135596800, 253402300799 // years 1 to 9999
+	for _, loc := range zones {
+		face := clockFace{loc: loc}
+		sec := time.Date(2018, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+		for range 366 * 24 * 4 {
+			sameAsPackageTime(t, &face, sec)
+			sec += 899 // a prime number of seconds less than a quarter of an hour
+		}
+		for _, sec := range []int64{first, first + 1, -1, 0, 1, last - 1, last, first - 1e9, last + 1e9} {
+			sameAsPackageTime(t, &face, sec)
+		}
+		for sec := int64(first); sec < last; sec += 86_399 * 997 {
+			sameAsPackageTime(t, &face, sec)
+		}
+		// Both sides of every change of the offset from 1850 to 2040.
+		at := time.Date(1850, 1, 1, 0, 0, 0, 0, time.UTC).In(loc)
+		for at.Year() < 2040 {
+			_, end := at.ZoneBounds()
+			if end.IsZero() {
+				break
+			}
+			for d := int64(-2); d <= 2; d++ {
+				sameAsPackageTime(t, &face, end.Unix()+d)
+			}
+			at = end
+		}
+	}
+}
+
+func TestAnUnsetTimeIsEmptyAndTheZeroTimeIsNot(t *testing.T) {
+	face := clockFace{loc: time.UTC}
+	if got := face.format(state.Instant{}); got != "" {
+		t.Errorf("unset: %q", got)
+	}
+	if got, want := face.format(state.InstantOf(time.Time{})), "0001-01-01 00:00:00 +0000"; got != want {
+		t.Errorf("the zero time: %q, want %q", got, want)
+	}
+}
+
+func FuzzTimes(f *testing.F) {
+	f.Add(0, int64(0), int64(1524730114))
+	f.Add(5, int64(1520751600), int64(1520751599))
+	f.Fuzz(func(t *testing.T, loc int, first, second int64) {
+		const years = 300_000_000_000 // a little more than may occur
+		face := clockFace{loc: zones[uint(loc)%uint(len(zones))]}
+		sameAsPackageTime(t, &face, first%years)
+		sameAsPackageTime(t, &face, second%years)
+	})
+}
