@@ -151,7 +151,7 @@ func (b *builder) parallelPart(p *pipeline, gateway *node) (inside []*node, ok b
 	path := b.owners[gateway.id]
 	meet := meetingPoint(p, gateway)
 	if meet.kind != state.ConvergeGateway {
-		b.problem(path, "a converge gateway is missing: its branches meet in %s, which is a %s", meet.id, meet.kind)
+		b.problem(path, "a converge gateway is missing: its branches meet in %s (%s)", meet.id, meet.kind)
 		return nil, false
 	}
 	before := len(b.problems)

@@ -20,6 +20,10 @@ func (r *run) resume(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if b.tree.Ended() {
+		r.note(fmt.Sprintf("the task is %s: there is nothing to go on with", b.tree.State(0)))
+		return nil
+	}
 	switch root := b.tree.Node(0); root.State {
 	case state.Created:
 		b.record(engine.Start(root.ID))
