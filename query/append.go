@@ -140,7 +140,10 @@ func appendMiddle(dst []byte, skip bool) []byte {
 }
 
 func appendTail(dst []byte, shown state.State) []byte {
-	dst = append(append(dst, `},"state":"`...), shown.String()...)
+	dst = append(dst, `},"state":"`...)
+	if shown.Valid() {
+		dst = append(dst, shown.String()...)
+	}
 	return append(dst, `","version":"`...)
 }
 
@@ -153,7 +156,11 @@ func appendEnd(dst []byte, id string, loop int) []byte {
 // HTML escapes: <, > and & are written as they are, U+2028 and U+2029 are
 // escaped, and what is not UTF-8 becomes an escaped U+FFFD.
 func appendString(dst []byte, s string) []byte {
-	dst = append(dst, '"')
+	return append(appendInside(append(dst, '"'), s), '"')
+}
+
+// appendInside is appendString without the quotes.
+func appendInside(dst []byte, s string) []byte {
 	from := 0
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -185,7 +192,7 @@ func appendString(dst []byte, s string) []byte {
 			dst = appendEscape(dst, c)
 		}
 	}
-	return append(append(dst, s[from:]...), '"')
+	return append(dst, s[from:]...)
 }
 
 // plain holds the bytes that stand for themselves.

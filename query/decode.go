@@ -10,69 +10,122 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// maxDepth is how deep a response may be nested to be decoded: far more than
-// the levels a task may have.
-const maxDepth = 1000
+// maxLevels is how many levels of nodes are decoded: far more than a task has.
+const maxLevels = 1000
 
-var errTooDeep = errors.New("query: response nested too deeply")
+var errTooDeep = errors.New("nested too deeply")
 
-// UnmarshalJSON reads the documented envelope. Unknown fields are passed over.
+// What is read of responses, also of those that others wrote: names count as
+// they are spelled and must not repeat; unknown ones are passed over; null
+// stands for the zero value; a state that is not documented is an error.
+
+// UnmarshalJSON reads the documented envelope; unknown fields are passed over.
+// An error leaves r as it was.
 func (r *Response) UnmarshalJSON(data []byte) error {
-	var wire struct {
-		Result  bool            `json:"result"`
-		Data    json.RawMessage `json:"data"`
-		Message string          `json:"message"`
-	}
-	if err := json.Unmarshal(data, &wire); err != nil {
-		return fmt.Errorf("query: response: %w", err)
-	}
-	*r = Response{Result: wire.Result, Message: wire.Message}
-	if !wire.Result {
+	var read Response
+	var given bool
+	var node json.RawMessage
+	err := document(data, func(d *json.Decoder, name string) error {
+		switch name {
+		case "result":
+			given = true
+			return d.Decode(&read.Result)
+		case "message":
+			return d.Decode(&read.Message)
+		}
+		var value json.RawMessage
+		if err := d.Decode(&value); err != nil || name != "data" {
+			return err
+		}
+		node = value
 		return nil
+	})
+	switch {
+	case err != nil:
+		return fmt.Errorf("query: response: %w", err)
+	case isNull(data):
+		return nil
+	case !given:
+		return errors.New("query: response: no result in it")
+	case read.Result && (node == nil || isNull(node)):
+		return errors.New("query: response: a result without data")
+	case read.Result:
+		read.Message, read.Data = "", new(Status)
+		if err := read.Data.UnmarshalJSON(node); err != nil {
+			return err
+		}
 	}
-	r.Data = new(Status)
-	return r.Data.UnmarshalJSON(wire.Data)
+	*r = read
+	return nil
 }
 
 // UnmarshalJSON reads a node and all below it, children in the order in which
-// they are written. Unknown fields are passed over.
+// they are written and under their own IDs. Unknown fields are passed over. It
+// reads up to 1,000 levels. An error leaves s as it was.
 func (s *Status) UnmarshalJSON(data []byte) error {
-	d := json.NewDecoder(bytes.NewReader(data))
-	var read Status
-	if err := read.read(d, 0); err != nil {
-		return err
+	if isNull(data) {
+		return nil
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("query: status: more than one value")
+	var read Status
+	err := document(data, func(d *json.Decoder, name string) error { return read.field(d, name, 1) })
+	if err != nil {
+		return fmt.Errorf("query: status: %w", err)
 	}
 	*s = read
 	return nil
 }
 
-// read reads an object token by token, since a map would lose the order.
-func (s *Status) read(d *json.Decoder, depth int) error {
-	if depth > maxDepth {
-		return errTooDeep
+func isNull(data []byte) bool { return string(bytes.TrimSpace(data)) == "null" }
+
+// document reads data as one object, or null, and nothing behind it.
+func document(data []byte, field func(d *json.Decoder, name string) error) error {
+	d := json.NewDecoder(bytes.NewReader(data))
+	if _, err := object(d, func(name string) error { return field(d, name) }); err != nil {
+		return err
 	}
-	return object(d, func(name string) error {
-		if name == "children" {
-			return object(d, func(id string) error {
-				c := new(Status)
-				if err := c.read(d, depth+1); err != nil {
-					return err
-				}
-				s.Children = append(s.Children, c)
-				return nil
-			})
-		}
-		return s.field(d, name)
-	})
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one value")
+	}
+	return nil
 }
 
-func (s *Status) field(d *json.Decoder, name string) error {
+// read reads a node token by token, since a map would lose the order of the
+// children.
+func (s *Status) read(d *json.Decoder, level int) error {
+	if level > maxLevels {
+		return errTooDeep
+	}
+	there, err := object(d, func(name string) error { return s.field(d, name, level) })
+	if err == nil && !there {
+		return errors.New("null in place of {")
+	}
+	return err
+}
+
+func (s *Status) children(d *json.Decoder, level int) error {
+	_, err := object(d, func(id string) error {
+		c := new(Status)
+		if err := c.read(d, level+1); err != nil {
+			return err
+		}
+		if c.ID == "" {
+			c.ID = id
+		}
+		if c.ID != id {
+			return fmt.Errorf("node %q under the name %q", c.ID, id)
+		}
+		s.Children = append(s.Children, c)
+		return nil
+	})
+	return err
+}
+
+func (s *Status) field(d *json.Decoder, name string, level int) error {
 	var text string
 	var err error
 	switch name {
+	case "children":
+		return s.children(d, level)
 	case "id":
 		err = d.Decode(&s.ID)
 	case "name":
@@ -90,14 +143,14 @@ func (s *Status) field(d *json.Decoder, name string) error {
 	case "finish_time":
 		err = d.Decode(&s.FinishTime)
 	case "state":
-		if err = d.Decode(&text); err == nil {
+		if err = d.Decode(&text); err == nil && text != "" {
 			s.State, err = state.ParseState(text)
 		}
 	default:
 		err = s.Extra.field(d, name)
 	}
 	if err != nil {
-		return fmt.Errorf("query: status field %s: %w", name, err)
+		return fmt.Errorf("field %s: %w", name, err)
 	}
 	return nil
 }
@@ -119,58 +172,67 @@ func (x *Extra) field(d *json.Decoder, name string) error {
 	case "counts":
 		return x.readCounts(d)
 	case "ex_data":
-		x.ExData = []NodeError{}
-		return object(d, func(id string) error {
+		list := []NodeError{}
+		there, err := object(d, func(id string) error {
 			e := NodeError{ID: id}
 			err := d.Decode(&e.Error)
-			x.ExData = append(x.ExData, e)
+			list = append(list, e)
 			return err
 		})
+		if there {
+			x.ExData = list
+		}
+		return err
 	}
 	var unknown json.RawMessage
 	return d.Decode(&unknown)
 }
 
 func (x *Extra) readCounts(d *json.Decoder) error {
-	x.Counts = new(state.Counts)
-	return object(d, func(name string) error {
+	counts := new(state.Counts)
+	there, err := object(d, func(name string) error {
 		st, err := state.ParseState(name)
 		if err != nil {
 			return err
 		}
-		return d.Decode(&x.Counts[st])
+		return d.Decode(&counts[st])
 	})
+	if there {
+		x.Counts = counts
+	}
+	return err
 }
 
 // object reads an object and calls field with the name of each of its fields;
-// field reads the value.
-func object(d *json.Decoder, field func(name string) error) error {
-	if err := delim(d, '{'); err != nil {
-		return err
+// field reads the value. there is false if it is null instead.
+func object(d *json.Decoder, field func(name string) error) (there bool, err error) {
+	t, err := d.Token()
+	switch {
+	case errors.Is(err, io.EOF):
+		return false, io.ErrUnexpectedEOF
+	case err != nil || t == nil:
+		return false, err
+	case t != json.Delim('{'):
+		return false, fmt.Errorf("%v in place of {", t)
 	}
+	seen := make(map[string]bool)
 	for d.More() {
 		t, err := d.Token()
 		if err != nil {
-			return fmt.Errorf("query: status: %w", err)
+			return true, err
 		}
 		name, ok := t.(string)
 		if !ok {
-			return fmt.Errorf("query: status: %v in place of a field name", t)
+			return true, fmt.Errorf("%v in place of a name", t)
 		}
+		if seen[name] {
+			return true, fmt.Errorf("%q twice in one object", name)
+		}
+		seen[name] = true
 		if err := field(name); err != nil {
-			return err
+			return true, err
 		}
 	}
-	return delim(d, '}')
-}
-
-func delim(d *json.Decoder, want json.Delim) error {
-	t, err := d.Token()
-	if err != nil {
-		return fmt.Errorf("query: status: %w", err)
-	}
-	if t != want {
-		return fmt.Errorf("query: status: %v in place of %v", t, want)
-	}
-	return nil
+	_, err = d.Token() // the }, for anything else is an error
+	return true, err
 }

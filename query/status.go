@@ -10,7 +10,8 @@ import (
 )
 
 // Status is the documented answer for one node and all below it. Times are as
-// on the wire; [Status.Started] and [Status.Finished] read them.
+// on the wire; [Status.Started] and [Status.Finished] read them. Fields that an
+// answer read from JSON does not have are zero.
 type Status struct {
 	ID         string
 	Name       string
@@ -21,7 +22,7 @@ type Status struct {
 	Skip       bool
 	StartTime  string // in TimeLayout, "" if unset
 	FinishTime string
-	Children   []*Status // in the order of creation
+	Children   []*Status // in the order of creation, nil if there are none
 	Extra      Extra
 }
 
@@ -63,27 +64,35 @@ func readTime(text string) (time.Time, bool) {
 }
 
 // MarshalJSON writes the documented shape, fields in the order of the
-// specification's example, extra ones behind them.
-func (s *Status) MarshalJSON() ([]byte, error) { return s.append(nil), nil }
+// specification's example, extra ones behind them. It writes <, > and & as
+// they are; json.Marshal escapes them in what it returns, a [json.Encoder]
+// does not after SetEscapeHTML(false).
+func (s Status) MarshalJSON() ([]byte, error) { return s.append(nil), nil }
 
 func (s *Status) append(dst []byte) []byte {
 	dst = appendHead(dst, s.Retry, s.Name)
-	dst = append(dst, s.FinishTime...)
+	dst = appendInside(dst, s.FinishTime)
 	dst = appendMiddle(dst, s.Skip)
-	dst = append(append(dst, s.StartTime...), `","children":{`...)
-	for i, c := range s.Children {
-		if i > 0 {
+	dst = append(appendInside(dst, s.StartTime), `","children":{`...)
+	first := true
+	for _, c := range s.Children {
+		if c == nil {
+			continue
+		}
+		if !first {
 			dst = append(dst, ',')
 		}
+		first = false
 		dst = c.append(append(appendString(dst, c.ID), ':'))
 	}
 	dst = appendTail(dst, s.State)
-	dst = append(dst, s.Version...)
+	dst = appendInside(dst, s.Version)
 	dst = appendEnd(dst, s.ID, s.Loop)
 	return append(s.Extra.append(dst), '}')
 }
 
-// Response is the documented envelope: Data if Result, else Message.
+// Response is the documented envelope: Data if Result, else Message. A Response
+// with Result and no Data is written as a refusal.
 type Response struct {
 	Result  bool
 	Data    *Status
@@ -91,8 +100,8 @@ type Response struct {
 }
 
 // MarshalJSON writes {"result":true,"data":{…}} or
-// {"result":false,"message":"…"}.
-func (r *Response) MarshalJSON() ([]byte, error) {
+// {"result":false,"message":"…"}. For <, > and & see [Status.MarshalJSON].
+func (r Response) MarshalJSON() ([]byte, error) {
 	if r.Result && r.Data != nil {
 		return append(r.Data.append([]byte(beforeData)), '}'), nil
 	}

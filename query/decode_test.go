@@ -1,0 +1,165 @@
+package query_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Every option changes something, and everything comes back from JSON.
+func TestStatusAndJSONAgreeForEveryTreeAndOption(t *testing.T) {
+	for seed := range uint64(60) {
+		tree := randomTree(t, seed, 3+int(seed))
+		for variant := range 12 {
+			o := options
+			o.FailedFirst = variant%2 == 1
+			o.Fields = []query.Fields{0, query.AllFields, query.ElapsedTime | query.ExData, query.Counts | query.Kind, query.RetryAt, query.ErrorIgnored | query.StateRefreshAt | query.Revision}[variant/2]
+			q := query.New(nil, &o)
+			node := int(seed) % tree.Len()
+			appended := q.AppendTree([]byte("before"), tree, node)[len("before"):]
+			status := q.StatusOf(tree, node)
+			marshalled, err := status.MarshalJSON()
+			if err != nil || !bytes.Equal(marshalled, appended) {
+				t.Fatalf("seed %d, %+v: marshalled %s (%v), appended %s", seed, o, marshalled, err, appended)
+			}
+			var decoded query.Status
+			if err := json.Unmarshal(appended, &decoded); err != nil {
+				t.Fatalf("seed %d: %v in %s", seed, err, appended)
+			}
+			if diff := cmp.Diff(&decoded, status); diff != "" {
+				t.Fatalf("seed %d: decoded (-) is not what was encoded (+)\n%s", seed, diff)
+			}
+		}
+	}
+}
+
+func TestStatusMarshalsAsAValueToo(t *testing.T) {
+	s := query.Status{ID: "a", State: state.Running, Loop: 1, Children: []*query.Status{nil}}
+	for _, v := range []any{s, &s, map[string]query.Status{"": s}, query.Response{Result: true, Data: &s}} {
+		got, err := json.Marshal(v)
+		if err != nil || !strings.Contains(string(got), `"children":{},"state":"RUNNING","version":"","id":"a","loop":1}`) {
+			t.Errorf("%T: %s %v", v, got, err)
+		}
+	}
+	for _, v := range []any{(*query.Status)(nil), (*query.Response)(nil)} {
+		if got, err := json.Marshal(v); string(got) != "null" || err != nil {
+			t.Errorf("%T: %s %v", v, got, err)
+		}
+	}
+}
+
+func TestResponsesOfOthersAreRead(t *testing.T) {
+	const node = `{"id":"a","state":"RUNNING","retry":1,"loop":2,"skip":true,"name":"n","version":"v","start_time":"s","finish_time":"f","children":`
+	leaf := query.Status{ID: "a", State: state.Running, Retry: 1, Loop: 2, Skip: true, Name: "n", Version: "v", StartTime: "s", FinishTime: "f"}
+	parent := leaf
+	parent.Children = []*query.Status{{ID: "z"}, {ID: "b", State: state.Failed}}
+	for name, c := range map[string]struct {
+		in   string
+		want query.Response
+	}{
+		"any order, space":        {" { \"data\" : " + node + "{}} , \"result\" : true } ", query.Response{Result: true, Data: &leaf}},
+		"children in their order": {`{"result":true,"data":` + node + `{"z":{},"b":{"state":"FAILED"}}}}`, query.Response{Result: true, Data: &parent}},
+		"unknown fields":          {`{"code":0,"result":true,"data":` + node + `{},"x":[{"children":[]}],"state_":1},"request_id":{"data":1}}`, query.Response{Result: true, Data: &leaf}},
+		"null for what is empty":  {`{"result":true,"message":null,"data":{"id":null,"state":null,"retry":null,"children":null,"ex_data":null,"counts":null,"elapsed_time":null,"kind":null}}`, query.Response{Result: true, Data: &query.Status{}}},
+		"missing fields":          {`{"result":true,"data":{}}`, query.Response{Result: true, Data: &query.Status{}}},
+		"refusal":                 {`{"result":false,"message":"no such task"}`, query.Response{Message: "no such task"}},
+		"refusal with data":       {`{"result":false,"data":null,"code":3545030,"message":"no"}`, query.Response{Message: "no"}},
+		"refusal with other data": {`{"result":false,"data":[1],"message":"no"}`, query.Response{Message: "no"}},
+		"null":                    {`null`, query.Response{}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var got query.Response
+			if err := json.Unmarshal([]byte(c.in), &got); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got, c.want); diff != "" {
+				t.Error(diff)
+			}
+		})
+	}
+}
+
+func TestWhatIsNoResponseIsRefusedAndChangesNothing(t *testing.T) {
+	deep := func(n int) string {
+		return `{"result":true,"data":` + strings.Repeat(`{"children":{"a":`, n) + `{}` + strings.Repeat(`}}`, n) + `}`
+	}
+	for name, c := range map[string]struct{ in, want string }{
+		"no object":                     {`[]`, "in place of {"},
+		"no result":                     {`{"message":"no"}`, "result"},
+		"result without data":           {`{"result":true}`, "without data"},
+		"result with null data":         {`{"result":true,"data":null}`, "without data"},
+		"data that is no object":        {`{"result":true,"data":[]}`, "in place of {"},
+		"unknown state":                 {`{"result":true,"data":{"state":"READY"}}`, `"READY"`},
+		"text for a number":             {`{"result":true,"data":{"retry":"1"}}`, "retry"},
+		"a child that is none":          {`{"result":true,"data":{"children":{"a":1}}}`, "in place of {"},
+		"a child under a name":          {`{"result":true,"data":{"children":{"a":{"id":"b"}}}}`, `"b"`},
+		"the same child twice":          {`{"result":true,"data":{"children":{"a":{},"a":{}}}}`, `"a"`},
+		"the same field twice":          {`{"result":true,"data":{"loop":1,"loop":2}}`, `"loop"`},
+		"the same error twice":          {`{"result":true,"data":{"ex_data":{"a":"","a":""}}}`, `"a"`},
+		"two results":                   {`{"result":true,"data":{},"result":false}`, `"result"`},
+		"nested too deeply":             {deep(1001), "too deeply"},
+		"a bomb":                        {deep(4000), "too deeply"},
+		"a bomb in what is passed over": {`{"result":true,"data":{"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}}`, "depth"},
+		"a state of counts":             {`{"result":true,"data":{"counts":{"x":1}}}`, `"x"`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			before := query.Response{Message: "before"}
+			got := before
+			err := json.Unmarshal([]byte(c.in), &got)
+			if err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("error %v, want one with %s", err, c.want)
+			}
+			if diff := cmp.Diff(got, before); diff != "" {
+				t.Errorf("changed: %s", diff)
+			}
+		})
+	}
+	var s query.Status
+	for _, in := range []string{``, `{`, `{"id":"a"} {}`, `{"id":"a"}]`, `{"id"}`, `{1:2}`, `nul`} {
+		if err := s.UnmarshalJSON([]byte(in)); err == nil {
+			t.Errorf("%q is read", in)
+		}
+		if err := new(query.Response).UnmarshalJSON([]byte(in)); err == nil {
+			t.Errorf("%q is read as a response", in)
+		}
+	}
+	var ok query.Response
+	if err := json.Unmarshal([]byte(deep(999)), &ok); err != nil {
+		t.Errorf("999 levels: %v", err)
+	}
+}
+
+func FuzzDecodeResponse(f *testing.F) {
+	o := options
+	o.Fields = query.AllFields
+	q := query.New(nil, &o)
+	for seed := range uint64(4) {
+		tree := randomTree(f, seed, 10)
+		f.Add(append(q.AppendTree([]byte(`{"result":true,"data":`), tree, 0), '}'))
+	}
+	for _, in := range []string{`{"result":false,"message":"no"}`, `null`, `{"result":true,"data":{"start_time":"\"","version":"\n"}}`, `{"result":true,"data":{"children":{"a":{"x":[]}}}}`} {
+		f.Add([]byte(in))
+	}
+	f.Fuzz(func(t *testing.T, in []byte) {
+		var first, second query.Response
+		if first.UnmarshalJSON(in) != nil {
+			return
+		}
+		again, err := first.MarshalJSON()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := second.UnmarshalJSON(again); err != nil {
+			t.Fatalf("%s was read, but as %s is not: %v", in, again, err)
+		}
+		if diff := cmp.Diff(first, second); diff != "" {
+			t.Errorf("%s comes back different:\n%s", again, diff)
+		}
+	})
+}

@@ -1,0 +1,167 @@
+package query_test
+
+import (
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// golden compares got with a file in testdata.
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(got) != string(want) {
+		t.Errorf("%s:\n%s\nwant:\n%s", path, got, want)
+	}
+}
+
+// shanghai is the zone of the specification's example, noon the present.
+var (
+	shanghai = time.FixedZone("", 8*3600)
+	begin    = time.Date(2018, 4, 26, 16, 8, 34, 0, shanghai)
+	noon     = begin.Add(5 * time.Minute)
+	options  = query.Options{Location: shanghai, Now: func() time.Time { return noon }}
+)
+
+// at is sec seconds after the beginning of the stories told here.
+func at(sec int) engine.Option { return engine.At(begin.Add(time.Duration(sec) * time.Second)) }
+
+// clock is a recording clock that advances by a second each time.
+func clock() func() time.Time {
+	now := begin
+	return func() time.Time {
+		now = now.Add(time.Second)
+		return now
+	}
+}
+
+// onEach runs a test on what is recorded in memory and in a file, asked from
+// the store alone, from the engine, and from the file reopened.
+func onEach(t *testing.T, record func(*testing.T, *engine.Engine), test func(*testing.T, store.Reader)) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "status.db")
+	for _, file := range []bool{false, true} {
+		var s store.Store = store.NewMemory()
+		name := "memory"
+		if file {
+			name = "file"
+			s = openFile(t, path)
+		}
+		e := openEngine(t, s, &engine.Options{Now: clock()})
+		record(t, e)
+		t.Run(name+" through an engine", func(t *testing.T) { test(t, e) })
+		t.Run(name, func(t *testing.T) { test(t, s) })
+		e.Close()
+		if file {
+			s.Close()
+			s = openFile(t, path)
+			t.Run("file reopened", func(t *testing.T) { test(t, s) })
+			t.Run("file reopened through an engine", func(t *testing.T) { test(t, openEngine(t, s, nil)) })
+		}
+	}
+}
+
+func openFile(t testing.TB, path string) *boltstore.Store {
+	t.Helper()
+	s, err := boltstore.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	return s
+}
+
+func openEngine(t testing.TB, s store.Store, o *engine.Options) *engine.Engine {
+	t.Helper()
+	e, err := engine.Open(t.Context(), s, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return e
+}
+
+// record records operations, each on its own so that each has a time.
+func record(t testing.TB, e *engine.Engine, ops ...engine.Op) {
+	t.Helper()
+	for _, op := range ops {
+		if _, err := e.Record(t.Context(), op); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// version is the n-th version.
+func version(n int) string { return fmt.Sprintf("%032x", n) }
+
+// randomTree is a tree of at most size nodes that a random story led to.
+func randomTree(t testing.TB, seed uint64, size int) *state.Tree {
+	t.Helper()
+	rnd := rand.New(rand.NewPCG(seed, 0))
+	names := []string{"", "", "build", `<b>&"quoted"\`, "流程\u2028", "tab\t\x01"}
+	now, serial := int64(1_500_000_000), byte(0)
+	tree := state.NewTree(state.Key{Business: "2", Task: "10"})
+	apply := func(op state.Op) {
+		now += rnd.Int64N(4000)
+		op.Now = state.UnixInstant(now, int(rnd.Int64N(1e9)))
+		serial++
+		if op.Kind == state.Declare || op.Kind.NewAttempt() {
+			op.NewVersion = state.VersionOf([16]byte{byte(now), 14: byte(now >> 8), 15: serial})
+		}
+		if next, _, err := tree.Apply(state.Limits{}, op); err == nil {
+			tree = next.WithRevision(tree.Revision() + 1)
+		}
+	}
+	apply(state.Op{Kind: state.Create, Task: tree.Key(), Node: "root"})
+	apply(state.Op{Kind: state.Start, Node: "root"})
+	for range size * 6 {
+		id := tree.ID(rnd.IntN(tree.Len()))
+		switch n := rnd.IntN(20); {
+		case n < 6 && tree.Len() < size:
+			kind := state.Subprocess + state.Kind(rnd.IntN(8))
+			if rnd.IntN(2) == 0 {
+				kind = state.Subprocess
+			}
+			apply(state.Op{Kind: state.Declare, Parent: id, Node: fmt.Sprint(`"n\`, tree.Len()), NodeKind: kind, Name: names[rnd.IntN(len(names))]})
+		case n < 10:
+			apply(state.Op{Kind: state.Start, Node: id})
+		case n < 12:
+			apply(state.Op{Kind: state.Finish, Node: id})
+		case n < 14 && id != "root":
+			op := state.Op{Kind: state.Fail, Node: id, Error: "broke\n<at> \"" + id}
+			switch rnd.IntN(4) {
+			case 0:
+				op.Ignore = true
+			case 1:
+				op.RetryAt = state.UnixInstant(now+60, 0)
+			}
+			apply(op)
+		case n >= 14 && n < 19:
+			apply(state.Op{Kind: []state.OpKind{state.Retry, state.Skip, state.Loop, state.Resume, state.Resume}[n-14], Node: id})
+		case id != "root" && rnd.IntN(3) == 0:
+			apply(state.Op{Kind: []state.OpKind{state.Suspend, state.Revoke}[rnd.IntN(2)], Node: id})
+		}
+	}
+	return tree
+}
