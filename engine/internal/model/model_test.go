@@ -9,16 +9,18 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
+var keys = []state.Key{{Business: "2", Task: "10"}, {Business: "2", Task: "11"}}
+
 // What a single tree cannot show: tasks beside each other.
 func TestTheModelIsAWholeStore(t *testing.T) {
-	now := times[2]
+	now := state.UnixInstant(1, 0)
 	create := func(key state.Key, id string) state.Op {
 		return state.Op{Kind: state.Create, Task: key, Node: id, NodeGiven: true, Now: now}
 	}
 	declare := func(parent, id string) state.Op {
 		return state.Op{
 			Kind: state.Declare, Parent: parent, Node: id, NodeGiven: true,
-			NodeKind: state.ServiceActivity, NewVersion: versions[1], Now: now,
+			NodeKind: state.ServiceActivity, NewVersion: state.VersionOf([16]byte{1}), Now: now,
 		}
 	}
 	on := func(kind state.OpKind, id string) state.Op { return state.Op{Kind: kind, Node: id, Now: now} }

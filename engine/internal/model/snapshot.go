@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // Node is one node of a snapshot with everything that can be seen of it and
@@ -179,6 +180,24 @@ func Of(t *state.Tree) *Node {
 	}
 	root := of(0)
 	return &root
+}
+
+// HeaderOf is a real header in the model's form.
+func HeaderOf(t *store.Task) Header {
+	return Header{
+		Key: t.Key, Root: t.Root, Name: t.DisplayName(), Number: t.Number, Revision: t.Revision,
+		Shown: t.Shown, State: t.State, Counts: t.Counts, Nodes: t.Nodes,
+		Recorded: t.Recorded, Updated: t.Updated, Started: t.Started, Finished: t.Finished,
+		Unfinished: t.Unfinished(),
+	}
+}
+
+// EntryOf is a real transition in the model's form.
+func EntryOf(tr *state.Transition) Entry {
+	return Entry{
+		Sequence: tr.Sequence, Task: tr.Task, Op: tr.Op, Node: tr.Node(),
+		At: tr.At, Actor: tr.Actor, Shown: tr.Shown,
+	}
 }
 
 // Code is the code of section 7 for a refusal, "" for nil and "internal" for

@@ -2,7 +2,6 @@ package model_test
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
@@ -23,10 +22,16 @@ import (
 // the operations came to.
 func TestTreeAgreesWithTheModel(t *testing.T) {
 	came := map[string]int{}
+	chance := rapid.Map(rapid.SliceOfN(rapid.Bool(), 8, 8), model.Number)
 	rapid.Check(t, func(t *rapid.T) {
-		limits := state.Limits{Levels: 3 + upTo(t, 3, "levels"), Nodes: 4 + upTo(t, 15, "nodes")}
+		draw := model.Drawer{
+			Chance: func(what string) int { return chance.Draw(t, what) },
+			Log:    func(op string) { t.Log(op) },
+		}
+		limits := state.Limits{Levels: 3 + draw.UpTo(3, "levels"), Nodes: 4 + draw.UpTo(15, "nodes")}
+		draw.Model = model.New(limits)
 		p := &pair{
-			limits: limits, model: model.New(limits), came: came,
+			limits: limits, model: draw.Model, draw: &draw, came: came,
 			trees: map[state.Key]*state.Tree{}, headers: map[state.Key]*store.Task{},
 			told: map[state.Key][]*state.Transition{}, history: map[string][]state.Attempt{},
 		}
@@ -34,10 +39,10 @@ func TestTreeAgreesWithTheModel(t *testing.T) {
 			"one by one": func(t *rapid.T) {
 				for range 10 {
 					p.forget(t)
-					p.do(t, p.drawOps(t, 1)...)
+					p.do(t, draw.Ops(draw.Key(), 1)...)
 				}
 			},
-			"batch": func(t *rapid.T) { p.do(t, p.drawOps(t, 2+upTo(t, 4, "ops"))...) },
+			"batch": func(t *rapid.T) { p.do(t, draw.Ops(draw.Key(), 2+draw.UpTo(4, "ops"))...) },
 			"":      p.untouched,
 		})
 	})
@@ -53,6 +58,7 @@ func TestTreeAgreesWithTheModel(t *testing.T) {
 type pair struct {
 	limits  state.Limits
 	model   *model.Store
+	draw    *model.Drawer
 	trees   map[state.Key]*state.Tree
 	headers map[state.Key]*store.Task
 	told    map[state.Key][]*state.Transition
@@ -151,10 +157,7 @@ func (p *pair) refused(t *rapid.T, ops []state.Op, index int, code string, err e
 func (p *pair) checkTransition(t *rapid.T, tr *state.Transition, op state.Op, want model.Outcome) {
 	log := p.model.Log()
 	i, _ := slices.BinarySearchFunc(log, tr.Sequence, func(e model.Entry, s uint64) int { return int(e.Sequence) - int(s) })
-	entry := model.Entry{
-		Sequence: tr.Sequence, Task: tr.Task, Op: tr.Op, Node: tr.Node(), At: tr.At, Actor: tr.Actor, Shown: tr.Shown,
-	}
-	same(t, "transition", entry, log[i])
+	same(t, "transition", model.EntryOf(tr), log[i])
 	same(t, "recorded", tr.Recorded, op.Now)
 	var changed []string
 	for _, c := range tr.Changes {
@@ -222,11 +225,7 @@ func (p *pair) compareHeader(t *rapid.T, key state.Key, transitions []*state.Tra
 		h.Add(tr)
 	}
 	want, _ := p.model.Header(key)
-	same(t, "header", model.Header{
-		Key: h.Key, Root: h.Root, Name: h.DisplayName(), Number: h.Number, Revision: h.Revision,
-		Shown: h.Shown, State: h.State, Counts: h.Counts, Nodes: h.Nodes,
-		Recorded: h.Recorded, Updated: h.Updated, Started: h.Started, Finished: h.Finished, Unfinished: h.Unfinished(),
-	}, want)
+	same(t, "header", model.HeaderOf(h), want)
 	same(t, "header from the tree", model.Header{
 		Key: tree.Key(), Root: tree.ID(0), Name: want.Name, Number: want.Number, Revision: tree.Revision(),
 		Shown: tree.Shown(0), State: tree.State(0), Counts: tree.Counts(0), Nodes: tree.Len(),
@@ -238,12 +237,12 @@ func (p *pair) compareHeader(t *rapid.T, key state.Key, transitions []*state.Tra
 
 // forget deletes tasks some time after they ended, so that others begin.
 func (p *pair) forget(t *rapid.T) {
-	for _, key := range keys {
+	for _, key := range p.model.Keys() {
 		tree := p.trees[key]
-		if tree == nil || !tree.Ended() || !in(t, 30, "delete") {
+		if !tree.Ended() || !p.draw.In(30, "delete") {
 			continue
 		}
-		if !p.model.Delete(key, times[0], "") {
+		if !p.model.Delete(key, p.draw.Time(), "") {
 			t.Fatalf("the model has no task %s", key)
 		}
 		for i := range tree.Len() {
@@ -263,7 +262,7 @@ func (p *pair) untouched(t *rapid.T) {
 }
 
 // keyOf is the task an operation belongs to; for one that names no node of any
-// task, the first pool key.
+// task, the task "2"/"10".
 func (p *pair) keyOf(op state.Op) state.Key {
 	id := op.Node
 	switch op.Kind {
@@ -275,7 +274,7 @@ func (p *pair) keyOf(op state.Op) state.Key {
 	if key, ok := p.model.Owner(id); ok {
 		return key
 	}
-	return keys[0]
+	return state.Key{Business: "2", Task: "10"}
 }
 
 // taken is what an engine finds out about the ID of a node to be created.
@@ -285,10 +284,4 @@ func (p *pair) taken(op state.Op, key state.Key) bool {
 	}
 	owner, ok := p.model.Owner(op.Node)
 	return ok && owner != key
-}
-
-// describe is an operation as a failing test shows it.
-func describe(op state.Op) string {
-	return fmt.Sprintf("%s %s in %q at %s by %s for %s, idempotent %t",
-		op.Kind, op.Node, op.Parent, op.At, op.Version, op.NewVersion, op.Idempotent)
 }

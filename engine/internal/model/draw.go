@@ -1,14 +1,24 @@
-package model_test
+package model
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 
-	"pgregory.net/rapid"
-
-	"github.com/pipestatus/pipestatus/engine/internal/model"
 	"github.com/pipestatus/pipestatus/state"
 )
+
+// Drawer draws random operations for a story that the model and the real thing
+// both go through. They are chosen from what the model knows, so that many are
+// legal and tasks live for a while.
+type Drawer struct {
+	Model *Store
+	// Chance draws a number from 0 to 255, all equally likely; what names the
+	// choice. See [Number].
+	Chance func(what string) int
+	// Log is told every operation.
+	Log func(op string)
+}
 
 // The pools are small, so that operations meet: the same IDs in two tasks,
 // versions that were superseded, times before the last transition.
@@ -68,7 +78,7 @@ var likely = map[string]map[state.State][]state.OpKind{
 	},
 }
 
-func likelyFor(n *model.Node) []state.OpKind {
+func likelyFor(n *Node) []state.OpKind {
 	class := "leaf"
 	switch n.Kind {
 	case state.Pipeline:
@@ -79,62 +89,59 @@ func likelyFor(n *model.Node) []state.OpKind {
 	return likely[class][n.State]
 }
 
-// upTo draws a number from 0 to n-1, all about equally likely; rapid's own
-// generators prefer small numbers and ends of ranges.
-func upTo(t *rapid.T, n int, what string) int {
-	return number.Draw(t, what) % n
-}
-
-var number = rapid.Custom(func(t *rapid.T) (n int) {
-	for range 8 {
-		n <<= 1
-		if bit.Draw(t, "bit") {
+// Number is the number from 0 to 255 that 8 bits make. Generators of numbers
+// tend to prefer small ones.
+func Number(bits []bool) (n int) {
+	for _, bit := range bits {
+		if n <<= 1; bit {
 			n |= 1
 		}
 	}
 	return n
-})
+}
 
-var bit = rapid.Bool()
+// UpTo draws a number from 0 to n-1, for a small n all about equally likely.
+func (d *Drawer) UpTo(n int, what string) int { return d.Chance(what) % n }
+
+// In reports whether something of probability percent/100 happens.
+func (d *Drawer) In(percent int, what string) bool { return d.Chance(what) >= 256-percent*256/100 }
+
+// Key draws one of the few task keys there are.
+func (d *Drawer) Key() state.Key { return one(d, "task", keys) }
+
+// Time draws one of the few times there are.
+func (d *Drawer) Time() state.Instant { return one(d, "now", times) }
 
 // one draws an element.
-func one[T any](t *rapid.T, what string, from []T) T {
-	return from[upTo(t, len(from), what)]
-}
+func one[T any](d *Drawer, what string, from []T) T { return from[d.UpTo(len(from), what)] }
 
-// in reports whether something of probability percent/100 happens.
-func in(t *rapid.T, percent int, what string) bool {
-	return number.Draw(t, what) >= 256-percent*256/100
-}
-
-// drawOps draws operations on one task. They are chosen one by one from what
-// the model knows now, so later ones of a batch may well be refused.
-func (p *pair) drawOps(t *rapid.T, n int) (ops []state.Op) {
-	key := one(t, "task", keys)
-	root := p.model.Tree(key)
+// Ops draws n operations on a task. They are chosen one by one from what the
+// model knows now, so later ones may well be refused.
+func (d *Drawer) Ops(key state.Key, n int) (ops []state.Op) {
+	root := d.Model.Tree(key)
 	for i := range n {
 		var op state.Op
-		if root == nil && i == 0 || i == 0 && in(t, 3, "create again") {
-			op = state.Op{Kind: state.Create, Task: key, Node: one(t, "id", ids), NodeGiven: !in(t, 20, "ID left open")}
-			if root != nil && in(t, 50, "same root") {
+		if root == nil && i == 0 || i == 0 && d.In(3, "create again") {
+			op = state.Op{Kind: state.Create, Task: key, Node: one(d, "id", ids), NodeGiven: !d.In(20, "ID left open")}
+			if root != nil && d.In(50, "same root") {
 				op.Node = root.ID
 			}
-			op.Name = one(t, "name", names)
+			op.Name = one(d, "name", names)
 		} else {
-			op = p.drawOp(t, key, root, ops)
+			op = d.op(root, ops)
 		}
-		op.At, op.Now = one(t, "at", givenTimes), one(t, "now", times)
-		if in(t, 15, "by somebody") {
+		op.At, op.Now = one(d, "at", givenTimes), one(d, "now", times)
+		if d.In(15, "by somebody") {
 			op.Actor = "somebody"
 		}
-		op.Idempotent = in(t, 25, "idempotent")
+		op.Idempotent = d.In(25, "idempotent")
 		ops = append(ops, op)
 	}
-	if in(t, 2, "misshapen") {
-		one(t, "how", misshape)(&ops[upTo(t, n, "which")])
+	if d.In(2, "misshapen") {
+		one(d, "how", misshape)(&ops[d.UpTo(n, "which")])
 	}
 	for _, op := range ops {
-		t.Log(describe(op))
+		d.Log(describe(op))
 	}
 	return ops
 }
@@ -146,91 +153,91 @@ var leads = map[state.OpKind]state.State{
 	state.Loop: state.Running, state.Suspend: state.Suspended, state.Resume: state.Running, state.Revoke: state.Revoked,
 }
 
-// drawOp draws an operation on a task that has a root, or will have one after
-// the operations before it in the batch.
-func (p *pair) drawOp(t *rapid.T, key state.Key, root *model.Node, before []state.Op) state.Op {
+// op draws an operation on a task that has a root, or will have one after the
+// operations before it in the batch.
+func (d *Drawer) op(root *Node, before []state.Op) state.Op {
 	nodes := flat(root)
 	for _, op := range before {
-		i := slices.IndexFunc(nodes, func(n model.Node) bool { return n.ID == op.Node })
+		i := slices.IndexFunc(nodes, func(n Node) bool { return n.ID == op.Node })
 		switch {
 		case i >= 0:
 			nodes[i].State = leads[op.Kind]
 		case op.Kind == state.Create:
-			nodes = append(nodes, model.Node{ID: op.Node, Kind: state.Pipeline})
+			nodes = append(nodes, Node{ID: op.Node, Kind: state.Pipeline})
 		case op.Kind == state.Declare:
-			nodes = append(nodes, model.Node{ID: op.Node, Kind: op.NodeKind})
+			nodes = append(nodes, Node{ID: op.Node, Kind: op.NodeKind})
 		}
 	}
-	n := one(t, "node", nodes)
+	n := one(d, "node", nodes)
 	if n.State == 0 {
 		n.State = state.Created
 	}
-	kind := one(t, "likely", likelyFor(&n))
-	if in(t, 15, "unlikely") {
-		kind = one(t, "kind", []state.OpKind{
+	kind := one(d, "likely", likelyFor(&n))
+	if d.In(15, "unlikely") {
+		kind = one(d, "kind", []state.OpKind{
 			state.Declare, state.Start, state.Finish, state.Fail, state.Retry,
 			state.Skip, state.Loop, state.Suspend, state.Resume, state.Revoke,
 		})
 	}
 	op := state.Op{Kind: kind, Node: n.ID}
 	if kind == state.Declare {
-		p.drawDeclaration(t, &op, nodes)
+		d.declaration(&op, nodes)
 		return op
 	}
-	if in(t, 2, "unknown node") {
-		p.drawUnknown(t, &op.Node)
+	if d.In(2, "unknown node") {
+		d.unknown(&op.Node)
 	}
 	if kind == state.Fail {
-		op.Error = one(t, "error", []string{"", "no such host", strings.Repeat("no", state.MaxErrorBytes)})
-		op.Ignore = in(t, 20, "ignore")
-		op.RetryAt = one(t, "retry at", retryTimes)
-		if op.Ignore && !in(t, 5, "both") {
+		op.Error = one(d, "error", []string{"", "no such host", strings.Repeat("no", state.MaxErrorBytes)})
+		op.Ignore = d.In(20, "ignore")
+		op.RetryAt = one(d, "retry at", retryTimes)
+		if op.Ignore && !d.In(5, "both") {
 			op.RetryAt = state.Instant{}
 		}
-		if n.Kind.Container() && !in(t, 20, "on a container") {
+		if n.Kind.Container() && !d.In(20, "on a container") {
 			op.Ignore, op.RetryAt = false, state.Instant{}
 		}
 	}
 	if kind.NewAttempt() {
-		op.NewVersion = one(t, "new version", versions)
+		op.NewVersion = one(d, "new version", versions)
 	}
 	switch {
-	case in(t, 30, "at the current version"):
+	case d.In(30, "at the current version"):
 		op.Version = n.Version
-	case in(t, 15, "at the version before"):
+	case d.In(15, "at the version before"):
 		op.Version = n.Supersedes
-	case in(t, 10, "at any version"):
-		op.Version = one(t, "version", versions)
+	case d.In(10, "at any version"):
+		op.Version = one(d, "version", versions)
 	}
 	return op
 }
 
-// drawDeclaration completes a Declare that names its parent as node.
-func (p *pair) drawDeclaration(t *rapid.T, op *state.Op, nodes []model.Node) {
-	op.Parent, op.Node, op.NodeGiven = op.Node, one(t, "id", ids), true
-	op.NewVersion = one(t, "new version", versions)
-	op.NodeKind = one(t, "kind", []state.Kind{state.Subprocess, state.ServiceActivity, state.ServiceActivity, state.ExclusiveGateway})
-	op.Name = one(t, "name", names)
-	op.NoRetry, op.NoSkip = in(t, 15, "no retry"), in(t, 15, "no skip")
-	op.MaxLoops = upTo(t, 3, "loops")
-	if _, used := p.model.Owner(op.Node); used && in(t, 80, "a free ID") {
-		p.drawUnknown(t, &op.Node)
+// declaration completes a Declare that names its parent as node.
+func (d *Drawer) declaration(op *state.Op, nodes []Node) {
+	op.Parent, op.Node, op.NodeGiven = op.Node, one(d, "id", ids), true
+	op.NewVersion = one(d, "new version", versions)
+	op.NodeKind = one(d, "kind", []state.Kind{state.Subprocess, state.ServiceActivity, state.ServiceActivity, state.ExclusiveGateway})
+	op.Name = one(d, "name", names)
+	op.NoRetry, op.NoSkip = d.In(15, "no retry"), d.In(15, "no skip")
+	op.MaxLoops = d.UpTo(3, "loops")
+	if _, used := d.Model.Owner(op.Node); used && d.In(80, "a free ID") {
+		d.unknown(&op.Node)
 	}
-	if in(t, 10, "the same again") {
-		same := one(t, "which", nodes)
+	if d.In(10, "the same again") {
+		same := one(d, "which", nodes)
 		if same.Kind != state.Pipeline {
 			op.Node, op.NodeKind, op.Name = same.ID, same.Kind, same.Name
 		}
 	}
-	if in(t, 2, "unknown parent") {
-		p.drawUnknown(t, &op.Parent)
+	if d.In(2, "unknown parent") {
+		d.unknown(&op.Parent)
 	}
 }
 
-// drawUnknown replaces id by one that no task has, if there is one left.
-func (p *pair) drawUnknown(t *rapid.T, id *string) {
-	if other := one(t, "other id", ids); other != *id {
-		if _, ok := p.model.Owner(other); !ok {
+// unknown replaces id by one that no task has, if there is one left.
+func (d *Drawer) unknown(id *string) {
+	if other := one(d, "other id", ids); other != *id {
+		if _, ok := d.Model.Owner(other); !ok {
 			*id = other
 		}
 	}
@@ -272,14 +279,20 @@ var misshape = []func(*state.Op){
 }
 
 // flat lists a snapshot's nodes, without the nodes in them.
-func flat(root *model.Node) (all []model.Node) {
+func flat(root *Node) (all []Node) {
 	if root == nil {
 		return nil
 	}
-	all = []model.Node{*root}
+	all = []Node{*root}
 	all[0].Children = nil
 	for i := range root.Children {
 		all = append(all, flat(&root.Children[i])...)
 	}
 	return all
+}
+
+// describe is an operation as a failing test shows it.
+func describe(op state.Op) string {
+	return fmt.Sprintf("%s %s in %q at %s by %s for %s, idempotent %t",
+		op.Kind, op.Node, op.Parent, op.At, op.Version, op.NewVersion, op.Idempotent)
 }

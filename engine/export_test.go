@@ -1,0 +1,6 @@
+package engine
+
+import "github.com/pipestatus/pipestatus/state"
+
+// RawOp is an operation as it is, also one that no options make.
+func RawOp(op state.Op) Op { return Op{op: op} }
