@@ -270,6 +270,47 @@ func TestAHugeLineIsRefusedAndTheNextIsRead(t *testing.T) {
 	}
 }
 
+func TestWhateverComesInIsAnsweredLineByLine(t *testing.T) {
+	const create = `{"op":"create","biz":"b","task":"t","id":"p"}`
+	const start = `{"op":"start","node":"p"}`
+	for name, test := range map[string]struct{ in, want string }{
+		"nothing":                      {"", ""},
+		"blank lines":                  {"\n \n\t\r\n\n" + create + "\n\n" + start + "\n \n", "ok ok"},
+		"no newline at the end":        {create + "\n" + start, "ok ok"},
+		"carriage returns":             {create + "\r\n\r\n" + start + "\r\n", "ok ok"},
+		"a carriage return alone":      {create + "\r" + start, "invalid_argument"},
+		"a byte order mark":            {"\ufeff" + create + "\n" + create, "invalid_argument ok"},
+		"a byte order mark alone":      {"\ufeff\n" + create, "invalid_argument ok"},
+		"NUL bytes":                    {"\x00\n" + create + "\x00\n" + create, "invalid_argument invalid_argument ok"},
+		"a form feed":                  {"\f\n" + create, "invalid_argument ok"},
+		"UTF-16":                       {"\xff\xfe{\x00\n" + create, "invalid_argument ok"},
+		"two objects":                  {create + start + "\n" + create, "invalid_argument ok"},
+		"an object over two lines":     {"{\n" + create[1:] + "\n" + create, "invalid_argument invalid_argument ok"},
+		"depth":                        {strings.Repeat("[", maxLine) + "\n" + create, "invalid_argument ok"},
+		"depth in a field":             {`{"op":"start","node":` + strings.Repeat(`{"a":`, 1<<18) + "\n" + create, "invalid_argument ok"},
+		"many fields":                  {"{" + strings.Repeat(`"a":1,`, 1<<19) + `"b":1}` + "\n" + create, "invalid_argument ok"},
+		"many operations that are not": {`{"op":"batch","ops":[` + strings.Repeat("1,", 1<<20) + "1]}\n" + create, "invalid_argument ok"},
+		"a huge number":                {`{"op":"start","node":"p","at":` + strings.Repeat("9", 1<<20) + "}\n" + create, "invalid_argument ok"},
+		"a huge error":                 {create + "\n" + start + "\n" + `{"op":"fail","node":"p","error":"` + strings.Repeat("x", 1<<20) + `"}`, "ok ok ok"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			out := succeed(t, test.in, "apply", "-db", memory)
+			var got []string
+			for answer := range strings.Lines(out) {
+				var a refused
+				mustRead(t, []byte(answer), &a)
+				if a.OK {
+					a.Code = "ok"
+				}
+				got = append(got, a.Code)
+			}
+			if codes := strings.Join(got, " "); codes != test.want || len(out) > 4096 {
+				t.Errorf("answers %q, want %q: %.1000s", codes, test.want, out)
+			}
+		})
+	}
+}
+
 func TestIDsAndVersionsAreGenerated(t *testing.T) {
 	out := succeed(t, `{"op":"create","biz":"b","task":"t"}`, "apply", "-db", ":memory:")
 	var root accepted

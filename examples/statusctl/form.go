@@ -54,7 +54,7 @@ func parseObject(raw []byte) (map[string]json.RawMessage, error) {
 		}
 		name, _ := key.(string)
 		if _, twice := fields[name]; twice {
-			return nil, invalid("field %q is given twice", brief(name))
+			return nil, invalid("field %q is given twice", brief(name, 64))
 		}
 		fields[name] = value
 	}
@@ -79,7 +79,7 @@ func (f *form) fail(format string, args ...any) {
 // end is the form's first error, or else one about a field that nobody took.
 func (f *form) end() error {
 	for _, name := range slices.Sorted(maps.Keys(f.fields)) {
-		f.fail("takes no field %q", brief(name))
+		f.fail("takes no field %q", brief(name, 64))
 	}
 	return f.err
 }

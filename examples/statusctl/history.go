@@ -41,7 +41,7 @@ func showHistory(ctx context.Context, t *tool, r *reader, id string) error {
 	if _, err := fmt.Fprintln(t.stdout, printable(title)); err != nil {
 		return err
 	}
-	var rows table
+	rows := table{states: 2}
 	rows.add("LOOP", "RETRY", "STATE", "STARTED", "FINISHED", "TOOK", "VERSION", "REMARKS")
 	for i := range attempts {
 		a := &attempts[i]

@@ -65,7 +65,7 @@ func (l *lister) list(ctx context.Context, r *reader, now time.Time) error {
 		_, err := fmt.Fprintln(l.stdout, message)
 		return err
 	}
-	var rows table
+	rows := table{states: 2}
 	rows.add("BIZ", "TASK", "STATE", "STARTED", "TOOK", "NODES", "NAME")
 	for i := range tasks.Tasks {
 		k := &tasks.Tasks[i]
@@ -73,7 +73,7 @@ func (l *lister) list(ctx context.Context, r *reader, now time.Time) error {
 		if name == state.Pipeline.Class() {
 			name = "" // it was given none
 		}
-		rows.add(k.Business, k.Task, k.State, k.StartTime, tookShown(k.StartTime, k.FinishTime, now), fmt.Sprint(k.Nodes), name)
+		rows.add(k.Business, k.Task, k.State, k.StartTime, tookShown(k.StartTime, k.FinishTime, now), fmt.Sprint(k.Nodes), brief(name, 60))
 	}
 	if err := rows.write(l.stdout, paletteFor(l.stdout)); err != nil {
 		return err

@@ -9,14 +9,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"go.uber.org/goleak"
 )
 
 var update = flag.Bool("update", false, "write the golden files")
-
-func TestMain(m *testing.M) {
-	goleak.VerifyTestMain(m)
-}
 
 // outcome is what one call of the tool did.
 type outcome struct {

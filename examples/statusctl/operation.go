@@ -12,7 +12,7 @@ import (
 func (f *form) operation() engine.Op {
 	kind, err := state.ParseOpKind(f.op)
 	if err != nil || kind == state.Delete {
-		f.err = invalid("unknown op %q", brief(f.op))
+		f.err = invalid("unknown op %q", brief(f.op, 64))
 		return engine.Op{}
 	}
 	opts := f.common()
@@ -82,7 +82,7 @@ func (f *form) kind() state.Kind {
 	name := f.required("kind")
 	kind, err := state.ParseKind(name)
 	if err != nil {
-		f.fail("unknown kind %q", brief(name))
+		f.fail("unknown kind %q", brief(name, 64))
 	}
 	return kind
 }
@@ -112,8 +112,11 @@ func (f *form) batch() []engine.Op {
 	}
 	ops := make([]engine.Op, 0, len(parts))
 	for i, part := range parts {
+		if f.err != nil {
+			break
+		}
 		op, err := parseBatched(part, i)
-		if err != nil && f.err == nil {
+		if err != nil {
 			f.err = &batchError{index: i, err: err}
 		}
 		ops = append(ops, op)

@@ -72,7 +72,7 @@ func purge(ctx context.Context, t *tool, r engine.Retention) (err error) {
 
 // listPurged lists what Purge would remove.
 func listPurged(ctx context.Context, t *tool, from *reader, r engine.Retention) error {
-	var rows table
+	rows := table{states: 2}
 	rows.add("BIZ", "TASK", "STATE", "UPDATED", "NAME")
 	q := store.ListQuery{Business: r.Business, Shown: r.Shown}
 	found, before := 0, state.InstantOf(r.Before)
@@ -88,7 +88,7 @@ func listPurged(ctx context.Context, t *tool, from *reader, r engine.Retention) 
 			}
 			found++
 			if !t.json {
-				rows.add(k.Key.Business, k.Key.Task, k.Shown.String(), shownTime(k.Updated, t.zone), k.Name)
+				rows.add(k.Key.Business, k.Key.Task, k.Shown.String(), shownTime(k.Updated, t.zone), brief(k.Name, 60))
 			} else if err := writeLine(t.stdout, map[string]string{"bk_biz_id": k.Key.Business, "task_id": k.Key.Task}); err != nil {
 				return err
 			}

@@ -58,10 +58,10 @@ func parseRequest(line []byte) (request, error) {
 	return req, f.end()
 }
 
-// brief is s as error messages quote it: long input is not sent back whole.
-func brief(s string) string {
-	const most = 64
-	if runes := []rune(s[:min(len(s), 4*most)]); len(runes) > most {
+// brief is s, cut after a number of characters: long input is neither sent back
+// nor shown whole.
+func brief(s string, most int) string {
+	if runes := []rune(s[:min(len(s), 4*most+4)]); len(runes) > most {
 		return string(runes[:most]) + "…"
 	}
 	return s

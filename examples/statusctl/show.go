@@ -62,6 +62,7 @@ func span(d time.Duration) string {
 // label is what a node is called for people: its name, its kind, or both
 // where the name alone would mislead.
 func label(kind state.Kind, name string) string {
+	name = brief(name, 60)
 	words := strings.ReplaceAll(kind.String(), "_", " ")
 	switch {
 	case name == "":

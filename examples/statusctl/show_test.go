@@ -33,7 +33,7 @@ func noon(t *testing.T, args ...string) string {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	tool := &tool{stdin: strings.NewReader(""), stdout: &out, stderr: io.Discard, zone: zone}
+	tool := &tool{stdin: strings.NewReader(""), stdout: &out, stderr: io.Discard, zone: zone, db: "pipestatus.db"}
 	tool.now = func() time.Time { return time.Unix(1524731121, 0) }
 	if err := tool.run(t.Context(), args); err != nil {
 		t.Fatal(err)
@@ -174,6 +174,7 @@ func TestTablesAlignByWidthAndPaintStates(t *testing.T) {
 	var rows table
 	rows.add("STATE", "NAME", "x")
 	rows.add("FAILED", "编译\x1b[2J\r", "y")
+	rows.add("CREATED", "FAILED", "FAILED")
 	var plain, painted strings.Builder
 	if err := rows.write(&plain, nil); err != nil {
 		t.Fatal(err)
@@ -181,11 +182,12 @@ func TestTablesAlignByWidthAndPaintStates(t *testing.T) {
 	if err := rows.write(&painted, colours); err != nil {
 		t.Fatal(err)
 	}
-	want := "STATE   NAME       x\nFAILED  编译\ufffd[2J   y\n"
+	want := "STATE    NAME       x\nFAILED   编译\ufffd[2J   y\nCREATED  FAILED     FAILED\n"
 	if plain.String() != want {
 		t.Errorf("plain:\n%q, want\n%q", plain.String(), want)
 	}
-	if want := strings.Replace(want, "FAILED", "\x1b[31mFAILED\x1b[0m", 1); painted.String() != want {
+	want = strings.NewReplacer("FAILED   编", "\x1b[31mFAILED\x1b[0m   编", "CREATED", "\x1b[2mCREATED\x1b[0m").Replace(want)
+	if painted.String() != want {
 		t.Errorf("painted:\n%q, want\n%q", painted.String(), want)
 	}
 }

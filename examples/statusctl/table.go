@@ -11,7 +11,10 @@ import (
 
 // table aligns rows for people, by the width that text has on a terminal. The
 // last column is not padded.
-type table struct{ rows [][]string }
+type table struct {
+	states int // the column that is painted
+	rows   [][]string
+}
 
 func (t *table) add(cells ...string) {
 	for i := range cells {
@@ -34,9 +37,12 @@ func (t *table) write(w io.Writer, p palette) error {
 	for _, row := range t.rows {
 		b.Reset()
 		for i, cell := range row {
-			b.WriteString(p.paint(cell))
+			if i == t.states {
+				cell = p.paint(cell)
+			}
+			b.WriteString(cell)
 			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-width(cell)+2))
+				b.WriteString(strings.Repeat(" ", widths[i]-width(row[i])+2))
 			}
 		}
 		if _, err := io.WriteString(w, strings.TrimRight(b.String(), " ")+"\n"); err != nil {
@@ -91,11 +97,12 @@ func printable(s string) string {
 	}, ansi.ReplaceAllString(s, ""))
 }
 
-// firstLine is the first line of an error text that says something.
+// firstLine is the first line of an error text that says something, cut where
+// it would fill the terminal.
 func firstLine(s string) string {
 	line, more, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	line = strings.TrimSpace(line)
-	if more != "" {
+	line = brief(strings.TrimSpace(line), 120)
+	if more != "" && !strings.HasSuffix(line, "…") {
 		line += " …"
 	}
 	return line
