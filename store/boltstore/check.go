@@ -3,7 +3,10 @@ package boltstore
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
+	"errors"
 	"fmt"
+	"sync"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -12,24 +15,39 @@ import (
 )
 
 // Check implements [store.Checker]: the file's pages, then both directions of
-// every index, then what [store.Check] examines of any store. It reads the
-// whole file in one long transaction, so the file may grow if writers go on.
+// every index, then what [store.Check] examines of any store. It writes back
+// first; if there is no room for that, the indexes are not compared. It reads
+// the whole file in one long transaction, so the file may grow if writers go
+// on.
 func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	s.writer.Lock()
+	unlock := sync.OnceFunc(s.writer.Unlock)
+	defer unlock()
 	if err := s.state(); err == nil {
 		s.writeBackAll()
 	}
-	s.writer.Unlock()
 	c := checker{ctx: ctx, report: report}
-	overlaid := func() { c.settled = s.overlay.pending == 0 }
-	err := s.view(ctx, overlaid, func(tx *bolt.Tx) error {
+	settled := false
+	begun := func() {
+		settled = s.overlay.pending == 0
+		c.last = s.last
+		unlock()
+	}
+	err := s.view(ctx, begun, func(tx *bolt.Tx) error {
+		if !s.walkPages(ctx, tx, report) {
+			return errors.Join(ctx.Err(), fmt.Errorf("%w: the file's pages are damaged, nothing else was examined", store.ErrCorrupt))
+		}
 		for problem := range tx.Check() {
 			report("file: " + problem.Error())
 		}
 		c.tx = tx
-		c.nodes()
-		c.tasks()
-		c.indexes()
+		c.records()
+		c.journal()
+		if settled {
+			c.tasks()
+			c.nodes()
+			c.indexes()
+		}
 		return ctx.Err()
 	})
 	if err != nil {
@@ -40,10 +58,10 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 
 // checker compares the buckets of one transaction with each other.
 type checker struct {
-	ctx     context.Context
-	tx      *bolt.Tx
-	report  func(string)
-	settled bool // nothing is half written back: every record has its counterpart
+	ctx    context.Context
+	tx     *bolt.Tx
+	report func(string)
+	last   uint64 // the store's last sequence
 }
 
 func (c *checker) problem(b bucket, k []byte, format string, args ...any) {
@@ -57,71 +75,149 @@ func (c *checker) each(b bucket, f func(k, v []byte)) {
 	}
 }
 
-// nodes checks that every node can be read and that its ID leads to it or to
-// a task that has taken the ID since.
-func (c *checker) nodes() {
-	c.each(nodesBucket, func(k, v []byte) {
-		var n state.Node
-		if err := decodeNode(k, v, &n); err != nil || len(k) != 12 {
-			c.problem(nodesBucket, k, "%v", err)
-			return
-		}
-		at := idsBucket.in(c.tx).Get(idKey(n.ID))
-		if at == nil {
-			if c.settled {
-				c.problem(nodesBucket, k, "its ID %q leads nowhere", n.ID)
+// records checks that every record can be read by itself.
+func (c *checker) records() {
+	decode := func(b bucket, keySize int, f func(k, v []byte) error) {
+		c.each(b, func(k, v []byte) {
+			if keySize > 0 && len(k) != keySize {
+				c.problem(b, k, "malformed key")
+			} else if err := f(k, v); err != nil {
+				c.problem(b, k, "%v", err)
 			}
-			return
-		}
-		if p, err := decodePlace(at); err != nil || p.number < seqOf(k[:8]) {
-			c.problem(nodesBucket, k, "its ID %q leads to %+v: %v", n.ID, p, err)
-		}
-	})
+		})
+	}
+	decode(tasksBucket, 8, func(k, v []byte) error { _, err := decodeTask(k, v); return err })
+	decode(nodesBucket, 12, func(k, v []byte) error { return decodeNode(k, v, new(state.Node)) })
+	decode(attemptsBucket, 16, checkAttempt)
+	decode(transitionsBucket, 16, func(k, v []byte) error { _, err := decodeBlock(k, v, state.Key{}); return err })
+	decode(keysBucket, 0, func(_, v []byte) error { _, err := decodeNumber(v); return err })
+	decode(idsBucket, 0, func(_, v []byte) error { _, err := decodePlace(v); return err })
+	decode(unfinishedBucket, 8, func(_, v []byte) error { d := record(v); return d.end("unfinished") })
+	decode(businessBucket, 0, func(_, v []byte) error { d := record(v); d.byte(); return d.end("business") })
 }
 
+func checkAttempt(k, v []byte) error {
+	a, err := decodeAttempt(k, v)
+	if n := int(binary.BigEndian.Uint32(k[12:])); err == nil && attemptNumber(&a) != n {
+		err = fmt.Errorf("attempt %d under the number %d", attemptNumber(&a), n)
+	}
+	return err
+}
+
+// journal checks that it has every sequence from its first to the last.
+func (c *checker) journal() {
+	next := uint64(0)
+	c.each(journalBucket, func(k, v []byte) {
+		pieces, err := decodeFrame(k, v)
+		if err != nil {
+			c.problem(journalBucket, k, "%v", err)
+			next = 0
+			return
+		}
+		if next != 0 && seqOf(k) != next {
+			c.problem(journalBucket, k, "comes where %d should", next)
+		}
+		for i := range pieces {
+			if _, err := pieces[i].transitions(pieces[i].key); err != nil {
+				c.problem(journalBucket, k, "%v", err)
+			}
+			next = pieces[i].last() + 1
+		}
+	})
+	if next != 0 && next != c.last+1 {
+		c.report(fmt.Sprintf("the journal ends before %d, not before %d", next, c.last+1))
+	}
+}
+
+// tasks checks that all indexes lead to every task, and that it has its nodes.
 func (c *checker) tasks() {
 	c.each(tasksBucket, func(k, v []byte) {
 		t, err := decodeTask(k, v)
 		if err != nil {
-			c.problem(tasksBucket, k, "%v", err)
-			return
+			return // reported
 		}
-		if v := keysBucket.in(c.tx).Get(taskKey(t.Key)); v != nil {
-			if number, err := decodeNumber(v); err != nil || number < t.Number {
-				c.problem(tasksBucket, k, "its key %s leads to %d: %v", t.Key, number, err)
+		at := keysBucket.in(c.tx).Get(taskKey(t.Key))
+		if number, err := decodeNumber(at); at == nil || err != nil || number != t.Number {
+			c.problem(tasksBucket, k, "its key %s leads to %d", t.Key, number)
+		}
+		want := []byte{recordVersion, byte(t.Shown)}
+		if v := businessBucket.in(c.tx).Get(businessKey(t.Key.Business, t.Number)); !bytes.Equal(v, want) {
+			c.problem(tasksBucket, k, "among the tasks of business %q it is %x, want %x", t.Key.Business, v, want)
+		}
+		if listed := unfinishedBucket.in(c.tx).Get(k) != nil; listed != t.Unfinished() {
+			c.problem(tasksBucket, k, "among the unfinished: %t, want %t", listed, t.Unfinished())
+		}
+		n := 0
+		nodes := nodesBucket.in(c.tx).Cursor()
+		for at, _ := nodes.Seek(k); bytes.HasPrefix(at, k); at, _ = nodes.Next() {
+			if !bytes.Equal(at, nodeKey(t.Number, n)) {
+				break
 			}
+			n++
+		}
+		if n != t.Nodes {
+			c.problem(tasksBucket, k, "has %d nodes in a row, want %d", n, t.Nodes)
 		}
 	})
 }
 
-// indexes checks that what indexes lead to is there.
+// nodes checks that the ID of every node leads to it.
+func (c *checker) nodes() {
+	c.each(nodesBucket, func(k, v []byte) {
+		var n state.Node
+		if len(k) != 12 || decodeNode(k, v, &n) != nil {
+			return // reported
+		}
+		at := idsBucket.in(c.tx).Get(idKey(n.ID))
+		if p, err := decodePlace(at); at == nil || err != nil || !bytes.Equal(nodeKey(p.number, p.index), k) {
+			c.problem(nodesBucket, k, "its ID %q leads to task %d node %d", n.ID, p.number, p.index)
+		}
+	})
+}
+
+// indexes checks that everything leads to a task or node that is there.
 func (c *checker) indexes() {
+	for _, b := range [...]bucket{nodesBucket, attemptsBucket, transitionsBucket, unfinishedBucket} {
+		var last []byte // the task checked last: records of one are neighbours
+		c.each(b, func(k, _ []byte) {
+			if len(k) < 8 || bytes.Equal(k[:8], last) {
+				return
+			}
+			last = bytes.Clone(k[:8])
+			if tasksBucket.in(c.tx).Get(last) == nil {
+				c.problem(b, k, "of task %d, which is not there", seqOf(last))
+			}
+		})
+	}
+	c.each(attemptsBucket, func(k, _ []byte) {
+		if len(k) == 16 && nodesBucket.in(c.tx).Get(k[:12]) == nil {
+			c.problem(attemptsBucket, k, "of a node that is not there")
+		}
+	})
+	c.each(keysBucket, func(k, v []byte) {
+		number, err := decodeNumber(v)
+		if err != nil {
+			return // reported
+		}
+		if t, err := readTask(c.tx, number); err != nil || !bytes.Equal(taskKey(t.Key), k) {
+			c.problem(keysBucket, k, "leads to task %d, which is not it: %v", number, err)
+		}
+	})
+	c.each(businessBucket, func(k, _ []byte) {
+		number := seqOf(k[max(len(k)-8, 0):])
+		if t, err := readTask(c.tx, number); err != nil || !bytes.Equal(businessKey(t.Key.Business, number), k) {
+			c.problem(businessBucket, k, "leads to task %d, which is not it: %v", number, err)
+		}
+	})
 	c.each(idsBucket, func(k, v []byte) {
 		p, err := decodePlace(v)
 		if err != nil {
-			c.problem(idsBucket, k, "%v", err)
-			return
+			return // reported
 		}
-		var n state.Node
 		at := nodeKey(p.number, p.index)
-		v = nodesBucket.in(c.tx).Get(at)
-		if v == nil && !c.settled {
-			return
-		}
-		if v == nil || decodeNode(at, v, &n) != nil || !bytes.Equal(idKey(n.ID), k) {
-			c.problem(idsBucket, k, "leads to task %d node %d, which is not it", p.number, p.index)
-		}
-	})
-	c.each(transitionsBucket, func(k, v []byte) {
-		if len(k) != 16 {
-			c.problem(transitionsBucket, k, "malformed key")
-		} else if _, err := decodeBlock(k, v, state.Key{}); err != nil {
-			c.problem(transitionsBucket, k, "%v", err)
-		}
-	})
-	c.each(journalBucket, func(k, v []byte) {
-		if _, err := decodeFrame(k, v); err != nil {
-			c.problem(journalBucket, k, "%v", err)
+		var n state.Node
+		if err := decodeNode(at, nodesBucket.in(c.tx).Get(at), &n); err != nil || !bytes.Equal(idKey(n.ID), k) {
+			c.problem(idsBucket, k, "leads to task %d node %d, which is not it: %v", p.number, p.index, err)
 		}
 	})
 }

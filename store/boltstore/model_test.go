@@ -215,7 +215,7 @@ func (m *model) randomOp(r *rand.Rand, key state.Key, tree *state.Tree) state.Op
 }
 
 func newRoot(root string) state.Op { return state.Op{Kind: state.Create, Node: root} }
-func start(node string) state.Op  { return state.Op{Kind: state.Start, Node: node} }
+func start(node string) state.Op   { return state.Op{Kind: state.Start, Node: node} }
 
 func activity(node, parent string) state.Op {
 	return state.Op{Kind: state.Declare, Node: node, Parent: parent, NodeKind: state.ServiceActivity}

@@ -221,11 +221,14 @@ func (t *found) attempts(tx *bolt.Tx, skip, limit int) (list []state.Attempt, er
 	c := attemptsBucket.in(tx).Cursor()
 	prefix := nodeKey(t.place.number, t.place.index)
 	for k, v := c.Seek(attemptKey(t.place.number, t.place.index, skip+1)); bytes.HasPrefix(k, prefix) && len(list) < limit; k, v = c.Next() {
-		d := sealed(k, v)
-		list = append(list, d.attempt(state.Instant{}, state.Version{}))
-		if err := d.end("attempt"); err != nil {
+		a, err := decodeAttempt(k, v)
+		if err != nil {
 			return nil, err
 		}
+		if attemptNumber(&a) != skip+len(list)+1 {
+			return nil, fmt.Errorf("%w: attempt %d in place of %d", store.ErrCorrupt, attemptNumber(&a), skip+len(list)+1)
+		}
+		list = append(list, a)
 	}
 	for i := range t.pieces {
 		trs, err := t.pieces[i].transitions(t.header.Key)

@@ -142,3 +142,10 @@ func decodeCheckpoint(v []byte) (uint64, error) {
 	seq := d.uvarint()
 	return seq, d.end("checkpoint")
 }
+
+// decodeAttempt reads a record of the attempts bucket.
+func decodeAttempt(k, v []byte) (state.Attempt, error) {
+	d := sealed(k, v)
+	a := d.attempt(state.Instant{}, state.Version{})
+	return a, d.end("attempt")
+}

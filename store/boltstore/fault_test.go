@@ -1,0 +1,247 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// large is a change of a new task with a name of n bytes.
+func (m *model) large(t testing.TB, task string, n int) store.Change {
+	t.Helper()
+	c, err := m.change(state.Key{Business: "2", Task: task}, state.Op{Kind: state.Create, Node: task, Name: strings.Repeat("x", n)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func TestFullFileRefusesCleanlyAndTakesOnWhenThereIsRoom(t *testing.T) {
+	for _, overlay := range []int{1, 200, 1 << 16} {
+		t.Run(fmt.Sprint("overlay=", overlay), func(t *testing.T) {
+			o := &Options{MaxSize: 1 << 20, OverlayTransitions: overlay, FeedTransitions: 1}
+			path := filepath.Join(t.TempDir(), "full.db")
+			s := openQuick(t, path, o)
+			s.db.AllocSize = 32 << 10
+			m := newModel()
+			full := 0
+			for i := 0; full < 3; i++ {
+				c := m.large(t, fmt.Sprint("task", i), 255)
+				results, err := s.Commit(t.Context(), []store.Change{c})
+				switch {
+				case err == nil:
+					m.accept(c, results[0].First)
+				case errors.Is(err, store.ErrFull) && !errors.Is(err, store.ErrFailed) && strings.Contains(err.Error(), path):
+					full++
+				default:
+					t.Fatalf("commit %d: %v", i, err)
+				}
+			}
+			if n := len(m.tasks); n < 200 {
+				t.Fatalf("full after %d tasks", n)
+			}
+			m.expect(t, s, "when full")
+			if info, err := os.Stat(path); err != nil || info.Size() > int64(o.MaxSize) {
+				t.Errorf("the file has %d bytes, more than its bound", info.Size())
+			}
+
+			// Reopened with more room the rest of the write-back goes through,
+			// and what deletes free is used again.
+			_ = s.Close()
+			o.MaxSize += 1 << 20
+			s = openQuick(t, path, o)
+			for key := range m.clone().tasks {
+				m.commit(t, s, m.deletion(key))
+			}
+			s.writer.Lock()
+			s.writeBackAll()
+			s.writer.Unlock()
+			for i := range 100 {
+				m.commit(t, s, m.large(t, fmt.Sprint("later", i), 255))
+			}
+			m.expect(t, s, "after deletes")
+		})
+	}
+}
+
+// A commit that is too large gets ErrFull, and a small one after it goes in.
+func TestCommitTooLargeForTheFileLeavesTheOthersAlone(t *testing.T) {
+	s := openQuick(t, filepath.Join(t.TempDir(), "full.db"), &Options{MaxSize: 1 << 20})
+	m := newModel()
+	m.commit(t, s, m.large(t, "1", 10))
+	var changes []store.Change
+	for i := range 10_000 {
+		changes = append(changes, m.large(t, fmt.Sprint("many", i), 250))
+	}
+	if _, err := s.Commit(t.Context(), changes); !errors.Is(err, store.ErrFull) {
+		t.Fatalf("error %v, want one that matches %q", err, store.ErrFull)
+	}
+	m.commit(t, s, m.large(t, "2", 10))
+	m.expect(t, s, "afterwards")
+}
+
+// capture makes Open tell which file it opened.
+func capture(o Options, file **os.File) *Options {
+	o.OpenFile = func(name string, flag int, mode fs.FileMode) (f *os.File, err error) {
+		f, err = os.OpenFile(name, flag, mode)
+		*file = f
+		return f, err
+	}
+	return &o
+}
+
+func TestFailedWriteStopsTheStoreUntilItIsReopened(t *testing.T) {
+	for _, overlay := range []int{1, 1 << 16} {
+		t.Run(fmt.Sprint("overlay=", overlay), func(t *testing.T) {
+			var file *os.File
+			path := filepath.Join(t.TempDir(), "failing.db")
+			s := openQuick(t, path, capture(Options{OverlayTransitions: overlay}, &file))
+			m := newModel()
+			key := state.Key{Business: "2", Task: "1"}
+			m.do(t, s, key, newRoot("1"), start("1"), activity("a", "1"))
+
+			_ = file.Close()
+			c := m.large(t, "lost", 10)
+			for range 2 {
+				_, err := s.Commit(t.Context(), []store.Change{c})
+				expectFailed(t, "commit", err)
+			}
+			_, err := s.Load(t.Context(), store.Ref{Key: key})
+			expectFailed(t, "load", err)
+			_, err = s.Locate(t.Context(), store.ByNode("a"))
+			expectFailed(t, "locate", err)
+			_, err = s.List(t.Context(), store.ListQuery{})
+			expectFailed(t, "list", err)
+			_, err = s.Transitions(t.Context(), key, 0, 0)
+			expectFailed(t, "transitions", err)
+			_, err = s.Attempts(t.Context(), "a", 0, 0)
+			expectFailed(t, "attempts", err)
+			_, err = s.Changes(t.Context(), 0, 0)
+			expectFailed(t, "changes", err)
+			expectFailed(t, "check", s.Check(t.Context(), func(string) {}))
+			_ = s.Close() // it says that the file is closed already
+
+			s = openQuick(t, path, nil)
+			if _, err := s.Load(t.Context(), store.Ref{Key: c.Key()}); err == nil {
+				t.Fatal("nothing could be written, and yet it is there")
+			}
+			m.expect(t, s, "reopened")
+			m.do(t, s, key, start("a"))
+			m.expect(t, s, "after another commit")
+		})
+	}
+}
+
+func expectFailed(t testing.TB, what string, err error) {
+	t.Helper()
+	if !errors.Is(err, store.ErrFailed) || !strings.Contains(err.Error(), "reopen") {
+		t.Errorf("%s: error %v, want one that matches %q and says what to do", what, err, store.ErrFailed)
+	}
+}
+
+// everyCall makes each kind of call and returns its error.
+func everyCall(ctx context.Context, s *Store, key state.Key, node string) map[string]error {
+	errs := make(map[string]error)
+	_, errs["load"] = s.Load(ctx, store.Ref{Key: key})
+	_, errs["load by node"] = s.Load(ctx, store.ByNode(node))
+	_, errs["locate"] = s.Locate(ctx, store.Ref{Key: key})
+	_, errs["list"] = s.List(ctx, store.ListQuery{})
+	_, errs["transitions"] = s.Transitions(ctx, key, 0, 0)
+	_, errs["attempts"] = s.Attempts(ctx, node, 0, 0)
+	_, errs["changes"] = s.Changes(ctx, 0, 0)
+	return errs
+}
+
+// damaged makes a file with a few hundred tasks and lets change alter its
+// pages from the third on.
+func damaged(t *testing.T, change func(pages []byte)) (path string, key state.Key, node string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "damaged.db")
+	s := openQuick(t, path, nil)
+	m := newModel()
+	for i := range 300 {
+		key = state.Key{Business: "2", Task: fmt.Sprint(i)}
+		node = fmt.Sprint("node", i)
+		m.do(t, s, key, newRoot(fmt.Sprint("root", i)), activity(node, fmt.Sprint("root", i)))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	change(data[2*os.Getpagesize():])
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path, key, node
+}
+
+// Whatever the damage, Open or each call says that the file is corrupt or
+// answers; nothing panics, hangs, or leaves the file locked.
+func TestDamagedPagesAreCorruption(t *testing.T) {
+	noise := func(data []byte) {
+		for i := range data {
+			data[i] = byte(i*i>>3 + 7*i)
+		}
+	}
+	tests := map[string]func(data []byte){
+		"all zeros":         func(data []byte) { clear(data) },
+		"all noise":         noise,
+		"second half noise": func(data []byte) { noise(data[len(data)/2:]) },
+		"every page's header": func(data []byte) {
+			for ; len(data) > 4096; data = data[4096:] {
+				copy(data, bytes.Repeat([]byte{0xee}, 16))
+			}
+		},
+		"every page's body": func(data []byte) {
+			for ; len(data) > 4096; data = data[4096:] {
+				noise(data[16:4096])
+			}
+		},
+	}
+	for name, change := range tests {
+		t.Run(name, func(t *testing.T) {
+			path, key, node := damaged(t, change)
+			found := 0
+			for range 2 {
+				s, err := Open(path, &Options{LockTimeout: time.Second})
+				if err != nil {
+					found++
+					if !errors.Is(err, store.ErrCorrupt) && !errors.Is(err, store.ErrIncompatible) {
+						t.Errorf("open: %v", err)
+					}
+					continue
+				}
+				for call, err := range everyCall(t.Context(), s, key, node) {
+					if errors.Is(err, store.ErrCorrupt) {
+						found++
+					} else if err != nil && !errors.Is(err, state.ErrNotFound) {
+						t.Errorf("%s: %v", call, err)
+					}
+				}
+				problems := 0
+				if err := s.Check(t.Context(), func(string) { problems++ }); err != nil && !errors.Is(err, store.ErrCorrupt) {
+					t.Errorf("check: %v", err)
+				} else if err == nil && problems == 0 {
+					t.Error("check found nothing")
+				}
+				_ = s.Close()
+			}
+			if found == 0 {
+				t.Error("nobody was told")
+			}
+		})
+	}
+}

@@ -1,0 +1,179 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	bolt "go.etcd.io/bbolt"
+)
+
+// bbolt trusts its pages: one that leads back to itself makes a reader go
+// round for ever, one beyond the end of the file faults, and bbolt's own check
+// runs on a goroutine of its own, where nothing can be done about either. So
+// pages are examined first, by reading the file and following nothing twice.
+
+// Layout of bbolt's pages, all in the machine's byte order.
+const (
+	pageHeader  = 16 // id, flags, count of elements, overflow
+	pageElement = 16
+	branchPage  = 1
+	leafPage    = 2
+
+	bucketElement = 1  // flag of a leaf's element
+	bucketHeader  = 16 // root page or 0, sequence; an inline page follows if 0
+)
+
+// pageWalk examines the pages of one transaction.
+type pageWalk struct {
+	store  *Store
+	report func(problem string)
+	limit  uint64   // of page numbers
+	seen   []uint64 // a bit for each page
+	queue  []uint64
+	sound  bool
+}
+
+// walkPages examines every page that a read transaction can come to, reports
+// what does not fit, and returns whether all does. Others may write meanwhile.
+func (s *Store) walkPages(ctx context.Context, tx *bolt.Tx, report func(problem string)) bool {
+	w := pageWalk{
+		store: s, report: report, sound: true, limit: uint64(tx.Size() / s.pageSize),
+	}
+	switch info, err := s.file.Stat(); {
+	case err != nil:
+		w.problem("file: %v", err)
+		return false
+	case info.Size() < tx.Size():
+		w.problem("file: %d bytes of %d are left", info.Size(), tx.Size())
+		return false
+	}
+	w.seen = make([]uint64, w.limit/64+1)
+	w.follow(uint64(tx.Cursor().Bucket().RootPage()), 0)
+	for len(w.queue) > 0 && ctx.Err() == nil {
+		last := len(w.queue) - 1
+		id := w.queue[last]
+		w.queue = w.queue[:last]
+		w.page(id)
+	}
+	return w.sound && ctx.Err() == nil
+}
+
+func (w *pageWalk) problem(format string, args ...any) {
+	w.sound = false
+	w.report(fmt.Sprintf(format, args...))
+}
+
+// follow puts a page that another one leads to into the queue.
+func (w *pageWalk) follow(id, from uint64) {
+	if id < 2 || id >= w.limit {
+		w.problem("page %d: leads to page %d of %d", from, id, w.limit)
+		return
+	}
+	w.queue = append(w.queue, id)
+}
+
+// claim takes note of a page in use.
+func (w *pageWalk) claim(id uint64) bool {
+	word, bit := &w.seen[id/64], uint64(1)<<(id%64)
+	if *word&bit != 0 {
+		w.problem("page %d: is in use twice", id)
+		return false
+	}
+	*word |= bit
+	return true
+}
+
+func (w *pageWalk) page(id uint64) {
+	p := make([]byte, w.store.pageSize)
+	if !w.claim(id) || !w.read(p, id) {
+		return
+	}
+	overflow := uint64(binary.NativeEndian.Uint32(p[12:]))
+	if found := binary.NativeEndian.Uint64(p); found != id || overflow >= w.limit-id {
+		w.problem("page %d: is page %d with %d more, of %d", id, found, overflow, w.limit)
+		return
+	}
+	for i := range overflow {
+		if !w.claim(id + 1 + i) {
+			return
+		}
+	}
+	if overflow > 0 {
+		p = make([]byte, int64(1+overflow)*w.store.pageSize)
+		if !w.read(p, id) {
+			return
+		}
+	}
+	w.elements(id, p)
+}
+
+func (w *pageWalk) read(p []byte, id uint64) bool {
+	_, err := w.store.file.ReadAt(p, int64(id)*w.store.pageSize)
+	if err != nil {
+		w.problem("page %d: %v", id, err)
+	}
+	return err == nil
+}
+
+// elements examines what is on a page, or on one that is part of it.
+func (w *pageWalk) elements(id uint64, p []byte) {
+	flags, count := binary.NativeEndian.Uint16(p[8:]), int(binary.NativeEndian.Uint16(p[10:]))
+	if flags != branchPage && flags != leafPage || pageHeader+count*pageElement > len(p) || flags == branchPage && count == 0 {
+		w.problem("page %d: has flags %#x and %d elements in %d bytes", id, flags, count, len(p))
+		return
+	}
+	var before []byte
+	for i := range count {
+		at := pageHeader + i*pageElement
+		e := p[at:]
+		var flag, pos, keySize, valueSize uint32
+		if flags == leafPage {
+			flag, pos = binary.NativeEndian.Uint32(e), binary.NativeEndian.Uint32(e[4:])
+			keySize, valueSize = binary.NativeEndian.Uint32(e[8:]), binary.NativeEndian.Uint32(e[12:])
+		} else {
+			pos, keySize = binary.NativeEndian.Uint32(e), binary.NativeEndian.Uint32(e[4:])
+		}
+		begin := uint64(at) + uint64(pos)
+		middle := begin + uint64(keySize)
+		end := middle + uint64(valueSize)
+		if int(pos) < (count-i)*pageElement || end > min(uint64(len(p)), math.MaxInt32) {
+			w.problem("page %d: element %d of %d lies outside", id, i, count)
+			return
+		}
+		key := p[begin:middle]
+		if i > 0 && bytes.Compare(before, key) >= 0 {
+			w.problem("page %d: element %d is out of order", id, i)
+			return
+		}
+		before = key
+		switch {
+		case flags == branchPage:
+			w.follow(binary.NativeEndian.Uint64(e[8:]), id)
+		case flag == bucketElement:
+			w.bucket(id, p[middle:end])
+		case flag != 0:
+			w.problem("page %d: element %d has flags %#x", id, i, flag)
+			return
+		}
+	}
+}
+
+// bucket examines the value that stands for a bucket.
+func (w *pageWalk) bucket(id uint64, v []byte) {
+	if len(v) < bucketHeader {
+		w.problem("page %d: a bucket of %d bytes", id, len(v))
+		return
+	}
+	if root := binary.NativeEndian.Uint64(v); root != 0 {
+		w.follow(root, id)
+		return
+	}
+	if v = v[bucketHeader:]; len(v) < pageHeader || binary.NativeEndian.Uint16(v[8:]) != leafPage {
+		w.problem("page %d: an inline bucket that is no leaf", id)
+		return
+	}
+	w.elements(id, v)
+}
