@@ -1,7 +1,6 @@
 package boltstore_test
 
 import (
-	"flag"
 	"os"
 	"path/filepath"
 	"testing"
@@ -10,8 +9,6 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
-
-var long = flag.Bool("long", false, "run tests in their long forms: all configurations, hundreds of crashes, many more images")
 
 // Each configuration makes another part of the write path the common one.
 var configurations = []struct {
@@ -28,7 +25,7 @@ var configurations = []struct {
 
 func TestStoreKeepsTheContract(t *testing.T) {
 	for _, c := range configurations {
-		if c.long && !*long {
+		if c.long && !*boltstore.Long {
 			continue
 		}
 		t.Run(c.name, func(t *testing.T) {

@@ -1,5 +1,10 @@
 package boltstore
 
+import "flag"
+
+// Long asks for the tests' long forms.
+var Long = flag.Bool("long", false, "run tests in their long forms: all configurations, hundreds of crashes, many more images")
+
 // NoSync lets commits return before they are on disk, for tests that crash
 // neither the machine nor the disk: syncing is most of what they would wait for.
 func (s *Store) NoSync() { s.db.NoSync, s.db.NoGrowSync = true, true }
