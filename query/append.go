@@ -37,14 +37,18 @@ func (q *Query) AppendTree(dst []byte, tree *state.Tree, node int) []byte {
 	// Down to the first child, on to the next sibling, up to the container:
 	// no recursion, so that depth costs no stack.
 	for i := node; ; {
-		dst = r.open(dst, i)
+		n := tree.Node(i)
+		dst = r.open(dst, &n)
 		if c := tree.FirstChild(i); c >= 0 {
 			i = c
 			dst = r.key(dst, i)
 			continue
 		}
 		for {
-			dst = r.close(dst, i)
+			if n.Index != i {
+				n = tree.Node(i)
+			}
+			dst = r.close(dst, &n)
 			if i == node {
 				return dst
 			}
@@ -86,10 +90,16 @@ func (q *Query) renderer(tree *state.Tree, root int) *renderer {
 	return r
 }
 
+// release keeps nothing of the caller's but the location, and no large buffer.
 func (r *renderer) release() {
 	r.Query, r.tree = nil, nil
+	if cap(r.failedFirst) > maxPooled {
+		r.failedFirst = nil
+	}
 	renderers.Put(r)
 }
+
+const maxPooled = 16 << 10
 
 func (r *renderer) shown(i int) state.State {
 	if r.opts.FailedFirst {
@@ -103,8 +113,7 @@ func (r *renderer) key(dst []byte, i int) []byte {
 }
 
 // open appends a node up to where its children begin.
-func (r *renderer) open(dst []byte, i int) []byte {
-	n := r.tree.Node(i)
+func (r *renderer) open(dst []byte, n *state.Node) []byte {
 	dst = appendHead(dst, n.Retry(), n.DisplayName())
 	dst = r.face.append(dst, n.Finished)
 	dst = appendMiddle(dst, n.Skipped)
@@ -113,13 +122,12 @@ func (r *renderer) open(dst []byte, i int) []byte {
 }
 
 // close appends the rest.
-func (r *renderer) close(dst []byte, i int) []byte {
-	n := r.tree.Node(i)
-	dst = appendTail(dst, r.shown(i))
+func (r *renderer) close(dst []byte, n *state.Node) []byte {
+	dst = appendTail(dst, r.shown(n.Index))
 	dst, _ = n.Version.AppendText(dst)
 	dst = appendEnd(dst, n.ID, n.Loop)
 	if r.fields != 0 {
-		extra := r.extra(i, &n)
+		extra := r.extra(n.Index, n)
 		dst = extra.append(dst)
 	}
 	return append(dst, '}')

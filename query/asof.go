@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -9,30 +10,63 @@ import (
 
 // AsOf returns the tree of a task as it was at t: the state before the task's
 // first transition, in sequence, later than t. It is rebuilt from the
-// transitions; [Query.StatusOf] and [Query.AppendTree] show it. A task or node
-// that did not exist at t is not found. For errors see [Query.Snapshot]. The
-// Sequence is that of the present.
+// transitions; [Query.StatusOf] and [Query.AppendTree] show it, with elapsed
+// times until [Options.Now], which may be set to t. A task or node that did
+// not exist at t is not found. For errors see [Query.Snapshot]. The Sequence
+// is that of the present.
 func (q *Query) AsOf(ctx context.Context, business, task string, t time.Time) (Snapshot, error) {
-	snap, err := q.Snapshot(ctx, business, task)
+	var past *state.Tree
+	snap, err := q.replay(ctx, business, task, func(now *state.Tree) {
+		past = state.NewTree(now.Key())
+	}, func(tr *state.Transition) (more bool, err error) {
+		if tr.At.After(state.InstantOf(t)) {
+			return false, nil
+		}
+		past, err = past.Replay(tr)
+		return true, err
+	})
 	if err != nil {
 		return Snapshot{}, err
 	}
-	at, id := state.InstantOf(t), snap.Tree.ID(snap.Node)
-	past := state.NewTree(snap.Tree.Key())
-	for tr, err := range q.Transitions(ctx, snap.Tree) {
+	node, ok := past.Find(snap.Tree.ID(snap.Node))
+	if !ok {
+		return Snapshot{}, &NotFoundError{business, task, t.In(q.opts.Location)}
+	}
+	return Snapshot{Tree: past, Node: node, Sequence: snap.Sequence}, nil
+}
+
+// replay takes a snapshot and goes through the transitions that led to it, to
+// the last or until more is false. If the task is deleted meanwhile and
+// perhaps another has its key, it begins again with that one.
+func (q *Query) replay(ctx context.Context, business, task string,
+	begin func(*state.Tree), next func(*state.Transition) (more bool, err error),
+) (Snapshot, error) {
+	var gone uint64
+	for {
+		snap, err := q.Snapshot(ctx, business, task)
 		if err != nil {
 			return Snapshot{}, err
 		}
-		if tr.At.After(at) {
-			break
+		begin(snap.Tree)
+		err = q.each(ctx, snap.Tree, next)
+		if err == nil {
+			return snap, nil
 		}
-		if past, err = past.Replay(tr); err != nil {
+		if !errors.Is(err, state.ErrNotFound) || snap.Tree.Revision() == gone {
 			return Snapshot{}, err
 		}
+		gone = snap.Tree.Revision()
 	}
-	node, ok := past.Find(id)
-	if !ok {
-		return Snapshot{}, &NotFoundError{business, task}
+}
+
+func (q *Query) each(ctx context.Context, tree *state.Tree, next func(*state.Transition) (more bool, err error)) error {
+	for tr, err := range q.Transitions(ctx, tree) {
+		if err != nil {
+			return err
+		}
+		if more, err := next(tr); !more || err != nil {
+			return wrap(err)
+		}
 	}
-	return Snapshot{Tree: past, Node: node, Sequence: snap.Sequence}, nil
+	return nil
 }

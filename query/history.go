@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // Attempt is one execution of a node. Times are in TimeLayout, "" if unset.
@@ -24,9 +25,12 @@ type Attempt struct {
 // were before the operation that superseded each. The current attempt is not
 // among them; [Query.Status] has it. The list is empty, not nil, if there are
 // none. An unknown node is an error that matches [state.ErrNotFound].
+//
+// A node ID is unique in a store, so no business is asked for: whoever answers
+// for one business only makes sure of the node with [Query.Snapshot] first.
 func (q *Query) History(ctx context.Context, node string) ([]Attempt, error) {
 	if err := state.CheckID("node ID", node); err != nil {
-		return nil, fmt.Errorf("query: %w", err)
+		return nil, wrap(err)
 	}
 	face := clockFace{loc: q.opts.Location}
 	list := []Attempt{}
@@ -36,13 +40,13 @@ func (q *Query) History(ctx context.Context, node string) ([]Attempt, error) {
 			return nil, fmt.Errorf("query: %w: node %q", state.ErrNotFound, node)
 		}
 		if err != nil {
-			return nil, fmt.Errorf("query: %w", err)
-		}
-		if len(page) == 0 {
-			return list, nil
+			return nil, wrap(err)
 		}
 		for i := range page {
 			list = append(list, face.attempt(&page[i]))
+		}
+		if len(page) < store.DefaultLimit {
+			return list, nil
 		}
 	}
 }

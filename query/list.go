@@ -2,7 +2,6 @@ package query
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -36,7 +35,7 @@ type Tasks struct {
 func (q *Query) List(ctx context.Context, filter store.ListQuery) (Tasks, error) {
 	page, err := q.reader.List(ctx, filter)
 	if err != nil {
-		return Tasks{}, fmt.Errorf("query: %w", err)
+		return Tasks{}, wrap(err)
 	}
 	face := clockFace{loc: q.opts.Location}
 	list := Tasks{Tasks: make([]Task, 0, len(page.Tasks)), Cursor: page.Cursor}

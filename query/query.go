@@ -61,18 +61,19 @@ type Query struct {
 }
 
 // New makes a Query on a store or an engine; o may be nil.
-func New(r store.Reader, o *Options) *Query {
-	q := &Query{reader: r}
+func New(r store.Reader, o *Options) *Query { return &Query{r, o.withDefaults()} }
+
+func (o *Options) withDefaults() (d Options) {
 	if o != nil {
-		q.opts = *o
+		d = *o
 	}
-	if q.opts.Location == nil {
-		q.opts.Location = time.Local
+	if d.Location == nil {
+		d.Location = time.Local
 	}
-	if q.opts.Now == nil {
-		q.opts.Now = time.Now
+	if d.Now == nil {
+		d.Now = time.Now
 	}
-	return q
+	return d
 }
 
 // With is q with other options on the same store; o may be nil.
@@ -82,12 +83,16 @@ func (q *Query) With(o *Options) *Query { return New(q.reader, o) }
 // matches [state.ErrNotFound].
 type NotFoundError struct {
 	Business string
-	Task     string // as it was asked for, a task ID or a node ID
+	Task     string    // as it was asked for, a task ID or a node ID
+	At       time.Time // the time that was asked about, zero for the present
 }
 
 // Error names what was asked for.
 func (e *NotFoundError) Error() string {
-	return fmt.Sprintf("business %q has no task or node %q", e.Business, e.Task)
+	if e.At.IsZero() {
+		return fmt.Sprintf("business %q has no task or node %q", e.Business, e.Task)
+	}
+	return fmt.Sprintf("business %q had no task or node %q at %s", e.Business, e.Task, e.At.Format(TimeLayout))
 }
 
 // Unwrap returns [state.ErrNotFound].
@@ -96,7 +101,7 @@ func (*NotFoundError) Unwrap() error { return state.ErrNotFound }
 // Snapshot is a task's tree at one moment, and which of its nodes was asked for.
 type Snapshot struct {
 	Tree *state.Tree
-	Node int
+	Node int // its index, 0 for the root
 	// Sequence is the store's last, read before the tree; see the package
 	// documentation. The tree's Revision serves as an entity tag.
 	Sequence uint64
@@ -107,20 +112,42 @@ type Snapshot struct {
 // cannot be, or is the store's.
 func (q *Query) Snapshot(ctx context.Context, business, task string) (Snapshot, error) {
 	if err := (state.Key{Business: business, Task: task}).Validate(); err != nil {
-		return Snapshot{}, fmt.Errorf("query: %w", err)
+		return Snapshot{}, wrap(err)
 	}
 	snap, err := q.reader.Load(ctx, store.ByKey(business, task))
 	if errors.Is(err, state.ErrNotFound) {
-		snap, err = q.reader.Load(ctx, store.ByNode(task))
-		if err == nil && snap.Tree.Key().Business != business {
-			err = state.ErrNotFound
-		}
+		snap, err = q.loadByNode(ctx, business, task)
 	}
 	switch {
 	case errors.Is(err, state.ErrNotFound):
-		return Snapshot{}, &NotFoundError{business, task}
+		return Snapshot{}, &NotFoundError{Business: business, Task: task}
 	case err != nil:
-		return Snapshot{}, fmt.Errorf("query: %w", err)
+		return Snapshot{}, wrap(err)
 	}
 	return Snapshot(snap), nil
+}
+
+// loadByNode looks where the node is before it loads anything, so that a task
+// of another business is not read, which would take time and could fail.
+func (q *Query) loadByNode(ctx context.Context, business, node string) (store.Snapshot, error) {
+	at, err := q.reader.Locate(ctx, store.ByNode(node))
+	if err != nil {
+		return store.Snapshot{}, err
+	}
+	if at.Key.Business != business {
+		return store.Snapshot{}, state.ErrNotFound
+	}
+	snap, err := q.reader.Load(ctx, store.ByNode(node))
+	if err == nil && snap.Tree.Key().Business != business { // the ID was given away meanwhile
+		err = state.ErrNotFound
+	}
+	return snap, err
+}
+
+// wrap says whose error it is; nil stays nil.
+func wrap(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("query: %w", err)
 }

@@ -1,9 +1,11 @@
 package query
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"iter"
+	"slices"
 	"time"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -18,7 +20,7 @@ type Span struct {
 	Name    string
 	Attempt int         // from 1
 	Current bool        // not superseded
-	State   state.State // of a container that is current, as shown
+	State   state.State // of a container's current attempt, as shown
 	Retry   int
 	Loop    int
 	Skip    bool
@@ -31,21 +33,22 @@ type Span struct {
 // in the order of creation, attempts oldest first. For errors see
 // [Query.Snapshot].
 func (q *Query) Timeline(ctx context.Context, business, task string) ([]Span, error) {
-	snap, err := q.Snapshot(ctx, business, task)
-	if err != nil {
-		return nil, err
-	}
-	superseded := make(map[int][]*state.Attempt)
-	for tr, err := range q.Transitions(ctx, snap.Tree) {
-		if err != nil {
-			return nil, err
-		}
+	var superseded map[int][]*state.Attempt
+	snap, err := q.replay(ctx, business, task, func(*state.Tree) {
+		superseded = make(map[int][]*state.Attempt)
+	}, func(tr *state.Transition) (more bool, err error) {
 		for i := range tr.Changes {
 			if c := &tr.Changes[i]; c.Superseded != nil {
 				superseded[c.Index] = append(superseded[c.Index], c.Superseded)
 			}
 		}
+		return true, nil
+	})
+	if err != nil {
+		return nil, err
 	}
+	r := q.renderer(snap.Tree, snap.Node)
+	defer r.release()
 	var spans []Span
 	within := make([]bool, snap.Tree.Len())
 	for i := snap.Node; i < snap.Tree.Len(); i++ {
@@ -57,7 +60,7 @@ func (q *Query) Timeline(ctx context.Context, business, task string) ([]Span, er
 		for _, a := range superseded[i] {
 			spans = append(spans, base.of(q, a, a.State))
 		}
-		current := base.of(q, &n.Attempt, snap.Tree.Shown(i))
+		current := base.of(q, &n.Attempt, r.shown(i))
 		current.Current = true
 		spans = append(spans, current)
 	}
@@ -77,26 +80,32 @@ func (s Span) of(q *Query, a *state.Attempt, shown state.State) Span {
 }
 
 // Transitions iterates over the transitions of a task that led to a tree, in
-// order. An error is the last thing yielded.
+// order. An error is the last thing yielded; it matches [state.ErrNotFound] if
+// the task has been deleted, also if another has its key by now.
 func (q *Query) Transitions(ctx context.Context, tree *state.Tree) iter.Seq2[*state.Transition, error] {
 	return func(yield func(*state.Transition, error) bool) {
 		for after := uint64(0); after < tree.Revision(); {
 			page, err := q.reader.Transitions(ctx, tree.Key(), after, 0)
-			if err != nil {
-				yield(nil, fmt.Errorf("query: %w", err))
-				return
+			if err == nil && (len(page) == 0 || page[len(page)-1].Sequence > tree.Revision() && !holds(page, tree.Revision())) {
+				err = fmt.Errorf("%w: task %s at revision %d", state.ErrNotFound, tree.Key(), tree.Revision())
 			}
-			if len(page) == 0 {
+			if err != nil {
+				yield(nil, wrap(err))
 				return
 			}
 			for _, tr := range page {
-				if after = tr.Sequence; after > tree.Revision() {
-					return
-				}
-				if !yield(tr, nil) {
+				if after = tr.Sequence; after > tree.Revision() || !yield(tr, nil) {
 					return
 				}
 			}
 		}
 	}
+}
+
+// holds reports whether a page has the transition with a sequence.
+func holds(page []*state.Transition, sequence uint64) bool {
+	_, found := slices.BinarySearchFunc(page, sequence, func(tr *state.Transition, sequence uint64) int {
+		return cmp.Compare(tr.Sequence, sequence)
+	})
+	return found
 }
