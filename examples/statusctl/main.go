@@ -83,7 +83,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		fmt.Fprintf(stderr, "%s: %s\nRun '%s -h' for usage.\n", name, usage.problem, name)
 		return exitUsage
 	case errors.Is(err, errAnswered):
-	case t.json:
+	case t.json && ctx.Err() == nil:
 		_ = writeLine(stdout, refusal(err, false)) // there is nowhere else to report to
 	default:
 		fmt.Fprintln(stderr, "statusctl: "+explain(err))

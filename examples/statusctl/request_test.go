@@ -1,7 +1,9 @@
 package main
 
 import (
+	"encoding/json"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -205,4 +207,51 @@ func TestUnixSecondsAreExact(t *testing.T) {
 			t.Errorf("%s: %d.%09d, %t; want %d.%09d", number, at.Unix(), at.Nanosecond(), ok, want.sec, want.nsec)
 		}
 	}
+}
+
+func FuzzParseRequest(f *testing.F) {
+	for op, fields := range protocol {
+		line := `{"op":"` + op + `"`
+		for _, name := range strings.Fields(fields.needs + " " + fields.takes) {
+			line += `,"` + name + `":` + values[name][0]
+		}
+		f.Add([]byte(line + "}"))
+	}
+	f.Add([]byte(`{"op":"batch","ops":[{"op":"start","node":"\ud83d\ude00"},{"op":"fail","node":"\\ud800","error":"\ud800"}]}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		req, err := parseRequest(line)
+		if err != nil {
+			if !errors.Is(err, state.ErrInvalidArgument) || len(err.Error()) > 1000 {
+				t.Errorf("error %v", err)
+			}
+			return
+		}
+		parts := 0
+		for _, set := range []bool{req.ops != nil, req.status != nil, req.history != ""} {
+			if set {
+				parts++
+			}
+		}
+		if parts != 1 || req.batch && len(req.ops) == 0 {
+			t.Errorf("request %+v", req)
+		}
+		// encoding/json is the judge of what is JSON, the table of the fields.
+		var object struct {
+			Op  string
+			Ops []map[string]any
+		}
+		var fields map[string]any
+		if err := errors.Join(json.Unmarshal(line, &object), json.Unmarshal(line, &fields)); err != nil {
+			t.Fatal(err)
+		}
+		for _, fields := range append(object.Ops, fields) {
+			op, _ := fields["op"].(string)
+			allowed := strings.Fields("op " + protocol[op].needs + " " + protocol[op].takes)
+			for name := range fields {
+				if !slices.Contains(allowed, name) {
+					t.Errorf("%s takes %q", op, name)
+				}
+			}
+		}
+	})
 }
