@@ -1,0 +1,86 @@
+package query_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// tasks are seven in two businesses: 0 finished, 1 failed, 2 running, the rest
+// created. Recording one takes a second an operation.
+func tasks(t *testing.T, e *engine.Engine) {
+	for i := range 7 {
+		root := fmt.Sprint("root", i)
+		record(t, e, engine.Create(fmt.Sprint("b", i%2), fmt.Sprint(i), engine.ID(root), engine.Name(fmt.Sprint("task ", i)), at(0)))
+	}
+	record(
+		t, e,
+		engine.Start("root0", at(0)), engine.Finish("root0", at(60)),
+		engine.Start("root1", at(0)),
+		engine.Declare("root1", state.ServiceActivity, engine.ID("a"), at(1)), engine.Start("a", at(1)), engine.Fail("a", "broke", at(70)),
+		engine.Declare("root1", state.ServiceActivity, engine.ID("b"), at(1)),
+		engine.Start("root2", at(0)),
+	)
+}
+
+func TestListShowsEveryFieldOfATask(t *testing.T) {
+	onEach(t, tasks, func(t *testing.T, r store.Reader) {
+		got, err := query.New(r, &options).List(t.Context(), store.ListQuery{Business: "b1", Shown: []state.State{state.Failed}})
+		want := []query.Task{{
+			Business: "b1", Task: "1", ID: "root1", Name: "task 1", State: "FAILED", StartTime: "2018-04-26 16:08:34 +0800",
+			Recorded: "2018-04-26 16:08:36 +0800", Updated: "2018-04-26 16:09:44 +0800", Nodes: 3,
+			Counts: map[string]int{"FAILED": 1, "CREATED": 1}, Revision: 14,
+		}}
+		if diff := cmp.Diff(got.Tasks, want); diff != "" || err != nil {
+			t.Errorf("%v\n%s", err, diff)
+		}
+	})
+}
+
+func TestListGoesByFilterAndCursorNewestFirst(t *testing.T) {
+	recorded := func(sec int64) state.Instant { return state.UnixInstant(begin.Unix()+sec, 0) }
+	onEach(t, tasks, func(t *testing.T, r store.Reader) {
+		q := query.New(r, &options)
+		for name, c := range map[string]struct {
+			filter store.ListQuery
+			want   string
+		}{
+			"all":        {store.ListQuery{}, "6543210"},
+			"business":   {store.ListQuery{Business: "b1"}, "531"},
+			"shown":      {store.ListQuery{Shown: []state.State{state.Failed, state.Finished}}, "10"},
+			"unfinished": {store.ListQuery{Unfinished: true, Business: "b0"}, "642"},
+			"since":      {store.ListQuery{Since: recorded(5)}, "654"},
+			"until":      {store.ListQuery{Until: recorded(5)}, "3210"},
+			"none":       {store.ListQuery{Business: "b2"}, ""},
+		} {
+			for _, limit := range []int{0, 1, 2} {
+				got, pages := "", 0
+				for c.filter.Limit, c.filter.Cursor = limit, ""; ; pages++ {
+					page, err := q.List(t.Context(), c.filter)
+					if err != nil || page.Tasks == nil || limit > 0 && len(page.Tasks) > limit || pages > 20 {
+						t.Fatalf("%s: %v, %v", name, page, err)
+					}
+					for _, task := range page.Tasks {
+						got += task.Task
+					}
+					if c.filter.Cursor = page.Cursor; page.Cursor == "" {
+						break
+					}
+				}
+				if got != c.want {
+					t.Errorf("%s, %d a page: %s, want %s", name, limit, got, c.want)
+				}
+			}
+		}
+		if _, err := q.List(t.Context(), store.ListQuery{Cursor: "no cursor"}); !errors.Is(err, state.ErrInvalidArgument) {
+			t.Errorf("a cursor of its own: %v", err)
+		}
+	})
+}
