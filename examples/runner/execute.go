@@ -65,7 +65,7 @@ func (c *call) run(ctx context.Context, s store.Store, def *definition, res *res
 	}
 	r := newRun(e, c.key(), def, res)
 	d := newDisplay(c.stderr, c.quiet, c.key(), def)
-	r.note = d.note
+	r.note, r.grace = d.note, c.grace
 	d.follow(e, e.Sequence())
 	d.note(fmt.Sprintf("task %s of business %s in %s", c.task, c.business, c.db))
 	if c.resume {
@@ -144,24 +144,15 @@ func (c *call) chooseTask(ctx context.Context, s store.Store) error {
 		c.task = time.Now().Format("20060102-150405.000")
 	}
 	if c.task == "" {
-		page, err := s.List(ctx, store.ListQuery{Business: c.business, Unfinished: true})
-		if err != nil {
+		if err := c.unfinishedTask(ctx, s); err != nil {
 			return err
 		}
-		var names []string
-		for _, t := range page.Tasks {
-			names = append(names, t.Key.Task)
-		}
-		if len(names) != 1 || page.Cursor != "" {
-			return &usageError{fmt.Sprintf("name the task with -task: business %s has %d unfinished ones in %s %s",
-				c.business, len(names), c.db, strings.Join(names, ", "))}
-		}
-		c.task = names[0]
+	}
+	if err := c.key().Validate(); err != nil {
+		return &usageError{err.Error()}
 	}
 	_, err := s.Locate(ctx, store.Ref{Key: c.key()})
 	switch {
-	case errors.Is(err, state.ErrInvalidArgument):
-		return &usageError{err.Error()}
 	case errors.Is(err, state.ErrNotFound) && c.resume:
 		return &usageError{fmt.Sprintf("nothing to resume: %s has no task %s", c.db, c.key())}
 	case errors.Is(err, state.ErrNotFound):
@@ -170,6 +161,31 @@ func (c *call) chooseTask(ctx context.Context, s store.Store) error {
 		return &usageError{fmt.Sprintf("%s has a task %s already; -resume goes on with it", c.db, c.key())}
 	}
 	return err
+}
+
+// unfinishedTask sets the task to the one that is unfinished.
+func (c *call) unfinishedTask(ctx context.Context, s store.Store) error {
+	var names []string
+	for q := (store.ListQuery{Business: c.business, Unfinished: true}); ; {
+		page, err := s.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, t := range page.Tasks {
+			names = append(names, t.Key.Task)
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			break
+		}
+	}
+	switch len(names) {
+	case 0:
+		return &usageError{fmt.Sprintf("nothing to resume: business %s has no unfinished task in %s", c.business, c.db)}
+	case 1:
+		c.task = names[0]
+		return nil
+	}
+	return &usageError{"which task? Name it with -task: " + strings.Join(names, ", ")}
 }
 
 // answer prints the documented response and what to do next, and returns the
@@ -199,7 +215,11 @@ func (c *call) answer(ctx context.Context, s store.Store, def *definition) (int,
 func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 	for i := range tree.Len() {
 		if n := tree.Node(i); n.State == state.Failed {
-			fmt.Fprintf(c.stderr, "\n%s failed:\n", printable(labels[n.ID]))
+			again := ""
+			if n.RetryAt.IsSet() {
+				again = ", and waits for its retry"
+			}
+			fmt.Fprintf(c.stderr, "\n%s failed%s:\n", printable(labels[n.ID]), again)
 			for line := range strings.Lines(n.Error) {
 				fmt.Fprintf(c.stderr, "  %s\n", printable(strings.TrimSpace(line)))
 			}

@@ -38,6 +38,7 @@ type call struct {
 	db, business, task string
 	file               string // "" for the bundled definition, or that of the task to resume
 	resume, quiet      bool
+	grace              time.Duration
 	zone               *time.Location
 	signals            <-chan os.Signal
 	stdout, stderr     io.Writer
@@ -97,6 +98,7 @@ func (c *call) parse(args []string) (help bool, err error) {
 	flags.BoolVar(&c.resume, "resume", false, "go on with a task recorded in the database")
 	flags.StringVar(&c.business, "biz", "1", "business `ID` of the task")
 	flags.StringVar(&c.task, "task", "", "task `ID` (default: made of the time; with -resume: the one that is unfinished)")
+	flags.DurationVar(&c.grace, "grace", 5*time.Second, "how long commands may go on after Ctrl-C")
 	flags.BoolVar(&c.quiet, "quiet", false, "show no progress")
 	flags.Func("tz", "time `ZONE` of the times in the answer, such as Asia/Shanghai (default: local)", func(name string) (err error) {
 		c.zone, err = time.LoadLocation(name)

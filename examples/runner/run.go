@@ -26,7 +26,7 @@ type run struct {
 	task    state.Key
 	def     *definition
 	results *results
-	grace   time.Duration // for running commands after the first signal
+	grace   time.Duration // how long commands may go on after the first signal
 	note    func(string)  // tells the user
 
 	active    map[*node]bool
@@ -49,7 +49,7 @@ const killDelay = 2 * time.Second
 func newRun(e *engine.Engine, task state.Key, def *definition, res *results) *run {
 	res.defaults(def.variables)
 	return &run{
-		engine: e, task: task, def: def, results: res, grace: 5 * time.Second, note: func(string) {},
+		engine: e, task: task, def: def, results: res, note: func(string) {},
 		active: map[*node]bool{}, due: map[*node]time.Time{}, retried: map[*node]int{}, running: map[*node]bool{},
 		ended: make(chan endedCommand),
 	}
