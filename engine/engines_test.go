@@ -62,6 +62,26 @@ func TestRefusalAndRepeatDoNotRestOnWhatAnotherEngineChanged(t *testing.T) {
 	})
 }
 
+// An ID that another engine has freed is free, also to one that has the
+// deleted task in memory and looks because it refuses the request.
+func TestIDThatAnotherEngineFreedIsFree(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		f.task("10", "gone")
+		f.record(engine.Finish("gone"))
+		f.task("11", "root")
+		f.node("gone")
+		other := f.another()
+		if err := other.Delete(f.ctx, "2", "10"); err != nil {
+			f.Fatal(err)
+		}
+		_, err := f.Record(f.ctx, engine.Declare("root", state.EndEvent, engine.ID("gone")), engine.Finish("gone"))
+		f.expectRefusal(err, state.ErrInvalidTransition)
+		if _, err := f.Declare(f.ctx, "root", state.EndEvent, engine.ID("gone")); err != nil {
+			f.Error(err)
+		}
+	})
+}
+
 // What is in memory may lag behind another engine's commits, but a snapshot's
 // sequence never hides them from whoever watches after it.
 func TestSnapshotSequenceDoesNotPassOverAnotherEnginesCommits(t *testing.T) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"reflect"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -287,9 +288,7 @@ func (f *fixture) expectUnchanged(do func()) {
 	f.Helper()
 	before, seq := read(f.T, f.store), f.Sequence()
 	do()
-	if diff := cmp.Diff(before, read(f.T, f.store), byValue); diff != "" {
-		f.Errorf("the store changed (-before +after):\n%s", diff)
-	}
+	expectSame(f.T, "the store changed", before, read(f.T, f.store))
 	if f.Sequence() != seq {
 		f.Errorf("the sequence went from %d to %d", seq, f.Sequence())
 	}
@@ -298,9 +297,16 @@ func (f *fixture) expectUnchanged(do func()) {
 	case err != nil:
 		f.Error(err)
 	default:
-		if diff := cmp.Diff(before, read(f.T, f.Engine), byValue); diff != "" {
-			f.Errorf("the engine shows something else (-before +after):\n%s", diff)
-		}
+		expectSame(f.T, "the engine shows something else", before, read(f.T, f.Engine))
+	}
+}
+
+// expectSame looks for the difference only if there is one: for deep trees that
+// takes long.
+func expectSame(t testing.TB, what string, before, after contents) {
+	t.Helper()
+	if !reflect.DeepEqual(before, after) {
+		t.Errorf("%s (-before +after):\n%s", what, cmp.Diff(before, after, byValue))
 	}
 }
 

@@ -293,13 +293,11 @@ func (g *group) marked(ops []state.Op, key state.Key) ([]state.Op, error) {
 	return ops, nil
 }
 
-// taken reports whether a committed node is in a task other than key. Nodes
-// that this group declares do not count: they rest on a commit that may fail,
-// and the store's Commit tells of them.
+// taken reports whether a committed node is in a task other than key. What is
+// in memory does not count, since another engine may have deleted it; nor do
+// nodes that this group declares: they rest on a commit that may fail, and the
+// store's Commit tells of them.
 func (g *group) taken(ref store.Ref, key state.Key) (bool, error) {
-	if tree := g.engine.cache.get(ref); tree != nil {
-		return tree.Key() != key, nil
-	}
 	at, err := g.engine.store.Locate(context.Background(), ref)
 	if errors.Is(err, state.ErrNotFound) {
 		return false, nil

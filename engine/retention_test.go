@@ -51,6 +51,26 @@ func TestDeleteFreesKeyAndIDs(t *testing.T) {
 	})
 }
 
+// A task older than the deletion takes over an ID that the deletion freed; the
+// store may get round to both at the same time.
+func TestFreedIDStaysWithItsNewOwner(t *testing.T) {
+	forEachStoreReopened(t, func(f *fixture) {
+		f.task("10", "root")
+		f.activity("root", "a")
+		f.record(engine.Revoke("root"))
+		f.pause()
+		f.task("11", "heir")
+		if err := f.Delete(f.ctx, "2", "10"); err != nil {
+			f.Fatal(err)
+		}
+		f.activity("heir", "a")
+		f.pause()
+		if at, err := f.Locate(f.ctx, store.ByNode("a")); err != nil || at.Key.Task != "11" {
+			f.Errorf("node a is in %s, %v", at.Key, err)
+		}
+	})
+}
+
 func TestDeleteRefusesWhatIsUnfinished(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		f.task("10", "root")

@@ -83,14 +83,15 @@ func (p *pass) putSealed(b bucket, key, value []byte) { p.put(b, key, seal(key, 
 
 // write does up to n puts from the position on, bucket by bucket in the order
 // of the keys, and returns the position after them. A bucket is sorted when
-// its turn comes, so that no commit sorts everything; stably, since an ID that
-// one task has freed may be taken by a later one.
+// its turn comes, so that no commit sorts everything. Of one key the deletion
+// comes first: a key or ID that one task has freed may be taken by another,
+// which need not come later in the pass.
 func (p *pass) write(tx *bolt.Tx, n int) (position, error) {
 	at := p.next
 	for ; at.bucket < bucketCount; at = (position{bucket: at.bucket + 1}) {
 		puts := p.puts[at.bucket]
 		if at.index == 0 {
-			slices.SortStableFunc(puts, func(a, b put) int { return bytes.Compare(a.key, b.key) })
+			slices.SortStableFunc(puts, put.compare)
 		}
 		b := at.bucket.in(tx)
 		for ; at.index < len(puts); at.index++ {
@@ -104,6 +105,17 @@ func (p *pass) write(tx *bolt.Tx, n int) (position, error) {
 		}
 	}
 	return at, nil
+}
+
+// compare orders puts by key, deletions first.
+func (u put) compare(v put) int {
+	if c := bytes.Compare(u.key, v.key); c != 0 || (u.value == nil) == (v.value == nil) {
+		return c
+	}
+	if u.value == nil {
+		return -1
+	}
+	return 1
 }
 
 func (u *put) apply(b *bolt.Bucket) error {

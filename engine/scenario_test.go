@@ -1,0 +1,102 @@
+package engine_test
+
+import (
+	"testing"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/engine/internal/model"
+	"github.com/pipestatus/pipestatus/engine/internal/scenario"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Every recording of the production engine, on every store, straight and
+// reopened after every step.
+func TestEngineShowsWhatTheProductionEngineRecorded(t *testing.T) {
+	for _, s := range scenario.All(t) {
+		t.Run(s.Name, func(t *testing.T) {
+			forEachStoreReopened(t, func(f *fixture) {
+				for i, step := range s.Steps {
+					for _, op := range step.Ops {
+						_, err := f.Record(f.ctx, recorded(&op.Op))
+						if code := model.Code(err); code != op.Refused {
+							f.Fatalf("%s node %q: code %q, recorded %q: %v", op.Kind, op.Node, code, op.Refused, err)
+						}
+					}
+					f.pause()
+					snap, err := f.Load(f.ctx, store.Ref{Key: s.Task})
+					if err != nil {
+						f.Fatal(err)
+					}
+					for _, diff := range step.Compare(snap.Tree) {
+						f.Errorf("step %d, %s: %s", i, step.Call, diff)
+					}
+				}
+				attempts := func(id string) []state.Attempt {
+					past, err := f.Attempts(f.ctx, id, 0, 0)
+					if err != nil {
+						f.Fatal(err)
+					}
+					return past
+				}
+				for _, diff := range s.CompareHistory(attempts) {
+					f.Error(diff)
+				}
+			})
+		})
+	}
+}
+
+// recorded is an operation of a recording as a user of the engine writes it.
+func recorded(op *state.Op) engine.Op {
+	at := engine.At(op.At.Time())
+	switch op.Kind {
+	case state.Create:
+		return engine.Create(op.Task.Business, op.Task.Task, engine.ID(op.Node), engine.Name(op.Name), at)
+	case state.Declare:
+		return engine.Declare(op.Parent, op.NodeKind, engine.ID(op.Node), engine.Name(op.Name),
+			engine.NewVersion(op.NewVersion.String()), at)
+	case state.Fail:
+		opts := []engine.Option{at}
+		if op.Ignore {
+			opts = append(opts, engine.Ignore())
+		}
+		if op.RetryAt.IsSet() {
+			opts = append(opts, engine.RetryAt(op.RetryAt.Time()))
+		}
+		return engine.Fail(op.Node, op.Error, opts...)
+	case state.Retry:
+		return engine.Retry(op.Node, engine.NewVersion(op.NewVersion.String()), at)
+	case state.Skip:
+		return engine.Skip(op.Node, engine.NewVersion(op.NewVersion.String()), at)
+	case state.Loop:
+		return engine.Loop(op.Node, engine.NewVersion(op.NewVersion.String()), at)
+	}
+	return simple[op.Kind](op.Node, at)
+}
+
+// simple are the operations that take a node and general options only.
+var simple = map[state.OpKind]func(node string, opts ...engine.Option) engine.Op{
+	state.Start: engine.Start, state.Finish: engine.Finish, state.Suspend: engine.Suspend,
+	state.Resume: engine.Resume, state.Revoke: engine.Revoke,
+}
+
+// The recordings carry their own times; a clock that is behind them, even by
+// decades, changes nothing.
+func TestGivenTimesDoNotDependOnTheClock(t *testing.T) {
+	s := scenario.All(t)[0]
+	f := onMemory(t, engine.Options{Now: func() time.Time { return time.Unix(0, 0) }})
+	for _, step := range s.Steps {
+		for _, op := range step.Ops {
+			f.Record(f.ctx, recorded(&op.Op))
+		}
+		snap, err := f.Load(f.ctx, store.Ref{Key: s.Task})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, diff := range step.Compare(snap.Tree) {
+			t.Errorf("%s: %s", step.Call, diff)
+		}
+	}
+}
