@@ -61,7 +61,7 @@ func apply(ctx context.Context, t *tool, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { err = errors.Join(err, in.Close()) }()
 	s, err := t.create()
 	if err != nil {
 		return t.notOpened(err)

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 )
@@ -24,12 +25,12 @@ type checkResult struct {
 	Problems int  `json:"problems"`
 }
 
-func check(ctx context.Context, t *tool, _ []string) error {
+func check(ctx context.Context, t *tool, _ []string) (err error) {
 	s, err := t.open()
 	if err != nil {
 		return err
 	}
-	defer s.Close()
+	defer func() { err = errors.Join(err, s.Close()) }()
 	problems := 0
 	var writeErr error
 	show := func(v any, text string) {

@@ -35,18 +35,22 @@ func (l *look) bind(flags *flag.FlagSet) {
 	flags.StringVar(&l.at, "at", "", "as it was at `TIME`")
 }
 
-// snapshot is the task or node that was asked for.
-func (l *look) snapshot(ctx context.Context, t *tool, r *reader, business, task string) (query.Snapshot, error) {
+// moment is the time that -at gives, unset without it.
+func (l *look) moment(t *tool) (state.Instant, error) {
 	at, err := parseWhen(l.at, t.zone, t.now())
 	if err != nil {
-		return query.Snapshot{}, &usageError{problem: "-at: " + err.Error()}
+		return state.Instant{}, &usageError{problem: "-at: " + err.Error()}
 	}
-	return r.at(ctx, business, task, at)
+	return at, nil
 }
 
 func get(ctx context.Context, t *tool, r *reader, look *look, business, task string) error {
+	at, err := look.moment(t)
+	if err != nil {
+		return err
+	}
 	var answer query.Response
-	switch snap, err := look.snapshot(ctx, t, r, business, task); {
+	switch snap, err := r.at(ctx, business, task, at); {
 	case err == nil:
 		answer.Result, answer.Data = true, r.convention(look.failedFirst).StatusOf(snap.Tree, snap.Node)
 	case errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrInvalidArgument):

@@ -35,7 +35,7 @@ func importTasks(ctx context.Context, t *tool, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer in.Close()
+	defer func() { err = errors.Join(err, in.Close()) }()
 	file, remove, err := rereadable(in)
 	if err != nil {
 		return err

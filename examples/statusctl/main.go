@@ -75,18 +75,18 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr, db: "pipestatus.db", zone: time.Local, now: time.Now}
 	err := t.run(ctx, args)
 	var usage *usageError
-	switch {
+	switch { // what cannot be reported has nowhere else to go
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
 		name := strings.TrimSpace("statusctl " + usage.command)
-		fmt.Fprintf(stderr, "%s: %s\nRun '%s -h' for usage.\n", name, usage.problem, name)
+		_, _ = fmt.Fprintf(stderr, "%s: %s\nRun '%s -h' for usage.\n", name, usage.problem, name)
 		return exitUsage
 	case errors.Is(err, errAnswered):
 	case t.json && ctx.Err() == nil:
-		_ = writeLine(stdout, refusal(err, false)) // there is nowhere else to report to
+		_ = writeLine(stdout, refusal(err, false))
 	default:
-		fmt.Fprintln(stderr, "statusctl: "+explain(err))
+		_, _ = fmt.Fprintln(stderr, "statusctl: "+explain(err))
 	}
 	return exitFailed
 }
@@ -95,17 +95,24 @@ func (t *tool) run(ctx context.Context, args []string) error {
 	global := flag.NewFlagSet("statusctl", flag.ContinueOnError)
 	t.bind(global)
 	rest, err := parse(global, args, false)
-	if errors.Is(err, flag.ErrHelp) || err == nil && len(rest) > 0 && rest[0] == "help" {
+	if err == nil && len(rest) > 0 && rest[0] == "help" {
+		err, rest = flag.ErrHelp, rest[1:]
+	}
+	help := errors.Is(err, flag.ErrHelp)
+	switch {
+	case help && len(rest) == 0:
 		return t.usage(global)
-	}
-	if err != nil {
+	case err != nil && !help:
 		return &usageError{problem: err.Error()}
-	}
-	if len(rest) == 0 {
+	case len(rest) == 0:
 		return &usageError{problem: "which command?"}
 	}
 	for _, c := range commands() {
-		if c.name == rest[0] {
+		switch {
+		case c.name != rest[0]:
+		case help:
+			return t.commandUsage(&c)
+		default:
 			return t.runCommand(ctx, &c, rest[1:])
 		}
 	}

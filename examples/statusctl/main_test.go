@@ -95,6 +95,8 @@ func TestExitCodesAndWhereProblemsAreReported(t *testing.T) {
 		{"no file name", []string{"-db", "", "apply", lines}, exitUsage, "", "-db"},
 		{"help", []string{"-h"}, exitOK, "  apply ", ""},
 		{"help by name", []string{"help"}, exitOK, "  apply ", ""},
+		{"help by the name of a command", []string{"help", "apply"}, exitOK, "max_loops", ""},
+		{"help of no command", []string{"help", "aply"}, exitUsage, "", `unknown command "aply"`},
 		{"help of a command", []string{"apply", "-h"}, exitOK, "max_loops", ""},
 		{"help after other flags", []string{"list", "-db", "x", "-h"}, exitOK, "-unfinished", ""},
 
@@ -103,6 +105,8 @@ func TestExitCodesAndWhereProblemsAreReported(t *testing.T) {
 		{"flags after the argument", []string{"get", "2", "10", "-db", db}, exitOK, `"result": true`, ""},
 		{"arguments after two dashes", []string{"get", "-db", db, "--", "2", "-10"}, exitFailed, `"result": false`, ""},
 		{"a task that there is not", []string{"get", "-db", db, "2", "11"}, exitFailed, `"result": false`, ""},
+		{"a task that there was not", []string{"get", "-db", db, "2", "10", "-at", "2000-01-01"}, exitFailed, `"result": false`, ""},
+		{"a time that there is not, for a task", []string{"get", "-db", db, "2", "10", "-at", "yore"}, exitUsage, "", "-at"},
 		{"a tree that there is not", []string{"tree", "-db", db, "2", "11"}, exitFailed, "", "no task or node"},
 		{"a tree that there is not, for programs", []string{"tree", "-json", "-db", db, "2", "11"}, exitFailed, `"code":"not_found"`, ""},
 		{"a node that there is not", []string{"history", "-db", db, "nobody"}, exitFailed, "", "not found"},

@@ -20,11 +20,18 @@ var treeCommand = command{
 		look.bind(flags)
 		return func(ctx context.Context, t *tool, args []string) error {
 			return t.read(func(r *reader) error {
-				snap, err := look.snapshot(ctx, t, r, args[0], args[1])
+				at, err := look.moment(t)
 				if err != nil {
 					return err
 				}
-				v := view{tree: snap.Tree, zone: t.zone, now: t.now()}
+				snap, err := r.at(ctx, args[0], args[1], at)
+				if err != nil {
+					return err
+				}
+				v := view{tree: snap.Tree, zone: t.zone, now: t.now(), at: at}
+				if at.IsSet() {
+					v.now = at.Time()
+				}
 				if look.failedFirst {
 					v.shown = snap.Tree.ShownFailedFirst(nil)
 				}
@@ -43,6 +50,7 @@ type view struct {
 	shown []state.State // what nodes show, nil for the default convention
 	zone  *time.Location
 	now   time.Time
+	at    state.Instant // now, if it is not the present
 }
 
 func (v *view) state(i int) state.State {
@@ -64,6 +72,9 @@ func (v *view) write(w io.Writer, i int, p palette) error {
 	}
 	if root.Finished.IsSet() {
 		title += ", finished " + shownTime(root.Finished, v.zone)
+	}
+	if v.at.IsSet() {
+		title += ", at " + shownTime(v.at, v.zone)
 	}
 	if summary := summary(v.tree.Counts(i)); summary != "" && root.Kind.Container() {
 		title += ": " + summary
