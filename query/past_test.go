@@ -229,7 +229,7 @@ func TestALongHistoryComesWhole(t *testing.T) {
 
 func TestTimelineHasEveryAttemptOfEveryNodeBelow(t *testing.T) {
 	sec := func(n int) time.Time { return begin.Add(time.Duration(n) * time.Second) }
-	act := query.Span{Level: 3, Kind: state.ServiceActivity, Name: state.ServiceActivity.Class(), Loop: 1, Attempt: 1, Start: sec(3)}
+	act := query.Span{Parent: 2, Level: 3, Kind: state.ServiceActivity, Name: state.ServiceActivity.Class(), Loop: 1, Attempt: 1, Start: sec(3)}
 	span := func(index int, node string, change func(*query.Span)) query.Span {
 		s := act
 		s.Index, s.Node = index, node
@@ -237,7 +237,7 @@ func TestTimelineHasEveryAttemptOfEveryNodeBelow(t *testing.T) {
 		return s
 	}
 	want := []query.Span{
-		{Node: "sub", Index: 2, Level: 2, Kind: state.Subprocess, Name: "构建", Attempt: 1, Current: true, State: state.Running, Loop: 1, Start: sec(2)},
+		{Node: "sub", Index: 2, Parent: 0, Level: 2, Kind: state.Subprocess, Name: "构建", Attempt: 1, Current: true, State: state.Running, Loop: 1, Start: sec(2)},
 		span(4, "flaky", func(s *query.Span) { s.State, s.End, s.Error = state.Failed, sec(8), "timed out\nafter 5s" }),
 		span(4, "flaky", func(s *query.Span) {
 			s.Attempt, s.Current, s.State, s.Retry, s.Start, s.End, s.Error = 2, true, state.Failed, 1, sec(20), sec(21), "refused: <nil>"

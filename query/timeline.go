@@ -15,6 +15,7 @@ import (
 type Span struct {
 	Node    string
 	Index   int // of the node, in the order of creation
+	Parent  int // index of the container it is in, -1 for the root
 	Level   int // 1 for the root
 	Kind    state.Kind
 	Name    string
@@ -50,20 +51,17 @@ func (q *Query) Timeline(ctx context.Context, business, task string) ([]Span, er
 	r := q.renderer(snap.Tree, snap.Node)
 	defer r.release()
 	var spans []Span
-	within := make([]bool, snap.Tree.Len())
-	for i := snap.Node; i < snap.Tree.Len(); i++ {
-		if within[i] = i == snap.Node || i > 0 && within[snap.Tree.Parent(i)]; !within[i] {
-			continue
-		}
+	within(snap.Tree, snap.Node, func(i int) bool {
 		n := snap.Tree.Node(i)
-		base := Span{Node: n.ID, Index: i, Level: snap.Tree.Level(i), Kind: n.Kind, Name: n.DisplayName()}
+		base := Span{Node: n.ID, Index: i, Parent: n.ParentIndex, Level: snap.Tree.Level(i), Kind: n.Kind, Name: n.DisplayName()}
 		for _, a := range superseded[i] {
 			spans = append(spans, base.of(q, a, a.State))
 		}
 		current := base.of(q, &n.Attempt, r.shown(i))
 		current.Current = true
 		spans = append(spans, current)
-	}
+		return true
+	})
 	return spans, nil
 }
 

@@ -1,0 +1,119 @@
+package query
+
+import (
+	"strconv"
+	"unicode"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// What Mermaid draws without being configured: not more than 500 edges and
+// 50,000 characters. The margin is for the last node, the note and the styles.
+const (
+	mermaidNodes = 500
+	mermaidBytes = 45_000
+	mermaidLabel = 60 // characters of a name or error
+)
+
+// mermaidShapes are how the kinds look.
+var mermaidShapes = [...][2]string{
+	state.Pipeline: {"[", "]"}, state.Subprocess: {"[[", "]]"},
+	state.StartEvent: {"([", "])"}, state.EndEvent: {"([", "])"}, state.ServiceActivity: {"(", ")"},
+	state.ExclusiveGateway: {"{", "}"}, state.ParallelGateway: {"{", "}"},
+	state.ConditionalParallelGateway: {"{", "}"}, state.ConvergeGateway: {"{", "}"},
+}
+
+// palette is the colours of a state on a page: fill, line and text, readable
+// on light and on dark ones.
+type palette struct{ fill, line, text string }
+
+var palettes = [...]palette{
+	state.Created:   {"#eceff1", "#78909c", "#37474f"},
+	state.Running:   {"#d6e9fd", "#1e78d0", "#0b3c6f"},
+	state.Failed:    {"#fddcdc", "#d33a3a", "#7a1414"},
+	state.Suspended: {"#fff0c9", "#c98a00", "#5f4300"},
+	state.Revoked:   {"#ecdff5", "#8a4fb5", "#44205e"},
+	state.Finished:  {"#d9f2dd", "#2f9e44", "#14532d"},
+}
+
+// AppendMermaid appends a node of a tree, by index, and those below it as a
+// Mermaid flowchart: a box for each, shaped by kind and coloured by shown
+// state, with name, state, duration and what is out of the ordinary, and an
+// arrow from each container to what is in it. Names and errors are cut to 60
+// characters and written so that nothing in them is syntax, markup or HTML.
+//
+// Mermaid refuses what is too large, so of a large tree the nodes created
+// first are drawn, and a note says how many more there are.
+func (q *Query) AppendMermaid(dst []byte, tree *state.Tree, node int) []byte {
+	r := q.renderer(tree, node)
+	defer r.release()
+	r.now = state.InstantOf(q.opts.Now())
+	begin, drawn, left := len(dst), 0, 0
+	var byState [len(palettes)][]int
+	dst = append(dst, "flowchart LR\n"...)
+	within(tree, node, func(i int) bool {
+		if left > 0 || drawn == mermaidNodes || len(dst)-begin > mermaidBytes {
+			left++
+			return true
+		}
+		drawn++
+		dst = r.appendBox(dst, i)
+		byState[r.shown(i)] = append(byState[r.shown(i)], i)
+		return true
+	})
+	if left > 0 {
+		dst = append(append(dst, `    more["`...), strconv.Itoa(left)...)
+		dst = append(dst, " more nodes\"]\n"...)
+	}
+	for st, nodes := range byState {
+		if len(nodes) == 0 {
+			continue
+		}
+		name, p := state.State(st).String(), palettes[st]
+		dst = append(dst, "    classDef "+name+" fill:"+p.fill+",stroke:"+p.line+",color:"+p.text+"\n    class "...)
+		for k, i := range nodes {
+			if k > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendBoxID(dst, i)
+		}
+		dst = append(dst, " "+name+"\n"...)
+	}
+	return dst
+}
+
+func appendBoxID(dst []byte, i int) []byte { return strconv.AppendInt(append(dst, 'n'), int64(i), 10) }
+
+// appendBox appends node i and the arrow that leads to it.
+func (r *renderer) appendBox(dst []byte, i int) []byte {
+	n := r.tree.Node(i)
+	dst = append(dst, "    "...)
+	if i != r.root {
+		dst = append(appendBoxID(dst, n.ParentIndex), " --> "...)
+	}
+	dst = append(appendBoxID(dst, i), mermaidShapes[n.Kind][0]+`"`...)
+	dst = appendInert(dst, cut(label(n.Kind, n.Name), mermaidLabel))
+	dst = append(append(dst, "<br/>"...), r.shown(i).String()...)
+	if text := took(&n.Attempt, r.now); text != "" {
+		dst = append(append(dst, ' '), text...)
+	}
+	if text := r.remarks(&n); text != "" {
+		dst = appendInert(append(dst, "<br/>"...), cut(text, mermaidLabel))
+	}
+	return append(dst, `"`+mermaidShapes[n.Kind][1]+"\n"...)
+}
+
+// appendInert appends printable text with letters, digits and spaces as they
+// are and all else, which might mean something to Mermaid or to what it hands
+// the label to, as Mermaid's numeric entities. U+FB02 begins what Mermaid
+// turns entities into meanwhile.
+func appendInert(dst []byte, text string) []byte {
+	for _, r := range text {
+		if r == ' ' || r != '\ufb02' && (unicode.IsLetter(r) || unicode.IsDigit(r)) {
+			dst = append(dst, string(r)...)
+		} else {
+			dst = append(strconv.AppendInt(append(dst, '#'), int64(r), 10), ';')
+		}
+	}
+	return dst
+}

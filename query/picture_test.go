@@ -1,0 +1,189 @@
+package query_test
+
+import (
+	"encoding/xml"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// hostile names and errors try to be obeyed by terminals, Mermaid, HTML and XML.
+func hostile(t *testing.T, e *engine.Engine) {
+	texts := []string{
+		"\x1b[2J\x1b[31mred\x1b[0m \x1b]0;title\x07 \r\noverwritten\b\b\u202egnp.exe\u200b",
+		`"]; click n0 "javascript:alert(1)" %% <img src=x onerror=alert(1)> & #quot; ` + "`md` $$x$$",
+		"style fill:#f00; classDef x:#0; end subgraph --> n0 |x| 1. item **bold**",
+		`</title></text><script>alert("1")</script><!-- ]]> &amp; 'q'`,
+		"\ufb02°°34¶ß 部署到生产环境的一个非常长的名称，长到没有一列可以容纳它，所以必须在某处截断才能显示 😀",
+		"\uffff\ufffe\x00\u2028\u2029\u0085\t ok",
+	}
+	record(t, e, engine.Create("2", "\u202e10", engine.ID("<root>"), engine.Name("hostile"), at(0)), engine.Start("<root>", at(0)))
+	for i, text := range texts {
+		id := fmt.Sprintf(`"<&%d>`, i)
+		record(t, e, engine.Declare("<root>", state.ServiceActivity, engine.ID(id), engine.Name(text), at(i)),
+			engine.Start(id, at(i)), engine.Fail(id, text, at(2*i+1)))
+	}
+}
+
+func pictured(t *testing.T, record func(*testing.T, *engine.Engine)) store.Reader {
+	t.Helper()
+	m := store.NewMemory()
+	record(t, openEngine(t, m, &engine.Options{Now: clock()}))
+	return m
+}
+
+func TestPicturesLookAsTheyDid(t *testing.T) {
+	for name, c := range map[string]struct {
+		record func(*testing.T, *engine.Engine)
+		task   string
+	}{
+		"documented": {documented, "10"}, "various": {various, "11"}, "sub": {various, "sub"}, "leaf": {various, "flaky"},
+		"later": {various, "later"}, "hostile": {hostile, "<root>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			q := query.New(pictured(t, c.record), &options)
+			snap, err := q.Snapshot(t.Context(), "2", c.task)
+			if err != nil {
+				t.Fatal(err)
+			}
+			golden(t, name+".txt", q.AppendText(nil, snap.Tree, snap.Node, nil))
+			golden(t, name+".mmd", q.AppendMermaid(nil, snap.Tree, snap.Node))
+			spans, err := q.Timeline(t.Context(), "2", c.task)
+			if err != nil {
+				t.Fatal(err)
+			}
+			svg := q.AppendSVG(nil, spans, nil)
+			golden(t, name+".svg", svg)
+			wellFormed(t, svg)
+		})
+	}
+}
+
+func wellFormed(t *testing.T, svg []byte) (elements map[string]int) {
+	t.Helper()
+	elements = make(map[string]int)
+	d := xml.NewDecoder(strings.NewReader(string(svg)))
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			return elements
+		}
+		if err != nil {
+			t.Fatalf("not well formed: %v\n%s", err, svg)
+		}
+		if start, ok := token.(xml.StartElement); ok {
+			elements[start.Name.Local]++
+		}
+	}
+}
+
+func TestColourIsTheOnlyThingATerminalObeys(t *testing.T) {
+	for _, tell := range []func(*testing.T, *engine.Engine){hostile, various} {
+		q := query.New(pictured(t, tell), &options)
+		list, err := q.List(t.Context(), store.ListQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		snap, err := q.Snapshot(t.Context(), "2", list.Tasks[0].Task)
+		if err != nil {
+			t.Fatal(err)
+		}
+		plain := string(q.AppendText(nil, snap.Tree, 0, &query.TextOptions{}))
+		colour := string(q.AppendText(nil, snap.Tree, 0, &query.TextOptions{Color: true}))
+		stripped := regexp.MustCompile("(?m)^\x1b\\[[0-9]+m(. [A-Z]+)\x1b\\[0m").ReplaceAllString(colour, "$1")
+		if stripped != plain {
+			t.Errorf("without its colours:\n%s\nplain:\n%s", stripped, plain)
+		}
+		if lines := strings.Count(plain, "\n"); lines != snap.Tree.Len()+1 {
+			t.Errorf("%d lines for %d nodes", lines, snap.Tree.Len())
+		}
+		for _, r := range plain {
+			if r != '\n' && !unicode.IsPrint(r) {
+				t.Errorf("%U in\n%s", r, plain)
+			}
+		}
+	}
+}
+
+func TestNothingInALabelIsMermaidSyntax(t *testing.T) {
+	q := query.New(pictured(t, hostile), &options)
+	snap, err := q.Snapshot(t.Context(), "2", "<root>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	// A label has letters, digits, spaces, numeric entities and our own breaks.
+	line := regexp.MustCompile(`^    (n0 --> )?n[0-9]+[\[({]"((\pL|\p{Nd}| |#[0-9]+;|<br/>)*)"[\])}]$`)
+	boxes := 0
+	for text := range strings.Lines(string(q.AppendMermaid(nil, snap.Tree, 0))) {
+		text = strings.TrimSuffix(text, "\n")
+		switch {
+		case line.MatchString(text):
+			boxes++
+			if strings.Contains(text, "\ufb02") || strings.Count(text, "<br/>") > 2 {
+				t.Error(text)
+			}
+		case text == "flowchart LR" || strings.HasPrefix(text, "    class"):
+		default:
+			t.Errorf("neither box nor style: %s", text)
+		}
+	}
+	if boxes != snap.Tree.Len() {
+		t.Errorf("%d boxes for %d nodes", boxes, snap.Tree.Len())
+	}
+}
+
+func TestPicturesOfALargeTaskAreBounded(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), &engine.Options{Now: clock()})
+	ops := []engine.Op{engine.Create("2", "10", engine.ID("root"), at(0)), engine.Start("root", at(0))}
+	for i := range 3000 {
+		id := fmt.Sprint("n", i)
+		ops = append(ops, engine.Declare("root", state.ServiceActivity, engine.ID(id), engine.Name(strings.Repeat("<", 1000)), at(i)), engine.Start(id, at(i)))
+	}
+	if _, err := e.Record(t.Context(), ops...); err != nil {
+		t.Fatal(err)
+	}
+	q := query.New(e, &options)
+	snap, err := q.Snapshot(t.Context(), "2", "10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	mermaid := string(q.AppendMermaid(nil, snap.Tree, 0))
+	drawn := strings.Count(mermaid, "CREATED") + strings.Count(mermaid, "<br/>RUNNING")
+	if len(mermaid) > 50_000 || drawn < 100 || !strings.Contains(mermaid, fmt.Sprintf(`more["%d more nodes"]`, 3001-drawn)) {
+		t.Errorf("%d bytes, %d nodes: …%s", len(mermaid), drawn, mermaid[len(mermaid)-300:])
+	}
+	spans, err := q.Timeline(t.Context(), "2", "10")
+	if err != nil {
+		t.Fatal(err)
+	}
+	svg := q.AppendSVG(nil, spans, &query.SVGOptions{MaxRows: 100, Width: 1})
+	if n := wellFormed(t, svg); n["rect"] != 101 || !strings.Contains(string(svg), "and 2901 more nodes") {
+		t.Errorf("%v", n)
+	}
+}
+
+func TestATimelineOfAnyLengthIsDrawn(t *testing.T) {
+	q := query.New(nil, &options)
+	year := func(n int) time.Time { return time.Date(n, 1, 1, 0, 0, 0, 1, time.UTC) }
+	for name, spans := range map[string][]query.Span{
+		"none": nil, "nothing started": {{Parent: -1}}, "no time at all": {{Parent: -1, Start: begin, End: begin}},
+		"all there is": {{Parent: -1, Start: year(1), End: year(9999)}}, "backwards": {{Parent: -1, Start: begin, End: begin.Add(-time.Hour)}},
+		"a nanosecond": {{Parent: -1, Start: begin, End: begin.Add(1)}}, "in the future": {{Parent: -1, Start: noon.Add(time.Hour)}},
+		"circles": {{Index: 1, Parent: 2}, {Index: 2, Parent: 1}, {Index: 3, Parent: 3}},
+	} {
+		svg := q.AppendSVG([]byte("<!-- kept -->"), spans, nil)
+		if n := wellFormed(t, svg); n["line"] > 11 || strings.Contains(string(svg), "NaN") || strings.Contains(string(svg), "Inf") || !strings.HasPrefix(string(svg), "<!-- kept -->") {
+			t.Errorf("%s: %v\n%s", name, n, svg)
+		}
+	}
+}
