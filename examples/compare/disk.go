@@ -1,0 +1,33 @@
+package main
+
+import (
+	"errors"
+	"os"
+	"time"
+)
+
+// disk is the disk by itself: a file that grows by 4 KiB a time, each on disk
+// before the next.
+type disk struct{ path string }
+
+// work appends for so long and returns how many a second there were.
+func (d *disk) work(t time.Duration) (rate float64, err error) {
+	f, err := os.Create(d.path)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	page := make([]byte, 4096)
+	begin := time.Now()
+	for n := 1; ; n++ {
+		if _, err := f.Write(page); err != nil {
+			return 0, err
+		}
+		if err := syncData(f); err != nil {
+			return 0, err
+		}
+		if took := time.Since(begin); took >= t {
+			return float64(n) / took.Seconds(), nil
+		}
+	}
+}

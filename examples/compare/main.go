@@ -1,0 +1,105 @@
+// Command compare does the same work with this library and with what a Go
+// program would embed instead, all on one disk, each in its durable setting.
+//
+//	cd examples/compare && go run . -dir /data
+//
+// The work is what a workflow runner has its recorder do: start and finish
+// nodes, by one writer and by 32, and tell the status of a task of 10, 100 and
+// 1,000 nodes, idle and while 32 writers are at work. The contenders take
+// turns, round after round, and the medians are shown beside the disk's own
+// rate of fdatasynced 4 KiB appends.
+//
+// They are not the same kind of thing: a workflow engine also runs the code,
+// and a job queue hands jobs to workers. What one node includes is printed
+// below the table for each.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
+	stop()
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+	case errors.Is(err, errUsage):
+		os.Exit(2)
+	case err != nil:
+		fmt.Fprintln(os.Stderr, "compare:", err)
+		os.Exit(1)
+	}
+}
+
+// errUsage says that the flags are wrong, which has been reported.
+var errUsage = errors.New("usage")
+
+// config is what the flags say.
+type config struct {
+	dir    string
+	json   bool
+	rounds int
+	window time.Duration // of one measurement
+	nodes  int           // of the tasks that writers record
+	sizes  []int         // nodes of the tasks whose status is asked for
+}
+
+// writers are how many start and finish nodes at a time.
+var writers = []int{1, 32}
+
+func parse(args []string, errOut io.Writer) (*config, error) {
+	c := &config{nodes: 20, sizes: []int{10, 100, 1000}}
+	f := flag.NewFlagSet("compare", flag.ContinueOnError)
+	f.SetOutput(errOut)
+	f.StringVar(&c.dir, "dir", ".", "directory on a real disk; a subdirectory is made and removed")
+	f.BoolVar(&c.json, "json", false, "print one JSON object a line instead of a table")
+	f.IntVar(&c.rounds, "rounds", 5, "interleaved rounds, of which the medians are shown")
+	f.DurationVar(&c.window, "time", 2*time.Second, "length of one measurement")
+	quick := f.Bool("quick", false, "one tiny round, to see that everything works; its numbers mean nothing")
+	if err := f.Parse(args); err != nil {
+		if errors.Is(err, flag.ErrHelp) {
+			return nil, err
+		}
+		return nil, errUsage
+	}
+	if *quick {
+		c.rounds, c.window, c.nodes, c.sizes = 1, 20*time.Millisecond, 2, []int{10, 100}
+	}
+	if f.NArg() > 0 || c.rounds < 1 || c.window <= 0 {
+		fmt.Fprintln(errOut, "compare: takes no arguments; -rounds and -time are positive")
+		return nil, errUsage
+	}
+	return c, nil
+}
+
+func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) {
+	c, err := parse(args, errOut)
+	if err != nil {
+		return err
+	}
+	if c.dir, err = filepath.Abs(c.dir); err != nil {
+		return err
+	}
+	dir, err := os.MkdirTemp(c.dir, "compare-")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	rows, err := measure(ctx, c, dir, newProgress(errOut))
+	if err != nil {
+		return err
+	}
+	if c.json {
+		return printJSON(out, rows)
+	}
+	return printTable(out, c, rows)
+}

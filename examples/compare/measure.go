@@ -1,0 +1,144 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"time"
+)
+
+// series is what the rounds measured of one thing.
+type series []float64
+
+// median is the middle value, or the mean of the two in the middle; 0 if
+// there is none.
+func (s series) median() float64 {
+	if len(s) == 0 {
+		return 0
+	}
+	sorted := slices.Sorted(slices.Values(s))
+	n := len(sorted)
+	return (sorted[(n-1)/2] + sorted[n/2]) / 2
+}
+
+// results is what the rounds measured of a contender.
+type results struct {
+	rates        map[int]*series // nodes a second, by writers
+	idle, loaded map[int]*series // milliseconds for a status, by nodes
+}
+
+func (c *config) newResults() *results {
+	r := &results{make(map[int]*series), make(map[int]*series), make(map[int]*series)}
+	for _, n := range writers {
+		r.rates[n] = new(series)
+	}
+	for _, n := range c.sizes {
+		r.idle[n], r.loaded[n] = new(series), new(series)
+	}
+	return r
+}
+
+func statusTask(nodes int) string { return fmt.Sprintf("status-of-%d", nodes) }
+
+// measure makes a store for each contender and measures them in turn.
+func measure(ctx context.Context, c *config, dir string, p *progress) (rows []row, err error) {
+	all := entries()
+	found := make([]*results, len(all))
+	for i := range all {
+		e := &all[i]
+		p.show(e.name + ": first tasks")
+		own := filepath.Join(dir, fmt.Sprint(i))
+		if err := os.Mkdir(own, 0o700); err != nil {
+			return nil, err
+		}
+		if err := e.open(ctx, own); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.name, err)
+		}
+		defer func() {
+			if closeErr := e.close(context.WithoutCancel(ctx)); closeErr != nil {
+				err = errors.Join(err, fmt.Errorf("%s: %w", e.name, closeErr))
+			}
+		}()
+		for _, n := range c.sizes {
+			if err := e.record(ctx, statusTask(n), n); err != nil {
+				return nil, fmt.Errorf("%s: %w", e.name, err)
+			}
+		}
+		found[i] = c.newResults()
+	}
+	var appends series
+	own := disk{filepath.Join(dir, "appends")}
+	for round := range c.rounds {
+		rate, err := own.work(c.window)
+		if err != nil {
+			return nil, err
+		}
+		appends = append(appends, rate)
+		for _, s := range c.steps() {
+			for i := range all {
+				p.show(fmt.Sprintf("round %d of %d: %s, %s", round+1, c.rounds, s.name, all[i].name))
+				if err := s.run(ctx, all[i].contender, found[i]); err != nil {
+					return nil, fmt.Errorf("%s: %s: %w", s.name, all[i].name, err)
+				}
+			}
+		}
+	}
+	p.clear()
+	return c.report(all, found, appends.median()), nil
+}
+
+// step is a measurement that all contenders go through before the next.
+type step struct {
+	name string
+	run  func(ctx context.Context, e contender, r *results) error
+}
+
+func (c *config) steps() (steps []step) {
+	for _, n := range writers {
+		steps = append(steps, step{rateFigure(n), func(ctx context.Context, e contender, r *results) error {
+			nodes, took, err := e.work(ctx, n, c.nodes, c.window)
+			*r.rates[n] = append(*r.rates[n], float64(nodes)/took.Seconds())
+			return err
+		}})
+	}
+	for _, n := range c.sizes {
+		steps = append(steps,
+			step{statusFigure(n, false), func(ctx context.Context, e contender, r *results) error {
+				ms, err := askFor(ctx, e, n, c.window/4)
+				*r.idle[n] = append(*r.idle[n], ms)
+				return err
+			}},
+			step{statusFigure(n, true), func(ctx context.Context, e contender, r *results) error {
+				worked := make(chan error, 1)
+				go func() {
+					_, _, err := e.work(ctx, writers[len(writers)-1], c.nodes, c.window/2)
+					worked <- err
+				}()
+				ms, err := askFor(ctx, e, n, c.window/2)
+				*r.loaded[n] = append(*r.loaded[n], ms)
+				return errors.Join(err, <-worked)
+			}})
+	}
+	return steps
+}
+
+// askFor asks for the status of a task again and again and returns the median
+// of the milliseconds it took.
+func askFor(ctx context.Context, e contender, n int, d time.Duration) (float64, error) {
+	var took series
+	for begin := time.Now(); len(took) == 0 || time.Since(begin) < d; {
+		asked := time.Now()
+		_, nodes, err := e.status(ctx, statusTask(n))
+		took = append(took, time.Since(asked).Seconds()*1e3)
+		if err != nil {
+			return 0, err
+		}
+		if nodes != n {
+			return 0, fmt.Errorf("the status has %d nodes, not %d", nodes, n)
+		}
+	}
+	return took.median(), nil
+}

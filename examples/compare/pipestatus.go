@@ -1,0 +1,78 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+const business = "2"
+
+// pipestatus is this library.
+type pipestatus struct {
+	store  *boltstore.Store
+	engine *engine.Engine
+	query  *query.Query
+	tasks  names
+	answer []byte // its memory is used again, as AppendJSON is meant
+}
+
+func (p *pipestatus) open(ctx context.Context, dir string) (err error) {
+	if p.store, err = boltstore.Open(filepath.Join(dir, "pipestatus.db"), nil); err != nil {
+		return err
+	}
+	if p.engine, err = engine.Open(ctx, p.store, nil); err != nil {
+		return err
+	}
+	p.query = query.New(p.engine, nil)
+	return nil
+}
+
+func (p *pipestatus) work(ctx context.Context, writers, nodes int, d time.Duration) (int, time.Duration, error) {
+	return eachUntil(writers, nodes, d, func() error { return p.record(ctx, p.tasks.next(), nodes) })
+}
+
+func (p *pipestatus) record(ctx context.Context, task string, n int) error {
+	root, err := p.engine.Create(ctx, business, task)
+	if err != nil {
+		return err
+	}
+	if _, err := p.engine.Start(ctx, root.Node); err != nil {
+		return err
+	}
+	for range n {
+		node, err := p.engine.Enter(ctx, root.Node, state.ServiceActivity)
+		if err != nil {
+			return err
+		}
+		if _, err := p.engine.Finish(ctx, node.Node); err != nil {
+			return err
+		}
+	}
+	_, err = p.engine.Finish(ctx, root.Node)
+	return err
+}
+
+func (p *pipestatus) status(ctx context.Context, task string) ([]byte, int, error) {
+	var err error
+	if p.answer, err = p.query.AppendJSON(ctx, p.answer[:0], business, task); err != nil {
+		return nil, 0, err
+	}
+	snap, err := p.engine.Load(ctx, store.ByKey(business, task))
+	if err != nil {
+		return nil, 0, fmt.Errorf("load: %w", err)
+	}
+	return p.answer, snap.Tree.Len() - 1, nil
+}
+
+func (p *pipestatus) close(context.Context) error {
+	return errors.Join(p.engine.Close(), p.store.Close())
+}
