@@ -1,7 +1,7 @@
 // Command runner runs pipelines of shell commands and records what happens in
 // a pipestatus database. It is a small runner that embeds the module, and can
-// be read as such: run.go executes, resume.go picks a task up again, and both
-// keep no state that is not recorded.
+// be read as such: run.go executes, batch.go says what is recorded together, and
+// resume.go finds out from the records where a task was.
 //
 //	runner                      # the bundled pipeline, in a new database
 //	runner FILE.json            # yours
@@ -62,9 +62,9 @@
 // in between leaves a line about a command that is run again.
 //
 // A pipeline that fails is left RUNNING and shows FAILED: -resume retries the
-// nodes that failed. Commands that were running when the runner was killed are
-// failed as interrupted, then retried. They may be running still: a command
-// should bear being run twice.
+// nodes that failed, with their automatic retries anew. Commands that were
+// running when the runner was killed are failed as interrupted, then retried.
+// They may be running still: a command should bear being run twice.
 //
 // Exit code: 0 finished, 1 failed, 2 wrong usage or definition, 130 suspended.
 package main

@@ -32,7 +32,7 @@ type run struct {
 	active    map[*node]bool
 	ready     []*node             // active gateways and events, to be passed
 	due       map[*node]time.Time // active activities, to be retried then
-	retried   map[*node]int       // automatic retries since the node was entered
+	retried   map[*node]int       // automatic retries since the node was entered, or -resume
 	running   map[*node]bool      // activities whose command runs
 	ended     chan endedCommand
 	suspended bool
@@ -135,7 +135,7 @@ func (r *run) start(ctx, commands context.Context) error {
 		n := r.ready[0]
 		r.ready = r.ready[1:]
 		if n.kind != state.ServiceActivity {
-			if err := r.pass(ctx, n); err != nil {
+			if err := r.leave(ctx, n, engine.Finish(r.id(n))); err != nil {
 				return err
 			}
 			continue
@@ -166,8 +166,33 @@ func (r *run) environment(ctx context.Context, n *node) ([]string, error) {
 		"NODE_LOOP="+strconv.Itoa(recorded.Loop), "NODE_RETRY="+strconv.Itoa(recorded.Retry())), nil
 }
 
-// pass finishes a gateway or event and enters what follows.
-func (r *run) pass(ctx context.Context, n *node) error {
+// activityEnded records how a command ended and does what the policy of its
+// activity says.
+func (r *run) activityEnded(ctx context.Context, e endedCommand) error {
+	n := e.node
+	if err := r.results.add(n, e.exit, e.set); err != nil {
+		return err
+	}
+	id := r.id(n)
+	switch {
+	case e.problem == "":
+		return r.leave(ctx, n, engine.Finish(id))
+	case e.interrupted:
+		return r.fail(ctx, n, e.problem)
+	case r.retried[n] < n.retries:
+		r.retried[n]++
+		r.due[n] = time.Now().Add(n.retryDelay)
+		return r.fail(ctx, n, e.problem, engine.RetryAt(r.due[n]))
+	case n.autoSkip:
+		return r.leave(ctx, n, engine.Fail(id, e.problem), engine.Skip(id))
+	case n.ignoreError:
+		return r.leave(ctx, n, engine.Fail(id, e.problem, engine.Ignore()))
+	}
+	return r.fail(ctx, n, e.problem)
+}
+
+// leave records the operations that end a node and enters what follows.
+func (r *run) leave(ctx context.Context, n *node, ops ...engine.Op) error {
 	to, err := n.choose(r.results)
 	if err != nil {
 		return r.fail(ctx, n, err.Error())
@@ -176,46 +201,7 @@ func (r *run) pass(ctx context.Context, n *node) error {
 	if err != nil {
 		return err
 	}
-	b.record(engine.Finish(r.id(n)))
-	b.leave(n, to)
-	return r.commit(ctx, b, n)
-}
-
-// activityEnded records how a command ended and does what the policy of its
-// activity says.
-func (r *run) activityEnded(ctx context.Context, e endedCommand) error {
-	n := e.node
-	if err := r.results.add(n, e.exit, e.set); err != nil {
-		return err
-	}
-	b, err := r.batch(ctx)
-	if err != nil {
-		return err
-	}
-	switch {
-	case e.problem == "":
-		b.record(engine.Finish(r.id(n)))
-	case e.interrupted:
-		return r.fail(ctx, n, e.problem)
-	case r.retried[n] < n.retries:
-		at := time.Now().Add(n.retryDelay)
-		if err := r.fail(ctx, n, e.problem, engine.RetryAt(at)); err != nil {
-			return err
-		}
-		r.retried[n]++
-		r.due[n] = at
-		return nil
-	case n.autoSkip:
-		b.record(engine.Fail(r.id(n), e.problem), engine.Skip(r.id(n)))
-	case n.ignoreError:
-		b.record(engine.Fail(r.id(n), e.problem, engine.Ignore()))
-	default:
-		return r.fail(ctx, n, e.problem)
-	}
-	to, err := n.choose(r.results)
-	if err != nil {
-		return err
-	}
+	b.record(ops...)
 	b.leave(n, to)
 	return r.commit(ctx, b, n)
 }

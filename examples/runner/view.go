@@ -39,8 +39,11 @@ func (v *view) lines() (lines []viewLine) {
 // and those of its children, after the guide lines below.
 func (v *view) add(lines *[]viewLine, i int, here, below string) {
 	shown := v.tree.Shown(i)
-	text := fmt.Sprintf("%-9s ", shown) + here + v.describe(i)
-	text = cut(printable(text), v.columns-1)
+	text, remarks := fmt.Sprintf("%-9s %s", shown, here), printable(v.remarks(i))
+	// A long name must not push out what is happening.
+	room := v.columns - 1 - columns(text)
+	text += cut(printable(v.name(i)), max(room-columns(remarks), room/3)) + remarks
+	text = cut(text, v.columns-1)
 	if name := shown.String(); v.colour && strings.HasPrefix(text, name) {
 		text = "\x1b[" + stateColour[shown] + "m" + name + "\x1b[0m" + text[len(name):]
 	}
@@ -56,13 +59,17 @@ func (v *view) add(lines *[]viewLine, i int, here, below string) {
 	}
 }
 
-// describe is a node's name and what is out of the ordinary about it.
-func (v *view) describe(i int) string {
-	n := v.tree.Node(i)
-	parts := []string{n.Name}
-	if n.Name == "" {
-		parts[0] = strings.ReplaceAll(n.Kind.String(), "_", " ")
+func (v *view) name(i int) string {
+	if n := v.tree.Node(i); n.Name != "" {
+		return n.Name
 	}
+	return strings.ReplaceAll(v.tree.Kind(i).String(), "_", " ")
+}
+
+// remarks is how long a node takes and what is out of the ordinary about it.
+func (v *view) remarks(i int) string {
+	n := v.tree.Node(i)
+	parts := []string{""}
 	if n.Started.IsSet() && (n.Kind == state.ServiceActivity || n.Kind.Container()) {
 		end := v.now
 		if n.Finished.IsSet() {
@@ -81,8 +88,10 @@ func (v *view) describe(i int) string {
 		parts = append(parts, "skipped")
 	case n.ErrorIgnored:
 		parts = append(parts, "error ignored")
+	case n.RetryAt.IsSet() && n.RetryAt.Time().After(v.now):
+		parts = append(parts, fmt.Sprintf("again in %.1fs", n.RetryAt.Time().Sub(v.now).Seconds()))
 	case n.RetryAt.IsSet():
-		parts = append(parts, fmt.Sprintf("again in %.1fs", max(0, n.RetryAt.Time().Sub(v.now).Seconds())))
+		parts = append(parts, "to be retried")
 	}
 	if n.Error != "" {
 		parts = append(parts, firstLine(n.Error))
@@ -93,12 +102,11 @@ func (v *view) describe(i int) string {
 // fitted leaves out settled lines, the earliest first and never the root's,
 // until the rest fits, and says how many.
 func fitted(lines []viewLine, rows int) []viewLine {
-	excess := len(lines) - rows
-	if excess <= 0 {
+	excess := len(lines) + 1 - max(rows, 2)
+	if excess <= 1 {
 		return lines
 	}
-	excess++ // for the line that says so
-	kept, left := lines[:1:1], 0
+	kept, left := []viewLine{lines[0], {}}, 0
 	for _, l := range lines[1:] {
 		if l.settled && left < excess {
 			left++
@@ -106,12 +114,12 @@ func fitted(lines []viewLine, rows int) []viewLine {
 		}
 		kept = append(kept, l)
 	}
-	text := fmt.Sprintf("          … %d finished", left)
-	if room := max(rows, 2); len(kept)+1 > room {
-		text += fmt.Sprintf(", %d more", len(kept)+1-room)
-		kept = kept[:room-1]
+	kept[1].text = fmt.Sprintf("          … %d finished", left)
+	if more := excess - left; more > 0 {
+		kept = kept[:len(kept)-more]
+		kept[1].text += fmt.Sprintf(", %d more below", more)
 	}
-	return append(kept, viewLine{text: text})
+	return kept
 }
 
 // ansi are the sequences that colour the output of many programs.
@@ -131,16 +139,31 @@ func printable(s string) string {
 	}, ansi.ReplaceAllString(s, ""))
 }
 
-// cut is text cut to a number of columns; wide characters count as two.
-func cut(s string, columns int) string {
-	used := 0
+// width is the number of columns a character takes on a terminal, roughly:
+// East Asian scripts and pictographs take two.
+func width(r rune) int {
+	if r >= 0x1100 && (r <= 0x115f || r >= 0x2e80 && r <= 0xd7a3 || r >= 0xf900 && r <= 0xff60 || r >= 0x1f300) {
+		return 2
+	}
+	return 1
+}
+
+func columns(s string) (n int) {
+	for _, r := range s {
+		n += width(r)
+	}
+	return n
+}
+
+// cut is text cut to a number of columns.
+func cut(s string, limit int) string {
+	if columns(s) <= limit {
+		return s
+	}
+	used := 1 // for the mark
 	for i, r := range s {
-		width := 1
-		if r >= 0x1100 && (r <= 0x115f || r >= 0x2e80 && r <= 0xd7a3 || r >= 0xf900 && r <= 0xff60 || r >= 0x1f300) {
-			width = 2
-		}
-		if used += width; used > columns {
-			return s[:i]
+		if used += width(r); used > limit {
+			return s[:i] + "…"
 		}
 	}
 	return s

@@ -83,20 +83,24 @@ func TestTheViewFitsTheTerminal(t *testing.T) {
 	v := view{tree: tree, now: now, columns: 20, colour: true}
 	for _, line := range texts(v.lines()) {
 		plain := ansi.ReplaceAllString(line, "")
-		if columns := len([]rune(plain)) + strings.Count(plain, "编") + strings.Count(plain, "译"); columns > 19 {
-			t.Errorf("%q takes %d columns", plain, columns)
+		if taken := len([]rune(plain)) + strings.Count(plain, "编") + strings.Count(plain, "译"); taken > 19 {
+			t.Errorf("%q takes %d columns", plain, taken)
 		}
 		if !strings.HasPrefix(line, "\x1b[3") || strings.Count(line, "\x1b[0m") != 1 {
 			t.Errorf("%q is not coloured", line)
 		}
 	}
-	v.columns, v.colour = 100, false
+	v.columns, v.colour = 46, false
+	if got, want := texts(v.lines())[3], "FAILED    │  └─ 编译 �[2…  1.0s  again in 2.…"; got != want {
+		t.Errorf("a long name leaves no room: %q, want %q", got, want)
+	}
+	v.columns = 100
 	for rows, want := range map[int][]string{
 		7: {"Release", "start", "Build", "compile", "Lint", "Docs", "Roll out"},
-		6: {"Release", "Build", "compile", "Docs", "Roll out", "… 2 finished"},
-		5: {"Release", "Build", "compile", "Roll out", "… 3 finished"},
-		3: {"Release", "Build", "… 3 finished, 2 more"},
-		1: {"Release", "… 3 finished, 3 more"},
+		6: {"Release", "… 2 finished", "Build", "compile", "Docs", "Roll out"},
+		5: {"Release", "… 3 finished", "Build", "compile", "Roll out"},
+		3: {"Release", "… 3 finished, 2 more below", "Build"},
+		1: {"Release", "… 3 finished, 3 more below"},
 	} {
 		got := texts(fitted(v.lines(), rows))
 		if len(got) != len(want) {
