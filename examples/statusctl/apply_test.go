@@ -289,6 +289,7 @@ func TestWhateverComesInIsAnsweredLineByLine(t *testing.T) {
 		"depth":                        {strings.Repeat("[", maxLine) + "\n" + create, "invalid_argument ok"},
 		"depth in a field":             {`{"op":"start","node":` + strings.Repeat(`{"a":`, 1<<18) + "\n" + create, "invalid_argument ok"},
 		"many fields":                  {"{" + strings.Repeat(`"a":1,`, 1<<19) + `"b":1}` + "\n" + create, "invalid_argument ok"},
+		"many names":                   {manyNames() + "\n" + create, "invalid_argument ok"},
 		"many operations that are not": {`{"op":"batch","ops":[` + strings.Repeat("1,", 1<<20) + "1]}\n" + create, "invalid_argument ok"},
 		"a huge number":                {`{"op":"start","node":"p","at":` + strings.Repeat("9", 1<<20) + "}\n" + create, "invalid_argument ok"},
 		"a huge error":                 {create + "\n" + start + "\n" + `{"op":"fail","node":"p","error":"` + strings.Repeat("x", 1<<20) + `"}`, "ok ok ok"},
@@ -309,6 +310,14 @@ func TestWhateverComesInIsAnsweredLineByLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+func manyNames() string {
+	b := []byte(`{"op":"start"`)
+	for i := range 1 << 18 {
+		b = fmt.Appendf(b, `,"%d":1`, i)
+	}
+	return string(append(b, '}'))
 }
 
 func TestIDsAndVersionsAreGenerated(t *testing.T) {

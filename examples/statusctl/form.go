@@ -32,6 +32,9 @@ func parseForm(raw []byte) (*form, error) {
 	return f, f.err
 }
 
+// maxFields is more than any operation has.
+const maxFields = 32
+
 // parseObject reads a JSON object. Unlike encoding/json's own maps and structs
 // it refuses fields that are given twice, and it never matches names whatever
 // their case.
@@ -56,7 +59,9 @@ func parseObject(raw []byte) (map[string]json.RawMessage, error) {
 		if _, twice := fields[name]; twice {
 			return nil, invalid("field %q is given twice", brief(name, 64))
 		}
-		fields[name] = value
+		if fields[name] = value; len(fields) > maxFields {
+			return nil, invalid("more than %d fields", maxFields)
+		}
 	}
 	if err != nil {
 		return nil, invalid("not JSON: %v", err)
