@@ -6,6 +6,15 @@
 //	status, err := q.Status(ctx, "2", "10")
 //	body, err := q.AppendJSON(ctx, nil, "2", "10")
 //
+// [Query.List], [Query.History], [Query.Timeline] and [Query.AsOf] answer
+// about many tasks, a node's attempts, all attempts in time, and the past.
+//
+// # Pictures
+//
+// [Query.AppendText] draws a tree for terminals, [Query.AppendMermaid] a
+// flowchart for Markdown, [Query.AppendSVG] a timeline for pages. Names and
+// errors are shown as text, whatever they contain.
+//
 // # Who is asked for
 //
 // A request names a business and a task. If the business has no such task, the

@@ -193,8 +193,8 @@ func (c *chart) text(x float64, y int, class, text string) {
 func pixels(x float64) string { return strconv.FormatFloat(math.Round(x*10)/10, 'f', -1, 64) }
 
 // head draws all but the rows. Colours are attributes, so that the picture also
-// looks right where style sheets are forbidden; the style is for the dark, and for this
-// picture only where it stands within a page.
+// looks right where style sheets are forbidden; the style is for the dark, and
+// touches nothing else where the picture stands within a page.
 func (c *chart) head() {
 	rows := len(c.rows)
 	if c.left > 0 {
@@ -210,7 +210,7 @@ func (c *chart) head() {
 	}
 	c.printf(`<svg class="timeline-of-task" xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2]d" viewBox="0 0 %[1]d %[2]d" role="img" font-family="system-ui, sans-serif" font-size="12">`+"\n", c.Width, height)
 	c.dst = append(appendXML(append(c.dst, "<title>"...), "Timeline of "+title), "</title>\n"...)
-	c.dst = append(c.dst, "<style>@media (prefers-color-scheme: dark) { .timeline-of-task { .b { fill: #15191e } .t, .h { fill: #e4e8ed } .m { fill: #9aa7b5 } .g { stroke: #323b46 } } }</style>\n"...)
+	c.dst = append(c.dst, "<style>@media (prefers-color-scheme: dark) { .timeline-of-task .b { fill: #15191e } .timeline-of-task .t, .timeline-of-task .h { fill: #e4e8ed } .timeline-of-task .m { fill: #9aa7b5 } .timeline-of-task .g { stroke: #323b46 } }</style>\n"...)
 	c.printf(`<rect class="b" fill="#ffffff" width="%d" height="%d"/>`+"\n", c.Width, height)
 	c.text(svgMargin, 26, "h", cut(title, 80))
 	c.text(svgMargin, 44, "m", sub)
