@@ -25,6 +25,10 @@ type Engine struct {
 	// that a watch can wait for that.
 	committing sync.Mutex
 
+	// pool holds requests for reuse. It is the engine's own, since a test in a
+	// synctest bubble must not get channels from outside.
+	pool sync.Pool
+
 	mu      sync.Mutex // protects everything below
 	queue   []*Pending // not yet taken by a commit
 	leading bool       // somebody commits

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"runtime"
-	"sync"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -117,15 +116,18 @@ func (e *Engine) reject(p *Pending, err error) {
 	p.answer(err)
 }
 
-// pending holds requests for operations whose caller gets a copy of the
-// result: their memory was a tenth of all garbage.
-var pending = sync.Pool{New: func() any {
+// pooled returns a request for operations whose caller gets a copy of the
+// result: the memory of those was a tenth of all garbage.
+func (e *Engine) pooled() *Pending {
+	if p, ok := e.pool.Get().(*Pending); ok {
+		return p
+	}
 	return &Pending{done: make(chan struct{}, 1), pooled: true}
-}}
+}
 
 // one records operations and returns the result of the last.
 func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
-	p := pending.Get().(*Pending)
+	p := e.pooled()
 	e.record(ctx, p, ops)
 	select {
 	case <-p.done:
@@ -142,7 +144,7 @@ func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 		r = p.results[len(p.results)-1]
 	}
 	*p = Pending{done: p.done, pooled: true}
-	pending.Put(p)
+	e.pool.Put(p)
 	return r, err
 }
 
