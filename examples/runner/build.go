@@ -56,7 +56,6 @@ func (b *builder) pipeline(path string, doc *document, within *node) *pipeline {
 		return p
 	}
 	b.inputs(path, doc)
-	before := len(b.problems)
 	nodes := map[string]*node{}
 	var all []*node
 	elements := map[*node]*element{}
@@ -82,12 +81,14 @@ func (b *builder) pipeline(path string, doc *document, within *node) *pipeline {
 		}
 	}
 	p.end = add(join(path, "end_event"), doc.EndEvent, state.EndEvent)
+	before := len(b.problems)
 	b.flows(path, doc, nodes)
 	for _, n := range all {
 		b.link(b.owners[n.id], n, elements[n], doc.Flows, nodes)
 	}
-	whole := len(b.problems) == before
+	whole := len(b.problems) == before && p.start != nil && p.end != nil
 	for _, n := range all {
+		b.conditions(b.owners[n.id], n, elements[n])
 		if e := elements[n]; n.kind == state.Subprocess && e.Pipeline != nil {
 			n.inside = b.pipeline(join(b.owners[n.id], "pipeline"), e.Pipeline, n)
 		}
@@ -297,7 +298,6 @@ func (b *builder) link(path string, n *node, e *element, flows map[string]*flow,
 			n.previous = append(n.previous, source)
 		}
 	}
-	b.conditions(path, n, e)
 }
 
 // conditions gives the flows of a gateway their conditions.

@@ -47,6 +47,15 @@ func TestWhatIsWrongWithADefinition(t *testing.T) {
 			chain(tree, "lost", "p_end")
 			return tree
 		}, []string{"activities.lost: cannot be reached from the start event"}},
+		{"problems of every sort", func() object {
+			tree := loopTree("", "exit_code = 0")
+			activity(tree, "lost", "true", "timeout", -1)
+			chain(tree, "lost", "p_end")
+			return tree
+		}, []string{
+			"activities.a: needs a command", "activities.lost: cannot be reached", "activities.lost: timeout",
+			"gateways.again: flow again>a: condition",
+		}},
 		{"way that never ends", func() object {
 			tree := loopTree("true", "exit_code == 0")
 			activity(tree, "b", "true")
