@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"io"
 	"math"
 
 	bolt "go.etcd.io/bbolt"
@@ -13,7 +14,8 @@ import (
 // bbolt trusts its pages: one that leads back to itself makes a reader go
 // round for ever, one beyond the end of the file faults, and bbolt's own check
 // runs on a goroutine of its own, where nothing can be done about either. So
-// pages are examined first, by reading the file and following nothing twice.
+// Check examines the pages first, by reading the file and following nothing
+// twice. Other readers do not, since it takes reading the whole file.
 
 // Layout of bbolt's pages, all in the machine's byte order.
 const (
@@ -28,30 +30,34 @@ const (
 
 // pageWalk examines the pages of one transaction.
 type pageWalk struct {
-	store  *Store
-	report func(problem string)
-	limit  uint64   // of page numbers
-	seen   []uint64 // a bit for each page
-	queue  []uint64
-	sound  bool
+	file     io.ReaderAt
+	pageSize int64
+	report   func(problem string)
+	limit    uint64   // of page numbers
+	seen     []uint64 // a bit for each page
+	queue    []uint64
+	sound    bool
 }
 
 // walkPages examines every page that a read transaction can come to, reports
 // what does not fit, and returns whether all does. Others may write meanwhile.
 func (s *Store) walkPages(ctx context.Context, tx *bolt.Tx, report func(problem string)) bool {
-	w := pageWalk{
-		store: s, report: report, sound: true, limit: uint64(tx.Size() / s.pageSize),
-	}
 	switch info, err := s.file.Stat(); {
 	case err != nil:
-		w.problem("file: %v", err)
+		report(fmt.Sprintf("file: %v", err))
 		return false
 	case info.Size() < tx.Size():
-		w.problem("file: %d bytes of %d are left", info.Size(), tx.Size())
+		report(fmt.Sprintf("file: %d bytes of %d are left", info.Size(), tx.Size()))
 		return false
 	}
-	w.seen = make([]uint64, w.limit/64+1)
-	w.follow(uint64(tx.Cursor().Bucket().RootPage()), 0)
+	w := pageWalk{file: s.file, pageSize: s.pageSize, report: report, limit: uint64(tx.Size() / s.pageSize)}
+	return w.walk(ctx, uint64(tx.Cursor().Bucket().RootPage()))
+}
+
+// walk examines the pages from a root on.
+func (w *pageWalk) walk(ctx context.Context, root uint64) bool {
+	w.sound, w.seen = true, make([]uint64, w.limit/64+1)
+	w.follow(root, 0)
 	for len(w.queue) > 0 && ctx.Err() == nil {
 		last := len(w.queue) - 1
 		id := w.queue[last]
@@ -87,7 +93,7 @@ func (w *pageWalk) claim(id uint64) bool {
 }
 
 func (w *pageWalk) page(id uint64) {
-	p := make([]byte, w.store.pageSize)
+	p := make([]byte, w.pageSize)
 	if !w.claim(id) || !w.read(p, id) {
 		return
 	}
@@ -102,7 +108,7 @@ func (w *pageWalk) page(id uint64) {
 		}
 	}
 	if overflow > 0 {
-		p = make([]byte, int64(1+overflow)*w.store.pageSize)
+		p = make([]byte, int64(1+overflow)*w.pageSize)
 		if !w.read(p, id) {
 			return
 		}
@@ -111,7 +117,7 @@ func (w *pageWalk) page(id uint64) {
 }
 
 func (w *pageWalk) read(p []byte, id uint64) bool {
-	_, err := w.store.file.ReadAt(p, int64(id)*w.store.pageSize)
+	_, err := w.file.ReadAt(p, int64(id)*w.pageSize)
 	if err != nil {
 		w.problem("page %d: %v", id, err)
 	}

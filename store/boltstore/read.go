@@ -280,13 +280,17 @@ func readJournal(tx *bolt.Tx, after, last uint64, limit int) (list []*state.Tran
 		return nil, nil
 	}
 	c := journalBucket.in(tx).Cursor()
-	for k, v := seekFrame(c, after+1); k != nil && seqOf(k) <= last && len(list) < limit; k, v = c.Next() {
+	next := after + 1
+	for k, v := seekFrame(c, next); next <= last && len(list) < limit; k, v = c.Next() {
+		if k == nil || seqOf(k) > next {
+			return nil, fmt.Errorf("%w: the journal has no %d", store.ErrCorrupt, next)
+		}
 		pieces, err := decodeFrame(k, v)
 		if err != nil {
 			return nil, err
 		}
 		for i := range pieces {
-			if pieces[i].last() <= after || len(list) >= limit {
+			if next = pieces[i].last() + 1; next <= after+1 || len(list) >= limit {
 				continue
 			}
 			trs, err := pieces[i].transitions(pieces[i].key)

@@ -51,6 +51,9 @@ func decodeNode(k, v []byte, n *state.Node) error {
 	base := d.instant(state.Instant{})
 	n.Progress = state.Progress{}
 	d.progress(&n.Progress, base, state.Version{})
+	if !n.Updated.IsSet() {
+		d.fail()
+	}
 	return d.end("node")
 }
 
