@@ -1,0 +1,149 @@
+package boltstore
+
+import (
+	"bytes"
+	"compress/gzip"
+	"flag"
+	"fmt"
+	"go/parser"
+	"go/token"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+var update = flag.Bool("update", false, "write the golden files anew")
+
+// schemaStory is what the golden files hold: a task with every kind of record,
+// one that has ended, one that was deleted and whose key and IDs were taken
+// again, and one whose last transitions are only in the journal.
+func schemaStory(t testing.TB, s *Store) *model {
+	t.Helper()
+	m := newModel()
+	op := func(kind state.OpKind, node string) state.Op { return state.Op{Kind: kind, Node: node} }
+	hex := "0190a6c1d5e87b3c9f00a1b2c3d4e5f6"
+	one, two, three := state.Key{Business: "2", Task: "10"}, state.Key{Business: "2", Task: hex}, state.Key{Business: "dept/é", Task: "1"}
+
+	m.do(t, s, one, state.Op{Kind: state.Create, Node: hex, Name: "nightly", Actor: "alice"}, start(hex))
+	m.do(t, s, one, state.Op{
+		Kind: state.Declare, Node: "build", Parent: hex, NodeKind: state.ServiceActivity,
+		Name: "build", NoSkip: true, MaxLoops: 3,
+	}, start("build"), state.Op{Kind: state.Fail, Node: "build", Error: "exit status 1", RetryAt: state.UnixInstant(1_700_000_900, 0)})
+	m.do(t, s, one, op(state.Retry, "build"), start("build"), op(state.Finish, "build"), op(state.Loop, "build"))
+	m.do(t, s, one, state.Op{Kind: state.Fail, Node: "build", Error: "no matter", Ignore: true})
+	m.do(t, s, two, newRoot("short"), start("short"), op(state.Finish, "short"))
+	m.do(t, s, three, newRoot("root"), start("root"), activity("leaf", "root"))
+	m.commit(t, s, m.deletion(three))
+	m.do(t, s, three, newRoot("root"), start("root"), activity("leaf", "root"), op(state.Suspend, "root"))
+	s.writeBackAll()
+	m.do(t, s, one, op(state.Suspend, hex))
+	return m
+}
+
+// dump shows every record of every bucket.
+func dump(t testing.TB, s *Store) string {
+	t.Helper()
+	var out strings.Builder
+	err := s.db.View(func(tx *bolt.Tx) error {
+		return tx.ForEach(func(name []byte, b *bolt.Bucket) error {
+			fmt.Fprintf(&out, "%s\n", name)
+			return b.ForEach(func(k, v []byte) error {
+				fmt.Fprintf(&out, "  %x\n    %x\n", k, v)
+				return nil
+			})
+		})
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestFileHoldsWhatTheSchemaSays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "schema.db")
+	s := openQuick(t, path, nil)
+	m := schemaStory(t, s)
+	m.expect(t, openImage(t, s.image(t), nil), "the story")
+	got := dump(t, s)
+	golden := filepath.Join("testdata", "schema1.golden")
+	if *update {
+		write(t, golden, []byte(got))
+	}
+	want, err := os.ReadFile(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(string(want), got); d != "" {
+		t.Errorf("records differ; a file of schema 1 must stay readable (-want +got):\n%s", d)
+	}
+}
+
+func write(t testing.TB, path string, data []byte) {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// The file was written when schema 1 was new. It is never written again.
+func TestFileOfSchema1AnswersEverything(t *testing.T) {
+	path := filepath.Join("testdata", "schema1.db.gz")
+	if _, err := os.Stat(path); err != nil && *update {
+		s := openQuick(t, filepath.Join(t.TempDir(), "schema.db"), nil)
+		schemaStory(t, s)
+		var packed bytes.Buffer
+		w := gzip.NewWriter(&packed)
+		if _, err := w.Write(s.image(t)); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Fatal(err)
+		}
+		write(t, path, packed.Bytes())
+	}
+	packed, err := os.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer packed.Close()
+	r, err := gzip.NewReader(packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	image, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := schemaStory(t, openQuick(t, filepath.Join(t.TempDir(), "again.db"), nil))
+	s := openImage(t, image, nil)
+	m.expect(t, s, "schema 1")
+	m.do(t, s, state.Key{Business: "2", Task: "10"}, state.Op{Kind: state.Revoke, Node: "0190a6c1d5e87b3c9f00a1b2c3d4e5f6"})
+	m.expect(t, s, "schema 1, written to")
+}
+
+// The comment in schema.go is what people read; it must list the buckets.
+func TestSchemaCommentListsTheBuckets(t *testing.T) {
+	file, err := parser.ParseFile(token.NewFileSet(), "schema.go", nil, parser.ParseComments)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var listed []string
+	for _, group := range file.Comments {
+		for line := range strings.Lines(group.Text()) {
+			if name, ok := strings.CutPrefix(line, "\t"); ok && name[0] >= 'a' && name[0] <= 'z' {
+				listed = append(listed, strings.TrimSpace(name))
+			}
+		}
+	}
+	if !slices.Equal(listed, bucketNames[:]) {
+		t.Errorf("the comment lists %q, the file has %q", listed, bucketNames)
+	}
+}
