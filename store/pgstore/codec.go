@@ -1,0 +1,172 @@
+package pgstore
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// recordVersion begins every record.
+const recordVersion = 1
+
+// maxCount bounds counts and indexes in records.
+const maxCount = 1<<31 - 1
+
+// appendID appends an ID as the schema describes.
+func appendID(dst []byte, id string) []byte {
+	if packed, ok := state.ParseHexID(id); ok {
+		return append(append(dst, 0), packed[:]...)
+	}
+	return append(append(dst, byte(len(id))), id...)
+}
+
+func appendText(dst []byte, s string) []byte {
+	return append(binary.AppendUvarint(dst, uint64(len(s))), s...)
+}
+
+func appendCount(dst []byte, n int) []byte { return binary.AppendUvarint(dst, uint64(n)) }
+
+// How a time is written: one of these, or its nanoseconds plus 2 and its
+// seconds after those of the base.
+const (
+	timeUnset = iota
+	timeBase
+	timeOther
+)
+
+// appendTime appends a time relative to a base it often equals.
+func appendTime(dst []byte, at, base state.Instant) []byte {
+	switch {
+	case !at.IsSet():
+		return append(dst, timeUnset)
+	case at == base:
+		return append(dst, timeBase)
+	}
+	sec, nsec := at.Unix()
+	baseSec, _ := base.Unix()
+	dst = binary.AppendUvarint(dst, uint64(nsec)+timeOther)
+	return binary.AppendVarint(dst, sec-baseSec)
+}
+
+func appendVersion(dst []byte, v state.Version) []byte {
+	id := v.Bytes()
+	return append(dst, id[:]...)
+}
+
+// decoder reads a record from its front. The first thing that does not fit
+// makes it bad, and everything read after that is zero.
+type decoder struct {
+	b   []byte
+	bad bool
+}
+
+// record begins to read a record.
+func record(b []byte) *decoder {
+	d := &decoder{b: b}
+	if d.byte() != recordVersion {
+		d.fail()
+	}
+	return d
+}
+
+func (d *decoder) fail() { d.bad, d.b = true, nil }
+
+// end returns an error if the record was bad or has bytes left.
+func (d *decoder) end(what string) error {
+	if d.bad || len(d.b) > 0 {
+		return fmt.Errorf("%w: malformed %s record", store.ErrCorrupt, what)
+	}
+	return nil
+}
+
+func (d *decoder) byte() byte {
+	if len(d.b) == 0 {
+		d.fail()
+		return 0
+	}
+	c := d.b[0]
+	d.b = d.b[1:]
+	return c
+}
+
+func (d *decoder) bytes(n int) []byte {
+	if n > len(d.b) {
+		d.fail()
+		return nil
+	}
+	b := d.b[:n]
+	d.b = d.b[n:]
+	return b
+}
+
+func (d *decoder) uvarint(limit uint64) uint64 {
+	v, n := binary.Uvarint(d.b)
+	if n <= 0 || v > limit {
+		d.fail()
+		return 0
+	}
+	d.b = d.b[n:]
+	return v
+}
+
+func (d *decoder) count() int { return int(d.uvarint(maxCount)) }
+
+func (d *decoder) text() string { return string(d.bytes(d.count())) }
+
+func (d *decoder) id() string {
+	n := int(d.byte())
+	if n > state.MaxIDBytes {
+		d.fail()
+	}
+	if n > 0 {
+		return string(d.bytes(n))
+	}
+	packed := d.bytes(16)
+	if d.bad {
+		return ""
+	}
+	return hex.EncodeToString(packed)
+}
+
+func (d *decoder) time(base state.Instant) state.Instant {
+	switch n := d.uvarint(999_999_999 + timeOther); n {
+	case timeUnset:
+		return state.Instant{}
+	case timeBase:
+		return base
+	default:
+		delta, size := binary.Varint(d.b)
+		baseSec, _ := base.Unix()
+		at := state.UnixInstant(baseSec+delta, int(n-timeOther))
+		if size <= 0 || !at.Valid() {
+			d.fail()
+			return state.Instant{}
+		}
+		d.b = d.b[size:]
+		return at
+	}
+}
+
+func (d *decoder) version() state.Version {
+	var id [16]byte
+	copy(id[:], d.bytes(len(id)))
+	if d.bad {
+		return state.Version{}
+	}
+	return state.VersionOf(id)
+}
+
+// known reads a byte that is one of an enumeration's values.
+func known[T interface {
+	~uint8
+	Valid() bool
+}](d *decoder, b byte) T {
+	v := T(b)
+	if !v.Valid() {
+		d.fail()
+	}
+	return v
+}

@@ -1,0 +1,255 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgtype"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Commit implements [store.Store]. It takes two round trips, however many
+// changes there are: one locks the tasks and looks names up, the other writes
+// and commits. A context that ends between them ends the commit; after that
+// the outcome is waited for.
+func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+	if err := validate(changes); err != nil {
+		return nil, err
+	}
+	if err := s.enter(ctx); err != nil {
+		return nil, err
+	}
+	defer s.calls.Done()
+	if len(changes) == 0 {
+		return nil, nil
+	}
+	var results []store.Result
+	err := s.retry(ctx, func(ctx context.Context) (err error) {
+		results, err = s.commit(ctx, changes)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	return results, nil
+}
+
+// commit tries once. When it returns an error, other than [store.ErrFailed],
+// nothing was or will be committed.
+func (s *Store) commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Release()
+	f, err := s.find(ctx, conn, namesOf(changes))
+	if err == nil {
+		err = ctx.Err()
+	}
+	var p *plan
+	if err == nil {
+		p, err = s.plan(changes, f)
+	}
+	if err != nil || len(p.transitions.task) == 0 {
+		s.rollback(ctx, conn)
+		if err != nil {
+			return nil, err
+		}
+		return p.results, nil
+	}
+	if s.beforeWrite != nil {
+		s.beforeWrite()
+	}
+	base, err := s.write(context.WithoutCancel(ctx), conn, p)
+	if err != nil {
+		return nil, err
+	}
+	for i := range p.results {
+		if r := &p.results[i]; r.Err == nil {
+			r.First += uint64(base)
+		}
+	}
+	s.leases.committed(p.kept)
+	return p.results, nil
+}
+
+// rollback ends a transaction that wrote nothing. If it cannot, the pool does
+// away with the connection.
+func (s *Store) rollback(ctx context.Context, conn *pgxpool.Conn) {
+	if !conn.Conn().IsClosed() {
+		_, _ = conn.Exec(ctx, "ROLLBACK")
+	}
+}
+
+// find begins a transaction, locks the tasks to be changed and looks up what
+// names are in use.
+func (s *Store) find(ctx context.Context, conn *pgxpool.Conn, n names) (found, error) {
+	f := found{tasks: make(map[int]*row), keys: make(map[int]bool), ids: make(map[string]int64)}
+	var b pgx.Batch
+	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	if len(n.updates.change) > 0 {
+		b.Queue(s.sql.lock, n.updates.business, n.updates.task).Query(func(rows pgx.Rows) error {
+			return f.readTasks(rows, n.updates.change)
+		})
+	}
+	if len(n.creates.change) > 0 {
+		b.Queue(s.sql.keys, n.creates.business, n.creates.task).Query(func(rows pgx.Rows) error {
+			return each(rows, func(i int64) error { f.keys[n.creates.change[i]] = true; return nil })
+		})
+		b.Queue(s.sql.taskIDs, len(n.creates.change)).Query(func(rows pgx.Rows) error {
+			return each(rows, func(id int64) error { f.taskIDs = append(f.taskIDs, id); return nil })
+		})
+	}
+	if len(n.ids) > 0 {
+		b.Queue(s.sql.ids, n.ids).Query(f.readIDs)
+	}
+	return f, conn.SendBatch(ctx, &b).Close()
+}
+
+// each reads rows of one column.
+func each[T any](rows pgx.Rows, f func(v T) error) error {
+	var v T
+	_, err := pgx.ForEachRow(rows, []any{&v}, func() error { return f(v) })
+	return err
+}
+
+func (f *found) readTasks(rows pgx.Rows, change []int) error {
+	var i, id, number, revision, holder, sec int64
+	var nsec int32
+	var shown int16
+	var header pgtype.DriverBytes
+	fields := []any{&i, &id, &number, &revision, &holder, &sec, &nsec, &shown, &header}
+	_, err := pgx.ForEachRow(rows, fields, func() error {
+		r := &row{id: id, holder: holder, task: store.Task{
+			Number: uint64(number), Revision: uint64(revision), Shown: state.State(shown),
+			Recorded: state.UnixInstant(sec, int(nsec)),
+		}}
+		f.tasks[change[i]] = r
+		return decodeHeader(header, &r.task)
+	})
+	return err
+}
+
+func (f *found) readIDs(rows pgx.Rows) error {
+	var packed pgtype.DriverBytes
+	var task int64
+	_, err := pgx.ForEachRow(rows, []any{&packed, &task}, func() error {
+		d := decoder{b: packed}
+		f.ids[d.id()] = task
+		return d.end("node ID")
+	})
+	return err
+}
+
+// write sends all that a plan writes and the commit, in one go, and returns
+// the sequence before the first. It finds out what became of a commit whose
+// answer was lost.
+func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan) (base int64, err error) {
+	n := s.commits.take()
+	b := s.batch(p, n, &base)
+	committed := false
+	b.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
+		committed = tag.String() == "COMMIT"
+		return nil
+	})
+	sent, cancel := s.bounded(ctx)
+	err = conn.SendBatch(sent, b).Close()
+	cancel()
+	switch {
+	case err == nil && committed:
+		s.commits.acknowledge(n)
+		return base, nil
+	case err == nil:
+		return 0, errors.New("the server rolled back what it was told to commit")
+	case refusedForSure(err):
+		s.rollback(ctx, conn)
+		return 0, err
+	}
+	return s.outcome(ctx, n, err)
+}
+
+// bounded is ctx for as long as one commit may take.
+func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.opts.Recover < 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.opts.Recover)
+}
+
+// batch is the statements of a plan. Names come first: an insert that has to
+// wait for another transaction must not hold up the feed.
+func (s *Store) batch(p *plan, n int64, base *int64) *pgx.Batch {
+	b := new(pgx.Batch)
+	if d := &p.deleted; len(d.tasks) > 0 {
+		b.Queue(s.sql.forgetKeys, d.keys.business, d.keys.task)
+		b.Queue(s.sql.forgetIDs, d.tasks)
+		b.Queue(s.sql.forgetNodes, d.tasks)
+		b.Queue(s.sql.forgetAttempts, d.tasks)
+	}
+	if len(p.createdIDs) > 0 {
+		b.Queue(s.sql.insertKeys, p.created.business, p.created.task, p.createdIDs)
+	}
+	if a := &p.added; len(a.id) > 0 {
+		b.Queue(s.sql.insertIDs, a.id, a.task, a.index)
+		b.Queue(s.sql.insertNodes, a.id, a.task, a.index, a.declaration, a.progress)
+	}
+	if c := &p.changed; len(c.task) > 0 {
+		b.Queue(s.sql.updateNodes, c.task, c.index, c.progress)
+	}
+	if a := &p.attempts; len(a.task) > 0 {
+		b.Queue(s.sql.insertAttempts, a.task, a.index, a.n, a.data)
+	}
+	if known := s.commits.known(); len(known) > 0 {
+		b.Queue(s.sql.acknowledge, s.id, known)
+	}
+	if !s.opts.NoNotify {
+		b.Queue(s.sql.notify, s.opts.Schema)
+	}
+	t := &p.tasks
+	b.Queue(
+		s.sql.finish, len(p.transitions.task), s.id, n, p.transitions.task, p.transitions.data,
+		t.id, t.business, t.task, t.number, t.first, t.last, t.shown, t.unfinished, t.recordedS, t.recordedNS,
+		t.holder, t.gone, t.header,
+	).QueryRow(func(row pgx.Row) error { return row.Scan(base) })
+	return b
+}
+
+// refusedForSure reports whether the server has answered that the transaction
+// did not happen: with an error before the commit, which it then passed over.
+func refusedForSure(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Severity == "ERROR" &&
+		refused.Code != "40003" // statement_completion_unknown
+}
+
+// outcome finds out about a commit whose answer was lost, on another
+// connection. If it did not happen, it never will, and the error is cause. The
+// handle fails if this cannot be found out.
+func (s *Store) outcome(ctx context.Context, n int64, cause error) (base int64, err error) {
+	bounded, cancel := s.bounded(ctx)
+	defer cancel()
+	err = s.retry(bounded, func(ctx context.Context) error {
+		return s.pool.QueryRow(ctx, s.sql.outcome, s.id, n).Scan(&base)
+	})
+	switch {
+	case err != nil:
+		return 0, s.fail(fmt.Errorf("%w; asking for its outcome: %w", cause, err))
+	case base < 0:
+		return 0, &notCommitted{cause}
+	}
+	s.commits.acknowledge(n)
+	return base, nil
+}
+
+// notCommitted is the error of a commit that did not happen because the
+// connection broke, though it looks like one that may have.
+type notCommitted struct{ cause error }
+
+func (e *notCommitted) Error() string { return "not committed: " + e.cause.Error() }
+func (e *notCommitted) Unwrap() error { return e.cause }

@@ -1,0 +1,287 @@
+//go:build unix
+
+// Package pgtest runs PostgreSQL servers for tests, each in a directory of its
+// own and reached by a Unix socket or on loopback only. Only tests import it.
+package pgtest
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// ErrNoServer says that there are no server programs on this machine.
+var ErrNoServer = errors.New(`these tests need the PostgreSQL server programs (initdb, postgres) of version 13 or later.
+On Debian or Ubuntu: apt-get install -y postgresql. Elsewhere: put their directory into PATH`)
+
+// Server is a PostgreSQL server that this process started.
+type Server struct {
+	Dir      string // everything it has
+	Port     int    // on 127.0.0.1, and in the socket's name
+	programs string
+	settings []string
+	cmd      *exec.Cmd
+	leash    io.WriteCloser
+	ended    chan struct{}
+	log      string
+}
+
+// New makes a server in a new temporary directory and starts it. Settings are
+// like "fsync=off". The caller calls Remove.
+func New(settings ...string) (*Server, error) {
+	s, err := prepare(settings)
+	if err != nil {
+		return nil, err
+	}
+	err = s.run("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	if err == nil {
+		err = s.Start()
+	}
+	if err != nil {
+		s.Remove()
+		return nil, err
+	}
+	return s, nil
+}
+
+// Standby makes a streaming standby of a server, under a name that the
+// server's setting synchronous_standby_names can have, and starts it.
+func (s *Server) Standby(name string, settings ...string) (*Server, error) {
+	standby, err := prepare(settings)
+	if err != nil {
+		return nil, err
+	}
+	err = standby.run("pg_basebackup", "-D", standby.data(), "-R", "-X", "stream", "-c", "fast", "--no-sync",
+		"-d", s.ConnString()+" application_name="+name)
+	if err == nil {
+		err = standby.Start()
+	}
+	if err != nil {
+		standby.Remove()
+		return nil, err
+	}
+	return standby, nil
+}
+
+func prepare(settings []string) (*Server, error) {
+	programs, err := findPrograms()
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.MkdirTemp("", "pgtest")
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{Dir: dir, programs: programs, settings: settings, log: filepath.Join(dir, "log")}
+	if uid, gid, other := account(); other {
+		if err := os.Chown(dir, int(uid), int(gid)); err != nil {
+			return nil, err
+		}
+	}
+	s.Port, err = freePort()
+	return s, err
+}
+
+// findPrograms returns the directory of the newest server programs.
+func findPrograms() (string, error) {
+	var found []string
+	if path, err := exec.LookPath("initdb"); err == nil {
+		if path, err = filepath.EvalSymlinks(path); err == nil {
+			return filepath.Dir(path), nil
+		}
+	}
+	for _, pattern := range []string{"/usr/lib/postgresql/*/bin", "/usr/pgsql-*/bin", "/usr/local/pgsql/bin", "/opt/homebrew/opt/postgresql*/bin"} {
+		dirs, _ := filepath.Glob(pattern) // the pattern is well-formed
+		for _, dir := range dirs {
+			if _, err := os.Stat(filepath.Join(dir, "initdb")); err == nil {
+				found = append(found, dir)
+			}
+		}
+	}
+	if len(found) == 0 {
+		return "", ErrNoServer
+	}
+	slices.Sort(found)
+	return found[len(found)-1], nil
+}
+
+// account is whom the server runs as if this process is root, whom it refuses.
+func account() (uid, gid uint32, other bool) {
+	if os.Getuid() != 0 {
+		return 0, 0, false
+	}
+	for _, name := range []string{"postgres", "nobody"} {
+		u, err := user.Lookup(name)
+		if err != nil {
+			continue
+		}
+		id, err1 := strconv.ParseUint(u.Uid, 10, 32)
+		group, err2 := strconv.ParseUint(u.Gid, 10, 32)
+		if err1 == nil && err2 == nil {
+			return uint32(id), uint32(group), true
+		}
+	}
+	return 65534, 65534, true
+}
+
+func freePort() (int, error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return 0, err
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port, nil
+}
+
+func (s *Server) data() string { return filepath.Join(s.Dir, "data") }
+
+// Program is the path of one of the server's programs, such as pgbench.
+func (s *Server) Program(name string) string { return filepath.Join(s.programs, name) }
+
+// command is a program run as the server's account in its directory.
+func (s *Server) command(name string, args ...string) *exec.Cmd {
+	cmd := exec.Command(name, args...)
+	cmd.Dir = s.Dir
+	cmd.Env = append(os.Environ(), "LC_ALL=C", "HOME="+s.Dir)
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	if uid, gid, other := account(); other {
+		cmd.SysProcAttr.Credential = &syscall.Credential{Uid: uid, Gid: gid}
+	}
+	return cmd
+}
+
+func (s *Server) run(program string, args ...string) error {
+	var output bytes.Buffer
+	cmd := s.command(s.Program(program), args...)
+	cmd.Stdout, cmd.Stderr = &output, &output
+	if err := cmd.Run(); err != nil {
+		return fmt.Errorf("%s: %w\n%s", program, err, output.String())
+	}
+	return nil
+}
+
+// onLeash runs its arguments until its input ends, which it does with this
+// process, however that ends.
+const onLeash = `"$@" <&- & child=$!; (cat >/dev/null; kill -QUIT $child) & wait $child`
+
+// Start starts a server that was killed, and waits until it answers.
+func (s *Server) Start() error {
+	args := []string{"-c", onLeash, "postgres", s.Program("postgres"), "-D", s.data(), "-p", strconv.Itoa(s.Port), "-k", s.Dir}
+	for _, setting := range append([]string{"listen_addresses=127.0.0.1", "shared_buffers=32MB", "max_connections=100"}, s.settings...) {
+		args = append(args, "-c", setting)
+	}
+	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer log.Close()
+	s.cmd = s.command("/bin/sh", args...)
+	s.cmd.Stdout, s.cmd.Stderr = log, log
+	if s.leash, err = s.cmd.StdinPipe(); err != nil {
+		return err
+	}
+	if err := s.cmd.Start(); err != nil {
+		return err
+	}
+	s.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		_ = cmd.Wait() // how it ended is in the log
+		close(ended)
+	}(s.cmd, s.ended)
+	return s.await()
+}
+
+// await waits until the server answers.
+func (s *Server) await() error {
+	deadline := time.Now().Add(time.Minute)
+	for {
+		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+		conn, err := pgx.Connect(ctx, s.ConnString())
+		if err == nil {
+			_ = conn.Close(ctx) // it has answered
+			cancel()
+			return nil
+		}
+		cancel()
+		select {
+		case <-s.ended:
+			return fmt.Errorf("the server ended: %s", s.Log())
+		case <-time.After(20 * time.Millisecond):
+		}
+		if time.Now().After(deadline) {
+			return fmt.Errorf("the server does not answer: %w\n%s", err, s.Log())
+		}
+	}
+}
+
+// ConnString names the database by the server's Unix socket.
+func (s *Server) ConnString() string {
+	return fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres", s.Dir, s.Port)
+}
+
+// Addr is the server's address on loopback.
+func (s *Server) Addr() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
+
+// pid is the process ID of the server, which it keeps in its directory.
+func (s *Server) pid() (int, error) {
+	text, err := os.ReadFile(filepath.Join(s.data(), "postmaster.pid"))
+	if err != nil {
+		return 0, err
+	}
+	line, _, _ := strings.Cut(string(text), "\n")
+	return strconv.Atoi(line)
+}
+
+// Kill ends all the server's processes at once, as a power cut does.
+func (s *Server) Kill() error {
+	pid, err := s.pid()
+	if err != nil {
+		return err
+	}
+	// Its processes notice that it is gone and end; they are in its group,
+	// which the shell of onLeash leads.
+	err = errors.Join(syscall.Kill(pid, syscall.SIGKILL), syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL))
+	<-s.ended
+	return err
+}
+
+// Promote makes a standby a server of its own.
+func (s *Server) Promote() error {
+	return s.run("pg_ctl", "promote", "-D", s.data(), "-w", "-t", "60")
+}
+
+// Remove stops the server and deletes all it has.
+func (s *Server) Remove() {
+	if s.ended != nil {
+		_ = s.leash.Close() // the server ends either way
+		select {
+		case <-s.ended:
+		case <-time.After(20 * time.Second):
+			_ = s.Kill()
+		}
+	}
+	_ = os.RemoveAll(s.Dir)
+}
+
+// Log is the end of what the server has to say.
+func (s *Server) Log() string {
+	text, err := os.ReadFile(s.log)
+	if err != nil {
+		return err.Error()
+	}
+	return string(text[max(0, len(text)-4_000):])
+}

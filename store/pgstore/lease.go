@@ -1,0 +1,138 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// leases is what a handle knows of the leases it took. A task's row names the
+// handle that has its lease, and the handle's row says until when: so one
+// update renews all leases, taking one over is an update of one task, and a
+// handle that was left for dead and comes back finds another's name in the
+// row. Handles are numbered and no number is used again: it is the fencing
+// token.
+type leases struct {
+	self int64 // 0: takes none
+
+	mu   sync.Mutex         // protects held
+	held map[int64]struct{} // unfinished tasks whose lease the handle has or had
+}
+
+// forNew is the holder of a task that is created.
+func (l *leases) forNew() int64 { return l.self }
+
+// lost reports whether the handle had a task's lease that another has now.
+func (l *leases) lost(task, holder int64) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	_, held := l.held[task]
+	return held && holder != l.self
+}
+
+func (l *leases) took(task int64) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held[task] = struct{}{}
+}
+
+// committed takes note of tasks that were created or have ended.
+func (l *leases) committed(tasks []kept) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, k := range tasks {
+		switch {
+		case k.ended:
+			delete(l.held, k.task)
+		case k.created && l.self != 0:
+			l.held[k.task] = struct{}{}
+		}
+	}
+}
+
+// register makes the handle known, and ends what an earlier one of the same
+// owner had.
+func (s *Store) register(ctx context.Context) error {
+	if err := s.pool.QueryRow(ctx, s.sql.holderID).Scan(&s.id); err != nil {
+		return err
+	}
+	s.leases.held = make(map[int64]struct{})
+	if s.opts.Lease < 0 {
+		return nil
+	}
+	s.leases.self = s.id
+	var b pgx.Batch
+	b.Queue(s.sql.supersede, s.id, s.opts.Owner)
+	b.Queue(s.sql.register, s.id, s.opts.Owner, s.opts.Lease)
+	return s.pool.SendBatch(ctx, &b).Close()
+}
+
+// unregister gives the leases up. If it cannot, they run out.
+func (s *Store) unregister(ctx context.Context) {
+	var b pgx.Batch
+	b.Queue(s.sql.unregister, s.id)
+	b.Queue(s.sql.forgetCommits, s.id)
+	_ = s.pool.SendBatch(ctx, &b).Close()
+}
+
+// keepLeases renews the leases until ctx ends. What fails is tried again with
+// the next renewal.
+func (s *Store) keepLeases(ctx context.Context) {
+	if s.opts.Lease < 0 {
+		return
+	}
+	every := s.opts.Lease / 3
+	for sleep(ctx, every) == nil {
+		bounded, cancel := context.WithTimeout(ctx, every)
+		_, _ = s.pool.Exec(bounded, s.sql.register, s.id, s.opts.Owner, s.opts.Lease)
+		cancel()
+	}
+}
+
+// Lapsed implements [store.Leaser].
+func (s *Store) Lapsed(ctx context.Context, cursor string, limit int) (store.ListPage, error) {
+	return s.list(ctx, &store.ListQuery{Cursor: cursor, Limit: limit}, s.sql.unheld)
+}
+
+// TakeOver implements [store.Leaser]. A handle that takes no leases cannot:
+// [state.ErrInvalidArgument].
+func (s *Store) TakeOver(ctx context.Context, at store.Location) error {
+	if s.leases.self == 0 {
+		return fmt.Errorf("%w: this handle takes no leases", state.ErrInvalidArgument)
+	}
+	ref := store.Ref{Key: at.Key}
+	return s.read(ctx, func(ctx context.Context) error {
+		if !wellFormed(ref) {
+			return notFound(ref)
+		}
+		taken, exists := int64(0), true
+		var b pgx.Batch
+		b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+		// The update begins with the row locked: what it finds out about the
+		// lease is then not about a holder of before.
+		b.Queue(s.sql.lock, []string{at.Key.Business}, []string{at.Key.Task}).Exec(func(tag pgconn.CommandTag) error {
+			exists = tag.RowsAffected() > 0
+			return nil
+		})
+		b.Queue(s.sql.takeOver, s.id, at.Key.Business, at.Key.Task, clamp(at.Revision)).Query(func(rows pgx.Rows) error {
+			return each(rows, func(task int64) error { taken = task; return nil })
+		})
+		b.Queue("COMMIT")
+		switch err := s.pool.SendBatch(ctx, &b).Close(); {
+		case err != nil:
+			return err
+		case !exists:
+			return notFound(ref)
+		case taken == 0:
+			return fmt.Errorf("%w: task %s is not to be taken over at revision %d", store.ErrConflict, at.Key, at.Revision)
+		}
+		s.leases.took(taken)
+		return nil
+	})
+}

@@ -1,0 +1,117 @@
+package pgstore
+
+import (
+	"context"
+	"embed"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pipestatus/pipestatus/store"
+)
+
+//go:embed migrations/*.sql
+var migrationFiles embed.FS
+
+// schemaVersion is the version of the tables that this package reads and
+// writes: the number of its last migration.
+const schemaVersion = 1
+
+// migrationLock is the key of the advisory lock under which tables are made.
+const migrationLock = 0x7069_7065_7374
+
+// migrate brings the tables to schemaVersion. That they are is found out
+// without a lock, so that processes can start with rights to the data only.
+func (s *Store) migrate(ctx context.Context) error {
+	version, err := s.version(ctx, s.pool)
+	if err != nil {
+		return err
+	}
+	if version == schemaVersion {
+		return nil
+	}
+	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
+		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
+			return err
+		}
+		version, err := s.version(ctx, tx)
+		if err != nil {
+			return err
+		}
+		for ; version < schemaVersion; version++ {
+			if err := s.step(ctx, tx, version+1); err != nil {
+				return fmt.Errorf("migration %d: %w", version+1, err)
+			}
+		}
+		return nil
+	})
+}
+
+// querier is a pool or a transaction.
+type querier interface {
+	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
+}
+
+// version is the version of the tables, 0 if there are none.
+func (s *Store) version(ctx context.Context, q querier) (version int, err error) {
+	var exists bool
+	table := s.opts.quotedSchema() + ".schema_version"
+	if err := q.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, table).Scan(&exists); err != nil || !exists {
+		return 0, err
+	}
+	if err := q.QueryRow(ctx, `SELECT max(version) FROM `+table).Scan(&version); err != nil {
+		return 0, err
+	}
+	if version > schemaVersion {
+		return 0, fmt.Errorf("%w: schema %s has version %d, this program knows up to %d",
+			store.ErrIncompatible, s.opts.Schema, version, schemaVersion)
+	}
+	return version, nil
+}
+
+// step runs one migration.
+func (s *Store) step(ctx context.Context, tx pgx.Tx, version int) error {
+	text, err := migrationFiles.ReadFile(fmt.Sprintf("migrations/%04d.sql", version))
+	if err != nil {
+		return err
+	}
+	schema := s.opts.quotedSchema()
+	statements := []string{
+		`CREATE SCHEMA IF NOT EXISTS ` + schema,
+		`SET LOCAL search_path = ` + schema,
+		`CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY)`,
+		s.partitioned(string(text)),
+		fmt.Sprintf(`INSERT INTO schema_version VALUES (%d)`, version),
+	}
+	for _, sql := range statements {
+		if _, err := tx.Conn().PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// partitionedTables are the tables that can be divided, by the column.
+var partitionedTables = []struct{ name, column string }{
+	{"node_ids", "id"}, {"nodes", "task"}, {"attempts", "task"}, {"transitions", "task"},
+}
+
+// partitioned divides the tables of a migration that are marked for it.
+func (s *Store) partitioned(text string) string {
+	if s.opts.Partitions == 0 {
+		return text
+	}
+	for _, t := range partitionedTables {
+		mark := "/* partition " + t.name + " */"
+		clause := "PARTITION BY HASH (" + t.column + ")"
+		if strings.Contains(text, mark) {
+			text = strings.Replace(text, mark, clause, 1)
+			for i := range s.opts.Partitions {
+				text += fmt.Sprintf("CREATE TABLE %s_%d PARTITION OF %s FOR VALUES WITH (MODULUS %d, REMAINDER %d);\n",
+					t.name, i, t.name, s.opts.Partitions, i)
+			}
+		}
+	}
+	return text
+}

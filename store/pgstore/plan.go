@@ -1,0 +1,294 @@
+package pgstore
+
+import (
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// validate reports what is wrong with changes whatever the database holds.
+func validate(changes []store.Change) error {
+	seen := make(map[state.Key]bool, len(changes))
+	for i := range changes {
+		c := &changes[i]
+		if err := c.Validate(); err != nil {
+			return fmt.Errorf("change %d: %w", i, err)
+		}
+		if seen[c.Key()] {
+			return fmt.Errorf("%w: two changes of task %s in one commit", state.ErrInvalidArgument, c.Key())
+		}
+		seen[c.Key()] = true
+	}
+	return nil
+}
+
+// names are what a commit has to look up before it can be planned: the keys of
+// its updates and creates by their place among the changes, and the IDs of all
+// nodes that it declares.
+type names struct {
+	updates, creates keys
+	ids              [][]byte
+}
+
+// keys are task keys as columns.
+type keys struct {
+	business, task []string
+	change         []int // whose key it is
+}
+
+func (k *keys) add(key state.Key, change int) {
+	k.business, k.task = append(k.business, key.Business), append(k.task, key.Task)
+	k.change = append(k.change, change)
+}
+
+func namesOf(changes []store.Change) (n names) {
+	for i := range changes {
+		c := &changes[i]
+		if c.Base == 0 {
+			n.creates.add(c.Key(), i)
+		} else {
+			n.updates.add(c.Key(), i)
+		}
+		for _, tr := range c.Transitions {
+			for j := range tr.Changes {
+				if tr.Changes[j].Declared != nil {
+					n.ids = append(n.ids, appendID(nil, tr.Changes[j].ID))
+				}
+			}
+		}
+	}
+	return n
+}
+
+// found is what a transaction knows before it writes. Tasks are locked.
+type found struct {
+	tasks   map[int]*row     // the tasks of updates, by change
+	keys    map[int]bool     // creates whose keys are in use, by change
+	ids     map[string]int64 // the tasks that have the IDs to be declared
+	taskIDs []int64          // for the tasks to be created
+}
+
+// row is a task as the database has it.
+type row struct {
+	id, holder int64
+	task       store.Task
+}
+
+// plan is what a commit writes, as columns for the statements. Sequences are
+// relative to the one before the commit's first.
+type plan struct {
+	results []store.Result // First is relative
+
+	deleted struct {
+		tasks []int64
+		keys  keys
+	}
+	created    keys
+	createdIDs []int64
+	added      struct { // nodes
+		id, declaration, progress [][]byte
+		task                      []int64
+		index                     []int32
+	}
+	changed struct { // nodes
+		task     []int64
+		index    []int32
+		progress [][]byte
+	}
+	attempts struct {
+		task  []int64
+		index []int32
+		n     []int64
+		data  [][]byte
+	}
+	transitions struct {
+		task []int64
+		data [][]byte
+	}
+	tasks struct {
+		id, number, first, last []int64
+		business, task          []string
+		shown                   []int16
+		unfinished, gone        []bool
+		recordedS               []int64
+		recordedNS              []int32
+		holder                  []int64
+		header                  [][]byte
+	}
+	kept []kept
+}
+
+// planner decides which changes apply.
+type planner struct {
+	plan
+	found found
+	store *Store
+	gone  map[int64]bool  // tasks that earlier changes delete
+	taken map[string]bool // IDs that earlier changes declare
+}
+
+// plan decides which changes apply and what they write. An error is that of
+// the commit as a whole.
+func (s *Store) plan(changes []store.Change, f found) (*plan, error) {
+	p := &planner{found: f, store: s, gone: make(map[int64]bool), taken: make(map[string]bool)}
+	p.results = make([]store.Result, len(changes))
+	for i := range changes {
+		c := &changes[i]
+		r, err := p.target(i, c)
+		if err == nil {
+			err = p.takeIDs(c)
+		}
+		if err != nil {
+			p.results[i].Err = err
+			continue
+		}
+		if err := p.add(i, c, r); err != nil {
+			return nil, fmt.Errorf("change %d: %w", i, err)
+		}
+	}
+	return &p.plan, nil
+}
+
+// target returns the task that a change is for, a new one for a create, or why
+// the change does not apply.
+func (p *planner) target(i int, c *store.Change) (*row, error) {
+	if c.Base == 0 {
+		if p.found.keys[i] {
+			return nil, fmt.Errorf("%w: task %s", state.ErrExists, c.Key())
+		}
+		id := p.found.taskIDs[0]
+		p.found.taskIDs = p.found.taskIDs[1:]
+		return &row{id: id, holder: p.store.leases.forNew()}, nil
+	}
+	r := p.found.tasks[i]
+	switch {
+	case r == nil:
+		return nil, fmt.Errorf("%w: there is no task %s", store.ErrConflict, c.Key())
+	case p.store.leases.lost(r.id, r.holder):
+		return nil, fmt.Errorf("%w: task %s", store.ErrFenced, c.Key())
+	case r.task.Revision != c.Base:
+		return nil, fmt.Errorf("%w: task %s is at revision %d, not %d", store.ErrConflict, c.Key(), r.task.Revision, c.Base)
+	}
+	return r, nil
+}
+
+// takeIDs takes all IDs that a change declares, or none if one is in use.
+func (p *planner) takeIDs(c *store.Change) error {
+	var own []string
+	for _, tr := range c.Transitions {
+		for i := range tr.Changes {
+			if tr.Changes[i].Declared == nil {
+				continue
+			}
+			id := tr.Changes[i].ID
+			task, exists := p.found.ids[id]
+			if exists && !p.gone[task] || p.taken[id] {
+				for _, id := range own {
+					delete(p.taken, id)
+				}
+				return fmt.Errorf("%w: node %q", state.ErrExists, id)
+			}
+			p.taken[id] = true
+			own = append(own, id)
+		}
+	}
+	return nil
+}
+
+// add plans a change that applies.
+func (p *planner) add(i int, c *store.Change, r *row) error {
+	p.results[i].First = uint64(len(p.transitions.task)) + 1
+	switch {
+	case c.Deletes():
+		p.gone[r.id] = true
+		p.deleted.tasks = append(p.deleted.tasks, r.id)
+		p.deleted.keys.add(c.Key(), i)
+	case c.Base == 0:
+		p.created.add(c.Key(), i)
+		p.createdIDs = append(p.createdIDs, r.id)
+	}
+	// Of a node that changes several times only the outcome is written.
+	outcomes := make(map[int]*outcome, len(c.Transitions))
+	for _, tr := range c.Transitions {
+		if err := p.nodes(r, tr, outcomes); err != nil {
+			return err
+		}
+		if tr.Op != state.Delete {
+			r.task.Add(tr)
+		}
+		p.transitions.task = append(p.transitions.task, r.id)
+		p.transitions.data = append(p.transitions.data, encodeTransition(tr))
+	}
+	p.task(i, c, r)
+	return nil
+}
+
+// outcome is where the progress of a node is that a change wrote already.
+type outcome struct {
+	column *[][]byte
+	at     int
+}
+
+// nodes plans what a transition does to nodes.
+func (p *planner) nodes(r *row, tr *state.Transition, outcomes map[int]*outcome) error {
+	count := r.task.Nodes
+	for i := range tr.Changes {
+		n := &tr.Changes[i]
+		isNew := n.Declared != nil
+		if n.Index < 0 || n.Index > count || isNew != (n.Index == count) {
+			return fmt.Errorf("%w: change of node %q at %d, the task has %d", state.ErrInvalidArgument, n.ID, n.Index, count)
+		}
+		progress := encodeProgress(&n.Progress)
+		at := outcomes[n.Index]
+		switch {
+		case at != nil:
+			(*at.column)[at.at] = progress
+		case isNew:
+			count++
+			a := &p.added
+			outcomes[n.Index] = &outcome{&a.progress, len(a.progress)}
+			a.id, a.task, a.index = append(a.id, appendID(nil, n.ID)), append(a.task, r.id), append(a.index, int32(n.Index))
+			a.declaration = append(a.declaration, encodeDeclaration(n.Kind, n.Declared))
+			a.progress = append(a.progress, progress)
+		default:
+			c := &p.changed
+			outcomes[n.Index] = &outcome{&c.progress, len(c.progress)}
+			c.task, c.index, c.progress = append(c.task, r.id), append(c.index, int32(n.Index)), append(c.progress, progress)
+		}
+		if s := n.Superseded; s != nil {
+			a := &p.attempts
+			a.task, a.index = append(a.task, r.id), append(a.index, int32(n.Index))
+			// Each retry, skip and loop began one more attempt.
+			a.n = append(a.n, int64(s.Loop+s.Retries+s.Skips))
+			a.data = append(a.data, encodeAttempt(s))
+		}
+	}
+	return nil
+}
+
+// task plans the row of a changed task.
+func (p *planner) task(i int, c *store.Change, r *row) {
+	t, key := &p.tasks, c.Key()
+	h := &r.task
+	first, last := int64(p.results[i].First), int64(len(p.transitions.task))
+	t.id, t.holder = append(t.id, r.id), append(t.holder, r.holder)
+	t.business, t.task = append(t.business, key.Business), append(t.task, key.Task)
+	number := int64(h.Number)
+	if c.Base == 0 {
+		number = 0 // not known yet
+	}
+	t.number, t.first, t.last = append(t.number, number), append(t.first, first), append(t.last, last)
+	t.shown, t.unfinished = append(t.shown, int16(h.Shown)), append(t.unfinished, h.Unfinished())
+	sec, nsec := h.Recorded.Unix()
+	t.recordedS, t.recordedNS = append(t.recordedS, sec), append(t.recordedNS, int32(nsec))
+	t.gone = append(t.gone, c.Deletes())
+	t.header = append(t.header, encodeHeader(h))
+	p.kept = append(p.kept, kept{task: r.id, created: c.Base == 0, ended: c.Deletes() || !h.Unfinished()})
+}
+
+// kept says what became of a task whose lease the handle may hold.
+type kept struct {
+	task           int64
+	created, ended bool
+}

@@ -1,0 +1,245 @@
+package pgstore
+
+import (
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Parts of an attempt that follow only if they say something.
+const (
+	attemptVersion = 1 << iota
+	attemptSkipped
+	attemptIgnored
+	attemptCounts // loop, retries and skips are not 1, 0 and 0
+	attemptError
+	attemptRetryAt
+)
+
+func flagIf(cond bool, flag byte) byte {
+	if cond {
+		return flag
+	}
+	return 0
+}
+
+func appendAttempt(dst []byte, a *state.Attempt, base state.Instant) []byte {
+	flags := flagIf(a.Version.IsSet(), attemptVersion) | flagIf(a.Skipped, attemptSkipped) |
+		flagIf(a.ErrorIgnored, attemptIgnored) | flagIf(a.Loop != 1 || a.Retries != 0 || a.Skips != 0, attemptCounts) |
+		flagIf(a.Error != "", attemptError) | flagIf(a.RetryAt.IsSet(), attemptRetryAt)
+	dst = append(dst, flags, byte(a.State))
+	dst = appendTime(appendTime(dst, a.Started, base), a.Finished, base)
+	if flags&attemptVersion != 0 {
+		dst = appendVersion(dst, a.Version)
+	}
+	if flags&attemptCounts != 0 {
+		dst = appendCount(appendCount(appendCount(dst, a.Loop), a.Retries), a.Skips)
+	}
+	if flags&attemptError != 0 {
+		dst = appendText(dst, a.Error)
+	}
+	if flags&attemptRetryAt != 0 {
+		dst = appendTime(dst, a.RetryAt, base)
+	}
+	return dst
+}
+
+func (d *decoder) attempt(a *state.Attempt, base state.Instant) {
+	flags := d.byte()
+	a.State = known[state.State](d, d.byte())
+	a.Started, a.Finished = d.time(base), d.time(base)
+	a.Skipped, a.ErrorIgnored = flags&attemptSkipped != 0, flags&attemptIgnored != 0
+	a.Loop = 1
+	if flags&attemptVersion != 0 {
+		a.Version = d.version()
+	}
+	if flags&attemptCounts != 0 {
+		a.Loop, a.Retries, a.Skips = d.count(), d.count(), d.count()
+	}
+	if flags&attemptError != 0 {
+		a.Error = d.text()
+	}
+	if flags&attemptRetryAt != 0 {
+		a.RetryAt = d.time(base)
+	}
+}
+
+// supersedes is set in the byte of a progress that says what began it.
+const supersedes = 1 << 7
+
+func appendProgress(dst []byte, p *state.Progress, base state.Instant) []byte {
+	dst = append(dst, byte(p.Began)|flagIf(p.Supersedes.IsSet(), supersedes))
+	dst = appendTime(dst, p.Updated, base)
+	if p.Supersedes.IsSet() {
+		dst = appendVersion(dst, p.Supersedes)
+	}
+	return appendAttempt(dst, &p.Attempt, p.Updated)
+}
+
+func (d *decoder) progress(p *state.Progress, base state.Instant) {
+	began := d.byte()
+	p.Began = state.OpKind(began &^ supersedes)
+	if p.Began != 0 && !p.Began.Valid() {
+		d.fail()
+	}
+	p.Updated = d.time(base)
+	if began&supersedes != 0 {
+		p.Supersedes = d.version()
+	}
+	d.attempt(&p.Attempt, p.Updated)
+}
+
+// Flags of a declaration.
+const (
+	declaredNoRetry = 1 << iota
+	declaredNoSkip
+)
+
+func appendDeclaration(dst []byte, decl *state.Declaration) []byte {
+	dst = append(dst, flagIf(decl.NoRetry, declaredNoRetry)|flagIf(decl.NoSkip, declaredNoSkip))
+	return appendText(appendCount(appendCount(dst, decl.ParentIndex+1), decl.MaxLoops), decl.Name)
+}
+
+func (d *decoder) declaration(decl *state.Declaration) {
+	flags := d.byte()
+	decl.NoRetry, decl.NoSkip = flags&declaredNoRetry != 0, flags&declaredNoSkip != 0
+	decl.ParentIndex, decl.MaxLoops = d.count()-1, d.count()
+	decl.Name = d.text()
+}
+
+// encodeDeclaration is the column of that name: the kind and what it was
+// declared with, without the parent's ID, which is in the parent's row.
+func encodeDeclaration(kind state.Kind, decl *state.Declaration) []byte {
+	return appendDeclaration([]byte{recordVersion, byte(kind)}, decl)
+}
+
+func encodeProgress(p *state.Progress) []byte {
+	return appendProgress([]byte{recordVersion}, p, state.Instant{})
+}
+
+// decodeNode reads a row of nodes into n, all but its index and parent's ID.
+func decodeNode(id, declaration, progress []byte, n *state.Node) error {
+	d := &decoder{b: id}
+	n.ID = d.id()
+	if err := d.end("node ID"); err != nil {
+		return err
+	}
+	d = record(declaration)
+	n.Kind = known[state.Kind](d, d.byte())
+	d.declaration(&n.Declaration)
+	if err := d.end("declaration"); err != nil {
+		return err
+	}
+	d = record(progress)
+	d.progress(&n.Progress, state.Instant{})
+	return d.end("progress")
+}
+
+func encodeAttempt(a *state.Attempt) []byte {
+	return appendAttempt([]byte{recordVersion}, a, state.Instant{})
+}
+
+func decodeAttempt(b []byte) (a state.Attempt, err error) {
+	d := record(b)
+	d.attempt(&a, state.Instant{})
+	return a, d.end("attempt")
+}
+
+// encodeHeader is what a task's row has no column for.
+func encodeHeader(t *store.Task) []byte {
+	b := appendText(appendID([]byte{recordVersion, byte(t.State)}, t.Root), t.Name)
+	b = appendCount(b, t.Nodes)
+	for s := state.Created; s <= state.Finished; s++ {
+		b = appendCount(b, t.Counts[s])
+	}
+	b = appendTime(b, t.Updated, state.Instant{})
+	return appendTime(appendTime(b, t.Started, t.Updated), t.Finished, t.Updated)
+}
+
+// decodeHeader completes a task that has its columns.
+func decodeHeader(b []byte, t *store.Task) error {
+	d := record(b)
+	t.State = known[state.State](d, d.byte())
+	t.Root, t.Name, t.Nodes = d.id(), d.text(), d.count()
+	for s := state.Created; s <= state.Finished; s++ {
+		t.Counts[s] = d.count()
+	}
+	t.Updated = d.time(state.Instant{})
+	t.Started, t.Finished = d.time(t.Updated), d.time(t.Updated)
+	return d.end("header")
+}
+
+// encodeTransition leaves out sequence and task, which are columns.
+func encodeTransition(tr *state.Transition) []byte {
+	b := make([]byte, 0, 96)
+	b = append(b, recordVersion, byte(tr.Op), byte(tr.Shown))
+	b = appendTime(b, tr.At, state.Instant{})
+	b = appendTime(b, tr.Recorded, tr.At)
+	b = appendText(b, tr.Actor)
+	b = appendCount(b, len(tr.Changes))
+	for i := range tr.Changes {
+		b = appendChange(b, &tr.Changes[i], tr.At)
+	}
+	return b
+}
+
+// Flags beside the kind of a changed node.
+const (
+	changeDeclared   = 1 << 6
+	changeSuperseded = 1 << 7
+)
+
+func appendChange(dst []byte, c *state.Change, at state.Instant) []byte {
+	dst = append(dst,
+		byte(c.Kind)|flagIf(c.Declared != nil, changeDeclared)|flagIf(c.Superseded != nil, changeSuperseded), byte(c.From))
+	dst = appendID(appendCount(dst, c.Index), c.ID)
+	dst = appendProgress(dst, &c.Progress, at)
+	if c.Declared != nil {
+		dst = appendDeclaration(dst, c.Declared)
+		if c.Declared.ParentIndex >= 0 {
+			dst = appendID(dst, c.Declared.Parent)
+		}
+	}
+	if c.Superseded != nil {
+		dst = appendAttempt(dst, c.Superseded, at)
+	}
+	return dst
+}
+
+func decodeTransition(b []byte, seq uint64, key state.Key) (*state.Transition, error) {
+	d := record(b)
+	tr := &state.Transition{Sequence: seq, Task: key, Op: known[state.OpKind](d, d.byte())}
+	if tr.Shown = state.State(d.byte()); tr.Shown != 0 && !tr.Shown.Valid() {
+		d.fail()
+	}
+	tr.At = d.time(state.Instant{})
+	tr.Recorded = d.time(tr.At)
+	tr.Actor = d.text()
+	n := int(d.uvarint(uint64(len(d.b)))) // a change takes more than a byte
+	if n > 0 {
+		tr.Changes = make([]state.Change, n)
+	}
+	for i := range tr.Changes {
+		d.change(&tr.Changes[i], tr.At)
+	}
+	return tr, d.end("transition")
+}
+
+func (d *decoder) change(c *state.Change, at state.Instant) {
+	b := d.byte()
+	c.Kind = known[state.Kind](d, b&^(changeDeclared|changeSuperseded))
+	if c.From = state.State(d.byte()); c.From != 0 && !c.From.Valid() {
+		d.fail()
+	}
+	c.Index, c.ID = d.count(), d.id()
+	d.progress(&c.Progress, at)
+	if b&changeDeclared != 0 {
+		c.Declared = new(state.Declaration)
+		if d.declaration(c.Declared); c.Declared.ParentIndex >= 0 {
+			c.Declared.Parent = d.id()
+		}
+	}
+	if b&changeSuperseded != 0 {
+		c.Superseded = new(state.Attempt)
+		d.attempt(c.Superseded, at)
+	}
+}

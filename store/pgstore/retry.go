@@ -1,0 +1,105 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"io"
+	"math/rand/v2"
+	"net"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// trouble says what can be done about an error.
+type trouble int
+
+const (
+	permanent   trouble = iota // nothing
+	raced                      // another transaction came first: again at once
+	unreachable                // the server cannot be reached or used: again later
+)
+
+// brokenConnection reports whether an error that is not the server's is about
+// the connection to it.
+func brokenConnection(err error) bool {
+	var broken *notCommitted
+	var unconnected *pgconn.ConnectError
+	var network net.Error
+	return pgconn.SafeToRetry(err) || pgconn.Timeout(err) || errors.As(err, &broken) || errors.As(err, &unconnected) ||
+		errors.As(err, &network) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
+}
+
+// maxRaces bounds how often a transaction is tried again because others came
+// first. Each time one of those others has got further.
+const maxRaces = 30
+
+// troubleOf tells by the error of a call whose context has not ended.
+func troubleOf(err error) trouble {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) {
+		if brokenConnection(err) {
+			return unreachable
+		}
+		return permanent
+	}
+	switch refused.Code {
+	case "23505", "40001", "40P01": // unique_violation, serialization_failure, deadlock_detected
+		return raced
+	case "25006", // read_only_sql_transaction: this is a standby
+		"57P01", "57P02", "57P03", // shut down, crashed, starting
+		"53300": // too_many_connections
+		return unreachable
+	}
+	if len(refused.Code) == 5 && refused.Code[:2] == "08" { // connection_exception
+		return unreachable
+	}
+	return permanent
+}
+
+// retry runs f again for as long as that can help. f must have had no effect
+// when it returns an error.
+func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) error {
+	deadline := time.Now().Add(s.opts.Recover)
+	wait := 5 * time.Millisecond
+	for races := 0; ; {
+		err := f(ctx)
+		if err == nil {
+			return nil
+		}
+		if ended := ctx.Err(); ended != nil {
+			return ended
+		}
+		switch troubleOf(err) {
+		case raced:
+			if races++; races > maxRaces {
+				return err
+			}
+			if races < 3 {
+				continue
+			}
+		case unreachable:
+			if time.Now().Add(wait).After(deadline) {
+				return err
+			}
+		default:
+			return err
+		}
+		// Not all at the same moment.
+		if err := sleep(ctx, wait/2+rand.N(wait)); err != nil {
+			return err
+		}
+		wait = min(2*wait, time.Second)
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

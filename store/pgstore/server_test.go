@@ -1,0 +1,79 @@
+package pgstore_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync/atomic"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pipestatus/pipestatus/store/pgstore"
+	"github.com/pipestatus/pipestatus/store/pgstore/internal/pgtest"
+)
+
+// server is what all tests use that do not end or break it. It forgets what it
+// has when it crashes, which it is not meant to here.
+var server *pgtest.Server
+
+func TestMain(m *testing.M) {
+	os.Exit(func() int {
+		var err error
+		server, err = pgtest.New("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
+		if err != nil {
+			fmt.Fprintln(os.Stderr, "pgstore:", err)
+			return 1
+		}
+		defer server.Remove()
+		return m.Run()
+	}())
+}
+
+var schemas atomic.Int64
+
+// newSchema is the name of a schema that does not exist yet.
+func newSchema() string { return fmt.Sprintf("store %d", schemas.Add(1)) }
+
+// newPool returns connections to the tests' server.
+func newPool(t testing.TB) *pgxpool.Pool {
+	t.Helper()
+	pool, err := pgxpool.New(context.Background(), server.ConnString()+" pool_max_conns=8")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	return pool
+}
+
+// open opens a handle; the test closes it.
+func open(t testing.TB, pool *pgxpool.Pool, o pgstore.Options) *pgstore.Store {
+	t.Helper()
+	s, err := pgstore.OpenPool(context.Background(), pool, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return s
+}
+
+// empty deletes everything in a store.
+func empty(t testing.TB, pool *pgxpool.Pool, schema string) {
+	t.Helper()
+	for _, table := range []string{"task_keys", "node_ids", "tasks", "nodes", "attempts", "transitions", "commits"} {
+		exec(t, pool, "DELETE FROM "+pgx.Identifier{schema, table}.Sanitize())
+	}
+	exec(t, pool, "UPDATE "+pgx.Identifier{schema, "feed"}.Sanitize()+" SET first = 1, last = 0")
+}
+
+func exec(t testing.TB, pool *pgxpool.Pool, sql string, args ...any) {
+	t.Helper()
+	if _, err := pool.Exec(context.Background(), sql, args...); err != nil {
+		t.Fatalf("%s: %v", sql, err)
+	}
+}

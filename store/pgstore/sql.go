@@ -1,0 +1,195 @@
+package pgstore
+
+import "strings"
+
+// statements are the texts of all queries, for one schema.
+//
+// # Order of the feed
+//
+// A sequence handed out before a commit appears when that commit does: a
+// reader that has seen 12 would later find 11 behind it. So a sequence is
+// given out by finish, which takes the lock of the one row in feed as the last
+// thing of its transaction and is sent together with the commit. Nobody else
+// can have a higher sequence before that commit is visible, an abort leaves no
+// gap since the row goes back with it, and a transaction that is held open
+// before finish has no sequence to hold up. What waits for its turn is only
+// the end of a commit; work on different tasks goes on side by side until
+// there. See the package documentation for what that costs.
+type statements struct {
+	in func(text string) string // puts the schema into another text
+
+	lock, keys, ids, taskIDs                                                string
+	forgetKeys, forgetIDs, forgetNodes, forgetAttempts                      string
+	insertKeys, insertIDs, insertNodes                                      string
+	updateNodes, insertAttempts, acknowledge, finish, notify                string
+	outcome                                                                 string
+	taskByKey, taskByNode, nodesByKey, nodesByNode                          string
+	locateKey, locateNode, transitions, attempts                            string
+	ends, changes, tasks, unheld                                            string
+	trimmable, trimTransitions, trimTasks, trimFeed, oldHolders, oldCommits string
+	register, holderID, supersede, unregister, forgetCommits, takeOver      string
+}
+
+// newStatements returns the statements for a schema, given as it has to be
+// written in SQL.
+func newStatements(schema string) *statements {
+	in := func(text string) string { return strings.ReplaceAll(text, "pipestatus.", schema+".") }
+	return &statements{
+		in: in,
+
+		lock: in(`
+SELECT q.i - 1, t.id, t.number, t.revision, t.holder, t.recorded_s, t.recorded_ns, t.shown, t.header
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (business, task, i)
+JOIN pipestatus.task_keys k ON k.business = q.business AND k.task = q.task
+JOIN pipestatus.tasks t ON t.id = k.id
+WHERE NOT t.gone
+ORDER BY t.id
+FOR UPDATE OF t`),
+		keys: in(`
+SELECT q.i - 1
+FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (business, task, i)
+JOIN pipestatus.task_keys k ON k.business = q.business AND k.task = q.task`),
+		ids:     in(`SELECT id, task FROM pipestatus.node_ids WHERE id = ANY ($1::bytea[])`),
+		taskIDs: in(`SELECT nextval('pipestatus.task_ids') FROM generate_series(1, $1)`),
+
+		forgetKeys: in(`DELETE FROM pipestatus.task_keys WHERE (business, task) IN (SELECT * FROM unnest($1::text[], $2::text[]))`),
+		forgetIDs: in(`
+DELETE FROM pipestatus.node_ids WHERE id IN (SELECT id FROM pipestatus.nodes WHERE task = ANY ($1::bigint[]))`),
+		forgetNodes:    in(`DELETE FROM pipestatus.nodes WHERE task = ANY ($1::bigint[])`),
+		forgetAttempts: in(`DELETE FROM pipestatus.attempts WHERE task = ANY ($1::bigint[])`),
+
+		// Names are inserted in their order, so that of two commits that want
+		// the same ones neither waits for the other in turn.
+		insertKeys: in(`
+INSERT INTO pipestatus.task_keys (business, task, id)
+SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (business, task, id)
+ORDER BY u.business COLLATE "C", u.task COLLATE "C"`),
+		insertIDs: in(`
+INSERT INTO pipestatus.node_ids (id, task, idx)
+SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::integer[]) AS u (id, task, idx)
+ORDER BY u.id`),
+		insertNodes: in(`
+INSERT INTO pipestatus.nodes (id, task, idx, declaration, progress)
+SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::integer[], $4::bytea[], $5::bytea[])`),
+		updateNodes: in(`
+UPDATE pipestatus.nodes n SET progress = u.progress
+FROM unnest($1::bigint[], $2::integer[], $3::bytea[]) AS u (task, idx, progress)
+WHERE n.task = u.task AND n.idx = u.idx`),
+		insertAttempts: in(`
+INSERT INTO pipestatus.attempts (task, idx, n, data)
+SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bytea[])`),
+		acknowledge: in(`DELETE FROM pipestatus.commits WHERE holder = $1 AND n = ANY ($2::bigint[])`),
+
+		// One statement, so that all of it has arrived at the server before
+		// the lock is taken.
+		finish: in(`
+WITH c AS (
+	UPDATE pipestatus.feed SET last = last + $1 WHERE one RETURNING last - $1 AS base
+), commits AS (
+	INSERT INTO pipestatus.commits (holder, n, base) SELECT $2, $3, c.base FROM c
+), transitions AS (
+	INSERT INTO pipestatus.transitions (task, seq, data)
+	SELECT u.task, c.base + u.i, u.data
+	FROM c, unnest($4::bigint[], $5::bytea[]) WITH ORDINALITY AS u (task, data, i)
+), tasks AS (
+	INSERT INTO pipestatus.tasks AS t
+		(id, business, task, number, revision, shown, unfinished, recorded_s, recorded_ns, holder, gone, header)
+	SELECT u.id, u.business, u.task, CASE u.number WHEN 0 THEN c.base + u.first ELSE u.number END, c.base + u.last,
+		u.shown, u.unfinished, u.recorded_s, u.recorded_ns, u.holder, u.gone, u.header
+	FROM c, unnest($6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::smallint[],
+		$13::boolean[], $14::bigint[], $15::integer[], $16::bigint[], $17::boolean[], $18::bytea[])
+		AS u (id, business, task, number, first, last, shown, unfinished, recorded_s, recorded_ns, holder, gone, header)
+	ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, shown = excluded.shown,
+		unfinished = excluded.unfinished, holder = excluded.holder, gone = excluded.gone, header = excluded.header
+)
+SELECT base FROM c`),
+		notify: `SELECT pg_notify($1, '')`,
+
+		// Waits for a commit that is still going on. If there is none, the
+		// row keeps it from ever happening. It writes in either case: when
+		// its own commit returns, the one it found is as durable.
+		outcome: in(`
+INSERT INTO pipestatus.commits AS c (holder, n, base) VALUES ($1, $2, -1)
+ON CONFLICT (holder, n) DO UPDATE SET base = c.base RETURNING base`),
+
+		taskByKey: in(`
+SELECT f.last, t.business, t.task, t.revision, t.header, 0
+FROM pipestatus.feed f
+JOIN pipestatus.task_keys k ON k.business = $1 AND k.task = $2
+JOIN pipestatus.tasks t ON t.id = k.id`),
+		taskByNode: in(`
+SELECT f.last, t.business, t.task, t.revision, t.header, i.idx
+FROM pipestatus.feed f
+JOIN pipestatus.node_ids i ON i.id = $1
+JOIN pipestatus.tasks t ON t.id = i.task`),
+		nodesByKey: in(`
+SELECT idx, id, declaration, progress FROM pipestatus.nodes
+WHERE task = (SELECT id FROM pipestatus.task_keys WHERE business = $1 AND task = $2) ORDER BY idx`),
+		nodesByNode: in(`
+SELECT idx, id, declaration, progress FROM pipestatus.nodes
+WHERE task = (SELECT task FROM pipestatus.node_ids WHERE id = $1) ORDER BY idx`),
+		locateKey: in(`
+SELECT t.business, t.task, t.revision FROM pipestatus.task_keys k JOIN pipestatus.tasks t ON t.id = k.id
+WHERE k.business = $1 AND k.task = $2`),
+		locateNode: in(`
+SELECT t.business, t.task, t.revision FROM pipestatus.node_ids i JOIN pipestatus.tasks t ON t.id = i.task
+WHERE i.id = $1`),
+		transitions: in(`
+SELECT r.seq, r.data
+FROM pipestatus.task_keys k
+LEFT JOIN LATERAL (
+	SELECT seq, data FROM pipestatus.transitions WHERE task = k.id AND seq > $3 ORDER BY seq LIMIT $4
+) r ON true
+WHERE k.business = $1 AND k.task = $2
+ORDER BY r.seq`),
+		attempts: in(`
+SELECT a.n, a.data
+FROM pipestatus.node_ids i
+LEFT JOIN LATERAL (
+	SELECT n, data FROM pipestatus.attempts WHERE task = i.task AND idx = i.idx ORDER BY n OFFSET $2 LIMIT $3
+) a ON true
+WHERE i.id = $1
+ORDER BY a.n`),
+		ends: in(`SELECT first, last FROM pipestatus.feed`),
+		// The feed has no gaps, so a page is a range.
+		changes: in(`
+SELECT r.seq, t.business, t.task, r.data
+FROM pipestatus.transitions r JOIN pipestatus.tasks t ON t.id = r.task
+WHERE r.seq > $1 AND r.seq <= $2
+ORDER BY r.seq`),
+		tasks: in(`
+SELECT t.business, t.task, t.number, t.revision, t.shown, t.recorded_s, t.recorded_ns, t.header
+FROM pipestatus.tasks t WHERE NOT t.gone`),
+		unheld: in(`
+ AND t.unfinished AND NOT EXISTS (SELECT 1 FROM pipestatus.holders h WHERE h.id = t.holder AND h.expires > now())`),
+
+		register: in(`
+INSERT INTO pipestatus.holders (id, owner, expires) VALUES ($1, $2, now() + $3::interval)
+ON CONFLICT (id) DO UPDATE SET expires = excluded.expires WHERE NOT holders.superseded`),
+		holderID: in(`SELECT nextval('pipestatus.holder_ids')`),
+		supersede: in(`
+UPDATE pipestatus.holders SET superseded = true, expires = '-infinity' WHERE owner = $2 AND id <> $1 AND NOT superseded`),
+		unregister:    in(`DELETE FROM pipestatus.holders WHERE id = $1`),
+		forgetCommits: in(`DELETE FROM pipestatus.commits WHERE holder = $1`),
+		// A row of holders is deleted long after it ran out: that it is
+		// missing says the same.
+		takeOver: in(`
+UPDATE pipestatus.tasks t SET holder = $1
+FROM pipestatus.task_keys k
+WHERE k.business = $2 AND k.task = $3 AND t.id = k.id AND t.revision = $4 AND t.unfinished AND NOT t.gone
+	AND (t.holder = $1
+		OR NOT EXISTS (SELECT 1 FROM pipestatus.holders h WHERE h.id = t.holder AND h.expires > now()))
+RETURNING t.id`),
+
+		trimmable: in(`
+SELECT id, revision FROM pipestatus.tasks
+WHERE gone AND revision <= (SELECT last FROM pipestatus.feed) - $1
+ORDER BY revision LIMIT $2
+FOR UPDATE SKIP LOCKED`),
+		trimTransitions: in(`DELETE FROM pipestatus.transitions WHERE task = ANY ($1::bigint[])`),
+		trimTasks:       in(`DELETE FROM pipestatus.tasks WHERE id = ANY ($1::bigint[])`),
+		trimFeed:        in(`UPDATE pipestatus.feed SET first = greatest(first, $1 + 1) WHERE one`),
+		oldHolders:      in(`DELETE FROM pipestatus.holders WHERE expires < now() - interval '1 day'`),
+		oldCommits:      in(`DELETE FROM pipestatus.commits WHERE at < now() - interval '1 day'`),
+	}
+}

@@ -1,0 +1,166 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Store is one handle of a store in PostgreSQL. It is a [store.Store], a
+// [store.Checker], a [store.Leaser] and a [store.Notifier].
+type Store struct {
+	pool    *pgxpool.Pool
+	ownPool bool
+	opts    Options
+	sql     *statements
+	id      int64 // of this handle, in the tables holders and commits
+	leases  leases
+	commits tokens
+	changed changed
+
+	stop    context.CancelFunc // ends what runs in the background
+	running sync.WaitGroup     // what does
+
+	beforeWrite func() // nil but in tests: between the round trips of a commit
+
+	mu     sync.Mutex // protects everything below
+	closed bool
+	failed error          // not nil: refuse everything, see store.ErrFailed
+	calls  sync.WaitGroup // in progress; none begins once closed
+}
+
+var (
+	_ store.Store    = (*Store)(nil)
+	_ store.Checker  = (*Store)(nil)
+	_ store.Leaser   = (*Store)(nil)
+	_ store.Notifier = (*Store)(nil)
+)
+
+// Open opens a store in the database that a connection string or URL names, as
+// pgx reads it, and makes its tables if there are none; o may be nil. The
+// string may list several hosts with target_session_attrs=read-write, which is
+// how a handle follows a failover. The error matches [store.ErrIncompatible] if
+// the tables are of a newer version.
+func Open(ctx context.Context, connString string, o *Options) (*Store, error) {
+	config, err := pgxpool.ParseConfig(connString)
+	if err != nil {
+		return nil, fmt.Errorf("pgstore: open: %w", err)
+	}
+	afterConnect(config)
+	pool, err := pgxpool.NewWithConfig(ctx, config)
+	if err != nil {
+		return nil, fmt.Errorf("pgstore: open: %w", err)
+	}
+	s, err := OpenPool(ctx, pool, o)
+	if err != nil {
+		pool.Close()
+		return nil, err
+	}
+	s.ownPool = true
+	return s, nil
+}
+
+// afterConnect has the server notice within half a minute that a client's
+// machine is gone, which may hold a lock that everybody waits for. Servers that
+// do not know the settings do without.
+func afterConnect(config *pgxpool.Config) {
+	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
+		for _, set := range []string{"tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 3"} {
+			if _, err := conn.Exec(ctx, "SET "+set); err != nil && conn.IsClosed() {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// OpenPool is [Open] with connections of the caller's, who closes the pool
+// after the store. A commit, each reading call and the renewal of leases take
+// one connection at a time.
+func OpenPool(ctx context.Context, pool *pgxpool.Pool, o *Options) (*Store, error) {
+	opts, err := o.withDefaults()
+	if err != nil {
+		return nil, fmt.Errorf("pgstore: open: %w", err)
+	}
+	s := &Store{pool: pool, opts: opts, sql: newStatements(opts.quotedSchema())}
+	s.changed.wanted = make(chan struct{}, 1)
+	if err := s.open(ctx); err != nil {
+		return nil, fmt.Errorf("pgstore: open: %w", err)
+	}
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context) error {
+	if err := s.retry(ctx, s.migrate); err != nil {
+		return err
+	}
+	if err := s.retry(ctx, s.register); err != nil {
+		return err
+	}
+	background, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	s.running.Go(func() { s.keepLeases(background) })
+	s.running.Go(func() { s.watch(background) })
+	s.running.Go(func() { s.maintain(background) })
+	return nil
+}
+
+// Close waits for calls in progress, gives up the handle's leases and releases
+// the connections. Unfinished tasks that the handle held are then anybody's to
+// take over.
+func (s *Store) Close() error {
+	s.mu.Lock()
+	wasClosed := s.closed
+	s.closed = true
+	s.mu.Unlock()
+	s.calls.Wait()
+	s.stop()
+	s.running.Wait()
+	if wasClosed {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), closeTimeout)
+	defer cancel()
+	s.unregister(ctx)
+	if s.ownPool {
+		s.pool.Close()
+	}
+	return nil
+}
+
+// closeTimeout bounds how long Close tries to give up leases, which run out
+// anyway.
+const closeTimeout = 5 * time.Second
+
+// enter begins a call. The caller calls s.calls.Done when it ends.
+func (s *Store) enter(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	if s.failed != nil {
+		return s.failed
+	}
+	s.calls.Add(1)
+	return nil
+}
+
+// fail makes the handle refuse everything from now on.
+func (s *Store) fail(err error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failed == nil {
+		s.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
+	}
+	return s.failed
+}
