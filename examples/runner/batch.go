@@ -36,19 +36,22 @@ func (b *batch) recorded(n *node) state.Node {
 
 // enter records what begins a node, whatever it was before, and the start
 // event inside a subprocess. While the pipeline is suspended nothing can
-// begin: a new node is declared, so that it shows, and one that would loop is
-// left for -resume to find, see unfollowed.
-func (b *batch) enter(n *node) {
+// begin: a new node is declared, so that it shows; for one that would loop
+// there is nothing to record, and enter returns false.
+func (b *batch) enter(n *node) bool {
+	if slices.Contains(b.entered, n) {
+		return true
+	}
 	id, was := b.run.id(n), b.recorded(n)
-	if slices.Contains(b.entered, n) || b.run.suspended && was.State == state.Finished {
-		return
+	if b.run.suspended && was.State == state.Finished {
+		return false
 	}
 	b.entered = append(b.entered, n)
 	if was.State == 0 {
 		b.record(b.declare(n))
 	}
 	if b.run.suspended {
-		return
+		return true
 	}
 	running := false // and so are, or were, the nodes inside
 	switch was.State {
@@ -69,6 +72,7 @@ func (b *batch) enter(n *node) {
 	if n.inside != nil && !running {
 		b.enter(n.inside.start)
 	}
+	return true
 }
 
 func (b *batch) declare(n *node) engine.Op {
@@ -88,7 +92,8 @@ func (b *batch) declare(n *node) engine.Op {
 
 // leave goes on from a node that has ended to those it leads to. The last
 // branch of a parallel part to arrive enters the converge gateway; the end
-// event finishes its pipeline.
+// event finishes its pipeline. What cannot be entered now keeps n active, and
+// -resume finds it unfollowed.
 func (b *batch) leave(n *node, to []*node) {
 	b.left = append(b.left, n)
 	if n.kind == state.EndEvent {
@@ -105,8 +110,8 @@ func (b *batch) leave(n *node, to []*node) {
 	for _, t := range to {
 		if n.joining(t) != nil {
 			joins = append(joins, t)
-		} else {
-			b.enter(t)
+		} else if !b.enter(t) {
+			b.left = slices.DeleteFunc(b.left, func(m *node) bool { return m == n })
 		}
 	}
 	for _, t := range joins {

@@ -321,6 +321,8 @@ func (b *builder) conditions(path string, n *node, e *element) {
 		br := &n.next[i]
 		c, ok := e.Conditions[br.flow]
 		switch {
+		case br.flow == fallback && ok:
+			b.problem(path, "flow %s is the default and has a condition: which?", br.flow)
 		case br.flow == fallback:
 			br.isFallback = true
 		case ok:

@@ -129,6 +129,11 @@ func TestWhatIsWrongWithADefinition(t *testing.T) {
 			find(tree, "again")["conditions"].(object)["x"] = object{"evaluate": "true"}
 			return tree
 		}, []string{"gateways.again: condition for x, which is no outgoing flow"}},
+		{"default with a condition", func() object {
+			tree := loopTree("true", "exit_code == 0")
+			find(tree, "again")["conditions"].(object)["again>p_end"] = object{"evaluate": "true"}
+			return tree
+		}, []string{"gateways.again: flow again>p_end is the default and has a condition"}},
 		{"exit_code after a parallel part", func() object {
 			tree := parallelTree("ParallelGateway")
 			gateway(tree, "which", "ExclusiveGateway")

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
@@ -39,7 +40,7 @@ func (r *run) resume(ctx context.Context) error {
 		return err
 	}
 	active, unfollowed := s.position(b, r.def.root)
-	for _, n := range active {
+	for _, n := range slices.Concat(active, unfollowed) {
 		r.active[n] = true
 	}
 	for _, n := range active {

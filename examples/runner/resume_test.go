@@ -189,6 +189,33 @@ func TestBranchesThatEndWhileSuspendedMeetAfterwards(t *testing.T) {
 		"  count FINISHED loop=2", "  again FINISHED loop=2", "  end FINISHED")
 }
 
+func TestABranchThatCannotLoopWhileSuspendedIsWaitedFor(t *testing.T) {
+	db, inLoop, beside := filepath.Join(t.TempDir(), "p.db"), newGate(t), newGate(t)
+	tree := parallelTree("ParallelGateway")
+	find(tree, "a")["component"].(object)["inputs"].(object)["command"] = object{
+		"value": `[ "$NODE_LOOP" -ne 2 ] || { ` + inLoop.command() + `; }; echo "::set n=$NODE_LOOP"`,
+	}
+	find(tree, "b")["component"].(object)["inputs"].(object)["command"] = object{"value": beside.command()}
+	gateway(tree, "again", "ExclusiveGateway")
+	remove(tree, "a", "join")
+	chain(tree, "a", "again")
+	connect(tree, "again", "a", "${n} < 2")
+	connect(tree, "again", "join", "default")
+	signals, stderr, results := begun(t, db, tree, inLoop)
+	beside.await(t)
+	signals <- os.Interrupt
+	eventually(t, "it says that it is suspended", func() bool { return strings.Contains(stderr.String(), "suspended; waiting") })
+	// a ends in its second pass. again has finished before and cannot loop
+	// now, so nothing that is recorded as unfinished stands for this branch.
+	inLoop.open(t)
+	eventually(t, "a finishes again", func() bool { return strings.Count(stderr.String(), "finish    a\n") == 2 })
+	beside.open(t)
+	expect(t, ended(t, results), exitSuspended, pipelineName+" SUSPENDED", "  start FINISHED", "  fork FINISHED",
+		"  a FINISHED loop=2", "  b FINISHED", "  again FINISHED")
+	expect(t, callRunner(t, "-db", db, "-resume"), exitFinished, pipelineName+" FINISHED", "  start FINISHED", "  fork FINISHED",
+		"  a FINISHED loop=2", "  b FINISHED", "  again FINISHED loop=2", "  join FINISHED", "  end FINISHED")
+}
+
 func TestAFailedPipelineResumes(t *testing.T) {
 	db, marker := filepath.Join(t.TempDir(), "p.db"), filepath.Join(t.TempDir(), "ok")
 	inside := newTree("sub")
