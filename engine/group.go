@@ -92,7 +92,7 @@ func (g *group) add(p *Pending) bool {
 		p.answer(refusal(p, 0, err))
 		return true
 	}
-	if w.deleted {
+	if w.deleted || g.mustWait(w, p.ops) {
 		return false
 	}
 	ops := p.ops
@@ -197,21 +197,23 @@ func (g *group) explain(w *work, p *Pending, err error) error {
 	return err
 }
 
-// undecided reports whether what [group.explain] would say rests on a node that
-// this group declares in another task. The request then waits for that commit.
-func (g *group) undecided(w *work, p *Pending, err error) bool {
-	inAnother := func(id string) bool { return g.ids[id] != nil && g.ids[id] != w }
-	var refused *state.Error
-	if !errors.As(err, &refused) {
-		return false
-	}
-	if errors.Is(err, state.ErrNotFound) && inAnother(refTo(&p.ops[refused.Index]).Node) {
-		return true
-	}
-	return slices.ContainsFunc(p.ops[:refused.Index+1], func(op state.Op) bool {
-		return op.NodeGiven && inAnother(op.Node)
-	})
+// mustWait reports whether an operation would make a node with an ID that this
+// group has made in another task. Only after that commit is it known to be taken,
+// and until then the group's IDs stay without ambiguity.
+func (g *group) mustWait(w *work, ops []state.Op) bool {
+	return slices.ContainsFunc(ops, func(op state.Op) bool { return op.NodeGiven && g.inAnother(w, op.Node) })
 }
+
+// undecided reports whether what [group.explain] would say rests on a node that
+// this group makes in another task. The request then waits for that commit.
+func (g *group) undecided(w *work, p *Pending, err error) bool {
+	var refused *state.Error
+	return errors.As(err, &refused) && errors.Is(err, state.ErrNotFound) &&
+		g.inAnother(w, refTo(&p.ops[refused.Index]).Node)
+}
+
+// inAnother reports whether this group makes the node in a task other than w's.
+func (g *group) inAnother(w *work, node string) bool { return g.ids[node] != nil && g.ids[node] != w }
 
 // refTo names the task that an operation is about.
 func refTo(op *state.Op) store.Ref {

@@ -71,3 +71,28 @@ func TestARefusalDoesNotDependOnWhatSharesItsCommit(t *testing.T) {
 		})
 	}
 }
+
+func TestAnOperationIsOnTheNodeThatWasThereFirst(t *testing.T) {
+	s := &gated{store.NewMemory(), make(chan struct{}, 1), make(chan struct{})}
+	e, err := engine.Open(t.Context(), s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	e.Submit(engine.Create("b", "first", engine.ID("f")))
+	<-s.began
+	e.Submit(engine.Create("b", "one", engine.ID("p")))
+	e.Submit(engine.Create("b", "two", engine.ID("q")))
+	second := e.Submit(engine.Declare("q", state.Subprocess, engine.ID("p")))
+	start := e.Submit(engine.Start("p"))
+	third := e.Submit(engine.Create("b", "three", engine.ID("p")))
+	close(s.open)
+	for _, p := range []*engine.Pending{second, third} {
+		if _, err := p.Wait(t.Context()); !errors.Is(err, state.ErrExists) {
+			t.Errorf("another node p: %v", err)
+		}
+	}
+	if _, err := start.Wait(t.Context()); err != nil {
+		t.Errorf("start of the root p: %v", err)
+	}
+}

@@ -1,0 +1,106 @@
+package engine_test
+
+import (
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"path"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+const module = "github.com/pipestatus/pipestatus"
+
+// mayImport says which packages of the module, and which others beyond the
+// standard library, the non-test files of a package may import. Packages below
+// one that is named follow its line unless they have their own.
+var mayImport = map[string][]string{
+	"state":           {},
+	"store":           {"state"},
+	"store/boltstore": {"state", "store", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
+	"store/storetest": {"state", "store"},
+	"engine":          {"state", "store", "github.com/google/uuid"},
+	"engine/internal": {"state", "store"}, // for tests
+	"query":           {"state", "store"},
+	"query/httpapi":   {"state", "store", "query"},
+	"examples":        {"state", "store", "store/boltstore", "engine", "query", "query/httpapi"},
+	"examples/bench": { // measures a bare bbolt beside
+		"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "go.etcd.io/bbolt", "github.com/google/uuid",
+	},
+}
+
+// The layout shows the architecture: state is below store is below engine;
+// query stands on state and store; engine and query do not know each other,
+// and only the bolt store knows bbolt.
+func TestPackagesImportInOneDirection(t *testing.T) {
+	root, seen := "..", map[string]bool{}
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		rel, err := filepath.Rel(root, name)
+		if err != nil {
+			return err
+		}
+		rel = filepath.ToSlash(rel)
+		if entry.IsDir() {
+			if rel != "." && (strings.HasPrefix(entry.Name(), ".") || entry.Name() == "testdata" || isModule(name)) {
+				return fs.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(rel, ".go") || strings.HasSuffix(rel, "_test.go") {
+			return nil
+		}
+		pkg := path.Dir(rel)
+		seen[pkg] = true
+		allowed, known := allowedFor(pkg)
+		if !known {
+			t.Errorf("%s: no line says what %s may import", rel, pkg)
+			return nil
+		}
+		file, err := parser.ParseFile(token.NewFileSet(), name, nil, parser.ImportsOnly)
+		if err != nil {
+			return err
+		}
+		for _, spec := range file.Imports {
+			imported, err := strconv.Unquote(spec.Path.Value)
+			if err != nil {
+				return err
+			}
+			own, ours := strings.CutPrefix(imported, module+"/")
+			standard := !strings.Contains(strings.Split(imported, "/")[0], ".")
+			if !standard && !slices.Contains(allowed, own) && !(ours && strings.HasPrefix(own, pkg+"/")) {
+				t.Errorf("%s imports %s", rel, imported)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, pkg := range []string{"state", "store", "store/boltstore", "engine", "query"} {
+		if !seen[pkg] {
+			t.Errorf("looked at no file of %s", pkg)
+		}
+	}
+}
+
+// allowedFor is the line of a package or of the nearest one above it.
+func allowedFor(pkg string) ([]string, bool) {
+	for ; pkg != "."; pkg = path.Dir(pkg) {
+		if allowed, ok := mayImport[pkg]; ok {
+			return allowed, true
+		}
+	}
+	return nil, false
+}
+
+// isModule reports whether a directory is a module of its own.
+func isModule(dir string) bool {
+	found, err := filepath.Glob(filepath.Join(dir, "go.mod"))
+	return err == nil && len(found) > 0
+}
