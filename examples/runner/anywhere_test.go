@@ -24,8 +24,9 @@ var stride = flag.Int("stride", 4, "try every so manyth commit in the tests that
 
 // everythingTree has a subprocess with a parallel part that loops, then a
 // parallel part with a loop in a branch, a retry, a skip, an ignored failure
-// and a branch that goes straight to the converge gateway.
-func everythingTree() object {
+// and a branch that goes straight to the converge gateway. The retried activity
+// makes a file, flag, by which it knows that it has failed before.
+func everythingTree(flag string) object {
 	inside := parallelTree("ConditionalParallelGateway")
 	find(inside, "fork")["conditions"] = object{"fork>b": object{"evaluate": "${n} == 1"}}
 	find(inside, "fork")["default_condition"] = object{"flow_id": "fork>a"}
@@ -45,7 +46,7 @@ func everythingTree() object {
 	chain(tree, "spread", "x", "x_again")
 	connect(tree, "x_again", "x", "${x} < 2")
 	connect(tree, "x_again", "meet", "default")
-	activity(tree, "retried", "test -e $FLAG || { touch $FLAG; exit 1; }", "auto_retry", object{"enable": true, "times": 1})
+	activity(tree, "retried", "test -e "+flag+" || { touch "+flag+"; exit 1; }", "auto_retry", object{"enable": true, "times": 1})
 	activity(tree, "skipped", "false", "auto_skip", true)
 	activity(tree, "ignored", "false", "error_ignorable", true)
 	chain(tree, "spread", "retried", "meet")
@@ -83,8 +84,7 @@ func (c *counted) Commit(ctx context.Context, changes []store.Change) ([]store.R
 func newEverythingRun(t *testing.T) *everythingRun {
 	t.Helper()
 	dir := t.TempDir()
-	t.Setenv("FLAG", filepath.Join(dir, "flag"))
-	def, err := parseDefinition(encode(t, everythingTree()), false)
+	def, err := parseDefinition(encode(t, everythingTree(filepath.Join(dir, "flag"))), false)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -154,6 +154,7 @@ func uninterrupted(t *testing.T) (want []string, commits int) {
 }
 
 func TestAfterACrashAtAnyCommitItGoesOn(t *testing.T) {
+	t.Parallel()
 	want, commits := uninterrupted(t)
 	withoutRetries := func(lines []string) (plain []string) {
 		for _, line := range lines {
@@ -188,6 +189,7 @@ func TestAfterACrashAtAnyCommitItGoesOn(t *testing.T) {
 }
 
 func TestAfterASuspendAtAnyCommitItGoesOn(t *testing.T) {
+	t.Parallel()
 	want, commits := uninterrupted(t)
 	for k := min(2, *stride); k <= commits; k += *stride {
 		r := newEverythingRun(t)

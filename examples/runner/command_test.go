@@ -17,6 +17,7 @@ import (
 )
 
 func TestHowCommandsEnd(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		line    string
 		exit    int
@@ -69,6 +70,7 @@ func gone(t *testing.T, pid int) {
 }
 
 func TestATimeoutKillsGrandchildrenThatDoNotListen(t *testing.T) {
+	t.Parallel()
 	line, grandchild := family(t, "echo waiting; wait")
 	c := &command{line: line, timeout: 300 * time.Millisecond, grace: 20 * time.Millisecond}
 	got := c.run(t.Context())
@@ -79,6 +81,7 @@ func TestATimeoutKillsGrandchildrenThatDoNotListen(t *testing.T) {
 }
 
 func TestWhatACommandLeavesRunningEndsWithIt(t *testing.T) {
+	t.Parallel()
 	line, grandchild := family(t, "exit 0")
 	got := (&command{line: line, grace: 20 * time.Millisecond}).run(t.Context())
 	if got.exit != 0 || got.problem != "" {
@@ -88,6 +91,7 @@ func TestWhatACommandLeavesRunningEndsWithIt(t *testing.T) {
 }
 
 func TestStoppingACommandInterruptsIt(t *testing.T) {
+	t.Parallel()
 	g := newGate(t)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()

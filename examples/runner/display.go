@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -47,7 +48,7 @@ func newDisplay(w io.Writer, quiet bool, task state.Key, def *definition) *displ
 
 // labels are what people call the nodes, by the IDs they are recorded under.
 func labels(task state.Key, def *definition) map[string]string {
-	byID := map[string]string{nodeID(task, def.root.id): "pipeline"}
+	byID := map[string]string{nodeID(task, def.root.id): cmp.Or(def.root.name, "pipeline")}
 	for _, n := range def.nodes {
 		label := n.label()
 		for in := n.in; in.within != nil; in = in.within.in {

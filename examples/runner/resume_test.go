@@ -85,6 +85,7 @@ func begun(t *testing.T, db string, tree object, g gate) (signals chan os.Signal
 }
 
 func TestSuspendLetsRunningCommandsReportAndResumeGoesOn(t *testing.T) {
+	t.Parallel()
 	db, g := filepath.Join(t.TempDir(), "p.db"), newGate(t)
 	tree := newTree("p")
 	activity(tree, "a", g.command()+"; echo ::set x=1")
@@ -123,6 +124,7 @@ func taskOf(t *testing.T, s *boltstore.Store) string {
 }
 
 func TestASecondSignalStopsCommandsAndResumeRetriesThem(t *testing.T) {
+	t.Parallel()
 	db, g := filepath.Join(t.TempDir(), "p.db"), newGate(t)
 	tree := newTree("p")
 	activity(tree, "a", g.command(), "auto_retry", object{"enable": true, "times": 5})
@@ -141,6 +143,7 @@ func TestASecondSignalStopsCommandsAndResumeRetriesThem(t *testing.T) {
 }
 
 func TestSuspendInALoopGoesOnInTheNextPass(t *testing.T) {
+	t.Parallel()
 	db, g := filepath.Join(t.TempDir(), "p.db"), newGate(t)
 	// a and the gateway have finished once when b, in the second pass, ends
 	// under the suspended pipeline: nothing says where it leads but its story.
@@ -162,6 +165,7 @@ func TestSuspendInALoopGoesOnInTheNextPass(t *testing.T) {
 }
 
 func TestBranchesThatEndWhileSuspendedMeetAfterwards(t *testing.T) {
+	t.Parallel()
 	db, g := filepath.Join(t.TempDir(), "p.db"), newGate(t)
 	// In the second pass both branches end while the pipeline is suspended,
 	// so that nobody can enter join, which would loop.
@@ -190,6 +194,7 @@ func TestBranchesThatEndWhileSuspendedMeetAfterwards(t *testing.T) {
 }
 
 func TestABranchThatCannotLoopWhileSuspendedIsWaitedFor(t *testing.T) {
+	t.Parallel()
 	db, inLoop, beside := filepath.Join(t.TempDir(), "p.db"), newGate(t), newGate(t)
 	tree := parallelTree("ParallelGateway")
 	find(tree, "a")["component"].(object)["inputs"].(object)["command"] = object{
@@ -217,6 +222,7 @@ func TestABranchThatCannotLoopWhileSuspendedIsWaitedFor(t *testing.T) {
 }
 
 func TestAFailedPipelineResumes(t *testing.T) {
+	t.Parallel()
 	db, marker := filepath.Join(t.TempDir(), "p.db"), filepath.Join(t.TempDir(), "ok")
 	inside := newTree("sub")
 	activity(inside, "bad", "test -e "+marker)
@@ -239,6 +245,7 @@ func TestAFailedPipelineResumes(t *testing.T) {
 }
 
 func TestWhatIsNotRetryableStaysFailed(t *testing.T) {
+	t.Parallel()
 	db := filepath.Join(t.TempDir(), "p.db")
 	tree := newTree("p")
 	activity(tree, "a", "false", "retryable", false)
@@ -253,6 +260,7 @@ func TestWhatIsNotRetryableStaysFailed(t *testing.T) {
 }
 
 func TestAnAutomaticRetryStaysPendingWhileSuspended(t *testing.T) {
+	t.Parallel()
 	db := filepath.Join(t.TempDir(), "p.db")
 	tree := newTree("p")
 	activity(tree, "a", "false", "auto_retry", object{"enable": true, "times": 1, "interval": 3600})
@@ -284,6 +292,7 @@ func TestAnAutomaticRetryStaysPendingWhileSuspended(t *testing.T) {
 }
 
 func TestKilledInTheMiddleItResumes(t *testing.T) {
+	t.Parallel()
 	db, g := filepath.Join(t.TempDir(), "p.db"), newGate(t)
 	inside := newTree("sub")
 	activity(inside, "before", "echo ::set x=1")

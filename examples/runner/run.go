@@ -30,7 +30,7 @@ type run struct {
 	note    func(string)  // tells the user
 
 	active    map[*node]bool
-	ready     []*node             // active gateways and events, to be passed
+	ready     []*node             // active, and not begun with yet
 	due       map[*node]time.Time // active activities, to be retried then
 	retried   map[*node]int       // automatic retries since the node was entered, or -resume
 	running   map[*node]bool      // activities whose command runs
@@ -128,8 +128,8 @@ func (r *run) loop(ctx context.Context, signals <-chan os.Signal) error {
 	}
 }
 
-// start passes the gateways and events that were entered and starts the
-// commands of activities.
+// start begins with the nodes that were entered: it starts the commands of
+// activities and passes gateways and events.
 func (r *run) start(ctx, commands context.Context) error {
 	for len(r.ready) > 0 {
 		n := r.ready[0]

@@ -139,9 +139,9 @@ func expect(t *testing.T, o outcome, code int, want ...string) {
 const pipelineName = "<class 'pipeline.core.pipeline.Pipeline'>"
 
 func TestTheBundledPipelineShowsEverything(t *testing.T) {
-	t.Setenv("TMPDIR", t.TempDir())
+	t.Parallel()
 	const start, end = "<class 'pipeline.core.flow.event.EmptyStartEvent'>", "<class 'pipeline.core.flow.event.EmptyEndEvent'>"
-	expect(t, callRunner(t, "-quiet"), exitFinished,
+	expect(t, callRunner(t, "-db", filepath.Join(t.TempDir(), "p.db")), exitFinished,
 		"Release FINISHED",
 		"  "+start+" FINISHED",
 		"  Prepare FINISHED",
@@ -161,6 +161,7 @@ func TestTheBundledPipelineShowsEverything(t *testing.T) {
 }
 
 func TestCommandsSeeVariablesAndTheirOwnAttempt(t *testing.T) {
+	t.Parallel()
 	tree := newTree("p")
 	tree["data"] = object{"inputs": object{"${greeting}": object{"value": "hello"}, "${n}": object{"value": 7}}}
 	activity(tree, "a", `echo "::set seen=$greeting $n $TASK_ID $NODE_ID $NODE_LOOP $NODE_RETRY"`)
@@ -171,6 +172,7 @@ func TestCommandsSeeVariablesAndTheirOwnAttempt(t *testing.T) {
 }
 
 func TestAnExclusiveGatewayTakesTheFirstThatHolds(t *testing.T) {
+	t.Parallel()
 	for code, want := range map[int]string{0: "zero", 3: "many", 9: "other"} {
 		tree := newTree("p")
 		activity(tree, "a", fmt.Sprintf("exit %d", code), "error_ignorable", true)
@@ -190,6 +192,7 @@ func TestAnExclusiveGatewayTakesTheFirstThatHolds(t *testing.T) {
 }
 
 func TestAConditionalParallelGatewayTakesAllThatHold(t *testing.T) {
+	t.Parallel()
 	tree := newTree("p")
 	tree["data"] = object{"inputs": object{"${n}": object{"value": 5}}}
 	gateway(tree, "fork", "ConditionalParallelGateway")
@@ -209,6 +212,7 @@ func TestAConditionalParallelGatewayTakesAllThatHold(t *testing.T) {
 }
 
 func TestAGatewayWhereNothingHoldsFails(t *testing.T) {
+	t.Parallel()
 	tree := parallelTree("ConditionalParallelGateway")
 	find(tree, "fork")["conditions"] = object{
 		"fork>a": object{"evaluate": "1 == 2"}, "fork>b": object{"evaluate": "1 == 3"},
@@ -220,6 +224,7 @@ func TestAGatewayWhereNothingHoldsFails(t *testing.T) {
 }
 
 func TestAConvergeGatewayWaitsForEveryBranchTaken(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	tree := parallelTree("ParallelGateway")
 	// Each branch sees that the other one is running at the same time.
@@ -240,6 +245,7 @@ func TestAConvergeGatewayWaitsForEveryBranchTaken(t *testing.T) {
 }
 
 func TestALoopedSubprocessAndParallelPartRunAgain(t *testing.T) {
+	t.Parallel()
 	inside := parallelTree("ParallelGateway")
 	activity(inside, "once", "true")
 	remove(inside, "join", "p_end")
@@ -258,6 +264,7 @@ func TestALoopedSubprocessAndParallelPartRunAgain(t *testing.T) {
 }
 
 func TestALoopLimitFailsTheNodeThatLeadsThere(t *testing.T) {
+	t.Parallel()
 	tree := loopTree("true", "exit_code == 0")
 	find(tree, "a")["max_loops"] = 3
 	o := runTree(t, tree, exitFailed, pipelineName+" FAILED", "  start FINISHED", "  a FINISHED loop=3", "  again FAILED loop=3")
@@ -267,6 +274,7 @@ func TestALoopLimitFailsTheNodeThatLeadsThere(t *testing.T) {
 }
 
 func TestPoliciesForFailures(t *testing.T) {
+	t.Parallel()
 	tree := newTree("p")
 	retry := func(times int) object { return object{"enable": true, "times": times, "interval": 0.01} }
 	activity(tree, "retried", `test "$NODE_RETRY" -eq 2`, "auto_retry", retry(2))
@@ -287,6 +295,7 @@ func TestPoliciesForFailures(t *testing.T) {
 }
 
 func TestOtherBranchesGoOnWhenOneFails(t *testing.T) {
+	t.Parallel()
 	tree := parallelTree("ParallelGateway")
 	find(tree, "a")["component"].(object)["inputs"].(object)["command"] = object{"value": "echo broken; exit 7"}
 	activity(tree, "after_b", "sleep 0.05")
@@ -299,7 +308,23 @@ func TestOtherBranchesGoOnWhenOneFails(t *testing.T) {
 	}
 }
 
+func TestEveryRunIsATaskOfItsOwn(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	file := write(t, loopTree("true", "exit_code == 1"))
+	o := callRunner(t, "-quiet", file)
+	_, db, _ := strings.Cut(o.stderr, "recorded in ")
+	db = strings.TrimSpace(db)
+	if dir := os.Getenv("TMPDIR"); o.code != exitFinished || !strings.HasPrefix(db, dir) {
+		t.Fatalf("exit code %d, database %q is not in %s", o.code, db, dir)
+	}
+	again := callRunner(t, "-db", db, file)
+	if again.code != exitFinished || again.status.ID == o.status.ID {
+		t.Errorf("a second run: exit code %d, root %s", again.code, again.status.ID)
+	}
+}
+
 func TestCallsThatMakeNoSense(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	db := filepath.Join(dir, "p.db")
 	file := write(t, loopTree("true", "exit_code == 1"))
@@ -345,6 +370,7 @@ func TestCallsThatMakeNoSense(t *testing.T) {
 }
 
 func TestHelpNamesEveryFlag(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	if code := invoke([]string{"-h"}, nil, &stdout, &stderr); code != exitFinished || stderr.Len() > 0 {
 		t.Errorf("exit code %d, errors %q", code, stderr.String())
@@ -357,6 +383,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 }
 
 func TestProgressIsLinesWhereThereIsNoTerminal(t *testing.T) {
+	t.Parallel()
 	tree := loopTree("exit 2", "${a.exit_code} == 0")
 	find(tree, "a")["auto_retry"] = object{"enable": true, "times": 1}
 	find(tree, "a")["error_ignorable"] = true
@@ -380,6 +407,7 @@ func TestProgressIsLinesWhereThereIsNoTerminal(t *testing.T) {
 }
 
 func TestTimesAreShownInTheZoneAskedFor(t *testing.T) {
+	t.Parallel()
 	o := callRunner(t, "-quiet", "-tz", "Asia/Shanghai", "-db", filepath.Join(t.TempDir(), "p.db"),
 		write(t, loopTree("true", "exit_code == 1")))
 	if !strings.HasSuffix(o.status.StartTime, " +0800") || o.status.State != state.Finished {
