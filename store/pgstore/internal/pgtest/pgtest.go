@@ -176,7 +176,7 @@ func (s *Server) run(program string, args ...string) error {
 
 // onLeash runs its arguments until its input ends, which it does with this
 // process, however that ends.
-const onLeash = `"$@" <&- & child=$!; (cat >/dev/null; kill -QUIT $child) & wait $child`
+const onLeash = `exec 3<&0; "$@" <&- 3<&- & child=$!; (cat <&3 >/dev/null; kill -QUIT $child) & wait $child`
 
 // Start starts a server that was killed, and waits until it answers.
 func (s *Server) Start() error {
