@@ -16,10 +16,10 @@ import (
 
 // deployment is an engine in which task 10 of business 2 builds something,
 // fails, is retried and then fails to deploy it.
-func deployment(ctx context.Context) *engine.Engine {
+func deployment(ctx context.Context) (*engine.Engine, error) {
 	e, err := engine.Open(ctx, store.NewMemory(), nil)
 	if err != nil {
-		log.Fatal(err)
+		return nil, err
 	}
 	after := func(minutes int) engine.Option {
 		return engine.At(time.Date(2026, 3, 1, 9, minutes, 0, 0, time.UTC))
@@ -37,16 +37,17 @@ func deployment(ctx context.Context) *engine.Engine {
 		engine.Start("deploy", after(12)),
 		engine.Fail("deploy", "connection refused", after(13)),
 	}
-	if _, err := e.Record(ctx, ops...); err != nil {
-		log.Fatal(err)
-	}
-	return e
+	_, err = e.Record(ctx, ops...)
+	return e, err
 }
 
 // A status is a value to look at, or JSON to send on.
 func Example() {
 	ctx := context.Background()
-	e := deployment(ctx)
+	e, err := deployment(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer e.Close()
 	q := query.New(e, &query.Options{Location: time.UTC})
 
@@ -76,11 +77,14 @@ func Example() {
 // documented envelope an answer.
 func ExampleNotFoundError() {
 	ctx := context.Background()
-	e := deployment(ctx)
+	e, err := deployment(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer e.Close()
 	q := query.New(e, nil)
 
-	_, err := q.Status(ctx, "3", "10")
+	_, err = q.Status(ctx, "3", "10")
 	fmt.Println(err, errors.Is(err, state.ErrNotFound))
 
 	body, err := q.AppendJSON(ctx, nil, "3", "10")
@@ -93,7 +97,10 @@ func ExampleNotFoundError() {
 
 func ExampleQuery_List() {
 	ctx := context.Background()
-	e := deployment(ctx)
+	e, err := deployment(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer e.Close()
 	q := query.New(e, nil)
 
@@ -118,7 +125,10 @@ func ExampleQuery_List() {
 
 func ExampleQuery_History() {
 	ctx := context.Background()
-	e := deployment(ctx)
+	e, err := deployment(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer e.Close()
 	q := query.New(e, &query.Options{Location: time.UTC})
 
@@ -136,7 +146,10 @@ func ExampleQuery_History() {
 
 func ExampleQuery_AsOf() {
 	ctx := context.Background()
-	e := deployment(ctx)
+	e, err := deployment(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer e.Close()
 	q := query.New(e, nil)
 
@@ -157,7 +170,10 @@ func ExampleQuery_AsOf() {
 
 func ExampleQuery_Timeline() {
 	ctx := context.Background()
-	e := deployment(ctx)
+	e, err := deployment(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer e.Close()
 	q := query.New(e, &query.Options{Location: time.UTC})
 
@@ -179,7 +195,10 @@ func ExampleQuery_Timeline() {
 
 func ExampleQuery_AppendText() {
 	ctx := context.Background()
-	e := deployment(ctx)
+	e, err := deployment(ctx)
+	if err != nil {
+		log.Fatal(err)
+	}
 	defer e.Close()
 	q := query.New(e, &query.Options{
 		Location: time.UTC,

@@ -303,7 +303,8 @@ func TestAnAnswerAllocatesNothingForEachNode(t *testing.T) {
 				}
 			}))
 		}
-		if allocs[0] != allocs[1] || allocs[0] > 3 {
+		// One or none, or a few where the race detector empties pools.
+		if allocs[0] > 5 || allocs[1] > 5 {
 			t.Errorf("%v allocations for 10 and 1,000 nodes", allocs)
 		}
 	}
