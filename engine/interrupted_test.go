@@ -1,0 +1,195 @@
+package engine_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+// interrupted collects what Interrupted yields: node IDs by task. It fails the
+// test if a task comes twice.
+func (f *fixture) interrupted() map[string]string {
+	f.Helper()
+	all := map[string]string{}
+	for in, err := range f.Interrupted(f.ctx) {
+		if err != nil {
+			f.Fatal(err)
+		}
+		if _, twice := all[in.Task.Task]; twice {
+			f.Errorf("task %s came twice", in.Task)
+		}
+		all[in.Task.Task] = idsOf(in.Nodes)
+	}
+	return all
+}
+
+func idsOf(nodes []state.Node) string {
+	var ids []string
+	for _, n := range nodes {
+		ids = append(ids, n.ID)
+	}
+	return strings.Join(ids, " ")
+}
+
+func TestInterruptedFindsWhatWasRunningBeforeOpen(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		f.task("10", "root")
+		f.record(engine.Declare("root", state.Subprocess, engine.ID("sub")), engine.Start("sub"))
+		f.activity("sub", "a", engine.Start)
+		f.activity("sub", "b", engine.Start)
+		f.activity("sub", "c")
+		f.activity("root", "done", engine.Start, engine.Finish)
+		f.task("11", "idle")
+		f.record(engine.Suspend("idle"))
+		f.task("12", "over")
+		f.record(engine.Finish("over"))
+		f.task("13", "killed")
+		f.activity("killed", "survivor", engine.Start)
+		f.record(engine.Revoke("killed"))
+		if got := f.interrupted(); len(got) > 0 {
+			f.Errorf("before any interruption: %v", got)
+		}
+		f.reopen()
+		want := map[string]string{"10": "root sub a b", "13": "survivor"}
+		check := func(when string) {
+			f.Helper()
+			if got := f.interrupted(); fmt.Sprint(got) != fmt.Sprint(want) {
+				f.Errorf("%s: %v, want %v", when, got, want)
+			}
+		}
+		check("after opening")
+		check("again")
+
+		// What the runner has dealt with is not interrupted any more, nor is
+		// what it has begun since.
+		f.record(engine.Finish("a"), engine.Start("c"), engine.Loop("done"))
+		f.record(engine.Fail("b", "interrupted"), engine.Retry("b"), engine.Start("b"))
+		f.record(engine.Finish("survivor"))
+		f.task("14", "new")
+		want = map[string]string{"10": "root sub"}
+		check("after the runner has done something")
+		f.record(engine.Suspend("root"), engine.Resume("root"))
+		want = map[string]string{"10": "sub"}
+		check("after the root was suspended and resumed")
+	})
+}
+
+// The process dies: the file is closed under the engine, which has a request
+// in flight, and nothing is written back in order.
+func TestInterruptedAfterTheStoreWasClosedUnderTheEngine(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tasks.db")
+	s, err := boltstore.Open(path, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	f := onStore(t, s, engine.Options{})
+	f.task("10", "root")
+	f.activity("root", "a", engine.Start)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := f.Finish(f.ctx, "a"); !errors.Is(err, store.ErrClosed) {
+		t.Errorf("on a closed store: %v", err)
+	}
+	if s, err = boltstore.Open(path, nil); err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	g := onStore(t, s, engine.Options{})
+	if got := g.interrupted(); got["10"] != "root a" {
+		t.Errorf("got %v", got)
+	}
+}
+
+// Tasks come once each, over many pages, while the runner deals with them in
+// the loop and begins others.
+func TestInterruptedYieldsEachTaskOnceWhileTheRunnerWorks(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		const n = store.DefaultLimit + 200
+		var last *engine.Pending
+		for i := range n {
+			root := id(1_000_000 + i)
+			last = f.Submit(engine.Create("2", root, engine.ID(root)), engine.Start(root))
+		}
+		if _, err := last.Wait(f.ctx); err != nil {
+			f.Fatal(err)
+		}
+		f.reopen()
+		seen := map[string]bool{}
+		var wg sync.WaitGroup
+		for in, err := range f.Interrupted(f.ctx) {
+			if err != nil {
+				f.Fatal(err)
+			}
+			root := in.Nodes[0].ID
+			if seen[root] || idsOf(in.Nodes) != root {
+				f.Errorf("task %s: nodes %q, seen before: %t", in.Task, idsOf(in.Nodes), seen[root])
+			}
+			seen[root] = true
+			f.Submit(engine.Finish(root))
+			if i := len(seen); i%10 == 0 {
+				wg.Go(func() {
+					other := id(2_000_000 + i)
+					f.Submit(engine.Create("2", other, engine.ID(other)), engine.Start(other))
+				})
+			}
+		}
+		wg.Wait()
+		if len(seen) != n {
+			f.Errorf("%d tasks, want %d", len(seen), n)
+		}
+	})
+}
+
+func TestInterruptedPassesOverTasksDeletedMeanwhile(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		f.task("10", "r1")
+		f.task("11", "r2")
+		f.reopen()
+		var seen []string
+		for in, err := range f.Interrupted(f.ctx) {
+			if err != nil {
+				f.Fatal(err)
+			}
+			seen = append(seen, in.Task.Task)
+			f.record(engine.Finish("r1"))
+			if err := f.Delete(f.ctx, "2", "10"); err != nil {
+				f.Fatal(err)
+			}
+		}
+		if !slices.Equal(seen, []string{"11"}) {
+			f.Errorf("got %v", seen)
+		}
+	})
+}
+
+func TestInterruptedCanBeLeftAndEndsWithItsContext(t *testing.T) {
+	f := onMemory(t, engine.Options{})
+	f.task("10", "r1")
+	f.task("11", "r2")
+	f.reopen()
+	for range f.Interrupted(f.ctx) {
+		break
+	}
+	ctx, cancel := context.WithCancel(f.ctx)
+	defer cancel()
+	var last error
+	n := 0
+	for _, last = range f.Interrupted(ctx) {
+		n++
+		cancel()
+	}
+	if n != 2 || !errors.Is(last, context.Canceled) {
+		t.Errorf("ended after %d with %v", n, last)
+	}
+}
