@@ -39,16 +39,16 @@ func (o *SVGOptions) withDefaults() SVGOptions {
 
 // Measures in pixels.
 const (
-	svgMargin   = 16
-	svgHead     = 72 // above the rows
-	svgRow      = 22
-	svgLabels   = 250 // width of the names
-	svgTook     = 140 // width of the symbols and durations
-	svgLabel    = 34  // columns of a name, 7 pixels each
-	svgMinBar   = 2
-	svgLeaf     = 12 // height of a bar
-	svgInner    = 5  // height of a container's bar
-	svgMaxTicks = 8
+	svgMargin = 16
+	svgHead   = 72 // above the rows
+	svgRow    = 22
+	svgLabels = 250 // width of the names
+	svgTook   = 140 // width of the symbols and durations
+	svgLabel  = 34  // columns of a name, 7 pixels each
+	svgMinBar = 2
+	svgLeaf   = 12 // height of a bar
+	svgInner  = 5  // height of a container's bar
+	svgTick   = 80 // between two lines of the time, at least
 )
 
 // AppendSVG appends the timeline that [Query.Timeline] returned as an SVG
@@ -163,14 +163,16 @@ func seconds(from, to time.Time) float64 {
 	return float64(to.Unix()-from.Unix()) + float64(to.Nanosecond()-from.Nanosecond())/1e9
 }
 
+// width is that of what has bars in it.
+func (c *chart) width() float64 { return float64(c.Width - 2*svgMargin - svgLabels - svgTook) }
+
 // x is where on the chart a moment is.
 func (c *chart) x(t time.Time) float64 {
-	width := float64(c.Width - 2*svgMargin - svgLabels - svgTook)
 	all := seconds(c.from, c.to)
 	if all <= 0 {
 		return svgMargin + svgLabels
 	}
-	return svgMargin + svgLabels + width*min(max(seconds(c.from, t)/all, 0), 1)
+	return svgMargin + svgLabels + c.width()*min(max(seconds(c.from, t)/all, 0), 1)
 }
 
 func (c *chart) y(row int) int { return svgHead + row*svgRow }
@@ -222,15 +224,11 @@ func (c *chart) head() {
 // ticks draws the lines of the time.
 func (c *chart) ticks(bottom int) {
 	all := seconds(c.from, c.to)
-	step := tickStep(all / svgMaxTicks)
-	for k := 0; ; k++ {
-		at := float64(k) * step
-		if at > all*1.0001 || k > svgMaxTicks+1 {
-			return
-		}
+	step := tickStep(all * svgTick / c.width())
+	for at := 0.0; at <= max(all, 0); at += step {
 		x := float64(svgMargin + svgLabels)
 		if all > 0 {
-			x += float64(c.Width-2*svgMargin-svgLabels-svgTook) * at / all
+			x += c.width() * at / all
 		}
 		c.printf(`<line class="g" stroke="#dde3ea" x1="%[1]s" x2="%[1]s" y1="%[2]d" y2="%[3]d"/>`+"\n", pixels(x), svgHead-6, bottom)
 		nano := math.Round(at * 1e9)
