@@ -49,14 +49,14 @@ type group struct {
 	works map[state.Key]*work
 	order []*work
 	slab  []work           // for the works to come
-	ids   map[string]*work // nodes declared in this group
+	ids   map[string]made // nodes made in this group
 }
 
 // newGroup begins a group of up to n requests.
 func (e *Engine) newGroup(look bool, n int) *group {
 	return &group{
 		engine: e, look: look, works: make(map[state.Key]*work, n),
-		order: make([]*work, 0, n), slab: make([]work, n), ids: make(map[string]*work),
+		order: make([]*work, 0, n), slab: make([]work, n), ids: make(map[string]made),
 	}
 }
 
@@ -73,6 +73,12 @@ type work struct {
 		transition [1]*state.Transition
 		waiting    [1]answer
 	}
+}
+
+// made is a node that a group makes.
+type made struct {
+	in   *work
+	sure bool // its ID is not taken
 }
 
 // answer is given to a request when its task's change has been committed.
@@ -125,7 +131,7 @@ func (g *group) add(p *Pending) bool {
 		if o.Transition != nil {
 			w.transitions = append(w.transitions, o.Transition)
 			if o.Transition.Op == state.Declare || o.Transition.Op == state.Create {
-				g.ids[o.Node] = w
+				g.ids[o.Node] = made{w, g.look || !p.ops[i].NodeGiven}
 			}
 		}
 		// Relative to the change's first sequence, which the store assigns.
@@ -213,7 +219,10 @@ func (g *group) undecided(w *work, p *Pending, err error) bool {
 }
 
 // inAnother reports whether this group makes the node in a task other than w's.
-func (g *group) inAnother(w *work, node string) bool { return g.ids[node] != nil && g.ids[node] != w }
+func (g *group) inAnother(w *work, node string) bool {
+	m := g.ids[node]
+	return m.in != nil && m.in != w
+}
 
 // refTo names the task that an operation is about.
 func refTo(op *state.Op) store.Ref {
@@ -230,8 +239,8 @@ func refTo(op *state.Op) store.Ref {
 // that matches [state.ErrNotFound] if there is none.
 func (g *group) find(op *state.Op) (*work, error) {
 	ref := refTo(op)
-	if w := g.ids[ref.Node]; w != nil {
-		return w, nil
+	if w, err := g.maker(ref); w != nil || err != nil {
+		return w, err
 	}
 	if w := g.works[ref.Key]; w != nil {
 		return w, nil
@@ -251,6 +260,24 @@ func (g *group) find(op *state.Op) (*work, error) {
 		return g.work(state.NewTree(op.Task), true), nil
 	}
 	return nil, err
+}
+
+// maker returns the work that makes a node, nil if none does. If the ID turns out
+// to be taken, what refers to it means the node that has it.
+func (g *group) maker(ref store.Ref) (*work, error) {
+	m, ok := g.ids[ref.Node]
+	if !ok || m.sure {
+		return m.in, nil
+	}
+	switch elsewhere, err := g.taken(ref, m.in.key); {
+	case err != nil:
+		return nil, err
+	case elsewhere:
+		delete(g.ids, ref.Node)
+		return nil, nil
+	}
+	g.ids[ref.Node] = made{m.in, true}
+	return m.in, nil
 }
 
 // work returns the work for the task of a tree, which becomes its base if it
