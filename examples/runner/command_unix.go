@@ -23,7 +23,8 @@ func shell(ctx context.Context, line string) *exec.Cmd {
 func endGroup(p *os.Process) error { return signalGroup(p, syscall.SIGTERM) }
 
 // killGroup kills what is left of the process and all it started. While any
-// of it lives, the group's number is not given to another.
+// of it lives, the group's number is nobody else's; if nothing does, the
+// number would have to be reused within the moment since the process ended.
 func killGroup(p *os.Process) { _ = signalGroup(p, syscall.SIGKILL) }
 
 func signalGroup(p *os.Process, s syscall.Signal) error {

@@ -256,6 +256,30 @@ func TestMalformedJSONIsReportedWithItsLine(t *testing.T) {
 	}
 }
 
+func TestADefinitionMayHaveNullsAndFieldsOfOtherPrograms(t *testing.T) {
+	def, err := parseDefinition([]byte(`{
+		"id": "p", "name": null, "line": [], "location": [{"id": "s", "x": 1}], "data": null,
+		"start_event": {"id": "s", "name": null, "type": "EmptyStartEvent", "incoming": null, "outgoing": "f"},
+		"end_event": {"id": "e", "name": null, "type": "EmptyEndEvent", "incoming": "g", "outgoing": null},
+		"activities": {"a": {
+			"id": "a", "name": null, "type": "ServiceActivity", "incoming": "f", "outgoing": ["g"],
+			"timeout": null, "optional": false, "retryable": null, "auto_retry": null,
+			"component": {"code": "shell", "global_outputs": {}, "inputs": {"command": {"type": "plain", "value": "true"}}}
+		}},
+		"gateways": null,
+		"flows": {
+			"f": {"id": "f", "source": "s", "target": "a", "is_default": false},
+			"g": {"id": "g", "source": "a", "target": "e", "is_default": false}
+		}
+	}`), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := def.nodes["a"]; a.command != "true" || a.noRetry || a.timeout != 0 || a.next[0].to != def.root.end {
+		t.Errorf("the activity is %+v", a)
+	}
+}
+
 func TestDeeplyNestedPipelinesAreRefused(t *testing.T) {
 	tree := newTree("p0")
 	for i := 1; i < maxLevels+5; i++ {
