@@ -1,0 +1,158 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+)
+
+// General holds the documented general parameters of a request, "" for what it
+// does not have. It contains secrets: do not log it.
+type General struct {
+	AppCode   string // bk_app_code
+	AppSecret string // bk_app_secret
+	Token     string // bk_token
+	Username  string // bk_username
+}
+
+// Identity is who asks. It is logged.
+type Identity struct {
+	App  string // the application's code, "" if there is none
+	User string
+}
+
+// Authenticator says who sends a request. An error that is or wraps an
+// [*AuthError] refuses it with 401 and its message; any other says that it
+// could not be determined, and refuses it with 503. It may be called from many
+// goroutines.
+type Authenticator interface {
+	Authenticate(r *http.Request, g General) (Identity, error)
+}
+
+// AuthError says why somebody is not authenticated. The client sees Message,
+// so it must hold no secret, nor tell which of several things was wrong where
+// that helps to guess.
+type AuthError struct{ Message string }
+
+// Error is the message.
+func (e *AuthError) Error() string { return e.Message }
+
+// NoAuth is an [Authenticator] that lets everybody in, as nobody in
+// particular. It is for tests and for services that listen on loopback only or
+// are guarded otherwise.
+type NoAuth struct{}
+
+var _ Authenticator = NoAuth{}
+
+// Authenticate implements [Authenticator].
+func (NoAuth) Authenticate(*http.Request, General) (Identity, error) { return Identity{}, nil }
+
+// Applications authenticates as the documentation of the general parameters
+// says: first the application by its code and secret, then the user, by a
+// valid bk_token or, if the application is trusted to, by bk_username alone. A
+// valid token decides, whatever the user name. The zero Applications refuses
+// everybody. It must not be changed while it is in use.
+type Applications struct {
+	// Secrets maps each application's code to its secret, in plain text or
+	// as [HashSecret] gives it.
+	Secrets map[string]string
+	// Trusted is the white list: the codes of applications that may name the
+	// user by bk_username.
+	Trusted []string
+	// VerifyToken returns the user of a token, "" if it is not valid. An
+	// error says that this could not be determined. Nil: no token is valid.
+	VerifyToken func(ctx context.Context, token string) (user string, err error)
+}
+
+var _ Authenticator = (*Applications)(nil)
+
+const hashPrefix = "sha256:"
+
+// HashSecret is a secret as configurations should hold it: "sha256:" and the
+// hexadecimal SHA-256 of the secret. Secrets must be random and long, for the
+// hash is a fast one.
+func HashSecret(secret string) string {
+	sum := sha256.Sum256([]byte(secret))
+	return hashPrefix + hex.EncodeToString(sum[:])
+}
+
+// Tokens verifies tokens against a fixed table from token to user, for
+// [Applications.VerifyToken]. The table is copied.
+func Tokens(users map[string]string) func(context.Context, string) (string, error) {
+	// By hash, so that the time of a look-up tells nothing about a token.
+	byHash := make(map[[sha256.Size]byte]string, len(users))
+	for token, user := range users {
+		byHash[sha256.Sum256([]byte(token))] = user
+	}
+	return func(_ context.Context, token string) (string, error) {
+		return byHash[sha256.Sum256([]byte(token))], nil
+	}
+}
+
+// Validate reports a configuration that cannot work: an empty code or secret,
+// a malformed hash, a trusted application without secret.
+func (a *Applications) Validate() error {
+	for code, secret := range a.Secrets {
+		if code == "" || secret == "" {
+			return errors.New("httpapi: an application with empty code or secret")
+		}
+		if digits, hashed := strings.CutPrefix(secret, hashPrefix); hashed {
+			if sum, err := hex.DecodeString(digits); err != nil || len(sum) != sha256.Size {
+				return fmt.Errorf("httpapi: application %q: the hash of the secret is not 64 hexadecimal digits", code)
+			}
+		}
+	}
+	for _, code := range a.Trusted {
+		if _, ok := a.Secrets[code]; !ok {
+			return fmt.Errorf("httpapi: trusted application %q has no secret", code)
+		}
+	}
+	return nil
+}
+
+// Authenticate implements [Authenticator].
+func (a *Applications) Authenticate(r *http.Request, g General) (Identity, error) {
+	switch {
+	case g.AppCode == "":
+		return Identity{}, &AuthError{"bk_app_code is required"}
+	case g.AppSecret == "":
+		return Identity{}, &AuthError{"bk_app_secret is required"}
+	case !a.secretMatches(g.AppCode, g.AppSecret):
+		return Identity{}, &AuthError{"bk_app_code or bk_app_secret is wrong"}
+	}
+	if g.Token != "" && a.VerifyToken != nil {
+		user, err := a.VerifyToken(r.Context(), g.Token)
+		if err != nil {
+			return Identity{}, fmt.Errorf("verify bk_token: %w", err)
+		}
+		if user != "" {
+			return Identity{App: g.AppCode, User: user}, nil
+		}
+	}
+	switch {
+	case g.Username != "" && slices.Contains(a.Trusted, g.AppCode):
+		return Identity{App: g.AppCode, User: g.Username}, nil
+	case g.Token != "":
+		return Identity{}, &AuthError{"bk_token is not valid"}
+	case g.Username != "":
+		return Identity{}, &AuthError{"this application may not name a user by bk_username, bk_token is required"}
+	}
+	return Identity{}, &AuthError{"bk_token or bk_username is required"}
+}
+
+// secretMatches takes the same time for an unknown application as for a wrong
+// secret.
+func (a *Applications) secretMatches(code, secret string) bool {
+	want, known := a.Secrets[code]
+	if !strings.HasPrefix(want, hashPrefix) {
+		want = HashSecret(want)
+	}
+	equal := subtle.ConstantTimeCompare([]byte(strings.ToLower(want)), []byte(HashSecret(secret)))
+	return known && equal == 1
+}

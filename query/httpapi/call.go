@@ -1,0 +1,288 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// taskStatus is get_task_status.
+func (h *Handler) taskStatus(x *exchange) error {
+	if err := h.target(x); err != nil {
+		return err
+	}
+	withErrors, err := x.params.flag("with_ex_data")
+	if err != nil {
+		return err
+	}
+	fields := h.opts.Query.Fields
+	if withErrors {
+		fields |= query.ExData
+	}
+	// An elapsed time is another one each second, at the same revision.
+	tagged := fields&query.ElapsedTime == 0
+	if tagged {
+		if fresh, err := h.fresh(x); fresh || err != nil {
+			return err
+		}
+	}
+	snap, err := h.query.Snapshot(x.r.Context(), x.business, x.task)
+	if err != nil {
+		return err
+	}
+	tag := ""
+	if tagged {
+		tag = x.etag(snap.Tree.Revision())
+	}
+	return x.respond(snap.Tree.Len(), tag, func(dst []byte) ([]byte, error) {
+		return envelope(dst, func(dst []byte) []byte {
+			return h.with(fields).AppendTree(dst, snap.Tree, snap.Node)
+		}), nil
+	})
+}
+
+// with is the query with other fields.
+func (h *Handler) with(fields query.Fields) *query.Query {
+	o := *h.opts.Query
+	o.Fields = fields
+	return h.query.With(&o)
+}
+
+// fresh answers a client that has the task's present revision already, without
+// reading the tree.
+func (h *Handler) fresh(x *exchange) (bool, error) {
+	if x.r.Header.Get("If-None-Match") == "" {
+		return false, nil
+	}
+	at, err := h.locate(x.r.Context(), x.business, x.task)
+	if err != nil {
+		return false, err
+	}
+	return x.unchanged(x.etag(at.Revision)), nil
+}
+
+// locate finds a task or node as [query.Query.Snapshot] does.
+func (h *Handler) locate(ctx context.Context, business, task string) (store.Location, error) {
+	at, err := h.reader.Locate(ctx, store.ByKey(business, task))
+	if errors.Is(err, state.ErrNotFound) {
+		at, err = h.reader.Locate(ctx, store.ByNode(task))
+		if err == nil && at.Key.Business != business {
+			err = state.ErrNotFound
+		}
+	}
+	if errors.Is(err, state.ErrNotFound) {
+		return at, &query.NotFoundError{Business: business, Task: task}
+	}
+	return at, err
+}
+
+// tasksMax is the documented limit of get_tasks_status.
+const tasksMax = 50
+
+// tasksStatus is get_tasks_status.
+func (h *Handler) tasksStatus(x *exchange) error {
+	if err := h.authorise(x); err != nil {
+		return err
+	}
+	ids, err := x.params.ids("task_id_list", tasksMax)
+	if err != nil {
+		return err
+	}
+	children, err := x.params.flag("include_children_status")
+	if err != nil {
+		return err
+	}
+	list := make([]*state.Tree, 0, len(ids))
+	nodes := 0
+	for _, id := range ids {
+		snap, err := h.reader.Load(x.r.Context(), store.ByKey(x.business, id))
+		if errors.Is(err, state.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		list = append(list, snap.Tree)
+		if children {
+			nodes += snap.Tree.Len()
+		}
+	}
+	return x.respond(nodes, "", func(dst []byte) ([]byte, error) {
+		return envelope(dst, func(dst []byte) []byte { return h.appendTasks(dst, list, children) }), nil
+	})
+}
+
+func (h *Handler) appendTasks(dst []byte, list []*state.Tree, children bool) []byte {
+	dst = append(dst, '[')
+	for i, tree := range list {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		root := tree.Node(0)
+		dst = appendJSON(append(dst, `{"id":`...), tree.Key().Task)
+		dst = appendJSON(append(dst, `,"name":`...), root.DisplayName())
+		dst = append(dst, `,"status":`...)
+		if children {
+			dst = h.with(h.opts.Query.Fields|detailFields).AppendTree(dst, tree, 0)
+		} else {
+			dst = appendJSON(dst, h.head(tree, &root))
+		}
+		dst = appendJSON(append(dst, `,"start_time":`...), h.wire(root.Started))
+		dst = appendJSON(append(dst, `,"finish_time":`...), h.wire(root.Finished))
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
+}
+
+// detailFields are those that the later calls have by default.
+const detailFields = query.ElapsedTime | query.ErrorIgnored
+
+// head is a node without what is below it, fields in the documented order.
+type head struct {
+	Retry        int    `json:"retry"`
+	Name         string `json:"name"`
+	FinishTime   string `json:"finish_time"`
+	Skip         bool   `json:"skip"`
+	StartTime    string `json:"start_time"`
+	State        string `json:"state"`
+	Version      string `json:"version"`
+	ID           string `json:"id"`
+	Loop         int    `json:"loop"`
+	ElapsedTime  int64  `json:"elapsed_time"`
+	ErrorIgnored bool   `json:"error_ignored"`
+}
+
+func (h *Handler) head(tree *state.Tree, n *state.Node) head {
+	return head{
+		Retry: n.Retry(), Name: n.DisplayName(), FinishTime: h.wire(n.Finished), Skip: n.Skipped,
+		StartTime: h.wire(n.Started), State: h.shown(tree).of(n.Index).String(), Version: n.Version.String(),
+		ID: n.ID, Loop: n.Loop, ElapsedTime: h.elapsed(&n.Attempt), ErrorIgnored: n.ErrorIgnored,
+	}
+}
+
+// wire is a time as the documented calls write it.
+func (h *Handler) wire(i state.Instant) string {
+	if !i.IsSet() {
+		return ""
+	}
+	return i.Time().In(h.location()).Format(query.TimeLayout)
+}
+
+func (h *Handler) location() *time.Location {
+	if l := h.opts.Query.Location; l != nil {
+		return l
+	}
+	return time.Local
+}
+
+func (h *Handler) now() state.Instant {
+	if h.opts.Query.Now != nil {
+		return state.InstantOf(h.opts.Query.Now())
+	}
+	return state.InstantOf(time.Now())
+}
+
+// elapsed is the whole seconds that an attempt has taken.
+func (h *Handler) elapsed(a *state.Attempt) int64 {
+	end := a.Finished
+	if !end.IsSet() {
+		end = h.now()
+	}
+	if !a.Started.IsSet() || !end.After(a.Started) {
+		return 0
+	}
+	return int64(end.Time().Sub(a.Started.Time()) / time.Second)
+}
+
+// past is an attempt in the histories of get_task_node_detail.
+type past struct {
+	StartTime    string `json:"start_time"`
+	FinishTime   string `json:"finish_time"`
+	ElapsedTime  int64  `json:"elapsed_time"`
+	State        string `json:"state"`
+	Skip         bool   `json:"skip"`
+	Retry        int    `json:"retry"`
+	Loop         int    `json:"loop"`
+	Version      string `json:"version"`
+	ErrorIgnored bool   `json:"error_ignored"`
+	ExData       string `json:"ex_data"`
+}
+
+// nodeDetail is get_task_node_detail.
+func (h *Handler) nodeDetail(x *exchange) error {
+	snap, node, attempts, err := h.nodeAttempts(x)
+	if err != nil {
+		return err
+	}
+	histories := make([]past, len(attempts))
+	for i := range attempts {
+		a := &attempts[i]
+		histories[i] = past{
+			StartTime: h.wire(a.Started), FinishTime: h.wire(a.Finished), ElapsedTime: h.elapsed(a),
+			State: a.State.String(), Skip: a.Skipped, Retry: a.Retry(), Loop: a.Loop,
+			Version: a.Version.String(), ErrorIgnored: a.ErrorIgnored, ExData: a.Error,
+		}
+	}
+	fields := (h.opts.Query.Fields | detailFields) &^ query.ExData
+	return x.respond(snap.Tree.Len(), "", func(dst []byte) ([]byte, error) {
+		return envelope(dst, func(dst []byte) []byte {
+			dst = h.with(fields).AppendTree(dst, snap.Tree, node.Index)
+			// Here ex_data is the text of the one node.
+			dst = appendJSON(append(dst[:len(dst)-1], `,"ex_data":`...), node.Error)
+			dst = appendJSON(append(dst, `,"histories":`...), histories)
+			return append(dst, '}')
+		}), nil
+	})
+}
+
+// nodeAttempts finds a node of a task with its superseded attempts.
+func (h *Handler) nodeAttempts(x *exchange) (snap query.Snapshot, node state.Node, attempts []state.Attempt, err error) {
+	if err = h.target(x); err != nil {
+		return
+	}
+	id, err := x.params.id("node_id")
+	if err != nil {
+		return
+	}
+	ctx := x.r.Context()
+	if snap, err = h.query.Snapshot(ctx, x.business, x.task); err != nil {
+		return
+	}
+	unknown := malformed("task %q of business %q has no node %q", x.task, x.business, id)
+	i, ok := snap.Tree.Find(id)
+	if !ok {
+		return snap, node, nil, unknown
+	}
+	node = snap.Tree.Node(i)
+	for {
+		page, err := h.reader.Attempts(ctx, id, len(attempts), 0)
+		if errors.Is(err, state.ErrNotFound) {
+			return snap, node, nil, unknown
+		}
+		if err != nil {
+			return snap, node, nil, err
+		}
+		if len(page) == 0 {
+			break
+		}
+		attempts = append(attempts, page...)
+	}
+	// The task may have been deleted meanwhile, and another one, of another
+	// business, may have the node's ID.
+	at, err := h.reader.Locate(ctx, store.ByNode(id))
+	if errors.Is(err, state.ErrNotFound) || err == nil && at.Key != snap.Tree.Key() {
+		return snap, node, nil, unknown
+	}
+	// What was superseded after the snapshot is the current attempt in it.
+	for i := range attempts {
+		if attempts[i].Version == node.Version {
+			attempts = attempts[:i]
+			break
+		}
+	}
+	return snap, node, attempts, err
+}

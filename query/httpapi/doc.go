@@ -1,0 +1,79 @@
+// Package httpapi serves the documented get_task_status call, the events of
+// tasks as they happen, and a status page for people: one [http.Handler] on a
+// store or an engine.
+//
+//	h := httpapi.New(engine, &httpapi.Options{
+//		Authenticator: &httpapi.Applications{
+//			Secrets: map[string]string{"esb_test": "sha256:2bb8…"},
+//			Trusted: []string{"esb_test"},
+//		},
+//	})
+//	server.Handler = h
+//	server.RegisterOnShutdown(h.Shutdown)
+//
+// All paths are relative to where the handler is mounted, so that it also
+// works behind [http.StripPrefix].
+//
+// # The documented calls
+//
+// They lie under [Options.Prefix], with and without a slash at the end, and
+// answer GET and POST alike, except that get_tasks_status is only a POST.
+//
+//	get_task_status       bk_biz_id, task_id; with_ex_data
+//	get_tasks_status      bk_biz_id, task_id_list (at most 50); include_children_status
+//	get_task_node_detail  bk_biz_id, task_id, node_id
+//
+// Parameters come from the query and, in a POST, from a JSON object or a form;
+// the general parameters also from the JSON object in the header
+// X-Bkapi-Authorization. A JSON number stands for its digits, however many. A
+// parameter given in two places must have one value; unknown ones are passed
+// over.
+//
+// What the question itself is answered with has HTTP status 200 and the
+// documented envelope, refusals included: no such task, a parameter missing or
+// malformed. Everything before the question is refused with a status of its
+// own, in the same envelope: 400 for a body that cannot be read, 401, 403,
+// 404 for an unknown path, 405, 413, 415, 429 for too many requests at once,
+// and 503 with Retry-After when the store or the handler is not available.
+//
+// get_tasks_status leaves out the tasks that are not found. get_task_node_detail
+// has no inputs and outputs, which are not recorded; its histories are the
+// superseded attempts, oldest first.
+//
+// # Who may ask
+//
+// A request is authenticated, then authorised for the business it names, and
+// only then is anything looked up: who may not see a business cannot tell what
+// exists in it. See [Options.Authenticator] and [Options.Authorize]. A handler
+// without an authenticator refuses everything.
+//
+// # What the status page is made of
+//
+// GET / is the page: one response, nothing from elsewhere. Its data, of use to
+// other clients too, takes the same credentials, parameters in the query:
+//
+//	GET api/tasks     bk_biz_id, state (repeated), unfinished, since, until, text, cursor, limit
+//	GET api/task      bk_biz_id, task_id, as_of: the tree as a list of nodes
+//	GET api/status    bk_biz_id, task_id, as_of: the documented response with all extra fields
+//	GET api/history   bk_biz_id, task_id, node_id: every attempt, the current one included
+//	GET api/timeline  bk_biz_id, task_id: the superseded attempts of all nodes
+//	GET api/events    bk_biz_id, task_id: server-sent events
+//
+// Times in these, api/status aside, are RFC 3339 in the configured location,
+// absent when unset; since, until and as_of take RFC 3339 or Unix seconds.
+//
+// The page asks without credentials first and shows a sign-in form when it is
+// refused. It keeps what was entered in the tab's session storage and sends it
+// in the header X-Bkapi-Authorization.
+//
+// # Events
+//
+// A stream begins with an event "snapshot", the same data as api/task, and goes
+// on with an event "transition" for every transition of the task, in order;
+// each has the sequence as its ID. With the header Last-Event-ID, or the
+// parameter last_event_id, it goes on behind that sequence, without gap or
+// duplicate; if that is too far back, or the task is another one since, a
+// snapshot begins it anew. An event "gone" says that the task was deleted and
+// ends the stream. Comments keep a silent stream alive. A client that does not
+// read is cut after [Options.WriteTimeout]; nobody else notices.
+package httpapi

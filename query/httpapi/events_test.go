@@ -1,0 +1,459 @@
+package httpapi_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// event is one server-sent event, or a comment.
+type event struct {
+	name, comment string
+	id            uint64
+	data          map[string]any
+}
+
+// subscription is an open stream.
+type subscription struct {
+	resp   *http.Response
+	lines  *bufio.Reader
+	cancel context.CancelFunc
+}
+
+// subscribe opens a stream; last is "" to begin with a snapshot.
+func subscribe(t *testing.T, url, business, task, last string) *subscription {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	t.Cleanup(cancel)
+	r, err := http.NewRequestWithContext(ctx, "GET", url+"/api/events?bk_biz_id="+business+"&task_id="+task, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if last != "" {
+		r.Header.Set("Last-Event-ID", last)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream; charset=utf-8" {
+		t.Fatalf("status %d, %v", resp.StatusCode, resp.Header)
+	}
+	return &subscription{resp, bufio.NewReader(resp.Body), cancel}
+}
+
+// next reads an event or a comment; an error is the stream's end.
+func (s *subscription) next() (e event, err error) {
+	for {
+		line, err := s.lines.ReadString('\n')
+		if err != nil {
+			return e, err
+		}
+		line = strings.TrimSuffix(line, "\n")
+		field, value, _ := strings.Cut(line, ": ")
+		switch field {
+		case "":
+			if line != "" {
+				e.comment = value
+			}
+			if e.name != "" || e.comment != "" {
+				return e, nil
+			}
+		case "event":
+			e.name = value
+		case "id":
+			e.id, err = strconv.ParseUint(value, 10, 64)
+		case "data":
+			err = json.Unmarshal([]byte(value), &e.data)
+		case "retry":
+		default:
+			err = fmt.Errorf("line %q", line)
+		}
+		if err != nil {
+			return e, err
+		}
+	}
+}
+
+// must reads the next event of a name, passing over comments.
+func (s *subscription) must(t *testing.T, name string) event {
+	t.Helper()
+	for {
+		e, err := s.next()
+		if err != nil {
+			t.Fatalf("in place of %s: %v", name, err)
+		}
+		if e.comment != "" {
+			continue
+		}
+		if e.name != name {
+			t.Fatalf("%s %d in place of %s", e.name, e.id, name)
+		}
+		return e
+	}
+}
+
+func TestAStreamBeginsWithASnapshotAndTellsEveryTransition(t *testing.T) {
+	f := serve(t, nil)
+	f.recordExample()
+	server := listen(t, f.handler)
+	s := subscribe(t, server.URL, "2", "10", "")
+	snapshot := s.must(t, "snapshot")
+	if snapshot.id != 8 || snapshot.data["state"] != "FAILED" || len(snapshot.data["nodes"].([]any)) != 3 {
+		t.Errorf("snapshot %+v", snapshot)
+	}
+	f.record(engine.Create("2", "other"), engine.Retry(exampleActivity, engine.Actor("ann")))
+	e := s.must(t, "transition")
+	nodes := e.data["nodes"].([]any)
+	changed, root := nodes[0].(map[string]any), nodes[1].(map[string]any)
+	if e.id != 10 || e.data["op"] != "retry" || e.data["actor"] != "ann" || changed["state"] != "CREATED" || root["state"] != "RUNNING" || len(nodes) != 2 {
+		t.Errorf("transition %+v", e)
+	}
+	superseded := e.data["superseded"].(map[string]any)[exampleActivity].(map[string]any)
+	if superseded["state"] != "FAILED" || superseded["error"] != "<b>no route</b> & more" {
+		t.Errorf("superseded %v", superseded)
+	}
+}
+
+// story is one task that writers go on changing.
+func (f *fixture) pump(task string, loops int) {
+	node := "node-" + task
+	for i := range loops {
+		ops := []engine.Op{engine.Fail(node, "x"), engine.Retry(node), engine.Start(node)}
+		if _, err := f.engine.Record(context.Background(), ops[i%3]); err != nil {
+			f.Error(err)
+			return
+		}
+	}
+}
+
+func (f *fixture) begin(task string) {
+	f.record(engine.Create("2", task, engine.ID("root-"+task)), engine.Start("root-"+task),
+		engine.Declare("root-"+task, state.ServiceActivity, engine.ID("node-"+task)), engine.Start("node-"+task))
+}
+
+// sequences are those of all transitions of a task.
+func (f *fixture) sequences(task string) (list []uint64) {
+	for after := uint64(0); ; {
+		page, err := f.engine.Transitions(f.Context(), state.Key{Business: "2", Task: task}, after, 0)
+		if err != nil {
+			f.Fatal(err)
+		}
+		if len(page) == 0 {
+			return list
+		}
+		for _, tr := range page {
+			list = append(list, tr.Sequence)
+			after = tr.Sequence
+		}
+	}
+}
+
+func TestAClientThatReconnectsHasNoGapAndNoDuplicate(t *testing.T) {
+	const tasks, loops = 3, 300
+	f := serve(t, nil)
+	server := listen(t, f.handler)
+	for i := range tasks {
+		f.begin(strconv.Itoa(i))
+	}
+	var clients sync.WaitGroup
+	for c := range 2 * tasks {
+		task := strconv.Itoa(c % tasks)
+		clients.Go(func() {
+			seen := f.follow(server.URL, task, 4+loops)
+			if want := f.sequences(task); !slices.Equal(seen, want) {
+				t.Errorf("client %d: %d transitions seen, %d recorded: %v", c, len(seen), len(want), seen)
+			}
+		})
+	}
+	for i := range tasks {
+		clients.Go(func() { f.pump(strconv.Itoa(i), loops) })
+	}
+	clients.Wait()
+}
+
+// follow reads so many transitions of a task from the very first, and breaks
+// the connection now and then.
+func (f *fixture) follow(url, task string, want int) (seen []uint64) {
+	last := "0"
+	for len(seen) < want {
+		s := subscribe(f.T, url, "2", task, last)
+		for range 40 {
+			e, err := s.next()
+			if err != nil {
+				f.Error(err)
+				return seen
+			}
+			if e.name != "transition" {
+				f.Errorf("%s in place of a transition", e.name)
+				return seen
+			}
+			seen = append(seen, e.id)
+			last = strconv.FormatUint(e.id, 10)
+			if len(seen) == want {
+				break
+			}
+		}
+		s.cancel()
+		s.resp.Body.Close()
+	}
+	return seen
+}
+
+func TestAnEventToldInTimeShowsTheTreeAsItWasThen(t *testing.T) {
+	f := serve(t, nil)
+	f.begin("1")
+	server := listen(t, f.handler)
+	s := subscribe(t, server.URL, "2", "1", "")
+	s.must(t, "snapshot")
+	// Both in one commit: the tree in memory is at the second at once.
+	if _, err := f.engine.Record(t.Context(), engine.Fail("node-1", "x"), engine.Retry("node-1")); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"FAILED", "RUNNING"} {
+		if e := s.must(t, "transition"); e.data["state"] != want {
+			t.Errorf("after %v the task shows %v, want %s", e.data["op"], e.data["state"], want)
+		}
+	}
+}
+
+func TestAClientTooFarBehindGetsASnapshot(t *testing.T) {
+	f := serve(t, nil)
+	f.begin("1")
+	f.pump("1", store.DefaultLimit)
+	server := listen(t, f.handler)
+	for _, last := range []string{"1", "999999999"} {
+		e := subscribe(t, server.URL, "2", "1", last).must(t, "snapshot")
+		if want := f.sequences("1"); e.id != want[len(want)-1] {
+			t.Errorf("from %s: snapshot at %d", last, e.id)
+		}
+	}
+}
+
+func TestADeletedTaskIsGoneAndItsSuccessorIsAnother(t *testing.T) {
+	f := serve(t, nil)
+	f.recordExample()
+	server := listen(t, f.handler)
+	s := subscribe(t, server.URL, "2", "10", "")
+	last := s.must(t, "snapshot").id
+	f.record(engine.Revoke(exampleRoot))
+	last = s.must(t, "transition").id
+	if err := f.engine.Delete(t.Context(), "2", "10"); err != nil {
+		t.Fatal(err)
+	}
+	s.must(t, "gone")
+	if _, err := s.next(); err == nil {
+		t.Error("the stream goes on")
+	}
+	f.record(engine.Create("2", "10", engine.ID("successor")), engine.Start("successor"))
+	e := subscribe(t, server.URL, "2", "10", strconv.FormatUint(last, 10)).must(t, "snapshot")
+	if e.data["node_id"] != "successor" {
+		t.Errorf("snapshot %+v", e)
+	}
+}
+
+// atRest hides that an engine can be watched.
+type atRest struct{ store.Reader }
+
+func TestAStoreWithoutWatchIsAskedForChanges(t *testing.T) {
+	f := serve(t, nil)
+	f.begin("1")
+	f.handler = handlerOn(atRest{f.engine}, &httpapi.Options{Authenticator: httpapi.NoAuth{}, Poll: time.Millisecond})
+	server := listen(t, f.handler)
+	s := subscribe(t, server.URL, "2", "1", "")
+	s.must(t, "snapshot")
+	for range 5 {
+		f.record(engine.Fail("node-1", "x"), engine.Retry("node-1"), engine.Start("node-1"))
+		for _, op := range []string{"fail", "retry", "start"} {
+			if e := s.must(t, "transition"); e.data["op"] != op {
+				t.Errorf("%v in place of %s", e.data["op"], op)
+			}
+		}
+	}
+}
+
+// trimming is a feed that has lost what a watcher asks for, some times.
+type trimming struct {
+	store.Reader
+	left atomic.Int64
+}
+
+func (r *trimming) Changes(ctx context.Context, after uint64, limit int) (store.Feed, error) {
+	if after < 1<<63 && r.left.Add(-1) >= 0 {
+		return store.Feed{}, store.ErrTrimmed
+	}
+	return r.Reader.Changes(ctx, after, limit)
+}
+
+func TestAFeedThatWasTrimmedLosesNothing(t *testing.T) {
+	f := serve(t, nil)
+	f.begin("1")
+	reader := &trimming{Reader: f.engine}
+	reader.left.Store(20)
+	f.handler = handlerOn(reader, &httpapi.Options{Authenticator: httpapi.NoAuth{}, Poll: time.Millisecond})
+	server := listen(t, f.handler)
+	go f.pump("1", 90)
+	if seen := f.follow(server.URL, "1", 94); !slices.Equal(seen, f.sequences("1")) {
+		t.Errorf("seen %v", seen)
+	}
+}
+
+func TestASilentStreamHasHeartbeatsThatAskForPermissionAgain(t *testing.T) {
+	var revoked atomic.Bool
+	f := serve(t, &httpapi.Options{
+		Authenticator: httpapi.NoAuth{}, Heartbeat: time.Millisecond,
+		Authorize: func(context.Context, httpapi.Identity, string) bool { return !revoked.Load() },
+	})
+	f.recordExample()
+	server := listen(t, f.handler)
+	s := subscribe(t, server.URL, "2", "10", "")
+	s.must(t, "snapshot")
+	for range 3 {
+		if e, err := s.next(); err != nil || e.comment == "" {
+			t.Fatalf("%+v, %v", e, err)
+		}
+	}
+	revoked.Store(true)
+	for {
+		if _, err := s.next(); err != nil {
+			break
+		}
+	}
+}
+
+func TestShutdownEndsStreamsAndRefusesNewOnes(t *testing.T) {
+	f := serve(t, nil)
+	f.recordExample()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: f.handler}
+	server.RegisterOnShutdown(f.handler.Shutdown)
+	served := make(chan error)
+	go func() { served <- server.Serve(listener) }()
+	s := subscribe(t, "http://"+listener.Addr().String(), "2", "10", "")
+	s.must(t, "snapshot")
+	if err := server.Shutdown(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if e, err := s.next(); err == nil {
+		t.Errorf("the stream goes on: %+v", e)
+	}
+	if err := <-served; err != http.ErrServerClosed {
+		t.Error(err)
+	}
+	f.handler.Shutdown()
+	if w := f.get("/api/events", "bk_biz_id", "2", "task_id", "10"); w.Code != 503 {
+		t.Errorf("afterwards: %d %s", w.Code, w.Body)
+	}
+	if w := f.get("/api/task", "bk_biz_id", "2", "task_id", "10"); w.Code != 200 {
+		t.Errorf("other requests: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestTheEnginesEndIsTheStreams(t *testing.T) {
+	f := serve(t, nil)
+	f.recordExample()
+	server := listen(t, f.handler)
+	s := subscribe(t, server.URL, "2", "10", "")
+	s.must(t, "snapshot")
+	f.engine.Close()
+	if e, err := s.next(); err == nil {
+		t.Errorf("the stream goes on: %+v", e)
+	}
+}
+
+func TestStreamsAreBounded(t *testing.T) {
+	f := serve(t, &httpapi.Options{Authenticator: httpapi.NoAuth{}, MaxStreams: 1, MaxRequests: 1})
+	f.recordExample()
+	server := listen(t, f.handler)
+	s := subscribe(t, server.URL, "2", "10", "")
+	s.must(t, "snapshot")
+	if w := f.get("/api/events", "bk_biz_id", "2", "task_id", "10"); w.Code != 429 || w.Header().Get("Retry-After") == "" {
+		t.Errorf("%d %s", w.Code, w.Body)
+	}
+	if w := f.get("/api/task", "bk_biz_id", "2", "task_id", "10"); w.Code != 200 {
+		t.Errorf("a stream counts as a request: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestAClientThatDoesNotReadIsCutAndNobodyElseNotices(t *testing.T) {
+	var log lockedBuffer
+	f := serve(t, &httpapi.Options{
+		Authenticator: httpapi.NoAuth{}, WriteTimeout: 50 * time.Millisecond,
+		Logger: slog.New(slog.NewTextHandler(&log, nil)),
+	})
+	f.begin("1")
+	f.begin("2")
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := &http.Server{Handler: f.handler, ConnState: shrink}
+	go server.Serve(listener)
+	t.Cleanup(func() { server.Close() })
+	url := "http://" + listener.Addr().String()
+
+	slow, err := net.Dial("tcp", listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.Close()
+	slow.(*net.TCPConn).SetReadBuffer(4 << 10)
+	fmt.Fprintf(slow, "GET /api/events?bk_biz_id=2&task_id=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+
+	quick := subscribe(t, url, "2", "2", "")
+	quick.must(t, "snapshot")
+	text := strings.Repeat("x", state.MaxErrorBytes)
+	for n := 0; !strings.Contains(log.String(), "i/o timeout"); n++ {
+		f.record(engine.Fail("node-1", text), engine.Retry("node-1"), engine.Start("node-1"))
+		f.record(engine.Fail("node-2", "x"), engine.Retry("node-2"), engine.Start("node-2"))
+		for range 3 {
+			quick.must(t, "transition")
+		}
+	}
+}
+
+// shrink makes the kernel's buffer of a connection small.
+func shrink(c net.Conn, s http.ConnState) {
+	if tcp, ok := c.(*net.TCPConn); ok && s == http.StateNew {
+		tcp.SetWriteBuffer(4 << 10)
+	}
+}
+
+// lockedBuffer is written by the server and read by the test.
+type lockedBuffer struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (b *lockedBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.Write(p)
+}
+
+func (b *lockedBuffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.buf.String()
+}

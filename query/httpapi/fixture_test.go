@@ -1,0 +1,192 @@
+package httpapi_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const callPath = httpapi.DefaultPrefix + "/get_task_status/"
+
+var (
+	zone  = time.FixedZone("", 8*3600)
+	clock = func() time.Time { return time.Date(2018, 4, 26, 16, 9, 0, 0, zone) }
+)
+
+// fixture is an engine on a store in memory behind a handler.
+type fixture struct {
+	*testing.T
+	engine  *engine.Engine
+	handler *httpapi.Handler
+}
+
+// serve makes a handler; o may be nil for one that lets everybody in.
+func serve(t *testing.T, o *httpapi.Options) *fixture {
+	t.Helper()
+	e, err := engine.Open(t.Context(), store.NewMemory(), &engine.Options{Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return &fixture{t, e, handlerOn(e, o)}
+}
+
+func handlerOn(r store.Reader, o *httpapi.Options) *httpapi.Handler {
+	if o == nil {
+		o = &httpapi.Options{Authenticator: httpapi.NoAuth{}}
+	}
+	if o.Query == nil {
+		o.Query = &query.Options{Location: zone, Now: clock}
+	}
+	return httpapi.New(r, o)
+}
+
+func (f *fixture) record(ops ...engine.Op) {
+	f.Helper()
+	for _, op := range ops {
+		if _, err := f.engine.Record(f.Context(), op); err != nil {
+			f.Fatal(err)
+		}
+	}
+}
+
+// The task of the specification's example: a start event that finished and an
+// activity that failed.
+const (
+	exampleRoot     = "5a1622f9f43e3429acb604e18dbd100a"
+	exampleStart    = "62d4784e20483f1585149ce90ed954c9"
+	exampleActivity = "e8b128dff46637368b9b1bd921abc14e"
+)
+
+func (f *fixture) recordExample() {
+	f.Helper()
+	at := engine.At(time.Unix(1524730114, 0))
+	later := engine.At(time.Unix(1524730126, 0))
+	f.record(
+		engine.Create("2", "10", engine.ID(exampleRoot), at),
+		engine.Start(exampleRoot, at),
+		engine.Declare(exampleRoot, state.StartEvent, engine.ID(exampleStart), engine.NewVersion("7447cc2801b630f497768493c02fb488"), at),
+		engine.Start(exampleStart, at),
+		engine.Finish(exampleStart, at),
+		engine.Declare(exampleRoot, state.ServiceActivity, engine.ID(exampleActivity), engine.NewVersion("914d35fe7d143c2186e6d3532870b37d"), at),
+		engine.Start(exampleActivity, at),
+		engine.Fail(exampleActivity, "<b>no route</b> & more", later),
+	)
+}
+
+// recordStory adds a task with a retry, a skip and a loop.
+func (f *fixture) recordStory() {
+	f.Helper()
+	version := func(n int) string { return fmt.Sprintf("%032x", n) }
+	at := func(sec int64) engine.Option { return engine.At(time.Unix(1524730120+sec, 0)) }
+	f.record(
+		engine.Create("2", "11", engine.ID("root-11"), engine.Name("Deploy"), at(0)),
+		engine.Start("root-11", at(1)),
+		engine.Declare("root-11", state.Subprocess, engine.ID("sub"), engine.Name("Build"), engine.NewVersion(version(1)), at(1)),
+		engine.Start("sub", at(2)),
+		engine.Declare("sub", state.ServiceActivity, engine.ID("compile"), engine.Name("compile"), engine.NewVersion(version(2)), at(2)),
+		engine.Start("compile", at(3)),
+		engine.Fail("compile", "exit 1", at(5)),
+		engine.Retry("compile", engine.NewVersion(version(3)), at(6), engine.Actor("ann")),
+		engine.Start("compile", at(6)),
+		engine.Fail("compile", "exit 2", at(9)),
+		engine.Skip("compile", engine.NewVersion(version(4)), at(10), engine.Actor("bob")),
+		engine.Loop("compile", engine.NewVersion(version(5)), at(12)),
+	)
+}
+
+// get is a request without body.
+func (f *fixture) get(path string, query ...string) *httptest.ResponseRecorder {
+	f.Helper()
+	return f.do(request(http.MethodGet, path, nil, query...))
+}
+
+func (f *fixture) do(r *http.Request) *httptest.ResponseRecorder {
+	f.Helper()
+	w := httptest.NewRecorder()
+	f.handler.ServeHTTP(w, r)
+	return w
+}
+
+// request makes one with query parameters given as name, value, name, value.
+func request(method, path string, body io.Reader, query ...string) *http.Request {
+	values := make(url.Values)
+	for i := 0; i < len(query); i += 2 {
+		values.Add(query[i], query[i+1])
+	}
+	if len(values) > 0 {
+		path += "?" + values.Encode()
+	}
+	return httptest.NewRequestWithContext(context.Background(), method, path, body)
+}
+
+func post(path, contentType, body string) *http.Request {
+	r := request(http.MethodPost, path, strings.NewReader(body))
+	r.Header.Set("Content-Type", contentType)
+	return r
+}
+
+func postJSON(path, body string) *http.Request { return post(path, "application/json", body) }
+
+// refusal is the message of an answer, which must be the documented envelope
+// with result false and nothing else.
+func refusal(t *testing.T, w *httptest.ResponseRecorder) string {
+	t.Helper()
+	var fields map[string]any
+	if err := json.Unmarshal(w.Body.Bytes(), &fields); err != nil {
+		t.Fatalf("the answer %q is no JSON: %v", w.Body, err)
+	}
+	message, _ := fields["message"].(string)
+	if fields["result"] != false || message == "" || len(fields) != 2 {
+		t.Fatalf("the answer %s is no refusal", w.Body)
+	}
+	return message
+}
+
+// golden compares JSON, indented, with a file.
+func golden(t *testing.T, name string, body []byte) {
+	t.Helper()
+	var out bytes.Buffer
+	if err := json.Indent(&out, body, "", "  "); err != nil {
+		t.Fatalf("%v in %q", err, body)
+	}
+	out.WriteByte('\n')
+	file := filepath.Join("testdata", name+".json")
+	if *update {
+		if err := os.WriteFile(file, out.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(want), out.String()); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", file, diff)
+	}
+}

@@ -1,0 +1,247 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"log/slog"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Handler serves what the package documentation says. It may be used from many
+// goroutines and needs no closing; see [Handler.Shutdown] for open streams.
+type Handler struct {
+	reader store.Reader
+	query  *query.Query
+	opts   Options
+	routes map[string]route
+	// boot is part of all entity tags: another handler may have other options
+	// or another store.
+	boot string
+	hub  *hub
+
+	requests, streams atomic.Int64 // in progress
+	large             gate
+}
+
+// route is what one path does.
+type route struct {
+	post   bool // answers POST
+	get    bool // answers GET and HEAD
+	serve  func(*Handler, *exchange) error
+	public bool // needs no credentials
+}
+
+// New makes a handler on a store or an engine; o may be nil, but then it
+// refuses everything. If r is a [Watcher], as an engine is, events are told as
+// they are committed; otherwise r is asked for changes every [Options.Poll].
+func New(r store.Reader, o *Options) *Handler {
+	opts := o.withDefaults()
+	h := &Handler{
+		reader: r, query: query.New(r, opts.Query), opts: opts,
+		boot: rand.Text()[:10], large: newGate(opts.MaxLarge),
+	}
+	h.hub = newHub(r, opts.Poll, opts.Logger)
+	h.routes = map[string]route{
+		opts.Prefix + "/get_task_status":      {get: true, post: true, serve: (*Handler).taskStatus},
+		opts.Prefix + "/get_tasks_status":     {post: true, serve: (*Handler).tasksStatus},
+		opts.Prefix + "/get_task_node_detail": {get: true, post: true, serve: (*Handler).nodeDetail},
+		"/api/tasks":                          {get: true, serve: (*Handler).listTasks},
+		"/api/task":                           {get: true, serve: (*Handler).task},
+		"/api/status":                         {get: true, serve: (*Handler).status},
+		"/api/history":                        {get: true, serve: (*Handler).history},
+		"/api/timeline":                       {get: true, serve: (*Handler).timeline},
+		"/api/events":                         {get: true, serve: (*Handler).events},
+		"":                                    {get: true, public: true, serve: (*Handler).page},
+	}
+	if opts.Authenticator == nil {
+		opts.Logger.Error("no authenticator configured: every request is refused")
+	}
+	return h
+}
+
+// Shutdown ends all streams of events and refuses new ones with 503, so that
+// [http.Server.Shutdown] need not wait for them: register it with
+// [http.Server.RegisterOnShutdown]. Other requests go on being answered.
+func (h *Handler) Shutdown() { h.hub.shutdown() }
+
+// ServeHTTP implements [http.Handler].
+func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	x := &exchange{h: h, r: r, w: &countingWriter{ResponseWriter: w}, begin: time.Now()}
+	defer x.log()
+	defer x.contain()
+	secure(w.Header())
+	if err := h.serve(x); err != nil {
+		x.refuse(err)
+	}
+}
+
+func (h *Handler) serve(x *exchange) error {
+	route, err := h.find(x.r)
+	if err != nil {
+		return err
+	}
+	if h.requests.Add(1) > int64(h.opts.MaxRequests) {
+		h.requests.Add(-1)
+		return errTooMany
+	}
+	defer func() {
+		if !x.streaming {
+			h.requests.Add(-1)
+		}
+	}()
+	if h.opts.Authenticator == nil {
+		return &AuthError{"this service has no authenticator configured and refuses everything"}
+	}
+	if !route.public {
+		if err := h.authenticate(x); err != nil {
+			return err
+		}
+	}
+	return route.serve(h, x)
+}
+
+func (h *Handler) find(r *http.Request) (route, error) {
+	found, ok := h.routes[strings.TrimSuffix(r.URL.Path, "/")]
+	switch {
+	case !ok:
+		return route{}, &requestError{http.StatusNotFound, "there is nothing at this path"}
+	case found.post && r.Method == http.MethodPost:
+	case found.get && (r.Method == http.MethodGet || r.Method == http.MethodHead):
+	default:
+		return route{}, &methodError{found}
+	}
+	return found, nil
+}
+
+// authenticate reads the parameters and finds out who asks.
+func (h *Handler) authenticate(x *exchange) (err error) {
+	x.r.Body = http.MaxBytesReader(x.w, x.r.Body, h.opts.MaxBody)
+	if x.params, err = readParams(x.r); err != nil {
+		return err
+	}
+	x.who, err = h.opts.Authenticator.Authenticate(x.r, x.params.general())
+	var refused *AuthError
+	if err != nil && !errors.As(err, &refused) {
+		return &unavailableError{"the credentials cannot be checked now", err}
+	}
+	return err
+}
+
+// authorise takes the business that the request names and checks that the
+// caller may see it, before anything is looked up.
+func (h *Handler) authorise(x *exchange) (err error) {
+	if x.business, err = x.params.id("bk_biz_id"); err != nil {
+		return err
+	}
+	if !h.allowed(x.r.Context(), x.who, x.business) {
+		return &requestError{http.StatusForbidden, "no permission for this business"}
+	}
+	return nil
+}
+
+func (h *Handler) allowed(ctx context.Context, who Identity, business string) bool {
+	return h.opts.Authorize == nil || h.opts.Authorize(ctx, who, business)
+}
+
+// target takes business and task.
+func (h *Handler) target(x *exchange) (err error) {
+	if err := h.authorise(x); err != nil {
+		return err
+	}
+	x.task, err = x.params.id("task_id")
+	return err
+}
+
+// exchange is one request and its answer.
+type exchange struct {
+	h         *Handler
+	r         *http.Request
+	w         *countingWriter
+	begin     time.Time
+	params    params
+	who       Identity
+	business  string
+	task      string
+	streaming bool
+	failure   error // logged
+}
+
+// contain answers for a panic, which is a bug and costs this request only.
+func (x *exchange) contain() {
+	p := recover()
+	if p == nil {
+		return
+	}
+	x.h.opts.Logger.Error("panic", "path", x.r.URL.Path, "panic", p, "stack", string(debug.Stack()))
+	if x.w.status == 0 {
+		x.refuse(&internalError{errors.New("panic")})
+	}
+}
+
+// log writes the request's line. Parameters are not among it: they hold secrets.
+func (x *exchange) log() {
+	level := slog.LevelInfo
+	if x.w.status >= http.StatusInternalServerError {
+		level = slog.LevelError
+	}
+	attrs := []slog.Attr{
+		slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.String("remote", x.r.RemoteAddr),
+		slog.Int("status", x.w.status), slog.Int64("bytes", x.w.bytes), slog.Duration("took", time.Since(x.begin)),
+	}
+	for _, a := range []slog.Attr{
+		slog.String("app", x.who.App), slog.String("user", x.who.User),
+		slog.String("business", x.business), slog.String("task", x.task),
+	} {
+		if a.Value.String() != "" {
+			attrs = append(attrs, a)
+		}
+	}
+	if x.failure != nil {
+		attrs = append(attrs, slog.Any("error", x.failure))
+	}
+	x.h.opts.Logger.LogAttrs(x.r.Context(), level, "request", attrs...)
+}
+
+// countingWriter remembers what was answered.
+type countingWriter struct {
+	http.ResponseWriter
+	status int
+	bytes  int64
+}
+
+func (w *countingWriter) WriteHeader(status int) {
+	if w.status == 0 {
+		w.status = status
+	}
+	w.ResponseWriter.WriteHeader(status)
+}
+
+func (w *countingWriter) Write(p []byte) (int, error) {
+	if w.status == 0 {
+		w.status = http.StatusOK
+	}
+	n, err := w.ResponseWriter.Write(p)
+	w.bytes += int64(n)
+	return n, err
+}
+
+// Unwrap is for [http.ResponseController].
+func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
+
+// secure sets the headers of every answer.
+func secure(header http.Header) {
+	header.Set("Cache-Control", "no-store")
+	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("Cross-Origin-Resource-Policy", "same-origin")
+	header.Set("Referrer-Policy", "no-referrer")
+	header.Set("X-Content-Type-Options", "nosniff")
+	header.Set("X-Frame-Options", "DENY")
+}

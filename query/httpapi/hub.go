@@ -1,0 +1,167 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"sync"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// hub follows the changes of all tasks while anybody listens, with one
+// goroutine for all, and wakes those who listen to a task that changed. It
+// carries no data: who is woken reads the task's own transitions, so that a
+// lost or needless wake does no harm and a slow listener holds up nobody.
+type hub struct {
+	reader store.Reader
+	poll   time.Duration
+	logger *slog.Logger
+	done   chan struct{} // closed by shutdown
+
+	mu        sync.Mutex // protects everything below
+	ended     bool
+	listeners map[state.Key]map[*listener]struct{}
+	count     int
+	stop      context.CancelFunc // of the follower, nil if there is none
+}
+
+// listener is woken through its channel, which remembers one wake.
+type listener struct {
+	key  state.Key
+	wake chan struct{}
+}
+
+func newHub(r store.Reader, poll time.Duration, logger *slog.Logger) *hub {
+	return &hub{
+		reader: r, poll: poll, logger: logger, done: make(chan struct{}),
+		listeners: make(map[state.Key]map[*listener]struct{}),
+	}
+}
+
+// listen begins to listen to a task; leave ends it.
+func (b *hub) listen(key state.Key) (*listener, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.ended {
+		return nil, errEnding
+	}
+	l := &listener{key: key, wake: make(chan struct{}, 1)}
+	if b.listeners[key] == nil {
+		b.listeners[key] = make(map[*listener]struct{})
+	}
+	b.listeners[key][l] = struct{}{}
+	if b.count++; b.stop == nil {
+		var ctx context.Context
+		ctx, b.stop = context.WithCancel(context.Background())
+		go b.follow(ctx)
+	}
+	return l, nil
+}
+
+func (b *hub) leave(l *listener) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.listeners[l.key], l)
+	if len(b.listeners[l.key]) == 0 {
+		delete(b.listeners, l.key)
+	}
+	if b.count--; b.count == 0 {
+		b.stop()
+		b.stop = nil
+	}
+}
+
+func (b *hub) shutdown() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if !b.ended {
+		b.ended = true
+		close(b.done)
+	}
+}
+
+// follow wakes until ctx ends.
+func (b *hub) follow(ctx context.Context) {
+	for ctx.Err() == nil {
+		feed, err := b.reader.Changes(ctx, 1<<63, 1)
+		// Whatever came before this point had no wake of its own.
+		b.wakeAll()
+		if err == nil {
+			err = b.watch(ctx, feed.Last)
+		}
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, store.ErrTrimmed):
+			continue
+		case errors.Is(err, store.ErrClosed):
+			b.shutdown()
+			return
+		}
+		b.logger.Error("changes cannot be followed", "error", err)
+		sleep(ctx, b.poll)
+	}
+}
+
+// watch wakes for every change after a sequence, until an error.
+func (b *hub) watch(ctx context.Context, after uint64) error {
+	if w, ok := b.reader.(Watcher); ok {
+		for tr, err := range w.Watch(ctx, after) {
+			if err != nil {
+				return err
+			}
+			b.wake(tr.Task)
+		}
+		return ctx.Err()
+	}
+	for {
+		feed, err := b.reader.Changes(ctx, after, 0)
+		if err != nil {
+			return err
+		}
+		for _, tr := range feed.Transitions {
+			b.wake(tr.Task)
+			after = tr.Sequence
+		}
+		if len(feed.Transitions) == 0 {
+			sleep(ctx, b.poll)
+		}
+	}
+}
+
+func (b *hub) wake(key state.Key) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for l := range b.listeners[key] {
+		l.ring()
+	}
+}
+
+func (b *hub) wakeAll() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, ls := range b.listeners {
+		for l := range ls {
+			l.ring()
+		}
+	}
+}
+
+func (l *listener) ring() {
+	select {
+	case l.wake <- struct{}{}:
+	default:
+	}
+}
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

@@ -1,0 +1,98 @@
+package httpapi
+
+import (
+	"context"
+	"iter"
+	"log/slog"
+	"strings"
+	"time"
+
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// DefaultPrefix is the path under which the documented calls are by default.
+const DefaultPrefix = "/api/c/compapi/v2/sops"
+
+// Watcher is what an engine adds to a store: it tells of changes as they are
+// committed. The iterator yields every transition with a sequence greater than
+// after, in order, and ends with an error.
+type Watcher interface {
+	Watch(ctx context.Context, after uint64) iter.Seq2[*state.Transition, error]
+}
+
+// Options configure a handler. A nil *Options and zero fields stand for the
+// defaults.
+type Options struct {
+	// Authenticator says who sends a request. Default: none, and everything
+	// is refused with 401. See [Applications] and [NoAuth].
+	Authenticator Authenticator
+	// Authorize says whether somebody may see the tasks of a business. It is
+	// asked before anything is looked up, again at each heartbeat of a stream
+	// of events, and for each business of a list of tasks. It must be quick,
+	// take no longer for some businesses than for others, and may be called
+	// from many goroutines. Default: who is authenticated may see all.
+	Authorize func(ctx context.Context, who Identity, business string) bool
+
+	// Query says how answers look: location, convention, extra fields of the
+	// documented calls, clock. Default: the defaults of [query.New].
+	Query *query.Options
+	// Prefix is the path of the documented calls. Default: [DefaultPrefix].
+	Prefix string
+	// Logger gets a line for each request, without parameters but business
+	// and task, and what went wrong. Default: silent.
+	Logger *slog.Logger
+
+	// MaxBody bounds the body of a request, in bytes. Default: 64 KiB.
+	MaxBody int64
+	// MaxRequests bounds the requests in progress, streams aside; more are
+	// refused with 429. Default: 1024.
+	MaxRequests int
+	// MaxStreams bounds the streams of events; more are refused with 429.
+	// Default: 1024.
+	MaxStreams int
+	// MaxLarge bounds how many answers about tasks of more than 1,000 nodes
+	// are made at once. Others wait for as long as WriteTimeout and are then
+	// refused with 503. Default: 4.
+	MaxLarge int
+	// WriteTimeout bounds how long a client may take to read an answer or an
+	// event. Default: 30 s.
+	WriteTimeout time.Duration
+	// Heartbeat is the time after which a silent stream gets a comment.
+	// Default: 15 s.
+	Heartbeat time.Duration
+	// Poll is how often a store that is no [Watcher] is asked for changes
+	// while there are streams. Default: 1 s.
+	Poll time.Duration
+}
+
+func (o *Options) withDefaults() Options {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	if d.Query == nil {
+		d.Query = &query.Options{}
+	}
+	if d.Prefix == "" {
+		d.Prefix = DefaultPrefix
+	}
+	d.Prefix = "/" + strings.Trim(d.Prefix, "/")
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	orDefault(&d.MaxBody, 64<<10)
+	orDefault(&d.MaxRequests, 1024)
+	orDefault(&d.MaxStreams, 1024)
+	orDefault(&d.MaxLarge, 4)
+	orDefault(&d.WriteTimeout, 30*time.Second)
+	orDefault(&d.Heartbeat, 15*time.Second)
+	orDefault(&d.Poll, time.Second)
+	return d
+}
+
+func orDefault[T int | int64 | time.Duration](field *T, value T) {
+	if *field <= 0 {
+		*field = value
+	}
+}

@@ -1,0 +1,74 @@
+package httpapi
+
+import (
+	"crypto/sha256"
+	"embed"
+	"encoding/base64"
+	"encoding/hex"
+	"net/http"
+	"strings"
+)
+
+// The page is kept in files and sent as one.
+//
+//go:embed page
+var pageFiles embed.FS
+
+var statusPage = assemble()
+
+// document is the page as it is sent.
+type document struct {
+	plain, gzipped []byte
+	tag            string
+	policy         string // Content-Security-Policy
+}
+
+func assemble() document {
+	style := pageFile("page.css")
+	var script strings.Builder
+	script.WriteString("\"use strict\";\n")
+	for _, name := range []string{"base.js", "rows.js", "events.js", "tasks.js", "model.js", "task.js", "main.js"} {
+		script.WriteString(pageFile(name))
+	}
+	html := strings.NewReplacer("/*style*/", style, "/*script*/", script.String()).Replace(pageFile("page.html"))
+	sum := sha256.Sum256([]byte(html))
+	return document{
+		plain: []byte(html), gzipped: compress([]byte(html)), tag: hex.EncodeToString(sum[:8]),
+		// Nothing runs and nothing styles but what has these hashes, and
+		// nothing is loaded but from where the page came from.
+		policy: "default-src 'none'; script-src " + hashOf(script.String()) + "; style-src " + hashOf(style) +
+			"; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+	}
+}
+
+// pageFile is one of the files, which were there when this was compiled.
+func pageFile(name string) string {
+	text, _ := pageFiles.ReadFile("page/" + name)
+	return string(text)
+}
+
+func hashOf(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
+}
+
+// page serves the status page, which holds no data.
+func (h *Handler) page(x *exchange) error {
+	header := x.w.Header()
+	header.Set("Content-Type", "text/html; charset=utf-8")
+	header.Set("Content-Security-Policy", statusPage.policy)
+	header.Set("Cache-Control", "no-cache")
+	header.Add("Vary", "Accept-Encoding")
+	body, tag := statusPage.plain, statusPage.tag
+	if acceptsGzip(x.r) {
+		header.Set("Content-Encoding", "gzip")
+		body, tag = statusPage.gzipped, tag+"-gz"
+	}
+	header.Set("ETag", `"`+tag+`"`)
+	if matches(x.r.Header.Values("If-None-Match"), `"`+tag+`"`) {
+		x.w.WriteHeader(http.StatusNotModified)
+		return nil
+	}
+	x.send(http.StatusOK, body)
+	return nil
+}

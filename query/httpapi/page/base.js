@@ -1,0 +1,101 @@
+// Elements, texts and requests. Every text that comes from a pipeline goes
+// through textContent: nothing here ever makes markup of it.
+
+const $ = (id) => document.getElementById(id);
+
+function element(tag, className, text) {
+  const e = document.createElement(tag);
+  if (className) e.className = className;
+  if (text !== undefined) e.textContent = text;
+  return e;
+}
+
+// Times are shown as the server writes them, in its zone.
+let serverOffset = "Z";
+let clockAhead = 0; // milliseconds by which the server's clock is ahead
+
+function learnClock(now) {
+  clockAhead = Date.parse(now) - Date.now();
+  serverOffset = now.match(/(Z|[+-]\d\d:\d\d)$/)[0];
+}
+
+const serverNow = () => Date.now() + clockAhead;
+
+const showTime = (text) => (text ? text.slice(0, 19).replace("T", " ") : "");
+
+// showMoment is a time in milliseconds in the server's zone.
+function showMoment(ms, fraction) {
+  const [, sign, hours, minutes] = serverOffset.match(/([+-])(\d\d):(\d\d)/) || [null, "+", 0, 0];
+  const shift = (sign === "-" ? -1 : 1) * (hours * 60 + +minutes) * 60000;
+  return new Date(ms + shift).toISOString().slice(0, fraction ? 23 : 19).replace("T", " ");
+}
+
+function showDuration(ms) {
+  if (!(ms >= 0)) return "";
+  if (ms < 1000) return Math.round(ms) + "ms";
+  const s = Math.floor(ms / 1000);
+  if (s < 60) return (ms < 10000 ? (Math.floor(ms / 100) / 10).toFixed(1) : s) + "s";
+  if (s < 3600) return Math.floor(s / 60) + "m " + (s % 60) + "s";
+  if (s < 86400) return Math.floor(s / 3600) + "h " + (Math.floor(s / 60) % 60) + "m";
+  return Math.floor(s / 86400) + "d " + (Math.floor(s / 3600) % 24) + "h";
+}
+
+// duration of a node or task; until now if it has not finished.
+function duration(n, now) {
+  if (!n.start_time) return "";
+  return showDuration((n.finish_time ? Date.parse(n.finish_time) : now) - Date.parse(n.start_time));
+}
+
+const kindLabel = (kind) => kind.replaceAll("_", " ");
+const nameOf = (n) => n.name || kindLabel(n.kind);
+
+function stateBadge(state, text) {
+  return element("span", "state " + state, text || state);
+}
+
+const states = ["RUNNING", "FAILED", "SUSPENDED", "CREATED", "REVOKED", "FINISHED"];
+
+function showCounts(parent, counts) {
+  parent.replaceChildren(...states.filter((s) => counts[s]).map((s) => stateBadge(s, counts[s] + " " + s)));
+}
+
+function mark(kind, text) {
+  $("mark").className = kind;
+  $("mark").textContent = text;
+}
+
+function problem(text) {
+  $("problem").textContent = text || "";
+  $("problem").hidden = !text;
+}
+
+// Credentials, if the service wants any, live as long as the tab.
+const stored = "pipestatus";
+
+function credentials() {
+  const text = sessionStorage.getItem(stored);
+  // A header holds ASCII only.
+  return text ? { "X-Bkapi-Authorization": text.replace(/[\u0080-\uffff]/g, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0")) } : {};
+}
+
+class Refused extends Error {}
+class SignedOut extends Error {}
+
+// request asks the service; a refusal is an error with its message.
+async function request(path, query, headers, signal) {
+  const address = "api/" + path + "?" + new URLSearchParams(query);
+  const response = await fetch(address, { headers: { ...credentials(), ...headers }, signal, cache: "no-store" });
+  if (response.status === 401) {
+    const { message } = await response.json();
+    showSignIn(sessionStorage.getItem(stored) ? message : "");
+    throw new SignedOut(message);
+  }
+  return response;
+}
+
+async function load(path, query, signal) {
+  const response = await request(path, query, {}, signal);
+  const answer = await response.json();
+  if (!answer.result) throw new Refused(answer.message);
+  return answer.data;
+}

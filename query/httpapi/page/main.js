@@ -1,0 +1,72 @@
+// Where the parts meet: events of the page, and which view is open.
+$("rows").addEventListener("keydown", (e) => taskView.key(e));
+$("rows").addEventListener("click", (e) => {
+  const at = rows.at(e);
+  if (at < 0 || taskView.tab === "json") return;
+  const { index } = taskView.order[at];
+  if (e.target.className === "fold" && e.target.textContent) return taskView.fold(at, e.target.textContent === "▾");
+  taskView.choose(index);
+});
+for (const tab of ["tree", "timeline", "json"]) $("tab-" + tab).addEventListener("click", () => taskView.live && taskView.show(tab));
+$("tabs").addEventListener("keydown", (e) => {
+  const tabs = [...$("tabs").querySelectorAll("[role=tab]")];
+  const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
+  const at = tabs.indexOf(e.target);
+  if (!step || at < 0) return;
+  const next = tabs[(at + step + tabs.length) % tabs.length];
+  next.click();
+  next.focus();
+});
+$("slider").addEventListener("input", () => taskView.live && taskView.slide());
+$("to-now").addEventListener("click", () => taskView.toNow());
+$("next-failure").addEventListener("click", () => taskView.live && taskView.nextFailure());
+$("close-details").addEventListener("click", () => {
+  taskView.choose(-1);
+  $("rows").focus();
+});
+
+$("sign-in-form").addEventListener("submit", (e) => {
+  e.preventDefault();
+  const given = { bk_app_code: $("app-code").value, bk_app_secret: $("app-secret").value };
+  if ($("user-token").value) given.bk_token = $("user-token").value;
+  if ($("user-name").value) given.bk_username = $("user-name").value;
+  sessionStorage.setItem(stored, JSON.stringify(given));
+  $("sign-in-form").reset();
+  route();
+});
+$("sign-out").addEventListener("click", () => {
+  sessionStorage.removeItem(stored);
+  route();
+});
+
+let view = null;
+
+function leave() {
+  view?.close();
+  view = null;
+  problem("");
+  mark("", "");
+  for (const id of ["sign-in", "tasks", "task"]) $(id).hidden = true;
+}
+
+function showSignIn(message) {
+  leave();
+  problem(message);
+  $("sign-in").hidden = false;
+  $("sign-out").hidden = true;
+  $("app-code").focus();
+}
+
+// route opens what the address names.
+function route() {
+  leave();
+  $("sign-out").hidden = !sessionStorage.getItem(stored);
+  const [, path, query] = location.hash.match(/^#\/([^?]*)\??(.*)$/) || [null, "", ""];
+  document.title = "pipestatus";
+  view = path === "task" ? taskView : tasksView;
+  $(path === "task" ? "task" : "tasks").hidden = false;
+  view.open(new URLSearchParams(query));
+}
+
+addEventListener("hashchange", route);
+route();

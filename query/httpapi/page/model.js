@@ -1,0 +1,65 @@
+// Model is one task at one moment: its nodes by index, their children, and the
+// attempts that were superseded, by node ID.
+class Model {
+  constructor(story) {
+    this.superseded = {};
+    this.reset(story);
+  }
+
+  reset(story) {
+    this.revision = story.revision;
+    this.state = story.state;
+    this.last = story.last;
+    this.nodes = [];
+    this.children = [];
+    this.shape = 0; // changes with the set of nodes
+    story.nodes.forEach((n) => this.put(n));
+  }
+
+  put(n) {
+    if (!this.nodes[n.index]) {
+      this.children[n.index] = [];
+      if (n.parent >= 0) this.children[n.parent].push(n.index);
+      this.shape++;
+    }
+    this.nodes[n.index] = n;
+  }
+
+  // apply takes one transition over; false if it was known.
+  apply(moved) {
+    if (moved.sequence <= this.revision) return false;
+    this.revision = moved.sequence;
+    this.state = moved.state;
+    this.last = moved;
+    // Containers come behind what they contain there.
+    [...moved.nodes].sort((a, b) => a.index - b.index).forEach((n) => this.put(n));
+    for (const [id, attempt] of Object.entries(moved.superseded || {})) (this.superseded[id] ||= []).push(attempt);
+    return true;
+  }
+
+  get root() {
+    return this.nodes[0];
+  }
+
+  // visible is the order of the rows: depth first, without what is folded.
+  visible(folded) {
+    const order = [];
+    const stack = [[0, 0]];
+    while (stack.length) {
+      const [index, level] = stack.pop();
+      order.push({ index, level });
+      if (folded.has(this.nodes[index].id)) continue;
+      const children = this.children[index];
+      for (let i = children.length - 1; i >= 0; i--) stack.push([children[i], level + 1]);
+    }
+    return order;
+  }
+
+  // span is the time from the first start to the last thing that happened.
+  span(now) {
+    const from = Date.parse(this.root.start_time || "") || now;
+    const running = this.nodes.some((n) => n.start_time && !n.finish_time && n.state === "RUNNING");
+    const last = Date.parse(this.last?.time || "") || now;
+    return [from, Math.max(running ? now : last, from + 1)];
+  }
+}

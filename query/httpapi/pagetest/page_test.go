@@ -1,0 +1,309 @@
+package pagetest
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// recordDeploy records a task in the middle of its work, with every sort of
+// thing a page has to show.
+func recordDeploy(s *service) {
+	begin := time.Now().Add(-5 * time.Minute)
+	at := func(sec int) engine.Option { return engine.At(begin.Add(time.Duration(sec) * time.Second)) }
+	leaf := func(parent, id, name string, kind state.Kind, from, to int) {
+		s.record(engine.Declare(parent, kind, engine.ID(id), engine.Name(name), at(from)), engine.Start(id, at(from)))
+		if to > 0 {
+			s.record(engine.Finish(id, at(to)))
+		}
+	}
+	s.record(engine.Create("2", "10", engine.ID("root"), engine.Name("Deploy shop 4.2"), at(0)), engine.Start("root", at(0)))
+	leaf("root", "start", "", state.StartEvent, 0, 0+1)
+	s.record(engine.Declare("root", state.Subprocess, engine.ID("build"), engine.Name("Build"), at(2)), engine.Start("build", at(2)))
+	leaf("build", "fetch", "fetch sources", state.ServiceActivity, 2, 20)
+	leaf("build", "compile", "compile", state.ServiceActivity, 20, 0)
+	s.record(engine.Fail("compile", "exit status 2: undefined: checkout.Total", at(60)), engine.Retry("compile", at(75)), engine.Start("compile", at(75)),
+		engine.Fail("compile", "exit status 2: undefined: checkout.Tax", at(120)), engine.Skip("compile", at(130)))
+	s.record(engine.Finish("build", at(131)))
+	leaf("root", "fork", "", state.ParallelGateway, 131, 132)
+	leaf("root", "smoke", "smoke test", state.ServiceActivity, 132, 150)
+	s.record(engine.Loop("smoke", at(160)), engine.Finish("smoke", at(180)), engine.Loop("smoke", at(190)), engine.Finish("smoke", at(200)))
+	leaf("root", "migrate", "migrate database", state.ServiceActivity, 132, 0)
+	leaf("root", "notify", "notify", state.ServiceActivity, 132, 0)
+	s.record(engine.Fail("notify", "dial tcp 10.0.0.9:25: connection refused", engine.RetryAt(time.Now().Add(time.Hour)), at(170)))
+	leaf("root", "warm", "warm caches", state.ServiceActivity, 140, 0)
+	s.record(engine.Suspend("warm", at(170)))
+	s.record(engine.Declare("root", state.ServiceActivity, engine.ID("switch"), engine.Name("switch traffic"), at(140)))
+}
+
+const deployPath = "#/task?bk_biz_id=2&task_id=10"
+
+func TestTasksAreListedFilteredAndOpened(t *testing.T) {
+	s := newService(t, nil)
+	recordDeploy(s)
+	for i := range 120 {
+		id := fmt.Sprintf("nightly-%03d", i)
+		s.record(engine.Create("7", id, engine.ID("r-"+id), engine.Name("Nightly backup")), engine.Start("r-"+id))
+		if i%3 == 0 {
+			s.record(engine.Finish("r-" + id))
+		}
+	}
+	p := open(s, "")
+	const count = "document.querySelectorAll('#task-rows tr').length"
+	p.until(count + " === 50 && $('newer').disabled && !$('older').disabled")
+	p.until("$('mark').textContent === 'live'")
+	p.shot("list")
+	p.run(chromedp.Click("#older"))
+	p.until("$('task-rows').textContent.includes('nightly-069') && !$('newer').disabled")
+	p.run(chromedp.Click("#newer"))
+	p.until("$('task-rows').textContent.includes('nightly-119')")
+
+	p.run(chromedp.SetValue("#f-text", "SHOP"), chromedp.Click("#filter .primary"))
+	p.until(count + " === 1 && $('task-rows').textContent.includes('Deploy shop 4.2')")
+	p.run(chromedp.Click("#f-clear"))
+	p.until(count + " === 50")
+	p.run(chromedp.SetValue("#f-business", "7"), chromedp.SetValue("#f-state", "FINISHED"), chromedp.Click("#filter .primary"))
+	p.until(count + " === 40 && $('older').disabled")
+	p.run(chromedp.SetValue("#f-state", "unfinished"), chromedp.SetValue("#f-text", "nightly-001"), chromedp.Click("#filter .primary"))
+	p.until(count + " === 1")
+	p.run(chromedp.SetValue("#f-since", "2100-01-01T00:00"), chromedp.Click("#filter .primary"))
+	p.until("!$('no-tasks').hidden")
+	p.run(chromedp.Click("#f-clear"), chromedp.SetValue("#f-text", "shop"), chromedp.Click("#filter .primary"))
+	p.until(count + " === 1")
+	p.run(chromedp.Click("#task-rows a"))
+	p.until("$('t-name').textContent === 'Deploy shop 4.2' && %s === 'FINISHED'", rowState("Build"))
+}
+
+func TestARunningPipelineIsSeenToChange(t *testing.T) {
+	s := newService(t, nil)
+	recordDeploy(s)
+	p := open(s, deployPath)
+	p.until("$('mark').textContent === 'live' && %s === 'RUNNING'", rowState("migrate database"))
+	p.until("$('t-state').textContent === 'RUNNING' && %s === 'FAILED' && %s === 'SUSPENDED'", rowState("notify"), rowState("warm caches"))
+	p.shot("task")
+	var before, after string
+	const took = "?.querySelector('.duration').textContent"
+	p.eval(row("migrate database")+took, &before)
+	p.until("%s !== %s", row("migrate database")+took, quote(before))
+	p.eval("$('t-counts').textContent", &before)
+
+	s.record(engine.Fail("migrate", "deadlock detected"))
+	p.until("%s === 'FAILED' && %s.textContent.includes('deadlock detected')", rowState("migrate database"), row("migrate database"))
+	s.record(engine.Retry("migrate"), engine.Start("migrate"), engine.Finish("migrate"))
+	s.record(engine.Start("switch"))
+	s.record(engine.Declare("root", state.EndEvent, engine.ID("end"), engine.Name("the end")))
+	p.until("%s === 'FINISHED' && %s === 'RUNNING' && %s === 'CREATED'", rowState("migrate database"), rowState("switch traffic"), rowState("the end"))
+	p.eval("$('t-counts').textContent", &after)
+	if before == after {
+		t.Errorf("the counts stay %q", after)
+	}
+}
+
+func TestTheHistoryOfANodeHasEveryAttempt(t *testing.T) {
+	s := newService(t, nil)
+	recordDeploy(s)
+	p := open(s, deployPath)
+	p.until("%s", row("compile"))
+	p.eval(row("compile")+".click()", nil)
+	const attempts = "document.querySelectorAll('#d-attempts li').length"
+	p.until("%s === 3 && $('d-attempts').textContent.includes('checkout.Total') && $('d-attempts').textContent.includes('checkout.Tax')", attempts)
+	p.until("$('d-name').textContent === 'compile' && $('d-attempts').firstChild.textContent.includes('skipped')")
+	p.shot("history")
+	p.eval(row("migrate database")+".click()", nil)
+	p.until(attempts + " === 1")
+	s.record(engine.Fail("migrate", "boom"), engine.Retry("migrate"))
+	p.until(attempts + " === 2 && $('d-attempts').textContent.includes('boom')")
+	p.run(chromedp.Click("#close-details"))
+	p.until("$('details').hidden")
+}
+
+func TestTheTimelineShowsEveryAttempt(t *testing.T) {
+	s := newService(t, nil)
+	recordDeploy(s)
+	p := open(s, deployPath)
+	p.until("%s", row("compile"))
+	p.run(chromedp.Click("#tab-timeline"))
+	p.until("%s.querySelectorAll('.bar').length === 3 && %s.querySelectorAll('.bar').length === 3", row("compile"), row("smoke test"))
+	p.shot("timeline")
+	s.record(engine.Fail("migrate", "boom"), engine.Retry("migrate"), engine.Start("migrate"))
+	p.until("%s.querySelectorAll('.bar').length === 2", row("migrate database"))
+}
+
+func TestTheSliderShowsThePast(t *testing.T) {
+	s := newService(t, nil)
+	recordDeploy(s)
+	p := open(s, deployPath)
+	p.until("$('mark').textContent === 'live'")
+	p.slide(300) // 90 s of 300 s: the second attempt to compile runs
+	p.until("%s === 'RUNNING' && !%s && $('mark').textContent === 'in the past'", rowState("compile"), row("switch traffic"))
+	p.until("$('moment-text').textContent.includes('after start of compile')")
+	p.shot("past")
+	s.record(engine.Fail("migrate", "boom")) // the present goes on, unseen
+	p.run(chromedp.Click("#tab-json"))
+	p.until("$('rows').textContent.includes('\"result\": true')")
+	p.run(chromedp.Click("#tab-tree"), chromedp.Click("#to-now"))
+	p.until("%s === 'FAILED' && %s && $('mark').textContent === 'live'", rowState("migrate database"), row("switch traffic"))
+}
+
+func TestThePageReconnectsAfterTheServerRestarts(t *testing.T) {
+	s := newService(t, nil)
+	recordDeploy(s)
+	p := open(s, deployPath)
+	p.until("$('mark').textContent === 'live'")
+	s.stop()
+	p.until("$('mark').textContent === 'reconnecting'")
+	p.shot("reconnecting")
+	s.record(engine.Finish("migrate"))
+	s.start()
+	p.until("$('mark').textContent === 'live' && %s === 'FINISHED'", rowState("migrate database"))
+	s.record(engine.Start("switch"))
+	p.until("%s === 'RUNNING'", rowState("switch traffic"))
+}
+
+func TestHostileTextsStayTexts(t *testing.T) {
+	s := newService(t, nil)
+	const evil = `<img src=x onerror="window.owned=1"><script>window.owned=1</script></script><b>&amp;`
+	s.record(engine.Create("2", "10", engine.ID("root"), engine.Name(evil)), engine.Start("root"),
+		engine.Declare("root", state.ServiceActivity, engine.ID(`"><i>`), engine.Name(evil)), engine.Start(`"><i>`), engine.Fail(`"><i>`, evil))
+	p := open(s, "")
+	p.until("$('task-rows').textContent.includes(%s)", quote(evil))
+	p.run(chromedp.Click("#task-rows a"))
+	p.until("$('t-name').textContent === %s && document.title.includes(%s)", quote(evil), quote(evil))
+	p.until("document.querySelectorAll('.row:not([hidden])').length === 2")
+	p.eval("document.querySelectorAll('.row')[1].click()", nil)
+	p.until("$('d-attempts').textContent.includes(%s) && $('d-name').textContent === %s", quote(evil), quote(evil))
+	p.shot("hostile")
+	p.run(chromedp.Click("#tab-timeline"))
+	p.until("document.querySelectorAll('.bar').length === 2")
+	p.run(chromedp.Click("#tab-json"))
+	p.until("$('rows').textContent.includes('onerror')")
+	var owned bool
+	p.eval("!!window.owned || !!document.querySelector('main img, main b, main i, main script')", &owned)
+	if owned {
+		t.Error("a text became markup")
+	}
+}
+
+func TestTenThousandNodesScroll(t *testing.T) {
+	s := newService(t, nil)
+	ops := []engine.Op{engine.Create("2", "10", engine.ID("root"), engine.Name("Fleet")), engine.Start("root")}
+	for i := range 100 {
+		rack := fmt.Sprintf("rack-%02d", i)
+		ops = append(ops, engine.Declare("root", state.Subprocess, engine.ID(rack), engine.Name(rack)), engine.Start(rack))
+		for j := range 99 {
+			host := fmt.Sprintf("host-%02d-%02d", i, j)
+			ops = append(ops, engine.Declare(rack, state.ServiceActivity, engine.ID(host), engine.Name(host)), engine.Start(host))
+		}
+	}
+	s.record(ops...)
+	p := open(s, deployPath)
+	p.until("$('t-where').textContent.includes('10001 nodes') && %s", row("host-00-00"))
+	p.eval("$('rows').scrollTop = 28 * 5000, 0", nil)
+	p.until("%s && document.querySelectorAll('.row').length < 80", row("host-49-98"))
+	p.eval("$('rows').scrollTop = 1e9, 0", nil)
+	p.until("%s === 'RUNNING'", rowState("host-99-98"))
+	s.record(engine.Fail("host-99-98", "disk full"))
+	p.until("%s === 'FAILED'", rowState("host-99-98"))
+	p.eval("$('rows').scrollTop = 0, 0", nil)
+	p.until("%s", row("host-00-00"))
+	p.run(chromedp.Click("#next-failure"))
+	p.until("%s && $('d-name').textContent === 'host-99-98'", row("host-99-98"))
+	p.shot("large")
+	p.run(chromedp.Click("#tab-timeline"))
+	p.until("document.querySelectorAll('.bar').length > 5")
+	p.run(chromedp.Click("#tab-json"))
+	p.until("rows.count > 100000 && document.querySelectorAll('.row').length < 80")
+}
+
+func TestTheTreeIsUsableByKeyboard(t *testing.T) {
+	s := newService(t, nil)
+	recordDeploy(s)
+	p := open(s, deployPath)
+	p.until("%s", row("compile"))
+	p.run(chromedp.Focus("#rows"))
+	chosen := func(name string) { t.Helper(); p.until("%s?.className === 'row chosen'", row(name)) }
+	p.key(kb.Home)
+	chosen("Deploy shop 4.2")
+	p.key(kb.ArrowDown + kb.ArrowDown)
+	chosen("Build")
+	p.key(kb.ArrowLeft)
+	p.until("!%s && %s.ariaExpanded === 'false'", row("compile"), row("Build"))
+	p.key(kb.ArrowRight)
+	p.until("%s", row("compile"))
+	p.key(kb.ArrowRight)
+	chosen("fetch sources")
+	p.key(kb.ArrowLeft)
+	chosen("Build")
+	p.key(kb.End)
+	chosen("switch traffic")
+	p.key(kb.Enter)
+	p.until("$('d-name').textContent === 'switch traffic'")
+	p.key(kb.Escape)
+	p.until("$('details').hidden")
+	p.run(chromedp.Focus("#tab-tree"))
+	p.key(kb.ArrowRight)
+	p.until("document.activeElement.id === 'tab-timeline' && !$('axis').hidden")
+}
+
+func TestThePageFitsAPhone(t *testing.T) {
+	s := newService(t, nil)
+	recordDeploy(s)
+	p := open(s, "")
+	p.run(chromedp.EmulateViewport(375, 700, chromedp.EmulateMobile))
+	fits := func() { t.Helper(); p.until("document.documentElement.scrollWidth <= 375") }
+	p.until("document.querySelectorAll('#task-rows tr').length === 1")
+	fits()
+	p.shot("phone-list")
+	p.run(chromedp.Click("#task-rows a"))
+	p.until("%s", row("compile"))
+	fits()
+	p.shot("phone-task")
+	p.eval(row("compile")+".click()", nil)
+	p.until("document.querySelectorAll('#d-attempts li').length === 3")
+	fits()
+	p.shot("phone-history")
+	p.run(chromedp.Click("#tab-timeline"))
+	p.until("document.querySelectorAll('.bar').length > 5")
+	fits()
+	p.shot("phone-timeline")
+}
+
+func TestWhoIsRefusedSignsIn(t *testing.T) {
+	s := newService(t, &httpapi.Options{
+		Authenticator: &httpapi.Applications{
+			Secrets:     map[string]string{"app": httpapi.HashSecret("s3cret")},
+			VerifyToken: httpapi.Tokens(map[string]string{"t0kén": "ann"}),
+		},
+		Authorize: func(_ context.Context, who httpapi.Identity, business string) bool { return who.User == "ann" && business == "2" },
+	})
+	recordDeploy(s)
+	p := open(s, deployPath)
+	p.until("!$('sign-in').hidden")
+	p.shot("sign-in")
+	enter := func(secret, token string) {
+		p.run(chromedp.SetValue("#app-code", "app"), chromedp.SetValue("#app-secret", secret), chromedp.SetValue("#user-token", token),
+			chromedp.Click("#sign-in-form .primary"))
+	}
+	enter("wrong", "t0kén")
+	p.until("!$('sign-in').hidden && $('problem').textContent === 'bk_app_code or bk_app_secret is wrong'")
+	enter("s3cret", "t0kén")
+	p.until("%s === 'RUNNING' && $('mark').textContent === 'live'", rowState("migrate database"))
+	s.record(engine.Finish("migrate"))
+	p.until("%s === 'FINISHED'", rowState("migrate database"))
+	var address string
+	p.eval("location.href", &address)
+	if strings.Contains(address, "s3cret") {
+		t.Errorf("a secret in the address: %s", address)
+	}
+	p.run(chromedp.Click("#sign-out"))
+	p.until("!$('sign-in').hidden && $('task').hidden")
+}

@@ -1,0 +1,230 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+	"net/url"
+	"slices"
+	"strings"
+)
+
+// params are the parameters of a request, each a list of texts: one for a
+// plain value, any number for a JSON array. A JSON value that is neither is
+// kept as what is wrong with it.
+type params map[string]param
+
+type param struct {
+	values []string
+	list   bool   // given as a JSON array
+	wrong  string // what it is, if it is nothing a parameter can be
+}
+
+// authHeader holds the general parameters as a JSON object.
+const authHeader = "X-Bkapi-Authorization"
+
+var generalNames = []string{"bk_app_code", "bk_app_secret", "bk_token", "bk_username"}
+
+// requestError is a request that cannot be read as one.
+type requestError struct {
+	status  int
+	message string
+}
+
+func (e *requestError) Error() string { return e.message }
+
+func badRequest(format string, args ...any) error {
+	return &requestError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
+}
+
+// readParams reads the parameters of a request from all places. The body has
+// been bounded by the caller.
+func readParams(r *http.Request) (params, error) {
+	p := make(params)
+	if text := r.Header.Get(authHeader); text != "" {
+		given := make(params)
+		if err := given.readJSON([]byte(text)); err != nil {
+			return nil, badRequest("header %s: %s", authHeader, err)
+		}
+		for _, name := range generalNames {
+			if v, ok := given[name]; ok {
+				p[name] = v
+			}
+		}
+	}
+	if r.Method == http.MethodPost {
+		body, err := readBody(r)
+		if err != nil {
+			return nil, err
+		}
+		if err := p.merge(body); err != nil {
+			return nil, err
+		}
+	}
+	values, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, badRequest("the query is malformed")
+	}
+	return p, p.merge(ofValues(values))
+}
+
+func readBody(r *http.Request) (params, error) {
+	body, err := io.ReadAll(r.Body)
+	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
+		return nil, &requestError{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
+	}
+	if err != nil {
+		return nil, badRequest("the body cannot be read")
+	}
+	if len(bytes.TrimSpace(body)) == 0 {
+		return nil, nil
+	}
+	p := make(params)
+	switch contentType(r) {
+	case "application/json":
+		if err := p.readJSON(body); err != nil {
+			return nil, badRequest("body: %s", err)
+		}
+	case "application/x-www-form-urlencoded":
+		values, err := url.ParseQuery(string(body))
+		if err != nil {
+			return nil, badRequest("body: the form is malformed")
+		}
+		p = ofValues(values)
+	default:
+		return nil, &requestError{http.StatusUnsupportedMediaType, "the body must be application/json or application/x-www-form-urlencoded"}
+	}
+	return p, nil
+}
+
+// contentType is that of a body, JSON if nothing is said.
+func contentType(r *http.Request) string {
+	header := r.Header.Get("Content-Type")
+	if header == "" {
+		return "application/json"
+	}
+	t, _, err := mime.ParseMediaType(header)
+	if err != nil {
+		return ""
+	}
+	return t
+}
+
+func ofValues(values url.Values) params {
+	p := make(params, len(values))
+	for name, v := range values {
+		p[name] = param{values: v}
+	}
+	return p
+}
+
+// readJSON reads an object. Errors do not quote it, since it may hold secrets.
+func (p params) readJSON(text []byte) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.UseNumber() // numbers are IDs: all digits count
+	var fields map[string]any
+	if err := d.Decode(&fields); err != nil || fields == nil {
+		return errors.New("not a JSON object")
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return errors.New("more than one JSON value")
+	}
+	for name, v := range fields {
+		switch v := v.(type) {
+		case nil:
+		case []any:
+			p[name] = listOf(v)
+		default:
+			text, wrong := scalar(v)
+			p[name] = param{values: []string{text}, wrong: wrong}
+		}
+	}
+	return nil
+}
+
+func listOf(elements []any) param {
+	list := param{list: true}
+	for _, e := range elements {
+		text, wrong := scalar(e)
+		if wrong != "" {
+			list.wrong = "a list with " + wrong
+		}
+		list.values = append(list.values, text)
+	}
+	return list
+}
+
+// scalar is a JSON value as the text of a parameter.
+func scalar(v any) (text, wrong string) {
+	switch v := v.(type) {
+	case string:
+		return v, ""
+	case bool:
+		if v {
+			return "true", ""
+		}
+		return "false", ""
+	case json.Number:
+		if strings.ContainsAny(v.String(), ".eE") {
+			return "", "a number that is no integer"
+		}
+		return v.String(), ""
+	case nil:
+		return "", "null"
+	case []any:
+		return "", "a list"
+	}
+	return "", "an object"
+}
+
+// merge adds the parameters of another place. A parameter with two different
+// values is refused: a gateway in front may have looked at the other one.
+func (p params) merge(more params) error {
+	for name, v := range more {
+		old, given := p[name]
+		if given && !old.equal(v) || !v.list && !repeatable[name] && !v.single() {
+			return badRequest("%s is given more than once, with different values", shorten(name))
+		}
+		p[name] = v
+	}
+	return nil
+}
+
+// repeatable parameters may be given several times in a query.
+var repeatable = map[string]bool{"state": true, "task_id_list": true}
+
+func (v param) equal(w param) bool {
+	return v.wrong == "" && w.wrong == "" && v.list == w.list && strings.Join(v.values, "\x00") == strings.Join(w.values, "\x00")
+}
+
+// single reports whether all values are the same.
+func (v param) single() bool { return len(slices.Compact(slices.Clone(v.values))) <= 1 }
+
+// shorten keeps what a client sent from filling messages.
+func shorten(s string) string {
+	if len(s) > 64 {
+		s = strings.ToValidUTF8(s[:64], "") + "…"
+	}
+	return s
+}
+
+// general takes the general parameters. One that is malformed counts as
+// missing, which its message would say no clearer.
+func (p params) general() General {
+	return General{
+		AppCode: p.plain("bk_app_code"), AppSecret: p.plain("bk_app_secret"),
+		Token: p.plain("bk_token"), Username: p.plain("bk_username"),
+	}
+}
+
+// plain is a parameter's value, "" if it is missing, a list or malformed.
+func (p params) plain(name string) string {
+	if v := p[name]; v.wrong == "" && !v.list && len(v.values) > 0 {
+		return v.values[0]
+	}
+	return ""
+}

@@ -1,0 +1,177 @@
+package httpapi
+
+import (
+	"time"
+
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// The data of the status page. Times are RFC 3339, absent when unset.
+
+// node is a node as a list shows it.
+type node struct {
+	Index  int    `json:"index"`
+	Parent int    `json:"parent"` // index, -1 for the root
+	ID     string `json:"id"`
+	Kind   string `json:"kind"`
+	Name   string `json:"name,omitempty"` // absent if none was given
+	attempt
+	Counts map[string]int `json:"counts,omitempty"` // containers: leaves below, by state
+}
+
+// attempt is one execution of a node.
+type attempt struct {
+	State        string `json:"state"` // as shown; of superseded attempts, the own one
+	Version      string `json:"version,omitempty"`
+	Loop         int    `json:"loop"`
+	Retry        int    `json:"retry,omitempty"` // retries and skips so far
+	Skip         bool   `json:"skip,omitempty"`
+	ErrorIgnored bool   `json:"error_ignored,omitempty"`
+	StartTime    string `json:"start_time,omitempty"`
+	FinishTime   string `json:"finish_time,omitempty"`
+	Error        string `json:"error,omitempty"`
+	RetryAt      string `json:"retry_at,omitempty"`
+	Current      bool   `json:"current,omitempty"` // in a history: not superseded
+}
+
+// story is a task at one moment, with all its nodes in the order of creation.
+type story struct {
+	Business string `json:"bk_biz_id"`
+	Task     string `json:"task_id"`
+	Node     string `json:"node_id"` // the one that was asked for
+	State    string `json:"state"`
+	Revision uint64 `json:"revision"`
+	Sequence uint64 `json:"sequence"` // the store's last
+	Now      string `json:"now"`
+	Last     *step  `json:"last"` // the transition that led here
+	Nodes    []node `json:"nodes"`
+}
+
+// step is a transition without what it changed.
+type step struct {
+	Sequence uint64 `json:"sequence"`
+	Op       string `json:"op"`
+	Node     string `json:"node_id"`
+	Time     string `json:"time"`
+	Recorded string `json:"recorded_time"`
+	Actor    string `json:"actor,omitempty"`
+}
+
+// moved is a transition as an event tells it. Nodes holds the nodes it changed
+// and the containers above them as they were after it, or, to a client that
+// catches up, later; Superseded the attempts it ended, by node ID.
+type moved struct {
+	step
+	State      string             `json:"state"` // what the task shows
+	Now        string             `json:"now"`
+	Nodes      []node             `json:"nodes"`
+	Superseded map[string]attempt `json:"superseded,omitempty"`
+}
+
+// shownStates are the states that nodes show, by the handler's convention.
+type shownStates struct {
+	tree        *state.Tree
+	failedFirst []state.State // nil: the default convention
+}
+
+func (h *Handler) shown(tree *state.Tree) shownStates {
+	s := shownStates{tree: tree}
+	if h.opts.Query.FailedFirst {
+		s.failedFirst = tree.ShownFailedFirst(nil)
+	}
+	return s
+}
+
+func (s shownStates) of(i int) state.State {
+	if s.failedFirst != nil {
+		return s.failedFirst[i]
+	}
+	return s.tree.Shown(i)
+}
+
+func (h *Handler) node(tree *state.Tree, shown shownStates, i int) node {
+	n := tree.Node(i)
+	row := node{
+		Index: i, Parent: n.ParentIndex, ID: n.ID, Kind: n.Kind.String(), Name: n.Name,
+		attempt: h.attempt(&n.Attempt, shown.of(i)),
+	}
+	if n.Kind.Container() {
+		counts := tree.Counts(i)
+		row.Counts = byName(&counts)
+	}
+	return row
+}
+
+func (h *Handler) attempt(a *state.Attempt, shown state.State) attempt {
+	return attempt{
+		State: shown.String(), Version: a.Version.String(), Loop: a.Loop, Retry: a.Retry(), Skip: a.Skipped,
+		ErrorIgnored: a.ErrorIgnored, StartTime: h.time(a.Started), FinishTime: h.time(a.Finished),
+		Error: a.Error, RetryAt: h.time(a.RetryAt),
+	}
+}
+
+// time is a moment in RFC 3339, "" if unset.
+func (h *Handler) time(i state.Instant) string {
+	if !i.IsSet() {
+		return ""
+	}
+	return i.Time().In(h.location()).Format(time.RFC3339Nano)
+}
+
+func byName(c *state.Counts) map[string]int {
+	m := make(map[string]int)
+	for s := state.Created; s.Valid(); s++ {
+		if c[s] > 0 {
+			m[s.String()] = c[s]
+		}
+	}
+	return m
+}
+
+// story lists a whole tree; last is the transition that led to it, nil if that
+// is not known.
+func (h *Handler) story(snap query.Snapshot, last *state.Transition) story {
+	tree, shown := snap.Tree, h.shown(snap.Tree)
+	s := story{
+		Business: tree.Key().Business, Task: tree.Key().Task, Node: tree.ID(snap.Node),
+		State: shown.of(0).String(), Revision: tree.Revision(), Sequence: snap.Sequence,
+		Now: h.time(h.now()), Nodes: make([]node, tree.Len()),
+	}
+	if last != nil {
+		step := h.step(last)
+		s.Last = &step
+	}
+	for i := range s.Nodes {
+		s.Nodes[i] = h.node(tree, shown, i)
+	}
+	return s
+}
+
+func (h *Handler) step(tr *state.Transition) step {
+	return step{
+		Sequence: tr.Sequence, Op: tr.Op.String(), Node: tr.Node(),
+		Time: h.time(tr.At), Recorded: h.time(tr.Recorded), Actor: tr.Actor,
+	}
+}
+
+// moved tells a transition with the values in a tree at or after it.
+func (h *Handler) moved(tree *state.Tree, tr *state.Transition) moved {
+	shown := h.shown(tree)
+	m := moved{step: h.step(tr), State: shown.of(0).String(), Now: h.time(h.now())}
+	told := make(map[int]bool)
+	for i := range tr.Changes {
+		c := &tr.Changes[i]
+		if c.Superseded != nil {
+			if m.Superseded == nil {
+				m.Superseded = make(map[string]attempt)
+			}
+			m.Superseded[c.ID] = h.attempt(c.Superseded, c.Superseded.State)
+		}
+		for at := c.Index; at >= 0 && !told[at]; at = tree.Parent(at) {
+			told[at] = true
+			m.Nodes = append(m.Nodes, h.node(tree, shown, at))
+		}
+	}
+	return m
+}
