@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/hex"
 	"errors"
@@ -132,7 +133,7 @@ func (c crew) work(ctx context.Context, e *engine.Engine, d time.Duration) (outc
 	for _, l := range latencies {
 		o.latencies = append(o.latencies, l...)
 	}
-	return o, errors.Join(errs...)
+	return o, cmp.Or(errs...) // one speaks for all
 }
 
 // fill records n finished tasks, each in one call as an import would, named
@@ -161,7 +162,7 @@ func fill(ctx context.Context, e *engine.Engine, name string, n int, told func(d
 		})
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 // wholeTask is the life of a task of 20 nodes.

@@ -77,8 +77,6 @@ func (b *bench) measureMixed(ctx context.Context) (err error) {
 	return nil
 }
 
-func millis(d time.Duration) float64 { return d.Seconds() * 1e3 }
-
 // poller reads the snapshot of a task at intervals.
 type poller struct {
 	q    *query.Query

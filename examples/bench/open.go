@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -139,7 +140,7 @@ func recordForEver(ctx context.Context, args []string) error {
 		wg.Go(func() { errs[i] = record(ctx, r.Engine, page.Tasks[i].Root, &recorded, enough) })
 	}
 	wg.Wait()
-	return errors.Join(errs...)
+	return cmp.Or(errs...)
 }
 
 // record records on a task and says when there is enough of all tasks.

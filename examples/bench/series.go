@@ -31,7 +31,4 @@ func percentile(times []time.Duration, p int) time.Duration {
 	return times[max((len(times)*p+99)/100, 1)-1]
 }
 
-// spread is the 99th percentile over the 50th.
-func spread(times []time.Duration) float64 {
-	return float64(percentile(times, 99)) / float64(max(percentile(times, 50), 1))
-}
+func millis(d time.Duration) float64 { return d.Seconds() * 1e3 }

@@ -1,7 +1,7 @@
 package main
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -32,5 +32,5 @@ func eachUntil(writers, nodes int, d time.Duration, task func() error) (done int
 		})
 	}
 	wg.Wait()
-	return int(total.Load()), time.Since(begin), errors.Join(errs...)
+	return int(total.Load()), time.Since(begin), cmp.Or(errs...)
 }
