@@ -48,7 +48,7 @@ type group struct {
 	look  bool
 	works map[state.Key]*work
 	order []*work
-	slab  []work           // for the works to come
+	slab  []work          // for the works to come
 	ids   map[string]made // nodes made in this group
 }
 
@@ -95,6 +95,9 @@ func (g *group) add(p *Pending) bool {
 	}
 	w, err := g.find(&p.ops[0])
 	if err != nil {
+		if errors.Is(err, state.ErrNotFound) && g.changes() {
+			return false // what must be tried again may yet make the node
+		}
 		p.answer(refusal(p, 0, err))
 		return true
 	}
@@ -140,6 +143,11 @@ func (g *group) add(p *Pending) bool {
 	w.tree = tree
 	w.waiting = append(w.waiting, answer{p: p})
 	return true
+}
+
+// changes reports whether the group has anything to commit.
+func (g *group) changes() bool {
+	return slices.ContainsFunc(g.order, func(w *work) bool { return len(w.transitions) > 0 })
 }
 
 // changed reports whether not all outcomes are of idempotent repeats.

@@ -39,8 +39,8 @@ type flight struct {
 	answered chan struct{}
 }
 
-// now is closed: the ready of what need not wait.
-var now = func() <-chan struct{} {
+// atOnce is closed: the ready of what need not wait.
+var atOnce = func() <-chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
@@ -185,7 +185,7 @@ func (r *recorder) launchAll(ctx context.Context, lines <-chan line, slots chan<
 func (r *recorder) launch(l line) flight {
 	switch {
 	case l.err != nil:
-		return flight{ready: now, answer: func(context.Context) any { return refusal(l.err, l.batch) }}
+		return flight{ready: atOnce, answer: func(context.Context) any { return refusal(l.err, l.batch) }}
 	case l.ops != nil:
 		pending := r.engine.Submit(l.ops...)
 		return flight{ready: pending.Done(), answer: func(ctx context.Context) any {
