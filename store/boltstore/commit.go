@@ -150,8 +150,11 @@ func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
 		return tx.Commit()
 	})
 	if tx != nil {
-		// After a commit this does nothing; after a panic it may panic again.
-		_ = guard(tx.Rollback)
+		// After a commit this does nothing; after a panic it may panic again,
+		// and then bbolt's write lock is lost.
+		if err := guard(tx.Rollback); errors.Is(err, store.ErrCorrupt) {
+			s.broken.Store(true)
+		}
 	}
 	switch {
 	case err == nil, !committing, errors.Is(err, bolterrors.ErrMaxSizeReached):

@@ -56,10 +56,18 @@ func victim(job, path, name string) error {
 	fmt.Println("open")
 	failed := make(chan error)
 	say := func(words ...any) { fmt.Println(words...) }
+	if job == "compact" {
+		go func() {
+			for err == nil {
+				err = s.Compact(context.Background())
+			}
+			failed <- err
+		}()
+	}
 	for w := range 6 {
 		go func() {
 			switch job {
-			case "write":
+			case "write", "compact":
 				for n := 0; ; n++ {
 					if err := runTask(e, fmt.Sprintf("%s-%d-%d", name, w, n), n, say); err != nil {
 						failed <- err
@@ -279,6 +287,23 @@ func TestWriterKilledAtAnyMomentLosesNothingAcknowledged(t *testing.T) {
 	t.Logf("%d kills, %d lines said", n, said)
 	if said == 0 {
 		t.Error("no victim lived to say anything")
+	}
+}
+
+func TestProcessKilledDuringCompactionLosesNothingAcknowledged(t *testing.T) {
+	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
+	n := kills(4, 100)
+	for i := 0; i < n; {
+		path := filepath.Join(t.TempDir(), "victim.db")
+		w := newWitness()
+		for range min(5, n-i) {
+			w.kill(t, "compact", path, fmt.Sprint("life", i), time.Duration(r.IntN(150))*time.Millisecond, false)
+			w.verify(t, path)
+			i++
+			if t.Failed() {
+				t.Fatalf("after %d kills", i)
+			}
+		}
 	}
 }
 

@@ -18,13 +18,13 @@ import (
 // initialisation can leave a file that does not open. If another process is
 // quicker, its file stays.
 func create(path string, mode fs.FileMode) (err error) {
-	temp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	temp, err := tempFile(path, mode)
 	if err != nil {
 		return err
 	}
 	name := temp.Name()
 	defer func() { err = errors.Join(err, remove(name)) }()
-	if err := errors.Join(temp.Chmod(mode), temp.Close()); err != nil {
+	if err := temp.Close(); err != nil {
 		return err
 	}
 	db, err := bolt.Open(name, mode, nil)
@@ -34,7 +34,7 @@ func create(path string, mode fs.FileMode) (err error) {
 	if err := errors.Join(db.Update(initialise), db.Sync(), db.Close()); err != nil {
 		return err
 	}
-	if err := publish(name, path); err != nil {
+	if err := publish(name, path, nil); err != nil {
 		return err
 	}
 	return syncDir(filepath.Dir(path))
@@ -74,15 +74,31 @@ func checkFormat(tx *bolt.Tx) error {
 	return nil
 }
 
-// publish gives a finished file its name unless something has that name by now.
-func publish(from, to string) error {
+// tempFile makes a file beside path that nobody else uses.
+func tempFile(path string, mode fs.FileMode) (*os.File, error) {
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	if err != nil {
+		return nil, err
+	}
+	if err := f.Chmod(mode); err != nil {
+		return nil, errors.Join(err, f.Close(), remove(f.Name()))
+	}
+	return f, nil
+}
+
+// publish gives a finished file its name unless something has that name by
+// now: then it returns taken.
+func publish(from, to string, taken error) error {
 	err := os.Link(from, to)
-	if err == nil || errors.Is(err, fs.ErrExist) {
+	if err == nil {
 		return nil
 	}
+	if errors.Is(err, fs.ErrExist) {
+		return taken
+	}
 	// No hard links here: accept the moment between look and rename.
-	if _, statErr := os.Stat(to); statErr == nil {
-		return nil
+	if _, statErr := os.Lstat(to); statErr == nil {
+		return taken
 	}
 	return os.Rename(from, to)
 }

@@ -72,16 +72,15 @@ func defaultTo[T comparable](field *T, value T) {
 	}
 }
 
-// Store keeps tasks in a bbolt file. It is a [store.Store] and a
-// [store.Checker].
+// Store keeps tasks in a bbolt file. It is a [store.Store], and a
+// [store.Checker], [store.Backuper], [store.Compacter] and [store.Statter].
 type Store struct {
 	path string
 	opts Options
-	db   *bolt.DB
 
-	file     *os.File // the one bbolt uses
-	pageSize int64
-	broken   atomic.Bool // a transaction's beginning panicked: bbolt's locks are lost
+	boltFile // replaced by Compact, with writer and mu held and no reader left
+
+	broken atomic.Bool // a transaction began or ended in a panic: bbolt's locks are lost
 
 	writer    sync.Mutex // held by Commit and Close; protects the next three
 	pass      *pass      // the write-back in progress, nil if there is none
@@ -97,9 +96,19 @@ type Store struct {
 	readers    sync.WaitGroup // open read transactions
 }
 
+// boltFile is an open bbolt file.
+type boltFile struct {
+	db       *bolt.DB
+	file     *os.File // the one bbolt uses
+	pageSize int64
+}
+
 var (
-	_ store.Store   = (*Store)(nil)
-	_ store.Checker = (*Store)(nil)
+	_ store.Store     = (*Store)(nil)
+	_ store.Checker   = (*Store)(nil)
+	_ store.Backuper  = (*Store)(nil)
+	_ store.Compacter = (*Store)(nil)
+	_ store.Statter   = (*Store)(nil)
 )
 
 // Open opens the file at path, or creates it if there is none; o may be nil.
@@ -133,7 +142,7 @@ func (s *Store) open() error {
 		// bbolt would make a new, empty database of it, over whatever was lost.
 		return fmt.Errorf("%w: the file is empty", store.ErrCorrupt)
 	}
-	if err := s.openBolt(); err != nil {
+	if err := s.openCurrent(); err != nil {
 		return err
 	}
 	if err := guard(s.load); err != nil {
@@ -142,37 +151,56 @@ func (s *Store) open() error {
 	return nil
 }
 
+// openCurrent opens the file that has the store's name. While it waited for
+// the lock, whoever had it may have put a compacted file in its place.
+func (s *Store) openCurrent() (err error) {
+	for range 3 {
+		if s.boltFile, err = s.openBolt(s.path); err != nil {
+			return err
+		}
+		named, err := os.Stat(s.path)
+		opened, openedErr := s.file.Stat()
+		if err == nil && openedErr == nil && os.SameFile(named, opened) {
+			return nil
+		}
+		if err := errors.Join(err, openedErr, s.db.Close()); err != nil {
+			return err
+		}
+	}
+	return store.ErrLocked
+}
+
 // openBolt opens a file that exists.
-func (s *Store) openBolt() error {
+func (s *Store) openBolt(path string) (f boltFile, err error) {
 	var openErr error
 	o := s.boltOptions()
 	o.OpenFile = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		// Without the flag a file that vanished meanwhile stays away, instead
 		// of coming back as an empty one.
-		s.file, openErr = s.opts.OpenFile(name, flag&^os.O_CREATE, mode)
-		return s.file, openErr
+		f.file, openErr = s.opts.OpenFile(name, flag&^os.O_CREATE, mode)
+		return f.file, openErr
 	}
 	panicked := true
-	err := guard(func() (err error) {
-		s.db, err = bolt.Open(s.path, s.opts.FileMode, o)
+	err = guard(func() (err error) {
+		f.db, err = bolt.Open(path, s.opts.FileMode, o)
 		panicked = false
 		return err
 	})
 	switch {
 	case panicked:
-		return errors.Join(err, release(s.file))
+		return f, errors.Join(err, release(f.file))
 	case err == nil:
-		s.pageSize = int64(s.db.Info().PageSize)
+		f.pageSize = int64(f.db.Info().PageSize)
 		if s.opts.MaxSize > 0 {
 			// bbolt grows a file in steps of this size and counts the next
 			// step against the bound.
-			s.db.AllocSize = min(s.db.AllocSize, max(s.opts.MaxSize/64, 64<<10))
+			f.db.AllocSize = min(f.db.AllocSize, max(s.opts.MaxSize/64, 64<<10))
 		}
-		return nil
+		return f, nil
 	case openErr != nil:
-		return err
+		return f, err
 	}
-	return translateOpen(err)
+	return f, translateOpen(err)
 }
 
 // release closes a file that bbolt has locked and will not close. The mapping
@@ -330,11 +358,11 @@ func (s *Store) beginView(begin func()) (*bolt.Tx, error) {
 
 // begin begins a transaction of bbolt's. bbolt reads its meta pages there, with
 // locks held that a fault would leave locked, so begin looks first whether
-// they are there; and if they go at that very moment, it is the last one.
+// they are there; and if they go at that very moment, no other one begins.
 func (s *Store) begin(writable bool) (*bolt.Tx, error) {
 	switch info, err := s.file.Stat(); {
 	case s.broken.Load():
-		return nil, fmt.Errorf("%w: %s lost its first pages", store.ErrCorrupt, s.path)
+		return nil, fmt.Errorf("%w: %s is damaged beyond use", store.ErrCorrupt, s.path)
 	case err == nil && info.Size() < 2*s.pageSize:
 		return nil, fmt.Errorf("%w: %s was truncated", store.ErrCorrupt, s.path)
 	}

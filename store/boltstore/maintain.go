@@ -1,0 +1,226 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Backup implements [store.Backuper]. It reads the file in one long
+// transaction, so the file may grow if writers go on. See [Store.BackupTo] for
+// a copy that is on disk when it returns.
+func (s *Store) Backup(ctx context.Context, w io.Writer) error {
+	err := s.view(ctx, func() {}, func(tx *bolt.Tx) error {
+		_, err := tx.WriteTo(cancelled{ctx, w})
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("boltstore: backup: %w", err)
+	}
+	return nil
+}
+
+// cancelled is a writer that fails when its context ends.
+type cancelled struct {
+	ctx context.Context
+	w   io.Writer
+}
+
+func (c cancelled) Write(p []byte) (int, error) {
+	if err := c.ctx.Err(); err != nil {
+		return 0, err
+	}
+	return c.w.Write(p)
+}
+
+// BackupTo writes a backup to a new file, which appears under its name when it
+// is complete and on disk. The error matches [fs.ErrExist] if there is a file
+// of that name.
+func (s *Store) BackupTo(ctx context.Context, path string) error {
+	return s.writeNew(path, func(f *os.File) error { return s.Backup(ctx, f) })
+}
+
+// CompactTo is [Store.BackupTo] with all free room left out. It takes longer.
+// Writers go on meanwhile.
+func (s *Store) CompactTo(ctx context.Context, path string) error {
+	return s.writeNew(path, func(f *os.File) error {
+		if err := s.copyInto(ctx, f.Name()); err != nil {
+			return fmt.Errorf("boltstore: compact: %w", err)
+		}
+		return nil
+	})
+}
+
+// writeNew makes a new file under another name and then gives it its own.
+func (s *Store) writeNew(path string, write func(f *os.File) error) (err error) {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("boltstore: %s: %w", path, fs.ErrExist)
+	}
+	temp, err := tempFile(path, s.opts.FileMode)
+	if err != nil {
+		return fmt.Errorf("boltstore: %s: %w", path, err)
+	}
+	defer func() { err = errors.Join(err, remove(temp.Name())) }()
+	if err := errors.Join(write(temp), temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	if err := publish(temp.Name(), path, fs.ErrExist); err != nil {
+		return fmt.Errorf("boltstore: %s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
+}
+
+// copyBatch is how many bytes one transaction copies.
+const copyBatch = 4 << 20
+
+// copyInto copies every record into an empty file, which it syncs.
+func (s *Store) copyInto(ctx context.Context, path string) error {
+	dst, err := bolt.Open(path, s.opts.FileMode, &bolt.Options{FreelistType: bolt.FreelistMapType, NoGrowSync: true})
+	if err != nil {
+		return err
+	}
+	dst.NoSync = true // nobody knows the file yet
+	err = s.view(ctx, func() {}, func(tx *bolt.Tx) error {
+		for b := range bucketCount {
+			if err := copyBucket(ctx, dst, tx, b); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return errors.Join(err, dst.Sync(), dst.Close())
+}
+
+func copyBucket(ctx context.Context, dst *bolt.DB, src *bolt.Tx, b bucket) error {
+	c := b.in(src).Cursor()
+	k, v := c.First()
+	for begun := false; !begun || k != nil; begun = true {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		err := dst.Update(func(tx *bolt.Tx) error {
+			to, err := tx.CreateBucketIfNotExists([]byte(bucketNames[b]))
+			if err != nil {
+				return err
+			}
+			to.FillPercent = 0.9 // they come in order; some room for changes
+			for n := 0; k != nil && n < copyBatch; k, v = c.Next() {
+				n += len(k) + len(v)
+				if err := to.Put(k, bytes.Clone(v)); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Compact implements [store.Compacter]: it copies the file into a new one
+// beside it, which takes the name of the old one when it is complete and on
+// disk. Readers wait for a moment, for each other, while the files change
+// places. A process that is killed meanwhile leaves the old file or the new
+// one, and maybe an unfinished one with ".new-" in its name. Where open files
+// cannot be renamed, as on Windows, it returns an error; use
+// [Store.CompactTo].
+func (s *Store) Compact(ctx context.Context) error {
+	s.writer.Lock()
+	defer s.writer.Unlock()
+	if err := s.state(); err != nil {
+		return err
+	}
+	s.writeBackAll()
+	if err := s.replaceFile(ctx); err != nil {
+		return fmt.Errorf("boltstore: compact %s: %w", s.path, err)
+	}
+	return nil
+}
+
+// replaceFile is called with the writer lock held.
+func (s *Store) replaceFile(ctx context.Context) (err error) {
+	path, err := filepath.EvalSymlinks(s.path) // a link stays a link
+	if err != nil {
+		return err
+	}
+	temp, err := tempFile(path, s.opts.FileMode)
+	if err != nil {
+		return err
+	}
+	name := temp.Name()
+	defer func() { err = errors.Join(err, remove(name)) }()
+	if info, err := s.file.Stat(); err == nil {
+		_ = temp.Chmod(info.Mode().Perm()) // as far as that is ours to set
+	}
+	if err := errors.Join(temp.Close(), s.copyInto(ctx, name)); err != nil {
+		return err
+	}
+	// Locked before it has the name, so that nobody comes in between.
+	compacted, err := s.openBolt(name)
+	if err != nil {
+		return err
+	}
+	old, err := s.swap(compacted, name, path)
+	return errors.Join(err, guard(old.Close))
+}
+
+// swap gives the new file the old one's name and place and returns the one
+// that is no longer used: after an error, the new one.
+func (s *Store) swap(compacted boltFile, name, path string) (unused *bolt.DB, err error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.readers.Wait()
+	if err := errors.Join(s.usable(), os.Rename(name, path)); err != nil {
+		return compacted.db, err
+	}
+	unused, s.boltFile = s.db, compacted
+	if err := syncDir(filepath.Dir(path)); err != nil {
+		// A power cut may bring the old file back, without what is committed
+		// from now on.
+		s.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
+		return unused, s.failed
+	}
+	return unused, nil
+}
+
+// Stats implements [store.Statter].
+func (s *Store) Stats(ctx context.Context) (stats store.Stats, err error) {
+	begun := func() {
+		stats.Last, stats.Pending, stats.Checkpoint = s.last, s.overlay.pending, s.checkpoint
+		free := s.db.Stats()
+		stats.Free = int64(free.FreePageN+free.PendingPageN) * s.pageSize
+	}
+	err = s.view(ctx, begun, func(tx *bolt.Tx) error {
+		info, err := s.file.Stat()
+		if err != nil {
+			return err
+		}
+		// What lies behind the last page in use was never written.
+		stats.Bytes = info.Size()
+		stats.Free += max(info.Size()-tx.Size(), 0)
+		stats.First, stats.Oldest = stats.Last+1, state.Instant{}
+		k, v := journalBucket.in(tx).Cursor().First()
+		if k == nil {
+			return nil
+		}
+		h, _, err := decodeFrameHead(k, v)
+		stats.First, stats.Oldest = seqOf(k), h.recorded
+		return err
+	})
+	if err != nil {
+		return store.Stats{}, fmt.Errorf("boltstore: stats: %w", err)
+	}
+	return stats, nil
+}
