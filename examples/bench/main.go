@@ -101,7 +101,7 @@ func parse(args []string, errOut io.Writer) (*config, error) {
 	if *quick {
 		c.rounds, c.window, c.tasks = 1, 50*time.Millisecond, 300
 		c.sizes = sizes{
-			writers: []int{1, 32, 256, 1024}, trees: []int{100, 1000, 10_000}, few: 100,
+			writers: []int{1, 32, 256, 1024}, trees: []int{10, 100, 1000}, few: 100,
 			unfinished: 50, journaled: 500, liveTrees: 5, finished: 50, polling: 300 * time.Millisecond,
 		}
 	}

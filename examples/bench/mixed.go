@@ -112,5 +112,6 @@ func beside(ctx context.Context, p *poller, c crew, r *recorder, d time.Duration
 		polled <- err
 	}()
 	o, err = c.work(ctx, r.Engine, d)
-	return times, o, errors.Join(err, <-polled)
+	err = errors.Join(err, <-polled)
+	return times, o, err
 }
