@@ -62,24 +62,24 @@ func TestTasksAreListedFilteredAndOpened(t *testing.T) {
 	p.until(count + " === 50 && $('newer').disabled && !$('older').disabled")
 	p.until("$('mark').textContent === 'live'")
 	p.shot("list")
-	p.run(chromedp.Click("#older"))
+	p.run(chromedp.Click("#older", chromedp.ByQuery))
 	p.until("$('task-rows').textContent.includes('nightly-069') && !$('newer').disabled")
-	p.run(chromedp.Click("#newer"))
+	p.run(chromedp.Click("#newer", chromedp.ByQuery))
 	p.until("$('task-rows').textContent.includes('nightly-119')")
 
-	p.run(chromedp.SetValue("#f-text", "SHOP"), chromedp.Click("#filter .primary"))
+	p.run(chromedp.SetValue("#f-text", "SHOP", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
 	p.until(count + " === 1 && $('task-rows').textContent.includes('Deploy shop 4.2')")
-	p.run(chromedp.Click("#f-clear"))
+	p.run(chromedp.Click("#f-clear", chromedp.ByQuery))
 	p.until(count + " === 50")
-	p.run(chromedp.SetValue("#f-business", "7"), chromedp.SetValue("#f-state", "FINISHED"), chromedp.Click("#filter .primary"))
+	p.run(chromedp.SetValue("#f-business", "7", chromedp.ByQuery), chromedp.SetValue("#f-state", "FINISHED", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
 	p.until(count + " === 40 && $('older').disabled")
-	p.run(chromedp.SetValue("#f-state", "unfinished"), chromedp.SetValue("#f-text", "nightly-001"), chromedp.Click("#filter .primary"))
+	p.run(chromedp.SetValue("#f-state", "unfinished", chromedp.ByQuery), chromedp.SetValue("#f-text", "nightly-001", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
 	p.until(count + " === 1")
-	p.run(chromedp.SetValue("#f-since", "2100-01-01T00:00"), chromedp.Click("#filter .primary"))
+	p.run(chromedp.SetValue("#f-since", "2100-01-01T00:00", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
 	p.until("!$('no-tasks').hidden")
-	p.run(chromedp.Click("#f-clear"), chromedp.SetValue("#f-text", "shop"), chromedp.Click("#filter .primary"))
+	p.run(chromedp.Click("#f-clear", chromedp.ByQuery), chromedp.SetValue("#f-text", "shop", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
 	p.until(count + " === 1")
-	p.run(chromedp.Click("#task-rows a"))
+	p.run(chromedp.Click("#task-rows a", chromedp.ByQuery))
 	p.until("$('t-name').textContent === 'Deploy shop 4.2' && %s === 'FINISHED'", rowState("Build"))
 }
 
@@ -122,7 +122,7 @@ func TestTheHistoryOfANodeHasEveryAttempt(t *testing.T) {
 	p.until(attempts + " === 1")
 	s.record(engine.Fail("migrate", "boom"), engine.Retry("migrate"))
 	p.until(attempts + " === 2 && $('d-attempts').textContent.includes('boom')")
-	p.run(chromedp.Click("#close-details"))
+	p.run(chromedp.Click("#close-details", chromedp.ByQuery))
 	p.until("$('details').hidden")
 }
 
@@ -131,7 +131,7 @@ func TestTheTimelineShowsEveryAttempt(t *testing.T) {
 	recordDeploy(s)
 	p := open(s, deployPath)
 	p.until("%s", row("compile"))
-	p.run(chromedp.Click("#tab-timeline"))
+	p.run(chromedp.Click("#tab-timeline", chromedp.ByQuery))
 	p.until("%s.querySelectorAll('.bar').length === 3 && %s.querySelectorAll('.bar').length === 3", row("compile"), row("smoke test"))
 	p.shot("timeline")
 	s.record(engine.Fail("migrate", "boom"), engine.Retry("migrate"), engine.Start("migrate"))
@@ -148,9 +148,9 @@ func TestTheSliderShowsThePast(t *testing.T) {
 	p.until("$('moment-text').textContent.includes('after start of compile')")
 	p.shot("past")
 	s.record(engine.Fail("migrate", "boom")) // the present goes on, unseen
-	p.run(chromedp.Click("#tab-json"))
+	p.run(chromedp.Click("#tab-json", chromedp.ByQuery))
 	p.until("$('rows').textContent.includes('\"result\": true')")
-	p.run(chromedp.Click("#tab-tree"), chromedp.Click("#to-now"))
+	p.run(chromedp.Click("#tab-tree", chromedp.ByQuery), chromedp.Click("#to-now", chromedp.ByQuery))
 	p.until("%s === 'FAILED' && %s && $('mark').textContent === 'live'", rowState("migrate database"), row("switch traffic"))
 }
 
@@ -176,15 +176,15 @@ func TestHostileTextsStayTexts(t *testing.T) {
 		engine.Declare("root", state.ServiceActivity, engine.ID(`"><i>`), engine.Name(evil)), engine.Start(`"><i>`), engine.Fail(`"><i>`, evil))
 	p := open(s, "")
 	p.until("$('task-rows').textContent.includes(%s)", quote(evil))
-	p.run(chromedp.Click("#task-rows a"))
+	p.run(chromedp.Click("#task-rows a", chromedp.ByQuery))
 	p.until("$('t-name').textContent === %s && document.title.includes(%s)", quote(evil), quote(evil))
 	p.until("document.querySelectorAll('.row:not([hidden])').length === 2")
 	p.eval("document.querySelectorAll('.row')[1].click()", nil)
 	p.until("$('d-attempts').textContent.includes(%s) && $('d-name').textContent === %s", quote(evil), quote(evil))
 	p.shot("hostile")
-	p.run(chromedp.Click("#tab-timeline"))
+	p.run(chromedp.Click("#tab-timeline", chromedp.ByQuery))
 	p.until("document.querySelectorAll('.bar').length === 2")
-	p.run(chromedp.Click("#tab-json"))
+	p.run(chromedp.Click("#tab-json", chromedp.ByQuery))
 	p.until("$('rows').textContent.includes('onerror')")
 	var owned bool
 	p.eval("!!window.owned || !!document.querySelector('main img, main b, main i, main script')", &owned)
@@ -215,12 +215,12 @@ func TestTenThousandNodesScroll(t *testing.T) {
 	p.until("%s === 'FAILED'", rowState("host-99-98"))
 	p.eval("$('rows').scrollTop = 0, 0", nil)
 	p.until("%s", row("host-00-00"))
-	p.run(chromedp.Click("#next-failure"))
+	p.run(chromedp.Click("#next-failure", chromedp.ByQuery))
 	p.until("%s && $('d-name').textContent === 'host-99-98'", row("host-99-98"))
 	p.shot("large")
-	p.run(chromedp.Click("#tab-timeline"))
+	p.run(chromedp.Click("#tab-timeline", chromedp.ByQuery))
 	p.until("document.querySelectorAll('.bar').length > 5")
-	p.run(chromedp.Click("#tab-json"))
+	p.run(chromedp.Click("#tab-json", chromedp.ByQuery))
 	p.until("rows.count > 100000 && document.querySelectorAll('.row').length < 80")
 }
 
@@ -229,7 +229,7 @@ func TestTheTreeIsUsableByKeyboard(t *testing.T) {
 	recordDeploy(s)
 	p := open(s, deployPath)
 	p.until("%s", row("compile"))
-	p.run(chromedp.Focus("#rows"))
+	p.run(chromedp.Focus("#rows", chromedp.ByQuery))
 	chosen := func(name string) { t.Helper(); p.until("%s?.className === 'row chosen'", row(name)) }
 	p.key(kb.Home)
 	chosen("Deploy shop 4.2")
@@ -249,7 +249,7 @@ func TestTheTreeIsUsableByKeyboard(t *testing.T) {
 	p.until("$('d-name').textContent === 'switch traffic'")
 	p.key(kb.Escape)
 	p.until("$('details').hidden")
-	p.run(chromedp.Focus("#tab-tree"))
+	p.run(chromedp.Focus("#tab-tree", chromedp.ByQuery))
 	p.key(kb.ArrowRight)
 	p.until("document.activeElement.id === 'tab-timeline' && !$('axis').hidden")
 }
@@ -263,7 +263,7 @@ func TestThePageFitsAPhone(t *testing.T) {
 	p.until("document.querySelectorAll('#task-rows tr').length === 1")
 	fits()
 	p.shot("phone-list")
-	p.run(chromedp.Click("#task-rows a"))
+	p.run(chromedp.Click("#task-rows a", chromedp.ByQuery))
 	p.until("%s", row("compile"))
 	fits()
 	p.shot("phone-task")
@@ -271,7 +271,7 @@ func TestThePageFitsAPhone(t *testing.T) {
 	p.until("document.querySelectorAll('#d-attempts li').length === 3")
 	fits()
 	p.shot("phone-history")
-	p.run(chromedp.Click("#tab-timeline"))
+	p.run(chromedp.Click("#tab-timeline", chromedp.ByQuery))
 	p.until("document.querySelectorAll('.bar').length > 5")
 	fits()
 	p.shot("phone-timeline")
@@ -283,15 +283,17 @@ func TestWhoIsRefusedSignsIn(t *testing.T) {
 			Secrets:     map[string]string{"app": httpapi.HashSecret("s3cret")},
 			VerifyToken: httpapi.Tokens(map[string]string{"t0kén": "ann"}),
 		},
-		Authorize: func(_ context.Context, who httpapi.Identity, business string) bool { return who.User == "ann" && business == "2" },
+		Authorize: func(_ context.Context, who httpapi.Identity, business string) bool {
+			return who.User == "ann" && business == "2"
+		},
 	})
 	recordDeploy(s)
 	p := open(s, deployPath)
 	p.until("!$('sign-in').hidden")
 	p.shot("sign-in")
 	enter := func(secret, token string) {
-		p.run(chromedp.SetValue("#app-code", "app"), chromedp.SetValue("#app-secret", secret), chromedp.SetValue("#user-token", token),
-			chromedp.Click("#sign-in-form .primary"))
+		p.run(chromedp.SetValue("#app-code", "app", chromedp.ByQuery), chromedp.SetValue("#app-secret", secret, chromedp.ByQuery), chromedp.SetValue("#user-token", token, chromedp.ByQuery),
+			chromedp.Click("#sign-in-form .primary", chromedp.ByQuery))
 	}
 	enter("wrong", "t0kén")
 	p.until("!$('sign-in').hidden && $('problem').textContent === 'bk_app_code or bk_app_secret is wrong'")
@@ -304,6 +306,6 @@ func TestWhoIsRefusedSignsIn(t *testing.T) {
 	if strings.Contains(address, "s3cret") {
 		t.Errorf("a secret in the address: %s", address)
 	}
-	p.run(chromedp.Click("#sign-out"))
+	p.run(chromedp.Click("#sign-out", chromedp.ByQuery))
 	p.until("!$('sign-in').hidden && $('task').hidden")
 }

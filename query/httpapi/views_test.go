@@ -1,0 +1,188 @@
+package httpapi_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+func TestTheDataOfThePageHasItsShapes(t *testing.T) {
+	f := serve(t, nil)
+	f.recordExample()
+	f.recordStory()
+	for name, path := range map[string]string{
+		"tasks":      "/api/tasks",
+		"task":       "/api/task?bk_biz_id=2&task_id=11",
+		"task_as_of": "/api/task?bk_biz_id=2&task_id=compile&as_of=1524730127",
+		"status":     "/api/status?bk_biz_id=2&task_id=10",
+		"history":    "/api/history?bk_biz_id=2&task_id=11&node_id=compile",
+		"timeline":   "/api/timeline?bk_biz_id=2&task_id=11",
+	} {
+		t.Run(name, func(t *testing.T) { golden(t, name, f.get(path).Body.Bytes()) })
+	}
+}
+
+// tasks asks for a list and returns its task IDs and cursor.
+func (f *fixture) tasks(query string) (ids []string, cursor string) {
+	f.Helper()
+	var answer struct {
+		Result bool
+		Data   struct {
+			Tasks []struct {
+				Task string `json:"task_id"`
+			}
+			Cursor string
+		}
+	}
+	w := f.get("/api/tasks?" + query)
+	if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || !answer.Result {
+		f.Fatalf("%s: %d %s", query, w.Code, w.Body)
+	}
+	for _, t := range answer.Data.Tasks {
+		ids = append(ids, t.Task)
+	}
+	return ids, answer.Data.Cursor
+}
+
+func TestTasksAreFilteredAndPaged(t *testing.T) {
+	f := serve(t, nil)
+	for i := range 25 {
+		business, id := "2", fmt.Sprintf("t%02d", i)
+		if i%5 == 0 {
+			business = "3"
+		}
+		f.record(engine.Create(business, id, engine.ID("root-"+id), engine.Name("Backup of disk "+id)))
+		if i%2 == 0 {
+			f.record(engine.Start("root-"+id), engine.Finish("root-"+id))
+		}
+	}
+	for query, want := range map[string]string{
+		"limit=3":                                    "t24 t23 t22",
+		"bk_biz_id=3":                                "t20 t15 t10 t05 t00",
+		"bk_biz_id=3&state=finished":                 "t20 t10 t00",
+		"bk_biz_id=3&state=CREATED&state=":           "t15 t05",
+		"bk_biz_id=3&unfinished=true":                "t15 t05",
+		"text=DISK+T0&state=FINISHED":                "t08 t06 t04 t02 t00",
+		"text=root-t07":                              "t07",
+		"text=t07&bk_biz_id=3":                       "",
+		"bk_biz_id=4":                                "",
+		"since=2018-04-26T16:09:00%2B08:00&text=t24": "t24",
+		"since=1524730141":                           "",
+		"until=1524730140":                           "",
+		"until=2018-04-26T08:09:01Z&text=t24":        "t24",
+	} {
+		ids, _ := f.tasks(query)
+		if got := strings.Join(ids, " "); got != want {
+			t.Errorf("%s: %q, want %q", query, got, want)
+		}
+	}
+	for _, query := range []string{"state=DONE", "limit=0", "limit=501", "limit=x", "since=yesterday", "cursor=x", "unfinished=perhaps"} {
+		if m := refusal(t, f.get("/api/tasks?"+query)); !strings.Contains(m, strings.SplitN(query, "=", 2)[0]) {
+			t.Errorf("%s: message %q", query, m)
+		}
+	}
+}
+
+func TestPagesTogetherAreTheWholeList(t *testing.T) {
+	f := serve(t, nil)
+	var want []string
+	for i := range 40 {
+		id := fmt.Sprintf("t%02d", i)
+		f.record(engine.Create("2", id, engine.ID("root-"+id), engine.Name([]string{"odd", "even"}[i%2])))
+		if i%2 == 1 {
+			want = append(want, id)
+		}
+	}
+	slices.Reverse(want)
+	var got []string
+	for cursor := ""; ; {
+		ids, next := f.tasks("text=even&limit=3&cursor=" + url.QueryEscape(cursor))
+		got = append(got, ids...)
+		if cursor = next; cursor == "" {
+			break
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestTheTreeAsOfAMomentIsTheOneThatWasThere(t *testing.T) {
+	f := serve(t, nil)
+	f.recordStory()
+	for _, tt := range []struct {
+		asOf  string
+		state string
+	}{
+		{"1524730123", "RUNNING"},                     // it starts
+		{"2018-04-26T16:08:44.999+08:00", "RUNNING"},  // just before it fails
+		{"2018-04-26T16:08:45+08:00", "FAILED"},       // it fails
+		{"2018-04-26T08:08:50Z", "FINISHED"},          // it is skipped
+		{"2018-04-26T08:08:52.000000001Z", "RUNNING"}, // it loops
+		{"9999-12-31T23:59:59Z", "RUNNING"},
+	} {
+		w := f.get("/api/status", "bk_biz_id", "2", "task_id", "compile", "as_of", tt.asOf)
+		var answer documentedResponse
+		if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Data.State != tt.state {
+			t.Errorf("as of %s: %s, %v", tt.asOf, w.Body, err)
+		}
+	}
+	for _, asOf := range []string{"1524730119", "then", "10000-01-01T00:00:00Z", "999999999999999999999"} {
+		if m := refusal(t, f.get("/api/task", "bk_biz_id", "2", "task_id", "11", "as_of", asOf)); m == "" {
+			t.Errorf("as of %s: no message", asOf)
+		}
+	}
+}
+
+func TestTheOtherConventionShowsFailuresFirstEverywhere(t *testing.T) {
+	f := serve(t, &httpapi.Options{Authenticator: httpapi.NoAuth{}, Query: &query.Options{Location: zone, Now: clock, FailedFirst: true}})
+	f.recordExample()
+	f.record(engine.Declare(exampleRoot, state.ServiceActivity, engine.ID("busy")), engine.Start("busy"))
+	for _, path := range []string{callPath, "/api/task", "/api/status"} {
+		if body := f.get(path, "bk_biz_id", "2", "task_id", "10").Body.String(); !strings.Contains(body, `"state":"FAILED"`) ||
+			strings.Count(body, `"state":"RUNNING"`) != 1 {
+			t.Errorf("%s: %s", path, body)
+		}
+	}
+	s := subscribe(t, listen(t, f.handler).URL, "2", "10", "")
+	if e := s.must(t, "snapshot"); e.data["state"] != "FAILED" {
+		t.Errorf("snapshot: %v", e.data["state"])
+	}
+	f.record(engine.Finish("busy", engine.At(time.Now())))
+	if e := s.must(t, "transition"); e.data["state"] != "FAILED" {
+		t.Errorf("transition: %v", e.data["state"])
+	}
+}
+
+func TestThePageIsOneResponse(t *testing.T) {
+	f := serve(t, nil)
+	w := f.get("/")
+	body := w.Body.String()
+	if w.Code != 200 || w.Header().Get("Content-Type") != "text/html; charset=utf-8" {
+		t.Fatalf("status %d, %v", w.Code, w.Header())
+	}
+	for _, outside := range []string{"http://", "https://", "src=", "<link rel=\"stylesheet", "@import", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval("} {
+		if strings.Contains(body, outside) {
+			t.Errorf("the page has %q", outside)
+		}
+	}
+	for _, inside := range []string{"<style>:root", `<script>"use strict";`} {
+		if !strings.Contains(body, inside) {
+			t.Errorf("the page has no %q", inside)
+		}
+	}
+	r := request("GET", "/", nil)
+	r.Header.Set("If-None-Match", w.Header().Get("ETag"))
+	if again := f.do(r); again.Code != 304 || again.Body.Len() > 0 {
+		t.Errorf("again: %d", again.Code)
+	}
+}
