@@ -1,0 +1,139 @@
+package engine
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// tree is a task of so many nodes at a revision, the root's ID being the
+// task's; it has ended or not.
+func tree(t *testing.T, task string, revision uint64, nodes int, end bool) *state.Tree {
+	t.Helper()
+	now := state.UnixInstant(0, 0)
+	key := state.Key{Business: "2", Task: task}
+	ops := []state.Op{{Kind: state.Create, Task: key, Node: task, Now: now}}
+	for i := 1; i < nodes; i++ {
+		ops = append(ops, state.Op{
+			Kind: state.Declare, Parent: task, Node: fmt.Sprint(task, ".", i), NodeKind: state.EndEvent,
+			NewVersion: state.VersionOf([16]byte{1}), Now: now,
+		})
+	}
+	if end {
+		ops = append(ops, state.Op{Kind: state.Revoke, Node: task, Now: now})
+	}
+	tr, _, err := state.NewTree(key).Apply(state.Limits{}, ops...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tr.WithRevision(revision)
+}
+
+// inMemory lists the tasks that are in memory, of those given.
+func inMemory(c *cache, tasks ...string) (in []string) {
+	for _, task := range tasks {
+		if c.get(store.ByKey("2", task)) != nil {
+			in = append(in, task)
+		}
+	}
+	return in
+}
+
+func TestCacheNeverGoesBackToAnOlderTree(t *testing.T) {
+	c := newCache(100, func(*state.Tree) {})
+	c.put(tree(t, "a", 5, 3, false))
+	c.put(tree(t, "a", 4, 2, false))
+	c.offer(tree(t, "a", 4, 2, false), c.removalCount())
+	if got := c.get(store.ByNode("a.2")); got == nil || got.Revision() != 5 {
+		t.Errorf("got %v", got)
+	}
+}
+
+func TestCacheTakesNoTreeThatWasReadBeforeARemoval(t *testing.T) {
+	for what, remove := range map[string]func(c *cache){
+		"of what is there":     func(c *cache) { c.put(tree(t, "a", 5, 1, false)); c.remove(state.Key{Business: "2", Task: "a"}) },
+		"of what is not there": func(c *cache) { c.remove(state.Key{Business: "2", Task: "a"}) },
+		"of everything":        func(c *cache) { c.clear() },
+	} {
+		c := newCache(100, func(*state.Tree) {})
+		before := c.removalCount()
+		remove(c)
+		c.offer(tree(t, "a", 4, 1, false), before)
+		if in := inMemory(c, "a"); len(in) > 0 {
+			t.Errorf("removal %s: the tree is back", what)
+		}
+	}
+}
+
+// A key that was freed and used again has other nodes; an ID that was freed
+// and used again leads to its new task, also when the old one goes.
+func TestCacheFollowsKeysAndIDsThatAreUsedAgain(t *testing.T) {
+	c := newCache(100, func(*state.Tree) {})
+	old := tree(t, "a", 5, 3, false)
+	c.put(old)
+	key := state.Key{Business: "2", Task: "other"}
+	now := state.UnixInstant(0, 0)
+	heir, _, err := state.NewTree(key).Apply(state.Limits{}, state.Op{Kind: state.Create, Task: key, Node: "a.1", Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.put(heir.WithRevision(9))
+	c.remove(old.Key())
+	if got := c.get(store.ByNode("a.1")); got == nil || got.Key() != key {
+		t.Errorf("node a.1 leads to %v", got)
+	}
+
+	c.put(old)
+	again, _, err := state.NewTree(old.Key()).Apply(state.Limits{}, state.Op{Kind: state.Create, Task: old.Key(), Node: "new", Now: now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.put(again.WithRevision(12))
+	if c.get(store.ByNode("a.2")) != nil || c.get(store.ByNode("new")) == nil {
+		t.Error("the key's old nodes are still there, or the new ones are not")
+	}
+}
+
+func TestCacheDropsWhatWasNotUsedForLongest(t *testing.T) {
+	var gone []string
+	var c *cache
+	c = newCache(6, func(tr *state.Tree) {
+		gone = append(gone, tr.Key().Task)
+		c.get(store.ByKey("2", "a")) // the lock is free
+	})
+	for i, task := range []string{"a", "b", "c"} {
+		c.put(tree(t, task, uint64(i+1), 2, false))
+	}
+	c.put(tree(t, "d", 4, 2, false)) // the hand passes all and takes the first
+	c.get(store.ByNode("b"))
+	c.put(tree(t, "e", 5, 2, false))
+	if got := fmt.Sprint(gone); got != "[a c]" {
+		t.Errorf("dropped %s, want [a c]", got)
+	}
+	c.put(tree(t, "huge", 6, 50, false))
+	if in := inMemory(c, "a", "b", "c", "d", "e", "huge"); fmt.Sprint(in) != "[huge]" {
+		t.Errorf("beside one that is too large: %v", in)
+	}
+}
+
+// Ended tasks have a small bound of their own and do not displace others.
+func TestCacheKeepsFewEndedTasks(t *testing.T) {
+	c := newCache(2*endedShare, func(*state.Tree) {})
+	c.put(tree(t, "live", 1, 1, false))
+	for i := range 10 {
+		c.put(tree(t, fmt.Sprint("ended ", i), uint64(i+2), 1, true))
+	}
+	if in := inMemory(c, "live", "ended 7", "ended 8", "ended 9"); fmt.Sprint(in) != "[live ended 8 ended 9]" {
+		t.Errorf("kept %v", in)
+	}
+	// A task that ends moves over.
+	c.put(tree(t, "live", 20, 1, true))
+	if n := c.rings[unfinished].nodes; n != 0 {
+		t.Errorf("%d nodes counted as unfinished", n)
+	}
+	if n := c.rings[ended].nodes; n != 2 {
+		t.Errorf("%d nodes counted as ended, want 2", n)
+	}
+}
