@@ -169,7 +169,7 @@ func TestTransitionsThatAreMissingAreAnError(t *testing.T) {
 
 type lossy struct{ store.Reader }
 
-func (l lossy) Transitions(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error) {
+func (l lossy) Transitions(ctx context.Context, key state.Key, after uint64, _ int) ([]*state.Transition, error) {
 	if after > 2 {
 		return nil, ctx.Err()
 	}

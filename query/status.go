@@ -151,7 +151,7 @@ func (r *renderer) status(i int) *Status {
 	s := &Status{
 		ID: n.ID, Name: n.DisplayName(), State: r.shown(i), Version: n.Version.String(),
 		Retry: n.Retry(), Loop: n.Loop, Skip: n.Skipped,
-		StartTime: r.face.format(n.Attempt.Started), FinishTime: r.face.format(n.Attempt.Finished),
+		StartTime: r.face.format(n.Started), FinishTime: r.face.format(n.Finished),
 	}
 	if r.fields != 0 {
 		s.Extra = r.extra(i, &n)

@@ -58,7 +58,6 @@ func everythingTree(flag string) object {
 // everythingRun is a run of everythingTree on a store that does something
 // just before its nth commit.
 type everythingRun struct {
-	*run
 	t       *testing.T
 	store   *store.Memory
 	results string
@@ -144,8 +143,10 @@ func uninterrupted(t *testing.T) (want []string, commits int) {
 		t.Fatal(err)
 	}
 	want = whole.shape()
-	for _, line := range []string{"  sub FINISHED loop=2", "    a FINISHED", "    b FINISHED", "    join FINISHED loop=2", "  x FINISHED loop=2",
-		"  retried FINISHED retry=1", "  skipped FINISHED retry=1 skip", "  meet FINISHED", "  end FINISHED"} {
+	for _, line := range []string{
+		"  sub FINISHED loop=2", "    a FINISHED", "    b FINISHED", "    join FINISHED loop=2", "  x FINISHED loop=2",
+		"  retried FINISHED retry=1", "  skipped FINISHED retry=1 skip", "  meet FINISHED", "  end FINISHED",
+	} {
 		if !slices.Contains(want, line) {
 			t.Errorf("no line %q in\n%s", line, strings.Join(want, "\n"))
 		}

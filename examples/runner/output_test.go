@@ -20,8 +20,10 @@ func TestOutputKeepsTheLastLinesHoweverItIsWritten(t *testing.T) {
 				t.Fatalf("Write returned %d, %v", n, err)
 			}
 		}
-		want := []string{"line 25", "line 26", "line 27", "line 28", "line 29",
-			"::set no name=value", "::set 1=x", "::set plain", strings.Repeat("x", lineBytes), "end"}
+		want := []string{
+			"line 25", "line 26", "line 27", "line 28", "line 29",
+			"::set no name=value", "::set 1=x", "::set plain", strings.Repeat("x", lineBytes), "end",
+		}
 		if got := strings.Split(o.tail(), "\n"); !slices.Equal(got, want) {
 			t.Errorf("in pieces of %d: tail is %q", size, got)
 		}

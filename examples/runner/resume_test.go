@@ -231,8 +231,10 @@ func TestAFailedPipelineResumes(t *testing.T) {
 	subprocess(tree, "sub", inside)
 	chain(tree, "fork", "sub", "join")
 	file := write(t, tree)
-	failed := []string{pipelineName + " FAILED", "  start FINISHED", "  fork FINISHED", "  a FINISHED", "  b FINISHED",
-		"  sub FAILED", "    start FINISHED", "    bad FAILED"}
+	failed := []string{
+		pipelineName + " FAILED", "  start FINISHED", "  fork FINISHED", "  a FINISHED", "  b FINISHED",
+		"  sub FAILED", "    start FINISHED", "    bad FAILED",
+	}
 	expect(t, callRunner(t, "-db", db, file), exitFailed, failed...)
 	failed[len(failed)-1] = "    bad FAILED retry=1"
 	expect(t, callRunner(t, "-db", db, "-resume", file), exitFailed, failed...)
