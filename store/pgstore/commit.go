@@ -171,6 +171,7 @@ func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan) (base in
 		s.rollback(ctx, conn)
 		return 0, err
 	}
+	conn.Release() // it may be the only one that the pool has
 	return s.outcome(ctx, n, err)
 }
 

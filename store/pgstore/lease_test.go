@@ -43,7 +43,7 @@ func wantLapsed(t testing.TB, when string, s store.Leaser, want ...string) {
 // expire makes a handle's leases run out, as if it had not renewed them.
 func expire(t testing.TB, pool *pgxpool.Pool, schema string, s *pgstore.Store) {
 	t.Helper()
-	exec(t, pool, "UPDATE "+pgx.Identifier{schema, "holders"}.Sanitize()+" SET expires = now() - interval '1 second' WHERE id = $1", s.ID())
+	execSQL(t, pool, "UPDATE "+pgx.Identifier{schema, "holders"}.Sanitize()+" SET expires = now() - interval '1 second' WHERE id = $1", s.ID())
 }
 
 func locate(t testing.TB, r store.Reader, ref store.Ref) store.Location {

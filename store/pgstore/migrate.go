@@ -56,11 +56,15 @@ type querier interface {
 // version is the version of the tables, 0 if there are none.
 func (s *Store) version(ctx context.Context, q querier) (version int, err error) {
 	var exists bool
-	table := s.opts.quotedSchema() + ".schema_version"
-	if err := q.QueryRow(ctx, `SELECT to_regclass($1) IS NOT NULL`, table).Scan(&exists); err != nil || !exists {
+	// Not to_regclass: it may answer from what the session knew before it
+	// waited for the lock.
+	err = q.QueryRow(ctx, `
+SELECT count(*) > 0 FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'schema_version'`,
+		s.opts.Schema).Scan(&exists)
+	if err != nil || !exists {
 		return 0, err
 	}
-	if err := q.QueryRow(ctx, `SELECT max(version) FROM `+table).Scan(&version); err != nil {
+	if err := q.QueryRow(ctx, `SELECT max(version) FROM `+s.opts.quotedSchema()+`.schema_version`).Scan(&version); err != nil {
 		return 0, err
 	}
 	if version > schemaVersion {

@@ -3,12 +3,15 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"math/rand/v2"
 	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // trouble says what can be done about an error.
@@ -67,23 +70,23 @@ func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) er
 		if err == nil {
 			return nil
 		}
-		if ended := ctx.Err(); ended != nil {
+		if ended := ctx.Err(); ended != nil && !errors.Is(err, store.ErrFailed) {
 			return ended
 		}
 		switch troubleOf(err) {
 		case raced:
 			if races++; races > maxRaces {
-				return err
+				return fmt.Errorf("others came first %d times: %w", maxRaces, err)
 			}
 			if races < 3 {
 				continue
 			}
 		case unreachable:
 			if time.Now().Add(wait).After(deadline) {
-				return err
+				return fmt.Errorf("pgstore: %w", err)
 			}
 		default:
-			return err
+			return translate(err)
 		}
 		// Not all at the same moment.
 		if err := sleep(ctx, wait/2+rand.N(wait)); err != nil {
@@ -91,6 +94,21 @@ func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) er
 		}
 		wait = min(2*wait, time.Second)
 	}
+}
+
+// translate gives errors of the server that stores have names for those names.
+func translate(err error) error {
+	var refused *pgconn.PgError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	switch refused.Code {
+	case "53100": // disk_full
+		return fmt.Errorf("%w: %w", store.ErrFull, err)
+	case "XX001", "XX002": // data_corrupted, index_corrupted
+		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
+	}
+	return fmt.Errorf("pgstore: %w", err)
 }
 
 func sleep(ctx context.Context, d time.Duration) error {

@@ -20,6 +20,9 @@ var server *pgtest.Server
 
 func TestMain(m *testing.M) {
 	os.Exit(func() int {
+		if conn := os.Getenv(runnerEnv); conn != "" {
+			return runner(conn)
+		}
 		var err error
 		server, err = pgtest.New("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
 		if err != nil {
@@ -66,12 +69,12 @@ func open(t testing.TB, pool *pgxpool.Pool, o pgstore.Options) *pgstore.Store {
 func empty(t testing.TB, pool *pgxpool.Pool, schema string) {
 	t.Helper()
 	for _, table := range []string{"task_keys", "node_ids", "tasks", "nodes", "attempts", "transitions", "commits"} {
-		exec(t, pool, "DELETE FROM "+pgx.Identifier{schema, table}.Sanitize())
+		execSQL(t, pool, "DELETE FROM "+pgx.Identifier{schema, table}.Sanitize())
 	}
-	exec(t, pool, "UPDATE "+pgx.Identifier{schema, "feed"}.Sanitize()+" SET first = 1, last = 0")
+	execSQL(t, pool, "UPDATE "+pgx.Identifier{schema, "feed"}.Sanitize()+" SET first = 1, last = 0")
 }
 
-func exec(t testing.TB, pool *pgxpool.Pool, sql string, args ...any) {
+func execSQL(t testing.TB, pool *pgxpool.Pool, sql string, args ...any) {
 	t.Helper()
 	if _, err := pool.Exec(context.Background(), sql, args...); err != nil {
 		t.Fatalf("%s: %v", sql, err)

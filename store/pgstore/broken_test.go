@@ -1,0 +1,188 @@
+package pgstore_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/pgstore"
+)
+
+// broken is a handle whose only connection goes through a proxy, and a fault
+// that befalls what the next commit sends second: its writes and the commit.
+type broken struct {
+	proxy  *proxy
+	store  *pgstore.Store
+	engine *engine.Engine
+	direct *pgxpool.Pool
+	schema string
+	fault  atomic.Pointer[func(client, server net.Conn, sent []byte)]
+}
+
+func newBroken(t *testing.T, recover time.Duration) *broken {
+	t.Helper()
+	b := &broken{proxy: newProxy(t, server.Addr()), direct: newPool(t), schema: newSchema()}
+	pool, err := pgxpool.New(t.Context(), fmt.Sprintf(
+		"host=127.0.0.1 port=%d user=postgres dbname=postgres sslmode=disable pool_max_conns=1", b.proxy.port()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	b.store = open(t, pool, pgstore.Options{Schema: b.schema, Recover: recover, Lease: hour})
+	b.store.BeforeWrite(func() {
+		if fault := b.fault.Swap(nil); fault != nil {
+			b.proxy.arm(*fault)
+		}
+	})
+	b.engine = newEngine(t, b.store)
+	begin(t, b.engine, "a")
+	// Statements are prepared on the connection the first time: a fault would
+	// meet that and not the commit.
+	for _, op := range []engine.Op{engine.Suspend("a"), engine.Resume("a")} {
+		if _, err := b.engine.Record(t.Context(), op); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
+// The ways in which a connection breaks while a commit is under way.
+var faults = map[string]func(client, server net.Conn, sent []byte){
+	"nothing arrives": func(client, server net.Conn, _ []byte) {
+		client.Close()
+		server.Close()
+	},
+	"half of it arrives": func(client, server net.Conn, sent []byte) {
+		server.Write(sent[:len(sent)/2])
+		client.Close()
+		server.Close()
+	},
+	"all but the commit arrives": func(client, server net.Conn, sent []byte) {
+		server.Write(sent[:len(sent)-60])
+		client.Close()
+		server.Close()
+	},
+	"it arrives and both ends close at once": func(client, server net.Conn, sent []byte) {
+		server.Write(sent)
+		client.Close()
+		server.Close()
+	},
+	"it is answered and the answer is lost": func(client, server net.Conn, sent []byte) {
+		client.Close()
+		server.Write(sent)
+		server.Read(make([]byte, 1<<16))
+		server.Close()
+	},
+}
+
+func TestACommitIsMadeOnceHoweverItsConnectionBreaks(t *testing.T) {
+	for name, fault := range faults {
+		t.Run(name, func(t *testing.T) {
+			b := newBroken(t, 10*time.Second)
+			for i := range 3 {
+				b.fault.Store(&fault)
+				task := fmt.Sprint("t", i)
+				for _, ops := range [][]engine.Op{
+					{engine.Suspend("a")},
+					{engine.Resume("a")},
+					{engine.Create("2", task, engine.ID(task)), engine.Start(task)},
+				} {
+					results, err := b.engine.Record(t.Context(), ops...)
+					if err != nil {
+						t.Fatalf("%s after its connection broke: %v", name, err)
+					}
+					last := results[len(results)-1]
+					all := feed(t, b.store, 0)
+					if tr := all[len(all)-1]; tr.Sequence != last.Sequence || tr.Node() != last.Node {
+						t.Fatalf("the feed ends with %d of node %q, the answer was %+v", tr.Sequence, tr.Node(), last)
+					}
+				}
+			}
+			if got, want := len(feed(t, b.store, 0)), 4+3*4; got != want {
+				t.Errorf("%d transitions in the feed, want %d: something was lost or made twice", got, want)
+			}
+			check(t, b.store)
+		})
+	}
+}
+
+// A commit that was found not to have happened must not happen later, when
+// what was under way arrives after all.
+func TestACommitThatArrivesTooLateIsVoid(t *testing.T) {
+	b := newBroken(t, 10*time.Second)
+	delivered := make(chan struct{})
+	fault := func(client, server net.Conn, sent []byte) {
+		client.Close()
+		late := append([]byte(nil), sent...)
+		go func() {
+			defer close(delivered)
+			// The next try waits for the tasks that the first has locked.
+			await(t, "the next try to wait", func() bool {
+				waiting := 0
+				err := b.direct.QueryRow(context.Background(), `
+SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE NOT l.granted AND a.query LIKE '%"`+b.schema+`"%FOR UPDATE%'`).Scan(&waiting)
+				return err == nil && waiting > 0
+			})
+			server.Write(late)
+			server.Read(make([]byte, 1<<16))
+			server.Close()
+		}()
+	}
+	b.fault.Store(&fault)
+	results, err := b.engine.Record(t.Context(), engine.Suspend("a"))
+	<-delivered
+	if err != nil || results[0].Sequence != 5 {
+		t.Errorf("the commit: %+v, %v, want sequence 5", results, err)
+	}
+	if all := feed(t, b.store, 0); len(all) != 5 {
+		t.Errorf("%d transitions in the feed, want 5", len(all))
+	}
+	check(t, b.store)
+}
+
+func TestAHandleThatCannotFindOutFails(t *testing.T) {
+	b := newBroken(t, 50*time.Millisecond)
+	fault := func(client, server net.Conn, sent []byte) {
+		b.proxy.mu.Lock()
+		b.proxy.down = true
+		b.proxy.mu.Unlock()
+		faults["it is answered and the answer is lost"](client, server, sent)
+	}
+	b.fault.Store(&fault)
+	for range 2 {
+		if _, err := b.engine.Record(t.Context(), engine.Suspend("a")); !errors.Is(err, store.ErrFailed) {
+			t.Errorf("a commit nobody can be asked about: %v, want %v", err, store.ErrFailed)
+		}
+	}
+	if _, err := b.store.Load(t.Context(), store.ByKey("2", "a")); !errors.Is(err, store.ErrFailed) {
+		t.Errorf("load after that: %v, want %v", err, store.ErrFailed)
+	}
+	reopened := open(t, b.direct, pgstore.Options{Schema: b.schema})
+	if all := feed(t, reopened, 0); len(all) != 5 || all[4].Op != state.Suspend {
+		t.Errorf("%d transitions after reopening, want the one that was committed with the 4 before", len(all))
+	}
+}
+
+func TestReadersGoOnAfterTheConnectionsBreak(t *testing.T) {
+	b := newBroken(t, 10*time.Second)
+	for range 3 {
+		b.proxy.setDown(false) // cuts what is open
+		if _, err := b.store.Load(t.Context(), store.ByKey("2", "a")); err != nil {
+			t.Error(err)
+		}
+		b.proxy.setDown(false)
+		if page, err := b.store.List(t.Context(), store.ListQuery{}); err != nil || len(page.Tasks) != 1 {
+			t.Errorf("%d tasks listed: %v", len(page.Tasks), err)
+		}
+	}
+}

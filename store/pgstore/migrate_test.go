@@ -1,0 +1,67 @@
+package pgstore_test
+
+import (
+	"errors"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/pgstore"
+)
+
+func TestTenProcessesThatStartAtOnceMakeTheTablesOnce(t *testing.T) {
+	for _, partitions := range []int{0, 2} {
+		schema := newSchema()
+		var wg sync.WaitGroup
+		for range 10 {
+			pool := newPool(t)
+			wg.Go(func() {
+				s, err := pgstore.OpenPool(t.Context(), pool, &pgstore.Options{Schema: schema, Partitions: partitions})
+				if err != nil {
+					t.Errorf("open: %v", err)
+					return
+				}
+				if _, err := s.List(t.Context(), store.ListQuery{}); err != nil {
+					t.Errorf("list: %v", err)
+				}
+				if err := s.Close(); err != nil {
+					t.Errorf("close: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+}
+
+func TestTablesOfANewerVersionAreRefusedAndLeftAlone(t *testing.T) {
+	pool, schema := newPool(t), newSchema()
+	o := &pgstore.Options{Schema: schema}
+	begin(t, newEngine(t, open(t, pool, *o)), "a")
+	versions := pgx.Identifier{schema, "schema_version"}.Sanitize()
+	execSQL(t, pool, "INSERT INTO "+versions+" VALUES ($1)", pgstore.SchemaVersion+1)
+	if s, err := pgstore.OpenPool(t.Context(), pool, o); !errors.Is(err, store.ErrIncompatible) {
+		t.Errorf("opening a newer store: %v, %v, want %v", s, err, store.ErrIncompatible)
+	}
+	execSQL(t, pool, "DELETE FROM "+versions+" WHERE version = $1", pgstore.SchemaVersion+1)
+	if n := len(feed(t, open(t, pool, *o), 0)); n != 2 {
+		t.Errorf("%d transitions afterwards, want 2", n)
+	}
+}
+
+func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
+	pool := newPool(t)
+	for name, o := range map[string]pgstore.Options{
+		"negative partitions": {Partitions: -1},
+		"negative polling":    {Poll: -1},
+		"negative feed":       {FeedTransitions: -1},
+		"a long schema name":  {Schema: string(make([]byte, 64))},
+		"recovering for days": {Recover: 48 * hour},
+	} {
+		if s, err := pgstore.OpenPool(t.Context(), pool, &o); err == nil {
+			s.Close()
+			t.Errorf("%s: no error", name)
+		}
+	}
+}
