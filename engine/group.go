@@ -215,7 +215,12 @@ func (g *group) explain(w *work, p *Pending, err error) error {
 // group has made in another task. Only after that commit is it known to be taken,
 // and until then the group's IDs stay without ambiguity.
 func (g *group) mustWait(w *work, ops []state.Op) bool {
-	return slices.ContainsFunc(ops, func(op state.Op) bool { return op.NodeGiven && g.inAnother(w, op.Node) })
+	for i := range ops {
+		if ops[i].NodeGiven && g.inAnother(w, ops[i].Node) {
+			return true
+		}
+	}
+	return false
 }
 
 // undecided reports whether what [group.explain] would say rests on a node that

@@ -19,8 +19,8 @@ func TestHooksAreToldWhatTheEngineDoes(t *testing.T) {
 	defer s.Close()
 	f := onStore(t, s, engine.Options{MaxLiveNodes: 2, Hooks: &engine.Hooks{
 		Committed: func(info engine.CommitInfo) { commits = append(commits, info) },
-		Loaded:    func(key state.Key, nodes int, _ time.Duration) { loaded = append(loaded, key.Task) },
-		Evicted:   func(key state.Key, nodes int) { evicted = append(evicted, key.Task) },
+		Loaded:    func(key state.Key, _ int, _ time.Duration) { loaded = append(loaded, key.Task) },
+		Evicted:   func(key state.Key, _ int) { evicted = append(evicted, key.Task) },
 	}})
 	f.task("10", "r1")
 	f.activity("r1", "a")
@@ -52,12 +52,12 @@ func TestHooksAreToldWhatTheEngineDoes(t *testing.T) {
 // the engine goes on and closes.
 func TestPanicsOfHooksAndLoggerEndThere(t *testing.T) {
 	for name, o := range map[string]engine.Options{
-		"committed": {Hooks: &engine.Hooks{Committed: func(engine.CommitInfo) { panic("committed") }}},
-		"loaded":    {Hooks: &engine.Hooks{Loaded: func(state.Key, int, time.Duration) { panic("loaded") }}},
-		"evicted":   {Hooks: &engine.Hooks{Evicted: func(state.Key, int) { panic("evicted") }}},
+		"committed": {Hooks: &engine.Hooks{Committed: func(engine.CommitInfo) { blowUp("committed") }}},
+		"loaded":    {Hooks: &engine.Hooks{Loaded: func(state.Key, int, time.Duration) { blowUp("loaded") }}},
+		"evicted":   {Hooks: &engine.Hooks{Evicted: func(state.Key, int) { blowUp("evicted") }}},
 		"logger":    {Logger: slog.New(panicking{})},
 		"logger of a hook that panics": {
-			Logger: slog.New(panicking{}), Hooks: &engine.Hooks{Committed: func(engine.CommitInfo) { panic("committed") }},
+			Logger: slog.New(panicking{}), Hooks: &engine.Hooks{Committed: func(engine.CommitInfo) { blowUp("committed") }},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -84,10 +84,12 @@ func TestPanicsOfHooksAndLoggerEndThere(t *testing.T) {
 	}
 }
 
+func blowUp(what string) { panic(what) } //nolint:forbidigo // what these tests are about
+
 type panicking struct{}
 
 func (panicking) Enabled(context.Context, slog.Level) bool  { return true }
-func (panicking) Handle(context.Context, slog.Record) error { panic("handle") }
+func (panicking) Handle(context.Context, slog.Record) error { blowUp("handle"); return nil }
 func (h panicking) WithAttrs([]slog.Attr) slog.Handler      { return h }
 func (h panicking) WithGroup(string) slog.Handler           { return h }
 
@@ -99,13 +101,13 @@ func TestPanicsOfClockAndIDsAreTheCallers(t *testing.T) {
 	f := onMemory(t, engine.Options{
 		Now: func() time.Time {
 			if broken {
-				panic("now")
+				blowUp("now")
 			}
 			return now()
 		},
 		NewID: func() string {
 			if broken {
-				panic("id")
+				blowUp("id")
 			}
 			return newID()
 		},

@@ -35,7 +35,7 @@ func wellFormed(op state.Op) bool {
 		name = len(op.Name) <= state.MaxNameBytes && utf8.ValidString(op.Name)
 	}
 	failure := isFail || op.Error == "" && !op.Ignore && !op.RetryAt.IsSet()
-	versions := begins == op.NewVersion.IsSet() && !(op.Version.IsSet() && (isCreate || isDeclare))
+	versions := begins == op.NewVersion.IsSet() && (!op.Version.IsSet() || !isCreate && !isDeclare)
 	return ids && times && task && declaration && name && failure && versions
 }
 
