@@ -245,3 +245,48 @@ func TestDamagedPagesAreCorruption(t *testing.T) {
 		})
 	}
 }
+
+// What a damaged list of free pages makes of the next commit is worse than
+// what it is itself.
+func TestDamagedFreelistIsSeenByOpen(t *testing.T) {
+	field := func(at int, value byte) func(page []byte) {
+		return func(page []byte) { page[at] = value }
+	}
+	for name, damage := range map[string]func(page []byte){
+		"another page's number": field(0, 0xff),
+		"no freelist":           field(8, leafPage),
+		"more than fit":         field(11, 0x40),
+		"many pages long":       field(15, 1),
+		"a page behind the end": field(pageHeader+5, 1),
+		"a meta page":           func(page []byte) { clear(page[pageHeader : pageHeader+8]) },
+		"a page twice":          func(page []byte) { copy(page[pageHeader+8:pageHeader+16], page[pageHeader:]) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			path := filepath.Join(t.TempDir(), "free.db")
+			s := openQuick(t, path, nil)
+			m := newModel()
+			for i := range 50 {
+				m.commit(t, s, m.large(t, fmt.Sprint(i), 200))
+			}
+			meta, ok := readMeta(s.file, s.pageSize)
+			image := s.image(t)
+			_ = s.Close()
+			page := image[int64(meta.freelist)*int64(os.Getpagesize()):]
+			if !ok || page[10] < 2 {
+				t.Fatalf("%d pages are free", page[10])
+			}
+			damage(page)
+			if err := os.WriteFile(path, image, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			for range 2 {
+				if s, err := Open(path, &Options{LockTimeout: 50 * time.Millisecond}); !errors.Is(err, store.ErrCorrupt) {
+					t.Errorf("error %v, want one that matches %q", err, store.ErrCorrupt)
+					if err == nil {
+						_ = s.Close()
+					}
+				}
+			}
+		})
+	}
+}

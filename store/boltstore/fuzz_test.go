@@ -2,7 +2,6 @@ package boltstore
 
 import (
 	"bytes"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -389,18 +388,12 @@ func FuzzAlteredFile(f *testing.F) {
 // may lead back to itself and keep every reader but Check for ever.
 func sound(t *testing.T, image []byte) bool {
 	size := int64(os.Getpagesize())
-	for i := range int64(2) {
-		meta := image[i*size+16:]
-		w := pageWalk{
-			file: bytes.NewReader(image), pageSize: size,
-			limit:  min(binary.NativeEndian.Uint64(meta[40:]), uint64(int64(len(image))/size)),
-			report: func(string) {},
-		}
-		if !w.walk(t.Context(), binary.NativeEndian.Uint64(meta[16:])) {
-			return false
-		}
+	m, ok := readMeta(bytes.NewReader(image), size)
+	if !ok {
+		return true // nobody will follow them
 	}
-	return true
+	w := pageWalk{file: bytes.NewReader(image), pageSize: size, limit: m.limit, report: func(string) {}}
+	return w.walk(t.Context(), m.root)
 }
 
 func examineAltered(t *testing.T, m *model, path string, o *Options) {

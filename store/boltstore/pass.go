@@ -22,7 +22,7 @@ type pass struct {
 	entries     []*entry
 	transitions int
 	ids         []claim // nodes whose place will be on disk
-	puts        [bucketCount][]put
+	puts        [stageCount][]put
 	total       int      // of all puts
 	gathered    bool     // gathering has ended
 	next        position // of the first put not done
@@ -32,13 +32,32 @@ type pass struct {
 	w       blockWriter
 }
 
+// stage is a bucket whose puts a pass does in its turn. Nodes are written before
+// the IDs that lead to them and removed after those, in a stage of their own:
+// the nodes on disk tell which IDs a deleted task had, so at every moment there
+// must be one for each ID.
+type stage int
+
+const (
+	nodeRemovals = stage(bucketCount)
+	stageCount   = nodeRemovals + 1
+)
+
+// in returns the stage's bucket in a transaction.
+func (st stage) in(tx *bolt.Tx) *bolt.Bucket {
+	if st == nodeRemovals {
+		return nodesBucket.in(tx)
+	}
+	return bucket(st).in(tx)
+}
+
 // put is one record to write, or to delete if value is nil.
 type put struct{ key, value []byte }
 
 // position is a place among the puts of a pass.
 type position struct {
-	bucket bucket
-	index  int
+	stage stage
+	index int
 }
 
 // claim is a node ID and the task it is in.
@@ -75,25 +94,29 @@ func (p *pass) add(tx *bolt.Tx, e *entry) error {
 }
 
 func (p *pass) put(b bucket, key, value []byte) {
-	p.puts[b] = append(p.puts[b], put{key, value})
+	st := stage(b)
+	if b == nodesBucket && value == nil {
+		st = nodeRemovals
+	}
+	p.puts[st] = append(p.puts[st], put{key, value})
 	p.total++
 }
 
 func (p *pass) putSealed(b bucket, key, value []byte) { p.put(b, key, seal(key, value)) }
 
-// write does up to n puts from the position on, bucket by bucket in the order
-// of the keys, and returns the position after them. A bucket is sorted when
+// write does up to n puts from the position on, stage by stage in the order
+// of the keys, and returns the position after them. A stage is sorted when
 // its turn comes, so that no commit sorts everything. Of one key the deletion
 // comes first: a key or ID that one task has freed may be taken by another,
 // which need not come later in the pass.
 func (p *pass) write(tx *bolt.Tx, n int) (position, error) {
 	at := p.next
-	for ; at.bucket < bucketCount; at = (position{bucket: at.bucket + 1}) {
-		puts := p.puts[at.bucket]
+	for ; at.stage < stageCount; at = (position{stage: at.stage + 1}) {
+		puts := p.puts[at.stage]
 		if at.index == 0 {
 			slices.SortStableFunc(puts, put.compare)
 		}
-		b := at.bucket.in(tx)
+		b := at.stage.in(tx)
 		for ; at.index < len(puts); at.index++ {
 			if n == 0 {
 				return at, nil

@@ -191,6 +191,9 @@ func (s *Store) openBolt(path string) (f boltFile, err error) {
 		return f, errors.Join(err, release(f.file))
 	case err == nil:
 		f.pageSize = int64(f.db.Info().PageSize)
+		if err := checkFreelist(f.file, f.pageSize); err != nil {
+			return f, errors.Join(err, guard(f.db.Close))
+		}
 		if s.opts.MaxSize > 0 {
 			// bbolt grows a file in steps of this size and counts the next
 			// step against the bound.

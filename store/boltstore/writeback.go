@@ -136,7 +136,7 @@ func (s *Store) gather(tx *bolt.Tx, n int) error {
 // checkpoint.
 func (s *Store) slice(tx *bolt.Tx, n int) (written, error) {
 	next, err := s.pass.write(tx, n)
-	w := written{sliced: true, next: next, checkpoint: s.checkpoint, finished: next.bucket == bucketCount}
+	w := written{sliced: true, next: next, checkpoint: s.checkpoint, finished: next.stage == stageCount}
 	if err != nil || !w.finished {
 		return w, err
 	}

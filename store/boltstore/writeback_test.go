@@ -36,7 +36,11 @@ func (s *Store) writeBackStep(t testing.TB) {
 // A write-back is stopped after every single record, in stories full of
 // deletes and of keys and IDs taken again.
 func TestProcessKilledAnywhereInAWriteBackLosesNothing(t *testing.T) {
-	for seed := range uint64(6) {
+	seeds := uint64(6)
+	if *Long {
+		seeds = 150
+	}
+	for seed := range seeds {
 		t.Run(fmt.Sprint(seed), func(t *testing.T) {
 			t.Parallel()
 			r := rand.New(rand.NewPCG(seed, 1))
@@ -83,6 +87,26 @@ func TestIDsOfATaskWhoseRemovalWasInterruptedAreFree(t *testing.T) {
 		again.do(t, survivor, state.Key{Business: "3", Task: "11"}, newRoot("root"), activity("a", "root"), activity("b", "root"))
 		again.expect(t, survivor, fmt.Sprintf("killed after step %d", step))
 		_ = survivor.Close()
+	}
+}
+
+func TestIDsOfATaskDeletedWhileItWasWrittenBackAreFree(t *testing.T) {
+	for steps, all := 0, false; !all; steps++ {
+		s := openQuick(t, filepath.Join(t.TempDir(), "ids.db"), nil)
+		m := newModel()
+		key := state.Key{Business: "2", Task: "10"}
+		m.do(t, s, key, newRoot("root"), start("root"), activity("a", "root"), activity("b", "root"))
+		for range steps {
+			s.writeBackStep(t)
+		}
+		all = s.overlay.pending == 0
+		m.commit(t, s, m.deletion(key))
+		survivor := openImage(t, s.image(t), nil)
+		survivor.writeBackAll()
+		m.do(t, survivor, state.Key{Business: "3", Task: "11"}, newRoot("root"), activity("a", "root"), activity("b", "root"))
+		m.expect(t, survivor, fmt.Sprintf("killed after step %d and a delete", steps))
+		_ = survivor.Close()
+		_ = s.Close()
 	}
 }
 
