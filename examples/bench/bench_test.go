@@ -29,17 +29,14 @@ func quick(t *testing.T, args ...string) []row {
 		t.Errorf("left behind: %v %v", left, err)
 	}
 	var rows []row
-	for dec := json.NewDecoder(&out); ; {
+	for dec := json.NewDecoder(&out); dec.More(); {
 		var r row
-		switch err := dec.Decode(&r); err {
-		case nil:
-			rows = append(rows, r)
-		case io.EOF:
-			return rows
-		default:
+		if err := dec.Decode(&r); err != nil {
 			t.Fatal(err)
 		}
+		rows = append(rows, r)
 	}
+	return rows
 }
 
 func TestTheQuickFormHasARowForEveryFigure(t *testing.T) {

@@ -92,7 +92,7 @@ func parse(args []string, errOut io.Writer) (*config, error) {
 	}
 	var err error
 	if c.only, err = regexp.Compile(*only); err != nil {
-		fmt.Fprintln(errOut, "bench: -run:", err)
+		_, _ = fmt.Fprintln(errOut, "bench: -run:", err)
 		return nil, errUsage
 	}
 	if *full {
@@ -106,7 +106,7 @@ func parse(args []string, errOut io.Writer) (*config, error) {
 		}
 	}
 	if f.NArg() > 0 || c.rounds < 1 || c.tasks < 1 || c.window <= 0 {
-		fmt.Fprintln(errOut, "bench: takes no arguments; -rounds, -tasks and -time are positive")
+		_, _ = fmt.Fprintln(errOut, "bench: takes no arguments; -rounds, -tasks and -time are positive")
 		return nil, errUsage
 	}
 	return c, nil
@@ -137,7 +137,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 	if c.json {
 		heading = errOut
 	}
-	fmt.Fprintln(heading, b.heading(place))
+	_, _ = fmt.Fprintln(heading, b.heading(place))
 	err = b.all(ctx)
 	b.progress.clear()
 	if c.json {

@@ -28,19 +28,19 @@ func newProgress(w io.Writer) *progress {
 func (p *progress) group(name string) {
 	p.name = name
 	if !p.terminal {
-		fmt.Fprintf(p.w, "%s %s\n", p.elapsed(), name)
+		_, _ = fmt.Fprintf(p.w, "%s %s\n", p.elapsed(), name)
 	}
 }
 
 func (p *progress) show(what string) {
 	if p.terminal {
-		fmt.Fprintf(p.w, "\r\x1b[K%s %s, %s", p.elapsed(), p.name, what)
+		_, _ = fmt.Fprintf(p.w, "\r\x1b[K%s %s, %s", p.elapsed(), p.name, what)
 	}
 }
 
 func (p *progress) clear() {
 	if p.terminal {
-		fmt.Fprint(p.w, "\r\x1b[K")
+		_, _ = fmt.Fprint(p.w, "\r\x1b[K")
 	}
 }
 

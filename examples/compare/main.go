@@ -75,7 +75,7 @@ func parse(args []string, errOut io.Writer) (*config, error) {
 		c.rounds, c.window, c.nodes, c.sizes = 1, 20*time.Millisecond, 2, []int{10, 100}
 	}
 	if f.NArg() > 0 || c.rounds < 1 || c.window <= 0 {
-		fmt.Fprintln(errOut, "compare: takes no arguments; -rounds and -time are positive")
+		_, _ = fmt.Fprintln(errOut, "compare: takes no arguments; -rounds and -time are positive")
 		return nil, errUsage
 	}
 	return c, nil

@@ -19,6 +19,6 @@ func newProgress(w io.Writer) *progress {
 	return &progress{io.Discard}
 }
 
-func (p *progress) show(what string) { fmt.Fprintf(p.w, "\r\x1b[K%s", what) }
+func (p *progress) show(what string) { _, _ = fmt.Fprintf(p.w, "\r\x1b[K%s", what) }
 
-func (p *progress) clear() { fmt.Fprint(p.w, "\r\x1b[K") }
+func (p *progress) clear() { _, _ = fmt.Fprint(p.w, "\r\x1b[K") }

@@ -90,10 +90,12 @@ func (r *riverQueue) start(ctx context.Context, workers int) (stop func() error,
 func (r *riverQueue) count(completed <-chan *river.Event) {
 	for e := range completed {
 		r.mu.Lock()
-		c := r.left[e.Job.Tags[0]]
-		if c.n--; c.n == 0 {
-			close(c.zero)
-			delete(r.left, e.Job.Tags[0])
+		task := e.Job.Tags[0]
+		if c := r.left[task]; c != nil {
+			if c.n--; c.n == 0 {
+				close(c.zero)
+				delete(r.left, task)
+			}
 		}
 		r.mu.Unlock()
 	}
