@@ -1,0 +1,261 @@
+package pgstore_test
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"testing"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/pgstore"
+)
+
+var steps = flag.Int("steps", 400, "how many operations engines on one database are compared over")
+
+// rivals are three engines on one database and one in memory, which is held
+// against the model of the rules elsewhere. They are given the same operations
+// and clock and generate the same IDs, so every answer has to be the same.
+type rivals struct {
+	testing.TB
+	memory *store.Memory
+	single *engine.Engine
+	store  *pgstore.Store
+	shared [3]*engine.Engine
+	clock  time.Time
+}
+
+func newRivals(t testing.TB) *rivals {
+	r := &rivals{TB: t, memory: store.NewMemory(), clock: time.Unix(1_500_000_000, 0)}
+	options := func() *engine.Options {
+		ids := 0
+		return &engine.Options{
+			Now:          func() time.Time { return r.clock },
+			NewID:        func() string { ids++; return fmt.Sprintf("%032x", ids) },
+			MaxLiveNodes: 12,
+		}
+	}
+	var err error
+	if r.single, err = engine.Open(t.Context(), r.memory, options()); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { r.single.Close() })
+	pool, schema, o := newPool(t), newSchema(), options()
+	for i := range r.shared {
+		r.store = open(t, pool, pgstore.Options{Schema: schema, Lease: hour})
+		if r.shared[i], err = engine.Open(t.Context(), r.store, o); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { r.shared[i].Close() })
+	}
+	return r
+}
+
+// record gives operations to the engine in memory and to one of the others.
+func (r *rivals) record(shared int, what string, ops ...engine.Op) []engine.Result {
+	r.Helper()
+	want, refused := r.single.Record(r.Context(), ops...)
+	got, err := r.shared[shared].Record(r.Context(), ops...)
+	r.same(what, got, want, err, refused)
+	return want
+}
+
+// same compares two answers.
+func (r *rivals) same(what string, got, want any, err, refused error) {
+	r.Helper()
+	if (err == nil) != (refused == nil) || err != nil && err.Error() != refused.Error() {
+		r.Fatalf("%s: error %v, in memory %v", what, err, refused)
+	}
+	if !reflect.DeepEqual(got, want) {
+		r.Fatalf("%s:\n%+v, in memory\n%+v", what, got, want)
+	}
+}
+
+// compare compares everything that can be read.
+func (r *rivals) compare() {
+	r.Helper()
+	page, err := r.store.List(r.Context(), store.ListQuery{})
+	wantPage, wantErr := r.memory.List(r.Context(), store.ListQuery{})
+	r.same("list", page, wantPage, err, wantErr)
+	for i := range wantPage.Tasks {
+		r.compareTask(wantPage.Tasks[i].Key)
+	}
+	got, err := r.store.Changes(r.Context(), 0, 1<<20)
+	want, wantErr := r.memory.Changes(r.Context(), 0, 1<<20)
+	r.same("changes", got, want, err, wantErr)
+}
+
+func (r *rivals) compareTask(key state.Key) {
+	r.Helper()
+	ref := store.Ref{Key: key}
+	got, err := r.store.Load(r.Context(), ref)
+	want, wantErr := r.memory.Load(r.Context(), ref)
+	r.same("sequence", got.Sequence, want.Sequence, err, wantErr)
+	if err != nil {
+		return
+	}
+	r.same("nodes", got.Tree.Len(), want.Tree.Len(), nil, nil)
+	r.same("revision", got.Tree.Revision(), want.Tree.Revision(), nil, nil)
+	for i := range want.Tree.Len() {
+		r.same("node", got.Tree.Node(i), want.Tree.Node(i), nil, nil)
+		r.same("shown state", got.Tree.Shown(i), want.Tree.Shown(i), nil, nil)
+		past, err := r.store.Attempts(r.Context(), want.Tree.ID(i), 0, 0)
+		wantPast, wantErr := r.memory.Attempts(r.Context(), want.Tree.ID(i), 0, 0)
+		r.same("attempts", len(past), len(wantPast), err, wantErr)
+		for j := range wantPast {
+			r.same("attempt", past[j], wantPast[j], nil, nil)
+		}
+	}
+}
+
+func TestThreeEnginesOnOneDatabaseAnswerAsOneInMemoryDoes(t *testing.T) {
+	r := newRivals(t)
+	seed := uint64(time.Now().UnixNano())
+	t.Logf("seed %d", seed)
+	random := rand.New(rand.NewPCG(seed, 6))
+	accepted := 0
+	for i := range *steps {
+		r.clock = r.clock.Add(time.Duration(random.IntN(3_000)-500) * time.Millisecond)
+		shared, task := random.IntN(len(r.shared)), fmt.Sprint("t", random.IntN(3))
+		if random.IntN(40) == 0 {
+			err := r.shared[shared].Delete(t.Context(), "2", task)
+			r.same("delete", nil, nil, err, r.single.Delete(t.Context(), "2", task))
+			continue
+		}
+		var ops []engine.Op
+		what := fmt.Sprintf("step %d:", i)
+		if _, err := r.memory.Locate(t.Context(), store.ByKey("2", task)); err != nil && random.IntN(3) > 0 {
+			ops = []engine.Op{engine.Create("2", task, engine.ID(task)), engine.Start(task)}
+		}
+		for range 1 + random.IntN(3)/2 {
+			op, name := randomOp(random, task)
+			ops, what = append(ops, op), what+" "+name
+		}
+		if r.record(shared, what, ops...) != nil {
+			accepted++
+		}
+		if i%100 == 99 {
+			r.compare()
+		}
+	}
+	r.compare()
+	check(t, r.store)
+	if accepted < *steps/10 {
+		t.Errorf("only %d of %d requests were accepted", accepted, *steps)
+	}
+}
+
+// simple are the operations that take a node and nothing else.
+var simple = []func(node string, opts ...engine.Option) engine.Op{
+	engine.Start, engine.Start, engine.Start, engine.Finish, engine.Finish, engine.Retry, engine.Retry, engine.Skip,
+	engine.Loop, engine.Loop, engine.Suspend, engine.Resume, engine.Resume, engine.Revoke,
+}
+
+// randomOp is an operation of a task that has a chance to be accepted.
+func randomOp(random *rand.Rand, task string) (engine.Op, string) {
+	node := func() string { return fmt.Sprint(task, ".", random.IntN(9)) }
+	parent := func() string {
+		if random.IntN(2) == 0 {
+			return node()
+		}
+		return task
+	}
+	var opts []engine.Option
+	if random.IntN(5) == 0 {
+		opts = append(opts, engine.Idempotent(), engine.Actor("somebody"))
+	}
+	id := node()
+	if random.IntN(60) == 0 {
+		id = task
+	}
+	switch k := random.IntN(20); {
+	case k == 0:
+		return engine.Create("2", task, append(opts, engine.ID(task))...), "create " + task
+	case k < 6:
+		kind := []state.Kind{state.Subprocess, state.ServiceActivity, state.ServiceActivity}[random.IntN(3)]
+		in := parent()
+		return engine.Declare(in, kind, append(opts, engine.ID(id))...), "declare " + id + " in " + in
+	case k < 9:
+		if random.IntN(4) == 0 {
+			opts = append(opts, engine.Ignore())
+		}
+		return engine.Fail(id, "it broke", opts...), "fail " + id
+	case k < 19:
+		n := random.IntN(len(simple))
+		return simple[n](id, opts...), fmt.Sprint("simple ", n, " ", id)
+	}
+	return engine.Fail(id, "later", engine.RetryAt(time.Unix(1_600_000_000, 0))), "fail with retry " + id
+}
+
+// recording is what the recordings of the production engine have of what it
+// did; what a snapshot has to show afterwards the engine's own tests compare.
+type recording struct {
+	Biz, Task string
+	Steps     []struct {
+		Ops []struct {
+			Op, Node, Parent, Kind, Name, Biz, Task, ID, Error string
+			Ignore                                             bool
+			At                                                 int64
+		}
+	}
+}
+
+func TestRecordedScenariosComeOutAsInMemory(t *testing.T) {
+	files, err := filepath.Glob(filepath.FromSlash("../../engine/internal/scenario/testdata/*.json"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no recordings: %v", err)
+	}
+	r := newRivals(t)
+	for i, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rec recording
+		if err := json.Unmarshal(text, &rec); err != nil {
+			t.Fatalf("%s: %v", file, err)
+		}
+		// The recordings share names. What is named apart can be in one store.
+		apart := func(id string) string { return fmt.Sprintf("%d-%s", i, id[max(0, len(id)-58):]) }
+		n := 0
+		for _, step := range rec.Steps {
+			for _, op := range step.Ops {
+				at := engine.At(time.Unix(op.At, 0))
+				node := apart(op.Node)
+				var o engine.Op
+				switch op.Op {
+				case "create":
+					o = engine.Create(rec.Biz, apart(rec.Task), engine.ID(apart(op.ID)), engine.Name(op.Name), at)
+				case "declare":
+					kind, err := state.ParseKind(op.Kind)
+					if err != nil {
+						t.Fatalf("%s: %v", file, err)
+					}
+					o = engine.Declare(apart(op.Parent), kind, engine.ID(node), engine.Name(op.Name), at)
+				case "fail":
+					if o = engine.Fail(node, op.Error, at); op.Ignore {
+						o = engine.Fail(node, op.Error, at, engine.Ignore())
+					}
+				default:
+					o = byName[op.Op](node, at)
+				}
+				r.record(n%len(r.shared), filepath.Base(file)+": "+op.Op, o)
+				n++
+			}
+		}
+		r.compareTask(state.Key{Business: rec.Biz, Task: apart(rec.Task)})
+	}
+	r.compare()
+	check(t, r.store)
+}
+
+var byName = map[string]func(node string, opts ...engine.Option) engine.Op{
+	"start": engine.Start, "finish": engine.Finish, "retry": engine.Retry, "skip": engine.Skip, "loop": engine.Loop,
+	"suspend": engine.Suspend, "resume": engine.Resume, "revoke": engine.Revoke,
+}
