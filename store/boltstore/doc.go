@@ -37,5 +37,14 @@
 // [store.ErrFull].
 //
 // One process at a time can open a file; put it on a local disk, and do not
-// copy over or truncate it while it is open.
+// copy over or truncate it while it is open. A disk without room is like a full
+// file, as long as readers cannot see anything of the commit.
+//
+// # What is noticed of damage
+//
+// Records end with a checksum, and an index entry is believed only if what it
+// leads to says the same: altered bytes are answered with [store.ErrCorrupt].
+// bbolt's own pages have no checksums. One that no longer leads to a record can
+// make it seem absent, and one that leads back to itself keeps a reader for
+// ever; [Store.Check] finds both. Nothing is repaired.
 package boltstore
