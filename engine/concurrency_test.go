@@ -73,7 +73,7 @@ func TestManyGoroutinesOnFewTasks(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := on(t, engine.Options{MaxLiveNodes: 60})
 			l := &ledger{results: map[uint64]engine.Result{}}
-			const tasks, workers, rounds = 6, 24, 10
+			const tasks, workers, rounds = 6, 24, 6
 			for i := range tasks {
 				root := fmt.Sprint("root ", i)
 				l.note(t, f.record(engine.Create("2", root, engine.ID(root)), engine.Start(root))...)

@@ -10,6 +10,6 @@ import (
 func TestMain(m *testing.M) {
 	// A default that the command line overrides: each check commits some
 	// hundred times to a file.
-	flag.Set("rapid.checks", "30")
+	flag.Set("rapid.checks", "15")
 	goleak.VerifyTestMain(m)
 }

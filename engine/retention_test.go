@@ -203,13 +203,15 @@ func TestPurgeRemovesWhatRetentionSelects(t *testing.T) {
 				engine.Finish, fails, engine.Revoke, nil, engine.Revoke, engine.Finish,
 			} {
 				name, on := fmt.Sprint(string("tu"[b]), i), engine.At(at(6*b+i))
-				f.record(engine.Create(business, name, engine.ID(name), on), engine.Start(name, on))
+				ops := []engine.Op{engine.Create(business, name, engine.ID(name), on), engine.Start(name, on)}
 				if i == 4 {
-					f.record(engine.Declare(name, state.ServiceActivity, engine.ID(name+"leaf"), on), engine.Start(name+"leaf", on))
+					leaf := name + "leaf"
+					ops = append(ops, engine.Declare(name, state.ServiceActivity, engine.ID(leaf), on), engine.Start(leaf, on))
 				}
 				if end != nil {
-					f.record(end(name, on))
+					ops = append(ops, end(name, on))
 				}
+				f.record(ops...)
 			}
 		}
 	}

@@ -16,6 +16,7 @@ import (
 func TestEngineShowsWhatTheProductionEngineRecorded(t *testing.T) {
 	for _, s := range scenario.All(t) {
 		t.Run(s.Name, func(t *testing.T) {
+			t.Parallel() // most of the time is waiting for the disk
 			forEachStoreReopened(t, func(f *fixture) {
 				for i, step := range s.Steps {
 					for _, op := range step.Ops {
