@@ -40,6 +40,13 @@ function showDuration(ms) {
   return Math.floor(s / 86400) + "d " + (Math.floor(s / 3600) % 24) + "h";
 }
 
+// roundStep is a round number of milliseconds, at least some.
+function roundStep(least) {
+  const s = 1000, m = 60 * s, h = 60 * m, d = 24 * h;
+  const steps = [1, 2, 5, 10, 20, 50, 100, 200, 500, s, 2 * s, 5 * s, 10 * s, 15 * s, 30 * s, m, 2 * m, 5 * m, 10 * m, 15 * m, 30 * m, h, 2 * h, 3 * h, 6 * h, 12 * h];
+  return steps.find((step) => step >= least) || Math.ceil(least / d) * d;
+}
+
 // duration of a node or task; until now if it has not finished.
 function duration(n, now) {
   if (!n.start_time) return "";

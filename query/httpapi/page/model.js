@@ -37,6 +37,15 @@ class Model {
     return true;
   }
 
+  // learn adds superseded attempts that are read from the service. What came
+  // by events meanwhile stays, behind them.
+  learn(superseded) {
+    for (const [id, attempts] of Object.entries(superseded)) {
+      const known = new Set(attempts.map((a) => a.version));
+      this.superseded[id] = [...attempts, ...(this.superseded[id] || []).filter((a) => !known.has(a.version))];
+    }
+  }
+
   get root() {
     return this.nodes[0];
   }

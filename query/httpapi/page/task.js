@@ -83,7 +83,7 @@ const taskView = {
       },
       transition: (moved) => {
         learnClock(moved.now);
-        if (this.live.apply(moved)) this.changed(moved);
+        if (this.live.apply(moved)) this.changed();
       },
     });
   },
@@ -95,8 +95,7 @@ const taskView = {
   },
 
   // changed draws once a frame, however many events there are.
-  changed(moved) {
-    if (moved && this.chosen && moved.superseded?.[this.chosen]) this.loadHistory();
+  changed() {
     this.drawing ||= requestAnimationFrame(() => {
       this.drawing = 0;
       if (this.live) this.draw();
@@ -145,10 +144,20 @@ const taskView = {
     if (this.tab === "timeline") this.drawAxis();
   },
 
+  // drawAxis marks round times above the bars: a row like the others.
   drawAxis() {
     const [from, to] = this.scale;
-    const marks = matchMedia("(max-width: 720px)").matches ? 2 : 5;
-    $("axis").replaceChildren(...Array.from({ length: marks }, (_, i) => element("span", "", "+" + showDuration(((to - from) * i) / marks))));
+    const most = matchMedia("(max-width: 720px)").matches ? 3 : 8;
+    const step = roundStep((to - from) / most);
+    const track = element("span", "track");
+    for (let t = 0; t < to - from; t += step) {
+      const tick = element("span", "tick", t ? "+" + showDuration(t).replace(/(?<=[smhd]) 0[smh]$|\.0(?=s)/, "") : "0");
+      tick.style.left = (100 * t) / (to - from) + "%";
+      track.append(tick);
+    }
+    const line = element("div", "row");
+    line.append(element("span", "name"), track, element("span", "state"), element("span", "duration"));
+    $("axis").replaceChildren(line);
   },
 
   fillRow(row, at) {
@@ -238,8 +247,8 @@ const taskView = {
 
   async loadTimeline() {
     const data = await this.attempt(() => load("timeline", this.query, this.opened.signal));
-    if (!data || data.revision < this.live.revision) return data && this.loadTimeline();
-    this.live.superseded = data.superseded;
+    if (!data) return;
+    this.live.learn(data.superseded);
     this.draw();
   },
 
@@ -294,7 +303,7 @@ const taskView = {
     this.chosen = n ? n.id : null;
     $("details").hidden = !n;
     $("d-attempts").replaceChildren();
-    if (n) this.loadHistory();
+    this.attemptsOf = null;
     rows.draw();
     this.drawDetails();
   },
@@ -313,17 +322,17 @@ const taskView = {
       dd.append(k === "State" ? stateBadge(v) : String(v));
       return [element("dt", "", k), dd];
     }));
-    const key = JSON.stringify([n.version, n.state, n.start_time, n.finish_time, n.error]);
-    if (!this.past && key !== this.currentKey) {
-      this.currentKey = key;
-      this.loadHistory();
-    }
+    // The attempts are all that are recorded, also when the past is shown.
+    const current = JSON.stringify([n.version, n.state, n.start_time, n.finish_time, n.error]);
+    if (this.attemptsOf !== null && (this.past || this.attemptsOf === current)) return;
+    this.attemptsOf = current;
+    this.loadHistory();
   },
 
   async loadHistory() {
-    const id = this.chosen;
+    const [id, of] = [this.chosen, this.attemptsOf];
     const data = await this.attempt(() => load("history", { ...this.query, node_id: id }, this.opened.signal));
-    if (!data || id !== this.chosen) return;
+    if (!data || id !== this.chosen || of !== this.attemptsOf) return;
     $("d-attempts").replaceChildren(...data.attempts.toReversed().map((a, i) => this.showAttempt(a, data.attempts.length - i)));
   },
 

@@ -76,7 +76,7 @@ const tasksView = {
     cell("", link, element("span", "hint", t.name ? t.task_id : ""));
     cell("wide", t.bk_biz_id);
     cell("wide", String(t.nodes), counts);
-    cell("time", showTime(t.recorded_time));
+    cell("time", ...showTime(t.recorded_time).split(" ").flatMap((part) => [element("span", "", part), " "]));
     cell("time", duration(t, serverNow()));
     return row;
   },
