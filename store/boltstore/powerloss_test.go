@@ -77,7 +77,7 @@ func (o *outage) duringMeta(r *rand.Rand) (image []byte, committed bool) {
 func TestPowerLostAtAnyMomentLosesNothingAcknowledged(t *testing.T) {
 	commits, every, images := 80, 6, 3
 	if *Long {
-		commits, every, images = 1200, 2, 6
+		commits, every, images = 400, 3, 4
 	}
 	tried := 0
 	o := &Options{OverlayTransitions: 160, FeedTransitions: 50}
