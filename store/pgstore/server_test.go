@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 			return 1
 		}
 		defer server.Remove()
+		defer removeDurable()
 		return m.Run()
 	}())
 }

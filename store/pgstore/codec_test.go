@@ -1,0 +1,109 @@
+package pgstore
+
+import (
+	"bytes"
+	"errors"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// sample is a transition with everything in it.
+func sample() *state.Transition {
+	at := state.UnixInstant(1_500_000_000, 7)
+	attempt := state.Attempt{
+		Version: state.VersionOf([16]byte{1, 2, 3}), State: state.Failed, Loop: 3, Retries: 2, Skips: 1, Skipped: true,
+		ErrorIgnored: true, Started: at, Finished: state.UnixInstant(0, 0), Error: "it broke\x00", RetryAt: state.UnixInstant(-62135596800, 999_999_999),
+	}
+	return &state.Transition{
+		Task: state.Key{Business: "2", Task: "10"}, Sequence: 12, Op: state.Retry, At: at, Recorded: state.UnixInstant(9, 9),
+		Actor: "somebody", Shown: state.Running,
+		Changes: []state.Change{
+			{
+				ID: strings.Repeat("0a", 16), Index: 300, Kind: state.ServiceActivity, From: state.Failed,
+				Progress: state.Progress{
+					Attempt: attempt, Updated: at, Began: state.Loop, Supersedes: state.VersionOf([16]byte{}),
+				},
+				Superseded: &attempt,
+			},
+			{
+				ID: "工作流", Index: 301, Kind: state.Subprocess,
+				Declared: &state.Declaration{Parent: "p", ParentIndex: 4, Name: "a name", NoRetry: true, NoSkip: true, MaxLoops: 1<<31 - 1},
+				Progress: state.Progress{Attempt: state.Attempt{State: state.Created, Loop: 1}, Updated: at, Began: state.Declare},
+			},
+		},
+	}
+}
+
+func TestARecordOfEverythingComesBack(t *testing.T) {
+	want := sample()
+	got, err := decodeTransition(encodeTransition(want), want.Sequence, want.Task)
+	if err != nil || !reflect.DeepEqual(got, want) {
+		t.Errorf("a transition came back as %+v, %v", got, err)
+	}
+	c := &want.Changes[1]
+	var n state.Node
+	err = decodeNode(appendID(nil, c.ID), encodeDeclaration(c.Kind, c.Declared), encodeProgress(&c.Progress), &n)
+	wantNode := state.Node{ID: c.ID, Kind: c.Kind, Declaration: *c.Declared, Progress: c.Progress}
+	wantNode.Parent = "" // is in the parent's row
+	if err != nil || n != wantNode {
+		t.Errorf("a node came back as %+v, %v", n, err)
+	}
+	a, err := decodeAttempt(encodeAttempt(want.Changes[0].Superseded))
+	if err != nil || a != *want.Changes[0].Superseded {
+		t.Errorf("an attempt came back as %+v, %v", a, err)
+	}
+}
+
+func TestRecordsOfAnotherVersionOrCutShortAreCorrupt(t *testing.T) {
+	whole := encodeTransition(sample())
+	for n := range whole {
+		if _, err := decodeTransition(whole[:n], 1, state.Key{}); !errors.Is(err, store.ErrCorrupt) {
+			t.Errorf("the first %d of %d bytes: %v, want %v", n, len(whole), err, store.ErrCorrupt)
+		}
+	}
+	other := bytes.Clone(whole)
+	other[0]++
+	if _, err := decodeTransition(other, 1, state.Key{}); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("another version: %v, want %v", err, store.ErrCorrupt)
+	}
+}
+
+// What can be decoded is encoded to something that decodes to the same.
+func FuzzDecoders(f *testing.F) {
+	f.Add(encodeTransition(sample()))
+	f.Add(encodeAttempt(sample().Changes[0].Superseded))
+	f.Add(encodeProgress(&sample().Changes[1].Progress))
+	f.Add(encodeHeader(&store.Task{Root: "r", Name: "n", Nodes: 3, State: state.Running}))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		if tr, err := decodeTransition(b, 1, state.Key{}); err == nil {
+			again, err := decodeTransition(encodeTransition(tr), 1, state.Key{})
+			if err != nil || !reflect.DeepEqual(tr, again) {
+				t.Errorf("%+v came back as %+v, %v", tr, again, err)
+			}
+		}
+		if a, err := decodeAttempt(b); err == nil {
+			if again, err := decodeAttempt(encodeAttempt(&a)); err != nil || again != a {
+				t.Errorf("%+v came back as %+v, %v", a, again, err)
+			}
+		}
+		var h store.Task
+		if decodeHeader(b, &h) == nil {
+			var again store.Task
+			if err := decodeHeader(encodeHeader(&h), &again); err != nil || again != h {
+				t.Errorf("%+v came back as %+v, %v", h, again, err)
+			}
+		}
+		var n state.Node
+		if decodeNode([]byte{1, 'a'}, b, encodeProgress(&sample().Changes[0].Progress), &n) == nil {
+			again := state.Node{}
+			err := decodeNode([]byte{1, 'a'}, encodeDeclaration(n.Kind, &n.Declaration), encodeProgress(&n.Progress), &again)
+			if err != nil || n != again {
+				t.Errorf("%+v came back as %+v, %v", n, again, err)
+			}
+		}
+	})
+}
