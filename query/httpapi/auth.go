@@ -150,9 +150,10 @@ func (a *Applications) Authenticate(r *http.Request, g General) (Identity, error
 // secret.
 func (a *Applications) secretMatches(code, secret string) bool {
 	want, known := a.Secrets[code]
-	if !strings.HasPrefix(want, hashPrefix) {
-		want = HashSecret(want)
+	hash := HashSecret(want)
+	if strings.HasPrefix(want, hashPrefix) {
+		hash = strings.ToLower(want)
 	}
-	equal := subtle.ConstantTimeCompare([]byte(strings.ToLower(want)), []byte(HashSecret(secret)))
+	equal := subtle.ConstantTimeCompare([]byte(hash), []byte(HashSecret(secret)))
 	return known && equal == 1
 }

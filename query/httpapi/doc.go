@@ -74,6 +74,6 @@
 // parameter last_event_id, it goes on behind that sequence, without gap or
 // duplicate; if that is too far back, or the task is another one since, a
 // snapshot begins it anew. An event "gone" says that the task was deleted and
-// ends the stream. Comments keep a silent stream alive. A client that does not
-// read is cut after [Options.WriteTimeout]; nobody else notices.
+// ends the stream. Comments in between keep the connection alive. A client
+// that does not read is cut after [Options.WriteTimeout]; nobody else notices.
 package httpapi

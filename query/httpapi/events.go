@@ -152,15 +152,22 @@ func (s *stream) snapshot() error {
 	if err != nil {
 		return err
 	}
+	if err := s.encodeSnapshot(snap); err != nil {
+		return err
+	}
+	s.snap, s.after, s.fresh = snap, snap.Tree.Revision(), false
+	return s.write(s.buf)
+}
+
+// encodeSnapshot takes a turn, which ends before anything is sent.
+func (s *stream) encodeSnapshot(snap query.Snapshot) error {
 	done, err := s.turn(snap.Tree.Len())
 	if err != nil {
 		return err
 	}
-	revision := snap.Tree.Revision()
-	s.encode("snapshot", revision, s.h.story(snap, nil))
-	done()
-	s.snap, s.after, s.fresh = snap, revision, false
-	return s.write(s.buf)
+	defer done()
+	s.encode("snapshot", snap.Tree.Revision(), s.h.story(snap, nil))
+	return nil
 }
 
 // transition tells one.

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"log/slog"
 	"net"
@@ -40,7 +41,7 @@ type subscription struct {
 // subscribe opens a stream; last is "" to begin with a snapshot.
 func subscribe(t *testing.T, url, business, task, last string) *subscription {
 	t.Helper()
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancel(t.Context())
 	t.Cleanup(cancel)
 	r, err := http.NewRequestWithContext(ctx, "GET", url+"/api/events?bk_biz_id="+business+"&task_id="+task, nil)
 	if err != nil {
@@ -133,7 +134,7 @@ func TestAStreamBeginsWithASnapshotAndTellsEveryTransition(t *testing.T) {
 	}
 }
 
-// story is one task that writers go on changing.
+// pump changes a task so many times.
 func (f *fixture) pump(task string, loops int) {
 	node := "node-" + task
 	for i := range loops {
@@ -316,7 +317,7 @@ func TestAFeedThatWasTrimmedLosesNothing(t *testing.T) {
 	}
 }
 
-func TestASilentStreamHasHeartbeatsThatAskForPermissionAgain(t *testing.T) {
+func TestAStreamHasHeartbeatsThatAskForPermissionAgain(t *testing.T) {
 	var revoked atomic.Bool
 	f := serve(t, &httpapi.Options{
 		Authenticator: httpapi.NoAuth{}, Heartbeat: time.Millisecond,
@@ -358,7 +359,7 @@ func TestShutdownEndsStreamsAndRefusesNewOnes(t *testing.T) {
 	if e, err := s.next(); err == nil {
 		t.Errorf("the stream goes on: %+v", e)
 	}
-	if err := <-served; err != http.ErrServerClosed {
+	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		t.Error(err)
 	}
 	f.handler.Shutdown()

@@ -58,7 +58,7 @@ type Options struct {
 	// WriteTimeout bounds how long a client may take to read an answer or an
 	// event. Default: 30 s.
 	WriteTimeout time.Duration
-	// Heartbeat is the time after which a silent stream gets a comment.
+	// Heartbeat is how often a stream gets a comment, whatever else it gets.
 	// Default: 15 s.
 	Heartbeat time.Duration
 	// Poll is how often a store that is no [Watcher] is asked for changes

@@ -102,6 +102,7 @@ async function request(path, query, headers, signal) {
 
 async function load(path, query, signal) {
   const response = await request(path, query, {}, signal);
+  if (response.status === 429 || response.status >= 500) throw new Error("not now");
   const answer = await response.json();
   if (!answer.result) throw new Refused(answer.message);
   return answer.data;
