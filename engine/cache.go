@@ -156,6 +156,15 @@ func (c *cache) remove(key state.Key) {
 	}
 }
 
+// removeOlder drops tasks that transitions, of other engines, have left behind.
+func (c *cache) removeOlder(trs []*state.Transition) {
+	for _, tr := range trs {
+		if tree := c.get(store.Ref{Key: tr.Task}); tree != nil && tree.Revision() < tr.Sequence {
+			c.remove(tr.Task)
+		}
+	}
+}
+
 // clear drops all tasks.
 func (c *cache) clear() {
 	c.mu.Lock()

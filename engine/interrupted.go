@@ -2,17 +2,19 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"iter"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Interruption is a task with nodes that were RUNNING when the engine was
-// opened and have not changed since.
+// Interruption is a task with nodes that nobody runs any more.
 type Interruption struct {
 	Task state.Key
-	// Nodes are those nodes in the order of creation, containers included.
+	// Nodes are the nodes that are RUNNING although nobody runs them, in the
+	// order of creation, containers included. It is not empty, unless the
+	// task was taken over from another process.
 	Nodes []state.Node
 }
 
@@ -20,47 +22,91 @@ type Interruption struct {
 // engine was opened: what the last process left behind, if it crashed. The
 // runner decides for each node whether to finish, fail or retry it; recovery
 // never changes a state by itself. An error is the last thing yielded.
+//
+// On a [store.Leaser], which several processes share, these are the tasks
+// whose lease ran out, whenever that was. Each is taken over before it is
+// yielded, so that of several engines that look only one gets it, and with it
+// all of its unfinished nodes; one without RUNNING nodes is yielded too, for
+// somebody must go on with it. Call it now and then.
 func (e *Engine) Interrupted(ctx context.Context) iter.Seq2[Interruption, error] {
+	list := func(cursor string) (store.ListPage, error) {
+		return e.List(ctx, store.ListQuery{Unfinished: true, Cursor: cursor})
+	}
+	look := e.interrupted
+	if leaser, ok := e.store.(store.Leaser); ok {
+		list = func(cursor string) (store.ListPage, error) {
+			if err := e.ready(ctx); err != nil {
+				return store.ListPage{}, err
+			}
+			return leaser.Lapsed(ctx, cursor, 0)
+		}
+		look = func(ctx context.Context, t *store.Task) (Interruption, bool, error) {
+			return e.takeOver(ctx, leaser, t)
+		}
+	}
 	return func(yield func(Interruption, error) bool) {
-		q := store.ListQuery{Unfinished: true}
-		for {
-			page, err := e.List(ctx, q)
+		for cursor := ""; ; {
+			page, err := list(cursor)
 			if err != nil {
 				yield(Interruption{}, err)
 				return
 			}
 			for i := range page.Tasks {
-				in, err := e.interrupted(ctx, &page.Tasks[i])
+				in, found, err := look(ctx, &page.Tasks[i])
 				if err != nil {
 					yield(Interruption{}, err)
 					return
 				}
-				if len(in.Nodes) > 0 && !yield(in, nil) {
+				if found && !yield(in, nil) {
 					return
 				}
 			}
-			if page.Cursor == "" {
+			if cursor = page.Cursor; cursor == "" {
 				return
 			}
-			q.Cursor = page.Cursor
 		}
 	}
 }
 
-func (e *Engine) interrupted(ctx context.Context, t *store.Task) (Interruption, error) {
+// takeOver takes a task over whose lease ran out, unless somebody else was
+// first or has changed it since. Whatever is RUNNING in it nobody runs.
+func (e *Engine) takeOver(ctx context.Context, leaser store.Leaser, t *store.Task) (Interruption, bool, error) {
+	in := Interruption{Task: t.Key}
+	err := leaser.TakeOver(ctx, store.Location{Key: t.Key, Revision: t.Revision})
+	if errors.Is(err, store.ErrConflict) {
+		return in, false, nil
+	}
+	if err != nil {
+		return in, false, gone(err)
+	}
+	snap, err := e.store.Load(ctx, store.Ref{Key: t.Key}) // memory may be behind
+	if err != nil {
+		return in, false, gone(err)
+	}
+	for i := range snap.Tree.Len() {
+		if snap.Tree.State(i) == state.Running {
+			in.Nodes = append(in.Nodes, snap.Tree.Node(i))
+		}
+	}
+	return in, true, nil
+}
+
+// interrupted looks for nodes that are RUNNING since before the engine was
+// opened.
+func (e *Engine) interrupted(ctx context.Context, t *store.Task) (Interruption, bool, error) {
 	in := Interruption{Task: t.Key}
 	if t.Number > e.opened {
-		return in, nil
+		return in, len(in.Nodes) > 0, nil
 	}
 	snap, err := e.Load(ctx, store.Ref{Key: t.Key})
 	if err != nil {
-		return in, gone(err)
+		return in, false, gone(err)
 	}
 	since := make(map[string]bool)
 	for after := e.opened; snap.Tree.Revision() > after; {
 		trs, err := e.Transitions(ctx, t.Key, after, 0)
 		if err != nil {
-			return in, gone(err)
+			return in, false, gone(err)
 		}
 		if len(trs) == 0 {
 			break
@@ -77,5 +123,5 @@ func (e *Engine) interrupted(ctx context.Context, t *store.Task) (Interruption, 
 			in.Nodes = append(in.Nodes, snap.Tree.Node(i))
 		}
 	}
-	return in, nil
+	return in, len(in.Nodes) > 0, nil
 }

@@ -19,13 +19,18 @@ import (
 // iterator yields [store.ErrTrimmed]. It ends with the context's error or,
 // after all that was committed, with [store.ErrClosed]. Every error is the
 // last thing yielded. A second engine's commits on the same store are seen
-// with this engine's next commit.
+// with this engine's next commit, or, if the store is a [store.Notifier], soon.
 func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Transition, error] {
+	notifier, shared := e.store.(store.Notifier)
 	return func(yield func(*state.Transition, error) bool) {
 		for {
 			// Listening begins before reading, so that no commit can fall
 			// between the two.
 			rung := e.feed.listen()
+			var changed <-chan struct{} // by others
+			if shared {
+				changed = notifier.Changed()
+			}
 			drained := e.drained()
 			page, err := e.store.Changes(ctx, after, 0)
 			if err != nil {
@@ -33,6 +38,9 @@ func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Trans
 				return
 			}
 			e.awaitTrees(page.Transitions)
+			if shared {
+				e.cache.removeOlder(page.Transitions)
+			}
 			for _, tr := range page.Transitions {
 				if err := ctx.Err(); err != nil {
 					yield(nil, err)
@@ -51,6 +59,7 @@ func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Trans
 			default:
 				select {
 				case <-rung:
+				case <-changed:
 				case <-ctx.Done():
 					yield(nil, ctx.Err())
 					return
