@@ -109,6 +109,8 @@ func TestExitCodesAndWhereProblemsAreReported(t *testing.T) {
 		{"a time that there is not, for a task", []string{"get", "-db", db, "2", "10", "-at", "yore"}, exitUsage, "", "-at"},
 		{"a tree that there is not", []string{"tree", "-db", db, "2", "11"}, exitFailed, "", "no task or node"},
 		{"a tree that there is not, for programs", []string{"tree", "-json", "-db", db, "2", "11"}, exitFailed, `"code":"not_found"`, ""},
+		{"a tree in two forms", []string{"tree", "-json", "-mermaid", "-db", db, "2", "10"}, exitUsage, "", "exclude"},
+		{"a timeline in two forms", []string{"timeline", "-svg", "-json", "-db", db, "2", "10"}, exitUsage, "", "exclude"},
 		{"a node that there is not", []string{"history", "-db", db, "nobody"}, exitFailed, "", "not found"},
 		{"the check of a sound file", []string{"check", "-db", db}, exitOK, "is sound", ""},
 

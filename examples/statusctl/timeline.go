@@ -16,14 +16,22 @@ const barWidth = 40
 var timelineCommand = command{
 	name: "timeline", args: "BIZ TASK|NODE", summary: "show when each attempt of each node ran",
 	least: 2, most: 2,
-	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+		svg := flags.Bool("svg", false, "write an SVG picture, for pages")
 		return func(ctx context.Context, t *tool, args []string) error {
+			if *svg && t.json {
+				return &usageError{problem: "-json and -svg exclude each other"}
+			}
 			return t.read(func(r *reader) error {
 				spans, err := r.Timeline(ctx, args[0], args[1])
-				if err != nil {
+				switch {
+				case err != nil:
 					return err
-				}
-				if t.json {
+				case *svg:
+					q := r.With(&query.Options{Location: t.zone, Now: t.now})
+					_, err = t.stdout.Write(q.AppendSVG(nil, spans, nil))
+					return err
+				case t.json:
 					return writeSpans(t, spans)
 				}
 				return drawSpans(t, spans)

@@ -5,9 +5,9 @@ import (
 	"flag"
 	"fmt"
 	"io"
-	"strings"
 	"time"
 
+	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -18,39 +18,55 @@ var treeCommand = command{
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		var look look
 		look.bind(flags)
+		mermaid := flags.Bool("mermaid", false, "write a Mermaid flowchart, for Markdown")
 		return func(ctx context.Context, t *tool, args []string) error {
-			return t.read(func(r *reader) error {
-				at, err := look.moment(t)
-				if err != nil {
-					return err
-				}
-				snap, err := r.at(ctx, args[0], args[1], at)
-				if err != nil {
-					return err
-				}
-				v := view{tree: snap.Tree, zone: t.zone, now: t.now(), at: at}
-				if at.IsSet() {
-					v.now = at.Time()
-				}
-				if look.failedFirst {
-					v.shown = snap.Tree.ShownFailedFirst(nil)
-				}
-				if t.json {
-					return v.writeJSON(t.stdout, snap.Node, 0)
-				}
-				return v.write(t.stdout, snap.Node, paletteFor(t.stdout))
-			})
+			if *mermaid && t.json {
+				return &usageError{problem: "-json and -mermaid exclude each other"}
+			}
+			return t.read(func(r *reader) error { return showTree(ctx, t, r, &look, *mermaid, args[0], args[1]) })
 		}
 	},
 }
 
-// view draws a tree.
+func showTree(ctx context.Context, t *tool, r *reader, look *look, mermaid bool, business, task string) error {
+	at, err := look.moment(t)
+	if err != nil {
+		return err
+	}
+	snap, err := r.at(ctx, business, task, at)
+	if err != nil {
+		return err
+	}
+	now := t.now
+	if at.IsSet() {
+		now = at.Time
+	}
+	if t.json {
+		v := view{tree: snap.Tree, zone: t.zone}
+		if look.failedFirst {
+			v.shown = snap.Tree.ShownFailedFirst(nil)
+		}
+		return v.writeJSON(t.stdout, snap.Node, 0)
+	}
+	q := r.With(&query.Options{Location: t.zone, FailedFirst: look.failedFirst, Now: now})
+	var drawn []byte
+	if mermaid {
+		drawn = q.AppendMermaid(nil, snap.Tree, snap.Node)
+	} else {
+		if at.IsSet() {
+			drawn = fmt.Appendf(drawn, "As it was at %s:\n", shownTime(at, t.zone))
+		}
+		drawn = q.AppendText(drawn, snap.Tree, snap.Node, &query.TextOptions{Color: paletteFor(t.stdout) != nil})
+	}
+	_, err = t.stdout.Write(drawn)
+	return err
+}
+
+// view shows a tree to programs.
 type view struct {
 	tree  *state.Tree
 	shown []state.State // what nodes show, nil for the default convention
 	zone  *time.Location
-	now   time.Time
-	at    state.Instant // now, if it is not the present
 }
 
 func (v *view) state(i int) state.State {
@@ -58,90 +74,6 @@ func (v *view) state(i int) state.State {
 		return v.shown[i]
 	}
 	return v.tree.Shown(i)
-}
-
-// write draws node i and what is below it: a line about it, then a line a node.
-func (v *view) write(w io.Writer, i int, p palette) error {
-	root := v.tree.Node(i)
-	title := "Task " + taskName(v.tree.Key())
-	if i > 0 {
-		title = "Node " + root.ID + " of task " + taskName(v.tree.Key())
-	}
-	if root.Started.IsSet() {
-		title += ", started " + shownTime(root.Started, v.zone)
-	}
-	if root.Finished.IsSet() {
-		title += ", finished " + shownTime(root.Finished, v.zone)
-	}
-	if v.at.IsSet() {
-		title += ", at " + shownTime(v.at, v.zone)
-	}
-	if summary := summary(v.tree.Counts(i)); summary != "" && root.Kind.Container() {
-		title += ": " + summary
-	}
-	if _, err := fmt.Fprintln(w, printable(title)); err != nil {
-		return err
-	}
-	var rows table
-	v.draw(&rows, i, "", "")
-	return rows.write(w, p)
-}
-
-// draw adds the row of node i, whose label stands after the guide lines here,
-// and those of its children, after the guide lines below.
-func (v *view) draw(rows *table, i int, here, below string) {
-	n := v.tree.Node(i)
-	rows.add(v.state(i).String(), here+label(n.Kind, n.Name),
-		took(n.Started, n.Finished, v.now), n.ID, v.remarks(&n))
-	for c := v.tree.FirstChild(i); c >= 0; {
-		next := v.tree.NextSibling(c)
-		if next >= 0 {
-			v.draw(rows, c, below+"├─ ", below+"│  ")
-		} else {
-			v.draw(rows, c, below+"└─ ", below+"   ")
-		}
-		c = next
-	}
-}
-
-// remarks is what is out of the ordinary about a node.
-func (v *view) remarks(n *state.Node) string {
-	var parts []string
-	times := func(count int, what string) {
-		switch {
-		case count == 1:
-			parts = append(parts, what+" once")
-		case count > 1:
-			parts = append(parts, fmt.Sprintf("%s %d times", what, count))
-		}
-	}
-	times(n.Retries, "retried")
-	times(n.Skips, "skipped")
-	if n.Loop > 1 {
-		parts = append(parts, fmt.Sprintf("loop %d", n.Loop))
-	}
-	if n.RetryAt.IsSet() {
-		parts = append(parts, "retries by itself at "+shownTime(n.RetryAt, v.zone))
-	}
-	if n.ErrorIgnored {
-		parts = append(parts, "error ignored")
-	}
-	text := strings.Join(parts, ", ")
-	if n.Error != "" {
-		text = strings.TrimPrefix(text+": "+firstLine(n.Error), ": ")
-	}
-	return text
-}
-
-// summary is counts of leaves as words, in the order of the states.
-func summary(c state.Counts) string {
-	var parts []string
-	for st, n := range c {
-		if n > 0 {
-			parts = append(parts, fmt.Sprintf("%d %s", n, state.State(st)))
-		}
-	}
-	return strings.Join(parts, ", ")
 }
 
 // nodeRecord is a node in JSON. Times are shown times.
