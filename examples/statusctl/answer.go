@@ -54,6 +54,7 @@ var codes = []struct {
 	{errDamaged, "corrupt"},
 	// Changes that are no longer kept are not there.
 	{store.ErrTrimmed, "not_found"},
+	{fs.ErrExist, "exists"}, // the target of a copy
 	// A file that cannot be opened where -db points: the argument is wrong.
 	{fs.ErrNotExist, "invalid_argument"},
 	{fs.ErrPermission, "invalid_argument"},

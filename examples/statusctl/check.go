@@ -2,9 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
+
+	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
 var checkCommand = command{
@@ -25,12 +26,11 @@ type checkResult struct {
 	Problems int  `json:"problems"`
 }
 
-func check(ctx context.Context, t *tool, _ []string) (err error) {
-	s, err := t.open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
+func check(ctx context.Context, t *tool, _ []string) error {
+	return t.maintain(func(s *boltstore.Store) error { return examine(ctx, t, s) })
+}
+
+func examine(ctx context.Context, t *tool, s *boltstore.Store) error {
 	problems := 0
 	var writeErr error
 	show := func(v any, text string) {
@@ -43,7 +43,7 @@ func check(ctx context.Context, t *tool, _ []string) (err error) {
 		}
 		_, writeErr = fmt.Fprintln(t.stdout, text)
 	}
-	err = s.Check(ctx, func(problem string) {
+	err := s.Check(ctx, func(problem string) {
 		problems++
 		show(checkProblem{problem}, printable(problem))
 	})

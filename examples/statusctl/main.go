@@ -59,7 +59,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		applyCommand, getCommand, listCommand, treeCommand, historyCommand, timelineCommand,
-		watchCommand, checkCommand, exportCommand, importCommand, purgeCommand,
+		watchCommand, checkCommand, statsCommand, backupCommand, compactCommand, purgeCommand, exportCommand, importCommand,
 	}
 }
 

@@ -16,7 +16,7 @@ var purgeCommand = command{
 	detail: `
 Needs -older-than, -keep or both; what is removed meets all conditions. A task
 that has not ended, or has a node running, is never removed. The file does not
-become smaller, but what is freed is used again.
+become smaller, but what is freed is used again; see compact.
 ` + timeDetail,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		olderThan := flags.String("older-than", "", "only tasks without a transition since `TIME`")
