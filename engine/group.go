@@ -42,21 +42,20 @@ func (e *Engine) commitSome(batch []*Pending) (rest []*Pending) {
 // group is one commit in the making.
 type group struct {
 	engine *Engine
-	// look says to ask the store whether keys and IDs are taken before
-	// applying. At first that is left to the store's Commit, which enforces it
-	// anyway; once something was found to be taken or changed, it is not.
-	look  bool
+	// again says that another try failed: then generated IDs are looked up as
+	// well, which is how a generator that repeats itself is found out.
+	again bool
 	works map[state.Key]*work
 	order []*work
-	slab  []work          // for the works to come
-	ids   map[string]made // nodes made in this group
+	slab  []work           // for the works to come
+	ids   map[string]*work // nodes made in this group
 }
 
 // newGroup begins a group of up to n requests.
-func (e *Engine) newGroup(look bool, n int) *group {
+func (e *Engine) newGroup(again bool, n int) *group {
 	return &group{
-		engine: e, look: look, works: make(map[state.Key]*work, n),
-		order: make([]*work, 0, n), slab: make([]work, n), ids: make(map[string]made),
+		engine: e, again: again, works: make(map[state.Key]*work, n),
+		order: make([]*work, 0, n), slab: make([]work, n), ids: make(map[string]*work),
 	}
 }
 
@@ -75,12 +74,6 @@ type work struct {
 	}
 }
 
-// made is a node that a group makes.
-type made struct {
-	in   *work
-	sure bool // its ID is not taken
-}
-
 // answer is given to a request when its task's change has been committed.
 type answer struct {
 	p   *Pending
@@ -95,23 +88,17 @@ func (g *group) add(p *Pending) bool {
 	}
 	w, err := g.find(&p.ops[0])
 	if err != nil {
-		if errors.Is(err, state.ErrNotFound) && g.changes() {
-			return false // what must be tried again may yet make the node
-		}
 		p.answer(refusal(p, 0, err))
 		return true
 	}
 	if w.deleted || g.mustWait(w, p.ops) {
 		return false
 	}
-	ops := p.ops
-	if g.look {
-		if ops, err = g.marked(ops, w.key); err != nil {
-			p.answer(err)
-			return true
-		}
+	if err := g.mark(p.ops, w.key); err != nil {
+		p.answer(err)
+		return true
 	}
-	tree, outcomes, err := w.tree.Apply(g.engine.opts.Limits, ops...)
+	tree, outcomes, err := w.tree.Apply(g.engine.opts.Limits, p.ops...)
 	if err != nil || !changed(outcomes) {
 		switch sure, lookErr := g.sure(w); {
 		case lookErr != nil:
@@ -134,7 +121,7 @@ func (g *group) add(p *Pending) bool {
 		if o.Transition != nil {
 			w.transitions = append(w.transitions, o.Transition)
 			if o.Transition.Op == state.Declare || o.Transition.Op == state.Create {
-				g.ids[o.Node] = made{w, g.look || !p.ops[i].NodeGiven}
+				g.ids[o.Node] = w
 			}
 		}
 		// Relative to the change's first sequence, which the store assigns.
@@ -143,11 +130,6 @@ func (g *group) add(p *Pending) bool {
 	w.tree = tree
 	w.waiting = append(w.waiting, answer{p: p})
 	return true
-}
-
-// changes reports whether the group has anything to commit.
-func (g *group) changes() bool {
-	return slices.ContainsFunc(g.order, func(w *work) bool { return len(w.transitions) > 0 })
 }
 
 // changed reports whether not all outcomes are of idempotent repeats.
@@ -170,7 +152,6 @@ func (g *group) sure(w *work) (bool, error) {
 	if w.sure = at.Revision == w.base.Revision(); !w.sure {
 		g.engine.cache.remove(w.key)
 		delete(g.works, w.key)
-		g.look = true
 	}
 	return w.sure, nil
 }
@@ -186,17 +167,9 @@ func (g *group) refuse(w *work, p *Pending, err error) {
 	p.answer(err)
 }
 
-// explain puts a refusal right where only the whole store can tell: an ID that
-// is in use in another task may come first in the order of checks, and a batch
+// explain puts a refusal right where only the whole store can tell: a batch
 // must be about one task.
 func (g *group) explain(w *work, p *Pending, err error) error {
-	if !g.look {
-		ops, lookErr := g.marked(p.ops, w.key)
-		if lookErr != nil {
-			return lookErr
-		}
-		_, _, err = w.tree.Apply(g.engine.opts.Limits, ops...)
-	}
 	var refused *state.Error
 	if !errors.As(err, &refused) || !errors.Is(err, state.ErrNotFound) {
 		return err
@@ -211,10 +184,14 @@ func (g *group) explain(w *work, p *Pending, err error) error {
 	return err
 }
 
-// mustWait reports whether an operation would make a node with an ID that this
-// group has made in another task. Only after that commit is it known to be taken,
-// and until then the group's IDs stay without ambiguity.
+// mustWait reports whether operations must wait for the next group: one would
+// make a node with an ID that this group has made in another task, and only
+// after that commit is it known to be taken; or the sequences would be out of
+// order.
 func (g *group) mustWait(w *work, ops []state.Op) bool {
+	if g.engine.opts.InOrder && w != g.order[len(g.order)-1] {
+		return true
+	}
 	for i := range ops {
 		if ops[i].NodeGiven && g.inAnother(w, ops[i].Node) {
 			return true
@@ -233,8 +210,8 @@ func (g *group) undecided(w *work, p *Pending, err error) bool {
 
 // inAnother reports whether this group makes the node in a task other than w's.
 func (g *group) inAnother(w *work, node string) bool {
-	m := g.ids[node]
-	return m.in != nil && m.in != w
+	other := g.ids[node]
+	return other != nil && other != w
 }
 
 // refTo names the task that an operation is about.
@@ -252,17 +229,14 @@ func refTo(op *state.Op) store.Ref {
 // that matches [state.ErrNotFound] if there is none.
 func (g *group) find(op *state.Op) (*work, error) {
 	ref := refTo(op)
-	if w, err := g.maker(ref); w != nil || err != nil {
-		return w, err
+	if w := g.ids[ref.Node]; w != nil {
+		return w, nil
 	}
 	if w := g.works[ref.Key]; w != nil {
 		return w, nil
 	}
 	if tree := g.engine.cache.get(ref); tree != nil {
 		return g.work(tree, false), nil
-	}
-	if op.Kind == state.Create && !g.look {
-		return g.work(state.NewTree(op.Task), false), nil
 	}
 	snap, err := g.engine.read(context.Background(), ref)
 	switch {
@@ -273,24 +247,6 @@ func (g *group) find(op *state.Op) (*work, error) {
 		return g.work(state.NewTree(op.Task), true), nil
 	}
 	return nil, err
-}
-
-// maker returns the work that makes a node, nil if none does. If the ID turns out
-// to be taken, what refers to it means the node that has it.
-func (g *group) maker(ref store.Ref) (*work, error) {
-	m, ok := g.ids[ref.Node]
-	if !ok || m.sure {
-		return m.in, nil
-	}
-	switch elsewhere, err := g.taken(ref, m.in.key); {
-	case err != nil:
-		return nil, err
-	case elsewhere:
-		delete(g.ids, ref.Node)
-		return nil, nil
-	}
-	g.ids[ref.Node] = made{m.in, true}
-	return m.in, nil
 }
 
 // work returns the work for the task of a tree, which becomes its base if it
@@ -318,21 +274,19 @@ func (g *group) begin(key state.Key) *work {
 	return w
 }
 
-// marked returns ops with Taken set on those whose given ID is in use in
-// another task than key.
-func (g *group) marked(ops []state.Op, key state.Key) ([]state.Op, error) {
-	ops = slices.Clone(ops)
+// mark sets Taken on the operations whose given ID is in use in another task
+// than key.
+func (g *group) mark(ops []state.Op, key state.Key) (err error) {
 	for i := range ops {
-		if !ops[i].NodeGiven {
+		op := &ops[i]
+		if !op.NodeGiven && !(g.again && (op.Kind == state.Create || op.Kind == state.Declare)) {
 			continue
 		}
-		taken, err := g.taken(store.ByNode(ops[i].Node), key)
-		if err != nil {
-			return nil, err
+		if op.Taken, err = g.taken(store.ByNode(op.Node), key); err != nil {
+			return err
 		}
-		ops[i].Taken = taken
 	}
-	return ops, nil
+	return nil
 }
 
 // taken reports whether a committed node is in a task other than key. What is

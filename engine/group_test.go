@@ -339,10 +339,15 @@ func TestReadErrorsAreAnswers(t *testing.T) {
 	f := onStore(t, s, engine.Options{})
 	f.task("10", "root")
 	f.activity("root", "a", engine.Start)
+	f.task("20", "in memory")
 	f.reopenEngine()
+	if _, err := f.Load(f.ctx, store.ByKey("2", "20")); err != nil {
+		t.Fatal(err)
+	}
 	failing.Store(true)
 	for what, ops := range map[string][]engine.Op{
 		"not in memory": {engine.Finish("a")},
+		"a new task":    {engine.Create("2", "12")},
 		"refusal":       {engine.Create("2", "11"), engine.Start("a")},
 	} {
 		var refused *state.Error
@@ -350,7 +355,7 @@ func TestReadErrorsAreAnswers(t *testing.T) {
 			t.Errorf("%s: %T %v, want %v", what, err, err, store.ErrCorrupt)
 		}
 	}
-	if _, err := f.Create(f.ctx, "2", "12"); err != nil {
+	if _, err := f.Suspend(f.ctx, "in memory"); err != nil {
 		t.Errorf("what needs no reading: %v", err)
 	}
 	failing.Store(false)

@@ -22,6 +22,11 @@ type Options struct {
 	// 64th of that besides. Trees not used for longest go first. At least one
 	// tree of each sort is kept whatever its size. Default: 1,000,000.
 	MaxLiveNodes int
+	// InOrder has sequences follow the order in which requests were queued
+	// across tasks as well as within each: a commit then takes no request for
+	// a task that it would have to go back to, and so fewer of them. For tools
+	// whose users compare the two. Default: in order within each task.
+	InOrder bool
 	// Now is the recording clock. It is called from many goroutines.
 	// Default: time.Now.
 	Now func() time.Time
