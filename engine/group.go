@@ -279,7 +279,8 @@ func (g *group) begin(key state.Key) *work {
 func (g *group) mark(ops []state.Op, key state.Key) (err error) {
 	for i := range ops {
 		op := &ops[i]
-		if !op.NodeGiven && !(g.again && (op.Kind == state.Create || op.Kind == state.Declare)) {
+		makes := op.Kind == state.Create || op.Kind == state.Declare
+		if !op.NodeGiven && (!g.again || !makes) {
 			continue
 		}
 		if op.Taken, err = g.taken(store.ByNode(op.Node), key); err != nil {

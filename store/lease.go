@@ -5,8 +5,8 @@ import (
 	"errors"
 )
 
-// ErrFenced: another process has taken the task over, because the lease of
-// the one that asks had run out. What it still does to the task is void;
+// ErrFenced says that another process has taken the task over, because the
+// lease of the one that asks had run out. What it still does to the task is void;
 // reloading and trying again does not help.
 var ErrFenced = errors.New("fenced: the task has been taken over")
 

@@ -46,7 +46,7 @@ func openRecorder(ctx context.Context, path string, so *boltstore.Options, eo *e
 	return &recorder{Engine: e, path: path, store: s}, nil
 }
 
-func (r *recorder) close() error { return errors.Join(r.Engine.Close(), r.store.Close()) }
+func (r *recorder) close() error { return errors.Join(r.Close(), r.store.Close()) }
 
 // writer records tasks of 20 nodes one after the other, one transition a call.
 type writer struct {

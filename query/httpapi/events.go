@@ -90,13 +90,16 @@ func (s *stream) open() error {
 func (s *stream) run(l *listener) error {
 	heartbeat := time.NewTicker(s.h.opts.Heartbeat)
 	defer heartbeat.Stop()
-	for {
+	for ending := false; ; {
 		err := s.advance()
 		if errors.Is(err, errGone) {
 			return s.event("gone", 0, struct{}{})
 		}
-		if err != nil {
+		if err != nil && !(ending && errors.Is(err, store.ErrClosed)) {
 			return err
+		}
+		if ending {
+			return nil
 		}
 		select {
 		case <-l.wake:
@@ -108,7 +111,7 @@ func (s *stream) run(l *listener) error {
 				return err
 			}
 		case <-s.h.hub.done:
-			return nil
+			ending = true // once more, for what its wake came too late for
 		case <-s.r.Context().Done():
 			return nil
 		}

@@ -254,9 +254,9 @@ func TestADeletedTaskIsGoneAndItsSuccessorIsAnother(t *testing.T) {
 	f.recordExample()
 	server := listen(t, f.handler)
 	s := subscribe(t, server.URL, "2", "10", "")
-	last := s.must(t, "snapshot").id
+	s.must(t, "snapshot")
 	f.record(engine.Revoke(exampleRoot))
-	last = s.must(t, "transition").id
+	last := s.must(t, "transition").id
 	if err := f.engine.Delete(t.Context(), "2", "10"); err != nil {
 		t.Fatal(err)
 	}
@@ -368,6 +368,24 @@ func TestShutdownEndsStreamsAndRefusesNewOnes(t *testing.T) {
 	}
 	if w := f.get("/api/task", "bk_biz_id", "2", "task_id", "10"); w.Code != 200 {
 		t.Errorf("other requests: %d %s", w.Code, w.Body)
+	}
+}
+
+func TestShutdownEndsStreamsAfterWhatWasCommittedBefore(t *testing.T) {
+	for range 20 {
+		f := serve(t, nil)
+		f.recordExample()
+		server := listen(t, f.handler)
+		s := subscribe(t, server.URL, "2", "10", "")
+		s.must(t, "snapshot")
+		f.record(engine.Retry(exampleActivity))
+		f.handler.Shutdown()
+		if e := s.must(t, "transition"); e.id != 9 {
+			t.Errorf("the last event is %+v", e)
+		}
+		if e, err := s.next(); err == nil {
+			t.Errorf("the stream goes on: %+v", e)
+		}
 	}
 }
 

@@ -67,8 +67,9 @@ func New(r store.Reader, o *Options) *Handler {
 	return h
 }
 
-// Shutdown ends all streams of events and refuses new ones with 503, so that
-// [http.Server.Shutdown] need not wait for them: register it with
+// Shutdown ends all streams of events, after what was committed before, and
+// refuses new ones with 503, so that [http.Server.Shutdown] need not wait for
+// them: register it with
 // [http.Server.RegisterOnShutdown]. Other requests go on being answered.
 func (h *Handler) Shutdown() { h.hub.shutdown() }
 
