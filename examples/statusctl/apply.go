@@ -67,7 +67,8 @@ func apply(ctx context.Context, t *tool, args []string) (err error) {
 		return t.notOpened(err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	e, err := engine.Open(ctx, s, nil)
+	// Whoever reads the answers expects the sequences to go by the lines.
+	e, err := engine.Open(ctx, s, &engine.Options{InOrder: true})
 	if err != nil {
 		return t.notOpened(err)
 	}

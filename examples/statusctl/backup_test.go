@@ -15,15 +15,15 @@ func TestABackupAnswersLikeItsOriginal(t *testing.T) {
 	db, tasks := scenarios(t)
 	want := answers(t, db, tasks)
 	for _, flags := range [][]string{nil, {"-compact"}} {
-		copy := filepath.Join(t.TempDir(), "copy.db")
-		out := succeed(t, "", append([]string{"backup", copy, "-db", db}, flags...)...)
-		if !strings.HasPrefix(out, "copied "+db+" to "+copy+": ") || !strings.Contains(out, "up to transition ") {
+		second := filepath.Join(t.TempDir(), "copy.db")
+		out := succeed(t, "", append([]string{"backup", second, "-db", db}, flags...)...)
+		if !strings.HasPrefix(out, "copied "+db+" to "+second+": ") || !strings.Contains(out, "up to transition ") {
 			t.Errorf("%q prints %q", flags, out)
 		}
-		if diff := cmp.Diff(want, answers(t, copy, tasks)); diff != "" {
+		if diff := cmp.Diff(want, answers(t, second, tasks)); diff != "" {
 			t.Errorf("%q (-original +copy):\n%s", flags, diff)
 		}
-		succeed(t, "", "check", "-db", copy)
+		succeed(t, "", "check", "-db", second)
 	}
 }
 

@@ -212,7 +212,7 @@ func TestUnixSecondsAreExact(t *testing.T) {
 func FuzzParseRequest(f *testing.F) {
 	for op, fields := range protocol {
 		line := `{"op":"` + op + `"`
-		for _, name := range strings.Fields(fields.needs + " " + fields.takes) {
+		for name := range strings.FieldsSeq(fields.needs + " " + fields.takes) {
 			line += `,"` + name + `":` + values[name][0]
 		}
 		f.Add([]byte(line + "}"))

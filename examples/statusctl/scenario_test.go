@@ -162,10 +162,13 @@ func node(t *testing.T, raw []byte) snapshot {
 	s := n.snapshot
 	s.Start, s.Finish, s.Children = unix(t, n.StartTime), unix(t, n.FinishTime), []snapshot{}
 	dec := json.NewDecoder(bytes.NewReader(n.Children))
-	for _, err := dec.Token(); dec.More(); {
-		var id json.Token
+	if _, err := dec.Token(); err != nil {
+		t.Fatal(err)
+	}
+	for dec.More() {
 		var child json.RawMessage
-		if id, err = dec.Token(); err == nil {
+		id, err := dec.Token()
+		if err == nil {
 			err = dec.Decode(&child)
 		}
 		if err != nil {
