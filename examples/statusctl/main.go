@@ -58,7 +58,7 @@ type command struct {
 // commands are shown by usage in this order.
 func commands() []command {
 	return []command{
-		applyCommand, getCommand, listCommand, treeCommand, historyCommand, timelineCommand,
+		applyCommand, getCommand, listCommand, treeCommand, historyCommand, timelineCommand, serveCommand,
 		watchCommand, checkCommand, statsCommand, backupCommand, compactCommand, purgeCommand, exportCommand, importCommand,
 	}
 }

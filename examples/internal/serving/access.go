@@ -1,0 +1,115 @@
+// Package serving is what the example programs that serve get_task_status over
+// HTTP have in common: the flags that say who may ask, and a server that ends
+// when it is told to, also while streams of events are open.
+package serving
+
+import (
+	"errors"
+	"flag"
+	"fmt"
+	"strings"
+
+	"github.com/pipestatus/pipestatus/query/httpapi"
+)
+
+// Access says who may ask. The zero Access lets nobody in.
+type Access struct {
+	secrets map[string]string
+	trusted []string
+	tokens  map[string]string
+	all     bool
+	err     error // the first flag that makes no sense
+}
+
+// Bind declares the flags that fill a. What is wrong with them is told by
+// [Access.Authenticator], since package flag would repeat secrets when it does.
+func (a *Access) Bind(flags *flag.FlagSet) {
+	add := func(name, usage string, set func(value string) error) {
+		flags.Func(name, usage, func(value string) error {
+			if err := set(value); err != nil && a.err == nil {
+				a.err = fmt.Errorf("-%s: %w", name, err)
+			}
+			return nil
+		})
+	}
+	add("app", "let in an application by `CODE:SECRET` or CODE:sha256:HASH (repeatable)", a.addApp)
+	add("trusted-app", "let the application `CODE` name its user by bk_username alone (repeatable)", a.addTrusted)
+	add("token", "let in a user by bk_token, as `TOKEN=USER` (repeatable)", a.addToken)
+	flags.BoolVar(&a.all, "no-auth", false, "let in everybody who can reach the address")
+}
+
+func (a *Access) addApp(value string) error {
+	code, secret, _ := strings.Cut(value, ":")
+	if code == "" || secret == "" {
+		return errors.New("want CODE:SECRET")
+	}
+	if _, twice := a.secrets[code]; twice {
+		return fmt.Errorf("application %q comes twice", code)
+	}
+	put(&a.secrets, code, secret)
+	return nil
+}
+
+func (a *Access) addTrusted(code string) error {
+	if code == "" {
+		return errors.New("want CODE")
+	}
+	a.trusted = append(a.trusted, code)
+	return nil
+}
+
+func (a *Access) addToken(value string) error {
+	// Tokens may end in "=", as base64 does.
+	at := strings.LastIndexByte(value, '=')
+	if at < 1 || at == len(value)-1 {
+		return errors.New("want TOKEN=USER")
+	}
+	if _, twice := a.tokens[value[:at]]; twice {
+		return errors.New("a token comes twice")
+	}
+	put(&a.tokens, value[:at], value[at+1:])
+	return nil
+}
+
+func put(m *map[string]string, key, value string) {
+	if *m == nil {
+		*m = make(map[string]string)
+	}
+	(*m)[key] = value
+}
+
+// Given reports whether any of the flags was.
+func (a *Access) Given() bool {
+	return a.all || a.named() || a.err != nil
+}
+
+func (a *Access) named() bool {
+	return len(a.secrets)+len(a.trusted)+len(a.tokens) > 0
+}
+
+// Open reports whether everybody is let in.
+func (a *Access) Open() bool { return a.all }
+
+// Authenticator is what the flags come to. The error says what is missing or
+// wrong with them: nobody is let in by default.
+func (a *Access) Authenticator() (httpapi.Authenticator, error) {
+	apps := &httpapi.Applications{Secrets: a.secrets, Trusted: a.trusted, VerifyToken: httpapi.Tokens(a.tokens)}
+	switch {
+	case a.err != nil:
+		return nil, a.err
+	case !a.Given():
+		return nil, errors.New("who may ask? Give -app CODE:SECRET with -token TOKEN=USER or -trusted-app CODE, or -no-auth to let everybody in")
+	case a.all && a.named():
+		return nil, errors.New("-no-auth lets everybody in, so that -app, -trusted-app and -token mean nothing")
+	case a.all:
+		return httpapi.NoAuth{}, nil
+	case len(a.secrets) == 0:
+		return nil, errors.New("-token and -trusted-app need an application: give -app CODE:SECRET")
+	case len(a.trusted)+len(a.tokens) == 0:
+		return nil, errors.New("an application asks for a user: give -token TOKEN=USER, or -trusted-app CODE to take its word for it")
+	}
+	if err := apps.Validate(); err != nil {
+		return nil, errors.New(strings.TrimPrefix(err.Error(), "httpapi: "))
+	}
+	return apps, nil
+}

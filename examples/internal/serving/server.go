@@ -1,0 +1,85 @@
+package serving
+
+import (
+	"context"
+	"errors"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/pipestatus/pipestatus/query/httpapi"
+)
+
+// Server serves a handler until it is closed.
+type Server struct {
+	http  *http.Server
+	addr  net.Addr
+	ended chan struct{} // closed when Serve has returned
+	err   error         // why, once ended is closed; nil if Close was
+}
+
+// patience is how long Close waits for requests that are being answered.
+const patience = 5 * time.Second
+
+// Listen listens on a TCP address, port 0 for any that is free, and begins to
+// serve h. What goes wrong with single connections is of no interest.
+func Listen(ctx context.Context, addr string, h *httpapi.Handler) (*Server, error) {
+	var config net.ListenConfig
+	l, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return nil, err
+	}
+	s := &Server{
+		// No bound on the whole of a request or an answer, for streams have
+		// none; the handler has its own.
+		http: &http.Server{
+			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
+			ErrorLog: log.New(io.Discard, "", 0),
+		},
+		addr: l.Addr(), ended: make(chan struct{}),
+	}
+	s.http.RegisterOnShutdown(h.Shutdown)
+	go func() {
+		defer close(s.ended)
+		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+			s.err = err
+		}
+	}()
+	return s, nil
+}
+
+// URL is where the status page is.
+func (s *Server) URL() string {
+	host, port, err := net.SplitHostPort(s.addr.String())
+	if err != nil {
+		return "http://" + s.addr.String() + "/"
+	}
+	if ip := net.ParseIP(host); ip.IsUnspecified() {
+		host = "localhost" // it listens there too
+	}
+	return "http://" + net.JoinHostPort(host, port) + "/"
+}
+
+// Loopback reports whether only this machine can reach the address.
+func (s *Server) Loopback() bool {
+	tcp, ok := s.addr.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
+// Ended is closed when the server no longer serves.
+func (s *Server) Ended() <-chan struct{} { return s.ended }
+
+// Close ends streams, after what was committed before, waits a moment for
+// answers that are being made, and ends the rest. It returns what ended the
+// server before, if anything did.
+func (s *Server) Close() error {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if s.http.Shutdown(ctx) != nil {
+		_ = s.http.Close() // what is left of it
+	}
+	<-s.ended
+	return s.err
+}
