@@ -1,14 +1,18 @@
+//go:build unix
+
 package pgstore_test
 
 import (
 	"context"
 	"fmt"
 	"os"
+	"strings"
 	"sync/atomic"
 	"testing"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+	"go.uber.org/goleak"
 
 	"github.com/pipestatus/pipestatus/store/pgstore"
 	"github.com/pipestatus/pipestatus/store/pgstore/internal/pgtest"
@@ -29,9 +33,17 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "pgstore:", err)
 			return 1
 		}
-		defer server.Remove()
-		defer removeDurable()
-		return m.Run()
+		code := m.Run()
+		server.Remove()
+		removeDurable()
+		if code != 0 {
+			return code
+		}
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, "pgstore:", err)
+			return 1
+		}
+		return 0
 	}())
 }
 
@@ -69,9 +81,11 @@ func open(t testing.TB, pool *pgxpool.Pool, o pgstore.Options) *pgstore.Store {
 // empty deletes everything in a store.
 func empty(t testing.TB, pool *pgxpool.Pool, schema string) {
 	t.Helper()
+	var tables []string
 	for _, table := range []string{"task_keys", "node_ids", "tasks", "nodes", "attempts", "transitions", "commits"} {
-		execSQL(t, pool, "DELETE FROM "+pgx.Identifier{schema, table}.Sanitize())
+		tables = append(tables, pgx.Identifier{schema, table}.Sanitize())
 	}
+	execSQL(t, pool, "TRUNCATE "+strings.Join(tables, ", "))
 	execSQL(t, pool, "UPDATE "+pgx.Identifier{schema, "feed"}.Sanitize()+" SET first = 1, last = 0")
 }
 
