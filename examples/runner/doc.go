@@ -7,6 +7,11 @@
 //	runner FILE.json            # yours
 //	runner -db x.db -resume     # go on after Ctrl-C, a failure or kill -9
 //
+// With -http 127.0.0.1:8080 the runner serves get_task_status, the events of its
+// tasks and a status page while the pipeline runs, on the engine that records
+// it; see package query/httpapi. Who may ask is said by -app and -token or
+// -trusted-app, or -no-auth; without any it refuses to start.
+//
 // # Definitions
 //
 // A definition is a BlueKing pipeline tree as its builder writes it: id,

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/url"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -13,7 +14,9 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/serving"
 	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore"
@@ -57,17 +60,25 @@ func (c *call) execute() (code int, err error) {
 
 func (c *call) key() state.Key { return state.Key{Business: c.business, Task: c.task} }
 
-// run runs the task on an engine of its own and shows its progress.
+// run runs the task on an engine of its own, shows its progress and serves it
+// if that is asked for.
 func (c *call) run(ctx context.Context, s store.Store, def *definition, res *results) error {
 	e, err := engine.Open(ctx, s, nil)
 	if err != nil {
 		return err
+	}
+	server, err := c.serve(ctx, e)
+	if err != nil {
+		return errors.Join(err, e.Close())
 	}
 	r := newRun(e, c.key(), def, res)
 	d := newDisplay(c.stderr, c.quiet, c.key(), def)
 	r.note, r.grace = d.note, c.grace
 	d.follow(e, e.Sequence())
 	d.note(fmt.Sprintf("task %s of business %s in %s", c.task, c.business, c.db))
+	if server != nil {
+		d.note("serving " + c.page(server))
+	}
 	if c.resume {
 		err = r.resume(ctx)
 	} else {
@@ -76,6 +87,9 @@ func (c *call) run(ctx context.Context, s store.Store, def *definition, res *res
 	if err == nil {
 		err = r.loop(ctx, c.signals)
 	}
+	if server != nil { // before the engine: streams tell the end
+		err = errors.Join(err, server.Close())
+	}
 	err = errors.Join(err, e.Close())
 	<-d.done
 	// The store alone answers as well as the engine did.
@@ -83,6 +97,25 @@ func (c *call) run(ctx context.Context, s store.Store, def *definition, res *res
 		d.finish(snap.Tree)
 	}
 	return err
+}
+
+// serve begins to serve what the engine records; nil if nobody asked for it.
+func (c *call) serve(ctx context.Context, e *engine.Engine) (*serving.Server, error) {
+	if c.http == "" {
+		return nil, nil
+	}
+	return serving.Listen(ctx, c.http, httpapi.New(e, &httpapi.Options{
+		Authenticator: c.authenticator, Query: &query.Options{Location: c.zone},
+	}))
+}
+
+// page is where the task is on the status page.
+func (c *call) page(server *serving.Server) string {
+	where := server.URL() + "#/task?" + url.Values{"bk_biz_id": {c.business}, "task_id": {c.task}}.Encode()
+	if c.access.Open() && !server.Loopback() {
+		where += " to everybody who can reach it"
+	}
+	return where
 }
 
 // definition is the one to run, nil for that of the task to resume.

@@ -12,6 +12,9 @@ import (
 	"syscall"
 	"time"
 	_ "time/tzdata" // -tz works where no zone files are installed
+
+	"github.com/pipestatus/pipestatus/examples/internal/serving"
+	"github.com/pipestatus/pipestatus/query/httpapi"
 )
 
 // The exit codes.
@@ -39,6 +42,9 @@ type call struct {
 	file               string // "" for the bundled definition, or that of the task to resume
 	resume, quiet      bool
 	grace              time.Duration
+	http               string // where to serve while it runs, "" for nowhere
+	access             serving.Access
+	authenticator      httpapi.Authenticator // what access comes to, if it serves
 	zone               *time.Location
 	signals            <-chan os.Signal
 	stdout, stderr     io.Writer
@@ -88,6 +94,9 @@ get_task_status answers it, to standard output.
 Ctrl-C suspends the pipeline; a second one stops the commands that are running.
 -resume goes on after that, after a failure, and after a crash.
 
+With -http it serves get_task_status, events and a status page while it runs, to
+those whom -app with -token or -trusted-app, or -no-auth, let in.
+
 Flags:
 `
 
@@ -104,6 +113,8 @@ func (c *call) parse(args []string) (help bool, err error) {
 		c.zone, err = time.LoadLocation(name)
 		return err
 	})
+	flags.StringVar(&c.http, "http", "", "serve at `HOST:PORT` while the pipeline runs; port 0 is any that is free")
+	c.access.Bind(flags)
 	switch err := flags.Parse(args); {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(c.stdout, usageText)
@@ -119,6 +130,13 @@ func (c *call) parse(args []string) (help bool, err error) {
 		return false, &usageError{"one definition at a time, and flags before it: " + strings.Join(flags.Args(), " ")}
 	case c.resume && c.db == "":
 		return false, &usageError{"-resume needs -db"}
+	case c.http == "" && c.access.Given():
+		return false, &usageError{"-app, -trusted-app, -token and -no-auth need -http"}
+	}
+	if c.http != "" {
+		if c.authenticator, err = c.access.Authenticator(); err != nil {
+			return false, &usageError{err.Error()}
+		}
 	}
 	c.file = flags.Arg(0)
 	return false, nil

@@ -346,6 +346,9 @@ func TestCallsThatMakeNoSense(t *testing.T) {
 		{"flag provided but not defined: -frob", []string{"-frob"}},
 		{"one definition at a time", []string{file, file}},
 		{"unknown time zone Mars/Base", []string{"-tz", "Mars/Base"}},
+		{"who may ask?", []string{"-http", "127.0.0.1:0", file}},
+		{"-no-auth need -http", []string{"-no-auth", file}},
+		{"mean nothing", []string{"-http", "127.0.0.1:0", "-no-auth", "-app", "web:secret", file}},
 		{"-resume needs -db", []string{"-resume"}},
 		{"no such file", []string{filepath.Join(dir, "none.json")}},
 		{"end_event: is missing", []string{broken}},
@@ -375,7 +378,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	if code := invoke([]string{"-h"}, nil, &stdout, &stderr); code != exitFinished || stderr.Len() > 0 {
 		t.Errorf("exit code %d, errors %q", code, stderr.String())
 	}
-	for _, flag := range []string{"-db", "-resume", "-biz", "-task", "-tz", "-quiet", "-grace", "FILE.json", "Exit code"} {
+	for _, flag := range []string{"-db", "-resume", "-biz", "-task", "-tz", "-quiet", "-grace", "-http", "-app", "-trusted-app", "-token", "-no-auth", "FILE.json", "Exit code"} {
 		if !strings.Contains(stdout.String(), flag) {
 			t.Errorf("help does not name %s", flag)
 		}
