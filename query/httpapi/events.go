@@ -95,7 +95,7 @@ func (s *stream) run(l *listener) error {
 		if errors.Is(err, errGone) {
 			return s.event("gone", 0, struct{}{})
 		}
-		if err != nil && !(ending && errors.Is(err, store.ErrClosed)) {
+		if err != nil && (!ending || !errors.Is(err, store.ErrClosed)) {
 			return err
 		}
 		if ending {
