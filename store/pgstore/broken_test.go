@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"sync/atomic"
 	"testing"
@@ -80,10 +81,17 @@ var faults = map[string]func(client, server net.Conn, sent []byte){
 	},
 	"it is answered and the answer is lost": func(client, server net.Conn, sent []byte) {
 		client.Close()
-		server.Write(sent)
-		server.Read(make([]byte, 1<<16))
-		server.Close()
+		deliver(server, sent)
 	},
+}
+
+// deliver sends what a client has sent, and nothing more, and waits until the
+// server has done with it.
+func deliver(server net.Conn, sent []byte) {
+	server.Write(sent)
+	server.(*net.TCPConn).CloseWrite()
+	io.Copy(io.Discard, server)
+	server.Close()
 }
 
 func TestACommitIsMadeOnceHoweverItsConnectionBreaks(t *testing.T) {
@@ -135,9 +143,7 @@ SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
 WHERE NOT l.granted AND a.query LIKE '%"`+b.schema+`"%FOR UPDATE%'`).Scan(&waiting)
 				return err == nil && waiting > 0
 			})
-			server.Write(late)
-			server.Read(make([]byte, 1<<16))
-			server.Close()
+			deliver(server, late)
 		}()
 	}
 	b.fault.Store(&fault)

@@ -40,6 +40,9 @@ const maxRaces = 30
 // troubleOf tells by the error of a call whose context has not ended.
 func troubleOf(err error) trouble {
 	var refused *pgconn.PgError
+	if errors.Is(err, store.ErrFailed) {
+		return permanent // whatever else it says
+	}
 	if !errors.As(err, &refused) {
 		if brokenConnection(err) {
 			return unreachable
@@ -99,7 +102,7 @@ func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) er
 // translate gives errors of the server that stores have names for those names.
 func translate(err error) error {
 	var refused *pgconn.PgError
-	if !errors.As(err, &refused) {
+	if errors.Is(err, store.ErrFailed) || !errors.As(err, &refused) {
 		return err
 	}
 	switch refused.Code {
