@@ -46,5 +46,6 @@
 // leads to says the same: altered bytes are answered with [store.ErrCorrupt].
 // bbolt's own pages have no checksums. One that no longer leads to a record can
 // make it seem absent, and one that leads back to itself keeps a reader for
-// ever; [Store.Check] finds both. Nothing is repaired.
+// ever; [Store.Check] finds both. Nothing is repaired; [Salvage] copies what can
+// be read of a damaged file into a new one.
 package boltstore

@@ -17,6 +17,7 @@ const freelistPage = 16
 type bboltMeta struct {
 	root, freelist, limit uint64 // pages; limit is the number of the first never used
 	transaction           uint64
+	pageSize              int64
 }
 
 // readMeta returns the newer of the two meta pages that are whole.
@@ -30,7 +31,7 @@ func readMeta(file io.ReaderAt, pageSize int64) (newest bboltMeta, ok bool) {
 		_, _ = sum.Write(m[:56]) // cannot fail
 		field := func(at int) uint64 { return binary.NativeEndian.Uint64(m[at:]) }
 		if sum.Sum64() == field(56) && (!ok || field(48) > newest.transaction) {
-			newest, ok = bboltMeta{root: field(16), freelist: field(32), limit: field(40), transaction: field(48)}, true
+			newest, ok = bboltMeta{root: field(16), freelist: field(32), limit: field(40), transaction: field(48), pageSize: int64(binary.NativeEndian.Uint32(m[8:]))}, true
 		}
 	}
 	return newest, ok
@@ -40,44 +41,52 @@ func readMeta(file io.ReaderAt, pageSize int64) (newest bboltMeta, ok bool) {
 // commit that follows a damaged one writes over pages in use, or far behind
 // the end of the file. It is read before the first commit can be.
 func checkFreelist(file io.ReaderAt, pageSize int64) error {
-	damaged := func(format string, args ...any) error {
-		return fmt.Errorf("%w: list of free pages: %s", store.ErrCorrupt, fmt.Sprintf(format, args...))
-	}
 	m, ok := readMeta(file, pageSize)
 	if !ok {
-		return damaged("no meta page is whole")
+		return damagedFreelist("no meta page is whole")
 	}
 	if m.freelist == math.MaxUint64 {
 		return nil // not kept, but found out at each open
 	}
+	_, err := readFreelist(file, pageSize, &m)
+	return err
+}
+
+func damagedFreelist(format string, args ...any) error {
+	return fmt.Errorf("%w: list of free pages: %s", store.ErrCorrupt, fmt.Sprintf(format, args...))
+}
+
+// readFreelist returns the numbers of the free pages, 8 bytes each, ascending.
+func readFreelist(file io.ReaderAt, pageSize int64, m *bboltMeta) ([]byte, error) {
 	var head [pageHeader + 8]byte
 	if m.freelist < 2 || m.freelist >= m.limit {
-		return damaged("at page %d of %d", m.freelist, m.limit)
+		return nil, damagedFreelist("at page %d of %d", m.freelist, m.limit)
 	}
 	if _, err := file.ReadAt(head[:], int64(m.freelist)*pageSize); err != nil {
-		return damaged("page %d: %v", m.freelist, err)
+		return nil, damagedFreelist("page %d: %v", m.freelist, err)
 	}
 	overflow := uint64(binary.NativeEndian.Uint32(head[12:]))
 	if id := binary.NativeEndian.Uint64(head[:]); id != m.freelist || head[8] != freelistPage || overflow >= m.limit-id {
-		return damaged("page %d is page %d with flags %#x and %d more", m.freelist, id, head[8], overflow)
+		return nil, damagedFreelist("page %d is page %d with flags %#x and %d more", m.freelist, id, head[8], overflow)
 	}
 	count, skip := uint64(binary.NativeEndian.Uint16(head[10:])), int64(pageHeader)
 	if count == math.MaxUint16 { // then the first number is the count
 		count, skip = binary.NativeEndian.Uint64(head[pageHeader:]), skip+8
 	}
 	if room := (int64(overflow+1)*pageSize - skip) / 8; count > uint64(room) {
-		return damaged("%d pages where there is room for %d", count, room)
+		return nil, damagedFreelist("%d pages where there is room for %d", count, room)
 	}
 	list := make([]byte, 8*count)
 	if _, err := file.ReadAt(list, int64(m.freelist)*pageSize+skip); err != nil {
-		return damaged("page %d: %v", m.freelist, err)
+		return nil, damagedFreelist("page %d: %v", m.freelist, err)
 	}
-	for before := uint64(1); len(list) > 0; list = list[8:] {
-		id := binary.NativeEndian.Uint64(list)
+	before := uint64(1)
+	for at := 0; at < len(list); at += 8 {
+		id := binary.NativeEndian.Uint64(list[at:])
 		if id <= before || id >= m.limit {
-			return damaged("page %d of %d after page %d", id, m.limit, before)
+			return nil, damagedFreelist("page %d of %d after page %d", id, m.limit, before)
 		}
 		before = id
 	}
-	return nil
+	return list, nil
 }

@@ -1,0 +1,253 @@
+package boltstore
+
+import (
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Salvaged counts the tasks of a damaged file.
+type Salvaged struct {
+	Whole  int // copied, and nothing known of them is missing
+	Partly int // copied without something that could not be read
+	Lost   int // not copied, although there are traces of them
+}
+
+// Salvage copies what can be read of a damaged file into a new store and calls
+// report, which may be nil, for each thing that cannot. The damaged file is
+// only read, page by page, so that one page that is unreadable costs no more
+// than what is on it; pages that nothing leads to any more are read too, unless
+// they are known to be free.
+//
+// A task whose transitions fit together and lead to what else is known of it is
+// copied whole. Otherwise, if all its nodes and attempts are there, these are
+// copied: with every value, but with transitions made up from them, by the
+// actor "salvage". Otherwise it is copied as it was at the last transition up
+// to which none is missing. What an unreadable part of the journal alone had,
+// the latest transitions of tasks otherwise whole, is reported by its place.
+// Sequences and revisions are the new store's own.
+//
+// The new file appears when it is complete and on disk. The error says that
+// there is none: it matches [store.ErrLocked] if another process has the
+// damaged file open, [store.ErrIncompatible] if a newer version wrote it,
+// [store.ErrCorrupt] if nothing of a store can be read in it, and
+// [fs.ErrExist] if there is a file of the new name.
+func Salvage(ctx context.Context, path, newPath string, report func(problem string)) (done Salvaged, err error) {
+	if report == nil {
+		report = func(string) {}
+	}
+	if done, err = salvage(ctx, path, newPath, report); err != nil {
+		return Salvaged{}, fmt.Errorf("boltstore: salvage %s: %w", path, err)
+	}
+	return done, nil
+}
+
+func salvage(ctx context.Context, path, newPath string, report func(string)) (done Salvaged, err error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, file.Close()) }()
+	unlock, err := lockDamaged(path)
+	if err != nil {
+		return done, err
+	}
+	defer unlock()
+	if _, err := os.Lstat(newPath); err == nil {
+		return done, fmt.Errorf("%s: %w", newPath, fs.ErrExist)
+	}
+	// Both files are made in a directory of their own, beside where one goes.
+	dir, err := os.MkdirTemp(filepath.Dir(newPath), "."+filepath.Base(newPath)+".new-*")
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
+	finds, err := newFinds(filepath.Join(dir, "finds"))
+	if err != nil {
+		return done, err
+	}
+	defer func() { err = errors.Join(err, finds.close()) }()
+	if err := newWreck(file, finds, report).search(ctx); err != nil {
+		return done, err
+	}
+	name := filepath.Join(dir, "store")
+	if done, err = finds.rebuild(ctx, name, report); err != nil {
+		return done, err
+	}
+	if err := publish(name, newPath, fs.ErrExist); err != nil {
+		return done, fmt.Errorf("%s: %w", newPath, err)
+	}
+	return done, syncDir(filepath.Dir(newPath))
+}
+
+// lockDamaged keeps others from opening a file for writing, as far as bbolt
+// can open it at all: a store cannot be opened on what it cannot.
+func lockDamaged(path string) (unlock func(), err error) {
+	var file *os.File
+	var db *bolt.DB
+	panicked := true
+	err = guard(func() (err error) {
+		db, err = bolt.Open(path, 0, &bolt.Options{
+			ReadOnly: true, Timeout: time.Second,
+			OpenFile: func(name string, flag int, mode fs.FileMode) (*os.File, error) {
+				file, err = os.OpenFile(name, flag&^os.O_CREATE, mode)
+				return file, err
+			},
+		})
+		panicked = false
+		return err
+	})
+	switch {
+	case errors.Is(err, bolterrors.ErrTimeout):
+		return nil, store.ErrLocked
+	case panicked:
+		return func() { _ = release(file) }, nil
+	case err != nil:
+		return func() {}, nil
+	}
+	return func() { _ = guard(db.Close) }, nil
+}
+
+// finds is what was found in a damaged file, by task: a scratch file of the
+// same buckets and records, and of two more.
+type finds struct {
+	db    *bolt.DB
+	tx    *bolt.Tx
+	size  int    // of what tx has put
+	upTo  uint64 // the checkpoint, 0 if it was not found
+	stale bool   // it is not known which pages are free, so these were read too
+}
+
+var (
+	// piecesBucket has the pieces of the journal: blockKey -> count, business,
+	// task, block.
+	piecesBucket = []byte("pieces")
+	// numbersBucket has the number of every task that left traces: number ->
+	// empty, or "deleted".
+	numbersBucket = []byte("numbers")
+)
+
+func newFinds(path string) (*finds, error) {
+	db, err := bolt.Open(path, 0o600, &bolt.Options{NoSync: true, NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
+	if err != nil {
+		return nil, err
+	}
+	err = db.Update(func(tx *bolt.Tx) error {
+		if err := initialise(tx); err != nil {
+			return err
+		}
+		_, pieces := tx.CreateBucket(piecesBucket)
+		_, numbers := tx.CreateBucket(numbersBucket)
+		return errors.Join(pieces, numbers)
+	})
+	if err != nil {
+		return nil, errors.Join(err, db.Close())
+	}
+	return &finds{db: db}, nil
+}
+
+func (f *finds) close() (err error) {
+	if f.tx != nil {
+		err = f.tx.Rollback()
+	}
+	return errors.Join(err, f.db.Close())
+}
+
+// put keeps a record unless the one that is kept under its key is better.
+func (f *finds) put(bucket, k, v []byte, better func(old []byte) bool) (err error) {
+	if f.tx == nil {
+		if f.tx, err = f.db.Begin(true); err != nil {
+			return err
+		}
+	}
+	b := f.tx.Bucket(bucket)
+	if old := b.Get(k); old != nil && !better(old) {
+		return nil
+	}
+	if err := b.Put(k, v); err != nil {
+		return err
+	}
+	if f.size += len(k) + len(v); f.size < copyBatch {
+		return nil
+	}
+	return f.flush()
+}
+
+func (f *finds) flush() error {
+	if f.tx == nil {
+		return nil
+	}
+	err := f.tx.Commit()
+	f.tx, f.size = nil, 0
+	return err
+}
+
+func never([]byte) bool { return false }
+
+// record keeps a sealed record of the file.
+func (f *finds) record(b bucket, k, v []byte) error {
+	if b == journalBucket {
+		return f.frame(k, v)
+	}
+	better := never
+	switch b {
+	case tasksBucket:
+		found, err := decodeTask(k, v)
+		if err != nil {
+			return err
+		}
+		better = func(old []byte) bool { t, err := decodeTask(k, old); return err != nil || t.Revision < found.Revision }
+	case nodesBucket:
+		var found state.Node
+		if err := decodeNode(k, v, &found); err != nil {
+			return err
+		}
+		better = func(old []byte) bool {
+			var n state.Node
+			return decodeNode(k, old, &n) != nil || found.Updated.After(n.Updated)
+		}
+	case transitionsBucket:
+		better = func(old []byte) bool { return len(old) < len(v) }
+	}
+	if err := f.put([]byte(bucketNames[b]), k, v, better); err != nil {
+		return err
+	}
+	return f.put(numbersBucket, k[:8], nil, never)
+}
+
+// frame keeps the pieces of a journal record.
+func (f *finds) frame(k, v []byte) error {
+	pieces, err := decodeFrame(k, v)
+	if err != nil {
+		return err
+	}
+	for i := range pieces {
+		p := &pieces[i]
+		trs, err := p.transitions(p.key)
+		if err != nil {
+			return err
+		}
+		if trs[0].Op == state.Delete {
+			err = f.put(numbersBucket, seqKey(p.number), []byte("deleted"), func(old []byte) bool { return len(old) == 0 })
+		} else {
+			body := binary.AppendUvarint(nil, uint64(p.count))
+			body = append(appendID(appendID(body, p.key.Business), p.key.Task), p.block...)
+			err = errors.Join(f.put(piecesBucket, blockKey(p.number, p.first), body, never), f.put(numbersBucket, seqKey(p.number), nil, never))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return f.put([]byte(bucketNames[journalBucket]), k, binary.BigEndian.AppendUint64(nil, pieces[len(pieces)-1].last()), never)
+}

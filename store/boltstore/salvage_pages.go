@@ -1,0 +1,342 @@
+package boltstore
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"math"
+	"os"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// wreck is a damaged file being searched. Nothing on a page is believed that
+// does not fit into the page; records are believed by their checksums.
+type wreck struct {
+	file     *os.File
+	finds    *finds
+	report   func(problem string)
+	pageSize int64
+	limit    uint64 // of page numbers
+	done     []uint64
+	queue    []branch
+	buckets  [bucketCount]bool // those found in the root
+	named    bool              // the format record says that the file is one of ours
+}
+
+// branch is a page of a bucket that is to be searched; that of the root has
+// bucketCount for a bucket.
+type branch struct {
+	page uint64
+	in   bucket
+}
+
+func newWreck(file *os.File, f *finds, report func(string)) *wreck {
+	return &wreck{file: file, finds: f, report: report}
+}
+
+func (w *wreck) problem(format string, args ...any) { w.report(fmt.Sprintf(format, args...)) }
+
+// search puts everything that can be read into finds.
+func (w *wreck) search(ctx context.Context) error {
+	info, err := w.file.Stat()
+	if err != nil {
+		return err
+	}
+	meta, ok := w.meta()
+	if !ok {
+		w.finds.stale = true
+		w.problem("neither meta page is whole: all pages are read, and what was removed may be among them")
+	}
+	w.limit = uint64(info.Size() / w.pageSize)
+	if ok && meta.limit > w.limit {
+		w.problem("the file has %d of its %d pages", w.limit, meta.limit)
+	} else if ok {
+		w.limit = meta.limit // what is behind was never used
+	}
+	w.done = make([]uint64, w.limit/64+1)
+	if ok {
+		w.queue = []branch{{meta.root, bucketCount}}
+		for len(w.queue) > 0 {
+			next := w.queue[len(w.queue)-1]
+			w.queue = w.queue[:len(w.queue)-1]
+			if err := w.follow(ctx, next); err != nil {
+				return err
+			}
+		}
+		for b, found := range w.buckets {
+			if !found {
+				w.problem("bucket %s: the root does not lead to it", bucketNames[b])
+			}
+		}
+		w.leaveFree(&meta)
+	}
+	if err := w.strays(ctx, ok); err != nil {
+		return err
+	}
+	return w.concluded()
+}
+
+// isDone reports whether a page was searched or is to be left, and marks it.
+func (w *wreck) isDone(id uint64) bool {
+	word, bit := &w.done[id/64], uint64(1)<<(id%64)
+	was := *word&bit != 0
+	*word |= bit
+	return was
+}
+
+// continued marks the pages that continue another.
+func (w *wreck) continued(id uint64, p []byte) {
+	for i := int64(1); i < int64(len(p))/w.pageSize; i++ {
+		w.isDone(id + uint64(i))
+	}
+}
+
+// leaveFree marks the pages that are free: they hold what is no more.
+func (w *wreck) leaveFree(m *bboltMeta) {
+	list, err := []byte(nil), error(nil)
+	if m.freelist != math.MaxUint64 {
+		list, err = readFreelist(w.file, w.pageSize, m)
+	}
+	if err != nil || m.freelist == math.MaxUint64 {
+		w.finds.stale = true
+		w.problem("the list of free pages cannot be read: what was removed may be among what is copied")
+		return
+	}
+	for ; len(list) > 0; list = list[8:] {
+		if id := binary.NativeEndian.Uint64(list); id < w.limit {
+			w.isDone(id)
+		}
+	}
+}
+
+// follow searches a page that another one leads to.
+func (w *wreck) follow(ctx context.Context, at branch) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	name := "the root, which small buckets lie within, such as a short journal"
+	if at.in < bucketCount {
+		name = bucketNames[at.in]
+	}
+	p, err := w.page(at.page)
+	if err != nil {
+		w.problem("page %d, of %s: %v", at.page, name, err)
+		return nil
+	}
+	if w.isDone(at.page) {
+		w.problem("page %d, of %s: is in use twice", at.page, name)
+		return nil
+	}
+	w.continued(at.page, p)
+	switch flags := binary.NativeEndian.Uint16(p[8:]); flags {
+	case branchPage:
+		bad := elements(p, func(_ uint32, _, _ []byte, child uint64) {
+			w.queue = append(w.queue, branch{child, at.in})
+		})
+		if bad > 0 {
+			w.problem("page %d, of %s: %d of its entries are malformed", at.page, name, bad)
+		}
+		return nil
+	case leafPage:
+		return w.leaf(fmt.Sprintf("page %d, of %s", at.page, name), p, at.in)
+	default:
+		w.problem("page %d, of %s: has flags %#x", at.page, name, flags)
+		return nil
+	}
+}
+
+// leaf searches a leaf of a bucket, or of the root.
+func (w *wreck) leaf(what string, p []byte, in bucket) (err error) {
+	altered := 0
+	bad := elements(p, func(flag uint32, k, v []byte, _ uint64) {
+		switch {
+		case err != nil:
+		case in == bucketCount:
+			err = w.bucket(k, v)
+		default:
+			ok := flag == 0
+			if ok {
+				ok, err = w.take(in, k, v)
+			}
+			if !ok {
+				altered++
+			}
+		}
+	})
+	if bad+altered > 0 {
+		w.problem("%s: %d of its entries are malformed, %d altered", what, bad, altered)
+	}
+	return err
+}
+
+// bucket goes on with one of the root's buckets.
+func (w *wreck) bucket(name, v []byte) error {
+	b := bucket(slices.Index(bucketNames[:], string(name)))
+	switch {
+	case b < 0:
+		w.problem("bucket %q: is unknown", name)
+		return nil
+	case len(v) < bucketHeader:
+		w.problem("bucket %s: is malformed", name)
+		return nil
+	}
+	w.buckets[b] = true
+	if root := binary.NativeEndian.Uint64(v); root != 0 {
+		w.queue = append(w.queue, branch{root, b})
+		return nil
+	}
+	if len(v) < bucketHeader+pageHeader {
+		w.problem("bucket %s: is malformed", name)
+		return nil
+	}
+	return w.leaf("bucket "+bucketNames[b], v[bucketHeader:], b)
+}
+
+// take keeps a record of a bucket; ok is false if it is not what was written.
+func (w *wreck) take(in bucket, k, v []byte) (ok bool, err error) {
+	if in == metaBucket {
+		return w.about(k, v)
+	}
+	if !isSealed(in) {
+		return true, nil // an index: it is made anew
+	}
+	if !reads(in, k, v) {
+		return false, nil
+	}
+	return true, w.finds.record(in, k, v)
+}
+
+// about takes note of what the meta bucket says. An older checkpoint is no less
+// true.
+func (w *wreck) about(k, v []byte) (ok bool, err error) {
+	switch {
+	case string(k) == string(keyCheckpoint):
+		seq, err := decodeCheckpoint(v)
+		w.finds.upTo = max(w.finds.upTo, seq)
+		return err == nil, nil
+	case string(k) == string(keyFormat) && len(v) > 0 && string(v[1:]) == formatName:
+		if w.named = true; v[0] > schemaVersion {
+			return true, fmt.Errorf("%w: schema %d, this version knows %d", store.ErrIncompatible, v[0], schemaVersion)
+		}
+	}
+	return true, nil
+}
+
+func isSealed(b bucket) bool {
+	return b == journalBucket || b == tasksBucket || b == nodesBucket || b == attemptsBucket || b == transitionsBucket
+}
+
+// reads reports whether a record is one of a bucket, and unaltered.
+func reads(b bucket, k, v []byte) bool {
+	var err error
+	switch {
+	case b == journalBucket && len(k) == 8:
+		var pieces []owned
+		if pieces, err = decodeFrame(k, v); err == nil {
+			for i := range pieces {
+				if _, err := pieces[i].transitions(pieces[i].key); err != nil {
+					return false
+				}
+			}
+			return len(pieces) > 0
+		}
+	case b == tasksBucket && len(k) == 8:
+		_, err = decodeTask(k, v)
+	case b == nodesBucket && len(k) == 12:
+		err = decodeNode(k, v, new(state.Node))
+	case b == attemptsBucket && len(k) == 16:
+		err = checkAttempt(k, v)
+	case b == transitionsBucket && len(k) == 16:
+		_, err = decodeBlock(k, v, state.Key{})
+	default:
+		return false
+	}
+	return err == nil
+}
+
+// strays searches the pages that nothing leads to. If the file says what is
+// free, something must have led to them.
+func (w *wreck) strays(ctx context.Context, known bool) error {
+	for id := uint64(2); id < w.limit; id++ {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if w.isDone(id) {
+			continue
+		}
+		p, err := w.page(id)
+		if err != nil {
+			continue
+		}
+		w.continued(id, p)
+		if binary.NativeEndian.Uint16(p[8:]) != leafPage {
+			continue
+		}
+		found, err := w.stray(p)
+		if err != nil {
+			return err
+		}
+		if known && found > 0 {
+			w.problem("page %d: nothing leads to it; it has %d records", id, found)
+		}
+	}
+	return nil
+}
+
+// stray keeps the records on a leaf of no bucket.
+func (w *wreck) stray(p []byte) (found int, err error) {
+	elements(p, func(flag uint32, k, v []byte, _ uint64) {
+		if err != nil {
+			return
+		}
+		if flag == bucketElement { // of the root: the bucket may lie within
+			b := bucket(slices.Index(bucketNames[:], string(k)))
+			if b >= 0 && len(v) > bucketHeader+pageHeader && binary.NativeEndian.Uint64(v) == 0 {
+				var n int
+				n, err = w.stray(v[bucketHeader:])
+				found += n
+			}
+			return
+		}
+		if _, err = w.about(k, v); err != nil {
+			return
+		}
+		for b := range bucketCount {
+			if isSealed(b) && reads(b, k, v) {
+				found++
+				err = w.finds.record(b, k, v)
+				return
+			}
+		}
+	})
+	return found, err
+}
+
+// concluded reports what the journal lacks and ends the search.
+func (w *wreck) concluded() error {
+	if err := w.finds.flush(); err != nil {
+		return err
+	}
+	return w.finds.db.View(func(tx *bolt.Tx) error {
+		if k, _ := tx.Bucket(numbersBucket).Cursor().First(); k == nil && !w.named {
+			return fmt.Errorf("%w: no task and no sign of a store can be read in it", store.ErrCorrupt)
+		}
+		next := uint64(0)
+		if w.finds.upTo > 0 {
+			next = w.finds.upTo + 1
+		}
+		c := journalBucket.in(tx).Cursor()
+		for k, v := c.First(); k != nil; k, v = c.Next() {
+			if first := seqOf(k); next != 0 && first > next {
+				w.problem("transitions %d to %d cannot be read in the journal, and may be nowhere else", next, first-1)
+			}
+			next = max(next, binary.BigEndian.Uint64(v)+1)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,338 @@
+package boltstore
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// rebuild copies the tasks that were found into a new store.
+func (f *finds) rebuild(ctx context.Context, path string, report func(string)) (done Salvaged, err error) {
+	s, err := Open(path, nil)
+	if err != nil {
+		return done, err
+	}
+	r := rebuilder{ctx: ctx, to: s, report: report, stale: f.stale, upTo: f.upTo}
+	err = f.db.View(func(tx *bolt.Tx) error {
+		r.tx = tx
+		return r.tasks()
+	})
+	return r.done, errors.Join(err, s.Close())
+}
+
+// rebuilder puts tasks together again.
+type rebuilder struct {
+	ctx    context.Context
+	tx     *bolt.Tx // of the finds
+	to     *Store
+	report func(string)
+	stale  bool   // among what was found may be what was removed or is outdated
+	upTo   uint64 // the checkpoint, 0 if it is not known
+	done   Salvaged
+
+	changes []store.Change
+	partly  []bool // of changes
+	pending int    // transitions in changes
+}
+
+// commitSize is the number of transitions that are committed together.
+const commitSize = 4096
+
+func (r *rebuilder) tasks() error {
+	latest := make(map[state.Key]uint64) // of several under one key the last is not removed
+	c := r.tx.Bucket(numbersBucket).Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if len(v) == 0 {
+			if t, err := r.gather(seqOf(k)); err == nil {
+				latest[t.header.Key] = t.place.number
+			}
+		}
+	}
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		if len(v) > 0 {
+			continue // deleted
+		}
+		t, err := r.gather(seqOf(k))
+		if err != nil {
+			r.lost(fmt.Sprintf("task number %d", seqOf(k)), "its business and task ID cannot be read")
+			continue
+		}
+		if latest[t.header.Key] != t.place.number {
+			continue
+		}
+		if err := r.task(t); err != nil {
+			return err
+		}
+		if r.pending >= commitSize {
+			if err := r.commit(); err != nil {
+				return err
+			}
+		}
+	}
+	return r.commit()
+}
+
+func (r *rebuilder) lost(task, why string) {
+	r.done.Lost++
+	r.report(task + ": lost: " + why)
+}
+
+// remains is what there is of a task.
+type remains struct {
+	found             // with all pieces; the header has a key at least
+	headed   bool     // the header was found
+	revision uint64   // of the last transition that is known of
+	unread   []uint64 // transitions, ascending, whose nodes are not known
+}
+
+// gather finds the header and the pieces of a task.
+func (r *rebuilder) gather(number uint64) (*remains, error) {
+	t := &remains{found: found{place: place{number: number}}}
+	k := seqKey(number)
+	if v := tasksBucket.in(r.tx).Get(k); v != nil {
+		header, err := decodeTask(k, v)
+		if err != nil {
+			return nil, err
+		}
+		t.header, t.headed, t.revision = header, true, header.Revision
+	}
+	c := r.tx.Bucket(piecesBucket).Cursor()
+	for at, v := c.Seek(k); bytes.HasPrefix(at, k); at, v = c.Next() {
+		d := decoder{b: v}
+		p := piece{first: seqOf(at[8:]), count: d.int(maxInt)}
+		key := state.Key{Business: d.id(), Task: d.id()}
+		if p.block = d.b; !t.headed {
+			t.header.Key = key
+		}
+		t.pieces = append(t.pieces, p)
+		t.revision = max(t.revision, p.last())
+	}
+	if t.header.Key == (state.Key{}) {
+		return nil, store.ErrCorrupt
+	}
+	return t, nil
+}
+
+// task copies a task as well as that goes.
+func (r *rebuilder) task(t *remains) error {
+	past, err := t.transitions(r.tx)
+	if err != nil {
+		return err
+	}
+	if len(past) > 0 {
+		t.revision = max(t.revision, past[len(past)-1].tr.Sequence)
+	}
+	proven := uint64(0)
+	if n := t.nodes(r.tx); n > 0 && (!t.headed || n == t.header.Nodes) {
+		proven = max(t.header.Revision, r.upTo)
+	}
+	whole, tree := t.run(r.tx, past, proven)
+	why := t.lacks(r.tx, tree)
+	if why == "" {
+		r.add(whole, false)
+		return nil
+	}
+	name := "task " + t.header.Key.String()
+	if present, err := t.present(r.tx, r.upTo); err == nil && !r.stale {
+		r.report(name + ": " + why + "; its nodes are as they were last written to their place, with all attempts, but how they came to that is made up from them")
+		r.add(present, true)
+		return nil
+	}
+	sure, _ := t.run(r.tx, past, 0)
+	if len(sure) == 0 {
+		r.lost(name, why)
+		return nil
+	}
+	last := sure[len(sure)-1]
+	r.report(fmt.Sprintf("%s: %s; it is as it was at transition %d, %s", name, why, last.tr.Sequence, last.tr.At))
+	r.add(sure, true)
+	return nil
+}
+
+func (r *rebuilder) add(list []piecemeal, partly bool) {
+	trs := make([]*state.Transition, len(list))
+	for i := range list {
+		trs[i] = list[i].tr
+	}
+	r.changes = append(r.changes, store.Change{Transitions: trs})
+	r.partly = append(r.partly, partly)
+	r.pending += len(trs)
+}
+
+func (r *rebuilder) commit() error {
+	if len(r.changes) == 0 {
+		return nil
+	}
+	results, err := r.to.Commit(r.ctx, r.changes)
+	if err != nil {
+		return err
+	}
+	for i := range results {
+		switch {
+		case results[i].Err != nil:
+			r.lost("task "+r.changes[i].Key().String(), results[i].Err.Error())
+		case r.partly[i]:
+			r.done.Partly++
+		default:
+			r.done.Whole++
+		}
+	}
+	r.changes, r.partly, r.pending = nil, nil, 0
+	return nil
+}
+
+// piecemeal is a transition and the record it was in.
+type piecemeal struct {
+	tr     *state.Transition
+	record int
+}
+
+// transitions are those of the task that can be read, in order.
+func (t *remains) transitions(tx *bolt.Tx) (all []piecemeal, err error) {
+	record := 0
+	take := func(trs []*state.Transition) {
+		for _, tr := range trs {
+			all = append(all, piecemeal{tr, record})
+		}
+		record++
+	}
+	prefix := seqKey(t.place.number)
+	names := identities{task: &t.found, tx: tx, known: make(map[int]*state.Node)}
+	c := transitionsBucket.in(tx).Cursor()
+	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		trs, err := decodeBlock(k, v, t.header.Key)
+		if err != nil {
+			return nil, err // it could be read before
+		}
+		n := 0
+		for n < len(trs) && names.fill(trs[n]) == nil {
+			n++
+		}
+		take(trs[:n])
+		for _, tr := range trs[n:] {
+			t.unread = append(t.unread, tr.Sequence)
+			t.revision = max(t.revision, tr.Sequence)
+		}
+	}
+	for i := range t.pieces {
+		trs, err := t.pieces[i].transitions(t.header.Key)
+		if err != nil {
+			return nil, err // this too
+		}
+		take(trs)
+	}
+	slices.SortStableFunc(all, func(a, b piecemeal) int { return cmp.Compare(a.tr.Sequence, b.tr.Sequence) })
+	return slices.CompactFunc(all, func(a, b piecemeal) bool { return a.tr.Sequence == b.tr.Sequence }), nil
+}
+
+// run is the longest run of transitions, from the first on, that fit together,
+// and the tree they lead to. What follows the sequence proven must also be
+// known to come next: in the same record, or with the journal between the two
+// complete. Up to there the task's nodes, if all are there, tell whether
+// anything is missing.
+func (t *remains) run(tx *bolt.Tx, all []piecemeal, proven uint64) ([]piecemeal, *state.Tree) {
+	tree := state.NewTree(t.header.Key)
+	for i := range all {
+		tr := all[i].tr
+		if n, _ := slices.BinarySearch(t.unread, tree.Revision()+1); n < len(t.unread) && t.unread[n] < tr.Sequence {
+			return all[:i], tree
+		}
+		if i > 0 && tr.Sequence > proven && all[i].record != all[i-1].record && !journaled(tx, max(tree.Revision(), proven), tr.Sequence) {
+			return all[:i], tree
+		}
+		next, err := tree.Replay(tr)
+		if err != nil || !t.follows(tree, tr) || next.Shown(0) != tr.Shown {
+			return all[:i], tree
+		}
+		tree = next
+	}
+	return all, tree
+}
+
+// journaled reports whether every transition between two was found in the
+// journal.
+func journaled(tx *bolt.Tx, after, before uint64) bool {
+	c := journalBucket.in(tx).Cursor()
+	k, v := c.Seek(seqKey(after + 1))
+	if seqOf(k) != after+1 {
+		if k, v = c.Prev(); k == nil {
+			k, v = c.First()
+		}
+	}
+	for next := after + 1; next < before; k, v = c.Next() {
+		if k == nil || seqOf(k) > next {
+			return false
+		}
+		next = max(next, binary.BigEndian.Uint64(v)+1)
+	}
+	return true
+}
+
+// follows reports whether a transition goes on from where a tree is.
+func (t *remains) follows(tree *state.Tree, tr *state.Transition) bool {
+	if (tr.Op == state.Create) != (tr.Sequence == t.place.number) || (tr.Op == state.Create) != (tree.Len() == 0) || len(tr.Changes) == 0 {
+		return false
+	}
+	for i := range tr.Changes {
+		c := &tr.Changes[i]
+		if c.Declared != nil {
+			continue // Replay has looked at it
+		}
+		n := tree.Node(c.Index)
+		if n.Kind != c.Kind || n.State != c.From || c.Superseded != nil && *c.Superseded != n.Attempt {
+			return false
+		}
+	}
+	return true
+}
+
+// nodes is how many nodes are in their place, 0 if one between them is not.
+func (t *remains) nodes(tx *bolt.Tx) (n int) {
+	prefix := seqKey(t.place.number)
+	c := nodesBucket.in(tx).Cursor()
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+		if !bytes.Equal(k, nodeKey(t.place.number, n)) {
+			return 0
+		}
+		n++
+	}
+	return n
+}
+
+// lacks says what a tree lacks of what is known about the task, "" if nothing.
+func (t *remains) lacks(tx *bolt.Tx, tree *state.Tree) (why string) {
+	if tree.Revision() < t.revision {
+		return fmt.Sprintf("transitions between %d and %d cannot be read", tree.Revision(), t.revision)
+	}
+	prefix := seqKey(t.place.number)
+	c := nodesBucket.in(tx).Cursor()
+	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+		var n state.Node
+		if err := decodeNode(k, v, &n); err != nil {
+			return err.Error()
+		}
+		n.Index = int(binary.BigEndian.Uint32(k[8:]))
+		if n.Index >= tree.Len() {
+			return fmt.Sprintf("transitions after %d cannot be read", tree.Revision())
+		}
+		// What is written back is never newer than the last transition, and
+		// the same unless the journal goes on.
+		is, settled := tree.Node(n.Index), t.headed && t.revision == t.header.Revision
+		if n.Updated.After(is.Updated) || settled && n.Progress != is.Progress {
+			return fmt.Sprintf("transitions of node %q cannot be read", n.ID)
+		}
+	}
+	return ""
+}

@@ -1,0 +1,271 @@
+package boltstore
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var (
+	salvageSeed   = flag.Int("salvage.seed", 5, "what is damaged at random")
+	salvageRounds = flag.Int("salvage.rounds", 6, "how many files of each kind are damaged at random")
+)
+
+// wrecks are files to be damaged: what they hold is in the journal as well as
+// in its place, in its place only, or in part only in the journal.
+var wrecks = map[string]*Options{
+	"twice":        {OverlayTransitions: 8},
+	"in place":     {OverlayTransitions: 8, FeedTransitions: 1},
+	"in the queue": {OverlayTransitions: 150, FeedTransitions: 1},
+}
+
+// wreckImage is the file of a store with a story, as a killed process leaves it.
+func wreckImage(t testing.TB, o *Options) ([]byte, *model) {
+	t.Helper()
+	s := openQuick(t, filepath.Join(t.TempDir(), "whole.db"), o)
+	m := story(t, s, 500, 8)
+	return s.image(t), m
+}
+
+// salvageImage salvages an image, which it must leave alone, and holds what
+// comes of it against the model: what is not reported is right, and nothing
+// is made up.
+func (m *model) salvageImage(t testing.TB, image []byte, what string) (done Salvaged, reports []string) {
+	t.Helper()
+	dir := t.TempDir()
+	path, to := filepath.Join(dir, "damaged.db"), filepath.Join(dir, "new.db")
+	if err := os.WriteFile(path, image, 0o400); err != nil {
+		t.Fatal(err)
+	}
+	done, err := Salvage(context.Background(), path, to, func(problem string) { reports = append(reports, problem) })
+	if err != nil {
+		t.Fatalf("%s: %v", what, err)
+	}
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, image) {
+		t.Errorf("%s: the damaged file is altered, %v", what, err)
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 2 {
+		t.Errorf("%s: the directory holds %v, %v", what, names, err)
+	}
+	s := openQuick(t, to, nil)
+	defer s.Close()
+	if err := s.Check(context.Background(), func(p string) { t.Errorf("%s: check: %s", what, p) }); err != nil {
+		t.Errorf("%s: check: %v", what, err)
+	}
+	journal := slices.ContainsFunc(reports, func(r string) bool { return strings.Contains(r, "journal") })
+	stale := slices.ContainsFunc(reports, func(r string) bool { return strings.Contains(r, "what was removed") })
+	page, err := s.List(context.Background(), store.ListQuery{})
+	if err != nil || len(page.Tasks) != done.Whole+done.Partly {
+		t.Errorf("%s: %d tasks, %v, reported %+v", what, len(page.Tasks), err, done)
+	}
+	for i := range page.Tasks {
+		if key := page.Tasks[i].Key; m.tasks[key] == nil && !stale && !journal {
+			t.Errorf("%s: task %s is made up", what, key)
+		}
+	}
+	for key, task := range m.tasks {
+		told := slices.ContainsFunc(reports, func(r string) bool { return strings.HasPrefix(r, "task "+key.String()+": ") })
+		if problem := task.differs(s, key); problem != "" && !told && !journal && !stale && len(reports) > 0 && !unnamed(reports) {
+			t.Errorf("%s: task %s, of which nothing is reported: %s\n%s", what, key, problem, strings.Join(reports, "\n"))
+		} else if problem != "" && len(reports) == 0 {
+			t.Errorf("%s: task %s, and nothing is reported at all: %s", what, key, problem)
+		}
+		if told && !task.wasOnce(s, key) {
+			t.Errorf("%s: task %s is as it never was\n%s", what, key, strings.Join(reports, "\n"))
+		}
+	}
+	return done, reports
+}
+
+// unnamed tells that a task is reported whose key could not be read.
+func unnamed(reports []string) bool {
+	return slices.ContainsFunc(reports, func(r string) bool { return strings.HasPrefix(r, "task number") })
+}
+
+// differs says how a task in s is not what the model has, sequences aside; ""
+// if it is.
+func (task *modelTask) differs(s *Store, key state.Key) string {
+	ctx := context.Background()
+	snap, err := s.Load(ctx, store.Ref{Key: key})
+	if err != nil {
+		return err.Error()
+	}
+	if !slices.Equal(nodesOf(snap.Tree), nodesOf(task.tree)) {
+		return "its tree is another"
+	}
+	trs, err := s.Transitions(ctx, key, 0, 0)
+	if err != nil || len(trs) != len(task.transitions) {
+		return fmt.Sprintf("%d transitions, %v, want %d", len(trs), err, len(task.transitions))
+	}
+	for i, tr := range trs {
+		same := *tr
+		same.Sequence = task.transitions[i].Sequence
+		if !reflect.DeepEqual(&same, task.transitions[i]) {
+			return fmt.Sprintf("transition %d is %+v, want %+v", i, tr, task.transitions[i])
+		}
+	}
+	for i := range task.tree.Len() {
+		id := task.tree.ID(i)
+		if attempts, err := s.Attempts(ctx, id, 0, 0); err != nil || !slices.Equal(attempts, task.attempts[id]) {
+			return fmt.Sprintf("node %q has other attempts, %v", id, err)
+		}
+	}
+	return ""
+}
+
+// wasOnce reports whether a task in s, if it is there, is as the model was at
+// some moment.
+func (task *modelTask) wasOnce(s *Store, key state.Key) bool {
+	snap, err := s.Load(context.Background(), store.Ref{Key: key})
+	if errors.Is(err, state.ErrNotFound) {
+		return true
+	}
+	if err != nil {
+		return false
+	}
+	got, tree := nodesOf(snap.Tree), state.NewTree(key)
+	for _, tr := range task.transitions {
+		if tree, err = tree.Replay(tr); err != nil {
+			return false
+		}
+		if slices.Equal(got, nodesOf(tree)) {
+			return true
+		}
+	}
+	return false
+}
+
+func TestSalvageCopiesASoundFileWhole(t *testing.T) {
+	for name, o := range wrecks {
+		image, m := wreckImage(t, o)
+		done, reports := m.salvageImage(t, image, name)
+		if done != (Salvaged{Whole: len(m.tasks)}) || len(reports) > 0 {
+			t.Errorf("%s: of %d tasks %+v, %q", name, len(m.tasks), done, reports)
+		}
+	}
+}
+
+// Every page but the first two is lost in its turn, by zeros and by noise.
+func TestSalvageFindsWhatIsNotOnALostPage(t *testing.T) {
+	r := rand.New(rand.NewPCG(3, 3))
+	pageSize := os.Getpagesize()
+	for name, o := range wrecks {
+		image, m := wreckImage(t, o)
+		var sum Salvaged
+		pages := len(image) / pageSize
+		for page := 2; page < pages; page++ {
+			damaged := slices.Clone(image)
+			lost := damaged[page*pageSize:][:pageSize]
+			clear(lost)
+			if page%2 == 1 {
+				for i := range lost {
+					lost[i] = byte(r.Uint32())
+				}
+			}
+			done, reports := m.salvageImage(t, damaged, fmt.Sprintf("%s, page %d", name, page))
+			if done.Whole < len(m.tasks) && len(reports) == 0 {
+				t.Errorf("%s, page %d: %+v of %d tasks, and nothing is reported", name, page, done, len(m.tasks))
+			}
+			sum.Whole, sum.Partly, sum.Lost = sum.Whole+done.Whole, sum.Partly+done.Partly, sum.Lost+done.Lost
+		}
+		t.Logf("%s: %d pages, %d tasks each, %+v", name, pages, len(m.tasks), sum)
+		if name == "twice" && sum.Whole < (pages-2)*len(m.tasks)*9/10 {
+			t.Errorf("what is in the file twice is lost: %+v of %d tasks in %d pages", sum, len(m.tasks), pages)
+		}
+	}
+}
+
+func TestSalvageNeedsNeitherMetaPagesNorRoot(t *testing.T) {
+	pageSize := os.Getpagesize()
+	for name, o := range wrecks {
+		image, m := wreckImage(t, o)
+		meta, ok := readMeta(bytes.NewReader(image), int64(pageSize))
+		if !ok {
+			t.Fatal("no meta page")
+		}
+		for what, pages := range map[string][]uint64{
+			"meta pages": {0, 1}, "root": {meta.root}, "free list": {meta.freelist}, "all of these": {0, 1, meta.root, meta.freelist},
+		} {
+			damaged := slices.Clone(image)
+			for _, page := range pages {
+				clear(damaged[int(page)*pageSize:][:pageSize])
+			}
+			done, reports := m.salvageImage(t, damaged, name+" without "+what)
+			if name == "twice" && done.Whole < len(m.tasks) || done.Whole+done.Partly < len(m.tasks) || len(reports) == 0 {
+				t.Errorf("%s without %s: %+v of %d tasks, %q", name, what, done, len(m.tasks), reports)
+			}
+		}
+	}
+}
+
+func TestSalvageOfAFileThatWasCutOff(t *testing.T) {
+	image, m := wreckImage(t, wrecks["twice"])
+	pageSize := os.Getpagesize()
+	for _, size := range []int{len(image) * 9 / 10, len(image) * 2 / 3 / pageSize * pageSize} {
+		if done, reports := m.salvageImage(t, image[:size], fmt.Sprint("cut to ", size)); done.Whole+done.Partly == 0 || len(reports) == 0 {
+			t.Errorf("cut to %d of %d bytes: %+v, %q", size, len(image), done, reports)
+		}
+	}
+}
+
+func TestSalvageOfAlteredBytesTellsNothingWrong(t *testing.T) {
+	r := rand.New(rand.NewPCG(5, uint64(*salvageSeed)))
+	for name, o := range wrecks {
+		image, m := wreckImage(t, o)
+		for round := range *salvageRounds {
+			damaged := slices.Clone(image)
+			for range 1 + r.IntN(30) {
+				damaged[8192+r.IntN(len(damaged)-8192)] ^= 1 << r.IntN(8)
+			}
+			m.salvageImage(t, damaged, fmt.Sprintf("%s, round %d", name, round))
+		}
+	}
+}
+
+func TestSalvageRefuses(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	db := filepath.Join(dir, "a.db")
+	s := openQuick(t, db, nil)
+	story(t, s, 20, 2)
+	to, other := filepath.Join(dir, "to.db"), filepath.Join(dir, "other")
+	if err := os.WriteFile(other, bytes.Repeat([]byte("text\n"), 5000), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	expect := func(path, to string, want error) {
+		t.Helper()
+		if done, err := Salvage(t.Context(), path, to, nil); !errors.Is(err, want) || done != (Salvaged{}) {
+			t.Errorf("%s to %s: %+v, %v, want %v", path, to, done, err, want)
+		}
+	}
+	expect(db, to, store.ErrLocked)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	expect(db, other, fs.ErrExist)
+	expect(db, db, fs.ErrExist)
+	expect(other, to, store.ErrCorrupt)
+	expect(filepath.Join(dir, "none"), to, fs.ErrNotExist)
+	expect(db, filepath.Join(dir, "none", "to.db"), fs.ErrNotExist)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := Salvage(ctx, db, to, nil); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a context that ended: %v", err)
+	}
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 2 {
+		t.Errorf("the directory holds %v, %v", names, err)
+	}
+}
