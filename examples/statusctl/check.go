@@ -11,14 +11,12 @@ import (
 var checkCommand = command{
 	name: "check", summary: "read the whole file and report what does not fit together",
 	detail: `
-Repairs nothing. A damaged file keeps what can still be read: see export.`,
+Repairs nothing. Of a damaged file, salvage copies what can still be read.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
-		return check
+		return func(ctx context.Context, t *tool, _ []string) error {
+			return t.maintain(func(s *boltstore.Store) error { return check(ctx, t, s) })
+		}
 	},
-}
-
-type checkProblem struct {
-	Problem string `json:"problem"`
 }
 
 type checkResult struct {
@@ -26,37 +24,50 @@ type checkResult struct {
 	Problems int  `json:"problems"`
 }
 
-func check(ctx context.Context, t *tool, _ []string) error {
-	return t.maintain(func(s *boltstore.Store) error { return examine(ctx, t, s) })
+func check(ctx context.Context, t *tool, s *boltstore.Store) error {
+	p := problems{tool: t}
+	if err := s.Check(ctx, p.report); err != nil {
+		return err
+	}
+	text := t.db + " is sound"
+	if p.n > 0 {
+		text = fmt.Sprintf("%s is damaged: %s", t.db, count(p.n, "problem"))
+	}
+	p.show(checkResult{p.n == 0, p.n}, text)
+	return p.end()
 }
 
-func examine(ctx context.Context, t *tool, s *boltstore.Store) error {
-	problems := 0
-	var writeErr error
-	show := func(v any, text string) {
-		if writeErr != nil {
-			return
-		}
-		if t.json {
-			writeErr = writeLine(t.stdout, v)
-			return
-		}
-		_, writeErr = fmt.Fprintln(t.stdout, text)
-	}
-	err := s.Check(ctx, func(problem string) {
-		problems++
-		show(checkProblem{problem}, printable(problem))
-	})
+// problems shows what is wrong with a file, one by one.
+type problems struct {
+	*tool
+	n   int
+	err error // of showing them
+}
+
+type problemLine struct {
+	Problem string `json:"problem"`
+}
+
+func (p *problems) report(problem string) {
+	p.n++
+	p.show(problemLine{problem}, problem)
+}
+
+// show prints a line, for programs or for people.
+func (p *problems) show(line any, text string) {
 	switch {
-	case err != nil:
-		return err
-	case problems > 0:
-		show(checkResult{false, problems}, fmt.Sprintf("%s is damaged: %d problems", t.db, problems))
-		if writeErr == nil {
-			return errAnswered
-		}
+	case p.err != nil:
+	case p.json:
+		p.err = writeLine(p.stdout, line)
 	default:
-		show(checkResult{true, 0}, t.db+" is sound")
+		_, p.err = fmt.Fprintln(p.stdout, printable(text))
 	}
-	return writeErr
+}
+
+// end is errAnswered if there were any.
+func (p *problems) end() error {
+	if p.err == nil && p.n > 0 {
+		return errAnswered
+	}
+	return p.err
 }

@@ -1,5 +1,6 @@
 // Command statusctl works on a pipestatus database file: it records
-// operations, shows what was recorded, and moves it elsewhere.
+// operations, shows what was recorded, serves it over HTTP, and examines,
+// salvages, copies and moves it.
 //
 // Its command apply is a protocol as well: JSON Lines in, one operation a
 // line, and one line of answer each, in order. See "statusctl apply -h".
@@ -59,7 +60,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		applyCommand, getCommand, listCommand, treeCommand, historyCommand, timelineCommand, serveCommand,
-		watchCommand, checkCommand, statsCommand, backupCommand, compactCommand, purgeCommand, exportCommand, importCommand,
+		watchCommand, checkCommand, salvageCommand, statsCommand, backupCommand, compactCommand, purgeCommand, exportCommand, importCommand,
 	}
 }
 

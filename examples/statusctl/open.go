@@ -39,16 +39,24 @@ func (t *tool) create() (store.Store, error) {
 
 // open opens a database that exists.
 func (t *tool) open() (*boltstore.Store, error) {
-	switch t.db {
-	case "":
-		return nil, &usageError{problem: "-db is empty"}
-	case memory:
-		return nil, &usageError{problem: "-db :memory: is for apply only"}
-	}
-	if _, err := os.Stat(t.db); err != nil {
-		return nil, fmt.Errorf("no database to read, see -db: %w", err)
+	if err := t.exists(); err != nil {
+		return nil, err
 	}
 	return boltstore.Open(t.db, nil)
+}
+
+// exists returns an error unless -db names a file that is there.
+func (t *tool) exists() error {
+	switch t.db {
+	case "":
+		return &usageError{problem: "-db is empty"}
+	case memory:
+		return &usageError{problem: "-db :memory: is for apply only"}
+	}
+	if _, err := os.Stat(t.db); err != nil {
+		return fmt.Errorf("no database to read, see -db: %w", err)
+	}
+	return nil
 }
 
 // read opens the database, has f read it and closes it again.

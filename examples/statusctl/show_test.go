@@ -73,6 +73,7 @@ func TestOutputForPeopleAndPrograms(t *testing.T) {
 		"timeline-svg":        {"timeline", "-svg", "2", "sub"},
 		"timeline-nothing":    {"timeline", "7", "weekly"},
 		"stats":               {"stats"},
+		"usage-salvage":       {"salvage", "-h"},
 		"usage-serve":         {"serve", "-h"},
 		"usage-backup":        {"backup", "-h"},
 		"history":             {"history", "pack"},
