@@ -120,7 +120,7 @@ func TestExitCodesAndWhereProblemsAreReported(t *testing.T) {
 		{"a file in no directory", []string{"apply", "-db", filepath.Join(dir, "none", "a.db"), lines}, exitFailed, `"code":"invalid_argument"`, ""},
 		{"an empty file", []string{"apply", "-db", empty, lines}, exitFailed, `"code":"corrupt"`, ""},
 		{"another kind of file", []string{"apply", "-db", text, lines}, exitFailed, `"code":"corrupt"`, ""},
-		{"another kind of file, read", []string{"list", "-db", text}, exitFailed, "", "corrupt"},
+		{"another kind of file, read", []string{"list", "-db", text}, exitFailed, "", "salvage"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := call(t.Context(), "", test.args...)

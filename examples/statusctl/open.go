@@ -74,8 +74,10 @@ func explain(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
+	case errors.Is(err, store.ErrCorrupt):
+		return message(err) + "\nOf a damaged file, salvage copies what can still be read."
 	case errors.Is(err, store.ErrLocked):
-		return message(err) + "\nIts runner, or another command, has it open. Ask the runner, or look at a copy made by its backup."
+		return message(err) + "\nIts runner, or another command, has it open. Ask the runner (-http), or look at a backup."
 	}
 	return message(err)
 }

@@ -40,7 +40,7 @@ func (w *wreck) page(id uint64) ([]byte, error) {
 	}
 	overflow := uint64(binary.NativeEndian.Uint32(p[12:]))
 	if found := binary.NativeEndian.Uint64(p); found != id || overflow >= w.limit-id {
-		return nil, fmt.Errorf("it says it is page %d with %d more", found, overflow)
+		return nil, fmt.Errorf("its head says page %d and %d more", found, overflow)
 	}
 	if overflow > 0 {
 		p = slices.Grow(p, int(int64(overflow)*w.pageSize))[:int64(1+overflow)*w.pageSize]
