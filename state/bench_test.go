@@ -37,7 +37,7 @@ func hexTree(b *testing.B, nodes int) *state.Tree {
 	return tree
 }
 
-func hexID(i int) string { return fmt.Sprintf("%032x", 0x5a1622f9f43e<<16+i) }
+func hexID(i int) string { return fmt.Sprintf("%032x", 0x5a1622f9f43e<<16+uint64(i)) }
 
 // BenchmarkApply changes a leaf in a subprocess: one transition an iteration.
 func BenchmarkApply(b *testing.B) {
