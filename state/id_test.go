@@ -87,6 +87,7 @@ func TestNamesAreUpTo1024BytesOfUTF8(t *testing.T) {
 }
 
 func TestAFieldThatIsNotTheOperationsIsRefused(t *testing.T) {
+	beyond32 := int64(1) << 31 // negative as an int of 32 bits, which is refused as well
 	all := map[state.OpKind]state.Op{state.Create: create("n"), state.Declare: declare("p", "n")}
 	for kind := state.Start; kind <= state.Revoke; kind++ {
 		all[kind] = on(kind, "n")
@@ -119,7 +120,7 @@ func TestAFieldThatIsNotTheOperationsIsRefused(t *testing.T) {
 		{"no skip", func(op *state.Op) { op.NoSkip = true }, kinds(state.Declare)},
 		{"loop limit", func(op *state.Op) { op.MaxLoops = 1 }, kinds(state.Declare)},
 		{"the largest loop limit", func(op *state.Op) { op.MaxLoops = 1<<31 - 1 }, kinds(state.Declare)},
-		{"a loop limit beyond it", func(op *state.Op) { op.MaxLoops = 1 << 31 }, nil},
+		{"a loop limit beyond it", func(op *state.Op) { op.MaxLoops = int(beyond32) }, nil},
 		{"a negative loop limit", func(op *state.Op) { op.MaxLoops = -1 }, nil},
 		{"error", func(op *state.Op) { op.Error = "x" }, kinds(state.Fail)},
 		{"ignore", ignore, kinds(state.Fail)},
