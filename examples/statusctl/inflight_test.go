@@ -64,7 +64,7 @@ func babble(seed uint64, lines int) string {
 }
 
 func TestAnswersDoNotDependOnWhatIsInFlight(t *testing.T) {
-	for seed := range uint64(40) {
+	for seed := uint64(280); seed < 320; seed++ { // 313 once told two tasks apart wrongly
 		in := babble(seed, 300)
 		play := func(t *testing.T, s store.Store, in io.Reader) (answers []string) {
 			r := begin(t, s)
