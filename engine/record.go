@@ -149,10 +149,10 @@ func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 }
 
 // Submit queues operations on one task as [Engine.Record] does and returns
-// without waiting for a commit. Requests are applied in the order in which they were
-// queued, so a later one may build on an earlier one that is not durable yet.
-// What is queued is committed even if nobody waits for it; [Engine.Close]
-// sees to that.
+// without waiting for a commit. Requests are applied in the order in which
+// they were queued, so a later one may build on an earlier one that is not
+// durable yet. What is queued is committed even if nobody waits for it;
+// [Engine.Close] sees to that.
 func (e *Engine) Submit(ops ...Op) *Pending {
 	p := newPending()
 	if err := e.prepare(p, ops); err != nil {

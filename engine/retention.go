@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"time"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -23,6 +24,34 @@ type Retention struct {
 	Keep int
 }
 
+// Select iterates over the tasks that [Engine.Purge] would remove from what from
+// reads, newest recorded first. An error is the last thing yielded.
+func (r *Retention) Select(ctx context.Context, from store.Reader) iter.Seq2[*store.Task, error] {
+	return func(yield func(*store.Task, error) bool) {
+		q := store.ListQuery{Business: r.Business, Shown: r.Shown}
+		before := state.InstantOf(r.Before)
+		for seen := 0; ; {
+			page, err := from.List(ctx, q)
+			if err != nil {
+				yield(nil, err)
+				return
+			}
+			for i := range page.Tasks {
+				t := &page.Tasks[i]
+				if seen++; seen <= r.Keep || t.Unfinished() || !r.Before.IsZero() && !before.After(t.Updated) {
+					continue
+				}
+				if !yield(t, nil) {
+					return
+				}
+			}
+			if q.Cursor = page.Cursor; q.Cursor == "" {
+				return
+			}
+		}
+	}
+}
+
 // purgeSize is how many deletes wait for their commit at a time.
 const purgeSize = 64
 
@@ -30,32 +59,20 @@ const purgeSize = 64
 // returns how many. It goes in small steps between which other commits get
 // their turn. A task that changes meanwhile is kept.
 func (e *Engine) Purge(ctx context.Context, r Retention) (removed int, err error) {
-	q := store.ListQuery{Business: r.Business, Shown: r.Shown}
-	before := state.InstantOf(r.Before)
 	var pending []*Pending
-	for seen := 0; ; {
-		page, err := e.List(ctx, q)
+	for t, err := range r.Select(ctx, e) {
 		if err != nil {
 			return removed, err
 		}
-		for i := range page.Tasks {
-			t := &page.Tasks[i]
-			if seen++; seen <= r.Keep || t.Unfinished() || !r.Before.IsZero() && !before.After(t.Updated) {
-				continue
+		pending = append(pending, e.submitDelete(t.Key, t.Revision, ""))
+		if len(pending) == purgeSize {
+			if err := countDeleted(ctx, pending, &removed); err != nil {
+				return removed, err
 			}
-			pending = append(pending, e.submitDelete(t.Key, t.Revision, ""))
-			if len(pending) == purgeSize {
-				if err := countDeleted(ctx, pending, &removed); err != nil {
-					return removed, err
-				}
-				pending = pending[:0]
-			}
+			pending = pending[:0]
 		}
-		if page.Cursor == "" {
-			return removed, countDeleted(ctx, pending, &removed)
-		}
-		q.Cursor = page.Cursor
 	}
+	return removed, countDeleted(ctx, pending, &removed)
 }
 
 // countDeleted waits for deletes and adds those that happened to removed.

@@ -26,15 +26,6 @@ original's name while nobody has that open.`,
 	},
 }
 
-// maintain opens a database that exists, has f work on it and closes it again.
-func (t *tool) maintain(f func(*boltstore.Store) error) error {
-	s, err := t.open()
-	if err != nil {
-		return err
-	}
-	return errors.Join(f(s), s.Close())
-}
-
 // copied is the answer to backup.
 type copied struct {
 	OK       bool   `json:"ok"`

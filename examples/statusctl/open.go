@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 
+	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
@@ -59,13 +60,30 @@ func (t *tool) exists() error {
 	return nil
 }
 
-// read opens the database, has f read it and closes it again.
-func (t *tool) read(f func(*reader) error) error {
+// maintain opens a database that exists, has f work on it and closes it again.
+func (t *tool) maintain(f func(*boltstore.Store) error) error {
 	s, err := t.open()
 	if err != nil {
 		return err
 	}
-	return errors.Join(f(newReader(s, t.zone)), s.Close())
+	return errors.Join(f(s), s.Close())
+}
+
+// read opens the database, has f read it and closes it again.
+func (t *tool) read(f func(*reader) error) error {
+	return t.maintain(func(s *boltstore.Store) error { return f(newReader(s, t.zone)) })
+}
+
+// operate opens the database, has f work on it through an engine and closes
+// both again.
+func (t *tool) operate(ctx context.Context, f func(*engine.Engine) error) error {
+	return t.maintain(func(s *boltstore.Store) error {
+		e, err := engine.Open(ctx, s, nil)
+		if err != nil {
+			return err
+		}
+		return errors.Join(f(e), e.Close())
+	})
 }
 
 // explain is err as a person reads it, with what to do about it where that is

@@ -2,13 +2,10 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 
 	"github.com/pipestatus/pipestatus/engine"
-	"github.com/pipestatus/pipestatus/state"
-	"github.com/pipestatus/pipestatus/store"
 )
 
 var purgeCommand = command{
@@ -43,22 +40,12 @@ become smaller, but what is freed is used again; see compact.
 			if *dryRun {
 				return t.read(func(from *reader) error { return listPurged(ctx, t, from, r) })
 			}
-			return purge(ctx, t, r)
+			return t.operate(ctx, func(e *engine.Engine) error { return purge(ctx, t, e, r) })
 		}
 	},
 }
 
-func purge(ctx context.Context, t *tool, r engine.Retention) (err error) {
-	s, err := t.open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	e, err := engine.Open(ctx, s, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, e.Close()) }()
+func purge(ctx context.Context, t *tool, e *engine.Engine, r engine.Retention) error {
 	removed, err := e.Purge(ctx, r)
 	if err != nil {
 		return fmt.Errorf("%w (%s removed)", err, count(removed, "task"))
@@ -74,27 +61,16 @@ func purge(ctx context.Context, t *tool, r engine.Retention) (err error) {
 func listPurged(ctx context.Context, t *tool, from *reader, r engine.Retention) error {
 	rows := table{states: 2}
 	rows.add("BIZ", "TASK", "STATE", "UPDATED", "NAME")
-	q := store.ListQuery{Business: r.Business, Shown: r.Shown}
-	found, before := 0, state.InstantOf(r.Before)
-	for seen := 0; ; {
-		page, err := from.store.List(ctx, q)
+	found := 0
+	for k, err := range r.Select(ctx, from.store) {
 		if err != nil {
 			return err
 		}
-		for i := range page.Tasks {
-			k := &page.Tasks[i]
-			if seen++; seen <= r.Keep || k.Unfinished() || !r.Before.IsZero() && !before.After(k.Updated) {
-				continue
-			}
-			found++
-			if !t.json {
-				rows.add(k.Key.Business, k.Key.Task, k.Shown.String(), shownTime(k.Updated, t.zone), brief(k.Name, 60))
-			} else if err := writeLine(t.stdout, map[string]string{"bk_biz_id": k.Key.Business, "task_id": k.Key.Task}); err != nil {
-				return err
-			}
-		}
-		if q.Cursor = page.Cursor; q.Cursor == "" {
-			break
+		found++
+		if !t.json {
+			rows.add(k.Key.Business, k.Key.Task, k.Shown.String(), shownTime(k.Updated, t.zone), brief(k.Name, 60))
+		} else if err := writeLine(t.stdout, map[string]string{"bk_biz_id": k.Key.Business, "task_id": k.Key.Task}); err != nil {
+			return err
 		}
 	}
 	if t.json {

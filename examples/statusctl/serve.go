@@ -41,7 +41,7 @@ proxy in front. Requests are logged to standard error, as JSON with -json.`,
 			if o.authenticator, err = access.Authenticator(); err != nil {
 				return &usageError{problem: err.Error()}
 			}
-			return t.serve(ctx, &o, access.Open())
+			return t.operate(ctx, func(e *engine.Engine) error { return t.serve(ctx, e, &o, access.Open()) })
 		}
 	},
 }
@@ -53,17 +53,7 @@ type serveOptions struct {
 }
 
 // serve serves the database until ctx ends, which is its way to end well.
-func (t *tool) serve(ctx context.Context, o *serveOptions, open bool) (err error) {
-	s, err := t.open()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
-	e, err := engine.Open(ctx, s, nil)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, e.Close()) }()
+func (t *tool) serve(ctx context.Context, e *engine.Engine, o *serveOptions, open bool) (err error) {
 	server, err := serving.Listen(ctx, o.addr, httpapi.New(e, &httpapi.Options{
 		Authenticator: o.authenticator, Logger: t.requestLog(o.quiet),
 		Query: &query.Options{Location: t.zone, FailedFirst: o.failedFirst},
