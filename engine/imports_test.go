@@ -26,7 +26,7 @@ var mayImport = map[string][]string{
 	"engine/internal": {"state", "store"}, // for tests
 	"query":           {"state", "store"},
 	"query/httpapi":   {"state", "store", "query"},
-	"examples":        {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "examples/internal/serving"},
+	"examples":        {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "examples/internal/serving", "examples/internal/terminal"},
 	"examples/bench": { // measures a bare bbolt beside
 		"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "go.etcd.io/bbolt", "github.com/google/uuid",
 	},

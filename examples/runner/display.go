@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -180,5 +181,5 @@ func (d *display) line(tr *state.Transition) {
 	if c.Error != "" {
 		label += ": " + firstLine(c.Error)
 	}
-	fmt.Fprintf(d.w, "%s  %-9s %s\n", tr.At.Time().Local().Format(time.TimeOnly), text, printable(label))
+	fmt.Fprintf(d.w, "%s  %-9s %s\n", tr.At.Time().Local().Format(time.TimeOnly), text, terminal.Printable(label))
 }

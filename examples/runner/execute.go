@@ -15,6 +15,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/examples/internal/serving"
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/state"
@@ -252,9 +253,9 @@ func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 			if n.RetryAt.IsSet() {
 				again = ", and waits for its retry"
 			}
-			fmt.Fprintf(c.stderr, "\n%s failed%s:\n", printable(labels[n.ID]), again)
+			fmt.Fprintf(c.stderr, "\n%s failed%s:\n", terminal.Printable(labels[n.ID]), again)
 			for line := range strings.Lines(n.Error) {
-				fmt.Fprintf(c.stderr, "  %s\n", printable(strings.TrimSpace(line)))
+				fmt.Fprintf(c.stderr, "  %s\n", terminal.Printable(strings.TrimSpace(line)))
 			}
 		}
 	}

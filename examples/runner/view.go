@@ -2,12 +2,10 @@ package main
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
-	"unicode"
-	"unicode/utf8"
 
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -39,10 +37,10 @@ func (v *view) lines() (lines []viewLine) {
 // and those of its children, after the guide lines below.
 func (v *view) add(lines *[]viewLine, i int, here, below string) {
 	shown := v.tree.Shown(i)
-	text, remarks := fmt.Sprintf("%-9s %s", shown, here), printable(v.remarks(i))
+	text, remarks := fmt.Sprintf("%-9s %s", shown, here), terminal.Printable(v.remarks(i))
 	// A long name must not push out what is happening.
-	room := v.columns - 1 - columns(text)
-	text += cut(printable(v.name(i)), max(room-columns(remarks), room/3)) + remarks
+	room := v.columns - 1 - terminal.Columns(text)
+	text += cut(terminal.Printable(v.name(i)), max(room-terminal.Columns(remarks), room/3)) + remarks
 	text = cut(text, v.columns-1)
 	if name := shown.String(); v.colour && strings.HasPrefix(text, name) {
 		text = "\x1b[" + stateColour[shown] + "m" + name + "\x1b[0m" + text[len(name):]
@@ -122,47 +120,14 @@ func fitted(lines []viewLine, rows int) []viewLine {
 	return kept
 }
 
-// ansi are the sequences that colour the output of many programs.
-var ansi = regexp.MustCompile("\x1b\\[[0-9;]*m")
-
-// printable is text as a terminal may get it: on one line, and without
-// characters that would move the cursor.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsPrint(r):
-			return r
-		case unicode.IsSpace(r):
-			return ' '
-		}
-		return utf8.RuneError
-	}, ansi.ReplaceAllString(s, ""))
-}
-
-// width is the number of columns a character takes on a terminal, roughly:
-// East Asian scripts and pictographs take two.
-func width(r rune) int {
-	if r >= 0x1100 && (r <= 0x115f || r >= 0x2e80 && r <= 0xd7a3 || r >= 0xf900 && r <= 0xff60 || r >= 0x1f300) {
-		return 2
-	}
-	return 1
-}
-
-func columns(s string) (n int) {
-	for _, r := range s {
-		n += width(r)
-	}
-	return n
-}
-
 // cut is text cut to a number of columns.
 func cut(s string, limit int) string {
-	if columns(s) <= limit {
+	if terminal.Columns(s) <= limit {
 		return s
 	}
 	used := 1 // for the mark
 	for i, r := range s {
-		if used += width(r); used > limit {
+		if used += terminal.Width(r); used > limit {
 			return s[:i] + "…"
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
@@ -60,7 +61,7 @@ func (p *problems) show(line any, text string) {
 	case p.json:
 		p.err = writeLine(p.stdout, line)
 	default:
-		_, p.err = fmt.Fprintln(p.stdout, printable(text))
+		_, p.err = fmt.Fprintln(p.stdout, terminal.Printable(text))
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"flag"
 	"fmt"
 
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -38,7 +39,7 @@ func showHistory(ctx context.Context, t *tool, r *reader, id string) error {
 		return writeHistory(t, attempts)
 	}
 	title := label(node.Kind, node.Name) + ", node " + id + " of task " + taskName(snap.Tree.Key())
-	if _, err := fmt.Fprintln(t.stdout, printable(title)); err != nil {
+	if _, err := fmt.Fprintln(t.stdout, terminal.Printable(title)); err != nil {
 		return err
 	}
 	rows := table{states: 2}

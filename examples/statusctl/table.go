@@ -3,10 +3,9 @@ package main
 import (
 	"io"
 	"os"
-	"regexp"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 )
 
 // table aligns rows for people, by the width that text has on a terminal. The
@@ -18,7 +17,7 @@ type table struct {
 
 func (t *table) add(cells ...string) {
 	for i := range cells {
-		cells[i] = printable(cells[i])
+		cells[i] = terminal.Printable(cells[i])
 	}
 	t.rows = append(t.rows, cells)
 }
@@ -30,7 +29,7 @@ func (t *table) write(w io.Writer, p palette) error {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], width(cell))
+			widths[i] = max(widths[i], terminal.Columns(cell))
 		}
 	}
 	var b strings.Builder
@@ -42,7 +41,7 @@ func (t *table) write(w io.Writer, p palette) error {
 			}
 			b.WriteString(cell)
 			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-width(row[i])+2))
+				b.WriteString(strings.Repeat(" ", widths[i]-terminal.Columns(row[i])+2))
 			}
 		}
 		if _, err := io.WriteString(w, strings.TrimRight(b.String(), " ")+"\n"); err != nil {
@@ -50,54 +49,6 @@ func (t *table) write(w io.Writer, p palette) error {
 		}
 	}
 	return nil
-}
-
-// wide are characters that take two columns on a terminal, roughly: East Asian
-// scripts and pictographs.
-var wide = &unicode.RangeTable{
-	R16: []unicode.Range16{
-		{Lo: 0x1100, Hi: 0x115f, Stride: 1},
-		{Lo: 0x2e80, Hi: 0xa4cf, Stride: 1},
-		{Lo: 0xac00, Hi: 0xd7a3, Stride: 1},
-		{Lo: 0xf900, Hi: 0xfaff, Stride: 1},
-		{Lo: 0xfe30, Hi: 0xfe6f, Stride: 1},
-		{Lo: 0xff00, Hi: 0xff60, Stride: 1},
-		{Lo: 0xffe0, Hi: 0xffe6, Stride: 1},
-	},
-	R32: []unicode.Range32{
-		{Lo: 0x1f300, Hi: 0x1faff, Stride: 1}, {Lo: 0x20000, Hi: 0x3fffd, Stride: 1},
-	},
-}
-
-// width is the number of terminal columns that printable text takes.
-func width(s string) (n int) {
-	for _, r := range s {
-		switch {
-		case unicode.In(r, unicode.Mn, unicode.Me):
-		case unicode.Is(wide, r):
-			n += 2
-		default:
-			n++
-		}
-	}
-	return n
-}
-
-// ansi are the sequences that colour the output of many programs.
-var ansi = regexp.MustCompile("\x1b\\[[0-9;]*m")
-
-// printable is text from a task as a terminal may get it: on one line, and
-// without characters that would move the cursor or hide what is there.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case unicode.IsPrint(r):
-			return r
-		case unicode.IsSpace(r):
-			return ' '
-		}
-		return utf8.RuneError
-	}, ansi.ReplaceAllString(s, ""))
 }
 
 // firstLine is the first line of an error text that says something, cut where

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -96,7 +97,7 @@ func (w *watcher) show(out io.Writer, tr *state.Transition) error {
 	if w.json {
 		return writeLine(out, recordOf(tr))
 	}
-	_, err := fmt.Fprintln(out, printable(transitionLine(tr, w.zone)))
+	_, err := fmt.Fprintln(out, terminal.Printable(transitionLine(tr, w.zone)))
 	return err
 }
 

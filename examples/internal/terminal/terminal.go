@@ -1,0 +1,62 @@
+// Package terminal is what the examples need to print the texts of pipelines
+// on terminals.
+package terminal
+
+import (
+	"regexp"
+	"strings"
+	"unicode"
+)
+
+// ansi are the sequences that colour the output of many programs.
+var ansi = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
+// Printable is text as a terminal may get it: on one line, without colours, and
+// with U+FFFD for characters that would move the cursor or hide what is there.
+func Printable(s string) string {
+	return strings.Map(func(r rune) rune {
+		switch {
+		case unicode.IsPrint(r):
+			return r
+		case unicode.IsSpace(r):
+			return ' '
+		}
+		return unicode.ReplacementChar
+	}, ansi.ReplaceAllString(s, ""))
+}
+
+// wide are characters that take two columns on a terminal, roughly: East Asian
+// scripts and pictographs.
+var wide = &unicode.RangeTable{
+	R16: []unicode.Range16{
+		{Lo: 0x1100, Hi: 0x115f, Stride: 1},
+		{Lo: 0x2e80, Hi: 0xa4cf, Stride: 1},
+		{Lo: 0xac00, Hi: 0xd7a3, Stride: 1},
+		{Lo: 0xf900, Hi: 0xfaff, Stride: 1},
+		{Lo: 0xfe30, Hi: 0xfe6f, Stride: 1},
+		{Lo: 0xff00, Hi: 0xff60, Stride: 1},
+		{Lo: 0xffe0, Hi: 0xffe6, Stride: 1},
+	},
+	R32: []unicode.Range32{
+		{Lo: 0x1f300, Hi: 0x1faff, Stride: 1}, {Lo: 0x20000, Hi: 0x3fffd, Stride: 1},
+	},
+}
+
+// Width is the number of columns that a printable character takes.
+func Width(r rune) int {
+	switch {
+	case unicode.In(r, unicode.Mn, unicode.Me):
+		return 0
+	case unicode.Is(wide, r):
+		return 2
+	}
+	return 1
+}
+
+// Columns is the number of columns that printable text takes.
+func Columns(s string) (n int) {
+	for _, r := range s {
+		n += Width(r)
+	}
+	return n
+}
