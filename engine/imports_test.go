@@ -18,15 +18,17 @@ const module = "github.com/pipestatus/pipestatus"
 // standard library, the non-test files of a package may import. Packages below
 // one that is named follow its line unless they have their own.
 var mayImport = map[string][]string{
-	"state":           {},
-	"store":           {"state"},
-	"store/boltstore": {"state", "store", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
-	"store/storetest": {"state", "store"},
-	"engine":          {"state", "store", "github.com/google/uuid"},
-	"engine/internal": {"state", "store"}, // for tests
-	"query":           {"state", "store"},
-	"query/httpapi":   {"state", "store", "query"},
-	"examples":        {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "examples/internal/serving", "examples/internal/terminal"},
+	"state":              {},
+	"store":              {"state"},
+	"store/boltstore":    {"state", "store", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
+	"store/storetest":    {"state", "store"},
+	"engine":             {"state", "store", "github.com/google/uuid"},
+	"engine/internal":    {"state", "store"}, // for tests
+	"query":              {"state", "store"},
+	"query/httpapi":      {"state", "store", "query"},
+	"examples":           {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "examples/internal/serving", "examples/internal/terminal"},
+	"examples/runner":    {"examples/internal/runner"},
+	"examples/statusctl": {"examples/internal/statusctl"},
 	"examples/bench": { // measures a bare bbolt beside
 		"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "go.etcd.io/bbolt", "github.com/google/uuid",
 	},

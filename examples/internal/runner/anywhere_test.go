@@ -1,0 +1,216 @@
+//go:build unix
+
+package runner
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var stride = flag.Int("stride", 4, "try every so manyth commit in the tests that stop a run at a commit")
+
+// everythingTree has a subprocess with a parallel part that loops, then a
+// parallel part with a loop in a branch, a retry, a skip, an ignored failure
+// and a branch that goes straight to the converge gateway. The retried activity
+// makes a file, flag, by which it knows that it has failed before.
+func everythingTree(flag string) object {
+	inside := parallelTree("ConditionalParallelGateway")
+	find(inside, "fork")["conditions"] = object{"fork>b": object{"evaluate": "${n} == 1"}}
+	find(inside, "fork")["default_condition"] = object{"flow_id": "fork>a"}
+	tree := newTree("outer")
+	tree["data"] = object{"inputs": object{"${n}": object{"value": 0}}}
+	subprocess(tree, "sub", inside)
+	activity(tree, "count", `echo "::set n=$NODE_LOOP"`)
+	gateway(tree, "again", "ExclusiveGateway")
+	chain(tree, "outer_start", "sub", "count", "again")
+	connect(tree, "again", "sub", "${n} < 2")
+
+	gateway(tree, "spread", "ParallelGateway")
+	gateway(tree, "meet", "ConvergeGateway")
+	connect(tree, "again", "spread", "default")
+	activity(tree, "x", `echo "::set x=$NODE_LOOP"`)
+	gateway(tree, "x_again", "ExclusiveGateway")
+	chain(tree, "spread", "x", "x_again")
+	connect(tree, "x_again", "x", "${x} < 2")
+	connect(tree, "x_again", "meet", "default")
+	activity(tree, "retried", "test -e "+flag+" || { touch "+flag+"; exit 1; }", "auto_retry", object{"enable": true, "times": 1})
+	activity(tree, "skipped", "false", "auto_skip", true)
+	activity(tree, "ignored", "false", "error_ignorable", true)
+	chain(tree, "spread", "retried", "meet")
+	chain(tree, "spread", "skipped", "ignored", "meet", "outer_end")
+	chain(tree, "spread", "meet")
+	return tree
+}
+
+// everythingRun is a run of everythingTree on a store that does something
+// just before its nth commit.
+type everythingRun struct {
+	t       *testing.T
+	store   *store.Memory
+	results string
+	def     *definition
+}
+
+// counted calls before with the number of each commit, from 1; an error takes
+// its place.
+type counted struct {
+	*store.Memory
+	commits int
+	before  func(commit int) error
+}
+
+func (c *counted) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+	c.commits++
+	if err := c.before(c.commits); err != nil {
+		return nil, err
+	}
+	return c.Memory.Commit(ctx, changes)
+}
+
+func newEverythingRun(t *testing.T) *everythingRun {
+	t.Helper()
+	dir := t.TempDir()
+	def, err := parseDefinition(encode(t, everythingTree(filepath.Join(dir, "flag"))), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &everythingRun{t: t, store: store.NewMemory(), results: filepath.Join(dir, "results"), def: def}
+}
+
+// do runs the task from where it is, as a new process does, and returns the
+// number of commits and the error that ended it.
+func (r *everythingRun) do(signals <-chan os.Signal, before func(commit int) error) (commits int, err error) {
+	r.t.Helper()
+	ctx, s := r.t.Context(), &counted{Memory: r.store, before: before}
+	e, err := engine.Open(ctx, s, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer e.Close()
+	task := state.Key{Business: "1", Task: "1"}
+	res, err := openResults(r.results, task)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	defer res.file.Close()
+	run := newRun(e, task, r.def, res)
+	run.grace = 1 << 40
+	if _, err := r.store.Locate(ctx, store.Ref{Key: task}); errors.Is(err, state.ErrNotFound) {
+		err = run.begin(ctx)
+		if err != nil {
+			return s.commits, err
+		}
+	} else if err := run.resume(ctx); err != nil {
+		return s.commits, err
+	}
+	return s.commits, run.loop(ctx, signals)
+}
+
+func (r *everythingRun) shape() []string {
+	r.t.Helper()
+	status, err := query.New(r.store, nil).Status(r.t.Context(), "1", "1")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	lines := shape(status)
+	slices.Sort(lines[1:]) // branches that raced
+	return lines
+}
+
+var errDisk = errors.New("the disk is gone")
+
+func proceed(int) error { return nil }
+
+// uninterrupted is what everythingTree comes to, and in how many commits.
+func uninterrupted(t *testing.T) (want []string, commits int) {
+	t.Helper()
+	whole := newEverythingRun(t)
+	commits, err := whole.do(nil, proceed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want = whole.shape()
+	for _, line := range []string{
+		"  sub FINISHED loop=2", "    a FINISHED", "    b FINISHED", "    join FINISHED loop=2", "  x FINISHED loop=2",
+		"  retried FINISHED retry=1", "  skipped FINISHED retry=1 skip", "  meet FINISHED", "  end FINISHED",
+	} {
+		if !slices.Contains(want, line) {
+			t.Errorf("no line %q in\n%s", line, strings.Join(want, "\n"))
+		}
+	}
+	return want, commits
+}
+
+func TestAfterACrashAtAnyCommitItGoesOn(t *testing.T) {
+	t.Parallel()
+	want, commits := uninterrupted(t)
+	withoutRetries := func(lines []string) (plain []string) {
+		for _, line := range lines {
+			before, rest, found := strings.Cut(line, " retry=")
+			if found {
+				_, rest, _ = strings.Cut(rest, " ")
+				line = strings.TrimSuffix(before+" "+rest, " ")
+			}
+			plain = append(plain, line)
+		}
+		return plain
+	}
+	for k := 1; k <= commits; k += *stride {
+		r := newEverythingRun(t)
+		_, err := r.do(nil, func(commit int) error {
+			if commit >= k {
+				return errDisk
+			}
+			return nil
+		})
+		if !errors.Is(err, errDisk) {
+			t.Fatalf("commit %d: the crash came to %v", k, err)
+		}
+		if _, err := r.do(nil, proceed); err != nil {
+			t.Fatalf("commit %d: %v", k, err)
+		}
+		// What was running when it crashed was retried.
+		if diff := cmp.Diff(withoutRetries(want), withoutRetries(r.shape())); diff != "" {
+			t.Errorf("after a crash at commit %d (-want +got):\n%s", k, diff)
+		}
+	}
+}
+
+func TestAfterASuspendAtAnyCommitItGoesOn(t *testing.T) {
+	t.Parallel()
+	want, commits := uninterrupted(t)
+	for k := min(2, *stride); k <= commits; k += *stride {
+		r := newEverythingRun(t)
+		signals := make(chan os.Signal, 1)
+		if _, err := r.do(signals, func(commit int) error {
+			if commit == k {
+				signals <- os.Interrupt
+			}
+			return nil
+		}); err != nil {
+			t.Fatalf("commit %d: %v", k, err)
+		}
+		if shown := r.shape()[0]; shown != pipelineName+" SUSPENDED" && k < commits-5 {
+			t.Errorf("suspended at commit %d it shows %s", k, shown)
+		}
+		if _, err := r.do(nil, proceed); err != nil {
+			t.Fatalf("commit %d: %v", k, err)
+		}
+		if diff := cmp.Diff(want, r.shape()); diff != "" {
+			t.Errorf("after a suspend at commit %d (-want +got):\n%s", k, diff)
+		}
+	}
+}

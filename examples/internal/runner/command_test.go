@@ -1,0 +1,108 @@
+//go:build unix
+
+package runner
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestHowCommandsEnd(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		line    string
+		exit    int
+		problem string
+		set     map[string]string
+	}{
+		{"true", 0, "", nil},
+		{"echo fine; echo ::set a=1; echo ::set b=x=y; echo ::set a=2", 0, "", map[string]string{"a": "2", "b": "x=y"}},
+		{"echo one; echo two >&2; printf three; exit 7", 7, "exit status 7\none\ntwo\nthree", nil},
+		{"echo ::set a=1; exit 1", 1, "exit status 1", map[string]string{"a": "1"}},
+		{"kill -9 $$", 137, "signal: killed", nil},
+		{"no-such-program-anywhere 2>/dev/null", 127, "exit status 127", nil},
+		{`exit "$CODE"`, 12, "exit status 12", nil},
+	} {
+		c := &command{line: tt.line, env: []string{"CODE=12"}, grace: time.Minute}
+		got := c.run(t.Context())
+		want := ending{exit: tt.exit, problem: tt.problem, set: tt.set}
+		if diff := cmp.Diff(want, got, cmp.AllowUnexported(ending{})); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", tt.line, diff)
+		}
+	}
+}
+
+// family is a command whose grandchild writes its process ID to a file and
+// then sleeps, and what the shell does meanwhile.
+func family(t *testing.T, meanwhile string) (line string, grandchild func() int) {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "pid")
+	line = fmt.Sprintf(`sh -c 'trap "" TERM; echo $$ > %[1]s.new; mv %[1]s.new %[1]s; while :; do sleep 0.02; done' & until [ -e %[1]s ]; do sleep 0.01; done; %[2]s`, file, meanwhile)
+	return line, func() int {
+		data, err := os.ReadFile(file)
+		if err != nil {
+			t.Fatal(err)
+		}
+		pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return pid
+	}
+}
+
+func gone(t *testing.T, pid int) {
+	t.Helper()
+	eventually(t, "the grandchild is gone", func() bool {
+		// Where nobody reaps orphans it stays, dead.
+		stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+		return syscall.Kill(pid, 0) != nil || err == nil && strings.Contains(string(stat), ") Z ")
+	})
+}
+
+func TestATimeoutKillsGrandchildrenThatDoNotListen(t *testing.T) {
+	t.Parallel()
+	line, grandchild := family(t, "echo waiting; wait")
+	c := &command{line: line, timeout: 300 * time.Millisecond, grace: 20 * time.Millisecond}
+	got := c.run(t.Context())
+	if got.exit != exitTimeout || got.problem != "timed out after 300ms\nwaiting" || got.interrupted {
+		t.Errorf("it ended as %+v", got)
+	}
+	gone(t, grandchild())
+}
+
+func TestWhatACommandLeavesRunningEndsWithIt(t *testing.T) {
+	t.Parallel()
+	line, grandchild := family(t, "exit 0")
+	got := (&command{line: line, grace: 20 * time.Millisecond}).run(t.Context())
+	if got.exit != 0 || got.problem != "" {
+		t.Errorf("it ended as %+v", got)
+	}
+	gone(t, grandchild())
+}
+
+func TestStoppingACommandInterruptsIt(t *testing.T) {
+	t.Parallel()
+	g := newGate(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	result := make(chan ending)
+	go func() { result <- (&command{line: g.command(), timeout: time.Hour, grace: time.Minute}).run(ctx) }()
+	g.await(t)
+	cancel()
+	if got := <-result; !got.interrupted || got.exit != 128+int(syscall.SIGTERM) {
+		t.Errorf("it ended as %+v", got)
+	}
+	if got := (&command{line: "true", grace: time.Minute}).run(ctx); !got.interrupted || got.problem == "" {
+		t.Errorf("one that never began ended as %+v", got)
+	}
+}

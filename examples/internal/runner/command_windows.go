@@ -1,0 +1,34 @@
+package runner
+
+import (
+	"context"
+	"os"
+	"os/exec"
+	"strconv"
+	"syscall"
+)
+
+// windows says which commands of a definition to run.
+const windows = true
+
+// shell is a command line for the shell, in a process group of its own.
+func shell(ctx context.Context, line string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, "cmd")
+	cmd.SysProcAttr = &syscall.SysProcAttr{
+		// cmd has rules of its own for quotes: the line must reach it as it is.
+		CmdLine:       `cmd /d /s /c "` + line + `"`,
+		CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP,
+	}
+	return cmd
+}
+
+// endGroup ends the process and all it started: Windows has no way to ask.
+func endGroup(p *os.Process) error {
+	return exec.Command("taskkill", "/t", "/f", "/pid", strconv.Itoa(p.Pid)).Run()
+}
+
+// killGroup has nothing left to kill: a process that has ended is no longer
+// known as the parent of what it started.
+func killGroup(*os.Process) {}
+
+func exitCode(s *os.ProcessState) int { return s.ExitCode() }

@@ -1,0 +1,185 @@
+package runner
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// display shows a task while it runs, from what the engine publishes: as a
+// tree that is drawn again and again on a terminal, else a line for each thing
+// that happens. It knows nothing of the run.
+type display struct {
+	w        io.Writer
+	terminal *os.File // nil: lines
+	colour   bool
+	quiet    bool
+	task     state.Key
+	labels   map[string]string // of recorded IDs
+	notes    chan string
+	done     chan struct{}
+	drawn    int // lines on the terminal that the next frame replaces
+}
+
+// frameInterval is the time between frames; durations tick meanwhile.
+const frameInterval = 100 * time.Millisecond
+
+// newDisplay makes a display on w. It redraws if w is a terminal that can.
+func newDisplay(w io.Writer, quiet bool, task state.Key, def *definition) *display {
+	d := &display{
+		w: w, quiet: quiet, task: task, labels: labels(task, def),
+		notes: make(chan string), done: make(chan struct{}),
+	}
+	if f, ok := w.(*os.File); ok && !quiet && os.Getenv("TERM") != "dumb" {
+		if _, _, isTerminal := terminalSize(f); isTerminal {
+			d.terminal, d.colour = f, os.Getenv("NO_COLOR") == ""
+		}
+	}
+	return d
+}
+
+// labels are what people call the nodes, by the IDs they are recorded under.
+func labels(task state.Key, def *definition) map[string]string {
+	byID := map[string]string{nodeID(task, def.root.id): cmp.Or(def.root.name, "pipeline")}
+	for _, n := range def.nodes {
+		label := n.label()
+		for in := n.in; in.within != nil; in = in.within.in {
+			label = in.within.label() + " / " + label
+		}
+		byID[nodeID(task, n.id)] = label
+	}
+	return byID
+}
+
+// follow shows what happens after a sequence until the engine is closed; then
+// done is closed.
+func (d *display) follow(e *engine.Engine, after uint64) {
+	changes := make(chan *state.Transition)
+	go func() {
+		defer close(changes)
+		// The watch ends when the engine is closed, after all it committed.
+		for tr, err := range e.Watch(context.Background(), after) {
+			if err == nil && tr.Task == d.task {
+				changes <- tr
+			}
+		}
+	}()
+	go func() {
+		defer close(d.done)
+		tick := time.NewTicker(frameInterval)
+		defer tick.Stop()
+		for changes != nil {
+			select {
+			case tr, ok := <-changes:
+				if !ok {
+					changes = nil
+				} else if d.terminal == nil && !d.quiet {
+					d.line(tr)
+				}
+			case text := <-d.notes:
+				d.clear()
+				fmt.Fprintln(d.w, text)
+			case <-tick.C:
+				d.frame(e)
+			}
+		}
+	}()
+}
+
+// note tells the user something beside the tree.
+func (d *display) note(text string) {
+	select {
+	case d.notes <- text:
+	case <-d.done:
+	}
+}
+
+// finish draws the tree as it is in the end; follow must be done.
+func (d *display) finish(tree *state.Tree) {
+	if d.terminal != nil {
+		d.draw(tree, false)
+	}
+}
+
+func (d *display) frame(e *engine.Engine) {
+	if d.terminal == nil {
+		return
+	}
+	// Before the task is created there is nothing to draw, and nothing can
+	// be done here about an engine that fails.
+	if snap, err := e.Load(context.Background(), store.Ref{Key: d.task}); err == nil {
+		d.draw(snap.Tree, true)
+	}
+}
+
+// draw replaces the frame on the terminal. If it must fit, nodes that have
+// finished make room.
+func (d *display) draw(tree *state.Tree, fit bool) {
+	columns, rows, ok := terminalSize(d.terminal)
+	if !ok {
+		return
+	}
+	v := view{tree: tree, now: time.Now(), columns: columns, colour: d.colour}
+	lines := v.lines()
+	if fit {
+		lines = fitted(lines, rows-1)
+	}
+	var b strings.Builder
+	d.up(&b)
+	for _, l := range lines {
+		b.WriteString("\x1b[K" + l.text + "\n")
+	}
+	b.WriteString("\x1b[J")
+	d.drawn = len(lines)
+	_, _ = io.WriteString(d.w, b.String()) // there is nowhere to report it
+}
+
+// clear removes the frame.
+func (d *display) clear() {
+	var b strings.Builder
+	d.up(&b)
+	if d.drawn > 0 {
+		b.WriteString("\x1b[J")
+	}
+	d.drawn = 0
+	_, _ = io.WriteString(d.w, b.String())
+}
+
+func (d *display) up(b *strings.Builder) {
+	if d.drawn > 0 {
+		fmt.Fprintf(b, "\r\x1b[%dA", d.drawn)
+	}
+}
+
+// line says in a line what a transition did, if that is of interest:
+// declarations and the passing of gateways and events are not.
+func (d *display) line(tr *state.Transition) {
+	c := &tr.Changes[0]
+	passed := c.Kind != state.ServiceActivity && !c.Kind.Container()
+	if tr.Op == state.Declare || tr.Op == state.Create || passed && tr.Op != state.Fail && tr.Op != state.Retry {
+		return
+	}
+	text := tr.Op.String()
+	switch {
+	case tr.Op == state.Loop:
+		text = fmt.Sprintf("pass %d", c.Loop)
+	case tr.Op == state.Retry:
+		text = fmt.Sprintf("retry %d", c.Retry())
+	case tr.Op == state.Fail && c.ErrorIgnored:
+		text = "fail, ignored"
+	}
+	label := d.labels[c.ID]
+	if c.Error != "" {
+		label += ": " + firstLine(c.Error)
+	}
+	fmt.Fprintf(d.w, "%s  %-9s %s\n", tr.At.Time().Local().Format(time.TimeOnly), text, terminal.Printable(label))
+}

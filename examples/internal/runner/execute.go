@@ -1,0 +1,285 @@
+package runner
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/serving"
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+// execute runs the pipeline and returns the exit code.
+func (c *call) execute() (code int, err error) {
+	// A signal must not keep what happened from being recorded, so this
+	// context never ends.
+	ctx := context.Background()
+	def, err := c.definition()
+	if err != nil {
+		return 0, err
+	}
+	if err := c.database(); err != nil {
+		return 0, err
+	}
+	s, err := boltstore.Open(c.db, nil)
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if err := c.chooseTask(ctx, s); err != nil {
+		return 0, err
+	}
+	res, err := openResults(c.db+".results", c.key())
+	if err != nil {
+		return 0, err
+	}
+	defer func() { err = errors.Join(err, res.file.Close()) }()
+	if c.resume {
+		if def, err = recordedDefinition(def, res); err != nil {
+			return 0, err
+		}
+	}
+	if err := c.run(ctx, s, def, res); err != nil {
+		return 0, err
+	}
+	return c.answer(ctx, s, def)
+}
+
+func (c *call) key() state.Key { return state.Key{Business: c.business, Task: c.task} }
+
+// run runs the task on an engine of its own, shows its progress and serves it
+// if that is asked for.
+func (c *call) run(ctx context.Context, s store.Store, def *definition, res *results) error {
+	e, err := engine.Open(ctx, s, nil)
+	if err != nil {
+		return err
+	}
+	server, err := c.serve(ctx, e)
+	if err != nil {
+		return errors.Join(err, e.Close())
+	}
+	r := newRun(e, c.key(), def, res)
+	d := newDisplay(c.stderr, c.quiet, c.key(), def)
+	r.note, r.grace = d.note, c.grace
+	d.follow(e, e.Sequence())
+	d.note(fmt.Sprintf("task %s of business %s in %s", c.task, c.business, c.db))
+	if server != nil {
+		d.note("serving " + c.page(server))
+	}
+	if c.resume {
+		err = r.resume(ctx)
+	} else {
+		err = r.begin(ctx)
+	}
+	if err == nil {
+		err = r.loop(ctx, c.signals)
+	}
+	if server != nil { // before the engine: streams tell the end
+		err = errors.Join(err, server.Close())
+	}
+	err = errors.Join(err, e.Close())
+	<-d.done
+	// The store alone answers as well as the engine did.
+	if snap, loadErr := s.Load(ctx, store.Ref{Key: c.key()}); loadErr == nil {
+		d.finish(snap.Tree)
+	}
+	return err
+}
+
+// serve begins to serve what the engine records; nil if nobody asked for it.
+func (c *call) serve(ctx context.Context, e *engine.Engine) (*serving.Server, error) {
+	if c.http == "" {
+		return nil, nil
+	}
+	return serving.Listen(ctx, c.http, httpapi.New(e, &httpapi.Options{
+		Authenticator: c.authenticator, Query: &query.Options{Location: c.zone},
+	}))
+}
+
+// page is where the task is on the status page.
+func (c *call) page(server *serving.Server) string {
+	where := server.URL() + "#/task?" + url.Values{"bk_biz_id": {c.business}, "task_id": {c.task}}.Encode()
+	if c.access.Open() && !server.Loopback() {
+		where += " to everybody who can reach it"
+	}
+	return where
+}
+
+// definition is the one to run, nil for that of the task to resume.
+func (c *call) definition() (*definition, error) {
+	data := bundled
+	switch {
+	case c.file != "":
+		var err error
+		if data, err = os.ReadFile(c.file); err != nil {
+			return nil, &usageError{err.Error()}
+		}
+	case c.resume:
+		return nil, nil
+	}
+	return parseDefinition(data, windows)
+}
+
+// recordedDefinition is the one that the task to resume began with; given, if
+// not nil, must be the same.
+func recordedDefinition(given *definition, res *results) (*definition, error) {
+	if res.definition == nil {
+		return nil, fmt.Errorf("%s has no definition of task %s: was it begun by a runner?", res.file.Name(), res.task)
+	}
+	recorded, err := parseDefinition(res.definition, windows)
+	if err != nil || given == nil {
+		return recorded, err
+	}
+	var a, b any
+	if err := errors.Join(json.Unmarshal(given.source, &a), json.Unmarshal(recorded.source, &b)); err != nil {
+		return nil, err
+	}
+	if !reflect.DeepEqual(a, b) {
+		return nil, &usageError{fmt.Sprintf("task %s began with another definition; it goes on without naming one", res.task)}
+	}
+	return recorded, nil
+}
+
+// database sets the path of a new database, or checks that of an old one.
+func (c *call) database() error {
+	if c.resume {
+		if _, err := os.Stat(c.db); err != nil {
+			return &usageError{"nothing to resume: " + err.Error()}
+		}
+	}
+	if c.db == "" {
+		dir, err := os.MkdirTemp("", "runner-")
+		if err != nil {
+			return err
+		}
+		c.db = filepath.Join(dir, "pipeline.db")
+	}
+	return nil
+}
+
+// chooseTask sets the task if none is named, and checks that it exists, or
+// not yet.
+func (c *call) chooseTask(ctx context.Context, s store.Store) error {
+	if c.task == "" && !c.resume {
+		c.task = time.Now().Format("20060102-150405.000")
+	}
+	if c.task == "" {
+		if err := c.unfinishedTask(ctx, s); err != nil {
+			return err
+		}
+	}
+	if err := c.key().Validate(); err != nil {
+		return &usageError{err.Error()}
+	}
+	_, err := s.Locate(ctx, store.Ref{Key: c.key()})
+	switch {
+	case errors.Is(err, state.ErrNotFound) && c.resume:
+		return &usageError{fmt.Sprintf("nothing to resume: %s has no task %s", c.db, c.key())}
+	case errors.Is(err, state.ErrNotFound):
+		return nil
+	case err == nil && !c.resume:
+		return &usageError{fmt.Sprintf("%s has a task %s already; -resume goes on with it", c.db, c.key())}
+	}
+	return err
+}
+
+// unfinishedTask sets the task to the one that is unfinished.
+func (c *call) unfinishedTask(ctx context.Context, s store.Store) error {
+	var names []string
+	for q := (store.ListQuery{Business: c.business, Unfinished: true}); ; {
+		page, err := s.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		for _, t := range page.Tasks {
+			names = append(names, t.Key.Task)
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			break
+		}
+	}
+	switch len(names) {
+	case 0:
+		return &usageError{fmt.Sprintf("nothing to resume: business %s has no unfinished task in %s", c.business, c.db)}
+	case 1:
+		c.task = names[0]
+		return nil
+	}
+	return &usageError{"which task? Name it with -task: " + strings.Join(names, ", ")}
+}
+
+// answer prints the documented response and what to do next, and returns the
+// exit code.
+func (c *call) answer(ctx context.Context, s store.Store, def *definition) (int, error) {
+	q := query.New(s, &query.Options{Location: c.zone})
+	response, err := q.AppendJSON(ctx, nil, c.business, c.task)
+	if err != nil {
+		return 0, err
+	}
+	var indented bytes.Buffer
+	if err := json.Indent(&indented, response, "", "  "); err != nil {
+		return 0, err
+	}
+	indented.WriteByte('\n')
+	if _, err := indented.WriteTo(c.stdout); err != nil {
+		return 0, err
+	}
+	snap, err := q.Snapshot(ctx, c.business, c.task)
+	if err != nil {
+		return 0, err
+	}
+	return c.conclude(snap.Tree, labels(c.key(), def)), nil
+}
+
+// conclude says how it ended and how to go on.
+func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
+	for i := range tree.Len() {
+		if n := tree.Node(i); n.State == state.Failed {
+			again := ""
+			if n.RetryAt.IsSet() {
+				again = ", and waits for its retry"
+			}
+			fmt.Fprintf(c.stderr, "\n%s failed%s:\n", terminal.Printable(labels[n.ID]), again)
+			for line := range strings.Lines(n.Error) {
+				fmt.Fprintf(c.stderr, "  %s\n", terminal.Printable(strings.TrimSpace(line)))
+			}
+		}
+	}
+	goOn := fmt.Sprintf("runner -db %s -biz %s -task %s -resume", quoted(c.db), quoted(c.business), quoted(c.task))
+	switch own := tree.State(0); own {
+	case state.Finished:
+		fmt.Fprintf(c.stderr, "\nfinished, recorded in %s\n", c.db)
+		return exitFinished
+	case state.Suspended:
+		fmt.Fprintf(c.stderr, "\nsuspended; to go on:\n  %s\n", goOn)
+		return exitSuspended
+	case state.Running:
+		fmt.Fprintf(c.stderr, "\nfailed; to retry that and go on:\n  %s\n", goOn)
+	default:
+		fmt.Fprintf(c.stderr, "\nthe task is %s\n", own)
+	}
+	return exitFailed
+}
+
+// quoted is s as a shell takes it for one word.
+func quoted(s string) string {
+	plain := func(r rune) bool { return isNameRune(r) || strings.ContainsRune("-./:@%+,", r) }
+	if s != "" && prefix(s, plain) == len(s) {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+}

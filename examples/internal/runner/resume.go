@@ -1,0 +1,154 @@
+package runner
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// interruptedText is the error of a command whose runner was killed.
+const interruptedText = "interrupted: the runner ended while this was running"
+
+// resume finds out where the pipeline is and goes on from there, in one
+// commit: what was suspended resumes, what failed is retried, what was
+// interrupted fails and is retried.
+func (r *run) resume(ctx context.Context) error {
+	b, err := r.batch(ctx)
+	if err != nil {
+		return err
+	}
+	if b.tree.Ended() {
+		r.note(fmt.Sprintf("the task is %s: there is nothing to go on with", b.tree.State(0)))
+		return nil
+	}
+	switch root := b.tree.Node(0); root.State {
+	case state.Created:
+		b.record(engine.Start(root.ID))
+	case state.Suspended:
+		b.record(engine.Resume(root.ID))
+	}
+	interrupted, err := r.interrupted(ctx)
+	if err != nil {
+		return err
+	}
+	s, err := r.story(ctx)
+	if err != nil {
+		return err
+	}
+	active, unfollowed := s.position(b, r.def.root)
+	for _, n := range slices.Concat(active, unfollowed) {
+		r.active[n] = true
+	}
+	for _, n := range active {
+		r.again(b, n, interrupted[r.id(n)])
+	}
+	for _, n := range unfollowed {
+		to, err := n.choose(r.results)
+		if err != nil {
+			return fmt.Errorf("after %s: %w", n.label(), err)
+		}
+		b.leave(n, to)
+	}
+	return r.commit(ctx, b, nil)
+}
+
+// again enters an active node again, if it can be.
+func (r *run) again(b *batch, n *node, interrupted bool) {
+	was := b.recorded(n)
+	failed := was.State == state.Failed
+	if interrupted && n.kind == state.ServiceActivity {
+		b.record(engine.Fail(r.id(n), interruptedText))
+		failed = true
+	}
+	switch {
+	case failed && n.noRetry:
+		r.note(n.label() + " failed and is not retryable")
+	case was.State == state.Running && failed:
+		b.record(engine.Retry(r.id(n)), engine.Start(r.id(n)))
+		b.entered = append(b.entered, n)
+	case failed && was.RetryAt.IsSet() && was.RetryAt.Time().After(time.Now()):
+		r.due[n] = was.RetryAt.Time()
+	default:
+		b.enter(n)
+	}
+}
+
+// interrupted returns the IDs of the task's nodes that were RUNNING when the
+// engine was opened.
+func (r *run) interrupted(ctx context.Context) (map[string]bool, error) {
+	ids := map[string]bool{}
+	for in, err := range r.engine.Interrupted(ctx) {
+		if err != nil {
+			return nil, err
+		}
+		if in.Task != r.task {
+			continue
+		}
+		for _, n := range in.Nodes {
+			ids[n.ID] = true
+		}
+	}
+	return ids, nil
+}
+
+// story is when, in sequence, each node was last entered and finished.
+type story struct{ entered, finished map[string]uint64 }
+
+func (r *run) story(ctx context.Context) (*story, error) {
+	s := &story{map[string]uint64{}, map[string]uint64{}}
+	for after := uint64(0); ; {
+		transitions, err := r.engine.Transitions(ctx, r.task, after, 0)
+		if err != nil || len(transitions) == 0 {
+			return s, err
+		}
+		for _, tr := range transitions {
+			after = tr.Sequence
+			switch tr.Op {
+			case state.Declare, state.Start, state.Loop:
+				s.entered[tr.Node()] = after
+			}
+			for _, c := range tr.Changes {
+				if c.State == state.Finished {
+					s.finished[c.ID] = after
+				}
+			}
+		}
+	}
+}
+
+// position finds where a pipeline is: the nodes that have not ended, outer
+// ones first, and those that have but were not followed by another.
+func (s *story) position(b *batch, p *pipeline) (active, unfollowed []*node) {
+	for _, n := range p.nodes {
+		was := b.recorded(n)
+		switch {
+		case was.State == 0:
+			continue
+		case was.State != state.Finished:
+			active = append(active, n)
+		case s.unfollowed(b, n):
+			unfollowed = append(unfollowed, n)
+		}
+		if n.inside != nil && (was.State == state.Running || was.State == state.Suspended) {
+			a, u := s.position(b, n.inside)
+			active, unfollowed = append(active, a...), append(unfollowed, u...)
+		}
+	}
+	return active, unfollowed
+}
+
+// unfollowed reports whether none of the nodes that n leads to was entered
+// since n finished: it waits for others at a converge gateway, or ended while
+// the pipeline was suspended. An end event ends its pipeline in one commit.
+func (s *story) unfollowed(b *batch, n *node) bool {
+	for _, br := range n.next {
+		if s.entered[b.run.id(br.to)] > s.finished[b.run.id(n)] {
+			return false
+		}
+	}
+	return len(n.next) > 0
+}

@@ -1,0 +1,147 @@
+//go:build unix
+
+package runner
+
+import (
+	"bufio"
+	"encoding/json"
+	"io"
+	"net/http"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/pipestatus/pipestatus/query/httpapi"
+)
+
+var servingAt = regexp.MustCompile(`serving (http://127\.0\.0\.1:\d+/)#/task\?bk_biz_id=1&task_id=t1\n`)
+
+// servedRun starts the program with a gate in its pipeline, serving, and waits
+// for both.
+func servedRun(t *testing.T, g gate, args ...string) (url string, signals chan os.Signal, results chan outcome) {
+	t.Helper()
+	tree := newTree("p")
+	activity(tree, "a", g.command())
+	chain(tree, "p_start", "a", "p_end")
+	signals, results = make(chan os.Signal), make(chan outcome, 1)
+	stderr := &syncBuffer{}
+	args = append([]string{"-http", "127.0.0.1:0", "-grace", "1h", "-db", filepath.Join(t.TempDir(), "p.db"), "-task", "t1"}, args...)
+	args = append(args, write(t, tree))
+	go func() { results <- callWith(t, signals, stderr, args...) }()
+	g.await(t)
+	t.Cleanup(http.DefaultClient.CloseIdleConnections)
+	found := servingAt.FindStringSubmatch(stderr.String())
+	if found == nil {
+		t.Fatalf("it does not say where it serves:\n%s", stderr)
+	}
+	return found[1], signals, results
+}
+
+func request(t *testing.T, url string) (*http.Response, *bufio.Reader) {
+	t.Helper()
+	resp, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { resp.Body.Close() })
+	return resp, bufio.NewReader(resp.Body)
+}
+
+func TestARunningPipelineIsServed(t *testing.T) {
+	g := newGate(t)
+	url, _, results := servedRun(t, g, "-app", "web:secret", "-token", "t=ann")
+	call := url + strings.TrimPrefix(httpapi.DefaultPrefix, "/") + "/get_task_status/?bk_biz_id=1&task_id=t1&bk_app_code=web&bk_token=t&bk_app_secret="
+	if resp, _ := request(t, call+"wrong"); resp.StatusCode != http.StatusUnauthorized {
+		t.Errorf("a wrong secret gets %s", resp.Status)
+	}
+	resp, body := request(t, call+"secret")
+	data, err := io.ReadAll(body)
+	if err != nil || resp.StatusCode != http.StatusOK {
+		t.Fatal(resp.Status, err)
+	}
+	want := []string{pipelineName + " RUNNING", "  start FINISHED", "  a RUNNING"}
+	if got := shape(parseResponse(t, data)); !slices.Equal(got, want) {
+		t.Errorf("it shows %q, want %q", got, want)
+	}
+	if resp, body := request(t, url); resp.StatusCode != http.StatusOK {
+		t.Errorf("the page: %s", resp.Status)
+	} else if page, err := io.ReadAll(body); err != nil || !strings.Contains(string(page), "<html") {
+		t.Errorf("the page: %v, %.100s", err, page)
+	}
+	g.open(t)
+	if o := ended(t, results); o.code != exitFinished {
+		t.Errorf("exit code %d", o.code)
+	}
+	if _, err := http.Get(url); err == nil {
+		t.Error("it serves after its end")
+	}
+}
+
+// lastOp is the op of the last event of a stream, which must end by itself.
+func lastOp(t *testing.T, events *bufio.Reader) (op string) {
+	t.Helper()
+	for {
+		line, err := events.ReadString('\n')
+		if err == io.EOF {
+			return op
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		if data, ok := strings.CutPrefix(line, "data: "); ok {
+			var event struct{ Op string }
+			if err := json.Unmarshal([]byte(data), &event); err != nil {
+				t.Fatal(err)
+			}
+			op = event.Op
+		}
+	}
+}
+
+func TestStreamsEndWithThePipelineAndTellHowItEnded(t *testing.T) {
+	for _, test := range []struct {
+		name, op string
+		signal   os.Signal
+		code     int
+	}{
+		{"finished", "finish", nil, exitFinished},
+		{"suspended", "declare", syscall.SIGTERM, exitSuspended}, // of what is next, when the command had ended
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			g := newGate(t)
+			url, signals, results := servedRun(t, g, "-no-auth")
+			resp, events := request(t, url+"api/events?bk_biz_id=1&task_id=t1")
+			if resp.StatusCode != http.StatusOK {
+				t.Fatal(resp.Status)
+			}
+			if test.signal != nil {
+				signals <- test.signal
+			}
+			g.open(t)
+			if op := lastOp(t, events); op != test.op {
+				t.Errorf("the stream ends with %q, want %q", op, test.op)
+			}
+			if o := ended(t, results); o.code != test.code {
+				t.Errorf("exit code %d, want %d", o.code, test.code)
+			}
+		})
+	}
+}
+
+func TestWhatCannotListenRunsNothing(t *testing.T) {
+	g := newGate(t)
+	url, _, results := servedRun(t, g, "-no-auth")
+	addr := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/")
+	tree := newTree("p")
+	activity(tree, "a", "true")
+	chain(tree, "p_start", "a", "p_end")
+	if o := callRunner(t, "-db", filepath.Join(t.TempDir(), "p.db"), "-http", addr, "-no-auth", write(t, tree)); o.code != exitFailed || !strings.Contains(o.stderr, addr) || o.status != nil {
+		t.Errorf("exit code %d", o.code)
+	}
+	g.open(t)
+	ended(t, results)
+}

@@ -1,0 +1,22 @@
+//go:build unix
+
+package runner
+
+import (
+	"os"
+	"syscall"
+	"unsafe"
+)
+
+// terminalSize is the size of a terminal; ok is false if f is none.
+func terminalSize(f *os.File) (columns, rows int, ok bool) {
+	var size struct{ rows, columns, x, y uint16 }
+	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
+	if errno != 0 {
+		return 0, 0, false
+	}
+	if size.columns == 0 || size.rows == 0 {
+		return 80, 24, true
+	}
+	return int(size.columns), int(size.rows), true
+}

@@ -1,0 +1,117 @@
+package runner
+
+import (
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// viewedTree is a task with something of everything, a second a step.
+func viewedTree(t *testing.T) (tree *state.Tree, now time.Time) {
+	t.Helper()
+	now = time.Date(2018, 4, 26, 16, 8, 34, 0, time.UTC)
+	clock := func() time.Time { return now }
+	s := store.NewMemory()
+	e, err := engine.Open(t.Context(), s, &engine.Options{Now: clock})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	record := func(ops ...engine.Op) {
+		t.Helper()
+		if _, err := e.Record(t.Context(), ops...); err != nil {
+			t.Fatal(err)
+		}
+		now = now.Add(time.Second)
+	}
+	enter := func(parent, id string, k state.Kind, name string) {
+		t.Helper()
+		record(engine.Declare(parent, k, engine.ID(id), engine.Name(name)), engine.Start(id))
+	}
+	record(engine.Create("1", "1", engine.ID("root"), engine.Name("Release")), engine.Start("root"))
+	enter("root", "s", state.StartEvent, "")
+	record(engine.Finish("s"))
+	enter("root", "sub", state.Subprocess, "Build")
+	enter("sub", "bad", state.ServiceActivity, "编译 \x1b[2Jcompile")
+	record(engine.Fail("bad", "exit status 1\nmore\nlast words", engine.RetryAt(now.Add(11*time.Second))))
+	enter("root", "skipped", state.ServiceActivity, "Lint")
+	record(engine.Fail("skipped", "x"))
+	record(engine.Skip("skipped"))
+	enter("root", "ignored", state.ServiceActivity, "Docs")
+	record(engine.Fail("ignored", "no pages", engine.Ignore()))
+	enter("root", "looped", state.ServiceActivity, "Roll out")
+	record(engine.Finish("looped"))
+	record(engine.Loop("looped"))
+	snap, err := e.Load(t.Context(), store.ByKey("1", "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snap.Tree, now
+}
+
+func texts(lines []viewLine) (texts []string) {
+	for _, l := range lines {
+		texts = append(texts, l.text)
+	}
+	return texts
+}
+
+func TestTheViewShowsWhatIsOutOfTheOrdinary(t *testing.T) {
+	tree, now := viewedTree(t)
+	v := view{tree: tree, now: now, columns: 100}
+	want := []string{
+		"RUNNING   Release  14.0s",
+		"FINISHED  ├─ start event",
+		"RUNNING   ├─ Build  11.0s",
+		"FAILED    │  └─ 编译 �[2Jcompile  1.0s  again in 2.0s  exit status 1: last words",
+		"FINISHED  ├─ Lint  0.0s  retry 1  skipped",
+		"FINISHED  ├─ Docs  1.0s  error ignored  no pages",
+		"RUNNING   └─ Roll out  1.0s  pass 2",
+	}
+	if got := texts(v.lines()); !slices.Equal(got, want) {
+		t.Errorf("view is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+}
+
+func TestTheViewFitsTheTerminal(t *testing.T) {
+	tree, now := viewedTree(t)
+	v := view{tree: tree, now: now, columns: 20, colour: true}
+	for _, line := range texts(v.lines()) {
+		plain := terminal.Printable(line)
+		if taken := len([]rune(plain)) + strings.Count(plain, "编") + strings.Count(plain, "译"); taken > 19 {
+			t.Errorf("%q takes %d columns", plain, taken)
+		}
+		if !strings.HasPrefix(line, "\x1b[3") || strings.Count(line, "\x1b[0m") != 1 {
+			t.Errorf("%q is not coloured", line)
+		}
+	}
+	v.columns, v.colour = 46, false
+	if got, want := texts(v.lines())[3], "FAILED    │  └─ 编译 �[2…  1.0s  again in 2.…"; got != want {
+		t.Errorf("a long name leaves no room: %q, want %q", got, want)
+	}
+	v.columns = 100
+	for rows, want := range map[int][]string{
+		7: {"Release", "start", "Build", "compile", "Lint", "Docs", "Roll out"},
+		6: {"Release", "… 2 finished", "Build", "compile", "Docs", "Roll out"},
+		5: {"Release", "… 3 finished", "Build", "compile", "Roll out"},
+		3: {"Release", "… 3 finished, 2 more below", "Build"},
+		1: {"Release", "… 3 finished, 3 more below"},
+	} {
+		got := texts(fitted(v.lines(), rows))
+		if len(got) != len(want) {
+			t.Errorf("%d rows: %q", rows, got)
+			continue
+		}
+		for i := range want {
+			if !strings.Contains(got[i], want[i]) {
+				t.Errorf("%d rows: line %d is %q, want %q", rows, i, got[i], want[i])
+			}
+		}
+	}
+}

@@ -1,0 +1,116 @@
+package statusctl
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// accepted is the answer to an operation that was recorded.
+type accepted struct {
+	OK      bool   `json:"ok"`
+	Seq     uint64 `json:"seq"`
+	Node    string `json:"node"`
+	Version string `json:"version"`
+}
+
+// refused is the answer to anything that was not done.
+type refused struct {
+	OK    bool   `json:"ok"`
+	Code  string `json:"code"`
+	Error string `json:"error"`
+	// Index is the operation of a batch that was refused, nil if it was not
+	// one of them or there was no batch.
+	Index *int `json:"index,omitempty"`
+}
+
+// codes are the protocol's words for errors. What tells of the store itself
+// comes first: nothing it says about a task counts then.
+var codes = []struct {
+	err  error
+	code string
+}{
+	{store.ErrCorrupt, "corrupt"},
+	{store.ErrIncompatible, "corrupt"},
+	{store.ErrFailed, "failed"},
+	{store.ErrClosed, "closed"},
+	{store.ErrLocked, "locked"},
+	{store.ErrFull, "full"},
+	{store.ErrConflict, "conflict"},
+	{state.ErrNotFound, "not_found"},
+	{state.ErrExists, "exists"},
+	{state.ErrInvalidTransition, "invalid_transition"},
+	{state.ErrInvalidArgument, "invalid_argument"},
+	{state.ErrVersionMismatch, "version_mismatch"},
+	{state.ErrNotRetryable, "not_retryable"},
+	{state.ErrNotSkippable, "not_skippable"},
+	{state.ErrLoopLimit, "loop_limit"},
+	{errDamaged, "corrupt"},
+	// Changes that are no longer kept are not there.
+	{store.ErrTrimmed, "not_found"},
+	{fs.ErrExist, "exists"}, // the target of a copy
+	// A file that cannot be opened where -db points: the argument is wrong.
+	{fs.ErrNotExist, "invalid_argument"},
+	{fs.ErrPermission, "invalid_argument"},
+}
+
+// code is the protocol's word for err. An error that is none of those known
+// leaves the outcome open: failed.
+func code(err error) string {
+	for _, c := range codes {
+		if errors.Is(err, c.err) {
+			return c.code
+		}
+	}
+	return "failed"
+}
+
+// fatal reports whether nothing can be recorded after an answer with this code.
+func fatal(code string) bool { return code == "failed" || code == "corrupt" }
+
+func acceptance(results []engine.Result) accepted {
+	last := results[len(results)-1]
+	return accepted{OK: true, Seq: last.Sequence, Node: last.Node, Version: last.Version}
+}
+
+func refusal(err error, batch bool) refused {
+	r := refused{Code: code(err), Error: message(err)}
+	if batch {
+		r.Index = refusedIndex(err)
+	}
+	return r
+}
+
+// message is err without the name of the package that says it.
+func message(err error) string { return strings.TrimPrefix(err.Error(), "query: ") }
+
+func refusedIndex(err error) *int {
+	var malformed *batchError
+	if errors.As(err, &malformed) {
+		return &malformed.index
+	}
+	var op *state.Error
+	if errors.As(err, &op) {
+		return &op.Index
+	}
+	return nil
+}
+
+// writeLine writes v as one line of JSON, with <, > and & as they are, in a
+// single call of Write. A v of type json.RawMessage is a line already, its
+// newline aside.
+func writeLine(w io.Writer, v any) error {
+	if line, ok := v.(json.RawMessage); ok {
+		_, err := w.Write(append(line, '\n'))
+		return err
+	}
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	return enc.Encode(v)
+}

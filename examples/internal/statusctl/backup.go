@@ -1,0 +1,100 @@
+package statusctl
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"os"
+
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+var backupCommand = command{
+	name: "backup", args: "NEWFILE", summary: "copy the database into a new file",
+	least: 1, most: 1,
+	detail: `
+NEWFILE appears when it is complete and on disk; a file that is there already
+is left alone. It is a database like the original: to restore it, give it the
+original's name while nobody has that open.`,
+	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+		compact := flags.Bool("compact", false, "leave out all free room, which takes longer")
+		return func(ctx context.Context, t *tool, args []string) error {
+			return t.maintain(func(s *boltstore.Store) error { return backup(ctx, t, s, args[0], *compact) })
+		}
+	},
+}
+
+// copied is the answer to backup.
+type copied struct {
+	OK       bool   `json:"ok"`
+	File     string `json:"file"`
+	Bytes    int64  `json:"bytes"`
+	Sequence uint64 `json:"sequence"` // of the last transition in it
+}
+
+func backup(ctx context.Context, t *tool, s *boltstore.Store, name string, compact bool) error {
+	write := s.BackupTo
+	if compact {
+		write = s.CompactTo
+	}
+	stats, err := s.Stats(ctx)
+	if err == nil {
+		err = write(ctx, name)
+	}
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already and left alone: %w", name, fs.ErrExist)
+	}
+	if err != nil {
+		return err
+	}
+	info, err := os.Stat(name)
+	if err != nil {
+		return err
+	}
+	if t.json {
+		return writeLine(t.stdout, copied{true, name, info.Size(), stats.Last})
+	}
+	_, err = fmt.Fprintf(t.stdout, "copied %s to %s: %s, up to transition %d\n", t.db, name, byteCount(info.Size()), stats.Last)
+	return err
+}
+
+var compactCommand = command{
+	name: "compact", summary: "give back the room that removed tasks took",
+	detail: `
+Writes a new file beside the database, which takes its place once it is complete
+and on disk. Until then there must be room for both. Where open files cannot be
+replaced, as on Windows, it fails and changes nothing: use backup -compact.`,
+	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
+		return func(ctx context.Context, t *tool, _ []string) error {
+			return t.maintain(func(s *boltstore.Store) error { return compact(ctx, t, s) })
+		}
+	},
+}
+
+// compacted is the answer to compact.
+type compacted struct {
+	OK     bool  `json:"ok"`
+	Before int64 `json:"bytes_before"`
+	After  int64 `json:"bytes"`
+}
+
+func compact(ctx context.Context, t *tool, s *boltstore.Store) error {
+	before, err := s.Stats(ctx)
+	if err == nil {
+		err = s.Compact(ctx)
+	}
+	if err != nil {
+		return err
+	}
+	after, err := s.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	if t.json {
+		return writeLine(t.stdout, compacted{true, before.Bytes, after.Bytes})
+	}
+	_, err = fmt.Fprintf(t.stdout, "compacted %s: %s, before %s\n", t.db, byteCount(after.Bytes), byteCount(before.Bytes))
+	return err
+}

@@ -1,0 +1,74 @@
+package statusctl
+
+import (
+	"context"
+	"flag"
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+var checkCommand = command{
+	name: "check", summary: "read the whole file and report what does not fit together",
+	detail: `
+Repairs nothing. Of a damaged file, salvage copies what can still be read.`,
+	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
+		return func(ctx context.Context, t *tool, _ []string) error {
+			return t.maintain(func(s *boltstore.Store) error { return check(ctx, t, s) })
+		}
+	},
+}
+
+type checkResult struct {
+	OK       bool `json:"ok"`
+	Problems int  `json:"problems"`
+}
+
+func check(ctx context.Context, t *tool, s *boltstore.Store) error {
+	p := problems{tool: t}
+	if err := s.Check(ctx, p.report); err != nil {
+		return err
+	}
+	text := t.db + " is sound"
+	if p.n > 0 {
+		text = fmt.Sprintf("%s is damaged: %s", t.db, count(p.n, "problem"))
+	}
+	p.show(checkResult{p.n == 0, p.n}, text)
+	return p.end()
+}
+
+// problems shows what is wrong with a file, one by one.
+type problems struct {
+	*tool
+	n   int
+	err error // of showing them
+}
+
+type problemLine struct {
+	Problem string `json:"problem"`
+}
+
+func (p *problems) report(problem string) {
+	p.n++
+	p.show(problemLine{problem}, problem)
+}
+
+// show prints a line, for programs or for people.
+func (p *problems) show(line any, text string) {
+	switch {
+	case p.err != nil:
+	case p.json:
+		p.err = writeLine(p.stdout, line)
+	default:
+		_, p.err = fmt.Fprintln(p.stdout, terminal.Printable(text))
+	}
+}
+
+// end is errAnswered if there were any.
+func (p *problems) end() error {
+	if p.err == nil && p.n > 0 {
+		return errAnswered
+	}
+	return p.err
+}

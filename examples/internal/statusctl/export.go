@@ -1,0 +1,112 @@
+package statusctl
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"io"
+	"slices"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// An export is JSON Lines:
+//
+//	{"format":"pipestatus-export","version":1,"sequence":4711}
+//	{"seq":1,"biz":"2","task":"10","op":"create",…}
+//	…
+//	{"end":true,"tasks":1,"transitions":17}
+//
+// The first line names the format and the store's last sequence. Then come the
+// tasks, those recorded first first, and of each all its transitions in order,
+// one a line, as transitionRecord describes them: they begin with its create
+// and hold every value of every node they changed, so that replaying them, or
+// committing them to another store, makes the same task with the same history.
+// Sequences ascend within a task; a store that takes the tasks gives them its
+// own. The last line tells a whole export from one that was cut off.
+const (
+	exportFormat  = "pipestatus-export"
+	exportVersion = 1
+)
+
+type exportHeader struct {
+	Format   string `json:"format"`
+	Version  int    `json:"version"`
+	Sequence uint64 `json:"sequence"`
+}
+
+type exportEnd struct {
+	End         bool `json:"end"`
+	Tasks       int  `json:"tasks"`
+	Transitions int  `json:"transitions"`
+}
+
+var exportCommand = command{
+	name: "export", summary: "write all tasks with their whole history as JSON Lines",
+	detail: `
+The export holds everything the file does, in a form that does not depend on
+the machine. It goes to standard output:
+
+  statusctl export > tasks.jsonl
+
+Its last line says "end"; without it, it is not whole. See import.`,
+	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
+		return func(ctx context.Context, t *tool, _ []string) error {
+			return t.read(func(r *reader) error {
+				out := bufio.NewWriter(t.stdout)
+				return errors.Join(writeExport(ctx, r, out), out.Flush())
+			})
+		}
+	},
+}
+
+func writeExport(ctx context.Context, r *reader, out io.Writer) error {
+	feed, err := r.store.Changes(ctx, 1<<63, 1)
+	if err != nil {
+		return err
+	}
+	if err := writeLine(out, exportHeader{exportFormat, exportVersion, feed.Last}); err != nil {
+		return err
+	}
+	keys, err := allTasks(ctx, r.store)
+	if err != nil {
+		return err
+	}
+	end := exportEnd{End: true, Tasks: len(keys)}
+	for _, key := range keys {
+		snap, err := r.store.Load(ctx, store.ByKey(key.Business, key.Task))
+		if err != nil {
+			return err
+		}
+		for tr, err := range r.Transitions(ctx, snap.Tree) {
+			if err != nil {
+				return err
+			}
+			if err := writeLine(out, recordOf(tr)); err != nil {
+				return err
+			}
+			end.Transitions++
+		}
+	}
+	return writeLine(out, end)
+}
+
+// allTasks lists the keys of all tasks, those recorded first first.
+func allTasks(ctx context.Context, from store.Reader) (keys []state.Key, err error) {
+	var q store.ListQuery
+	for {
+		page, err := from.List(ctx, q)
+		if err != nil {
+			return nil, err
+		}
+		for i := range page.Tasks {
+			keys = append(keys, page.Tasks[i].Key)
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			slices.Reverse(keys)
+			return keys, nil
+		}
+	}
+}

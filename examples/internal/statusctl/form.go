@@ -1,0 +1,215 @@
+package statusctl
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"math"
+	"slices"
+	"strconv"
+	"unicode/utf16"
+	"unicode/utf8"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// form is an object whose fields are taken out one by one, so that what is
+// left in the end does not belong there. It keeps its first error.
+type form struct {
+	op     string
+	fields map[string]json.RawMessage
+	err    error
+}
+
+func parseForm(raw []byte) (*form, error) {
+	fields, err := parseObject(raw)
+	if err != nil {
+		return nil, err
+	}
+	f := &form{fields: fields}
+	f.op = f.required("op")
+	return f, f.err
+}
+
+// maxFields is more than any operation has.
+const maxFields = 32
+
+// parseObject reads a JSON object. Unlike encoding/json's own maps and structs
+// it refuses fields that are given twice, and it never matches names whatever
+// their case.
+func parseObject(raw []byte) (map[string]json.RawMessage, error) {
+	var whole json.RawMessage
+	if err := json.Unmarshal(raw, &whole); err != nil {
+		return nil, invalid("not JSON: %v", err)
+	}
+	if whole[0] != '{' {
+		return nil, invalid("not a JSON object")
+	}
+	dec := json.NewDecoder(bytes.NewReader(whole))
+	_, err := dec.Token() // the brace
+	fields := make(map[string]json.RawMessage)
+	for err == nil && dec.More() {
+		var key json.Token
+		var value json.RawMessage
+		if key, err = dec.Token(); err == nil {
+			err = dec.Decode(&value)
+		}
+		name, _ := key.(string)
+		if _, twice := fields[name]; twice {
+			return nil, invalid("field %q is given twice", brief(name, 64))
+		}
+		if fields[name] = value; len(fields) > maxFields {
+			return nil, invalid("more than %d fields", maxFields)
+		}
+	}
+	if err != nil {
+		return nil, invalid("not JSON: %v", err)
+	}
+	return fields, nil
+}
+
+// fail keeps the first error, which names the operation once it is known.
+func (f *form) fail(format string, args ...any) {
+	if f.err != nil {
+		return
+	}
+	problem := fmt.Sprintf(format, args...)
+	if f.op != "" {
+		problem = f.op + ": " + problem
+	}
+	f.err = invalid("%s", problem)
+}
+
+// end is the form's first error, or else one about a field that nobody took.
+func (f *form) end() error {
+	for _, name := range slices.Sorted(maps.Keys(f.fields)) {
+		f.fail("takes no field %q", brief(name, 64))
+	}
+	return f.err
+}
+
+// take removes a field from the form; given is false if it is absent.
+func (f *form) take(name string) (raw json.RawMessage, given bool) {
+	raw, given = f.fields[name]
+	delete(f.fields, name)
+	return raw, given
+}
+
+// text takes a string. Escapes of half a surrogate pair stand for no
+// character: no ID or name may have one.
+func (f *form) text(name string) (s string, given bool) {
+	raw, given := f.take(name)
+	if !given {
+		return "", false
+	}
+	if raw[0] != '"' || json.Unmarshal(raw, &s) != nil {
+		f.fail("%q is not a string", name)
+	} else if loneSurrogate(raw) {
+		f.fail("%q has half of a surrogate pair", name)
+	}
+	return s, true
+}
+
+func (f *form) required(name string) string {
+	s, given := f.text(name)
+	if !given {
+		f.fail("%q is missing", name)
+	}
+	return s
+}
+
+// id takes a required ID.
+func (f *form) id(name string) string {
+	id, given := f.optionalID(name)
+	if !given {
+		f.fail("%q is missing", name)
+	}
+	return id
+}
+
+// optionalID takes an ID that may be absent, but not empty.
+func (f *form) optionalID(name string) (id string, given bool) {
+	id, given = f.text(name)
+	if given && f.err == nil {
+		if err := state.CheckID(strconv.Quote(name), id); err != nil {
+			f.err = fmt.Errorf("%s: %w", f.op, err)
+		}
+	}
+	return id, given
+}
+
+// message takes a text that is never refused for its characters.
+func (f *form) message(name string) (s string) {
+	if raw, given := f.take(name); given && (raw[0] != '"' || json.Unmarshal(raw, &s) != nil) {
+		f.fail("%q is not a string", name)
+	}
+	return s
+}
+
+// version takes the version of an attempt; "" and absent name none.
+func (f *form) version(name string) string {
+	version, _ := f.text(name)
+	if _, err := state.ParseVersion(version); err != nil {
+		f.fail("%q is not 32 lower-case hex digits", name)
+	}
+	return version
+}
+
+func (f *form) flag(name string, absent bool) bool {
+	raw, given := f.take(name)
+	switch {
+	case !given:
+		return absent
+	case string(raw) == "true":
+		return true
+	case string(raw) != "false":
+		f.fail("%q is neither true nor false", name)
+	}
+	return false
+}
+
+func (f *form) count(name string) int {
+	raw, given := f.take(name)
+	if !given {
+		return 0
+	}
+	n, err := strconv.ParseInt(string(raw), 10, 32)
+	if err != nil || n < 0 {
+		f.fail("%q is not a whole number from 0 to %d", name, math.MaxInt32)
+	}
+	return int(n)
+}
+
+// loneSurrogate reports whether a valid JSON string has an escape of half a
+// surrogate pair, which encoding/json would replace by U+FFFD.
+func loneSurrogate(raw []byte) bool {
+	for i := 0; i+1 < len(raw); i++ {
+		if raw[i] != '\\' {
+			continue
+		}
+		i++
+		first, ok := escaped(raw[i:])
+		if !ok || !utf16.IsSurrogate(first) {
+			continue
+		}
+		if i+6 >= len(raw) || raw[i+5] != '\\' {
+			return true
+		}
+		second, ok := escaped(raw[i+6:])
+		if !ok || utf16.DecodeRune(first, second) == utf8.RuneError {
+			return true
+		}
+		i += 10
+	}
+	return false
+}
+
+// escaped reads the uXXXX of an escape.
+func escaped(raw []byte) (rune, bool) {
+	if len(raw) < 5 || raw[0] != 'u' {
+		return 0, false
+	}
+	n, err := strconv.ParseUint(string(raw[1:5]), 16, 16)
+	return rune(n), err == nil
+}

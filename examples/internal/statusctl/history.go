@@ -1,0 +1,74 @@
+package statusctl
+
+import (
+	"context"
+	"flag"
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var historyCommand = command{
+	name: "history", args: "NODE", summary: "show every attempt of a node, the current one last",
+	least: 1, most: 1,
+	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
+		return func(ctx context.Context, t *tool, args []string) error {
+			return t.read(func(r *reader) error { return showHistory(ctx, t, r, args[0]) })
+		}
+	},
+}
+
+func showHistory(ctx context.Context, t *tool, r *reader, id string) error {
+	attempts, err := r.History(ctx, id)
+	if err != nil {
+		return err
+	}
+	snap, err := r.store.Load(ctx, store.ByNode(id))
+	if err != nil {
+		return err
+	}
+	node := snap.Tree.Node(snap.Node)
+	attempts = append(attempts, query.Attempt{
+		Loop: node.Loop, Retry: node.Retry(), Skip: node.Skipped, State: node.State.String(), Version: node.Version.String(),
+		StartTime: shownTime(node.Started, t.zone), FinishTime: shownTime(node.Finished, t.zone), Error: node.Error,
+	})
+	if t.json {
+		return writeHistory(t, attempts)
+	}
+	title := label(node.Kind, node.Name) + ", node " + id + " of task " + taskName(snap.Tree.Key())
+	if _, err := fmt.Fprintln(t.stdout, terminal.Printable(title)); err != nil {
+		return err
+	}
+	rows := table{states: 2}
+	rows.add("LOOP", "RETRY", "STATE", "STARTED", "FINISHED", "TOOK", "VERSION", "REMARKS")
+	for i := range attempts {
+		a := &attempts[i]
+		remark := firstLine(a.Error)
+		switch {
+		case a.Skip:
+			remark = "skipped"
+		case a.Error != "" && a.State == state.Finished.String():
+			remark = "error ignored: " + remark
+		}
+		rows.add(fmt.Sprint(a.Loop), fmt.Sprint(a.Retry), a.State, a.StartTime, a.FinishTime,
+			tookShown(a.StartTime, a.FinishTime, t.now()), a.Version, remark)
+	}
+	return rows.write(t.stdout, paletteFor(t.stdout))
+}
+
+// writeHistory writes attempts as JSON, marking the last as the current one.
+func writeHistory(t *tool, attempts []query.Attempt) error {
+	for i, a := range attempts {
+		line := struct {
+			query.Attempt
+			Current bool `json:"current"`
+		}{a, i == len(attempts)-1}
+		if err := writeLine(t.stdout, line); err != nil {
+			return err
+		}
+	}
+	return nil
+}

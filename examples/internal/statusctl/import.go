@@ -1,0 +1,175 @@
+package statusctl
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// importSize is the number of transitions after which import commits the tasks
+// it has read whole.
+const importSize = 4096
+
+var importCommand = command{
+	name: "import", args: "[FILE]", summary: "take in the tasks of an export, from FILE or standard input",
+	most: 1,
+	detail: `
+The export is read to its end first: one that is damaged or not whole, or has a
+task that the database has too, imports nothing. Then the tasks are recorded,
+each whole or not at all. They answer every query as where they come from, but
+for sequences and revisions, which are the database's own.`,
+	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error { return importTasks },
+}
+
+func importTasks(ctx context.Context, t *tool, args []string) (err error) {
+	if t.db == memory {
+		return &usageError{problem: "-db :memory: is for apply only"}
+	}
+	in, err := t.input(args)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	file, remove, err := rereadable(in)
+	if err != nil {
+		return err
+	}
+	defer remove()
+	keys, err := validateExport(ctx, file)
+	if err != nil {
+		return err
+	}
+	s, err := t.create()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	for _, key := range keys {
+		switch _, err := s.Locate(ctx, store.ByKey(key.Business, key.Task)); {
+		case err == nil:
+			return fmt.Errorf("%w: task %s is in %s; nothing is imported", state.ErrExists, key, t.db)
+		case !errors.Is(err, state.ErrNotFound):
+			return err
+		}
+	}
+	if _, err := file.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	done, err := record(ctx, s, file)
+	if err != nil {
+		return fmt.Errorf("%w (%d of %d tasks are imported)", err, done.Tasks, len(keys))
+	}
+	if t.json {
+		return writeLine(t.stdout, done)
+	}
+	_, err = fmt.Fprintf(t.stdout, "imported %s with %s\n", count(done.Tasks, "task"), count(done.Transitions, "transition"))
+	return err
+}
+
+// rereadable is in as a file at its start, spooled if it is none. remove
+// removes the spool.
+func rereadable(in io.Reader) (file *os.File, remove func(), err error) {
+	if f, ok := in.(*os.File); ok {
+		at, err := f.Seek(0, io.SeekCurrent)
+		if err == nil && at == 0 {
+			return f, func() {}, nil
+		}
+	}
+	spool, err := os.CreateTemp("", "statusctl-import-*")
+	if err != nil {
+		return nil, nil, err
+	}
+	remove = func() {
+		_ = spool.Close()
+		_ = os.Remove(spool.Name())
+	}
+	if _, err = io.Copy(spool, in); err == nil {
+		_, err = spool.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		remove()
+		return nil, nil, err
+	}
+	return spool, remove, nil
+}
+
+// validateExport reads an export to its end and returns the keys of its tasks.
+func validateExport(ctx context.Context, r io.Reader) (keys []state.Key, err error) {
+	seen := make(map[state.Key]bool)
+	for tr, err := range readExport(r) {
+		if err == nil {
+			err = ctx.Err()
+		}
+		if err != nil {
+			return nil, err
+		}
+		if tr.Op != state.Create {
+			continue
+		}
+		if seen[tr.Task] {
+			return nil, damaged("task %s comes twice", tr.Task)
+		}
+		seen[tr.Task] = true
+		keys = append(keys, tr.Task)
+	}
+	return keys, nil
+}
+
+type imported struct {
+	OK          bool `json:"ok"`
+	Tasks       int  `json:"tasks"`
+	Transitions int  `json:"transitions"`
+}
+
+// record commits the tasks of an export, several at a time, and returns what
+// was committed.
+func record(ctx context.Context, s store.Store, r io.Reader) (done imported, err error) {
+	var tasks []store.Change
+	pending := 0 // transitions in tasks
+	commit := func() error {
+		results, err := s.Commit(ctx, tasks)
+		if err != nil {
+			return err
+		}
+		for i := range tasks {
+			if err = errors.Join(err, wrapTask(tasks[i].Key(), results[i].Err)); results[i].Err == nil {
+				done.Tasks++
+				done.Transitions += len(tasks[i].Transitions)
+			}
+		}
+		tasks, pending = nil, 0
+		return err
+	}
+	for tr, err := range readExport(r) {
+		if err == nil && tr.Op == state.Create && pending >= importSize {
+			err = commit()
+		}
+		if err != nil {
+			return done, err
+		}
+		if tr.Op == state.Create {
+			tasks = append(tasks, store.Change{})
+		}
+		task := &tasks[len(tasks)-1]
+		task.Transitions = append(task.Transitions, tr)
+		pending++
+	}
+	if len(tasks) > 0 {
+		err = commit()
+	}
+	done.OK = err == nil
+	return done, err
+}
+
+func wrapTask(key state.Key, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("task %s: %w", key, err)
+}

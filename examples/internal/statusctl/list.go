@@ -1,0 +1,131 @@
+package statusctl
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var listCommand = command{
+	name: "list", summary: "list tasks, newest recorded first",
+	detail: timeDetail,
+	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+		l := &lister{}
+		flags.StringVar(&l.query.Business, "biz", "", "only tasks of the business `ID`")
+		states := flags.String("state", "", "only tasks that show one of the `STATES`, such as FAILED,RUNNING")
+		flags.BoolVar(&l.query.Unfinished, "unfinished", false, "only tasks that have not ended or have a node running")
+		since := flags.String("since", "", "only tasks recorded from `TIME` on")
+		until := flags.String("until", "", "only tasks recorded before `TIME`")
+		flags.IntVar(&l.query.Limit, "limit", 50, "at most `N` tasks")
+		flags.StringVar(&l.query.Cursor, "cursor", "", "go on at the `CURSOR` that the page before ended with")
+		return func(ctx context.Context, t *tool, _ []string) (err error) {
+			l.tool = t
+			if l.query.Shown, err = parseStates(*states); err != nil {
+				return &usageError{problem: err.Error()}
+			}
+			if l.query.Limit < 1 {
+				return &usageError{problem: "-limit must be at least 1"}
+			}
+			now := t.now()
+			if l.query.Since, err = parseWhen(*since, t.zone, now); err != nil {
+				return &usageError{problem: "-since: " + err.Error()}
+			}
+			if l.query.Until, err = parseWhen(*until, t.zone, now); err != nil {
+				return &usageError{problem: "-until: " + err.Error()}
+			}
+			return t.read(func(r *reader) error { return l.list(ctx, r, now) })
+		}
+	},
+}
+
+type lister struct {
+	*tool
+	query store.ListQuery
+}
+
+func (l *lister) list(ctx context.Context, r *reader, now time.Time) error {
+	tasks, err := page(ctx, r, l.query)
+	if err != nil {
+		return err
+	}
+	if l.json {
+		return l.writeJSON(tasks)
+	}
+	if len(tasks.Tasks) == 0 {
+		message := "no tasks"
+		if l.query.Cursor != "" {
+			message = "no more tasks"
+		}
+		_, err := fmt.Fprintln(l.stdout, message)
+		return err
+	}
+	rows := table{states: 2}
+	rows.add("BIZ", "TASK", "STATE", "STARTED", "TOOK", "NODES", "NAME")
+	for i := range tasks.Tasks {
+		k := &tasks.Tasks[i]
+		name := k.Name
+		if name == state.Pipeline.Class() {
+			name = "" // it was given none
+		}
+		rows.add(k.Business, k.Task, k.State, k.StartTime, tookShown(k.StartTime, k.FinishTime, now), fmt.Sprint(k.Nodes), brief(name, 60))
+	}
+	if err := rows.write(l.stdout, paletteFor(l.stdout)); err != nil {
+		return err
+	}
+	if tasks.Cursor == "" {
+		return nil
+	}
+	_, err = fmt.Fprintf(l.stdout, "more: -cursor %s\n", tasks.Cursor)
+	return err
+}
+
+// page reads as many tasks as the filter's limit says: a store's pages may be
+// shorter.
+func page(ctx context.Context, r *reader, filter store.ListQuery) (all query.Tasks, err error) {
+	limit := filter.Limit
+	for {
+		filter.Limit = limit - len(all.Tasks)
+		part, err := r.List(ctx, filter)
+		if err != nil {
+			return all, err
+		}
+		all.Tasks, all.Cursor = append(all.Tasks, part.Tasks...), part.Cursor
+		filter.Cursor = part.Cursor
+		if part.Cursor == "" || len(all.Tasks) >= limit {
+			return all, nil
+		}
+	}
+}
+
+func (l *lister) writeJSON(tasks query.Tasks) error {
+	for i := range tasks.Tasks {
+		if err := writeLine(l.stdout, &tasks.Tasks[i]); err != nil {
+			return err
+		}
+	}
+	if tasks.Cursor == "" {
+		return nil
+	}
+	return writeLine(l.stdout, map[string]string{"cursor": tasks.Cursor})
+}
+
+// parseStates reads names of states with commas between them.
+func parseStates(list string) (states []state.State, err error) {
+	if list == "" {
+		return nil, nil
+	}
+	for name := range strings.SplitSeq(list, ",") {
+		st, err := state.ParseState(strings.ToUpper(strings.TrimSpace(name)))
+		if err != nil {
+			return nil, err
+		}
+		states = append(states, st)
+	}
+	return states, nil
+}

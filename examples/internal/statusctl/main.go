@@ -1,0 +1,174 @@
+// Package statusctl is the program that examples/statusctl documents. Its code
+// is here so that programs with other stores can be made of it.
+package statusctl
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+	_ "time/tzdata" // -tz works where no zone files are installed
+)
+
+// Main runs the program with the process's arguments, signals and streams, and
+// returns its exit code.
+func Main() int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	context.AfterFunc(ctx, stop) // a second signal kills
+	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+}
+
+// The exit codes.
+const (
+	exitOK = iota
+	exitFailed
+	exitUsage
+)
+
+// tool is one call of statusctl: its streams and the flags of every command.
+type tool struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	db             string
+	json           bool
+	zone           *time.Location
+	now            func() time.Time
+}
+
+// command is one of the tool's commands.
+type command struct {
+	name    string
+	args    string // as usage shows them
+	summary string
+	detail  string // what else -h says
+	// least and most bound the number of arguments.
+	least, most int
+	// bind declares the command's own flags and returns what runs it once
+	// they are parsed.
+	bind func(*flag.FlagSet) func(context.Context, *tool, []string) error
+}
+
+// commands are shown by usage in this order.
+func commands() []command {
+	return []command{
+		applyCommand, getCommand, listCommand, treeCommand, historyCommand, timelineCommand, serveCommand,
+		watchCommand, checkCommand, salvageCommand, statsCommand, backupCommand, compactCommand, purgeCommand, exportCommand, importCommand,
+	}
+}
+
+// usageError is a call that no command can make sense of.
+type usageError struct {
+	command string // "" before the command is known
+	problem string
+}
+
+func (e *usageError) Error() string { return e.problem }
+
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr, db: "pipestatus.db", zone: time.Local, now: time.Now}
+	err := t.run(ctx, args)
+	var usage *usageError
+	switch { // what cannot be reported has nowhere else to go
+	case err == nil:
+		return exitOK
+	case errors.As(err, &usage):
+		name := strings.TrimSpace("statusctl " + usage.command)
+		_, _ = fmt.Fprintf(stderr, "%s: %s\nRun '%s -h' for usage.\n", name, usage.problem, name)
+		return exitUsage
+	case errors.Is(err, errAnswered):
+	case t.json && ctx.Err() == nil:
+		_ = writeLine(stdout, refusal(err, false))
+	default:
+		_, _ = fmt.Fprintln(stderr, "statusctl: "+explain(err))
+	}
+	return exitFailed
+}
+
+func (t *tool) run(ctx context.Context, args []string) error {
+	global := flag.NewFlagSet("statusctl", flag.ContinueOnError)
+	t.bind(global)
+	rest, err := parse(global, args, false)
+	if err == nil && len(rest) > 0 && rest[0] == "help" {
+		err, rest = flag.ErrHelp, rest[1:]
+	}
+	help := errors.Is(err, flag.ErrHelp)
+	switch {
+	case help && len(rest) == 0:
+		return t.usage(global)
+	case err != nil && !help:
+		return &usageError{problem: err.Error()}
+	case len(rest) == 0:
+		return &usageError{problem: "which command?"}
+	}
+	for _, c := range commands() {
+		switch {
+		case c.name != rest[0]:
+		case help:
+			return t.commandUsage(&c)
+		default:
+			return t.runCommand(ctx, &c, rest[1:])
+		}
+	}
+	return &usageError{problem: fmt.Sprintf("unknown command %q", rest[0])}
+}
+
+func (t *tool) runCommand(ctx context.Context, c *command, args []string) error {
+	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
+	own := c.bind(flags)
+	t.bind(flags)
+	args, err := parse(flags, args, true)
+	switch {
+	case errors.Is(err, flag.ErrHelp):
+		return t.commandUsage(c)
+	case err != nil:
+		return &usageError{c.name, err.Error()}
+	case len(args) < c.least:
+		return &usageError{c.name, "needs " + c.args}
+	case len(args) > c.most:
+		return &usageError{c.name, fmt.Sprintf("does not take %q", args[c.most])}
+	}
+	err = own(ctx, t, args)
+	var usage *usageError
+	if errors.As(err, &usage) {
+		usage.command = c.name
+	}
+	return err
+}
+
+// bind declares the flags of every command. They may stand before the command
+// and after it; what was given before is the default after.
+func (t *tool) bind(flags *flag.FlagSet) {
+	flags.StringVar(&t.db, "db", t.db, "database `FILE`")
+	flags.BoolVar(&t.json, "json", t.json, "print one JSON object a line")
+	flags.Func("tz", "time `ZONE` of the times shown, such as Asia/Shanghai (default: local)", func(name string) error {
+		zone, err := time.LoadLocation(name)
+		if err == nil {
+			t.zone = zone
+		}
+		return err
+	})
+}
+
+// parse parses flags; if they may be mixed with arguments, those that follow
+// an argument too. It returns the arguments.
+func parse(flags *flag.FlagSet, args []string, mixed bool) (rest []string, err error) {
+	flags.SetOutput(io.Discard) // errors and help are printed by run
+	for {
+		if err := flags.Parse(args); err != nil {
+			return nil, err
+		}
+		parsed := len(args) - flags.NArg()
+		end := parsed > 0 && args[parsed-1] == "--"
+		args = flags.Args()
+		if !mixed || end || len(args) == 0 {
+			return append(rest, args...), nil
+		}
+		rest, args = append(rest, args[0]), args[1:]
+	}
+}

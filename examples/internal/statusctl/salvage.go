@@ -1,0 +1,56 @@
+package statusctl
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+var salvageCommand = command{
+	name: "salvage", args: "NEWFILE", summary: "copy what can be read of a damaged database into a new file",
+	least: 1, most: 1,
+	detail: `
+The damaged file is only read. NEWFILE appears when it is complete and on disk; a
+file that is there already is left alone. Look first whether there is a backup.
+
+What cannot be read is reported, page by page, then task by task. A task is
+copied whole; or with all its nodes and attempts, but without how they came to
+that; or as it was before what is missing. A pipeline that goes on from there
+may do again what it has done. Exit code 1 if anything was reported.`,
+	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
+		return func(ctx context.Context, t *tool, args []string) error { return salvage(ctx, t, args[0]) }
+	},
+}
+
+// salvaged is the answer to salvage.
+type salvaged struct {
+	OK       bool `json:"ok"` // nothing was reported
+	Problems int  `json:"problems"`
+	Whole    int  `json:"whole"`
+	Partly   int  `json:"partly"`
+	Lost     int  `json:"lost"`
+}
+
+func salvage(ctx context.Context, t *tool, name string) error {
+	if err := t.exists(); err != nil {
+		return err
+	}
+	p := problems{tool: t}
+	done, err := boltstore.Salvage(ctx, t.db, name, p.report)
+	if errors.Is(err, fs.ErrExist) {
+		return fmt.Errorf("%s is there already and left alone: %w", name, fs.ErrExist)
+	}
+	if err != nil {
+		return err
+	}
+	text := fmt.Sprintf("copied %s of %s to %s", count(done.Whole, "whole task"), t.db, name)
+	if done.Partly+done.Lost > 0 {
+		text += fmt.Sprintf(", %d in part; %d lost", done.Partly, done.Lost)
+	}
+	p.show(salvaged{p.n == 0, p.n, done.Whole, done.Partly, done.Lost}, text)
+	return p.end()
+}

@@ -1,0 +1,96 @@
+package statusctl
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"log/slog"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/serving"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/httpapi"
+)
+
+var serveCommand = command{
+	name: "serve", summary: "answer get_task_status over HTTP, with a status page",
+	detail: `
+Serves the documented call under ` + httpapi.DefaultPrefix + `/, and a page
+for browsers at the address it prints, until it is interrupted. It holds the
+file meanwhile, so that no runner can use it: a runner serves its own.
+
+An application asks for a user. To let ann in by the token T, or robot for
+whatever user it names:
+
+  statusctl serve -app web:SECRET -token T=ann
+  statusctl serve -app robot:SECRET -trusted-app robot
+
+Who is let in may see all tasks. What stands on a command line others on the
+machine can read: give secrets as sha256:HASH, HASH being
+'printf %s SECRET | sha256sum'. There is no TLS: listen on loopback, or put a
+proxy in front. Requests are logged to standard error, as JSON with -json.`,
+	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+		var access serving.Access
+		var o serveOptions
+		flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; port 0 is any that is free")
+		access.Bind(flags)
+		flags.BoolVar(&o.failedFirst, "failed-first", false, "show a container FAILED as soon as anything in it is, even while the rest runs")
+		flags.BoolVar(&o.quiet, "quiet", false, "log no requests")
+		return func(ctx context.Context, t *tool, _ []string) (err error) {
+			if o.authenticator, err = access.Authenticator(); err != nil {
+				return &usageError{problem: err.Error()}
+			}
+			return t.operate(ctx, func(e *engine.Engine) error { return t.serve(ctx, e, &o, access.Open()) })
+		}
+	},
+}
+
+type serveOptions struct {
+	addr               string
+	authenticator      httpapi.Authenticator
+	failedFirst, quiet bool
+}
+
+// serve serves the database until ctx ends, which is its way to end well.
+func (t *tool) serve(ctx context.Context, e *engine.Engine, o *serveOptions, open bool) (err error) {
+	server, err := serving.Listen(ctx, o.addr, httpapi.New(e, &httpapi.Options{
+		Authenticator: o.authenticator, Logger: t.requestLog(o.quiet),
+		Query: &query.Options{Location: t.zone, FailedFirst: o.failedFirst},
+	}))
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, server.Close()) }()
+	if err := t.announce(server, open); err != nil {
+		return err
+	}
+	select {
+	case <-ctx.Done():
+	case <-server.Ended():
+	}
+	return nil
+}
+
+// requestLog is where requests are logged.
+func (t *tool) requestLog(quiet bool) *slog.Logger {
+	switch {
+	case quiet:
+		return nil
+	case t.json:
+		return slog.New(slog.NewJSONHandler(t.stderr, nil))
+	}
+	return slog.New(slog.NewTextHandler(t.stderr, nil))
+}
+
+// announce says where the server is, once it listens.
+func (t *tool) announce(server *serving.Server, open bool) error {
+	if t.json {
+		return writeLine(t.stdout, map[string]string{"url": server.URL()})
+	}
+	if open && !server.Loopback() {
+		fmt.Fprintln(t.stderr, "statusctl serve: everybody who can reach this address sees all tasks")
+	}
+	_, err := fmt.Fprintf(t.stdout, "serving %s at %s\n", t.db, server.URL())
+	return err
+}

@@ -1,0 +1,100 @@
+package statusctl
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// shownTime is a time as the specification shows it, "" if it is unset.
+func shownTime(at state.Instant, zone *time.Location) string {
+	if !at.IsSet() {
+		return ""
+	}
+	return at.Time().In(zone).Format(query.TimeLayout)
+}
+
+// took is how long something lasted, or has lasted by now; "" if it never
+// started.
+func took(started, finished state.Instant, now time.Time) string {
+	switch {
+	case !started.IsSet():
+		return ""
+	case finished.IsSet():
+		return span(finished.Time().Sub(started.Time()))
+	}
+	return span(now.Sub(started.Time())) + " so far"
+}
+
+// tookShown is took of shown times.
+func tookShown(started, finished string, now time.Time) string {
+	return took(readShown(started), readShown(finished), now)
+}
+
+// readShown is the inverse of shownTime, to the second.
+func readShown(text string) state.Instant {
+	at, err := time.Parse(query.TimeLayout, text)
+	if err != nil {
+		return state.Instant{}
+	}
+	return state.InstantOf(at)
+}
+
+// span is a duration in its two largest units.
+func span(d time.Duration) string {
+	const day = 24 * time.Hour
+	switch d = max(d, 0); {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return fmt.Sprintf("%ds", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
+	case d < day:
+		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
+	}
+	return fmt.Sprintf("%dd%02dh", d/day, d%day/time.Hour)
+}
+
+// label is what a node is called for people: its name, its kind, or both
+// where the name alone would mislead.
+func label(kind state.Kind, name string) string {
+	name = brief(name, 60)
+	words := strings.ReplaceAll(kind.String(), "_", " ")
+	switch {
+	case name == "":
+		return words
+	case kind == state.ServiceActivity || kind == state.Pipeline:
+		return name
+	}
+	return name + " (" + words + ")"
+}
+
+// taskName is a task as it is shown to people.
+func taskName(key state.Key) string { return key.Business + "/" + key.Task }
+
+// count is a number of things as text.
+func count(n int, thing string) string {
+	if n == 1 {
+		return "1 " + thing
+	}
+	return fmt.Sprintf("%d %ss", n, thing)
+}
+
+// byteCount is a size in the largest unit of which it has at least one.
+func byteCount(n int64) string {
+	if n < 1<<10 {
+		return fmt.Sprintf("%d B", n)
+	}
+	size, unit := float64(n)/(1<<10), "KiB"
+	for _, larger := range []string{"MiB", "GiB", "TiB"} {
+		if size < 1<<10 {
+			break
+		}
+		size, unit = size/(1<<10), larger
+	}
+	return fmt.Sprintf("%.1f %s", size, unit)
+}

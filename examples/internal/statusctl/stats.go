@@ -1,0 +1,106 @@
+package statusctl
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+var statsCommand = command{
+	name: "stats", summary: "show how large the file is and how much is in it",
+	detail: `
+Free room is used again by what is recorded later; compact gives it back. The
+feed is what watch can still show. Transitions to write back are durable and
+answered, but not in their place yet; opening a file takes longer with many.`,
+	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
+		return func(ctx context.Context, t *tool, _ []string) error {
+			return t.maintain(func(s *boltstore.Store) error { return showStats(ctx, t, s) })
+		}
+	},
+}
+
+// figures is the answer to stats.
+type figures struct {
+	Bytes      int64          `json:"bytes"`
+	Free       int64          `json:"free_bytes"`
+	Tasks      int            `json:"tasks"`
+	Shown      map[string]int `json:"states"` // shown state: tasks
+	Unfinished int            `json:"unfinished"`
+	Nodes      int            `json:"nodes"`
+	LiveNodes  int            `json:"live_nodes"` // of unfinished tasks
+	First      uint64         `json:"feed_first"`
+	Last       uint64         `json:"feed_last"`
+	Oldest     string         `json:"feed_oldest"`
+	Pending    int            `json:"to_write_back"`
+}
+
+func showStats(ctx context.Context, t *tool, s *boltstore.Store) error {
+	stats, err := s.Stats(ctx)
+	if err != nil {
+		return err
+	}
+	f := figures{
+		Bytes: stats.Bytes, Free: stats.Free, Shown: make(map[string]int), First: stats.First, Last: stats.Last,
+		Oldest: shownTime(stats.Oldest, t.zone), Pending: stats.Pending,
+	}
+	if err := f.countTasks(ctx, s); err != nil {
+		return err
+	}
+	if t.json {
+		return writeLine(t.stdout, f)
+	}
+	return f.write(t)
+}
+
+func (f *figures) countTasks(ctx context.Context, from store.Reader) error {
+	var q store.ListQuery
+	for {
+		page, err := from.List(ctx, q)
+		if err != nil {
+			return err
+		}
+		for i := range page.Tasks {
+			task := &page.Tasks[i]
+			f.Tasks++
+			f.Shown[task.Shown.String()]++
+			f.Nodes += task.Nodes
+			if task.Unfinished() {
+				f.Unfinished++
+				f.LiveNodes += task.Nodes
+			}
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			return nil
+		}
+	}
+}
+
+func (f *figures) write(t *tool) error {
+	tasks := fmt.Sprint(f.Tasks)
+	var states []string
+	for st := state.Created; st <= state.Finished; st++ {
+		if n := f.Shown[st.String()]; n > 0 {
+			states = append(states, fmt.Sprintf("%d %s", n, st))
+		}
+	}
+	if len(states) > 0 {
+		tasks += ": " + strings.Join(states, ", ")
+	}
+	feed := "empty"
+	if f.Oldest != "" {
+		feed = fmt.Sprintf("%d to %d, the oldest recorded %s", f.First, f.Last, f.Oldest)
+	}
+	rows := table{states: -1}
+	rows.add("file", fmt.Sprintf("%s: %s, of which %s are in use", t.db, byteCount(f.Bytes), byteCount(f.Bytes-f.Free)))
+	rows.add("tasks", tasks)
+	rows.add("unfinished", fmt.Sprintf("%s with %s", count(f.Unfinished, "task"), count(f.LiveNodes, "node")))
+	rows.add("nodes", fmt.Sprint(f.Nodes))
+	rows.add("feed", feed)
+	rows.add("to write back", count(f.Pending, "transition"))
+	return rows.write(t.stdout, nil)
+}

@@ -1,0 +1,90 @@
+package statusctl
+
+import (
+	"io"
+	"os"
+	"strings"
+
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+)
+
+// table aligns rows for people, by the width that text has on a terminal. The
+// last column is not padded.
+type table struct {
+	states int // the column that is painted
+	rows   [][]string
+}
+
+func (t *table) add(cells ...string) {
+	for i := range cells {
+		cells[i] = terminal.Printable(cells[i])
+	}
+	t.rows = append(t.rows, cells)
+}
+
+func (t *table) write(w io.Writer, p palette) error {
+	var widths []int
+	for _, row := range t.rows {
+		for i, cell := range row {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			widths[i] = max(widths[i], terminal.Columns(cell))
+		}
+	}
+	var b strings.Builder
+	for _, row := range t.rows {
+		b.Reset()
+		for i, cell := range row {
+			if i == t.states {
+				cell = p.paint(cell)
+			}
+			b.WriteString(cell)
+			if i < len(row)-1 {
+				b.WriteString(strings.Repeat(" ", widths[i]-terminal.Columns(row[i])+2))
+			}
+		}
+		if _, err := io.WriteString(w, strings.TrimRight(b.String(), " ")+"\n"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// firstLine is the first line of an error text that says something, cut where
+// it would fill the terminal.
+func firstLine(s string) string {
+	line, more, _ := strings.Cut(strings.TrimSpace(s), "\n")
+	line = brief(strings.TrimSpace(line), 120)
+	if more != "" && !strings.HasSuffix(line, "…") {
+		line += " …"
+	}
+	return line
+}
+
+// palette paints states; the zero palette leaves them as they are.
+type palette map[string]string
+
+var colours = palette{
+	"RUNNING": "\x1b[34m", "FAILED": "\x1b[31m", "SUSPENDED": "\x1b[33m",
+	"REVOKED": "\x1b[35m", "FINISHED": "\x1b[32m", "CREATED": "\x1b[2m",
+}
+
+func (p palette) paint(cell string) string {
+	if colour := p[cell]; colour != "" {
+		return colour + cell + "\x1b[0m"
+	}
+	return cell
+}
+
+// paletteFor is colours if w is a terminal that wants them (no-color.org).
+func paletteFor(w io.Writer) palette {
+	f, ok := w.(*os.File)
+	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return nil
+	}
+	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
+		return nil
+	}
+	return colours
+}

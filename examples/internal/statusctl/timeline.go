@@ -1,0 +1,146 @@
+package statusctl
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/pipestatus/pipestatus/query"
+)
+
+// barWidth is the width of a timeline's bars.
+const barWidth = 40
+
+var timelineCommand = command{
+	name: "timeline", args: "BIZ TASK|NODE", summary: "show when each attempt of each node ran",
+	least: 2, most: 2,
+	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+		svg := flags.Bool("svg", false, "write an SVG picture, for pages")
+		return func(ctx context.Context, t *tool, args []string) error {
+			if *svg && t.json {
+				return &usageError{problem: "-json and -svg exclude each other"}
+			}
+			return t.read(func(r *reader) error {
+				spans, err := r.Timeline(ctx, args[0], args[1])
+				switch {
+				case err != nil:
+					return err
+				case *svg:
+					q := r.With(&query.Options{Location: t.zone, Now: t.now})
+					_, err = t.stdout.Write(q.AppendSVG(nil, spans, nil))
+					return err
+				case t.json:
+					return writeSpans(t, spans)
+				}
+				return drawSpans(t, spans)
+			})
+		}
+	},
+}
+
+// spanRecord is one attempt of a timeline in JSON. Times are shown times.
+type spanRecord struct {
+	Node    string `json:"node"`
+	Level   int    `json:"level"` // 1 for the root
+	Kind    string `json:"kind"`
+	Name    string `json:"name"`
+	Attempt int    `json:"attempt"` // from 1
+	Current bool   `json:"current"`
+	State   string `json:"state"`
+	Loop    int    `json:"loop"`
+	Retry   int    `json:"retry"`
+	Skip    bool   `json:"skip"`
+	Start   string `json:"start_time"`
+	Finish  string `json:"finish_time"`
+	Error   string `json:"error"`
+}
+
+func writeSpans(t *tool, spans []query.Span) error {
+	for i := range spans {
+		s := &spans[i]
+		err := writeLine(t.stdout, spanRecord{
+			Node: s.Node, Level: s.Level, Kind: s.Kind.String(), Name: s.Name, Attempt: s.Attempt, Current: s.Current,
+			State: s.State.String(), Loop: s.Loop, Retry: s.Retry, Skip: s.Skip,
+			Start: clock(s.Start), Finish: clock(s.End), Error: s.Error,
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// clock is a time in the layout of answers, "" if it is zero.
+func clock(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.Format(query.TimeLayout)
+}
+
+func drawSpans(t *tool, spans []query.Span) error {
+	var from, to time.Time
+	for i := range spans {
+		s := &spans[i]
+		if !s.Start.IsZero() && (from.IsZero() || s.Start.Before(from)) {
+			from = s.Start
+		}
+		if end := spanEnd(s, t.now()); end.After(to) {
+			to = end
+		}
+	}
+	if from.IsZero() {
+		_, err := fmt.Fprintln(t.stdout, "nothing has started")
+		return err
+	}
+	var rows table
+	rows.add("STATE", "NODE", "BEGAN", "TOOK", fmt.Sprintf("%s  (%s)", clock(from), span(to.Sub(from))))
+	for i := range spans {
+		s := &spans[i]
+		name := strings.Repeat("  ", s.Level-spans[0].Level) + spanLabel(s)
+		if s.Start.IsZero() {
+			rows.add(s.State.String(), name, "", "", "")
+			continue
+		}
+		took := span(spanEnd(s, t.now()).Sub(s.Start))
+		if s.End.IsZero() {
+			took += " so far"
+		}
+		rows.add(s.State.String(), name, "+"+span(s.Start.Sub(from)), took, bar(s.Start, spanEnd(s, t.now()), from, to))
+	}
+	return rows.write(t.stdout, paletteFor(t.stdout))
+}
+
+// spanEnd is when an attempt ended, now if it goes on, zero if it never began.
+func spanEnd(s *query.Span, now time.Time) time.Time {
+	if s.Start.IsZero() || !s.End.IsZero() {
+		return s.End
+	}
+	return now
+}
+
+func spanLabel(s *query.Span) string {
+	name := s.Name
+	if name == s.Kind.Class() {
+		name = ""
+	}
+	text := label(s.Kind, name)
+	if s.Attempt > 1 {
+		text += fmt.Sprintf(" #%d", s.Attempt)
+	}
+	return text
+}
+
+// bar is a line from start to end on the scale from from to to.
+func bar(start, end, from, to time.Time) string {
+	cell := func(at time.Time) int {
+		if !to.After(from) {
+			return 0
+		}
+		return int(barWidth * at.Sub(from).Seconds() / to.Sub(from).Seconds())
+	}
+	left := min(cell(start), barWidth-1)
+	return strings.Repeat(" ", left) + strings.Repeat("━", max(cell(end)-left, 1))
+}

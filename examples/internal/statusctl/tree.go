@@ -1,0 +1,114 @@
+package statusctl
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+var treeCommand = command{
+	name: "tree", args: "BIZ TASK|NODE", summary: "show a task, or what is below one of its nodes, as a tree",
+	least: 2, most: 2,
+	detail: timeDetail,
+	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+		var look look
+		look.bind(flags)
+		mermaid := flags.Bool("mermaid", false, "write a Mermaid flowchart, for Markdown")
+		return func(ctx context.Context, t *tool, args []string) error {
+			if *mermaid && t.json {
+				return &usageError{problem: "-json and -mermaid exclude each other"}
+			}
+			return t.read(func(r *reader) error { return showTree(ctx, t, r, &look, *mermaid, args[0], args[1]) })
+		}
+	},
+}
+
+func showTree(ctx context.Context, t *tool, r *reader, look *look, mermaid bool, business, task string) error {
+	at, err := look.moment(t)
+	if err != nil {
+		return err
+	}
+	snap, err := r.at(ctx, business, task, at)
+	if err != nil {
+		return err
+	}
+	now := t.now
+	if at.IsSet() {
+		now = at.Time
+	}
+	if t.json {
+		v := view{tree: snap.Tree, zone: t.zone}
+		if look.failedFirst {
+			v.shown = snap.Tree.ShownFailedFirst(nil)
+		}
+		return v.writeJSON(t.stdout, snap.Node, 0)
+	}
+	q := r.With(&query.Options{Location: t.zone, FailedFirst: look.failedFirst, Now: now})
+	var drawn []byte
+	if mermaid {
+		drawn = q.AppendMermaid(nil, snap.Tree, snap.Node)
+	} else {
+		if at.IsSet() {
+			drawn = fmt.Appendf(drawn, "As it was at %s:\n", shownTime(at, t.zone))
+		}
+		drawn = q.AppendText(drawn, snap.Tree, snap.Node, &query.TextOptions{Color: paletteFor(t.stdout) != nil})
+	}
+	_, err = t.stdout.Write(drawn)
+	return err
+}
+
+// view shows a tree to programs.
+type view struct {
+	tree  *state.Tree
+	shown []state.State // what nodes show, nil for the default convention
+	zone  *time.Location
+}
+
+func (v *view) state(i int) state.State {
+	if v.shown != nil {
+		return v.shown[i]
+	}
+	return v.tree.Shown(i)
+}
+
+// nodeRecord is a node in JSON. Times are shown times.
+type nodeRecord struct {
+	Depth        int    `json:"depth"` // 0 for the node asked for
+	ID           string `json:"id"`
+	Parent       string `json:"parent"`
+	Kind         string `json:"kind"`
+	Name         string `json:"name"`
+	State        string `json:"state"`
+	Version      string `json:"version"`
+	Loop         int    `json:"loop"`
+	Retries      int    `json:"retries"`
+	Skips        int    `json:"skips"`
+	Skip         bool   `json:"skip"`
+	ErrorIgnored bool   `json:"error_ignored"`
+	Started      string `json:"start_time"`
+	Finished     string `json:"finish_time"`
+	RetryAt      string `json:"retry_at"`
+	Error        string `json:"error"`
+}
+
+func (v *view) writeJSON(w io.Writer, i, depth int) error {
+	n := v.tree.Node(i)
+	err := writeLine(w, nodeRecord{
+		Depth: depth, ID: n.ID, Parent: n.Parent, Kind: n.Kind.String(), Name: n.DisplayName(),
+		State: v.state(i).String(), Version: n.Version.String(), Loop: n.Loop, Retries: n.Retries, Skips: n.Skips,
+		Skip: n.Skipped, ErrorIgnored: n.ErrorIgnored, Started: shownTime(n.Started, v.zone),
+		Finished: shownTime(n.Finished, v.zone), RetryAt: shownTime(n.RetryAt, v.zone), Error: n.Error,
+	})
+	for c := range v.tree.Children(i) {
+		if err != nil {
+			return err
+		}
+		err = v.writeJSON(w, c, depth+1)
+	}
+	return err
+}

@@ -1,0 +1,134 @@
+package statusctl
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// pollEvery is how often watch -follow looks for more.
+const pollEvery = 500 * time.Millisecond
+
+var watchCommand = command{
+	name: "watch", summary: "show transitions of all tasks in the order they were recorded",
+	detail: `
+Begins after transition N, or with the oldest that the file still keeps for
+watching. With -follow it goes on: it opens the file again and again for a
+moment, so that others can record, and shows what is new whenever it can. It
+sees nothing while a runner holds the file.
+
+With -json each line has all values of every node that the transition changed.`,
+	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+		after := flags.Uint64("after", 0, "begin after transition `N`")
+		follow := flags.Bool("follow", false, "go on until interrupted")
+		return func(ctx context.Context, t *tool, _ []string) error {
+			w := &watcher{tool: t, after: *after}
+			if !*follow {
+				return t.read(func(r *reader) error { return w.catchUp(ctx, r) })
+			}
+			return w.follow(ctx)
+		}
+	},
+}
+
+// watcher shows transitions.
+type watcher struct {
+	*tool
+	after uint64 // the last one shown, 0 before the first
+}
+
+// follow shows transitions until ctx ends, which is its way to end well.
+func (w *watcher) follow(ctx context.Context) error {
+	tick := time.NewTicker(pollEvery)
+	defer tick.Stop()
+	for {
+		err := w.read(func(r *reader) error { return w.catchUp(ctx, r) })
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil && !errors.Is(err, store.ErrLocked) {
+			return err
+		}
+		select {
+		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// catchUp shows what was recorded after the last one shown.
+func (w *watcher) catchUp(ctx context.Context, r *reader) error {
+	out := bufio.NewWriter(w.stdout)
+	if w.after == 0 {
+		feed, err := r.store.Changes(ctx, 1<<63, 1)
+		if err != nil {
+			return err
+		}
+		w.after = feed.First - 1
+	}
+	for {
+		page, err := r.store.Changes(ctx, w.after, 0)
+		if err != nil {
+			return errors.Join(err, out.Flush())
+		}
+		for _, tr := range page.Transitions {
+			if err := w.show(out, tr); err != nil {
+				return err
+			}
+			w.after = tr.Sequence
+		}
+		if len(page.Transitions) == 0 {
+			return out.Flush()
+		}
+	}
+}
+
+func (w *watcher) show(out io.Writer, tr *state.Transition) error {
+	if w.json {
+		return writeLine(out, recordOf(tr))
+	}
+	_, err := fmt.Fprintln(out, terminal.Printable(transitionLine(tr, w.zone)))
+	return err
+}
+
+// transitionLine is a transition for people. What varies in width comes last.
+func transitionLine(tr *state.Transition, zone *time.Location) string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%6d  %s  %-9s", tr.Sequence, shownTime(tr.At, zone), tr.Op)
+	if len(tr.Changes) == 0 {
+		fmt.Fprintf(&b, "%-23s  %s", "", taskName(tr.Task))
+		return b.String()
+	}
+	c := &tr.Changes[0]
+	step := c.State.String()
+	if c.From != 0 {
+		step = c.From.String() + " → " + step
+	}
+	fmt.Fprintf(&b, "%-23s  %s  %s", step, taskName(tr.Task), c.ID)
+	if c.Declared != nil {
+		b.WriteString("  " + label(c.Kind, c.Declared.Name))
+	}
+	if more := len(tr.Changes) - 1; more > 0 {
+		fmt.Fprintf(&b, ", and %d below", more)
+	}
+	if tr.Actor != "" {
+		b.WriteString(", by " + tr.Actor)
+	}
+	if c.Error != "" && tr.Op == state.Fail {
+		b.WriteString(": " + firstLine(c.Error))
+	}
+	if c.ErrorIgnored && tr.Op == state.Fail {
+		b.WriteString(" (ignored)")
+	}
+	return b.String()
+}
