@@ -1,7 +1,8 @@
 // Command runner runs pipelines of shell commands and records what happens in
 // a pipestatus database. It is a small runner that embeds the module, and can
-// be read as such: run.go executes, batch.go says what is recorded together, and
-// resume.go finds out from the records where a task was.
+// be read as such in examples/internal/runner: run.go executes, batch.go says
+// what is recorded together, and resume.go finds out from the records where a
+// task was.
 //
 //	runner                      # the bundled pipeline, in a new database
 //	runner FILE.json            # yours
