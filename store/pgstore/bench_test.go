@@ -19,7 +19,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/pgstore"
-	"github.com/pipestatus/pipestatus/store/pgstore/internal/pgtest"
+	"github.com/pipestatus/pipestatus/store/pgstore/pgtest"
 )
 
 // durable makes a server that keeps what it says it keeps, for measurements.

@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/pgstore"
-	"github.com/pipestatus/pipestatus/store/pgstore/internal/pgtest"
+	"github.com/pipestatus/pipestatus/store/pgstore/pgtest"
 )
 
 // The primary is killed while three processes work, one of which dies with it.

@@ -15,7 +15,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/pipestatus/pipestatus/store/pgstore"
-	"github.com/pipestatus/pipestatus/store/pgstore/internal/pgtest"
+	"github.com/pipestatus/pipestatus/store/pgstore/pgtest"
 )
 
 // server is what all tests use that do not end or break it. It forgets what it

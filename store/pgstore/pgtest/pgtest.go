@@ -1,7 +1,18 @@
 //go:build unix
 
-// Package pgtest runs PostgreSQL servers for tests, each in a directory of its
-// own and reached by a Unix socket or on loopback only. Only tests import it.
+// Package pgtest runs PostgreSQL servers for tests on Unix, each in a directory
+// of its own and reached by a Unix socket or on loopback only, where it trusts
+// everybody. It needs the server programs of version 13 or later on this
+// machine, and runs them as another account if the process is root, whom they
+// refuse. A server ends with the process that started it, also when that is
+// killed.
+//
+//	server, err := pgtest.New("fsync=off")
+//	if err != nil {
+//		return err // ErrNoServer says what to install
+//	}
+//	defer server.Remove()
+//	s, err := pgstore.Open(ctx, server.ConnString(), nil)
 package pgtest
 
 import (
@@ -24,13 +35,16 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrNoServer says that there are no server programs on this machine.
+// ErrNoServer says that there are no server programs on this machine, and how
+// to get them.
 var ErrNoServer = errors.New(`these tests need the PostgreSQL server programs (initdb, postgres) of version 13 or later.
 On Debian or Ubuntu: apt-get install -y postgresql. Elsewhere: put their directory into PATH`)
 
-// Server is a PostgreSQL server that this process started.
+// Server is a PostgreSQL server that this process started. Its superuser and
+// its database are both called postgres. Methods that start or end it are for
+// one goroutine at a time.
 type Server struct {
-	Dir      string // everything it has
+	Dir      string // everything it has, the socket too; Remove deletes it
 	Port     int    // on 127.0.0.1, and in the socket's name
 	programs string
 	settings []string
@@ -40,8 +54,9 @@ type Server struct {
 	log      string
 }
 
-// New makes a server in a new temporary directory and starts it. Settings are
-// like "fsync=off". The caller calls Remove.
+// New makes a server in a new temporary directory, starts it and waits until it
+// answers. Settings are like "fsync=off". The caller calls Remove. The error
+// matches [ErrNoServer] if there are no server programs.
 func New(settings ...string) (*Server, error) {
 	s, err := prepare(settings)
 	if err != nil {
@@ -233,6 +248,9 @@ func (s *Server) ConnString() string {
 	return fmt.Sprintf("host=%s port=%d user=postgres dbname=postgres", s.Dir, s.Port)
 }
 
+// URL names the database by the server's address on loopback.
+func (s *Server) URL() string { return "postgres://postgres@" + s.Addr() + "/postgres" }
+
 // Addr is the server's address on loopback.
 func (s *Server) Addr() string { return "127.0.0.1:" + strconv.Itoa(s.Port) }
 
@@ -264,7 +282,7 @@ func (s *Server) Promote() error {
 	return s.run("pg_ctl", "promote", "-D", s.data(), "-w", "-t", "60")
 }
 
-// Remove stops the server and deletes all it has.
+// Remove stops the server, if it runs, and deletes all it has.
 func (s *Server) Remove() {
 	if s.ended != nil {
 		_ = s.leash.Close() // the server ends either way
