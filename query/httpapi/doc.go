@@ -33,8 +33,9 @@
 // documented envelope, refusals included: no such task, a parameter missing or
 // malformed. Everything before the question is refused with a status of its
 // own, in the same envelope: 400 for a body that cannot be read, 401, 403,
-// 404 for an unknown path, 405, 413, 415, 429 for too many requests at once,
-// and 503 with Retry-After when the store or the handler is not available.
+// 404 for an unknown path, 405, 413, 415, 421 for an unknown host name, 429 for
+// too many requests at once, and 503 with Retry-After when the store or the
+// handler is not available.
 //
 // get_tasks_status leaves out the tasks that are not found. get_task_node_detail
 // has no inputs and outputs, which are not recorded; its histories are the
@@ -45,7 +46,8 @@
 // A request is authenticated, then authorised for the business it names, and
 // only then is anything looked up: who may not see a business cannot tell what
 // exists in it. See [Options.Authenticator] and [Options.Authorize]. A handler
-// without an authenticator refuses everything.
+// without an authenticator refuses everything; one with [NoAuth] answers only
+// who asks for it by a name it knows, see [Options.Hosts].
 //
 // # What the status page is made of
 //

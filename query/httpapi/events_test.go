@@ -438,7 +438,7 @@ func TestAClientThatDoesNotReadIsCutAndNobodyElseNotices(t *testing.T) {
 	}
 	defer slow.Close()
 	slow.(*net.TCPConn).SetReadBuffer(4 << 10)
-	fmt.Fprintf(slow, "GET /api/events?bk_biz_id=2&task_id=1 HTTP/1.1\r\nHost: x\r\n\r\n")
+	fmt.Fprintf(slow, "GET /api/events?bk_biz_id=2&task_id=1 HTTP/1.1\r\nHost: localhost\r\n\r\n")
 
 	quick := subscribe(t, url, "2", "2", "")
 	quick.must(t, "snapshot")

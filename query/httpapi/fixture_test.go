@@ -142,7 +142,9 @@ func request(method, path string, body io.Reader, query ...string) *http.Request
 	if len(values) > 0 {
 		path += "?" + values.Encode()
 	}
-	return httptest.NewRequestWithContext(context.Background(), method, path, body)
+	r := httptest.NewRequestWithContext(context.Background(), method, path, body)
+	r.Host = "localhost"
+	return r
 }
 
 func post(path, contentType, body string) *http.Request {

@@ -24,8 +24,9 @@ type Handler struct {
 	routes map[string]route
 	// boot is part of all entity tags: another handler may have other options
 	// or another store.
-	boot string
-	hub  *hub
+	boot  string
+	hosts hosts
+	hub   *hub
 
 	requests, streams atomic.Int64 // in progress
 	large             gate
@@ -46,7 +47,7 @@ func New(r store.Reader, o *Options) *Handler {
 	opts := o.withDefaults()
 	h := &Handler{
 		reader: r, query: query.New(r, opts.Query), opts: opts,
-		boot: rand.Text()[:10], large: newGate(opts.MaxLarge),
+		boot: rand.Text()[:10], hosts: newHosts(&opts), large: newGate(opts.MaxLarge),
 	}
 	h.hub = newHub(r, opts.Poll, opts.Logger)
 	h.routes = map[string]route{
@@ -85,6 +86,9 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 func (h *Handler) serve(x *exchange) error {
+	if !h.hosts.allow(x.r) {
+		return errHost
+	}
 	route, err := h.find(x.r)
 	if err != nil {
 		return err

@@ -33,6 +33,14 @@ type Options struct {
 	// take no longer for some businesses than for others, and may be called
 	// from many goroutines. Default: who is authenticated may see all.
 	Authorize func(ctx context.Context, who Identity, business string) bool
+	// Hosts are names, without port, by which clients may ask for the
+	// service in the Host header, besides localhost and IP addresses (over
+	// loopback, loopback addresses only). Who asks by another is refused with
+	// 421; "*" stands for all. Default: with [NoAuth] none, so that no web
+	// page can read what is here by making its own name resolve to this
+	// address (DNS rebinding); otherwise all, since such a page has no
+	// credentials.
+	Hosts []string
 
 	// Query says how answers look: location, convention, extra fields of the
 	// documented calls, clock. Default: the defaults of [query.New].

@@ -43,6 +43,7 @@ func (e *internalError) Error() string { return "internal error" }
 func (e *internalError) Unwrap() error { return e.cause }
 
 var (
+	errHost    = &requestError{http.StatusMisdirectedRequest, "this service is not to be asked for by the name in the Host header"}
 	errTooMany = &requestError{http.StatusTooManyRequests, "too many requests at once"}
 	errBusy    = &unavailableError{message: "too many large answers are being made"}
 	errEnding  = &unavailableError{message: "the service is shutting down"}
