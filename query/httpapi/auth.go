@@ -29,8 +29,9 @@ type Identity struct {
 
 // Authenticator says who sends a request. An error that is or wraps an
 // [*AuthError] refuses it with 401 and its message; any other says that it
-// could not be determined, and refuses it with 503. It may be called from many
-// goroutines.
+// could not be determined, and refuses it with 503. A stream of events is asked
+// about again, with its request, at each heartbeat; it ends when it is refused
+// or is somebody else's. It may be called from many goroutines.
 type Authenticator interface {
 	Authenticate(r *http.Request, g General) (Identity, error)
 }

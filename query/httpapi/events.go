@@ -104,7 +104,7 @@ func (s *stream) run(l *listener) error {
 		select {
 		case <-l.wake:
 		case <-heartbeat.C:
-			if !s.h.allowed(s.r.Context(), s.who, s.business) {
+			if !s.permitted() {
 				return nil
 			}
 			if err := s.write([]byte(": still here\n\n")); err != nil {
@@ -116,6 +116,16 @@ func (s *stream) run(l *listener) error {
 			return nil
 		}
 	}
+}
+
+// permitted reports whether the client could still open this stream. That its
+// credentials cannot be checked now is no verdict on them.
+func (s *stream) permitted() bool {
+	who, err := s.h.opts.Authenticator.Authenticate(s.r, s.params.general())
+	if refused := (*AuthError)(nil); errors.As(err, &refused) || err == nil && who != s.who {
+		return false
+	}
+	return s.h.allowed(s.r.Context(), s.who, s.business)
 }
 
 // advance tells what the client has not been told yet.

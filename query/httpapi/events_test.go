@@ -340,6 +340,68 @@ func TestAStreamHasHeartbeatsThatAskForPermissionAgain(t *testing.T) {
 	}
 }
 
+// verdicts is an authenticator whose answer can be changed.
+type verdicts struct {
+	asked atomic.Int64
+	who   atomic.Pointer[httpapi.Identity]
+	err   atomic.Pointer[error]
+}
+
+func (v *verdicts) Authenticate(*http.Request, httpapi.General) (httpapi.Identity, error) {
+	v.asked.Add(1)
+	if err := v.err.Load(); err != nil {
+		return httpapi.Identity{}, *err
+	}
+	return *v.who.Load(), nil
+}
+
+func (v *verdicts) be(user string) { v.who.Store(&httpapi.Identity{User: user}) }
+
+func (v *verdicts) fail(err error) { v.err.Store(&err) }
+
+func TestAStreamEndsWhenItsCredentialsDo(t *testing.T) {
+	for name, end := range map[string]func(*verdicts){
+		"not valid any more": func(v *verdicts) { v.fail(fmt.Errorf("late: %w", &httpapi.AuthError{Message: "expired"})) },
+		"of somebody else":   func(v *verdicts) { v.be("bob") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			v := new(verdicts)
+			v.be("ann")
+			f := serve(t, &httpapi.Options{Authenticator: v, Heartbeat: time.Millisecond})
+			f.recordExample()
+			s := subscribe(t, listen(t, f.handler).URL, "2", "10", "")
+			s.must(t, "snapshot")
+			end(v)
+			for {
+				e, err := s.next()
+				if err != nil {
+					break
+				}
+				if e.comment == "" {
+					t.Fatalf("event %+v", e)
+				}
+			}
+		})
+	}
+}
+
+func TestAStreamOutlastsAVerifierThatCannotTell(t *testing.T) {
+	v := new(verdicts)
+	v.be("ann")
+	f := serve(t, &httpapi.Options{Authenticator: v, Heartbeat: time.Millisecond})
+	f.recordExample()
+	s := subscribe(t, listen(t, f.handler).URL, "2", "10", "")
+	s.must(t, "snapshot")
+	v.fail(errors.New("the verifier is down"))
+	for asked := v.asked.Load(); v.asked.Load() < asked+3; {
+		if e, err := s.next(); err != nil || e.comment == "" {
+			t.Fatalf("%+v, %v", e, err)
+		}
+	}
+	f.record(engine.Retry(exampleActivity))
+	s.must(t, "transition")
+}
+
 func TestShutdownEndsStreamsAndRefusesNewOnes(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
