@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"slices"
 	"strings"
 
 	"github.com/pipestatus/pipestatus/query"
@@ -38,7 +39,8 @@ const (
 	listDefault = 50
 	listMax     = 500
 	// scanMax bounds how many tasks one list looks at for a text or for the
-	// businesses that the caller may see.
+	// businesses that the caller may see: that there are more than these and
+	// none for the caller among them is what a short page tells.
 	scanMax = 10_000
 )
 
@@ -49,33 +51,68 @@ func (h *Handler) listTasks(x *exchange) error {
 		return err
 	}
 	list := taskList{Tasks: []taskRow{}, Now: h.time(h.now())}
-	for wanted, seen := f.Limit, 0; ; {
+	seen := 0
+	for wanted := f.Limit; len(list.Tasks) < wanted; {
+		// No more than is missing, so that the cursor stands behind the last.
 		f.Limit = wanted - len(list.Tasks)
-		page, err := h.reader.List(x.r.Context(), f.ListQuery)
+		tasks, last, err := h.listSome(x, &f, &seen)
 		if err != nil {
 			return err
 		}
-		for i := range page.Tasks {
-			if t := &page.Tasks[i]; f.matches(x.r.Context(), t) {
-				list.Tasks = append(list.Tasks, h.taskRow(t))
-			}
+		for i := range tasks {
+			list.Tasks = append(list.Tasks, h.taskRow(&tasks[i]))
 		}
-		f.Cursor = page.Cursor
-		seen += len(page.Tasks)
-		if f.Cursor == "" || len(list.Tasks) == wanted || seen >= scanMax || len(page.Tasks) == 0 {
+		if last {
 			break
 		}
 	}
 	list.Cursor = f.Cursor
+	if f.hides && f.Cursor != "" {
+		// A cursor with nothing behind it that the caller may see would tell
+		// of tasks that it may not.
+		if list.Cursor, err = h.cursorToMore(x, f, seen); err != nil {
+			return err
+		}
+	}
 	return x.respond(0, "", func(dst []byte) ([]byte, error) {
 		return envelope(dst, func(dst []byte) []byte { return appendJSON(dst, list) }), nil
 	})
+}
+
+// listSome reads on, and says whether that was all or all that is looked at.
+func (h *Handler) listSome(x *exchange, f *listFilter, seen *int) (tasks []store.Task, last bool, err error) {
+	page, err := h.reader.List(x.r.Context(), f.ListQuery)
+	if err != nil {
+		return nil, true, err
+	}
+	*seen += len(page.Tasks)
+	f.Cursor = page.Cursor
+	last = f.Cursor == "" || *seen >= scanMax || len(page.Tasks) == 0
+	return slices.DeleteFunc(page.Tasks, func(t store.Task) bool { return !f.matches(x.r.Context(), &t) }), last, nil
+}
+
+// cursorToMore is the cursor of f, or "" if nothing is behind it.
+func (h *Handler) cursorToMore(x *exchange, f listFilter, seen int) (string, error) {
+	cursor := f.Cursor
+	f.Limit = listMax
+	for {
+		tasks, last, err := h.listSome(x, &f, &seen)
+		switch {
+		case err != nil:
+			return "", err
+		case len(tasks) > 0 || last && f.Cursor != "":
+			return cursor, nil
+		case last:
+			return "", nil
+		}
+	}
 }
 
 // listFilter is what a list is asked for, with what stores do not filter by.
 type listFilter struct {
 	store.ListQuery
 	text    string // in lower case
+	hides   bool   // there may be tasks that the caller may not see
 	allowed func(ctx context.Context, business string) bool
 }
 
@@ -86,6 +123,7 @@ func (h *Handler) filter(x *exchange) (f listFilter, err error) {
 		}
 		f.Business = x.business
 	}
+	f.hides = f.Business == "" && h.opts.Authorize != nil
 	verdicts := make(map[string]bool)
 	f.allowed = func(ctx context.Context, business string) bool {
 		verdict, known := verdicts[business]

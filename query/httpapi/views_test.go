@@ -1,6 +1,7 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"net/url"
@@ -113,6 +114,43 @@ func TestPagesTogetherAreTheWholeList(t *testing.T) {
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
+	}
+}
+
+func TestAListTellsNothingOfTasksThatMayNotBeSeen(t *testing.T) {
+	f := serve(t, &httpapi.Options{
+		Authenticator: httpapi.NoAuth{},
+		Authorize: func(_ context.Context, _ httpapi.Identity, business string) bool {
+			return business == "2"
+		},
+	})
+	create := func(business string, n int) {
+		for range n {
+			f.record(engine.Create(business, fmt.Sprintf("%s-%d", business, f.engine.Sequence())))
+		}
+	}
+	// Six tasks that may be seen, with many others before, between and behind.
+	create("hidden", 30)
+	for range 6 {
+		create("2", 1)
+		create("hidden", 30)
+	}
+	for limit := 1; limit <= 7; limit++ {
+		var pages []int
+		for cursor := ""; ; {
+			ids, next := f.tasks(fmt.Sprintf("limit=%d&cursor=%s", limit, url.QueryEscape(cursor)))
+			pages = append(pages, len(ids))
+			if cursor = next; cursor == "" {
+				break
+			}
+		}
+		var want []int
+		for left := 6; left > 0; left -= limit {
+			want = append(want, min(left, limit))
+		}
+		if !slices.Equal(pages, want) {
+			t.Errorf("limit %d: pages of %v tasks, want %v", limit, pages, want)
+		}
 	}
 }
 
