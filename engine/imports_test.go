@@ -24,6 +24,7 @@ var mayImport = map[string][]string{
 	"store/storetest":    {"state", "store"},
 	"engine":             {"state", "store", "github.com/google/uuid"},
 	"engine/internal":    {"state", "store"}, // for tests
+	"engine/enginetest":  {"state", "store", "engine", "engine/internal/model"},
 	"query":              {"state", "store"},
 	"query/httpapi":      {"state", "store", "query"},
 	"examples":           {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "examples/internal/serving", "examples/internal/terminal"},

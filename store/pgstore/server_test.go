@@ -4,6 +4,7 @@ package pgstore_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"strings"
@@ -23,6 +24,9 @@ import (
 var server *pgtest.Server
 
 func TestMain(m *testing.M) {
+	// A default that the command line overrides: each check commits some
+	// dozen times.
+	flag.Set("rapid.checks", "15")
 	os.Exit(func() int {
 		if conn := os.Getenv(runnerEnv); conn != "" {
 			return runner(conn)

@@ -18,6 +18,8 @@ type Drawer struct {
 	Chance func(what string) int
 	// Log is told every operation.
 	Log func(op string)
+	// WellFormed has no operations drawn that are misshapen.
+	WellFormed bool
 }
 
 // The pools are small, so that operations meet: the same IDs in two tasks,
@@ -137,7 +139,7 @@ func (d *Drawer) Ops(key state.Key, n int) (ops []state.Op) {
 		op.Idempotent = d.In(25, "idempotent")
 		ops = append(ops, op)
 	}
-	if d.In(2, "misshapen") {
+	if !d.WellFormed && d.In(2, "misshapen") {
 		one(d, "how", misshape)(&ops[d.UpTo(n, "which")])
 	}
 	for _, op := range ops {

@@ -72,6 +72,14 @@ func New(limits state.Limits) *Store {
 	return s
 }
 
+// Clone is a copy: what is done to one of them the other does not see.
+func (s *Store) Clone() *Store {
+	c := *s
+	// Nothing below is changed in place: Do works on copies of tasks.
+	c.tasks, c.log = maps.Clone(s.tasks), slices.Clip(s.log)
+	return &c
+}
+
 // Do does one operation or a batch, all or none. code is "" if all were
 // accepted, otherwise the refusal, and index is the operation it is about.
 // [state.Op.Taken] is not looked at: the model knows what is in use. A batch

@@ -1,0 +1,81 @@
+package enginetest
+
+import (
+	"context"
+	"slices"
+
+	"github.com/pipestatus/pipestatus/engine/internal/model"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// compareTask compares a task as a reader shows it.
+func (s *Story) compareTask(r store.Reader, key state.Key) {
+	s.Helper()
+	snap, err := r.Load(context.Background(), store.Ref{Key: key})
+	want := s.model.Tree(key)
+	if want == nil {
+		s.same("code of a task that is not there", model.Code(err), model.NotFound)
+		return
+	}
+	if err != nil {
+		s.Fatal("load:", err)
+	}
+	s.same("tree", model.Of(snap.Tree), want)
+	s.same("revision", snap.Tree.Revision(), s.model.Revision(key))
+}
+
+// compareAll compares everything, with the trees as the store has them, by the
+// handle of the current engine.
+func (s *Story) compareAll() {
+	s.Helper()
+	handle := s.stores[s.current]
+	keys := s.model.Keys()
+	page, err := handle.List(context.Background(), store.ListQuery{})
+	if err != nil || page.Cursor != "" {
+		s.Fatalf("list: cursor %q, %v", page.Cursor, err)
+	}
+	s.same("number of tasks", len(page.Tasks), len(keys))
+	for i, key := range slices.Backward(keys) {
+		h, _ := s.model.Header(key)
+		s.same("header", model.HeaderOf(&page.Tasks[len(keys)-1-i]), h)
+		s.compareTask(handle, key)
+		s.compareHistories(s.model.Tree(key))
+	}
+	s.compareFeed()
+}
+
+func (s *Story) compareHistories(n *model.Node) {
+	s.Helper()
+	past, err := s.engine().Attempts(context.Background(), n.ID, 0, 0)
+	if err != nil {
+		s.Fatal("attempts:", err)
+	}
+	if len(past) > 0 || len(s.model.History(n.ID)) > 0 {
+		s.same("history of "+n.ID, past, s.model.History(n.ID))
+	}
+	for i := range n.Children {
+		s.compareHistories(&n.Children[i])
+	}
+}
+
+// compareFeed compares the transitions that are kept.
+func (s *Story) compareFeed() {
+	s.Helper()
+	ctx := context.Background()
+	feed, err := s.engine().Changes(ctx, 1<<63, 1)
+	if err != nil {
+		s.Fatal("changes:", err)
+	}
+	s.same("last sequence", feed.Last, s.model.Sequence())
+	// A page of the latest is enough: the earlier ones were the latest once.
+	after := max(feed.First-1, feed.Last-min(feed.Last, 200))
+	if feed, err = s.engine().Changes(ctx, after, 0); err != nil {
+		s.Fatal("changes:", err)
+	}
+	var got []model.Entry
+	for _, tr := range feed.Transitions {
+		got = append(got, model.EntryOf(tr))
+	}
+	s.same("feed", got, append([]model.Entry(nil), s.model.Log()[after:]...))
+}

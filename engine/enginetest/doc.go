@@ -1,0 +1,19 @@
+// Package enginetest holds engines on a store against a second implementation
+// of the rules, plain and slow, which keeps all tasks as maps and slices. It is
+// for authors of stores, beside package storetest: that states the contract of
+// a store by itself; this shows that engines on it answer as they should,
+// several of them on one store and at the same time as well.
+//
+// A [Story] is a series of random steps. What is random comes from outside, so
+// that a test can repeat a story and, with a library for property-based tests,
+// shorten one that fails:
+//
+//	rapid.Check(t, func(rt *rapid.T) {
+//		story := enginetest.New(rt, enginetest.Options{
+//			Open:   func() ([]store.Store, error) { … },
+//			Chance: func(what string) int { return chance.Draw(rt, what) },
+//		})
+//		defer story.Close()
+//		rt.Repeat(actions(story.Steps()))
+//	})
+package enginetest

@@ -1,0 +1,192 @@
+package enginetest
+
+import (
+	"context"
+	"errors"
+	"reflect"
+	"slices"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/engine/internal/model"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// complete does to operations what the engine will: it sets the clock and
+// foresees what is generated in place of what was left open.
+func (s *Story) complete(ops []state.Op) (given []engine.Op, completed []state.Op) {
+	ids := s.ids
+	defer func() { s.ids = ids }()
+	for _, op := range ops {
+		isNew := op.Kind == state.Create || op.Kind == state.Declare
+		if isNew && !op.NodeGiven {
+			op.Node = ""
+		}
+		given = append(given, s.opts.Op(op))
+		op.Now = s.clock
+		if isNew && !op.NodeGiven && op.Node == "" {
+			op.Node = s.newID()
+		}
+		if (op.Kind == state.Declare || op.Kind.NewAttempt()) && !op.NewVersion.IsSet() {
+			op.NewVersion, _ = state.ParseVersion(s.newID())
+		}
+		completed = append(completed, op)
+	}
+	return given, completed
+}
+
+// record gives operations on one task to the current engine. If they are
+// accepted, it shows the task as it is; until then it may lag behind others.
+func (s *Story) record(ops []state.Op) {
+	s.Helper()
+	s.clock = s.draw.Time()
+	given, ops := s.complete(ops)
+	results, err := s.engine().Record(context.Background(), given...)
+	if s.compareAnswer(ops, s.answer(results, err)) {
+		key, _ := s.keyOf(ops[0])
+		s.compareTask(s.engine(), key)
+	}
+}
+
+// queue gives the current engine several requests about one task before it
+// waits for any.
+func (s *Story) queue() {
+	s.clock = s.draw.Time()
+	key := s.draw.Key()
+	var requests [][]state.Op
+	var pending []*engine.Pending
+	for range 2 + s.draw.UpTo(5, "requests") {
+		ops := s.draw.Ops(key, 1+s.draw.UpTo(2, "ops"))
+		if owner, ok := s.keyOf(ops[0]); ok && owner != key {
+			continue // misshapen; would change the order of sequences
+		}
+		given, ops := s.complete(ops)
+		requests, pending = append(requests, ops), append(pending, s.engine().Submit(given...))
+	}
+	accepted := false
+	for i, p := range pending {
+		accepted = s.compareAnswer(requests[i], s.answer(p.Wait(context.Background()))) || accepted
+	}
+	if accepted {
+		s.compareTask(s.engine(), key)
+	}
+}
+
+// race gives every engine a request at the same time. There must be an order
+// in which the model gives the same answers.
+func (s *Story) race() {
+	s.clock = s.draw.Time()
+	key := s.draw.Key()
+	var requests [][]state.Op
+	var pending []*engine.Pending
+	for _, e := range s.engines {
+		if s.draw.In(30, "another task") {
+			key = s.draw.Key()
+		}
+		given, ops := s.complete(s.draw.Ops(key, 1+s.draw.UpTo(2, "ops")))
+		requests, pending = append(requests, ops), append(pending, e.Submit(given...))
+	}
+	var got []answer
+	for _, p := range pending {
+		got = append(got, s.answer(p.Wait(context.Background())))
+	}
+	m := order(s.model, requests, got, nil)
+	if m == nil {
+		s.Fatalf("in no order does the model answer %+v as engines at the same time did: %+v", requests, got)
+	}
+	for i, a := range got {
+		s.count(requests[i], a)
+	}
+	s.become(m)
+}
+
+// order finds an order of the requests that are left in which the model gives
+// these answers, and returns the model after them; nil if there is none.
+func order(m *model.Store, requests [][]state.Op, got []answer, done []int) *model.Store {
+	if len(done) == len(requests) {
+		return m
+	}
+	for i := range requests {
+		if slices.Contains(done, i) {
+			continue
+		}
+		next := m.Clone()
+		if want := expected(next, requests[i]); reflect.DeepEqual(got[i], want) {
+			if m := order(next, requests, got, append(slices.Clip(done), i)); m != nil {
+				return m
+			}
+		}
+	}
+	return nil
+}
+
+// keyOf is the task an operation belongs to.
+func (s *Story) keyOf(op state.Op) (state.Key, bool) {
+	switch op.Kind {
+	case state.Create:
+		return op.Task, true
+	case state.Declare:
+		return s.model.Owner(op.Parent)
+	}
+	return s.model.Owner(op.Node)
+}
+
+// answer is all that a request is answered.
+type answer struct {
+	Results []engine.Result
+	Code    string // "" if it was accepted, else the refusal and what is refused:
+	Index   int
+	Refused state.OpKind
+}
+
+// answer is what an engine answered. Anything but results or a refusal fails
+// the test.
+func (s *Story) answer(results []engine.Result, err error) answer {
+	s.Helper()
+	if err == nil {
+		return answer{Results: results}
+	}
+	var refused *state.Error
+	if !errors.As(err, &refused) {
+		s.Fatalf("refused with a %T: %v", err, err)
+	}
+	return answer{Code: model.Code(err), Index: refused.Index, Refused: refused.Op}
+}
+
+// expected does operations in a model and is what it answers.
+func expected(m *model.Store, ops []state.Op) (a answer) {
+	outcomes, code, index := m.Do(ops...)
+	if code != "" {
+		return answer{Code: code, Index: index, Refused: ops[index].Kind}
+	}
+	for _, o := range outcomes {
+		a.Results = append(a.Results, engine.Result{
+			Sequence: o.Sequence, Node: o.Node, Version: o.Version.String(), Repeated: o.Repeat,
+		})
+	}
+	return a
+}
+
+// compareAnswer does the operations in the model, compares the answers and
+// reports whether they were accepted.
+func (s *Story) compareAnswer(ops []state.Op, got answer) (accepted bool) {
+	s.Helper()
+	s.same("answer", got, expected(s.model, ops))
+	s.count(ops, got)
+	return got.Code == ""
+}
+
+// count adds an answer to the tally.
+func (s *Story) count(ops []state.Op, a answer) {
+	if a.Code != "" {
+		s.opts.Tally["refused "+a.Code]++
+		s.opts.Tally["rolled back"] += a.Index
+		return
+	}
+	for i, r := range a.Results {
+		what := "ok "
+		if r.Repeated {
+			what = "repeat "
+		}
+		s.opts.Tally[what+ops[i].Kind.String()]++
+	}
+}

@@ -1,0 +1,192 @@
+package enginetest
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/engine/internal/model"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// T is what a story needs of a test.
+type T interface {
+	Helper()
+	Log(args ...any)
+	Error(args ...any)
+	Fatal(args ...any)
+	Fatalf(format string, args ...any)
+}
+
+// Options say what a story is about.
+type Options struct {
+	// Open opens the store, which is empty the first time: one handle for each
+	// engine, and the same one may be there for several. The story calls it
+	// again after it has closed all handles, and expects what was there. It
+	// must not be nil.
+	Open func() ([]store.Store, error)
+	// Chance draws a number from 0 to 255, all equally likely, see [Number].
+	// what names the choice, for messages. It must not be nil.
+	Chance func(what string) int
+	// Op makes an operation of a task, which need not be well-formed. Default:
+	// the functions and options of package engine do, and all are well-formed.
+	Op func(op state.Op) engine.Op
+	// Diff says how what an engine answered differs from what it should have.
+	// Default: both are printed.
+	Diff func(want, got any) string
+	// Tally, if not nil, is added to: how many operations came to what, and
+	// under [Retried] how many changes were applied again after a conflict.
+	Tally map[string]int
+}
+
+// Retried counts, in [Options.Tally], changes that were applied again because
+// another engine had changed the task. No answer may show it.
+const Retried = "applied again after a conflict"
+
+// Number is the number from 0 to 255 that 8 bits make. Generators of numbers
+// tend to prefer small ones, which makes for dull stories; of bits they do not.
+func Number(bits []bool) int { return model.Number(bits) }
+
+// Story is some engines on one store, and a model of what is in there. It is
+// not safe for concurrent use. The engines keep next to nothing in memory.
+type Story struct {
+	T
+	opts      Options
+	draw      *model.Drawer
+	model     *model.Store
+	engineOpt engine.Options
+	stores    []store.Store
+	engines   []*engine.Engine
+	current   int // the engine to use next
+
+	clock   state.Instant
+	ids     uint64 // generated so far
+	retried atomic.Int64
+}
+
+// New opens the store and begins a story. The caller calls Close.
+func New(t T, o Options) *Story {
+	if o.Tally == nil {
+		o.Tally = make(map[string]int)
+	}
+	draw := &model.Drawer{Chance: o.Chance, Log: func(op string) { t.Log(op) }, WellFormed: o.Op == nil}
+	if o.Op == nil {
+		o.Op = opOf
+	}
+	limits := state.Limits{Levels: 3 + draw.UpTo(3, "levels"), Nodes: 4 + draw.UpTo(15, "nodes")}
+	s := &Story{T: t, opts: o, draw: draw}
+	s.engineOpt = engine.Options{
+		Limits: limits, MaxLiveNodes: 1 + draw.UpTo(20, "live nodes"), Now: s.now, NewID: s.newID,
+		Hooks: &engine.Hooks{Committed: func(i engine.CommitInfo) { s.retried.Add(int64(i.Conflicts)) }},
+	}
+	s.become(model.New(limits))
+	s.open()
+	return s
+}
+
+// Steps are what can happen, by name; which does, in what order and how often
+// is the caller's choice. The step without a name compares all that can be
+// seen of the store with the model, and is meant to follow each other one.
+func (s *Story) Steps() map[string]func() {
+	return map[string]func(){
+		"one by one": func() {
+			for range 10 {
+				if s.draw.In(30, "another engine") {
+					s.pick()
+				}
+				s.forget()
+				s.record(s.draw.Ops(s.draw.Key(), 1))
+			}
+		},
+		"batch":  func() { s.record(s.draw.Ops(s.draw.Key(), 2+s.draw.UpTo(4, "ops"))) },
+		"queue":  s.queue,
+		"race":   s.race,
+		"purge":  s.purge,
+		"reopen": func() { s.Close(); s.open() },
+		"switch": s.pick,
+		"":       s.compareAll,
+	}
+}
+
+// Close closes the engines and the store.
+func (s *Story) Close() {
+	s.Helper()
+	for _, e := range s.engines {
+		if err := e.Close(); err != nil {
+			s.Error("close an engine:", err)
+		}
+	}
+	for i, handle := range s.stores {
+		if slices.Contains(s.stores[:i], handle) {
+			continue
+		}
+		if err := handle.Close(); err != nil {
+			s.Error("close the store:", err)
+		}
+	}
+	s.stores, s.engines = nil, nil
+	s.opts.Tally[Retried] += int(s.retried.Swap(0))
+}
+
+func (s *Story) open() {
+	s.Helper()
+	var err error
+	if s.stores, err = s.opts.Open(); err != nil {
+		s.Fatal("open the store:", err)
+	}
+	if len(s.stores) == 0 {
+		s.Fatal("open the store: no handle")
+	}
+	for _, handle := range s.stores {
+		e, err := engine.Open(context.Background(), handle, &s.engineOpt)
+		if err != nil {
+			s.Fatal("open an engine:", err)
+		}
+		s.engines = append(s.engines, e)
+	}
+}
+
+// become makes m what the store has to hold.
+func (s *Story) become(m *model.Store) { s.model, s.draw.Model = m, m }
+
+// pick chooses the engine to use next.
+func (s *Story) pick() { s.current = s.draw.UpTo(len(s.engines), "engine") }
+
+func (s *Story) engine() *engine.Engine { return s.engines[s.current] }
+
+func (s *Story) now() time.Time { return s.clock.Time() }
+
+func (s *Story) newID() string {
+	s.ids++
+	return fmt.Sprintf("%032x", s.ids)
+}
+
+// same fails the test if got is not what the model says.
+func (s *Story) same(what string, got, want any) {
+	s.Helper()
+	if reflect.DeepEqual(got, want) {
+		return
+	}
+	if s.opts.Diff != nil {
+		s.Fatalf("%s (-model +engine):\n%s", what, s.opts.Diff(want, got))
+	}
+	s.Fatalf("%s:\n%+v, the model says\n%+v", what, got, want)
+}
+
+// Summary lists a tally, a line each and the total of the operations last.
+func Summary(tally map[string]int) (lines []string) {
+	total := 0
+	for _, what := range slices.Sorted(maps.Keys(tally)) {
+		lines = append(lines, fmt.Sprintf("%7d %s", tally[what], what))
+		if what != Retried {
+			total += tally[what]
+		}
+	}
+	return append(lines, fmt.Sprintf("%7d operations", total))
+}
