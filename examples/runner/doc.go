@@ -11,7 +11,8 @@
 // With -http 127.0.0.1:8080 the runner serves get_task_status, the events of its
 // tasks and a status page while the pipeline runs, on the engine that records
 // it; see package query/httpapi. Who may ask is said by -app and -token or
-// -trusted-app, or -no-auth; without any it refuses to start.
+// -trusted-app, or -no-auth; without any it refuses to start. With -no-auth only
+// who asks by localhost, an address or a -host is answered.
 //
 // # Definitions
 //

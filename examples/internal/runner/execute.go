@@ -106,7 +106,7 @@ func (c *call) serve(ctx context.Context, e *engine.Engine) (*serving.Server, er
 		return nil, nil
 	}
 	return serving.Listen(ctx, c.http, httpapi.New(e, &httpapi.Options{
-		Authenticator: c.authenticator, Query: &query.Options{Location: c.zone},
+		Authenticator: c.authenticator, Hosts: c.access.Hosts(c.http), Query: &query.Options{Location: c.zone},
 	}))
 }
 

@@ -135,7 +135,7 @@ func (c *call) parse(args []string) (help bool, err error) {
 	case c.resume && c.db == "":
 		return false, &usageError{"-resume needs -db"}
 	case c.http == "" && c.access.Given():
-		return false, &usageError{"-app, -trusted-app, -token and -no-auth need -http"}
+		return false, &usageError{"-app, -trusted-app, -token, -host and -no-auth need -http"}
 	}
 	if c.http != "" {
 		if c.authenticator, err = c.access.Authenticator(); err != nil {

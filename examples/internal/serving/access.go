@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"net"
 	"strings"
 
 	"github.com/pipestatus/pipestatus/query/httpapi"
@@ -17,6 +18,7 @@ type Access struct {
 	secrets map[string]string
 	trusted []string
 	tokens  map[string]string
+	hosts   []string
 	all     bool
 	err     error // the first flag that makes no sense
 }
@@ -35,6 +37,7 @@ func (a *Access) Bind(flags *flag.FlagSet) {
 	add("app", "let in an application by `CODE:SECRET` or CODE:sha256:HASH (repeatable)", a.addApp)
 	add("trusted-app", "let the application `CODE` name its user by bk_username alone (repeatable)", a.addTrusted)
 	add("token", "let in a user by bk_token, as `TOKEN=USER` (repeatable)", a.addToken)
+	add("host", "with -no-auth, answer who asks by the host `NAME` too; without, only those (repeatable)", a.addHost)
 	flags.BoolVar(&a.all, "no-auth", false, "let in everybody who can reach the address")
 }
 
@@ -71,6 +74,14 @@ func (a *Access) addToken(value string) error {
 	return nil
 }
 
+func (a *Access) addHost(name string) error {
+	if _, _, err := net.SplitHostPort(name); err == nil || name == "" || strings.ContainsAny(name, "/ ") {
+		return errors.New("want a NAME without port")
+	}
+	a.hosts = append(a.hosts, name)
+	return nil
+}
+
 func put(m *map[string]string, key, value string) {
 	if *m == nil {
 		*m = make(map[string]string)
@@ -80,7 +91,7 @@ func put(m *map[string]string, key, value string) {
 
 // Given reports whether any of the flags was.
 func (a *Access) Given() bool {
-	return a.all || a.named() || a.err != nil
+	return a.all || a.named() || len(a.hosts) > 0 || a.err != nil
 }
 
 func (a *Access) named() bool {
@@ -90,6 +101,18 @@ func (a *Access) named() bool {
 // Open reports whether everybody is let in.
 func (a *Access) Open() bool { return a.all }
 
+// Hosts are the [httpapi.Options.Hosts] of a server on addr: where names are
+// checked, the one it listens by is good.
+func (a *Access) Hosts(addr string) []string {
+	if !a.all && len(a.hosts) == 0 {
+		return nil
+	}
+	if host, _, err := net.SplitHostPort(addr); err == nil && host != "" {
+		return append([]string{host}, a.hosts...)
+	}
+	return a.hosts
+}
+
 // Authenticator is what the flags come to. The error says what is missing or
 // wrong with them: nobody is let in by default.
 func (a *Access) Authenticator() (httpapi.Authenticator, error) {
@@ -97,7 +120,7 @@ func (a *Access) Authenticator() (httpapi.Authenticator, error) {
 	switch {
 	case a.err != nil:
 		return nil, a.err
-	case !a.Given():
+	case !a.all && !a.named():
 		return nil, errors.New("who may ask? Give -app CODE:SECRET with -token TOKEN=USER or -trusted-app CODE, or -no-auth to let everybody in")
 	case a.all && a.named():
 		return nil, errors.New("-no-auth lets everybody in, so that -app, -trusted-app and -token mean nothing")

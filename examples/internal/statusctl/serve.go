@@ -29,40 +29,42 @@ whatever user it names:
 Who is let in may see all tasks. What stands on a command line others on the
 machine can read: give secrets as sha256:HASH, HASH being
 'printf %s SECRET | sha256sum'. There is no TLS: listen on loopback, or put a
-proxy in front. Requests are logged to standard error, as JSON with -json.`,
+proxy in front. With -no-auth only who asks by localhost, an address, the name
+in -addr or a -host is answered, so that no web page elsewhere can read along.
+Requests are logged to standard error, as JSON with -json.`,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
-		var access serving.Access
 		var o serveOptions
 		flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; port 0 is any that is free")
-		access.Bind(flags)
+		o.access.Bind(flags)
 		flags.BoolVar(&o.failedFirst, "failed-first", false, "show a container FAILED as soon as anything in it is, even while the rest runs")
 		flags.BoolVar(&o.quiet, "quiet", false, "log no requests")
 		return func(ctx context.Context, t *tool, _ []string) (err error) {
-			if o.authenticator, err = access.Authenticator(); err != nil {
+			if o.authenticator, err = o.access.Authenticator(); err != nil {
 				return &usageError{problem: err.Error()}
 			}
-			return t.operate(ctx, func(e *engine.Engine) error { return t.serve(ctx, e, &o, access.Open()) })
+			return t.operate(ctx, func(e *engine.Engine) error { return t.serve(ctx, e, &o) })
 		}
 	},
 }
 
 type serveOptions struct {
 	addr               string
-	authenticator      httpapi.Authenticator
+	access             serving.Access
+	authenticator      httpapi.Authenticator // what access comes to
 	failedFirst, quiet bool
 }
 
 // serve serves the database until ctx ends, which is its way to end well.
-func (t *tool) serve(ctx context.Context, e *engine.Engine, o *serveOptions, open bool) (err error) {
+func (t *tool) serve(ctx context.Context, e *engine.Engine, o *serveOptions) (err error) {
 	server, err := serving.Listen(ctx, o.addr, httpapi.New(e, &httpapi.Options{
-		Authenticator: o.authenticator, Logger: t.requestLog(o.quiet),
+		Authenticator: o.authenticator, Hosts: o.access.Hosts(o.addr), Logger: t.requestLog(o.quiet),
 		Query: &query.Options{Location: t.zone, FailedFirst: o.failedFirst},
 	}))
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
-	if err := t.announce(server, open); err != nil {
+	if err := t.announce(server, o.access.Open()); err != nil {
 		return err
 	}
 	select {
