@@ -37,7 +37,7 @@ func (a *Access) Bind(flags *flag.FlagSet) {
 	add("app", "let in an application by `CODE:SECRET` or CODE:sha256:HASH (repeatable)", a.addApp)
 	add("trusted-app", "let the application `CODE` name its user by bk_username alone (repeatable)", a.addTrusted)
 	add("token", "let in a user by bk_token, as `TOKEN=USER` (repeatable)", a.addToken)
-	add("host", "with -no-auth, answer who asks by the host `NAME` too; without, only those (repeatable)", a.addHost)
+	add("host", "with -no-auth, answer also who asks by the host `NAME` (repeatable)", a.addHost)
 	flags.BoolVar(&a.all, "no-auth", false, "let in everybody who can reach the address")
 }
 
