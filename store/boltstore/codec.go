@@ -196,8 +196,12 @@ func (d *decoder) instant(base state.Instant) state.Instant {
 }
 
 func (d *decoder) maybe(base state.Instant) state.Instant {
-	if d.byte() == 0 {
+	switch d.byte() {
+	case 0:
 		return state.Instant{}
+	case 1:
+		return d.instant(base)
 	}
-	return d.instant(base)
+	d.fail()
+	return state.Instant{}
 }

@@ -25,6 +25,9 @@ const (
 	hasCounts                  // loop, retries and skips follow: they are not 1, 0, 0
 	isDeclared                 // changes only: the node is new
 	hasSuperseded              // changes only: the superseded attempt follows
+
+	ofChanges = isDeclared | hasSuperseded
+	known     = hasSuperseded<<1 - 1
 )
 
 // appendProgress appends p with more flags. last is the version that the node
@@ -78,7 +81,7 @@ func (d *decoder) progress(p *state.Progress, base state.Instant, last state.Ver
 	has := func(flag uint16) bool { return flags&flag != 0 }
 	b := d.byte()
 	p.State, p.Began = state.State(b&15), state.OpKind(b>>4)
-	if !p.State.Valid() || b>>4 != 0 && !p.Began.Valid() {
+	if !p.State.Valid() || b>>4 != 0 && !p.Began.Valid() || flags&^known != 0 {
 		d.fail()
 	}
 	switch {
@@ -128,6 +131,8 @@ func appendAttempt(dst []byte, a *state.Attempt, base state.Instant, last state.
 
 func (d *decoder) attempt(base state.Instant, last state.Version) state.Attempt {
 	var p state.Progress
-	d.progress(&p, base, last)
+	if d.progress(&p, base, last)&ofChanges != 0 {
+		d.fail()
+	}
 	return p.Attempt
 }

@@ -50,8 +50,8 @@ func decodeNode(k, v []byte, n *state.Node) error {
 	d.identity(n)
 	base := d.instant(state.Instant{})
 	n.Progress = state.Progress{}
-	d.progress(&n.Progress, base, state.Version{})
-	if !n.Updated.IsSet() {
+	flags := d.progress(&n.Progress, base, state.Version{})
+	if !n.Updated.IsSet() || flags&ofChanges != 0 {
 		d.fail()
 	}
 	return d.end("node")

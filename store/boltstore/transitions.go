@@ -169,7 +169,7 @@ func (r *blockReader) transition(tr *state.Transition) {
 	d := &r.d
 	b, flags := d.byte(), d.byte()
 	tr.Op, tr.Shown = state.OpKind(b&15), state.State(b>>4)
-	if !tr.Op.Valid() || tr.Op != state.Delete && !tr.Shown.Valid() {
+	if !tr.Op.Valid() || tr.Op != state.Delete && !tr.Shown.Valid() || flags&^(trRecorded|trActor) != 0 {
 		d.fail()
 	}
 	tr.At = d.instant(r.at)
@@ -225,6 +225,9 @@ func (d *decoder) declaration(decl *state.Declaration) {
 	}
 	decl.Name = d.text()
 	flags := d.byte()
+	if flags&^(declNoRetry|declNoSkip) != 0 {
+		d.fail()
+	}
 	decl.NoRetry, decl.NoSkip = flags&declNoRetry != 0, flags&declNoSkip != 0
 	decl.MaxLoops = d.int(maxInt)
 }
