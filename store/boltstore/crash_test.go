@@ -45,6 +45,9 @@ var tiny = boltstore.Options{OverlayTransitions: 48, FeedTransitions: 300, LockT
 // told is done: "ack SEQUENCE NODE", and of tasks to delete "going
 // TASK" before and "gone TASK" after. It returns only on errors.
 func victim(job, path, name string) error {
+	if job == "migrate" {
+		return migrate(path)
+	}
 	s, err := boltstore.Open(path, &tiny)
 	if err != nil {
 		return err
@@ -209,9 +212,9 @@ func (w *witness) kill(t *testing.T, job, path, name string, after time.Duration
 }
 
 // verify opens what the victim left and holds it against what was said.
-func (w *witness) verify(t *testing.T, path string) {
+func (w *witness) verify(t *testing.T, path string, o *boltstore.Options) {
 	t.Helper()
-	s, err := boltstore.Open(path, &tiny)
+	s, err := boltstore.Open(path, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -276,7 +279,7 @@ func TestWriterKilledAtAnyMomentLosesNothingAcknowledged(t *testing.T) {
 		w := newWitness()
 		for range min(8, n-i) { // lives of one file
 			w.kill(t, "write", path, fmt.Sprint("life", i), time.Duration(r.IntN(150))*time.Millisecond, false)
-			w.verify(t, path)
+			w.verify(t, path, &tiny)
 			i++
 			if t.Failed() {
 				t.Fatalf("after %d kills", i)
@@ -298,7 +301,7 @@ func TestProcessKilledDuringCompactionLosesNothingAcknowledged(t *testing.T) {
 		w := newWitness()
 		for range min(5, n-i) {
 			w.kill(t, "compact", path, fmt.Sprint("life", i), time.Duration(r.IntN(150))*time.Millisecond, false)
-			w.verify(t, path)
+			w.verify(t, path, &tiny)
 			i++
 			if t.Failed() {
 				t.Fatalf("after %d kills", i)
@@ -312,27 +315,11 @@ func TestProcessKilledDuringDeletesLeavesNothingHalf(t *testing.T) {
 	n := kills(3, 40)
 	for i := 0; i < n; {
 		path := filepath.Join(t.TempDir(), "victim.db")
-		s := mustOpen(t, path, &tiny)
-		s.NoSync()
-		e, err := engine.Open(t.Context(), s, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for n := range 400 {
-			if err := runTask(e, fmt.Sprintf("life-0-%d", n), 0, func(...any) {}); err != nil {
-				t.Fatal(err)
-			}
-		}
-		if err := errors.Join(e.Close(), s.Close()); err != nil {
-			t.Fatal(err)
-		}
 		w := newWitness()
-		for n := range 400 { // each must be there or be going
-			w.acks[fmt.Sprintf("life-0-%d", n)] = nil
-		}
+		w.lived(t, path, 400) // each must be there or be going
 		for range min(3, n-i) {
 			w.kill(t, "delete", path, "life", time.Duration(r.IntN(60))*time.Millisecond, false)
-			w.verify(t, path)
+			w.verify(t, path, &tiny)
 			i++
 		}
 		if len(w.going) == 0 {
@@ -341,6 +328,27 @@ func TestProcessKilledDuringDeletesLeavesNothingHalf(t *testing.T) {
 		if t.Failed() {
 			t.Fatalf("after %d kills", i)
 		}
+	}
+}
+
+// lived writes a file with tasks that ended, each acknowledged to w.
+func (w *witness) lived(t *testing.T, path string, tasks int) {
+	t.Helper()
+	s := mustOpen(t, path, &tiny)
+	s.NoSync()
+	e, err := engine.Open(t.Context(), s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var said strings.Builder
+	for n := range tasks {
+		if err := runTask(e, fmt.Sprintf("life-0-%d", n), 0, func(words ...any) { fmt.Fprintln(&said, words...) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.listen(strings.NewReader(said.String()), func(string) {})
+	if err := errors.Join(e.Close(), s.Close()); err != nil {
+		t.Fatal(err)
 	}
 }
 
@@ -356,7 +364,7 @@ func TestProcessKilledDuringFirstCreationLeavesAFileOrNone(t *testing.T) {
 			none++
 		}
 		w := newWitness()
-		w.verify(t, path)
+		w.verify(t, path, &tiny)
 		if t.Failed() {
 			return
 		}

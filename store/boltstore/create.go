@@ -7,10 +7,9 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 
 	bolt "go.etcd.io/bbolt"
-
-	"github.com/pipestatus/pipestatus/store"
 )
 
 // create makes a new file at path. It is complete and on disk under another
@@ -47,36 +46,19 @@ func initialise(tx *bolt.Tx) error {
 		}
 	}
 	m := metaBucket.in(tx)
-	if err := m.Put(keyFormat, append([]byte{schemaVersion}, formatName...)); err != nil {
+	if err := m.Put(keyFormat, formatRecord(schemaVersion)); err != nil {
 		return err
 	}
 	return m.Put(keyCheckpoint, checkpointRecord(0))
 }
 
-// checkFormat tells whether the file is one of ours and not of a newer version.
-func checkFormat(tx *bolt.Tx) error {
-	m := metaBucket.in(tx)
-	if m == nil {
-		return fmt.Errorf("%w: not a pipestatus file", store.ErrIncompatible)
-	}
-	format := m.Get(keyFormat)
-	switch {
-	case len(format) < 1 || string(format[1:]) != formatName:
-		return fmt.Errorf("%w: not a pipestatus file", store.ErrIncompatible)
-	case format[0] != schemaVersion:
-		return fmt.Errorf("%w: schema %d, this version knows %d", store.ErrIncompatible, format[0], schemaVersion)
-	}
-	for b := range bucketCount {
-		if b.in(tx) == nil {
-			return fmt.Errorf("%w: no bucket %s", store.ErrCorrupt, bucketNames[b])
-		}
-	}
-	return nil
-}
+// tempName is what the names of unfinished files begin with that are to become
+// the one at path; digits follow.
+func tempName(path string) string { return "." + filepath.Base(path) + ".new-" }
 
 // tempFile makes a file beside path that nobody else uses.
 func tempFile(path string, mode fs.FileMode) (*os.File, error) {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".new-*")
+	f, err := os.CreateTemp(filepath.Dir(path), tempName(path)+"*")
 	if err != nil {
 		return nil, err
 	}
@@ -84,6 +66,44 @@ func tempFile(path string, mode fs.FileMode) (*os.File, error) {
 		return nil, errors.Join(err, f.Close(), remove(f.Name()))
 	}
 	return f, nil
+}
+
+// removeLeftovers removes the unfinished files that processes left which were
+// killed while they made the one at path, as far as it can. The caller has that
+// file open, and so its lock: whoever still works on another one under its name
+// will find the name taken, and make no difference between its own file being
+// there or not.
+func removeLeftovers(path string) {
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		digits, ok := strings.CutPrefix(e.Name(), tempName(path))
+		if ok && digits != "" && strings.Trim(digits, "0123456789") == "" && e.Type().IsRegular() {
+			_ = os.Remove(filepath.Join(dir, e.Name()))
+		}
+	}
+}
+
+// writeNew makes a new file under another name and then gives it its own.
+func writeNew(path string, mode fs.FileMode, write func(f *os.File) error) (err error) {
+	if _, err := os.Lstat(path); err == nil {
+		return fmt.Errorf("%s: %w", path, fs.ErrExist)
+	}
+	temp, err := tempFile(path, mode)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, remove(temp.Name())) }()
+	if err := errors.Join(write(temp), temp.Sync(), temp.Close()); err != nil {
+		return err
+	}
+	if err := publish(temp.Name(), path, fs.ErrExist); err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return syncDir(filepath.Dir(path))
 }
 
 // publish gives a finished file its name unless something has that name by

@@ -40,6 +40,18 @@
 // copy over or truncate it while it is open. A disk without room is like a full
 // file, as long as readers cannot see anything of the commit.
 //
+// # Upgrades
+//
+// A file says which schema it has. One of a newer schema is refused with
+// [store.ErrIncompatible]. One of an older schema N is brought to the present
+// one by Open, in one transaction: a process that is killed meanwhile, or a
+// migration that fails, leaves the file as it was. Before, Open keeps a copy of
+// it beside it, named like it with ".schemaN" appended, which only the owner
+// may read; if that name is taken by another file, ".schemaN.2" and so on. The
+// copy opens with the version that wrote the file. Nothing removes it. If there
+// is no room for the copy or the new file, the error matches [store.ErrFull],
+// says which, and the file is as it was.
+//
 // # What is noticed of damage
 //
 // Records end with a checksum, and an index entry is believed only if what it

@@ -90,3 +90,20 @@ func readFreelist(file io.ReaderAt, pageSize int64, m *bboltMeta) ([]byte, error
 	}
 	return list, nil
 }
+
+// freePages returns the set of the free pages, empty if the file does not list
+// them.
+func freePages(file io.ReaderAt, pageSize int64, m *bboltMeta) (pageSet, error) {
+	free := newPageSet(m.limit)
+	if m.freelist == math.MaxUint64 {
+		return free, nil
+	}
+	list, err := readFreelist(file, pageSize, m)
+	if err != nil {
+		return nil, err
+	}
+	for ; len(list) > 0; list = list[8:] {
+		free.add(binary.NativeEndian.Uint64(list))
+	}
+	return free, nil
+}

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"os"
 	"path/filepath"
 
@@ -20,14 +19,17 @@ import (
 // transaction, so the file may grow if writers go on. See [Store.BackupTo] for
 // a copy that is on disk when it returns.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
-	err := s.view(ctx, func() {}, func(tx *bolt.Tx) error {
-		_, err := tx.WriteTo(cancelled{ctx, w})
-		return err
-	})
-	if err != nil {
+	if err := s.backup(ctx, w); err != nil {
 		return fmt.Errorf("boltstore: backup: %w", err)
 	}
 	return nil
+}
+
+func (s *Store) backup(ctx context.Context, w io.Writer) error {
+	return s.view(ctx, func() {}, func(tx *bolt.Tx) error {
+		_, err := tx.WriteTo(cancelled{ctx, w})
+		return err
+	})
 }
 
 // cancelled is a writer that fails when its context ends.
@@ -45,39 +47,24 @@ func (c cancelled) Write(p []byte) (int, error) {
 
 // BackupTo writes a backup to a new file, which appears under its name when it
 // is complete and on disk. The error matches [fs.ErrExist] if there is a file
-// of that name.
+// of that name. A process that is killed meanwhile may leave an unfinished one
+// with ".new-" in its name.
 func (s *Store) BackupTo(ctx context.Context, path string) error {
-	return s.writeNew(path, func(f *os.File) error { return s.Backup(ctx, f) })
+	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.backup(ctx, f) })
+	if err != nil {
+		return fmt.Errorf("boltstore: backup: %w", err)
+	}
+	return nil
 }
 
 // CompactTo is [Store.BackupTo] with all free room left out. It takes longer.
 // Writers go on meanwhile.
 func (s *Store) CompactTo(ctx context.Context, path string) error {
-	return s.writeNew(path, func(f *os.File) error {
-		if err := s.copyInto(ctx, f.Name()); err != nil {
-			return fmt.Errorf("boltstore: compact: %w", err)
-		}
-		return nil
-	})
-}
-
-// writeNew makes a new file under another name and then gives it its own.
-func (s *Store) writeNew(path string, write func(f *os.File) error) (err error) {
-	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("boltstore: %s: %w", path, fs.ErrExist)
-	}
-	temp, err := tempFile(path, s.opts.FileMode)
+	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.copyInto(ctx, f.Name()) })
 	if err != nil {
-		return fmt.Errorf("boltstore: %s: %w", path, err)
+		return fmt.Errorf("boltstore: compact: %w", err)
 	}
-	defer func() { err = errors.Join(err, remove(temp.Name())) }()
-	if err := errors.Join(write(temp), temp.Sync(), temp.Close()); err != nil {
-		return err
-	}
-	if err := publish(temp.Name(), path, fs.ErrExist); err != nil {
-		return fmt.Errorf("boltstore: %s: %w", path, err)
-	}
-	return syncDir(filepath.Dir(path))
+	return nil
 }
 
 // copyBatch is how many bytes one transaction copies.
@@ -133,9 +120,9 @@ func copyBucket(ctx context.Context, dst *bolt.DB, src *bolt.Tx, b bucket) error
 // beside it, which takes the name of the old one when it is complete and on
 // disk. Readers wait for a moment, for each other, while the files change
 // places. A process that is killed meanwhile leaves the old file or the new
-// one, and maybe an unfinished one with ".new-" in its name. Where open files
-// cannot be renamed, as on Windows, it returns an error; use
-// [Store.CompactTo].
+// one, and maybe an unfinished one with ".new-" in its name, which the next
+// Open removes. Where open files cannot be renamed, as on Windows, it returns
+// an error; use [Store.CompactTo].
 func (s *Store) Compact(ctx context.Context) error {
 	s.writer.Lock()
 	defer s.writer.Unlock()

@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -283,4 +284,35 @@ func TestCloseWritesBackAndWaitsForReaders(t *testing.T) {
 		t.Errorf("after a clean close %d transitions are read again", s.overlay.pending)
 	}
 	m.expect(t, s, "reopened")
+}
+
+// What a killed process left unfinished goes with the next Open, and nothing
+// else does.
+func TestOpenRemovesWhatIsUnfinished(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "file.db")
+	_ = openQuick(t, path, nil).Close()
+	stay := []string{ // in their order
+		".file.db.new-", ".file.db.new-1.new-2", ".file.db.new-1x", ".file.db2.new-1", ".other.db.new-1", "file.db.new-1",
+	}
+	for _, name := range append([]string{".file.db.new-1", ".file.db.new-0123456789"}, stay...) {
+		write(t, filepath.Join(dir, name), []byte("unfinished"))
+	}
+	if err := os.Mkdir(filepath.Join(dir, ".file.db.new-2"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	openQuick(t, path, nil)
+	expectBeside(t, path, slices.Insert(stay, 3, ".file.db.new-2")...)
+}
+
+// Who does not have the file's lock may be waiting for one who is replacing it.
+func TestOpenWithoutTheLockRemovesNothing(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "file.db")
+	openQuick(t, path, nil)
+	unfinished := filepath.Join(filepath.Dir(path), ".file.db.new-1")
+	write(t, unfinished, []byte("unfinished"))
+	if _, err := Open(path, &Options{LockTimeout: time.Millisecond}); !errors.Is(err, store.ErrLocked) {
+		t.Fatal(err)
+	}
+	expectBeside(t, path, filepath.Base(unfinished))
 }

@@ -28,13 +28,27 @@ const (
 	bucketHeader  = 16 // root page or 0, sequence; an inline page follows if 0
 )
 
+// pageSet is a set of page numbers, a bit for each below a limit.
+type pageSet []uint64
+
+func newPageSet(limit uint64) pageSet { return make(pageSet, limit/64+1) }
+
+func (s pageSet) has(id uint64) bool { return s[id/64]&(1<<(id%64)) != 0 }
+
+// add adds a page and reports whether it was there.
+func (s pageSet) add(id uint64) (was bool) {
+	was = s.has(id)
+	s[id/64] |= 1 << (id % 64)
+	return was
+}
+
 // pageWalk examines the pages of one transaction.
 type pageWalk struct {
 	file     io.ReaderAt
 	pageSize int64
 	report   func(problem string)
-	limit    uint64   // of page numbers
-	seen     []uint64 // a bit for each page
+	limit    uint64 // of page numbers
+	seen     pageSet
 	queue    []uint64
 	sound    bool
 }
@@ -56,7 +70,7 @@ func (s *Store) walkPages(ctx context.Context, tx *bolt.Tx, report func(problem 
 
 // walk examines the pages from a root on.
 func (w *pageWalk) walk(ctx context.Context, root uint64) bool {
-	w.sound, w.seen = true, make([]uint64, w.limit/64+1)
+	w.sound, w.seen = true, newPageSet(w.limit)
 	w.follow(root, 0)
 	for len(w.queue) > 0 && ctx.Err() == nil {
 		last := len(w.queue) - 1
@@ -83,12 +97,10 @@ func (w *pageWalk) follow(id, from uint64) {
 
 // claim takes note of a page in use.
 func (w *pageWalk) claim(id uint64) bool {
-	word, bit := &w.seen[id/64], uint64(1)<<(id%64)
-	if *word&bit != 0 {
+	if w.seen.add(id) {
 		w.problem("page %d: is in use twice", id)
 		return false
 	}
-	*word |= bit
 	return true
 }
 

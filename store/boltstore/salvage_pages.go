@@ -21,8 +21,8 @@ type wreck struct {
 	finds    *finds
 	report   func(problem string)
 	pageSize int64
-	limit    uint64 // of page numbers
-	done     []uint64
+	limit    uint64  // of page numbers
+	done     pageSet // searched, or to be left
 	queue    []branch
 	buckets  [bucketCount]bool // those found in the root
 	named    bool              // the format record says that the file is one of ours
@@ -58,7 +58,7 @@ func (w *wreck) search(ctx context.Context) error {
 	} else if ok {
 		w.limit = meta.limit // what is behind was never used
 	}
-	w.done = make([]uint64, w.limit/64+1)
+	w.done = newPageSet(w.limit)
 	if ok {
 		w.queue = []branch{{meta.root, bucketCount}}
 		for len(w.queue) > 0 {
@@ -81,18 +81,10 @@ func (w *wreck) search(ctx context.Context) error {
 	return w.concluded()
 }
 
-// isDone reports whether a page was searched or is to be left, and marks it.
-func (w *wreck) isDone(id uint64) bool {
-	word, bit := &w.done[id/64], uint64(1)<<(id%64)
-	was := *word&bit != 0
-	*word |= bit
-	return was
-}
-
 // continued marks the pages that continue another.
 func (w *wreck) continued(id uint64, p []byte) {
 	for i := int64(1); i < int64(len(p))/w.pageSize; i++ {
-		w.isDone(id + uint64(i))
+		w.done.add(id + uint64(i))
 	}
 }
 
@@ -109,7 +101,7 @@ func (w *wreck) leaveFree(m *bboltMeta) {
 	}
 	for ; len(list) > 0; list = list[8:] {
 		if id := binary.NativeEndian.Uint64(list); id < w.limit {
-			w.isDone(id)
+			w.done.add(id)
 		}
 	}
 }
@@ -128,7 +120,7 @@ func (w *wreck) follow(ctx context.Context, at branch) error {
 		w.problem("page %d, of %s: %v", at.page, name, err)
 		return nil
 	}
-	if w.isDone(at.page) {
+	if w.done.add(at.page) {
 		w.problem("page %d, of %s: is in use twice", at.page, name)
 		return nil
 	}
@@ -266,7 +258,7 @@ func (w *wreck) strays(ctx context.Context, known bool) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if w.isDone(id) {
+		if w.done.add(id) {
 			continue
 		}
 		p, err := w.page(id)

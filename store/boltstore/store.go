@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 	"runtime"
 	"runtime/debug"
 	"sync"
@@ -45,6 +46,8 @@ type Options struct {
 	// OpenFile opens the file for bbolt; for fault injection in tests.
 	// Default: os.OpenFile.
 	OpenFile func(name string, flag int, perm fs.FileMode) (*os.File, error)
+
+	schema schema // what Open makes of an older file; tests have others
 }
 
 func (o *Options) withDefaults() (Options, error) {
@@ -61,6 +64,9 @@ func (o *Options) withDefaults() (Options, error) {
 	defaultTo(&d.FileMode, 0o600)
 	if d.OpenFile == nil {
 		d.OpenFile = os.OpenFile
+	}
+	if d.schema.version == 0 {
+		d.schema = schema{schemaVersion, migrations}
 	}
 	return d, nil
 }
@@ -111,7 +117,9 @@ var (
 	_ store.Statter   = (*Store)(nil)
 )
 
-// Open opens the file at path, or creates it if there is none; o may be nil.
+// Open opens the file at path, or creates it if there is none; o may be nil. A
+// file of an older schema is brought to the present one first, see "Upgrades"
+// in the package documentation.
 // The error matches [store.ErrLocked] if another process has the file open,
 // [store.ErrCorrupt] if it is damaged, empty or no bbolt file,
 // [store.ErrIncompatible] if it is another program's bbolt file or written by
@@ -145,7 +153,14 @@ func (s *Store) open() error {
 	if err := s.openCurrent(); err != nil {
 		return err
 	}
-	if err := guard(s.load); err != nil {
+	if path, err := filepath.EvalSymlinks(s.path); err == nil {
+		removeLeftovers(path)
+	}
+	err := guard(s.migrate)
+	if err == nil {
+		err = guard(s.load)
+	}
+	if err != nil {
 		return errors.Join(err, guard(s.db.Close))
 	}
 	return nil
@@ -244,11 +259,13 @@ func translateOpen(err error) error {
 	return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 }
 
-// load checks the format and reads the journal after the checkpoint.
+// load reads the journal after the checkpoint.
 func (s *Store) load() error {
 	return s.db.View(func(tx *bolt.Tx) error {
-		if err := checkFormat(tx); err != nil {
-			return err
+		for b := range bucketCount {
+			if b.in(tx) == nil {
+				return fmt.Errorf("%w: no bucket %s", store.ErrCorrupt, bucketNames[b])
+			}
 		}
 		checkpoint, err := decodeCheckpoint(metaBucket.in(tx).Get(keyCheckpoint))
 		if err != nil {

@@ -1,0 +1,159 @@
+package boltstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// To change the file, and bring those there are to the new form:
+//
+//   - Raise schemaVersion, draw the file as it is then in schema.go, and write
+//     the golden file and a packed one of the new schema beside the old ones,
+//     which stay as they are.
+//   - Add the migration below, under the version it begins with, in a file of
+//     its own. It reads with decoders of its own, which stay as they are when
+//     those of the package go on. It changes the journal too: what is there
+//     after the checkpoint is nowhere else.
+//   - Have its test open the packed file of the version it begins with and
+//     expect every answer. [Salvage] must read that version too, or refuse it.
+//
+// All that a file needs run in one transaction, so what they change is in
+// memory until the commit, and the file needs room for it beside what was.
+
+// migration changes a file from one version of the schema to the next, in a
+// transaction that it leaves open.
+type migration func(tx *bolt.Tx) error
+
+// migrations are those there are, by the version they begin with. The file has
+// had one schema so far.
+var migrations = map[byte]migration{}
+
+// schema is a version of the file and the way to it.
+type schema struct {
+	version    byte
+	migrations map[byte]migration
+}
+
+func formatRecord(version byte) []byte { return append([]byte{version}, formatName...) }
+
+// checkFormat returns the version of a file, which is one of ours that the
+// schema is or can be reached from.
+func (to *schema) checkFormat(tx *bolt.Tx) (version byte, err error) {
+	var format []byte
+	if m := metaBucket.in(tx); m != nil {
+		format = m.Get(keyFormat)
+	}
+	if len(format) < 1 || string(format[1:]) != formatName {
+		return 0, fmt.Errorf("%w: not a pipestatus file", store.ErrIncompatible)
+	}
+	version = format[0]
+	for v := version; v != to.version; v++ {
+		if to.migrations[v] == nil {
+			return 0, fmt.Errorf("%w: schema %d, this version knows %d", store.ErrIncompatible, version, to.version)
+		}
+	}
+	return version, nil
+}
+
+// migrate brings a file of an older schema to the present one. A copy of it is
+// on disk before anything changes.
+func (s *Store) migrate() error {
+	to := &s.opts.schema
+	var from byte
+	err := s.db.View(func(tx *bolt.Tx) (err error) {
+		if from, err = to.checkFormat(tx); err != nil || from == to.version {
+			return err
+		}
+		return s.keepCopy(tx, from)
+	})
+	if err != nil || from == to.version {
+		return err
+	}
+	err = s.db.Update(func(tx *bolt.Tx) error {
+		for v := from; v < to.version; v++ {
+			if err := to.migrations[v](tx); err != nil {
+				return err
+			}
+		}
+		return metaBucket.in(tx).Put(keyFormat, formatRecord(to.version))
+	})
+	return full(s.path, err, "from schema %d to %d", from, to.version)
+}
+
+// full says what an error was met at, and that it is [store.ErrFull] if it is.
+func full(path string, err error, format string, args ...any) error {
+	if isFull(err) {
+		err = fmt.Errorf("%w: %s: %w", store.ErrFull, path, err)
+	}
+	if err != nil {
+		err = fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
+	}
+	return err
+}
+
+// keepCopy makes a copy of the file, which the transaction reads, beside it,
+// unless a process that was killed in the middle of the same migration has
+// made it. Another file of that name stays.
+func (s *Store) keepCopy(tx *bolt.Tx, version byte) error {
+	path, err := filepath.EvalSymlinks(s.path)
+	if err != nil {
+		return err
+	}
+	name := fmt.Sprintf("%s.schema%d", path, version)
+	for n := 2; ; n++ {
+		removeLeftovers(name)
+		err := writeNew(name, 0o600, func(f *os.File) error {
+			_, err := tx.WriteTo(f)
+			return err
+		})
+		if !errors.Is(err, fs.ErrExist) {
+			return full(name, err, "keep a copy of schema %d", version)
+		}
+		if same, err := s.isCopy(name); same || err != nil {
+			return err
+		}
+		name = fmt.Sprintf("%s.schema%d.%d", path, version, n)
+	}
+}
+
+// isCopy reports whether a file is what keepCopy made of this one. Free pages
+// count for nothing: a migration that was killed may have written to them.
+func (s *Store) isCopy(name string) (same bool, err error) {
+	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
+		return false, err
+	}
+	other, err := os.Open(name)
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, other.Close()) }()
+	mine, ok := readMeta(s.file, s.pageSize)
+	its, whole := readMeta(other, s.pageSize)
+	if !ok || !whole || its != mine {
+		return false, nil
+	}
+	free, err := freePages(s.file, s.pageSize, &mine)
+	if err != nil {
+		return false, err
+	}
+	a, b := make([]byte, s.pageSize), make([]byte, s.pageSize)
+	for id := uint64(2); id < mine.limit; id++ {
+		if free.has(id) {
+			continue
+		}
+		_, err := s.file.ReadAt(a, int64(id)*s.pageSize)
+		_, otherErr := other.ReadAt(b, int64(id)*s.pageSize)
+		if err := errors.Join(err, otherErr); err != nil || !bytes.Equal(a, b) {
+			return false, err
+		}
+	}
+	return true, nil
+}
