@@ -27,7 +27,7 @@ var mayImport = map[string][]string{
 	"engine/enginetest":  {"state", "store", "engine", "engine/internal/model"},
 	"query":              {"state", "store"},
 	"query/httpapi":      {"state", "store", "query"},
-	"examples":           {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "examples/internal/serving", "examples/internal/terminal"},
+	"examples":           {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "examples/internal/database", "examples/internal/serving", "examples/internal/terminal"},
 	"examples/runner":    {"examples/internal/runner"},
 	"examples/statusctl": {"examples/internal/statusctl"},
 	"examples/bench": { // measures a bare bbolt beside

@@ -12,4 +12,4 @@ import (
 	"github.com/pipestatus/pipestatus/examples/internal/statusctl"
 )
 
-func main() { os.Exit(statusctl.Main()) }
+func main() { os.Exit(statusctl.Main(nil)) }

@@ -61,7 +61,7 @@ func TestAnAnswerComesBeforeTheNextLineIsSent(t *testing.T) {
 	answers, stdout := io.Pipe()
 	exit := make(chan int)
 	go func() {
-		exit <- run(t.Context(), []string{"apply", "-db", filepath.Join(t.TempDir(), "a.db")}, stdin, stdout, io.Discard)
+		exit <- (&tool{stdin: stdin, stdout: stdout, stderr: io.Discard}).call(t.Context(), []string{"apply", "-db", filepath.Join(t.TempDir(), "a.db")})
 		stdout.Close()
 	}()
 	in := bufio.NewScanner(answers)

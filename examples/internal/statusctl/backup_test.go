@@ -70,7 +70,7 @@ func TestCompactGivesBackWhatPurgeFreed(t *testing.T) {
 	}
 	var f figures
 	mustRead(t, []byte(succeed(t, "", "stats", "-db", db, "-json")), &f)
-	if f.Tasks != 2 || f.Shown["REVOKED"] != 2 || f.Unfinished != 0 || f.Bytes != info.Size() || f.Pending != 0 {
+	if f.Tasks != 2 || f.Shown["REVOKED"] != 2 || f.Unfinished != 0 || *f.Bytes != info.Size() || *f.Pending != 0 {
 		t.Errorf("figures %+v", f)
 	}
 	if out := succeed(t, "", "compact", "-db", db); !strings.HasPrefix(out, "compacted "+db+": ") {

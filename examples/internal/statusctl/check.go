@@ -6,16 +6,16 @@ import (
 	"fmt"
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
-	"github.com/pipestatus/pipestatus/store/boltstore"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 var checkCommand = command{
-	name: "check", summary: "read the whole file and report what does not fit together",
+	name: "check", summary: "read the whole database and report what does not fit together",
 	detail: `
 Repairs nothing. Of a damaged file, salvage copies what can still be read.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.maintain(func(s *boltstore.Store) error { return check(ctx, t, s) })
+			return t.maintain(ctx, func(s store.Store) error { return check(ctx, t, s) })
 		}
 	},
 }
@@ -25,14 +25,18 @@ type checkResult struct {
 	Problems int  `json:"problems"`
 }
 
-func check(ctx context.Context, t *tool, s *boltstore.Store) error {
+func check(ctx context.Context, t *tool, s store.Store) error {
+	checker, ok := s.(store.Checker)
+	if !ok {
+		return fmt.Errorf("%s is of a kind that cannot be checked", t.where())
+	}
 	p := problems{tool: t}
-	if err := s.Check(ctx, p.report); err != nil {
+	if err := checker.Check(ctx, p.report); err != nil {
 		return err
 	}
-	text := t.db + " is sound"
+	text := t.where() + " is sound"
 	if p.n > 0 {
-		text = fmt.Sprintf("%s is damaged: %s", t.db, count(p.n, "problem"))
+		text = fmt.Sprintf("%s is damaged: %s", t.where(), count(p.n, "problem"))
 	}
 	p.show(checkResult{p.n == 0, p.n}, text)
 	return p.end()

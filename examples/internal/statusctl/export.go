@@ -54,7 +54,7 @@ the machine. It goes to standard output:
 Its last line says "end"; without it, it is not whole. See import.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.read(func(r *reader) error {
+			return t.read(ctx, func(r *reader) error {
 				out := bufio.NewWriter(t.stdout)
 				return errors.Join(writeExport(ctx, r, out), out.Flush())
 			})

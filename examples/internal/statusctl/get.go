@@ -19,7 +19,7 @@ var getCommand = command{
 		var look look
 		look.bind(flags)
 		return func(ctx context.Context, t *tool, args []string) error {
-			return t.read(func(r *reader) error { return get(ctx, t, r, &look, args[0], args[1]) })
+			return t.read(ctx, func(r *reader) error { return get(ctx, t, r, &look, args[0], args[1]) })
 		}
 	},
 }

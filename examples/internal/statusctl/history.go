@@ -16,7 +16,7 @@ var historyCommand = command{
 	least: 1, most: 1,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, args []string) error {
-			return t.read(func(r *reader) error { return showHistory(ctx, t, r, args[0]) })
+			return t.read(ctx, func(r *reader) error { return showHistory(ctx, t, r, args[0]) })
 		}
 	},
 }

@@ -45,7 +45,7 @@ func importTasks(ctx context.Context, t *tool, args []string) (err error) {
 	if err != nil {
 		return err
 	}
-	s, err := t.create()
+	s, err := t.create(ctx)
 	if err != nil {
 		return err
 	}
@@ -53,7 +53,7 @@ func importTasks(ctx context.Context, t *tool, args []string) (err error) {
 	for _, key := range keys {
 		switch _, err := s.Locate(ctx, store.ByKey(key.Business, key.Task)); {
 		case err == nil:
-			return fmt.Errorf("%w: task %s is in %s; nothing is imported", state.ErrExists, key, t.db)
+			return fmt.Errorf("%w: task %s is in %s; nothing is imported", state.ErrExists, key, t.where())
 		case !errors.Is(err, state.ErrNotFound):
 			return err
 		}

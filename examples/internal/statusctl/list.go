@@ -39,7 +39,7 @@ var listCommand = command{
 			if l.query.Until, err = parseWhen(*until, t.zone, now); err != nil {
 				return &usageError{problem: "-until: " + err.Error()}
 			}
-			return t.read(func(r *reader) error { return l.list(ctx, r, now) })
+			return t.read(ctx, func(r *reader) error { return l.list(ctx, r, now) })
 		}
 	},
 }

@@ -14,14 +14,17 @@ import (
 	"syscall"
 	"time"
 	_ "time/tzdata" // -tz works where no zone files are installed
+
+	"github.com/pipestatus/pipestatus/examples/internal/database"
 )
 
 // Main runs the program with the process's arguments, signals and streams, and
-// returns its exit code.
-func Main() int {
+// returns its exit code. It works on files and, unless servers is nil, on those.
+func Main(servers *database.Servers) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
-	return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr)
+	t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, servers: servers}
+	return t.call(ctx, os.Args[1:])
 }
 
 // The exit codes.
@@ -35,6 +38,7 @@ const (
 type tool struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
+	servers        *database.Servers
 	db             string
 	json           bool
 	zone           *time.Location
@@ -70,8 +74,10 @@ type usageError struct {
 
 func (e *usageError) Error() string { return e.problem }
 
-func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) int {
-	t := &tool{stdin: stdin, stdout: stdout, stderr: stderr, db: "pipestatus.db", zone: time.Local, now: time.Now}
+// call runs the tool, which has its streams and servers, and returns the exit
+// code.
+func (t *tool) call(ctx context.Context, args []string) int {
+	t.db, t.zone, t.now = "pipestatus.db", time.Local, time.Now
 	err := t.run(ctx, args)
 	var usage *usageError
 	switch { // what cannot be reported has nowhere else to go
@@ -79,13 +85,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		return exitOK
 	case errors.As(err, &usage):
 		name := strings.TrimSpace("statusctl " + usage.command)
-		_, _ = fmt.Fprintf(stderr, "%s: %s\nRun '%s -h' for usage.\n", name, usage.problem, name)
+		_, _ = fmt.Fprintf(t.stderr, "%s: %s\nRun '%s -h' for usage.\n", name, usage.problem, name)
 		return exitUsage
 	case errors.Is(err, errAnswered):
 	case t.json && ctx.Err() == nil:
-		_ = writeLine(stdout, refusal(err, false))
+		_ = writeLine(t.stdout, refusal(err, false))
 	default:
-		_, _ = fmt.Fprintln(stderr, "statusctl: "+explain(err))
+		_, _ = fmt.Fprintln(t.stderr, "statusctl: "+explain(err))
 	}
 	return exitFailed
 }
@@ -144,7 +150,7 @@ func (t *tool) runCommand(ctx context.Context, c *command, args []string) error 
 // bind declares the flags of every command. They may stand before the command
 // and after it; what was given before is the default after.
 func (t *tool) bind(flags *flag.FlagSet) {
-	flags.StringVar(&t.db, "db", t.db, "database `FILE`")
+	flags.StringVar(&t.db, "db", t.db, t.dbUsage())
 	flags.BoolVar(&t.json, "json", t.json, "print one JSON object a line")
 	flags.Func("tz", "time `ZONE` of the times shown, such as Asia/Shanghai (default: local)", func(name string) error {
 		zone, err := time.LoadLocation(name)
@@ -153,6 +159,13 @@ func (t *tool) bind(flags *flag.FlagSet) {
 		}
 		return err
 	})
+}
+
+func (t *tool) dbUsage() string {
+	if t.servers == nil {
+		return "database `FILE`"
+	}
+	return "database `FILE`, or the URL of one on a server"
 }
 
 // parse parses flags; if they may be mixed with arguments, those that follow

@@ -22,7 +22,7 @@ type outcome struct {
 // call runs the tool in this process.
 func call(ctx context.Context, stdin string, args ...string) outcome {
 	var stdout, stderr strings.Builder
-	code := run(ctx, args, strings.NewReader(stdin), &stdout, &stderr)
+	code := (&tool{stdin: strings.NewReader(stdin), stdout: &stdout, stderr: &stderr}).call(ctx, args)
 	return outcome{code, stdout.String(), stderr.String()}
 }
 
@@ -92,6 +92,11 @@ func TestExitCodesAndWhereProblemsAreReported(t *testing.T) {
 		{"a state that there is not", []string{"list", "-db", db, "-state", "DONE"}, exitUsage, "", "DONE"},
 		{"a time that there is not", []string{"list", "-db", db, "-since", "yore"}, exitUsage, "", "-since"},
 		{"memory where it makes no sense", []string{"list", "-db", ":memory:"}, exitUsage, "", ":memory:"},
+		{"a server that needs another program", []string{"list", "-db", "postgres://ann:s3cret@h/d"}, exitUsage, "", "postgres://ann@h/d: this program opens files; PostgreSQL is opened by"},
+		{"a kind of server that there is not", []string{"-db", "mysql://h/d", "apply"}, exitUsage, "", "mysql://"},
+		{"a server where only a file will do", []string{"backup", "-db", "postgres://h/d", "x"}, exitUsage, "", "pg_dump"},
+		{"a server to compact", []string{"compact", "-db", "postgres://h/d"}, exitUsage, "", "pg_dump"},
+		{"a server to salvage", []string{"salvage", "-db", "postgres://h/d", "x"}, exitUsage, "", "pg_dump"},
 		{"no file name", []string{"-db", "", "apply", lines}, exitUsage, "", "-db"},
 		{"help", []string{"-h"}, exitOK, "  apply ", ""},
 		{"help by name", []string{"help"}, exitOK, "  apply ", ""},
@@ -147,7 +152,7 @@ func TestAStoreThatDoesNotOpenGetsOneAnswer(t *testing.T) {
 func TestAFileThatItsRunnerHasOpenIsLocked(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
 	runner := &tool{db: db}
-	s, err := runner.create()
+	s, err := runner.create(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -8,6 +8,7 @@ import (
 	"os"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/database"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
@@ -28,31 +29,51 @@ func (t *tool) input(args []string) (io.ReadCloser, error) {
 }
 
 // create opens the database for writing and makes it if there is none.
-func (t *tool) create() (store.Store, error) {
-	switch t.db {
-	case "":
+func (t *tool) create(ctx context.Context) (store.Store, error) {
+	switch {
+	case t.db == "":
 		return nil, &usageError{problem: "-db is empty"}
-	case memory:
+	case t.db == memory:
 		return store.NewMemory(), nil
+	case database.OnServer(t.db):
+		return t.server(ctx, database.Options{Create: true})
 	}
 	return boltstore.Open(t.db, nil)
 }
 
 // open opens a database that exists.
-func (t *tool) open() (*boltstore.Store, error) {
-	if err := t.exists(); err != nil {
+func (t *tool) open(ctx context.Context) (store.Store, error) {
+	if database.OnServer(t.db) {
+		return t.server(ctx, database.Options{})
+	}
+	return t.openFile()
+}
+
+func (t *tool) server(ctx context.Context, o database.Options) (store.Store, error) {
+	s, err := t.servers.Open(ctx, t.db, o)
+	var unknown *database.UnknownError
+	if errors.As(err, &unknown) {
+		return nil, &usageError{problem: err.Error()}
+	}
+	return s, err
+}
+
+func (t *tool) openFile() (*boltstore.Store, error) {
+	if err := t.existingFile(); err != nil {
 		return nil, err
 	}
 	return boltstore.Open(t.db, nil)
 }
 
-// exists returns an error unless -db names a file that is there.
-func (t *tool) exists() error {
-	switch t.db {
-	case "":
+// existingFile returns an error unless -db names a file that is there.
+func (t *tool) existingFile() error {
+	switch {
+	case t.db == "":
 		return &usageError{problem: "-db is empty"}
-	case memory:
+	case t.db == memory:
 		return &usageError{problem: "-db :memory: is for apply only"}
+	case database.OnServer(t.db):
+		return &usageError{problem: "works on files; for a database on a server use the server's tools, such as pg_dump"}
 	}
 	if _, err := os.Stat(t.db); err != nil {
 		return fmt.Errorf("no database to read, see -db: %w", err)
@@ -60,9 +81,21 @@ func (t *tool) exists() error {
 	return nil
 }
 
+// where is the database as it may be printed.
+func (t *tool) where() string { return database.Shown(t.db) }
+
 // maintain opens a database that exists, has f work on it and closes it again.
-func (t *tool) maintain(f func(*boltstore.Store) error) error {
-	s, err := t.open()
+func (t *tool) maintain(ctx context.Context, f func(store.Store) error) error {
+	s, err := t.open(ctx)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(s), s.Close())
+}
+
+// maintainFile is maintain for what only files have.
+func (t *tool) maintainFile(f func(*boltstore.Store) error) error {
+	s, err := t.openFile()
 	if err != nil {
 		return err
 	}
@@ -70,20 +103,22 @@ func (t *tool) maintain(f func(*boltstore.Store) error) error {
 }
 
 // read opens the database, has f read it and closes it again.
-func (t *tool) read(f func(*reader) error) error {
-	return t.maintain(func(s *boltstore.Store) error { return f(newReader(s, t.zone)) })
+func (t *tool) read(ctx context.Context, f func(*reader) error) error {
+	return t.maintain(ctx, func(s store.Store) error { return f(newReader(s, t.zone)) })
 }
 
 // operate opens the database, has f work on it through an engine and closes
 // both again.
 func (t *tool) operate(ctx context.Context, f func(*engine.Engine) error) error {
-	return t.maintain(func(s *boltstore.Store) error {
-		e, err := engine.Open(ctx, s, nil)
-		if err != nil {
-			return err
-		}
-		return errors.Join(f(e), e.Close())
-	})
+	return t.maintain(ctx, func(s store.Store) error { return withEngine(ctx, s, f) })
+}
+
+func withEngine(ctx context.Context, s store.Store, f func(*engine.Engine) error) error {
+	e, err := engine.Open(ctx, s, nil)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(e), e.Close())
 }
 
 // explain is err as a person reads it, with what to do about it where that is

@@ -17,7 +17,7 @@ const asTool = "STATUSCTL_TEST_AS_TOOL"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asTool) != "" {
-		os.Exit(Main())
+		os.Exit(Main(nil))
 	}
 	goleak.VerifyTestMain(m)
 }

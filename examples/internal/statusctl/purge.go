@@ -38,7 +38,7 @@ become smaller, but what is freed is used again; see compact.
 				return &usageError{problem: err.Error()}
 			}
 			if *dryRun {
-				return t.read(func(from *reader) error { return listPurged(ctx, t, from, r) })
+				return t.read(ctx, func(from *reader) error { return listPurged(ctx, t, from, r) })
 			}
 			return t.operate(ctx, func(e *engine.Engine) error { return purge(ctx, t, e, r) })
 		}

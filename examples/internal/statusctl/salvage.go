@@ -36,7 +36,7 @@ type salvaged struct {
 }
 
 func salvage(ctx context.Context, t *tool, name string) error {
-	if err := t.exists(); err != nil {
+	if err := t.existingFile(); err != nil {
 		return err
 	}
 	p := problems{tool: t}

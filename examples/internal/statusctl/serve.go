@@ -11,14 +11,15 @@ import (
 	"github.com/pipestatus/pipestatus/examples/internal/serving"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 var serveCommand = command{
 	name: "serve", summary: "answer get_task_status over HTTP, with a status page",
 	detail: `
 Serves the documented call under ` + httpapi.DefaultPrefix + `/, and a page
-for browsers at the address it prints, until it is interrupted. It holds the
-file meanwhile, so that no runner can use it: a runner serves its own.
+for browsers at the address it prints, until it is interrupted. It holds a file
+meanwhile, so that no runner can use it: a runner serves its own.
 
 An application asks for a user. To let ann in by the token T, or robot for
 whatever user it names:
@@ -42,7 +43,13 @@ Requests are logged to standard error, as JSON with -json.`,
 			if o.authenticator, err = o.access.Authenticator(); err != nil {
 				return &usageError{problem: err.Error()}
 			}
-			return t.operate(ctx, func(e *engine.Engine) error { return t.serve(ctx, e, &o) })
+			serve := func(r store.Reader) error { return t.serve(ctx, r, &o) }
+			return t.maintain(ctx, func(s store.Store) error {
+				if _, shared := s.(store.Notifier); shared {
+					return serve(s) // an engine's memory would lag behind what others record
+				}
+				return withEngine(ctx, s, func(e *engine.Engine) error { return serve(e) })
+			})
 		}
 	},
 }
@@ -55,8 +62,8 @@ type serveOptions struct {
 }
 
 // serve serves the database until ctx ends, which is its way to end well.
-func (t *tool) serve(ctx context.Context, e *engine.Engine, o *serveOptions) (err error) {
-	server, err := serving.Listen(ctx, o.addr, httpapi.New(e, &httpapi.Options{
+func (t *tool) serve(ctx context.Context, r store.Reader, o *serveOptions) (err error) {
+	server, err := serving.Listen(ctx, o.addr, httpapi.New(r, &httpapi.Options{
 		Authenticator: o.authenticator, Hosts: o.access.Hosts(o.addr), Logger: t.requestLog(o.quiet),
 		Query: &query.Options{Location: t.zone, FailedFirst: o.failedFirst},
 	}))
@@ -93,6 +100,6 @@ func (t *tool) announce(server *serving.Server, open bool) error {
 	if open && !server.Loopback() {
 		fmt.Fprintln(t.stderr, "statusctl serve: everybody who can reach this address sees all tasks")
 	}
-	_, err := fmt.Fprintf(t.stdout, "serving %s at %s\n", t.db, server.URL())
+	_, err := fmt.Fprintf(t.stdout, "serving %s at %s\n", t.where(), server.URL())
 	return err
 }

@@ -27,7 +27,7 @@ func serve(t *testing.T, args ...string) *served {
 	out, stdout := io.Pipe()
 	exit, log := make(chan int, 1), new(strings.Builder)
 	go func() {
-		exit <- run(ctx, append([]string{"serve", "-addr", "127.0.0.1:0"}, args...), nil, stdout, log)
+		exit <- (&tool{stdout: stdout, stderr: log}).call(ctx, append([]string{"serve", "-addr", "127.0.0.1:0"}, args...))
 		stdout.Close()
 	}()
 	line, err := bufio.NewReader(out).ReadString('\n')

@@ -129,7 +129,7 @@ func TestWatchFollowsWhatOthersRecord(t *testing.T) {
 	out, stdout := io.Pipe()
 	exit := make(chan int)
 	go func() {
-		exit <- run(ctx, []string{"watch", "-db", db, "-follow", "-json"}, nil, stdout, io.Discard)
+		exit <- (&tool{stdout: stdout, stderr: io.Discard}).call(ctx, []string{"watch", "-db", db, "-follow", "-json"})
 		stdout.Close()
 	}()
 	shown := json.NewDecoder(out)

@@ -5,29 +5,30 @@ import (
 	"flag"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
-	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
 var statsCommand = command{
-	name: "stats", summary: "show how large the file is and how much is in it",
+	name: "stats", summary: "show how large the database is and how much is in it",
 	detail: `
 Free room is used again by what is recorded later; compact gives it back. The
 feed is what watch can still show. Transitions to write back are durable and
 answered, but not in their place yet; opening a file takes longer with many.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.maintain(func(s *boltstore.Store) error { return showStats(ctx, t, s) })
+			return t.maintain(ctx, func(s store.Store) error { return showStats(ctx, t, s) })
 		}
 	},
 }
 
 // figures is the answer to stats.
 type figures struct {
-	Bytes      int64          `json:"bytes"`
-	Free       int64          `json:"free_bytes"`
+	// Bytes, Free and Pending are nil if the store does not know such figures.
+	Bytes      *int64         `json:"bytes,omitempty"`
+	Free       *int64         `json:"free_bytes,omitempty"`
 	Tasks      int            `json:"tasks"`
 	Shown      map[string]int `json:"states"` // shown state: tasks
 	Unfinished int            `json:"unfinished"`
@@ -36,17 +37,13 @@ type figures struct {
 	First      uint64         `json:"feed_first"`
 	Last       uint64         `json:"feed_last"`
 	Oldest     string         `json:"feed_oldest"`
-	Pending    int            `json:"to_write_back"`
+	Pending    *int           `json:"to_write_back,omitempty"`
 }
 
-func showStats(ctx context.Context, t *tool, s *boltstore.Store) error {
-	stats, err := s.Stats(ctx)
-	if err != nil {
+func showStats(ctx context.Context, t *tool, s store.Store) error {
+	f := figures{Shown: make(map[string]int)}
+	if err := f.measure(ctx, s, t.zone); err != nil {
 		return err
-	}
-	f := figures{
-		Bytes: stats.Bytes, Free: stats.Free, Shown: make(map[string]int), First: stats.First, Last: stats.Last,
-		Oldest: shownTime(stats.Oldest, t.zone), Pending: stats.Pending,
 	}
 	if err := f.countTasks(ctx, s); err != nil {
 		return err
@@ -55,6 +52,33 @@ func showStats(ctx context.Context, t *tool, s *boltstore.Store) error {
 		return writeLine(t.stdout, f)
 	}
 	return f.write(t)
+}
+
+// measure asks the store for figures about itself, and reads the ends of the
+// feed of one that has none.
+func (f *figures) measure(ctx context.Context, s store.Store, zone *time.Location) error {
+	if statter, ok := s.(store.Statter); ok {
+		stats, err := statter.Stats(ctx)
+		if err != nil {
+			return err
+		}
+		f.Bytes, f.Free, f.Pending = &stats.Bytes, &stats.Free, &stats.Pending
+		f.First, f.Last, f.Oldest = stats.First, stats.Last, shownTime(stats.Oldest, zone)
+		return nil
+	}
+	end, err := s.Changes(ctx, 1<<63, 1)
+	if err != nil {
+		return err
+	}
+	f.First, f.Last = end.First, end.Last
+	oldest, err := s.Changes(ctx, end.First-1, 1)
+	if err != nil {
+		return err
+	}
+	if len(oldest.Transitions) > 0 {
+		f.Oldest = shownTime(oldest.Transitions[0].Recorded, zone)
+	}
+	return nil
 }
 
 func (f *figures) countTasks(ctx context.Context, from store.Reader) error {
@@ -96,11 +120,17 @@ func (f *figures) write(t *tool) error {
 		feed = fmt.Sprintf("%d to %d, the oldest recorded %s", f.First, f.Last, f.Oldest)
 	}
 	rows := table{states: -1}
-	rows.add("file", fmt.Sprintf("%s: %s, of which %s are in use", t.db, byteCount(f.Bytes), byteCount(f.Bytes-f.Free)))
+	if f.Bytes == nil {
+		rows.add("database", t.where())
+	} else {
+		rows.add("file", fmt.Sprintf("%s: %s, of which %s are in use", t.db, byteCount(*f.Bytes), byteCount(*f.Bytes-*f.Free)))
+	}
 	rows.add("tasks", tasks)
 	rows.add("unfinished", fmt.Sprintf("%s with %s", count(f.Unfinished, "task"), count(f.LiveNodes, "node")))
 	rows.add("nodes", fmt.Sprint(f.Nodes))
 	rows.add("feed", feed)
-	rows.add("to write back", count(f.Pending, "transition"))
+	if f.Pending != nil {
+		rows.add("to write back", count(*f.Pending, "transition"))
+	}
 	return rows.write(t.stdout, nil)
 }

@@ -22,7 +22,7 @@ var timelineCommand = command{
 			if *svg && t.json {
 				return &usageError{problem: "-json and -svg exclude each other"}
 			}
-			return t.read(func(r *reader) error {
+			return t.read(ctx, func(r *reader) error {
 				spans, err := r.Timeline(ctx, args[0], args[1])
 				switch {
 				case err != nil:

@@ -23,7 +23,7 @@ var treeCommand = command{
 			if *mermaid && t.json {
 				return &usageError{problem: "-json and -mermaid exclude each other"}
 			}
-			return t.read(func(r *reader) error { return showTree(ctx, t, r, &look, *mermaid, args[0], args[1]) })
+			return t.read(ctx, func(r *reader) error { return showTree(ctx, t, r, &look, *mermaid, args[0], args[1]) })
 		}
 	},
 }

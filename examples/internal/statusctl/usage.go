@@ -15,6 +15,9 @@ func (t *tool) usage(global *flag.FlagSet) error {
 	}
 	b.WriteString("\nFlags of every command:\n")
 	writeFlags(&b, global)
+	if t.servers != nil {
+		b.WriteString("\n" + strings.TrimSpace(t.servers.Usage) + "\n")
+	}
 	b.WriteString("\nA file belongs to one process at a time: while its runner has it open, no command\n" +
 		"can. Exit code: 0, 1 if something failed, 2 if the call itself is wrong.\n" +
 		"Run 'statusctl COMMAND -h' for more about a command.\n")

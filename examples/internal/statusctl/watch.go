@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pipestatus/pipestatus/examples/internal/database"
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -22,9 +23,9 @@ var watchCommand = command{
 	name: "watch", summary: "show transitions of all tasks in the order they were recorded",
 	detail: `
 Begins after transition N, or with the oldest that the file still keeps for
-watching. With -follow it goes on: it opens the file again and again for a
-moment, so that others can record, and shows what is new whenever it can. It
-sees nothing while a runner holds the file.
+watching. With -follow it goes on: it opens a file again and again for a moment, so that
+others can record, and shows what is new whenever it can. It sees nothing while
+a runner holds the file. Of a database on a server it sees everything, at once.
 
 With -json each line has all values of every node that the transition changed.`,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
@@ -33,7 +34,7 @@ With -json each line has all values of every node that the transition changed.`,
 		return func(ctx context.Context, t *tool, _ []string) error {
 			w := &watcher{tool: t, after: *after}
 			if !*follow {
-				return t.read(func(r *reader) error { return w.catchUp(ctx, r) })
+				return t.read(ctx, func(r *reader) error { return w.catchUp(ctx, r) })
 			}
 			return w.follow(ctx)
 		}
@@ -48,10 +49,13 @@ type watcher struct {
 
 // follow shows transitions until ctx ends, which is its way to end well.
 func (w *watcher) follow(ctx context.Context) error {
+	if database.OnServer(w.db) {
+		return w.read(ctx, func(r *reader) error { return w.listen(ctx, r) })
+	}
 	tick := time.NewTicker(pollEvery)
 	defer tick.Stop()
 	for {
-		err := w.read(func(r *reader) error { return w.catchUp(ctx, r) })
+		err := w.read(ctx, func(r *reader) error { return w.catchUp(ctx, r) })
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -60,6 +64,29 @@ func (w *watcher) follow(ctx context.Context) error {
 		}
 		select {
 		case <-tick.C:
+		case <-ctx.Done():
+			return nil
+		}
+	}
+}
+
+// listen is follow on a database that others record in meanwhile.
+func (w *watcher) listen(ctx context.Context, r *reader) error {
+	notifier, tells := r.store.(store.Notifier)
+	for {
+		var changed <-chan struct{}
+		var tick <-chan time.Time
+		if tells { // asked before reading, so that nothing falls in between
+			changed = notifier.Changed()
+		} else {
+			tick = time.After(pollEvery)
+		}
+		if err := w.catchUp(ctx, r); err != nil && ctx.Err() == nil {
+			return err
+		}
+		select {
+		case <-changed:
+		case <-tick:
 		case <-ctx.Done():
 			return nil
 		}

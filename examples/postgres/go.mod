@@ -1,0 +1,24 @@
+module github.com/pipestatus/pipestatus/examples/postgres
+
+go 1.25.0
+
+require (
+	github.com/jackc/pgx/v5 v5.12.0
+	github.com/pipestatus/pipestatus v0.0.0
+	github.com/pipestatus/pipestatus/store/pgstore v0.0.0
+)
+
+require (
+	github.com/google/uuid v1.6.0 // indirect
+	github.com/jackc/pgpassfile v1.0.0 // indirect
+	github.com/jackc/pgservicefile v0.0.0-20240606120523-5a60cdf6a761 // indirect
+	github.com/jackc/puddle/v2 v2.2.3 // indirect
+	go.etcd.io/bbolt v1.5.0 // indirect
+	golang.org/x/sync v0.22.0 // indirect
+	golang.org/x/sys v0.45.0 // indirect
+	golang.org/x/text v0.41.0 // indirect
+)
+
+replace github.com/pipestatus/pipestatus => ../..
+
+replace github.com/pipestatus/pipestatus/store/pgstore => ../../store/pgstore

@@ -1,0 +1,69 @@
+// Package server opens stores on PostgreSQL for the example programs.
+package server
+
+import (
+	"context"
+	"io/fs"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"github.com/pipestatus/pipestatus/examples/internal/database"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/pgstore"
+)
+
+const usage = `
+A server is PostgreSQL: postgres://USER@HOST:PORT/DATABASE. What a URL leaves
+out is taken from PGHOST, PGUSER, PGSSLMODE and the like. Leave the password to
+PGPASSWORD or ~/.pgpass: others on the machine can read a command line.`
+
+// PostgreSQL is the servers that the programs know.
+func PostgreSQL() *database.Servers {
+	return &database.Servers{
+		Openers: map[string]database.Opener{"postgres": open, "postgresql": open},
+		Usage:   usage,
+	}
+}
+
+// patience is how long connecting for the first time may take.
+const patience = 10 * time.Second
+
+func open(ctx context.Context, url string, o database.Options) (store.Store, error) {
+	// A store tries for long to reach its server, since servers are restarted.
+	// A wrong URL should be told at once, and looking should make no tables.
+	exists, err := look(ctx, url)
+	if err != nil {
+		return nil, err
+	}
+	if !exists && !o.Create {
+		return nil, &missingError{database.Shown(url)}
+	}
+	lease := o.Lease
+	if !o.Run {
+		lease = -1
+	}
+	return pgstore.Open(ctx, url, &pgstore.Options{Owner: o.Owner, Lease: lease})
+}
+
+// missingError says that a database has no store.
+type missingError struct{ where string }
+
+func (e *missingError) Error() string {
+	return "no store in " + e.where + "; a runner, or statusctl apply or import, makes one"
+}
+
+func (e *missingError) Is(target error) bool { return target == fs.ErrNotExist }
+
+// look reports whether there is a store in a database.
+func look(ctx context.Context, url string) (exists bool, err error) {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := pgx.Connect(ctx, url)
+	if err != nil {
+		return false, err
+	}
+	err = conn.QueryRow(ctx, `SELECT to_regclass('pipestatus.tasks') IS NOT NULL`).Scan(&exists)
+	_ = conn.Close(ctx) // it has answered
+	return exists, err
+}

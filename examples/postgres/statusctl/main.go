@@ -1,0 +1,18 @@
+// Command statusctl is the statusctl of examples/statusctl for stores on
+// PostgreSQL too: -db takes their URL.
+//
+//	statusctl list -db postgres://ann@db.example/pipelines
+//	statusctl export | statusctl import -db postgres://ann@db.example/pipelines
+//
+// Leave the password to PGPASSWORD or ~/.pgpass. What works on files only
+// (backup, compact, salvage) is the matter of the server's own tools.
+package main
+
+import (
+	"os"
+
+	"github.com/pipestatus/pipestatus/examples/internal/statusctl"
+	"github.com/pipestatus/pipestatus/examples/postgres/internal/server"
+)
+
+func main() { os.Exit(statusctl.Main(server.PostgreSQL())) }
