@@ -52,24 +52,31 @@ func (r *Retention) Select(ctx context.Context, from store.Reader) iter.Seq2[*st
 	}
 }
 
-// purgeSize is how many deletes wait for their commit at a time.
-const purgeSize = 64
+// So many deletes wait for their commit at a time at most, and no more once
+// their tasks have so many nodes: a commit of deletes takes as long as those
+// need, and others wait for it.
+const (
+	purgeTasks = 64
+	purgeNodes = 10_000
+)
 
 // Purge removes tasks with all their nodes, attempts and transitions, and
 // returns how many. It goes in small steps between which other commits get
 // their turn. A task that changes meanwhile is kept.
 func (e *Engine) Purge(ctx context.Context, r Retention) (removed int, err error) {
 	var pending []*Pending
+	nodes := 0
 	for t, err := range r.Select(ctx, e) {
 		if err != nil {
 			return removed, err
 		}
 		pending = append(pending, e.submitDelete(t.Key, t.Revision, ""))
-		if len(pending) == purgeSize {
+		nodes += t.Nodes
+		if len(pending) == purgeTasks || nodes >= purgeNodes {
 			if err := countDeleted(ctx, pending, &removed); err != nil {
 				return removed, err
 			}
-			pending = pending[:0]
+			pending, nodes = pending[:0], 0
 		}
 	}
 	return removed, countDeleted(ctx, pending, &removed)

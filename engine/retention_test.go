@@ -8,6 +8,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
@@ -313,6 +314,39 @@ func TestPurgeEndsWithItsContextAndStoreErrors(t *testing.T) {
 		s.BeforeCommit = func(context.Context, []store.Change) error { return store.ErrFull }
 		if removed, err := f.Purge(f.ctx, engine.Retention{}); !errors.Is(err, store.ErrFull) || removed != 0 {
 			t.Errorf("full: removed %d, %v", removed, err)
+		}
+	})
+}
+
+// Others wait for a commit of deletes, so it is bounded in what it removes.
+func TestPurgeOfLargeTasksGoesInSmallCommits(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := &storetest.Wrapper{Store: store.NewMemory()}
+		e, err := engine.Open(t.Context(), s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer e.Close()
+		for _, task := range []string{"a", "b", "c", "d", "e"} {
+			ops := []engine.Op{engine.Create("2", task, engine.ID(task))}
+			for len(ops) < 6_000 {
+				ops = append(ops, engine.Declare(task, state.EndEvent))
+			}
+			if _, err := e.Record(t.Context(), append(ops, engine.Revoke(task))...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		most := 0
+		s.BeforeCommit = func(_ context.Context, changes []store.Change) error {
+			most = max(most, len(changes))
+			time.Sleep(time.Second) // until all deletes have queued that will
+			return nil
+		}
+		if removed, err := e.Purge(t.Context(), engine.Retention{}); err != nil || removed != 5 {
+			t.Errorf("removed %d, want 5: %v", removed, err)
+		}
+		if most > 2 {
+			t.Errorf("%d tasks of 6,000 nodes were deleted in one commit", most)
 		}
 	})
 }

@@ -24,7 +24,7 @@ import (
 
 // durable makes a server that keeps what it says it keeps, for measurements.
 var durable = sync.OnceValues(func() (s *pgtest.Server, err error) {
-	s, err = pgtest.New("shared_buffers=256MB")
+	s, err = pgtest.New("shared_buffers=256MB", "max_wal_size=4GB")
 	durableServer = s
 	return s, err
 })
@@ -152,7 +152,7 @@ func BenchmarkSimpleUpdate(b *testing.B) {
 	bench(b, "-i", "-q", "-s", "10")
 	for _, clients := range []int{1, 32} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			n := max(b.N/clients, 1)
+			n := max(b.N, 1_000) / clients // fewer say nothing
 			found := tps.FindStringSubmatch(bench(b, "-n", "-N", "-M", "prepared", "-c", strconv.Itoa(clients), "-j", "2", "-t", strconv.Itoa(n)))
 			if found == nil {
 				b.Fatal("pgbench says nothing")

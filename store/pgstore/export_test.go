@@ -1,6 +1,9 @@
 package pgstore
 
-import "strings"
+import (
+	"context"
+	"strings"
+)
 
 // BeforeWrite has f called between the round trips of each commit, with the
 // tasks locked. It must be set before the first use.
@@ -8,6 +11,15 @@ func (s *Store) BeforeWrite(f func()) { s.beforeWrite = f }
 
 // ID is the handle's number.
 func (s *Store) ID() int64 { return s.id }
+
+// TrimRows bounds the transitions that one transaction of a trim removes.
+func (s *Store) TrimRows(n int) { s.trimRows = n }
+
+// TrimOnce is one transaction of a trim: what it has removed and whether more
+// is left.
+func (s *Store) TrimOnce(ctx context.Context) (removed int, more bool, err error) {
+	return s.trimSome(ctx)
+}
 
 // SchemaVersion is the version of the tables.
 const SchemaVersion = schemaVersion

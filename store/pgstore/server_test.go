@@ -82,14 +82,17 @@ func open(t testing.TB, pool *pgxpool.Pool, o pgstore.Options) *pgstore.Store {
 	return s
 }
 
+// tables are those that grow with what is stored.
+var tables = []string{"task_keys", "node_ids", "tasks", "nodes", "attempts", "transitions", "commits"}
+
 // empty deletes everything in a store.
 func empty(t testing.TB, pool *pgxpool.Pool, schema string) {
 	t.Helper()
-	var tables []string
-	for _, table := range []string{"task_keys", "node_ids", "tasks", "nodes", "attempts", "transitions", "commits"} {
-		tables = append(tables, pgx.Identifier{schema, table}.Sanitize())
+	var names []string
+	for _, table := range tables {
+		names = append(names, pgx.Identifier{schema, table}.Sanitize())
 	}
-	execSQL(t, pool, "TRUNCATE "+strings.Join(tables, ", "))
+	execSQL(t, pool, "TRUNCATE "+strings.Join(names, ", "))
 	execSQL(t, pool, "UPDATE "+pgx.Identifier{schema, "feed"}.Sanitize()+" SET first = 1, last = 0")
 }
 

@@ -186,10 +186,13 @@ SELECT id, revision FROM pipestatus.tasks
 WHERE gone AND revision <= (SELECT last FROM pipestatus.feed) - $1
 ORDER BY revision LIMIT $2
 FOR UPDATE SKIP LOCKED`),
-		trimTransitions: in(`DELETE FROM pipestatus.transitions WHERE task = ANY ($1::bigint[])`),
-		trimTasks:       in(`DELETE FROM pipestatus.tasks WHERE id = ANY ($1::bigint[])`),
-		trimFeed:        in(`UPDATE pipestatus.feed SET first = greatest(first, $1 + 1) WHERE one`),
-		oldHolders:      in(`DELETE FROM pipestatus.holders WHERE expires < now() - interval '1 day'`),
-		oldCommits:      in(`DELETE FROM pipestatus.commits WHERE at < now() - interval '1 day'`),
+		trimTransitions: in(`
+DELETE FROM pipestatus.transitions WHERE (task, seq) IN (
+	SELECT task, seq FROM pipestatus.transitions WHERE task = ANY ($1::bigint[]) ORDER BY task, seq LIMIT $2
+)`),
+		trimTasks:  in(`DELETE FROM pipestatus.tasks WHERE id = ANY ($1::bigint[])`),
+		trimFeed:   in(`UPDATE pipestatus.feed SET first = greatest(first, $1 + 1) WHERE one`),
+		oldHolders: in(`DELETE FROM pipestatus.holders WHERE expires < now() - interval '1 day'`),
+		oldCommits: in(`DELETE FROM pipestatus.commits WHERE at < now() - interval '1 day'`),
 	}
 }

@@ -28,6 +28,7 @@ type Store struct {
 	running sync.WaitGroup     // what does
 
 	beforeWrite func() // nil but in tests: between the round trips of a commit
+	trimRows    int
 
 	mu     sync.Mutex // protects everything below
 	closed bool
@@ -88,7 +89,7 @@ func OpenPool(ctx context.Context, pool *pgxpool.Pool, o *Options) (*Store, erro
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: open: %w", err)
 	}
-	s := &Store{pool: pool, opts: opts, sql: newStatements(opts.quotedSchema())}
+	s := &Store{pool: pool, opts: opts, sql: newStatements(opts.quotedSchema()), trimRows: trimRows}
 	s.changed.wanted = make(chan struct{}, 1)
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("pgstore: open: %w", err)

@@ -8,52 +8,69 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// trimSize is how many deleted tasks one transaction of a trim removes.
-const trimSize = 100
+// One transaction of a trim removes so many deleted tasks at most, and so many
+// transitions of theirs. It keeps nobody from anything for longer than that,
+// and leaves autovacuum and standbys time to follow.
+const (
+	trimTasks = 100
+	trimRows  = 10_000
+)
 
 // Trim shortens the changes feed: it removes what is left of deleted tasks
 // whose delete is not among the latest FeedTransitions transitions, and returns
 // how many. The feed then begins after them. Transitions of tasks that exist
-// are their history and stay. Every handle does this now and then by itself;
-// several may at the same time.
+// are their history and stay. It goes in small steps, between which others
+// write. Every handle does this now and then by itself; several may at the same
+// time.
 func (s *Store) Trim(ctx context.Context) (removed int, err error) {
-	for {
-		n := 0
-		err := s.read(ctx, func(ctx context.Context) (err error) {
-			n, err = s.trimSome(ctx)
+	for more := true; more && err == nil; {
+		err = s.read(ctx, func(ctx context.Context) error {
+			n := 0
+			n, more, err = s.trimSome(ctx)
+			removed += n
 			return err
 		})
-		removed += n
-		if err != nil || n < trimSize {
-			return removed, err
-		}
 	}
+	return removed, err
 }
 
-// trimSome removes up to trimSize tasks. Like a commit it takes the feed's lock
-// last.
-func (s *Store) trimSome(ctx context.Context) (n int, err error) {
+// trimSome is one step: it removes some transitions and the tasks that have
+// none left, and reports how many those are and whether there may be more to do.
+// The feed begins after the tasks from the first step on, so what a trim that
+// ends half-way leaves of them is seen by nobody but the next. Like a commit it
+// takes the feed's lock last.
+func (s *Store) trimSome(ctx context.Context) (removed int, more bool, err error) {
 	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
 		var ids []int64
-		var last int64
-		rows, err := tx.Query(ctx, s.sql.trimmable, s.opts.FeedTransitions, trimSize)
+		var id, last int64
+		rows, err := tx.Query(ctx, s.sql.trimmable, s.opts.FeedTransitions, trimTasks)
 		if err != nil {
 			return err
 		}
-		var id int64
 		if _, err := pgx.ForEachRow(rows, []any{&id, &last}, func() error { ids = append(ids, id); return nil }); err != nil {
 			return err
 		}
-		if n = len(ids); n == 0 {
+		if len(ids) == 0 {
 			return nil
 		}
+		done, err := tx.Exec(ctx, s.sql.trimTransitions, ids, s.trimRows)
+		if err != nil {
+			return err
+		}
 		var b pgx.Batch
-		b.Queue(s.sql.trimTransitions, ids)
-		b.Queue(s.sql.trimTasks, ids)
+		allGone := done.RowsAffected() < int64(s.trimRows)
+		if allGone {
+			removed = len(ids)
+			b.Queue(s.sql.trimTasks, ids)
+		}
+		more = !allGone || len(ids) == trimTasks
 		b.Queue(s.sql.trimFeed, last)
 		return tx.SendBatch(ctx, &b).Close()
 	})
-	return n, err
+	if err != nil {
+		return 0, false, err
+	}
+	return removed, more, nil
 }
 
 // maintenance is how often on average a handle tidies up.
