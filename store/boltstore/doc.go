@@ -57,7 +57,9 @@
 // Records end with a checksum, and an index entry is believed only if what it
 // leads to says the same: altered bytes are answered with [store.ErrCorrupt].
 // bbolt's own pages have no checksums. One that no longer leads to a record can
-// make it seem absent, and one that leads back to itself keeps a reader for
-// ever; [Store.Check] finds both. Nothing is repaired; [Salvage] copies what can
-// be read of a damaged file into a new one.
+// make it seem absent, which [Store.Check] finds. One that leads back to where
+// a reader has been would keep it for ever, so Open reads every page that leads
+// to others, about one in a hundred, and refuses the file; what happens to the
+// pages of an open file it cannot know. Nothing is repaired; [Salvage] copies
+// what can be read of a damaged file into a new one.
 package boltstore

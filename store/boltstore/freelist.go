@@ -37,73 +37,64 @@ func readMeta(file io.ReaderAt, pageSize int64) (newest bboltMeta, ok bool) {
 	return newest, ok
 }
 
-// checkFreelist examines the list of free pages, which bbolt takes on trust: a
-// commit that follows a damaged one writes over pages in use, or far behind
-// the end of the file. It is read before the first commit can be.
-func checkFreelist(file io.ReaderAt, pageSize int64) error {
-	m, ok := readMeta(file, pageSize)
-	if !ok {
-		return damagedFreelist("no meta page is whole")
-	}
-	if m.freelist == math.MaxUint64 {
-		return nil // not kept, but found out at each open
-	}
-	_, err := readFreelist(file, pageSize, &m)
-	return err
-}
-
 func damagedFreelist(format string, args ...any) error {
 	return fmt.Errorf("%w: list of free pages: %s", store.ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
-// readFreelist returns the numbers of the free pages, 8 bytes each, ascending.
-func readFreelist(file io.ReaderAt, pageSize int64, m *bboltMeta) ([]byte, error) {
+// readFreelist returns the numbers of the free pages, 8 bytes each, ascending,
+// and how many pages the list takes itself.
+func readFreelist(file io.ReaderAt, pageSize int64, m *bboltMeta) (list []byte, pages uint64, err error) {
 	var head [pageHeader + 8]byte
 	if m.freelist < 2 || m.freelist >= m.limit {
-		return nil, damagedFreelist("at page %d of %d", m.freelist, m.limit)
+		return nil, 0, damagedFreelist("at page %d of %d", m.freelist, m.limit)
 	}
 	if _, err := file.ReadAt(head[:], int64(m.freelist)*pageSize); err != nil {
-		return nil, damagedFreelist("page %d: %v", m.freelist, err)
+		return nil, 0, damagedFreelist("page %d: %v", m.freelist, err)
 	}
 	overflow := uint64(binary.NativeEndian.Uint32(head[12:]))
 	if id := binary.NativeEndian.Uint64(head[:]); id != m.freelist || head[8] != freelistPage || overflow >= m.limit-id {
-		return nil, damagedFreelist("page %d is page %d with flags %#x and %d more", m.freelist, id, head[8], overflow)
+		return nil, 0, damagedFreelist("page %d is page %d with flags %#x and %d more", m.freelist, id, head[8], overflow)
 	}
 	count, skip := uint64(binary.NativeEndian.Uint16(head[10:])), int64(pageHeader)
 	if count == math.MaxUint16 { // then the first number is the count
 		count, skip = binary.NativeEndian.Uint64(head[pageHeader:]), skip+8
 	}
 	if room := (int64(overflow+1)*pageSize - skip) / 8; count > uint64(room) {
-		return nil, damagedFreelist("%d pages where there is room for %d", count, room)
+		return nil, 0, damagedFreelist("%d pages where there is room for %d", count, room)
 	}
-	list := make([]byte, 8*count)
+	list = make([]byte, 8*count)
 	if _, err := file.ReadAt(list, int64(m.freelist)*pageSize+skip); err != nil {
-		return nil, damagedFreelist("page %d: %v", m.freelist, err)
+		return nil, 0, damagedFreelist("page %d: %v", m.freelist, err)
 	}
 	before := uint64(1)
 	for at := 0; at < len(list); at += 8 {
 		id := binary.NativeEndian.Uint64(list[at:])
 		if id <= before || id >= m.limit {
-			return nil, damagedFreelist("page %d of %d after page %d", id, m.limit, before)
+			return nil, 0, damagedFreelist("page %d of %d after page %d", id, m.limit, before)
 		}
 		before = id
 	}
-	return list, nil
+	return list, overflow + 1, nil
 }
 
-// freePages returns the set of the free pages, empty if the file does not list
-// them.
-func freePages(file io.ReaderAt, pageSize int64, m *bboltMeta) (pageSet, error) {
-	free := newPageSet(m.limit)
+// unusedPages returns the set of the pages that no tree may lead to: those that
+// are free, as far as the file lists them, and those of the list. bbolt takes
+// the list on trust: a commit that follows a damaged one writes over pages in
+// use, or far behind the end of the file.
+func unusedPages(file io.ReaderAt, pageSize int64, m *bboltMeta) (pageSet, error) {
+	unused := newPageSet(m.limit)
 	if m.freelist == math.MaxUint64 {
-		return free, nil
+		return unused, nil
 	}
-	list, err := readFreelist(file, pageSize, m)
+	list, pages, err := readFreelist(file, pageSize, m)
 	if err != nil {
 		return nil, err
 	}
-	for ; len(list) > 0; list = list[8:] {
-		free.add(binary.NativeEndian.Uint64(list))
+	for i := range pages {
+		unused.add(m.freelist + i)
 	}
-	return free, nil
+	for ; len(list) > 0; list = list[8:] {
+		unused.add(binary.NativeEndian.Uint64(list))
+	}
+	return unused, nil
 }

@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -351,7 +350,7 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-// Bytes altered anywhere in a file whose pages still fit together: every answer is right, or says that the
+// Bytes altered anywhere in a file: every answer is right, or says that the
 // file is corrupt, or, where an index no longer leads to what is there, Check
 // says so. Nothing panics or hangs. The last commit of the file is a
 // write-back, so that both of bbolt's meta pages lead to the same answers.
@@ -373,27 +372,12 @@ func FuzzAlteredFile(f *testing.F) {
 			at := (int(flips[0])<<8 | int(flips[1])) * 16
 			altered[(at+int(flips[2]>>4))%len(altered)] ^= flips[2]<<4 | 1
 		}
-		if !sound(t, altered) {
-			return
-		}
 		path := filepath.Join(t.TempDir(), "altered.db")
 		if err := os.WriteFile(path, altered, 0o600); err != nil {
 			t.Fatal(err)
 		}
 		examineAltered(t, m, path, o)
 	})
-}
-
-// sound reports whether the image's pages fit together. Where they do not, one
-// may lead back to itself and keep every reader but Check for ever.
-func sound(t *testing.T, image []byte) bool {
-	size := int64(os.Getpagesize())
-	m, ok := readMeta(bytes.NewReader(image), size)
-	if !ok {
-		return true // nobody will follow them
-	}
-	w := pageWalk{file: bytes.NewReader(image), pageSize: size, limit: m.limit, report: func(string) {}}
-	return w.walk(t.Context(), m.root)
 }
 
 func examineAltered(t *testing.T, m *model, path string, o *Options) {

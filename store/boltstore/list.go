@@ -89,7 +89,10 @@ func (l *lister) step(ctx context.Context) error {
 
 func (l *lister) scan(tx *bolt.Tx) error {
 	o := &l.store.overlay
-	disk := newDiskScan(tx, l.q, l.below)
+	disk, err := newDiskScan(tx, l.q, l.below)
+	if err != nil {
+		return err
+	}
 	fresh, _ := slices.BinarySearch(o.created, l.below)
 	for range scanStep {
 		// Created but not on disk: the newest of these with a live entry.
@@ -101,14 +104,17 @@ func (l *lister) scan(tx *bolt.Tx) error {
 		case fresh > 0 && o.created[fresh-1] >= disk.number:
 			fresh--
 			if number = o.created[fresh]; number == disk.number {
-				disk.next() // half written before a crash
+				err = disk.next() // half written before a crash
 			}
 		case disk.number > 0:
 			number = disk.number
-			disk.next()
+			err = disk.next()
 		default:
 			l.below = 0
 			return nil
+		}
+		if err != nil {
+			return err
 		}
 		l.below = number
 		if err := l.consider(tx, o, number); err != nil || len(l.page.Tasks) == l.q.Limit {
@@ -144,8 +150,8 @@ type diskScan struct {
 	number uint64 // of the current task, 0 at the end
 }
 
-func newDiskScan(tx *bolt.Tx, q *store.ListQuery, below uint64) *diskScan {
-	d := &diskScan{}
+func newDiskScan(tx *bolt.Tx, q *store.ListQuery, below uint64) (*diskScan, error) {
+	d := &diskScan{number: below}
 	from := seqKey(below)
 	switch {
 	case q.Unfinished:
@@ -158,18 +164,24 @@ func newDiskScan(tx *bolt.Tx, q *store.ListQuery, below uint64) *diskScan {
 		d.c = tasksBucket.in(tx).Cursor()
 	}
 	k, _ := before(d.c, from)
-	d.set(k)
-	return d
+	return d, d.set(k)
 }
 
-func (d *diskScan) next() {
+func (d *diskScan) next() error {
 	k, _ := d.c.Prev()
-	d.set(k)
+	return d.set(k)
 }
 
-func (d *diskScan) set(k []byte) {
+// set takes the next number, which is lower than the one before: otherwise a
+// caller who goes on from where a page ended would come to the same page again.
+func (d *diskScan) set(k []byte) error {
+	last := d.number
 	d.number = 0
 	if k != nil && bytes.HasPrefix(k, d.prefix) && len(k) == len(d.prefix)+8 {
 		d.number = seqOf(k[len(d.prefix):])
 	}
+	if d.number >= last {
+		return fmt.Errorf("%w: task %d is listed after task %d", store.ErrCorrupt, d.number, last)
+	}
+	return nil
 }

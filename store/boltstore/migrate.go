@@ -140,13 +140,13 @@ func (s *Store) isCopy(name string) (same bool, err error) {
 	if !ok || !whole || its != mine {
 		return false, nil
 	}
-	free, err := freePages(s.file, s.pageSize, &mine)
+	unused, err := unusedPages(s.file, s.pageSize, &mine)
 	if err != nil {
 		return false, err
 	}
 	a, b := make([]byte, s.pageSize), make([]byte, s.pageSize)
 	for id := uint64(2); id < mine.limit; id++ {
-		if free.has(id) {
+		if unused.has(id) {
 			continue
 		}
 		_, err := s.file.ReadAt(a, int64(id)*s.pageSize)

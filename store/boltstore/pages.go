@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -9,13 +10,22 @@ import (
 	"math"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // bbolt trusts its pages: one that leads back to itself makes a reader go
-// round for ever, one beyond the end of the file faults, and bbolt's own check
-// runs on a goroutine of its own, where nothing can be done about either. So
-// Check examines the pages first, by reading the file and following nothing
-// twice. Other readers do not, since it takes reading the whole file.
+// round until memory or its stack runs out, which ends the process; one beyond
+// the end of the file faults; and bbolt's own check runs on a goroutine of its
+// own, where nothing can be done about either. So pages are examined before
+// they are followed, by reading the file. Check examines all of them.
+//
+// Open examines the branches, about one page in a hundred: that each leads to
+// pages that nothing else leads to and that are not free. That is enough for
+// readers to come to an end, without a look at the leaves. Whatever page a
+// branch should not lead to, something else does, or it is free; and a leaf
+// that says it is a branch leads beyond the end of the file, since what would
+// be the upper half of a page number is the size of a value, which is never 0.
 
 // Layout of bbolt's pages, all in the machine's byte order.
 const (
@@ -49,8 +59,40 @@ type pageWalk struct {
 	report   func(problem string)
 	limit    uint64 // of page numbers
 	seen     pageSet
-	queue    []uint64
+	queue    []pageAt
 	sound    bool
+	branches bool // leave out the leaves of buckets
+}
+
+// pageAt is a page with the number of branches that lead from it to leaves.
+type pageAt struct {
+	id     uint64
+	height int
+}
+
+// maxHeight is more than a tree of pages can have.
+const maxHeight = 64
+
+// checkPages examines the list of free pages and the branches, before the first
+// transaction can be.
+func checkPages(file io.ReaderAt, pageSize int64) error {
+	m, ok := readMeta(file, pageSize)
+	if !ok {
+		return fmt.Errorf("%w: no meta page is whole", store.ErrCorrupt)
+	}
+	unused, err := unusedPages(file, pageSize, &m)
+	if err != nil {
+		return err
+	}
+	problem := ""
+	w := pageWalk{
+		file: file, pageSize: pageSize, limit: m.limit, seen: unused, branches: true,
+		report: func(p string) { problem = cmp.Or(problem, p) },
+	}
+	if !w.walk(context.Background(), m.root) {
+		return fmt.Errorf("%w: %s", store.ErrCorrupt, problem)
+	}
+	return nil
 }
 
 // walkPages examines every page that a read transaction can come to, reports
@@ -64,19 +106,20 @@ func (s *Store) walkPages(ctx context.Context, tx *bolt.Tx, report func(problem 
 		report(fmt.Sprintf("file: %d bytes of %d are left", info.Size(), tx.Size()))
 		return false
 	}
-	w := pageWalk{file: s.file, pageSize: s.pageSize, report: report, limit: uint64(tx.Size() / s.pageSize)}
+	limit := uint64(tx.Size() / s.pageSize)
+	w := pageWalk{file: s.file, pageSize: s.pageSize, report: report, limit: limit, seen: newPageSet(limit)}
 	return w.walk(ctx, uint64(tx.Cursor().Bucket().RootPage()))
 }
 
 // walk examines the pages from a root on.
 func (w *pageWalk) walk(ctx context.Context, root uint64) bool {
-	w.sound, w.seen = true, newPageSet(w.limit)
-	w.follow(root, 0)
+	w.sound = true
+	w.follow(root, 0, maxHeight) // all of the root bucket: its leaves lead to buckets
 	for len(w.queue) > 0 && ctx.Err() == nil {
 		last := len(w.queue) - 1
-		id := w.queue[last]
+		at := w.queue[last]
 		w.queue = w.queue[:last]
-		w.page(id)
+		w.page(at)
 	}
 	return w.sound && ctx.Err() == nil
 }
@@ -87,12 +130,29 @@ func (w *pageWalk) problem(format string, args ...any) {
 }
 
 // follow puts a page that another one leads to into the queue.
-func (w *pageWalk) follow(id, from uint64) {
-	if id < 2 || id >= w.limit {
+func (w *pageWalk) follow(id, from uint64, height int) {
+	switch {
+	case id < 2 || id >= w.limit:
 		w.problem("page %d: leads to page %d of %d", from, id, w.limit)
-		return
+	case w.branches && height <= 0:
+		w.claim(id)
+	default:
+		w.queue = append(w.queue, pageAt{id, height})
 	}
-	w.queue = append(w.queue, id)
+}
+
+// height goes down the first of each branch from a page and returns how many
+// there are.
+func (w *pageWalk) height(id uint64) (height int) {
+	var p [pageHeader + pageElement]byte
+	for ; height < maxHeight && id < w.limit; height++ {
+		_, err := w.file.ReadAt(p[:], int64(id)*w.pageSize)
+		if err != nil || binary.NativeEndian.Uint16(p[8:]) != branchPage {
+			break
+		}
+		id = binary.NativeEndian.Uint64(p[pageHeader+8:])
+	}
+	return height
 }
 
 // claim takes note of a page in use.
@@ -104,7 +164,8 @@ func (w *pageWalk) claim(id uint64) bool {
 	return true
 }
 
-func (w *pageWalk) page(id uint64) {
+func (w *pageWalk) page(at pageAt) {
+	id := at.id
 	p := make([]byte, w.pageSize)
 	if !w.claim(id) || !w.read(p, id) {
 		return
@@ -125,7 +186,7 @@ func (w *pageWalk) page(id uint64) {
 			return
 		}
 	}
-	w.elements(id, p)
+	w.elements(at, p)
 }
 
 func (w *pageWalk) read(p []byte, id uint64) bool {
@@ -137,7 +198,8 @@ func (w *pageWalk) read(p []byte, id uint64) bool {
 }
 
 // elements examines what is on a page, or on one that is part of it.
-func (w *pageWalk) elements(id uint64, p []byte) {
+func (w *pageWalk) elements(page pageAt, p []byte) {
+	id := page.id
 	flags, count := binary.NativeEndian.Uint16(p[8:]), int(binary.NativeEndian.Uint16(p[10:]))
 	if flags != branchPage && flags != leafPage || pageHeader+count*pageElement > len(p) || flags == branchPage && count == 0 {
 		w.problem("page %d: has flags %#x and %d elements in %d bytes", id, flags, count, len(p))
@@ -169,7 +231,7 @@ func (w *pageWalk) elements(id uint64, p []byte) {
 		before = key
 		switch {
 		case flags == branchPage:
-			w.follow(binary.NativeEndian.Uint64(e[8:]), id)
+			w.follow(binary.NativeEndian.Uint64(e[8:]), id, page.height-1)
 		case flag == bucketElement:
 			w.bucket(id, p[middle:end])
 		case flag != 0:
@@ -186,12 +248,12 @@ func (w *pageWalk) bucket(id uint64, v []byte) {
 		return
 	}
 	if root := binary.NativeEndian.Uint64(v); root != 0 {
-		w.follow(root, id)
+		w.follow(root, id, w.height(root))
 		return
 	}
 	if v = v[bucketHeader:]; len(v) < pageHeader || binary.NativeEndian.Uint16(v[8:]) != leafPage {
 		w.problem("page %d: an inline bucket that is no leaf", id)
 		return
 	}
-	w.elements(id, v)
+	w.elements(pageAt{id: id}, v)
 }

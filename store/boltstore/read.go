@@ -282,7 +282,7 @@ func readJournal(tx *bolt.Tx, after, last uint64, limit int) (list []*state.Tran
 	c := journalBucket.in(tx).Cursor()
 	next := after + 1
 	for k, v := seekFrame(c, next); next <= last && len(list) < limit; k, v = c.Next() {
-		if k == nil || seqOf(k) > next {
+		if k == nil || seqOf(k) > next || seqOf(k) < next && len(list) > 0 {
 			return nil, fmt.Errorf("%w: the journal has no %d", store.ErrCorrupt, next)
 		}
 		pieces, err := decodeFrame(k, v)

@@ -92,7 +92,7 @@ func (w *wreck) continued(id uint64, p []byte) {
 func (w *wreck) leaveFree(m *bboltMeta) {
 	list, err := []byte(nil), error(nil)
 	if m.freelist != math.MaxUint64 {
-		list, err = readFreelist(w.file, w.pageSize, m)
+		list, _, err = readFreelist(w.file, w.pageSize, m)
 	}
 	if err != nil || m.freelist == math.MaxUint64 {
 		w.finds.stale = true

@@ -206,7 +206,7 @@ func (s *Store) openBolt(path string) (f boltFile, err error) {
 		return f, errors.Join(err, release(f.file))
 	case err == nil:
 		f.pageSize = int64(f.db.Info().PageSize)
-		if err := checkFreelist(f.file, f.pageSize); err != nil {
+		if err := checkPages(f.file, f.pageSize); err != nil {
 			return f, errors.Join(err, guard(f.db.Close))
 		}
 		if s.opts.MaxSize > 0 {
