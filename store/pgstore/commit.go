@@ -42,13 +42,21 @@ func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Res
 
 // commit tries once. When it returns an error, other than [store.ErrFailed],
 // nothing was or will be committed.
-func (s *Store) commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
-	conn, err := s.pool.Acquire(ctx)
-	if err != nil {
-		return nil, err
+func (s *Store) commit(ctx context.Context, changes []store.Change) (results []store.Result, err error) {
+	conn := s.claims.take(changes)
+	claimed := conn != nil
+	if !claimed {
+		if conn, err = s.pool.Acquire(ctx); err != nil {
+			return nil, err
+		}
 	}
-	defer conn.Release()
-	f, err := s.find(ctx, conn, namesOf(changes))
+	kept := false
+	defer func() {
+		if !kept {
+			conn.Release()
+		}
+	}()
+	f, err := s.find(ctx, conn, claimed, namesOf(changes))
 	if err == nil {
 		err = ctx.Err()
 	}
@@ -56,10 +64,16 @@ func (s *Store) commit(ctx context.Context, changes []store.Change) ([]store.Res
 	if err == nil {
 		p, err = s.plan(changes, f)
 	}
-	if err != nil || len(p.transitions.task) == 0 {
-		s.rollback(ctx, conn)
-		if err != nil {
-			return nil, err
+	if err != nil {
+		rollback(ctx, conn)
+		return nil, err
+	}
+	if len(p.transitions.task) == 0 {
+		if tasks := s.contested(changes, p, f); tasks != nil {
+			s.claims.keep(conn, tasks, s.holdFor)
+			kept = true
+		} else {
+			rollback(ctx, conn)
 		}
 		return p.results, nil
 	}
@@ -81,18 +95,20 @@ func (s *Store) commit(ctx context.Context, changes []store.Change) ([]store.Res
 
 // rollback ends a transaction that wrote nothing. If it cannot, the pool does
 // away with the connection.
-func (s *Store) rollback(ctx context.Context, conn *pgxpool.Conn) {
+func rollback(ctx context.Context, conn *pgxpool.Conn) {
 	if !conn.Conn().IsClosed() {
 		_, _ = conn.Exec(ctx, "ROLLBACK")
 	}
 }
 
-// find begins a transaction, locks the tasks to be changed and looks up what
-// names are in use.
-func (s *Store) find(ctx context.Context, conn *pgxpool.Conn, n names) (found, error) {
+// find begins a transaction, unless one goes on, locks the tasks to be changed
+// and looks up what names are in use.
+func (s *Store) find(ctx context.Context, conn *pgxpool.Conn, begun bool, n names) (found, error) {
 	f := found{tasks: make(map[int]*row), keys: make(map[int]bool), ids: make(map[string]int64)}
 	var b pgx.Batch
-	b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	if !begun {
+		b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+	}
 	if len(n.updates.change) > 0 {
 		b.Queue(s.sql.lock, n.updates.business, n.updates.task).Query(func(rows pgx.Rows) error {
 			return f.readTasks(rows, n.updates.change)
@@ -168,7 +184,7 @@ func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan) (base in
 	case err == nil:
 		return 0, errors.New("the server rolled back what it was told to commit")
 	case refusedForSure(err):
-		s.rollback(ctx, conn)
+		rollback(ctx, conn)
 		return 0, err
 	}
 	conn.Release() // it may be the only one that the pool has

@@ -3,6 +3,7 @@ package pgstore
 import (
 	"context"
 	"strings"
+	"time"
 )
 
 // BeforeWrite has f called between the round trips of each commit, with the
@@ -11,6 +12,9 @@ func (s *Store) BeforeWrite(f func()) { s.beforeWrite = f }
 
 // ID is the handle's number.
 func (s *Store) ID() int64 { return s.id }
+
+// HoldFor is how long the handle claims tasks after a conflict.
+func (s *Store) HoldFor(d time.Duration) { s.holdFor = d }
 
 // TrimRows bounds the transitions that one transaction of a trim removes.
 func (s *Store) TrimRows(n int) { s.trimRows = n }

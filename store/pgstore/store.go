@@ -22,6 +22,7 @@ type Store struct {
 	id      int64 // of this handle, in the tables holders and commits
 	leases  leases
 	commits tokens
+	claims  claims
 	changed changed
 
 	stop    context.CancelFunc // ends what runs in the background
@@ -29,6 +30,7 @@ type Store struct {
 
 	beforeWrite func() // nil but in tests: between the round trips of a commit
 	trimRows    int
+	holdFor     time.Duration
 
 	mu     sync.Mutex // protects everything below
 	closed bool
@@ -89,7 +91,7 @@ func OpenPool(ctx context.Context, pool *pgxpool.Pool, o *Options) (*Store, erro
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: open: %w", err)
 	}
-	s := &Store{pool: pool, opts: opts, sql: newStatements(opts.quotedSchema()), trimRows: trimRows}
+	s := &Store{pool: pool, opts: opts, sql: newStatements(opts.quotedSchema()), trimRows: trimRows, holdFor: holdFor}
 	s.changed.wanted = make(chan struct{}, 1)
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("pgstore: open: %w", err)
@@ -121,6 +123,7 @@ func (s *Store) Close() error {
 	s.closed = true
 	s.mu.Unlock()
 	s.calls.Wait()
+	s.claims.drop()
 	s.stop()
 	s.running.Wait()
 	if wasClosed {
