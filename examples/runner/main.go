@@ -6,4 +6,4 @@ import (
 	"github.com/pipestatus/pipestatus/examples/internal/runner"
 )
 
-func main() { os.Exit(runner.Main()) }
+func main() { os.Exit(runner.Main(nil)) }

@@ -101,11 +101,15 @@ func (r *everythingRun) do(signals <-chan os.Signal, before func(commit int) err
 	}
 	defer e.Close()
 	task := state.Key{Business: "1", Task: "1"}
-	res, err := openResults(r.results, task)
+	file, err := openResultFile(r.results)
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	defer res.file.Close()
+	defer file.Close()
+	res, err := readResults(ctx, file, task)
+	if err != nil {
+		r.t.Fatal(err)
+	}
 	run := newRun(e, task, r.def, res)
 	run.grace = 1 << 40
 	if _, err := r.store.Locate(ctx, store.Ref{Key: task}); errors.Is(err, state.ErrNotFound) {

@@ -3,12 +3,12 @@ package runner
 import (
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
-	"path/filepath"
 	"reflect"
 	"strings"
 	"time"
@@ -20,7 +20,6 @@ import (
 	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
-	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
 // execute runs the pipeline and returns the exit code.
@@ -32,10 +31,10 @@ func (c *call) execute() (code int, err error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := c.database(); err != nil {
-		return 0, err
+	if c.standby {
+		return c.standBy(ctx)
 	}
-	s, err := boltstore.Open(c.db, nil)
+	s, err := c.open(ctx)
 	if err != nil {
 		return 0, err
 	}
@@ -43,13 +42,26 @@ func (c *call) execute() (code int, err error) {
 	if err := c.chooseTask(ctx, s); err != nil {
 		return 0, err
 	}
-	res, err := openResults(c.db+".results", c.key())
+	if c.resume {
+		if taken, err := c.takeOver(ctx, s); err != nil || !taken {
+			return exitSuspended, err
+		}
+	}
+	return c.work(ctx, s, def)
+}
+
+// work runs the task that was chosen, which nobody else has, and returns the
+// exit code. def is nil for that of a task to resume.
+func (c *call) work(ctx context.Context, s *storage, def *definition) (int, error) {
+	res, err := readResults(ctx, s.log, c.key())
 	if err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, res.file.Close()) }()
 	if c.resume {
-		if def, err = recordedDefinition(def, res); err != nil {
+		if def, err = c.recordedDefinition(def, res); err != nil {
+			return 0, err
+		}
+		if err := res.resume(ctx); err != nil {
 			return 0, err
 		}
 	}
@@ -76,7 +88,7 @@ func (c *call) run(ctx context.Context, s store.Store, def *definition, res *res
 	d := newDisplay(c.stderr, c.quiet, c.key(), def)
 	r.note, r.grace = d.note, c.grace
 	d.follow(e, e.Sequence())
-	d.note(fmt.Sprintf("task %s of business %s in %s", c.task, c.business, c.db))
+	d.note(fmt.Sprintf("task %s of business %s in %s", c.task, c.business, c.where()))
 	if server != nil {
 		d.note("serving " + c.page(server))
 	}
@@ -136,9 +148,9 @@ func (c *call) definition() (*definition, error) {
 
 // recordedDefinition is the one that the task to resume began with; given, if
 // not nil, must be the same.
-func recordedDefinition(given *definition, res *results) (*definition, error) {
+func (c *call) recordedDefinition(given *definition, res *results) (*definition, error) {
 	if res.definition == nil {
-		return nil, fmt.Errorf("%s has no definition of task %s: was it begun by a runner?", res.file.Name(), res.task)
+		return nil, fmt.Errorf("there is no definition of task %s with %s: was it begun by a runner, and in this database?", res.task, c.where())
 	}
 	recorded, err := parseDefinition(res.definition, windows)
 	if err != nil || given == nil {
@@ -154,28 +166,14 @@ func recordedDefinition(given *definition, res *results) (*definition, error) {
 	return recorded, nil
 }
 
-// database sets the path of a new database, or checks that of an old one.
-func (c *call) database() error {
-	if c.resume {
-		if _, err := os.Stat(c.db); err != nil {
-			return &usageError{"nothing to resume: " + err.Error()}
-		}
-	}
-	if c.db == "" {
-		dir, err := os.MkdirTemp("", "runner-")
-		if err != nil {
-			return err
-		}
-		c.db = filepath.Join(dir, "pipeline.db")
-	}
-	return nil
-}
-
 // chooseTask sets the task if none is named, and checks that it exists, or
 // not yet.
-func (c *call) chooseTask(ctx context.Context, s store.Store) error {
+func (c *call) chooseTask(ctx context.Context, s *storage) error {
 	if c.task == "" && !c.resume {
 		c.task = time.Now().Format("20060102-150405.000")
+		if s.leases != nil { // others may begin at the same moment
+			c.task += "-" + strings.ToLower(rand.Text()[:4])
+		}
 	}
 	if c.task == "" {
 		if err := c.unfinishedTask(ctx, s); err != nil {
@@ -188,38 +186,56 @@ func (c *call) chooseTask(ctx context.Context, s store.Store) error {
 	_, err := s.Locate(ctx, store.Ref{Key: c.key()})
 	switch {
 	case errors.Is(err, state.ErrNotFound) && c.resume:
-		return &usageError{fmt.Sprintf("nothing to resume: %s has no task %s", c.db, c.key())}
+		return &usageError{fmt.Sprintf("nothing to resume: %s has no task %s", c.where(), c.key())}
 	case errors.Is(err, state.ErrNotFound):
 		return nil
 	case err == nil && !c.resume:
-		return &usageError{fmt.Sprintf("%s has a task %s already; -resume goes on with it", c.db, c.key())}
+		return &usageError{fmt.Sprintf("%s has a task %s already; -resume goes on with it", c.where(), c.key())}
 	}
 	return err
 }
 
-// unfinishedTask sets the task to the one that is unfinished.
-func (c *call) unfinishedTask(ctx context.Context, s store.Store) error {
+// unfinishedTask sets the task to the one that is unfinished: of those that
+// other runners may have too, to the one that none has.
+func (c *call) unfinishedTask(ctx context.Context, s *storage) error {
 	var names []string
-	for q := (store.ListQuery{Business: c.business, Unfinished: true}); ; {
-		page, err := s.List(ctx, q)
+	var err error
+	if s.leases != nil {
+		names, err = c.namesIn(func(cursor string) (store.ListPage, error) { return s.leases.Lapsed(ctx, cursor, 0) })
+	}
+	if err == nil && len(names) == 0 {
+		names, err = c.namesIn(func(cursor string) (store.ListPage, error) {
+			return s.List(ctx, store.ListQuery{Business: c.business, Unfinished: true, Cursor: cursor})
+		})
+	}
+	switch {
+	case err != nil:
+		return err
+	case len(names) == 0:
+		return &usageError{fmt.Sprintf("nothing to resume: business %s has no unfinished task in %s", c.business, c.where())}
+	case len(names) > 1:
+		return &usageError{"which task? Name it with -task: " + strings.Join(names, ", ")}
+	}
+	c.task = names[0]
+	return nil
+}
+
+// namesIn is the tasks of the business in all pages of a list.
+func (c *call) namesIn(list func(cursor string) (store.ListPage, error)) (names []string, err error) {
+	for cursor := ""; ; {
+		page, err := list(cursor)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		for _, t := range page.Tasks {
-			names = append(names, t.Key.Task)
+			if t.Key.Business == c.business {
+				names = append(names, t.Key.Task)
+			}
 		}
-		if q.Cursor = page.Cursor; q.Cursor == "" {
-			break
+		if cursor = page.Cursor; cursor == "" {
+			return names, nil
 		}
 	}
-	switch len(names) {
-	case 0:
-		return &usageError{fmt.Sprintf("nothing to resume: business %s has no unfinished task in %s", c.business, c.db)}
-	case 1:
-		c.task = names[0]
-		return nil
-	}
-	return &usageError{"which task? Name it with -task: " + strings.Join(names, ", ")}
 }
 
 // answer prints the documented response and what to do next, and returns the
@@ -259,10 +275,10 @@ func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 			}
 		}
 	}
-	goOn := fmt.Sprintf("runner -db %s -biz %s -task %s -resume", quoted(c.db), quoted(c.business), quoted(c.task))
+	goOn := fmt.Sprintf("runner -db %s -biz %s -task %s -resume", quoted(c.where()), quoted(c.business), quoted(c.task))
 	switch own := tree.State(0); own {
 	case state.Finished:
-		fmt.Fprintf(c.stderr, "\nfinished, recorded in %s\n", c.db)
+		fmt.Fprintf(c.stderr, "\nfinished, recorded in %s\n", c.where())
 		return exitFinished
 	case state.Suspended:
 		fmt.Fprintf(c.stderr, "\nsuspended; to go on:\n  %s\n", goOn)

@@ -15,8 +15,10 @@ import (
 	"time"
 	_ "time/tzdata" // -tz works where no zone files are installed
 
+	"github.com/pipestatus/pipestatus/examples/internal/database"
 	"github.com/pipestatus/pipestatus/examples/internal/serving"
 	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // The exit codes.
@@ -33,18 +35,24 @@ const (
 var bundled []byte
 
 // Main runs the program with the process's arguments, signals and streams, and
-// returns its exit code.
-func Main() int {
+// returns its exit code. It works on files and, unless servers is nil, on
+// those.
+func Main(servers *database.Servers) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	return invoke(os.Args[1:], signals, os.Stdout, os.Stderr)
+	c := &call{servers: servers, signals: signals, stdout: os.Stdout, stderr: os.Stderr}
+	return c.invoke(os.Args[1:])
 }
 
 // call is one call of the program.
 type call struct {
+	servers            *database.Servers
 	db, business, task string
 	file               string // "" for the bundled definition, or that of the task to resume
 	resume, quiet      bool
+	standby            bool   // go on with what other runners leave
+	owner              string // of leases, "" for one made up
+	lease              time.Duration
 	grace              time.Duration
 	http               string // where to serve while it runs, "" for nowhere
 	access             serving.Access
@@ -59,9 +67,10 @@ type usageError struct{ problem string }
 
 func (e *usageError) Error() string { return e.problem }
 
-// invoke runs the program and returns its exit code.
-func invoke(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) int {
-	c := &call{zone: time.Local, signals: signals, stdout: stdout, stderr: stderr}
+// invoke runs the call, which has its streams, signals and servers, and returns
+// the exit code.
+func (c *call) invoke(args []string) int {
+	c.zone = time.Local
 	help, err := c.parse(args)
 	if help {
 		return exitFinished
@@ -76,14 +85,22 @@ func invoke(args []string, signals <-chan os.Signal, stdout, stderr io.Writer) i
 	case err == nil:
 		return code
 	case errors.As(err, &usage):
-		fmt.Fprintf(stderr, "runner: %s\nRun 'runner -h' for usage.\n", usage.problem)
+		fmt.Fprintf(c.stderr, "runner: %s\nRun 'runner -h' for usage.\n", usage.problem)
 		return exitUsage
 	case errors.As(err, &invalid):
-		fmt.Fprintf(stderr, "runner: %v\n", err)
+		fmt.Fprintf(c.stderr, "runner: %v\n", err)
 		return exitUsage
 	}
-	fmt.Fprintf(stderr, "runner: %v\n", err)
+	fmt.Fprintf(c.stderr, "runner: %v\n", explain(err))
 	return exitFailed
+}
+
+// explain is err as a person reads it.
+func explain(err error) string {
+	if errors.Is(err, store.ErrFenced) {
+		return "another runner has the task now: the lease of this one was not renewed in time, or the other began it at the same moment"
+	}
+	return err.Error()
 }
 
 const usageText = `runner runs a pipeline of shell commands and records it in a pipestatus database.
@@ -108,7 +125,11 @@ func (c *call) parse(args []string) (help bool, err error) {
 	flags := flag.NewFlagSet("runner", flag.ContinueOnError)
 	flags.SetOutput(io.Discard) // errors are printed by invoke
 	flags.StringVar(&c.db, "db", "", "database `FILE` (default: a new one in a temporary directory)")
+	flags.StringVar(&c.db, "store", "", "the same as -db; a program for servers takes the `URL` of a database there")
 	flags.BoolVar(&c.resume, "resume", false, "go on with a task recorded in the database")
+	if c.servers != nil {
+		c.bindShared(flags)
+	}
 	flags.StringVar(&c.business, "biz", "1", "business `ID` of the task")
 	flags.StringVar(&c.task, "task", "", "task `ID` (default: made of the time; with -resume: the one that is unfinished)")
 	flags.DurationVar(&c.grace, "grace", 5*time.Second, "how long commands may go on after Ctrl-C")
@@ -124,6 +145,9 @@ func (c *call) parse(args []string) (help bool, err error) {
 		fmt.Fprint(c.stdout, usageText)
 		flags.SetOutput(c.stdout)
 		flags.PrintDefaults()
+		if c.servers != nil {
+			fmt.Fprintf(c.stdout, "\n%s\n", strings.TrimSpace(c.servers.Usage))
+		}
 		fmt.Fprint(c.stdout, "\nExit code: 0 finished, 1 failed, 2 wrong usage or definition, 130 suspended.\n")
 		return true, nil
 	case err != nil:
@@ -134,6 +158,12 @@ func (c *call) parse(args []string) (help bool, err error) {
 		return false, &usageError{"one definition at a time, and flags before it: " + strings.Join(flags.Args(), " ")}
 	case c.resume && c.db == "":
 		return false, &usageError{"-resume needs -db"}
+	case (c.standby || c.owner != "" || c.lease != 0) && !database.OnServer(c.db):
+		return false, &usageError{"-standby, -owner and -lease need a database on a server, see -db"}
+	case c.standby && (c.resume || c.task != "" || flags.NArg() > 0):
+		return false, &usageError{"-standby goes on with what others have begun: it takes no definition, -task or -resume"}
+	case c.lease < 0:
+		return false, &usageError{"-lease is negative"}
 	case c.http == "" && c.access.Given():
 		return false, &usageError{"-app, -trusted-app, -token, -host and -no-auth need -http"}
 	}
@@ -143,5 +173,13 @@ func (c *call) parse(args []string) (help bool, err error) {
 		}
 	}
 	c.file = flags.Arg(0)
+	c.resume = c.resume || c.standby
 	return false, nil
+}
+
+// bindShared declares the flags of programs whose database others use too.
+func (c *call) bindShared(flags *flag.FlagSet) {
+	flags.BoolVar(&c.standby, "standby", false, "run what other runners of the business leave when they die, until Ctrl-C")
+	flags.DurationVar(&c.lease, "lease", 0, "how long a dead runner's tasks stay its own (default 30s)")
+	flags.StringVar(&c.owner, "owner", "", "`NAME` of this runner alone: started again under it, it need not wait for its leases to run out")
 }

@@ -13,7 +13,7 @@ const asProgram = "RUNNER_TEST_AS_PROGRAM"
 
 func TestMain(m *testing.M) {
 	if os.Getenv(asProgram) != "" {
-		os.Exit(Main())
+		os.Exit(Main(nil))
 	}
 	goleak.VerifyTestMain(m)
 }

@@ -1,111 +1,118 @@
 package runner
 
 import (
-	"bytes"
+	"context"
+	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"maps"
-	"os"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
+// Log keeps what a store has no room for and a task's next runner must know:
+// lines of JSON, in order. Beside a database file it is another file; a store
+// that runners share must itself be one.
+type Log interface {
+	// ResultLines returns the lines of a task, oldest first.
+	ResultLines(ctx context.Context, task state.Key) ([][]byte, error)
+	// AddResultLine adds a line to the n that a task has, and returns when it
+	// is durable. If the task has more, the error matches [store.ErrFenced]:
+	// another runner writes them, and has taken the task over.
+	AddResultLine(ctx context.Context, task state.Key, n int, line []byte) error
+}
+
 // results is what a task's conditions and commands know: exit codes and
-// variables. They are kept in a file beside the database, whose lock they rely
-// on: one process at a time writes it. results is a scope.
+// variables. results is a scope.
 type results struct {
-	file       *os.File
+	log        Log
 	task       state.Key
+	lines      int    // of the log that are taken into account
 	definition []byte // as the task began with it, nil if it did not
 	exits      map[string]int
 	variables  map[string]string
 }
 
-// resultLine is a line of the file: the definition a task begins with, or the
-// end of one of its commands.
+// resultLine is a line of the log: the definition a task begins with, that a
+// runner goes on with it, or the end of one of its commands.
 type resultLine struct {
 	Business   string            `json:"biz"`
 	Task       string            `json:"task"`
 	Definition json.RawMessage   `json:"definition,omitempty"`
+	Resumed    string            `json:"resumed,omitempty"` // never the same twice
 	Node       string            `json:"node,omitempty"`
 	ExitCode   int               `json:"exit_code,omitempty"`
 	Set        map[string]string `json:"set,omitempty"`
 }
 
-// openResults opens the file, or creates it, and reads what it says about a
-// task. What a crash left of a last line is cut off.
-func openResults(path string, task state.Key) (*results, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
-	}
-	r := &results{file: file, task: task, exits: map[string]int{}, variables: map[string]string{}}
-	if err := r.read(); err != nil {
-		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
-	}
-	return r, nil
+// readResults reads what a log says about a task.
+func readResults(ctx context.Context, log Log, task state.Key) (*results, error) {
+	r := &results{log: log, task: task, exits: map[string]int{}, variables: map[string]string{}}
+	return r, r.catchUp(ctx)
 }
 
-func (r *results) read() error {
-	data, err := io.ReadAll(r.file)
+func (r *results) catchUp(ctx context.Context) error {
+	lines, err := r.log.ResultLines(ctx, r.task)
 	if err != nil {
 		return err
 	}
-	data = data[:bytes.LastIndexByte(data, '\n')+1]
-	if err := r.file.Truncate(int64(len(data))); err != nil {
-		return err
-	}
-	if _, err := r.file.Seek(0, io.SeekEnd); err != nil {
-		return err
-	}
-	for number := 1; len(data) > 0; number++ {
-		var text []byte
-		text, data, _ = bytes.Cut(data, []byte("\n"))
+	for r.lines < len(lines) {
 		var line resultLine
-		if err := json.Unmarshal(text, &line); err != nil {
-			return fmt.Errorf("line %d: %w", number, err)
+		if err := json.Unmarshal(lines[r.lines], &line); err != nil {
+			return fmt.Errorf("line %d of the results of task %s: %w", r.lines+1, r.task, err)
 		}
-		if (state.Key{Business: line.Business, Task: line.Task}) == r.task {
-			r.take(&line)
-		}
+		r.take(&line)
 	}
 	return nil
 }
 
 func (r *results) take(line *resultLine) {
-	if line.Definition != nil {
+	r.lines++
+	switch {
+	case line.Definition != nil:
 		r.definition = line.Definition
 		clear(r.exits)
 		clear(r.variables)
-		return
+	case line.Resumed == "":
+		r.exits[line.Node] = line.ExitCode
+		maps.Copy(r.variables, line.Set)
 	}
-	r.exits[line.Node] = line.ExitCode
-	maps.Copy(r.variables, line.Set)
 }
 
 // begin writes the definition that the task begins with.
-func (r *results) begin(definition []byte) error {
-	return r.write(&resultLine{Definition: definition})
+func (r *results) begin(ctx context.Context, definition []byte) error {
+	return r.write(ctx, &resultLine{Definition: definition})
+}
+
+// resume writes that this runner goes on with the task, after which a runner
+// that went on with it before, and was only thought dead, can write no more.
+func (r *results) resume(ctx context.Context) error {
+	for {
+		err := r.write(ctx, &resultLine{Resumed: rand.Text()})
+		if !errors.Is(err, store.ErrFenced) {
+			return err
+		}
+		if err := r.catchUp(ctx); err != nil {
+			return err
+		}
+	}
 }
 
 // add writes how the command of a node ended.
-func (r *results) add(n *node, exit int, set map[string]string) error {
-	return r.write(&resultLine{Node: n.id, ExitCode: exit, Set: set})
+func (r *results) add(ctx context.Context, n *node, exit int, set map[string]string) error {
+	return r.write(ctx, &resultLine{Node: n.id, ExitCode: exit, Set: set})
 }
 
-// write returns when the line is on disk.
-func (r *results) write(line *resultLine) error {
+// write returns when the line is durable.
+func (r *results) write(ctx context.Context, line *resultLine) error {
 	line.Business, line.Task = r.task.Business, r.task.Task
 	text, err := json.Marshal(line)
 	if err != nil {
 		return err
 	}
-	if _, err := r.file.Write(append(text, '\n')); err != nil {
-		return err
-	}
-	if err := r.file.Sync(); err != nil {
+	if err := r.log.AddResultLine(ctx, r.task, r.lines, text); err != nil {
 		return err
 	}
 	r.take(line)

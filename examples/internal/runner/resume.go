@@ -31,10 +31,6 @@ func (r *run) resume(ctx context.Context) error {
 	case state.Suspended:
 		b.record(engine.Resume(root.ID))
 	}
-	interrupted, err := r.interrupted(ctx)
-	if err != nil {
-		return err
-	}
 	s, err := r.story(ctx)
 	if err != nil {
 		return err
@@ -44,7 +40,7 @@ func (r *run) resume(ctx context.Context) error {
 		r.active[n] = true
 	}
 	for _, n := range active {
-		r.again(b, n, interrupted[r.id(n)])
+		r.again(b, n)
 	}
 	for _, n := range unfollowed {
 		to, err := n.choose(r.results)
@@ -56,11 +52,12 @@ func (r *run) resume(ctx context.Context) error {
 	return r.commit(ctx, b, nil)
 }
 
-// again enters an active node again, if it can be.
-func (r *run) again(b *batch, n *node, interrupted bool) {
+// again enters an active node again, if it can be. Whoever resumes has the file,
+// or the task's lease: what is RUNNING nobody runs any more.
+func (r *run) again(b *batch, n *node) {
 	was := b.recorded(n)
 	failed := was.State == state.Failed
-	if interrupted && n.kind == state.ServiceActivity {
+	if was.State == state.Running && n.kind == state.ServiceActivity {
 		b.record(engine.Fail(r.id(n), interruptedText))
 		failed = true
 	}
@@ -75,24 +72,6 @@ func (r *run) again(b *batch, n *node, interrupted bool) {
 	default:
 		b.enter(n)
 	}
-}
-
-// interrupted returns the IDs of the task's nodes that were RUNNING when the
-// engine was opened.
-func (r *run) interrupted(ctx context.Context) (map[string]bool, error) {
-	ids := map[string]bool{}
-	for in, err := range r.engine.Interrupted(ctx) {
-		if err != nil {
-			return nil, err
-		}
-		if in.Task != r.task {
-			continue
-		}
-		for _, n := range in.Nodes {
-			ids[n.ID] = true
-		}
-	}
-	return ids, nil
 }
 
 // story is when, in sequence, each node was last entered and finished.

@@ -70,7 +70,7 @@ func (r *run) rootID() string { return nodeID(r.task, r.def.root.id) }
 
 // begin records the task and enters the start event.
 func (r *run) begin(ctx context.Context) error {
-	if err := r.results.begin(r.def.source); err != nil {
+	if err := r.results.begin(ctx, r.def.source); err != nil {
 		return err
 	}
 	r.results.defaults(r.def.variables)
@@ -170,7 +170,7 @@ func (r *run) environment(ctx context.Context, n *node) ([]string, error) {
 // activity says.
 func (r *run) activityEnded(ctx context.Context, e endedCommand) error {
 	n := e.node
-	if err := r.results.add(n, e.exit, e.set); err != nil {
+	if err := r.results.add(ctx, n, e.exit, e.set); err != nil {
 		return err
 	}
 	id := r.id(n)

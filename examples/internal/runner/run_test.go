@@ -30,7 +30,7 @@ type outcome struct {
 func callWith(t *testing.T, signals <-chan os.Signal, stderr *syncBuffer, args ...string) outcome {
 	t.Helper()
 	var stdout bytes.Buffer
-	o := outcome{code: invoke(args, signals, &stdout, stderr), stderr: stderr.String()}
+	o := outcome{code: (&call{signals: signals, stdout: &stdout, stderr: stderr}).invoke(args), stderr: stderr.String()}
 	t.Logf("runner %s: exit code %d\n%s", strings.Join(args, " "), o.code, o.stderr)
 	o.status = parseResponse(t, stdout.Bytes())
 	return o
@@ -375,10 +375,10 @@ func TestCallsThatMakeNoSense(t *testing.T) {
 func TestHelpNamesEveryFlag(t *testing.T) {
 	t.Parallel()
 	var stdout, stderr bytes.Buffer
-	if code := invoke([]string{"-h"}, nil, &stdout, &stderr); code != exitFinished || stderr.Len() > 0 {
+	if code := (&call{stdout: &stdout, stderr: &stderr}).invoke([]string{"-h"}); code != exitFinished || stderr.Len() > 0 {
 		t.Errorf("exit code %d, errors %q", code, stderr.String())
 	}
-	for _, flag := range []string{"-db", "-resume", "-biz", "-task", "-tz", "-quiet", "-grace", "-http", "-app", "-trusted-app", "-token", "-no-auth", "FILE.json", "Exit code"} {
+	for _, flag := range []string{"-db", "-store", "-resume", "-biz", "-task", "-tz", "-quiet", "-grace", "-http", "-app", "-trusted-app", "-token", "-no-auth", "FILE.json", "Exit code"} {
 		if !strings.Contains(stdout.String(), flag) {
 			t.Errorf("help does not name %s", flag)
 		}

@@ -3,6 +3,7 @@ package server
 
 import (
 	"context"
+	"errors"
 	"io/fs"
 	"time"
 
@@ -43,7 +44,18 @@ func open(ctx context.Context, url string, o database.Options) (store.Store, err
 	if !o.Run {
 		lease = -1
 	}
-	return pgstore.Open(ctx, url, &pgstore.Options{Owner: o.Owner, Lease: lease})
+	s, err := pgstore.Open(ctx, url, &pgstore.Options{Owner: o.Owner, Lease: lease})
+	if err != nil {
+		return nil, err
+	}
+	if !o.Run {
+		return s, nil
+	}
+	runs, err := openShared(ctx, s, url)
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return runs, nil
 }
 
 // missingError says that a database has no store.

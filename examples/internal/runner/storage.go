@@ -1,0 +1,88 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"github.com/pipestatus/pipestatus/examples/internal/database"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+// storage is a database that is open, and the log of results in it or beside it.
+type storage struct {
+	store.Store
+	log Log
+	// leases is the store as others see it who use it too, nil for a file,
+	// which nobody else can have open.
+	leases store.Leaser
+	file   *resultFile // nil on a server
+}
+
+// open opens the database that -db names. It makes a new one, unless the call is
+// to resume what is recorded in it.
+func (c *call) open(ctx context.Context) (*storage, error) {
+	if database.OnServer(c.db) {
+		return c.openOnServer(ctx)
+	}
+	if err := c.databaseFile(); err != nil {
+		return nil, err
+	}
+	s, err := boltstore.Open(c.db, nil)
+	if err != nil {
+		return nil, err
+	}
+	file, err := openResultFile(c.db + ".results")
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	return &storage{Store: s, log: file, file: file}, nil
+}
+
+func (c *call) openOnServer(ctx context.Context) (*storage, error) {
+	s, err := c.servers.Open(ctx, c.db, database.Options{Create: !c.resume || c.standby, Run: true, Owner: c.owner, Lease: c.lease})
+	var unknown *database.UnknownError
+	if errors.As(err, &unknown) {
+		return nil, &usageError{err.Error()}
+	}
+	if err != nil {
+		return nil, err
+	}
+	log, keeps := s.(Log)
+	leases, shared := s.(store.Leaser)
+	if !keeps || !shared {
+		return nil, errors.Join(fmt.Errorf("%s cannot be shared by runners", c.where()), s.Close())
+	}
+	return &storage{Store: s, log: log, leases: leases}, nil
+}
+
+// databaseFile sets the path of a new database, or checks that of an old one.
+func (c *call) databaseFile() error {
+	if c.resume {
+		if _, err := os.Stat(c.db); err != nil {
+			return &usageError{"nothing to resume: " + err.Error()}
+		}
+	}
+	if c.db == "" {
+		dir, err := os.MkdirTemp("", "runner-")
+		if err != nil {
+			return err
+		}
+		c.db = filepath.Join(dir, "pipeline.db")
+	}
+	return nil
+}
+
+// where is the database as it may be printed.
+func (c *call) where() string { return database.Shown(c.db) }
+
+// Close closes the log before the store, whose lock it relies on.
+func (s *storage) Close() error {
+	if s.file == nil {
+		return s.Store.Close()
+	}
+	return errors.Join(s.file.Close(), s.Store.Close())
+}
