@@ -10,35 +10,6 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// maxTries bounds how often requests are applied again after a conflict.
-const maxTries = 8
-
-// commit answers every request of a batch: it applies them in order, commits
-// what they changed, and tries again those whose task another engine changed.
-func (e *Engine) commit(batch []*Pending) {
-	for len(batch) > 0 {
-		batch = e.commitSome(batch)
-	}
-}
-
-// commitSome answers a leading part of the batch and returns the rest: a
-// delete ends a group, since what follows it for the same task must see it.
-func (e *Engine) commitSome(batch []*Pending) (rest []*Pending) {
-	for try := 1; ; try++ {
-		g := e.newGroup(try > 1, len(batch))
-		for i, p := range batch {
-			if !g.add(p) {
-				rest = append(slices.Clip(batch[i:]), rest...)
-				break
-			}
-		}
-		batch = g.commit(try == maxTries)
-		if len(batch) == 0 {
-			return rest
-		}
-	}
-}
-
 // group is one commit in the making.
 type group struct {
 	engine *Engine
@@ -49,14 +20,30 @@ type group struct {
 	order []*work
 	slab  []work           // for the works to come
 	ids   map[string]*work // nodes made in this group
+
+	requests int // added
+	queued   int // others, when these were about to be answered
 }
 
-// newGroup begins a group of up to n requests.
-func (e *Engine) newGroup(again bool, n int) *group {
+// newGroup begins a group of about n requests.
+func (e *Engine) newGroup(n int) *group {
 	return &group{
-		engine: e, again: again, works: make(map[state.Key]*work, n),
+		engine: e, works: make(map[state.Key]*work, n),
 		order: make([]*work, 0, n), slab: make([]work, n), ids: make(map[string]*work),
 	}
+}
+
+// addAll applies requests in their order and returns those that must wait for
+// the next group: a delete ends a group, since what follows it for the same
+// task must see it.
+func (g *group) addAll(batch []*Pending) (rest []*Pending) {
+	for i, p := range batch {
+		if !g.add(p) {
+			return batch[i:]
+		}
+		g.requests++
+	}
+	return nil
 }
 
 // work is what a group does to one task.

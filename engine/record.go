@@ -3,7 +3,6 @@ package engine
 import (
 	"context"
 	"fmt"
-	"runtime"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -103,7 +102,7 @@ func (e *Engine) record(ctx context.Context, p *Pending, ops []Op) {
 	}
 	e.warm(ctx, p)
 	if e.enqueue(p) {
-		e.lead(false)
+		e.lead()
 	}
 }
 
@@ -161,7 +160,7 @@ func (e *Engine) Submit(ops ...Op) *Pending {
 	}
 	e.warm(context.Background(), p)
 	if e.enqueue(p) {
-		go e.lead(true)
+		go e.leadOn()
 	}
 	return p
 }
@@ -221,88 +220,3 @@ func (e *Engine) warm(ctx context.Context, p *Pending) {
 		_, _ = e.Load(ctx, ref) // an error will show when the request is applied
 	}
 }
-
-// enqueue queues a request and reports whether the caller must lead.
-func (e *Engine) enqueue(p *Pending) (lead bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		p.answer(store.ErrClosed)
-		return false
-	}
-	e.queue = append(e.queue, p)
-	lead = !e.leading
-	e.leading = true
-	return lead
-}
-
-// lead commits what is queued. A caller leads one commit, its own; what came
-// meanwhile it leaves to a goroutine, which leads until the queue is empty.
-func (e *Engine) lead(toTheEnd bool) {
-	for {
-		batch := e.take()
-		if len(batch) == 0 {
-			return
-		}
-		e.commit(batch)
-		if toTheEnd {
-			e.gather(len(batch))
-			continue
-		}
-		e.mu.Lock()
-		more := len(e.queue) > 0
-		if !more {
-			e.stopLeading()
-		}
-		e.mu.Unlock()
-		if more {
-			go e.lead(true)
-		}
-		return
-	}
-}
-
-// take empties the queue; if it is empty already, leading ends.
-func (e *Engine) take() []*Pending {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	batch := e.queue
-	e.queue = nil
-	if len(batch) == 0 {
-		e.stopLeading()
-	}
-	return batch
-}
-
-// stopLeading is called with mu held.
-func (e *Engine) stopLeading() {
-	e.leading = false
-	e.idle.Broadcast()
-}
-
-// gather gives those just answered the chance to come back with their next
-// request before the next commit begins: otherwise half of the writers miss
-// every commit because they return while it syncs. It yields the processor for
-// as long as that brings requests, so it costs no more time than there is
-// other work to do.
-func (e *Engine) gather(answered int) {
-	goal, last := -1, -1
-	for idle := 0; idle < gatherPatience; {
-		e.mu.Lock()
-		queued := len(e.queue)
-		e.mu.Unlock()
-		if goal < 0 {
-			goal = queued + answered
-		}
-		if queued >= goal {
-			return
-		}
-		if idle++; queued > last {
-			idle, last = 0, queued
-		}
-		runtime.Gosched()
-	}
-}
-
-// gatherPatience is how often in a row yielding may bring nothing.
-const gatherPatience = 3

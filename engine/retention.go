@@ -147,7 +147,7 @@ func (e *Engine) submitDelete(key state.Key, revision uint64, actor string) *Pen
 		Task: key, Op: state.Delete, At: now, Recorded: now, Actor: actor,
 	}}
 	if e.enqueue(p) {
-		go e.lead(true)
+		go e.leadOn()
 	}
 	return p
 }

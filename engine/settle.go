@@ -11,6 +11,31 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
+// maxTries bounds how often requests are applied again after a conflict.
+const maxTries = 8
+
+// finish answers every request of the group: it commits what they changed and
+// tries again those whose task another engine changed. It returns how long the
+// queue will be when everybody has come back with the next request.
+func (g *group) finish() (goal int) {
+	var later []*Pending
+	now := g
+	for try := 1; ; try++ {
+		batch := now.commit(try == maxTries)
+		if len(batch) == 0 {
+			break
+		}
+		now = g.engine.newGroup(len(batch))
+		now.again = true
+		rest := now.addAll(batch)
+		later = append(rest[:len(rest):len(rest)], later...)
+	}
+	if len(later) > 0 {
+		g.engine.putBack(later)
+	}
+	return g.queued + g.requests
+}
+
 // commit commits the group and answers its requests. It returns those to try
 // again, none if this was the last try.
 func (g *group) commit(last bool) (again []*Pending) {
@@ -29,6 +54,7 @@ func (g *group) commit(last bool) (again []*Pending) {
 		return nil
 	}
 	results, info := g.send(changes, works)
+	g.queued = g.engine.queued()
 	for i, w := range works {
 		switch {
 		case info.Err != nil:
@@ -41,9 +67,7 @@ func (g *group) commit(last bool) (again []*Pending) {
 			again = append(again, w.requests()...)
 		}
 	}
-	g.engine.mu.Lock()
-	info.Queued = len(g.engine.queue)
-	g.engine.mu.Unlock()
+	info.Queued = g.queued
 	g.engine.observer.committed(info)
 	return again
 }

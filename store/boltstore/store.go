@@ -32,7 +32,7 @@ type Options struct {
 	// at least 64 KiB, stays unused. Default: none.
 	MaxSize int
 	// OverlayTransitions bounds what is journaled but not written back, and
-	// so what Open has to read after a crash. Default: 65,536.
+	// so what Open has to read after a crash. Default: 131,072.
 	OverlayTransitions int
 	// FeedTransitions is how many of the latest transitions the changes feed
 	// keeps at least, unless they are older than FeedAge. Default: 1,000,000.
@@ -59,7 +59,7 @@ func (o *Options) withDefaults() (Options, error) {
 		return d, fmt.Errorf("boltstore: %w: an option is negative", state.ErrInvalidArgument)
 	}
 	defaultTo(&d.LockTimeout, time.Second)
-	defaultTo(&d.OverlayTransitions, 1<<16)
+	defaultTo(&d.OverlayTransitions, 1<<17)
 	defaultTo(&d.FeedTransitions, 1_000_000)
 	defaultTo(&d.FileMode, 0o600)
 	if d.OpenFile == nil {
