@@ -16,6 +16,14 @@
 // queued, waiting stops, but the operation is not taken back; give it
 // [Idempotent] and [IfVersion] and ask again to learn what became of it.
 //
+// # Several engines
+//
+// Engines on one store, in several processes if the store can, may work on the
+// same tasks. Requests that rest on what another engine has changed are applied
+// again to the task as it is, which no answer shows. If that happens to them 8
+// times in a row, the error matches [store.ErrConflict]: nothing was recorded,
+// and the request can be given again.
+//
 // # Who commits
 //
 // At most one commit runs at a time. A caller that finds nobody committing

@@ -31,7 +31,7 @@ type broken struct {
 	fault  atomic.Pointer[func(client, server net.Conn, sent []byte)]
 }
 
-func newBroken(t *testing.T, recover time.Duration) *broken {
+func newBroken(t *testing.T) *broken {
 	t.Helper()
 	b := &broken{proxy: newProxy(t, server.Addr()), direct: newPool(t), schema: newSchema()}
 	pool, err := pgxpool.New(t.Context(), fmt.Sprintf(
@@ -40,7 +40,7 @@ func newBroken(t *testing.T, recover time.Duration) *broken {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	b.store = open(t, pool, pgstore.Options{Schema: b.schema, Recover: recover, Lease: hour})
+	b.store = open(t, pool, pgstore.Options{Schema: b.schema, Recover: time.Minute, Lease: hour})
 	b.store.BeforeWrite(func() {
 		if fault := b.fault.Swap(nil); fault != nil {
 			b.proxy.arm(*fault)
@@ -95,9 +95,10 @@ func deliver(server net.Conn, sent []byte) {
 }
 
 func TestACommitIsMadeOnceHoweverItsConnectionBreaks(t *testing.T) {
+	t.Parallel()
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
-			b := newBroken(t, 10*time.Second)
+			b := newBroken(t)
 			for i := range 3 {
 				b.fault.Store(&fault)
 				task := fmt.Sprint("t", i)
@@ -128,7 +129,8 @@ func TestACommitIsMadeOnceHoweverItsConnectionBreaks(t *testing.T) {
 // A commit that was found not to have happened must not happen later, when
 // what was under way arrives after all.
 func TestACommitThatArrivesTooLateIsVoid(t *testing.T) {
-	b := newBroken(t, 10*time.Second)
+	t.Parallel()
+	b := newBroken(t)
 	delivered := make(chan struct{})
 	fault := func(client, server net.Conn, sent []byte) {
 		client.Close()
@@ -159,7 +161,9 @@ WHERE NOT l.granted AND a.query LIKE '%"`+b.schema+`"%FOR UPDATE%'`).Scan(&waiti
 }
 
 func TestAHandleThatCannotFindOutFails(t *testing.T) {
-	b := newBroken(t, 50*time.Millisecond)
+	t.Parallel()
+	b := newBroken(t)
+	b.store.Recover(50 * time.Millisecond)
 	fault := func(client, server net.Conn, sent []byte) {
 		b.proxy.mu.Lock()
 		b.proxy.down = true
@@ -182,7 +186,8 @@ func TestAHandleThatCannotFindOutFails(t *testing.T) {
 }
 
 func TestReadersGoOnAfterTheConnectionsBreak(t *testing.T) {
-	b := newBroken(t, 10*time.Second)
+	t.Parallel()
+	b := newBroken(t)
 	for range 3 {
 		b.proxy.setDown(false) // cuts what is open
 		if _, err := b.store.Load(t.Context(), store.ByKey("2", "a")); err != nil {

@@ -16,6 +16,7 @@ import (
 // The primary is killed while three processes work, one of which dies with it.
 // The others go on with the standby that was synchronous.
 func TestFailingOverLosesNothingThatWasAnswered(t *testing.T) {
+	t.Parallel()
 	primary, err := pgtest.New("fsync=off", "synchronous_standby_names=second")
 	if err != nil {
 		t.Fatal(err)

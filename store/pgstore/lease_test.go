@@ -60,6 +60,7 @@ func locate(t testing.TB, r store.Reader, ref store.Ref) store.Location {
 const hour = time.Hour // is not over before a test is
 
 func TestTasksAreHeldWhileTheirHandleLives(t *testing.T) {
+	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, Lease: hour}
 	a, b := open(t, pool, o), open(t, pool, o)
@@ -89,6 +90,7 @@ func TestTasksAreHeldWhileTheirHandleLives(t *testing.T) {
 }
 
 func TestLeasesAreRenewed(t *testing.T) {
+	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	s := open(t, pool, pgstore.Options{Schema: schema, Lease: 600 * time.Millisecond})
 	begin(t, newEngine(t, s), "a")
@@ -97,6 +99,7 @@ func TestLeasesAreRenewed(t *testing.T) {
 }
 
 func TestAHandleOfTheSameOwnerEndsTheLeasesOfTheOneBefore(t *testing.T) {
+	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, Lease: hour, Owner: "runner 1"}
 	begin(t, newEngine(t, open(t, pool, o)), "a")
@@ -107,6 +110,7 @@ func TestAHandleOfTheSameOwnerEndsTheLeasesOfTheOneBefore(t *testing.T) {
 }
 
 func TestOfSeveralRescuersOneGetsATask(t *testing.T) {
+	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, Lease: hour}
 	first := open(t, pool, o)
@@ -147,6 +151,7 @@ func TestOfSeveralRescuersOneGetsATask(t *testing.T) {
 }
 
 func TestTakingOverIsRefused(t *testing.T) {
+	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, Lease: hour}
 	a, b := open(t, pool, o), open(t, pool, o)
@@ -175,6 +180,7 @@ func TestTakingOverIsRefused(t *testing.T) {
 }
 
 func TestAHandleThatLostATaskIsFenced(t *testing.T) {
+	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, Lease: hour}
 	lost, rescuer := open(t, pool, o), open(t, pool, o)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestTenProcessesThatStartAtOnceMakeTheTablesOnce(t *testing.T) {
+	t.Parallel()
 	for _, partitions := range []int{0, 2} {
 		schema := newSchema()
 		var wg sync.WaitGroup
@@ -38,6 +39,7 @@ func TestTenProcessesThatStartAtOnceMakeTheTablesOnce(t *testing.T) {
 }
 
 func TestTablesOfANewerVersionAreRefusedAndLeftAlone(t *testing.T) {
+	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := &pgstore.Options{Schema: schema}
 	begin(t, newEngine(t, open(t, pool, *o)), "a")
@@ -53,6 +55,7 @@ func TestTablesOfANewerVersionAreRefusedAndLeftAlone(t *testing.T) {
 }
 
 func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
+	t.Parallel()
 	pool := newPool(t)
 	for name, o := range map[string]pgstore.Options{
 		"negative partitions": {Partitions: -1},

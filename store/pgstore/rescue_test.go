@@ -13,6 +13,7 @@ import (
 )
 
 func TestWhatADeadProcessLeftIsInterruptedForOneOfTheOthers(t *testing.T) {
+	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, Lease: hour}
 	dead := open(t, pool, o)
@@ -56,6 +57,7 @@ func TestWhatADeadProcessLeftIsInterruptedForOneOfTheOthers(t *testing.T) {
 }
 
 func TestWatchFollowsAllProcesses(t *testing.T) {
+	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	watcher := newEngine(t, open(t, pool, pgstore.Options{Schema: schema, Poll: hour}))
 	ctx, stop := context.WithCancel(t.Context())

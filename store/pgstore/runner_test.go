@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -148,7 +149,7 @@ func startRunner(t *testing.T, conn string) *process {
 func (p *process) answers() []answer {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.answered[:len(p.answered):len(p.answered)]
+	return slices.Clip(p.answered)
 }
 
 // wait waits for the end of a runner's output and of the runner.

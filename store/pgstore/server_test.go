@@ -26,13 +26,13 @@ var server *pgtest.Server
 func TestMain(m *testing.M) {
 	// A default that the command line overrides: each check commits some
 	// dozen times.
-	flag.Set("rapid.checks", "15")
+	flag.Set("rapid.checks", "10")
 	os.Exit(func() int {
 		if conn := os.Getenv(runnerEnv); conn != "" {
 			return runner(conn)
 		}
 		var err error
-		server, err = pgtest.New("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off")
+		server, err = pgtest.New("fsync=off", "synchronous_commit=off", "full_page_writes=off", "autovacuum=off", "max_connections=300")
 		if err != nil {
 			fmt.Fprintln(os.Stderr, "pgstore:", err)
 			return 1

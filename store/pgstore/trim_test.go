@@ -18,6 +18,7 @@ import (
 )
 
 func TestTrimmingShortensTheFeedByWhatWasDeletedLongAgo(t *testing.T) {
+	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	s := open(t, pool, pgstore.Options{Schema: schema, FeedTransitions: 10})
 	e := newEngine(t, s)
@@ -64,19 +65,21 @@ func TestTrimmingShortensTheFeedByWhatWasDeletedLongAgo(t *testing.T) {
 
 // More than one transaction's worth, by several at the same time.
 func TestTrimmingGoesInSteps(t *testing.T) {
+	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	s := open(t, pool, pgstore.Options{Schema: schema, FeedTransitions: 1})
 	e := newEngine(t, s)
 	const tasks = 230
+	var last *engine.Pending
 	for i := range tasks {
 		task := fmt.Sprint("t", i)
-		begin(t, e, task)
-		if _, err := e.Revoke(t.Context(), task); err != nil {
-			t.Fatal(err)
-		}
-		if err := e.Delete(t.Context(), "2", task); err != nil {
-			t.Fatal(err)
-		}
+		last = e.Submit(engine.Create("2", task, engine.ID(task)), engine.Start(task), engine.Revoke(task))
+	}
+	if _, err := last.Wait(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := e.Purge(t.Context(), engine.Retention{}); err != nil || n != tasks {
+		t.Fatalf("%d tasks purged: %v", n, err)
 	}
 	begin(t, e, "last")
 	counts := make(chan int)

@@ -11,6 +11,7 @@ import (
 )
 
 func TestOtherHandlesCommitsAreToldOf(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct {
 		name    string
 		options pgstore.Options

@@ -4,9 +4,7 @@ package pgstore_test
 
 import (
 	"encoding/json"
-	"flag"
 	"fmt"
-	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -18,8 +16,6 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
-
-var steps = flag.Int("steps", 400, "how many operations engines on one database are compared over")
 
 // rivals are three engines on one database and one in memory, which is held
 // against the model of the rules elsewhere. They are given the same operations
@@ -116,85 +112,6 @@ func (r *rivals) compareTask(key state.Key) {
 	}
 }
 
-func TestThreeEnginesOnOneDatabaseAnswerAsOneInMemoryDoes(t *testing.T) {
-	r := newRivals(t)
-	seed := uint64(time.Now().UnixNano())
-	t.Logf("seed %d", seed)
-	random := rand.New(rand.NewPCG(seed, 6))
-	accepted := 0
-	for i := range *steps {
-		r.clock = r.clock.Add(time.Duration(random.IntN(3_000)-500) * time.Millisecond)
-		shared, task := random.IntN(len(r.shared)), fmt.Sprint("t", random.IntN(3))
-		if random.IntN(40) == 0 {
-			err := r.shared[shared].Delete(t.Context(), "2", task)
-			r.same("delete", nil, nil, err, r.single.Delete(t.Context(), "2", task))
-			continue
-		}
-		var ops []engine.Op
-		what := fmt.Sprintf("step %d:", i)
-		if _, err := r.memory.Locate(t.Context(), store.ByKey("2", task)); err != nil && random.IntN(3) > 0 {
-			ops = []engine.Op{engine.Create("2", task, engine.ID(task)), engine.Start(task)}
-		}
-		for range 1 + random.IntN(3)/2 {
-			op, name := randomOp(random, task)
-			ops, what = append(ops, op), what+" "+name
-		}
-		if r.record(shared, what, ops...) != nil {
-			accepted++
-		}
-		if i%100 == 99 {
-			r.compare()
-		}
-	}
-	r.compare()
-	check(t, r.store)
-	if accepted < *steps/20 {
-		t.Errorf("only %d of %d requests were accepted", accepted, *steps)
-	}
-}
-
-// simple are the operations that take a node and nothing else.
-var simple = []func(node string, opts ...engine.Option) engine.Op{
-	engine.Start, engine.Start, engine.Start, engine.Finish, engine.Finish, engine.Retry, engine.Retry, engine.Skip,
-	engine.Loop, engine.Loop, engine.Suspend, engine.Resume, engine.Resume, engine.Revoke,
-}
-
-// randomOp is an operation of a task that has a chance to be accepted.
-func randomOp(random *rand.Rand, task string) (engine.Op, string) {
-	node := func() string { return fmt.Sprint(task, ".", random.IntN(9)) }
-	parent := func() string {
-		if random.IntN(2) == 0 {
-			return node()
-		}
-		return task
-	}
-	var opts []engine.Option
-	if random.IntN(5) == 0 {
-		opts = append(opts, engine.Idempotent(), engine.Actor("somebody"))
-	}
-	id := node()
-	if random.IntN(60) == 0 {
-		id = task
-	}
-	switch k := random.IntN(20); {
-	case k == 0:
-		return engine.Create("2", task, append(opts, engine.ID(task))...), "create " + task
-	case k < 6:
-		kind := []state.Kind{state.Subprocess, state.ServiceActivity, state.ServiceActivity}[random.IntN(3)]
-		in := parent()
-		return engine.Declare(in, kind, append(opts, engine.ID(id))...), "declare " + id + " in " + in
-	case k < 9:
-		if random.IntN(4) == 0 {
-			opts = append(opts, engine.Ignore())
-		}
-		return engine.Fail(id, "it broke", opts...), "fail " + id
-	case k < 19:
-		n := random.IntN(len(simple))
-		return simple[n](id, opts...), fmt.Sprint("simple ", n, " ", id)
-	}
-	return engine.Fail(id, "later", engine.RetryAt(time.Unix(1_600_000_000, 0))), "fail with retry " + id
-}
-
 // recording is what the recordings of the production engine have of what it
 // did; what a snapshot has to show afterwards the engine's own tests compare.
 type recording struct {
@@ -209,6 +126,7 @@ type recording struct {
 }
 
 func TestRecordedScenariosComeOutAsInMemory(t *testing.T) {
+	t.Parallel()
 	files, err := filepath.Glob(filepath.FromSlash("../../engine/internal/scenario/testdata/*.json"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no recordings: %v", err)
