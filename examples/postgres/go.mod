@@ -3,6 +3,7 @@ module github.com/pipestatus/pipestatus/examples/postgres
 go 1.25.0
 
 require (
+	github.com/google/go-cmp v0.7.0
 	github.com/jackc/pgx/v5 v5.12.0
 	github.com/pipestatus/pipestatus v0.0.0
 	github.com/pipestatus/pipestatus/store/pgstore v0.0.0
