@@ -66,7 +66,12 @@
 // error texts, nothing of the user's, so the definition, exit codes and
 // variables go to a file of JSON Lines beside it (the database's name with
 // ".results" added), synced before the end of the command is recorded. A crash
-// in between leaves a line about a command that is run again.
+// in between leaves a line about a command that is run again. What moves a
+// database (statusctl export and import) does not move that file: let pipelines
+// end before.
+//
+// A database on a server, which several runners share, has all of it. The runner
+// of examples/postgres is this one with PostgreSQL.
 //
 // A pipeline that fails is left RUNNING and shows FAILED: -resume retries the
 // nodes that failed, with their automatic retries anew. Commands that were

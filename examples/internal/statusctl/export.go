@@ -46,12 +46,14 @@ type exportEnd struct {
 var exportCommand = command{
 	name: "export", summary: "write all tasks with their whole history as JSON Lines",
 	detail: `
-The export holds everything the file does, in a form that does not depend on
+The export holds everything the database does, in a form that does not depend on
 the machine. It goes to standard output:
 
   statusctl export > tasks.jsonl
 
-Its last line says "end"; without it, it is not whole. See import.`,
+Its last line says "end"; without it, it is not whole. See import. Of a database
+that others record in meanwhile it holds each task as it was at a moment of its
+own.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, _ []string) error {
 			return t.read(ctx, func(r *reader) error {
@@ -74,23 +76,39 @@ func writeExport(ctx context.Context, r *reader, out io.Writer) error {
 	if err != nil {
 		return err
 	}
-	end := exportEnd{End: true, Tasks: len(keys)}
+	end := exportEnd{End: true}
 	for _, key := range keys {
-		snap, err := r.store.Load(ctx, store.ByKey(key.Business, key.Task))
+		transitions, err := transitionsOf(ctx, r, key)
+		if errors.Is(err, state.ErrNotFound) {
+			continue // others have purged it meanwhile
+		}
 		if err != nil {
 			return err
 		}
-		for tr, err := range r.Transitions(ctx, snap.Tree) {
-			if err != nil {
-				return err
-			}
+		for _, tr := range transitions {
 			if err := writeLine(out, recordOf(tr)); err != nil {
 				return err
 			}
-			end.Transitions++
 		}
+		end.Tasks++
+		end.Transitions += len(transitions)
 	}
 	return writeLine(out, end)
+}
+
+// transitionsOf is the transitions of a task, all or none.
+func transitionsOf(ctx context.Context, r *reader, key state.Key) (all []*state.Transition, err error) {
+	snap, err := r.store.Load(ctx, store.ByKey(key.Business, key.Task))
+	if err != nil {
+		return nil, err
+	}
+	for tr, err := range r.Transitions(ctx, snap.Tree) {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, tr)
+	}
+	return all, nil
 }
 
 // allTasks lists the keys of all tasks, those recorded first first.

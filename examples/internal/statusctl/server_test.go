@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/pipestatus/pipestatus/examples/internal/database"
+	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -116,5 +117,40 @@ func TestFollowingADatabaseOnAServer(t *testing.T) {
 		if code := <-exit; code != exitOK {
 			t.Errorf("exit code %d", code)
 		}
+	}
+}
+
+// purging is a database that others purge while it is read: their lists name
+// tasks that are gone when they are asked for, or while they are read.
+type purging struct {
+	store.Store
+	before, within string // task IDs
+}
+
+func (p *purging) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
+	if ref.Key.Task == p.before {
+		return store.Snapshot{}, state.ErrNotFound
+	}
+	return p.Store.Load(ctx, ref)
+}
+
+func (p *purging) Transitions(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error) {
+	if key.Task == p.within {
+		return nil, state.ErrNotFound
+	}
+	return p.Store.Transitions(ctx, key, after, limit)
+}
+
+func TestAnExportLeavesOutWhatIsPurgedMeanwhile(t *testing.T) {
+	f := new(fakeServer)
+	f.call(t.Context(), creates(4), "apply", "-db", "fake://h/d")
+	f.store = &purging{f.store, "1", "2"}
+	got := f.call(t.Context(), "", "export", "-db", "fake://h/d")
+	if got.code != exitOK {
+		t.Fatalf("exit code %d: %s", got.code, got.stderr)
+	}
+	to := &fakeServer{}
+	if got := to.call(t.Context(), got.stdout, "import", "-db", "fake://h/d"); got.stdout != "imported 2 tasks with 2 transitions\n" {
+		t.Errorf("import: %s%s", got.stdout, got.stderr)
 	}
 }
