@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -39,8 +40,9 @@ type Salvaged struct {
 // Sequences and revisions are the new store's own.
 //
 // The new file appears when it is complete and on disk. The error says that
-// there is none: it matches [store.ErrLocked] if another process has the
-// damaged file open, [store.ErrIncompatible] if a newer version wrote it,
+// there is none: it matches [state.ErrInvalidArgument] if path names something
+// else than a file, [store.ErrLocked] if another process has the damaged file
+// open, [store.ErrIncompatible] if a newer version wrote it,
 // [store.ErrCorrupt] if nothing of a store can be read in it, and
 // [fs.ErrExist] if there is a file of the new name.
 func Salvage(ctx context.Context, path, newPath string, report func(problem string)) (done Salvaged, err error) {
@@ -54,6 +56,10 @@ func Salvage(ctx context.Context, path, newPath string, report func(problem stri
 }
 
 func salvage(ctx context.Context, path, newPath string, report func(string)) (done Salvaged, err error) {
+	// Before it is opened: a pipe would wait for its writer.
+	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
+		return done, cmp.Or(err, errNotRegular)
+	}
 	file, err := os.Open(path)
 	if err != nil {
 		return done, err

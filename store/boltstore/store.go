@@ -102,6 +102,8 @@ type Store struct {
 	readers    sync.WaitGroup // open read transactions
 }
 
+var errNotRegular = fmt.Errorf("%w: not a regular file", state.ErrInvalidArgument)
+
 // boltFile is an open bbolt file.
 type boltFile struct {
 	db       *bolt.DB
@@ -120,7 +122,8 @@ var (
 // Open opens the file at path, or creates it if there is none; o may be nil. A
 // file of an older schema is brought to the present one first, see "Upgrades"
 // in the package documentation.
-// The error matches [store.ErrLocked] if another process has the file open,
+// The error matches [state.ErrInvalidArgument] if path names something else
+// than a file, [store.ErrLocked] if another process has the file open,
 // [store.ErrCorrupt] if it is damaged, empty or no bbolt file,
 // [store.ErrIncompatible] if it is another program's bbolt file or written by
 // a newer version, and [fs.ErrNotExist] if the directory does not exist.
@@ -145,7 +148,7 @@ func (s *Store) open() error {
 	case err != nil:
 		return err
 	case !info.Mode().IsRegular():
-		return fmt.Errorf("%w: not a regular file", state.ErrInvalidArgument)
+		return errNotRegular
 	case info.Size() == 0:
 		// bbolt would make a new, empty database of it, over whatever was lost.
 		return fmt.Errorf("%w: the file is empty", store.ErrCorrupt)

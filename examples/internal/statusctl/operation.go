@@ -110,7 +110,7 @@ func (f *form) batch() []engine.Op {
 	case len(parts) == 0:
 		f.fail("%q is empty", "ops")
 	}
-	ops := make([]engine.Op, 0, len(parts))
+	var ops []engine.Op // as long as what makes sense, not as the list
 	for i, part := range parts {
 		if f.err != nil {
 			break

@@ -11,8 +11,12 @@ import (
 )
 
 // maxInFlight bounds the lines that are being carried out and have no answer
-// yet.
+// yet. A long line counts for several, one of the longest for all: it may hold
+// so many operations that few of them take all memory.
 const maxInFlight = 64
+
+// slotsOf is for how many lines one of a length counts.
+func slotsOf(length int) int { return min(1+length/(maxLine/maxInFlight), maxInFlight) }
 
 // errAnswered ends a command whose failure has been written as its answer.
 var errAnswered = errors.New("answered")
@@ -26,7 +30,8 @@ type recorder struct {
 // line is one line of input: a request, or why it is none.
 type line struct {
 	request
-	err error
+	err   error
+	slots int // see maxInFlight
 }
 
 // flight is a line that is being carried out.
@@ -37,6 +42,7 @@ type flight struct {
 	answer func(context.Context) any
 	// answered is closed once the answer is written; nil if nobody asks.
 	answered chan struct{}
+	slots    int // to give back then
 }
 
 // atOnce is closed: the ready of what need not wait.
@@ -77,7 +83,7 @@ func (r *recorder) apply(ctx context.Context, in io.Reader, out io.Writer) error
 }
 
 // writeAnswers writes answers until there are no more flights. Those that are
-// there together are one Write. A line gives back its slot when its answer is
+// there together are one Write. A line gives back its slots when its answer is
 // written.
 func writeAnswers(ctx context.Context, flights <-chan flight, slots <-chan struct{}, out io.Writer) error {
 	w := bufio.NewWriter(out)
@@ -116,7 +122,7 @@ func writeAnswers(ctx context.Context, flights <-chan flight, slots <-chan struc
 		if no, ok := answer.(refused); ok && fatal(no.Code) {
 			return cmp.Or(flush(), errAnswered)
 		}
-		held++
+		held += f.slots
 		if f.answered != nil {
 			close(f.answered)
 		}
@@ -127,9 +133,10 @@ func writeAnswers(ctx context.Context, flights <-chan flight, slots <-chan struc
 func readLines(ctx context.Context, in io.Reader, lines chan<- line) error {
 	r := newLineReader(in, maxLine)
 	for {
-		var l line
+		l := line{slots: 1}
 		switch raw, err := r.next(); {
 		case err == nil:
+			l.slots = slotsOf(len(raw))
 			l.request, l.err = parseRequest(raw)
 		case errors.Is(err, errLineTooLong):
 			l.err = invalid("%w", err)
@@ -146,7 +153,7 @@ func readLines(ctx context.Context, in io.Reader, lines chan<- line) error {
 	}
 }
 
-// launchAll begins lines in order, each as soon as there is a slot for it,
+// launchAll begins lines in order, each as soon as there are slots for it,
 // until there are no more or ctx ends.
 func (r *recorder) launchAll(ctx context.Context, lines <-chan line, slots chan<- struct{}, flights chan<- flight) {
 	defer close(flights)
@@ -160,12 +167,15 @@ func (r *recorder) launchAll(ctx context.Context, lines <-chan line, slots chan<
 		if !more {
 			return
 		}
-		select {
-		case slots <- struct{}{}:
-		case <-ctx.Done():
-			return
+		for range l.slots {
+			select {
+			case slots <- struct{}{}:
+			case <-ctx.Done():
+				return
+			}
 		}
 		f := r.launch(l)
+		f.slots = l.slots
 		flights <- f
 		if f.answered == nil {
 			continue
