@@ -74,6 +74,7 @@ func (c *call) rescue(ctx context.Context, seen map[state.Key]bool) (code int, s
 			return 0, false, err
 		}
 		if found {
+			c.tell("task %s was left by a runner that is gone; going on with it", c.task)
 			code, err := c.work(ctx, s, nil)
 			if err != nil && !fatal(err) {
 				fmt.Fprintf(c.stderr, "runner: task %s: %v\n", c.task, explain(err))

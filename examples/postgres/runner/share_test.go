@@ -13,6 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/examples/postgres/internal/pgserver"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/store/pgstore"
+	"github.com/pipestatus/pipestatus/store/pgstore/pgtest"
 )
 
 func TestMain(m *testing.M) { os.Exit(pgserver.Main(m, main)) }
@@ -126,7 +127,7 @@ func TestOneOfTwoStandbysFinishesWhatAKilledRunnerLeft(t *testing.T) {
 	pgserver.Eventually(t, "it is finished", func() bool { return shape(t, q, "killed") == finished })
 	rescuers := 0
 	for _, p := range standbys {
-		if strings.Contains(p.Stderr(), "task killed of business 1") {
+		if strings.Contains(p.Stderr(), "task killed was left by a runner") {
 			rescuers++
 			p.AwaitStderr("finished, recorded in")
 		}
@@ -203,6 +204,30 @@ func TestAnOwnerNeedNotWaitForItsOwnLeases(t *testing.T) {
 	killed.Exit()
 	g.open(t)
 	pgserver.Run(t, "", append(owner, "-resume")...)
+}
+
+func TestARunnerOutlivesARestartOfTheServer(t *testing.T) {
+	t.Parallel()
+	server, err := pgtest.New("fsync=off")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(server.Remove)
+	g := newGated(t)
+	p := g.start(t, server.URL(), "1")
+	if err := server.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	g.open(t) // the command ends, and there is nobody to record it
+	if err := server.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if code := p.Exit(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+	if got, want := shape(t, asked(t, server.URL()), "1"), "FINISHED: FINISHED/0 FINISHED/0 FINISHED/0 FINISHED/0 FINISHED/0"; got != want {
+		t.Errorf("the task is %s, want %s", got, want)
+	}
 }
 
 func TestNoPasswordIsPrinted(t *testing.T) {

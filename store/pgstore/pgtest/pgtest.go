@@ -274,7 +274,10 @@ func (s *Server) Kill() error {
 	// which the shell of onLeash leads.
 	err = errors.Join(syscall.Kill(pid, syscall.SIGKILL), syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL))
 	<-s.ended
-	return err
+	// The next start would take the process for alive for as long as nobody
+	// has collected it.
+	return errors.Join(err, os.Remove(filepath.Join(s.data(), "postmaster.pid")),
+		os.Remove(filepath.Join(s.Dir, fmt.Sprintf(".s.PGSQL.%d.lock", s.Port))))
 }
 
 // Promote makes a standby a server of its own.
