@@ -41,12 +41,15 @@ func TestMain(m *testing.M) {
 // tiny makes every part of the write path happen all the time.
 var tiny = boltstore.Options{OverlayTransitions: 48, FeedTransitions: 300, LockTimeout: time.Minute}
 
+// jobs are what the process does besides what victim does itself.
+var jobs = map[string]func(path string) error{"migrate": migrate}
+
 // victim works until it is killed and says on its standard output what it was
 // told is done: "ack SEQUENCE NODE", and of tasks to delete "going
 // TASK" before and "gone TASK" after. It returns only on errors.
 func victim(job, path, name string) error {
-	if job == "migrate" {
-		return migrate(path)
+	if job, ok := jobs[job]; ok {
+		return job(path)
 	}
 	s, err := boltstore.Open(path, &tiny)
 	if err != nil {

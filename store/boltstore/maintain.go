@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,9 +28,27 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 
 func (s *Store) backup(ctx context.Context, w io.Writer) error {
 	return s.view(ctx, func() {}, func(tx *bolt.Tx) error {
-		_, err := tx.WriteTo(cancelled{ctx, w})
-		return err
+		return writeTo(tx, cancelled{ctx, w})
 	})
+}
+
+// writeTo writes what the transaction reads. The error is the writer's own, of
+// which bbolt keeps the text alone.
+func writeTo(tx *bolt.Tx, w io.Writer) error {
+	own := keeper{w: w}
+	_, err := tx.WriteTo(&own)
+	return cmp.Or(own.err, err)
+}
+
+// keeper keeps the error of a writer.
+type keeper struct {
+	w   io.Writer
+	err error
+}
+
+func (k *keeper) Write(p []byte) (n int, err error) {
+	n, k.err = k.w.Write(p)
+	return n, k.err
 }
 
 // cancelled is a writer that fails when its context ends.

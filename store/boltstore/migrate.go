@@ -110,10 +110,7 @@ func (s *Store) keepCopy(tx *bolt.Tx, version byte) error {
 	name := fmt.Sprintf("%s.schema%d", path, version)
 	for n := 2; ; n++ {
 		removeLeftovers(name)
-		err := writeNew(name, 0o600, func(f *os.File) error {
-			_, err := tx.WriteTo(f)
-			return err
-		})
+		err := writeNew(name, 0o600, func(f *os.File) error { return writeTo(tx, f) })
 		if !errors.Is(err, fs.ErrExist) {
 			return full(name, err, "keep a copy of schema %d", version)
 		}
