@@ -2,6 +2,7 @@ package statusctl
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"runtime"
@@ -119,10 +120,10 @@ func TestALineWithoutEndIsPassedOverInLittleMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	r := newLineReader(&zeros{64 << 20}, maxLine)
-	if _, err := r.next(); err == nil || err == io.EOF {
+	if _, err := r.next(); !errors.Is(err, errLineTooLong) {
 		t.Error(err)
 	}
-	if _, err := r.next(); err != io.EOF {
+	if _, err := r.next(); !errors.Is(err, io.EOF) {
 		t.Error(err)
 	}
 	runtime.ReadMemStats(&after)

@@ -1,0 +1,28 @@
+package state_test
+
+import (
+	"testing"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Not even a repeat passes for one that is based on a version that never was.
+func TestAGuessedVersionIsRefusedWhateverTheOperation(t *testing.T) {
+	guess := state.VersionOf([16]byte{0xde, 0xad})
+	tree := treeOf(t, pipeline(state.Running))
+	for _, op := range []state.Op{declare("root", "a"), on(state.Start, "a"), on(state.Fail, "a")} {
+		for kind := state.Start; kind <= state.Revoke; kind++ {
+			for _, idempotent := range []bool{false, true} {
+				for _, id := range []string{"root", "a"} {
+					if _, known := tree.Find(id); !known {
+						continue
+					}
+					guessed := on(kind, id, func(op *state.Op) { op.Version, op.Idempotent = guess, idempotent })
+					_, _, err := tree.Apply(state.Limits{}, guessed)
+					refusedWith(t, err, state.ErrVersionMismatch)
+				}
+			}
+		}
+		tree, _ = apply(t, tree, op)
+	}
+}
