@@ -72,9 +72,9 @@ func gone(t *testing.T, pid int) {
 func TestATimeoutKillsGrandchildrenThatDoNotListen(t *testing.T) {
 	t.Parallel()
 	line, grandchild := family(t, "echo waiting; wait")
-	c := &command{line: line, timeout: 300 * time.Millisecond, grace: 20 * time.Millisecond}
+	c := &command{line: line, timeout: 3 * time.Second, grace: 20 * time.Millisecond}
 	got := c.run(t.Context())
-	if got.exit != exitTimeout || got.problem != "timed out after 300ms\nwaiting" || got.interrupted {
+	if got.exit != exitTimeout || got.problem != "timed out after 3s\nwaiting" || got.interrupted {
 		t.Errorf("it ended as %+v", got)
 	}
 	gone(t, grandchild())
