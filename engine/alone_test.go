@@ -13,12 +13,14 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// everything is what a store tells of its tasks and of how they came about.
-func (f *fixture) everything() (all struct {
+// recorded is what a store tells of its tasks and of how they came about.
+type recorded struct {
 	Tasks []store.Task
 	Nodes [][]state.Node
 	Feed  store.Feed
-}) {
+}
+
+func (f *fixture) everything() (all recorded) {
 	f.Helper()
 	page, err := f.List(f.ctx, store.ListQuery{})
 	if err != nil {

@@ -1,8 +1,8 @@
 package engine_test
 
 import (
-	"go/ast"
-	"go/parser" //nolint:depguard // part of the standard library
+	"go/ast"    //nolint:depguard // part of the standard library
+	"go/parser" //nolint:depguard // too
 	"go/token"  //nolint:depguard // too
 	"os"
 	"path/filepath"
