@@ -13,14 +13,14 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// recorded is what a store tells of its tasks and of how they came about.
-type recorded struct {
+// account is what a store tells of its tasks and of how they came about.
+type account struct {
 	Tasks []store.Task
 	Nodes [][]state.Node
 	Feed  store.Feed
 }
 
-func (f *fixture) everything() (all recorded) {
+func (f *fixture) everything() (all account) {
 	f.Helper()
 	page, err := f.List(f.ctx, store.ListQuery{})
 	if err != nil {
