@@ -156,6 +156,13 @@ func (c *cache) remove(key state.Key) {
 	}
 }
 
+// removed counts a removal, for trees that were not there to be removed.
+func (c *cache) removed() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.removals++
+}
+
 // removeOlder drops tasks that transitions, of other engines, have left behind.
 func (c *cache) removeOlder(trs []*state.Transition) {
 	for _, tr := range trs {

@@ -25,6 +25,8 @@ type Engine struct {
 	// that a watch can wait for that.
 	committing sync.Mutex
 
+	spare *group // used by who leads; nil: none
+
 	// pool holds requests for reuse. It is the engine's own, since a test in a
 	// synctest bubble must not get channels from outside.
 	pool sync.Pool

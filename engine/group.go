@@ -18,25 +18,53 @@ type group struct {
 	again bool
 	works map[state.Key]*work
 	order []*work
-	slab  []work           // for the works to come
+	slab  []work // for works, the first of them used
+	used  int
 	ids   map[string]*work // nodes made in this group
 
+	changed []*work // those with something to commit
+	changes []store.Change
+	trees   []*state.Tree // that were committed
+
+	round    int // of adding; what was sure in one may have changed by the next
 	requests int // added
 	queued   int // others, when these were about to be answered
 }
 
-// newGroup begins a group of about n requests.
+// newGroup begins a group of about n requests. It uses the memory of the last
+// one again, unless that was of an exceptional size.
 func (e *Engine) newGroup(n int) *group {
-	return &group{
-		engine: e, works: make(map[state.Key]*work, n),
-		order: make([]*work, 0, n), slab: make([]work, n), ids: make(map[string]*work),
+	g := e.spare
+	if e.spare = nil; g == nil || len(g.slab) < n || len(g.slab) > max(4*n, 1024) {
+		return &group{
+			engine: e, works: make(map[state.Key]*work, n), ids: make(map[string]*work),
+			order: make([]*work, 0, n), slab: make([]work, n),
+		}
 	}
+	return g
+}
+
+// recycle keeps the memory of a group whose requests have been answered.
+func (g *group) recycle() {
+	clear(g.works)
+	clear(g.ids)
+	clear(g.slab[:g.used])
+	clear(g.order)
+	clear(g.changed)
+	clear(g.changes)
+	clear(g.trees)
+	*g = group{
+		engine: g.engine, works: g.works, ids: g.ids, order: g.order[:0], slab: g.slab,
+		changed: g.changed[:0], changes: g.changes[:0], trees: g.trees[:0],
+	}
+	g.engine.spare = g
 }
 
 // addAll applies requests in their order and returns those that must wait for
 // the next group: a delete ends a group, since what follows it for the same
 // task must see it.
 func (g *group) addAll(batch []*Pending) (rest []*Pending) {
+	g.round++
 	for i, p := range batch {
 		if !g.add(p) {
 			return batch[i:]
@@ -53,7 +81,7 @@ type work struct {
 	transitions []*state.Transition
 	waiting     []answer
 	deleted     bool
-	sure        bool // base is what the store has, or was when the group began
+	sure        int // in that round base was what the store has
 
 	one struct { // what transitions and waiting point to at first
 		transition [1]*state.Transition
@@ -129,18 +157,20 @@ func changed(outcomes []state.Outcome) bool {
 // which finds that out for everything else, may have nothing to commit. If so,
 // sure forgets the work, to begin with the task as it is.
 func (g *group) sure(w *work) (bool, error) {
-	if w.sure || len(w.transitions) > 0 {
+	if w.sure == g.round || len(w.transitions) > 0 {
 		return true, nil
 	}
 	at, err := g.engine.store.Locate(context.Background(), store.Ref{Key: w.key})
 	if err != nil && !errors.Is(err, state.ErrNotFound) {
 		return false, fmt.Errorf("engine: task %s: %w", w.key, err)
 	}
-	if w.sure = at.Revision == w.base.Revision(); !w.sure {
+	if at.Revision != w.base.Revision() {
 		g.engine.cache.remove(w.key)
 		delete(g.works, w.key)
+		return false, nil
 	}
-	return w.sure, nil
+	w.sure = g.round
+	return true, nil
 }
 
 // refuse answers a refused request, unless the refusal rests on changes that
@@ -242,7 +272,10 @@ func (g *group) work(tree *state.Tree, sure bool) *work {
 	w := g.works[tree.Key()]
 	if w == nil {
 		w = g.begin(tree.Key())
-		w.base, w.tree, w.sure = tree, tree, sure
+		w.base, w.tree = tree, tree
+		if sure {
+			w.sure = g.round
+		}
 	}
 	return w
 }
@@ -250,11 +283,11 @@ func (g *group) work(tree *state.Tree, sure bool) *work {
 // begin makes the work for a task that has none yet. What it appends first
 // needs no memory of its own: most tasks have one transition in a group.
 func (g *group) begin(key state.Key) *work {
-	if len(g.slab) == 0 {
-		g.slab = make([]work, 1) // in place of one that was forgotten
+	w := &work{} // if others came, or in place of one that was forgotten
+	if g.used < len(g.slab) {
+		w = &g.slab[g.used]
+		g.used++
 	}
-	w := &g.slab[0]
-	g.slab = g.slab[1:]
 	w.key, w.transitions, w.waiting = key, w.one.transition[:0], w.one.waiting[:0]
 	g.works[key] = w
 	g.order = append(g.order, w)

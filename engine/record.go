@@ -128,13 +128,17 @@ func (e *Engine) pooled() *Pending {
 func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 	p := e.pooled()
 	e.record(ctx, p, ops)
-	select {
-	case <-p.done:
-	default:
+	if cancelled := ctx.Done(); cancelled == nil {
+		<-p.done // a select costs as much as the rest of the waiting
+	} else {
 		select {
 		case <-p.done:
-		case <-ctx.Done():
-			return Result{}, ctx.Err() // the request goes on, with p
+		default:
+			select {
+			case <-p.done:
+			case <-cancelled:
+				return Result{}, ctx.Err() // the request goes on, with p
+			}
 		}
 	}
 	var r Result

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -33,29 +32,28 @@ func (g *group) finish() (goal int) {
 	if len(later) > 0 {
 		g.engine.putBack(later)
 	}
-	return g.queued + g.requests
+	goal = g.queued + g.requests
+	g.recycle()
+	return goal
 }
 
 // commit commits the group and answers its requests. It returns those to try
 // again, none if this was the last try.
 func (g *group) commit(last bool) (again []*Pending) {
-	var changes []store.Change
-	var works []*work
 	for _, w := range g.order {
-		switch {
-		case len(w.transitions) > 0:
-			changes = append(changes, store.Change{Base: w.revision(), Transitions: w.transitions})
-			works = append(works, w)
-		default:
+		if len(w.transitions) == 0 {
 			w.answer(nil, w.revision(), 0)
+			continue
 		}
+		g.changes = append(g.changes, store.Change{Base: w.revision(), Transitions: w.transitions})
+		g.changed = append(g.changed, w)
 	}
-	if len(changes) == 0 {
+	if len(g.changes) == 0 {
 		return nil
 	}
-	results, info := g.send(changes, works)
+	results, info := g.send()
 	g.queued = g.engine.queued()
-	for i, w := range works {
+	for i, w := range g.changed {
 		switch {
 		case info.Err != nil:
 			w.answer(fmt.Errorf("engine: commit: %w", info.Err), 0, 0)
@@ -72,29 +70,28 @@ func (g *group) commit(last bool) (again []*Pending) {
 	return again
 }
 
-// send commits changes and shows what was committed.
-func (g *group) send(changes []store.Change, works []*work) ([]store.Result, CommitInfo) {
+// send commits the changes and shows what was committed.
+func (g *group) send() ([]store.Result, CommitInfo) {
 	g.engine.committing.Lock()
 	defer g.engine.committing.Unlock()
 	begin := time.Now()
-	results, err := g.engine.store.Commit(context.Background(), changes)
-	info := CommitInfo{Tasks: len(works), Took: time.Since(begin), Err: err}
-	for _, w := range works {
+	results, err := g.engine.store.Commit(context.Background(), g.changes)
+	info := CommitInfo{Tasks: len(g.changes), Took: time.Since(begin), Err: err}
+	for _, w := range g.changed {
 		info.Requests += len(w.waiting)
 	}
 	if err == nil {
-		g.publish(works, results, &info)
+		g.publish(results, &info)
 	}
 	return results, info
 }
 
 // publish makes committed trees visible. The last sequence follows the trees,
 // so that whoever reads it first and a tree then has missed nothing between.
-func (g *group) publish(works []*work, results []store.Result, info *CommitInfo) {
+func (g *group) publish(results []store.Result, info *CommitInfo) {
 	c := g.engine.cache
-	trees := make([]*state.Tree, 0, len(works))
 	var first, last uint64
-	for i, w := range works {
+	for i, w := range g.changed {
 		if results[i].Err != nil {
 			info.Conflicts++
 			c.remove(w.key)
@@ -109,20 +106,44 @@ func (g *group) publish(works []*work, results []store.Result, info *CommitInfo)
 		if w.deleted {
 			c.remove(w.key)
 		} else {
-			trees = append(trees, w.tree.WithRevision(revision))
+			g.trees = append(g.trees, w.tree.WithRevision(revision))
 		}
 	}
 	if first > g.engine.Sequence()+1 {
-		// Another engine has committed. The last sequence must not pass over
-		// what it changed while trees from before it are shown.
-		c.clear()
+		g.engine.forgetChanged(first)
 	}
-	c.put(trees...)
+	c.put(g.trees...)
 	if last > 0 {
 		g.engine.last.Store(last)
 	}
 	g.engine.feed.ring()
 }
+
+// forgetChanged drops the trees of the tasks that other engines have changed
+// since this one's last commit, with transitions before the sequence first. The
+// last sequence must not pass over those while trees from before are shown.
+func (e *Engine) forgetChanged(first uint64) {
+	e.cache.removed() // what is being read now may be from before
+	for after, pages := e.Sequence(), 0; after+1 < first; pages++ {
+		page, err := e.store.Changes(context.Background(), after, 0)
+		if err != nil || len(page.Transitions) == 0 || pages == forgetPages {
+			e.cache.clear()
+			return
+		}
+		others := page.Transitions
+		for i, tr := range others {
+			if after = tr.Sequence; after >= first {
+				others = others[:i]
+				break
+			}
+		}
+		e.cache.removeOlder(others)
+	}
+}
+
+// forgetPages is how many pages of changes are read before it costs less to
+// load again what is needed.
+const forgetPages = 8
 
 func (w *work) revision() uint64 {
 	if w.deleted {

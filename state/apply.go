@@ -52,6 +52,7 @@ func (t *Tree) Apply(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 		}
 	}
 	next := *t
+	next.nodes = next.nodes.begin()
 	outcomes := make([]Outcome, len(ops))
 	for i := range ops {
 		e := edit{tree: &next, op: &ops[i]}
@@ -70,6 +71,7 @@ func (t *Tree) Apply(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 		}
 		outcomes[i] = e.outcome
 	}
+	next.nodes = next.nodes.end()
 	return &next, outcomes, nil
 }
 

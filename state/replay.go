@@ -14,6 +14,7 @@ var ErrMalformed = errors.New("malformed tree")
 // [ErrMalformed].
 func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
 	next := *t
+	next.nodes = next.nodes.begin()
 	for _, tr := range transitions {
 		if tr.Task != t.key {
 			return nil, fmt.Errorf("%w: transition %d of task %s in task %s", ErrMalformed, tr.Sequence, tr.Task, t.key)
@@ -25,6 +26,7 @@ func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
 		}
 		next.revision = tr.Sequence
 	}
+	next.nodes = next.nodes.end()
 	return &next, nil
 }
 

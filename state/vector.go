@@ -2,11 +2,28 @@ package state
 
 // vector is a persistent sequence of nodes: set and add return a new vector
 // that shares all blocks off the path to the node. With blocks of 32 an update
-// copies at most 256 bytes a level, three levels for 32,768 nodes.
+// copies at most 256 bytes a level, three levels for 32,768 nodes, and in a
+// series of them (see begin) no block twice.
 type vector struct {
 	root  *block
 	shift uint // bits of the index that the blocks below the root use up
 	n     int
+	edit  *edition // nil: every block may be shared
+}
+
+// edition marks the blocks that were made since the vector was last shared:
+// those are modified in place. It has a size so that no two are the same.
+type edition struct{ _ byte }
+
+// begin returns v for a series of changes that nobody sees before [vector.end].
+func (v vector) begin() vector {
+	v.edit = new(edition)
+	return v
+}
+
+func (v vector) end() vector {
+	v.edit = nil
+	return v
 }
 
 const (
@@ -18,6 +35,7 @@ const (
 type block struct {
 	nodes []*node
 	below []*block
+	edit  *edition // that it was made in
 }
 
 func (v vector) get(i int) *node {
@@ -37,31 +55,42 @@ func (v vector) set(i int, n *node) vector {
 		}
 		v.n++
 	}
-	v.root = v.root.with(v.shift, i, n)
+	v.root = v.root.with(v.edit, v.shift, i, n)
 	return v
 }
 
-func (b *block) with(shift uint, i int, n *node) *block {
+func (b *block) with(edit *edition, shift uint, i int, n *node) *block {
 	if b == nil {
-		b = &block{}
+		b = &block{edit: edit}
+	}
+	own := edit != nil && b.edit == edit
+	if !own {
+		b = &block{nodes: b.nodes, below: b.below, edit: edit}
 	}
 	at := i >> shift & (blockSize - 1)
 	if shift == 0 {
-		return &block{nodes: replaced(b.nodes, at, n)}
+		b.nodes = replaced(b.nodes, at, n, own)
+		return b
 	}
 	var child *block
 	if at < len(b.below) {
 		child = b.below[at]
 	}
-	return &block{below: replaced(b.below, at, child.with(shift-blockBits, i, n))}
+	b.below = replaced(b.below, at, child.with(edit, shift-blockBits, i, n), own)
+	return b
 }
 
-// replaced is a copy of s with element i set; i == len(s) appends.
-func replaced[T any](s []T, i int, v T) []T {
-	c := make([]T, max(len(s), i+1))
-	copy(c, s)
-	c[i] = v
-	return c
+// replaced is s with element i set, a copy unless it is one's own; i == len(s)
+// appends.
+func replaced[T any](s []T, i int, v T, own bool) []T {
+	switch {
+	case !own:
+		s = append(make([]T, 0, max(len(s), i+1)), s...)[:max(len(s), i+1)]
+	case i == len(s):
+		return append(s, v)
+	}
+	s[i] = v
+	return s
 }
 
 // build makes a vector of nodes that nobody else holds, block by block.

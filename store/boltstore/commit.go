@@ -16,11 +16,11 @@ import (
 
 // Commit implements [store.Store].
 func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
-	if err := validate(changes); err != nil {
-		return nil, fmt.Errorf("boltstore: commit: %w", err)
-	}
 	s.writer.Lock()
 	defer s.writer.Unlock()
+	if err := s.validate(changes); err != nil {
+		return nil, fmt.Errorf("boltstore: commit: %w", err)
+	}
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}
@@ -51,15 +51,15 @@ func isFull(err error) bool {
 		(errors.Is(err, bolterrors.ErrMaxSizeReached) || errors.Is(err, syscall.ENOSPC))
 }
 
-func validate(changes []store.Change) error {
-	keys := make(map[state.Key]struct{}, len(changes))
+func (s *Store) validate(changes []store.Change) error {
+	clear(s.keys)
 	for i := range changes {
 		if err := changes[i].Validate(); err != nil {
 			return err
 		}
-		keys[changes[i].Key()] = struct{}{}
+		s.keys[changes[i].Key()] = struct{}{}
 	}
-	if len(keys) < len(changes) {
+	if len(s.keys) < len(changes) {
 		return fmt.Errorf("%w: two changes of one task in a commit", state.ErrInvalidArgument)
 	}
 	return nil
@@ -186,7 +186,8 @@ func (c *commit) plan(tx *bolt.Tx) error {
 	c.frames, c.next = nil, c.store.last+1
 	c.store.enc.reset()
 	c.planned = make([]planned, 0, len(c.changes))
-	c.ids = make(map[string]struct{})
+	c.ids = c.store.ids
+	clear(c.ids)
 	lastID, _ := idsBucket.in(tx).Cursor().Last()
 	for i := range c.changes {
 		number, header, err := c.check(tx, &c.changes[i], lastID)

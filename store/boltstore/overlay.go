@@ -11,8 +11,8 @@ import (
 // task. It always holds everything after the checkpoint, so for what it has
 // of a task it is right and the disk may be older.
 type overlay struct {
-	entries map[uint64]*entry // by task number
-	keys    map[state.Key]uint64
+	entries map[uint64]*entry    // by task number
+	keys    map[state.Key]uint64 // of all entries that are not deleted
 	ids     map[string]place
 	created []uint64 // numbers of tasks with no header on disk, ascending; some may be gone
 	queue   []*entry // entries with pieces to write back, oldest first
@@ -49,6 +49,7 @@ func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 			e.task = *header
 		}
 		o.entries[p.number] = e
+		o.keys[p.key] = p.number
 	}
 	if trs[0].Op == state.Delete {
 		o.delete(e, p.first)
@@ -57,7 +58,6 @@ func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 	for i, tr := range trs {
 		if tr.Op == state.Create {
 			e.isNew = true
-			o.keys[p.key] = p.number
 			o.created = append(o.created, p.number)
 		}
 		if seq := p.first + uint64(i); seq > e.task.Revision {

@@ -88,10 +88,13 @@ type Store struct {
 
 	broken atomic.Bool // a transaction began or ended in a panic: bbolt's locks are lost
 
-	writer    sync.Mutex // held by Commit and Close; protects the next three
+	writer    sync.Mutex // held by Commit and Close; protects the next five
 	pass      *pass      // the write-back in progress, nil if there is none
 	enc       encoder
 	untrimmed int // journal records appended since it was trimmed
+	// Sets that commits use, kept for their memory.
+	keys map[state.Key]struct{} // tasks changed
+	ids  map[string]struct{}    // nodes declared
 
 	mu         sync.RWMutex // protects everything below; commits hold it only to publish
 	overlay    overlay
@@ -132,7 +135,7 @@ func Open(path string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, opts: opts, overlay: newOverlay()}
+	s := &Store{path: path, opts: opts, overlay: newOverlay(), keys: make(map[state.Key]struct{}), ids: make(map[string]struct{})}
 	if err := s.open(); err != nil {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
 	}

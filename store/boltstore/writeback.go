@@ -178,11 +178,13 @@ func (o *overlay) wroteBack(e *entry) {
 	}
 	if e.isNew {
 		e.isNew = false
-		delete(o.keys, e.task.Key)
 		o.forgetCreated(e.number)
 	}
 	if !e.queued {
 		delete(o.entries, e.number)
+		if o.keys[e.task.Key] == e.number {
+			delete(o.keys, e.task.Key)
+		}
 	}
 }
 
