@@ -2,6 +2,7 @@ package engine
 
 import (
 	"runtime"
+	"slices"
 
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -94,7 +95,7 @@ func (e *Engine) take(stop bool) []*Pending {
 func (e *Engine) putBack(batch []*Pending) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.queue = append(batch[:len(batch):len(batch)], e.queue...)
+	e.queue = append(slices.Clip(batch), e.queue...)
 }
 
 func (e *Engine) queued() int {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/pipestatus/pipestatus/store"
@@ -27,7 +28,7 @@ func (g *group) finish() (goal int) {
 		now = g.engine.newGroup(len(batch))
 		now.again = true
 		rest := now.addAll(batch)
-		later = append(rest[:len(rest):len(rest)], later...)
+		later = append(slices.Clip(rest), later...)
 	}
 	if len(later) > 0 {
 		g.engine.putBack(later)
