@@ -114,6 +114,9 @@ func (s *Store) attempt(c *commit, writeBack bool) error {
 		}
 		return err == nil, err
 	})
+	if wrote.gathering != nil {
+		<-wrote.gathering
+	}
 	switch {
 	case err == nil:
 		s.publish(c, wrote)

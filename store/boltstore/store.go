@@ -88,10 +88,13 @@ type Store struct {
 
 	broken atomic.Bool // a transaction began or ended in a panic: bbolt's locks are lost
 
-	writer    sync.Mutex // held by Commit and Close; protects the next five
-	pass      *pass      // the write-back in progress, nil if there is none
-	enc       encoder
-	untrimmed int // journal records appended since it was trimmed
+	writer sync.Mutex // held by Commit and Close; protects the next six
+	pass   *pass      // the write-back in progress, nil if there is none
+	// gatherFailed says that gathering beside a commit failed, so that the next
+	// one does it itself and reports why.
+	gatherFailed bool
+	enc          encoder
+	untrimmed    int // journal records appended since it was trimmed
 	// Sets that commits use, kept for their memory.
 	keys map[state.Key]struct{} // tasks changed
 	ids  map[string]struct{}    // nodes declared

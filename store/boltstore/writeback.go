@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"context"
 	"bytes"
 	"slices"
 
@@ -26,6 +27,8 @@ type written struct {
 	finished   bool     // the pass
 	checkpoint uint64
 	trimmed    bool
+
+	gathering <-chan struct{} // closed when a gathering beside it has ended; nil: there is none
 }
 
 // writeBack does a commit's share of the write-back, beside n transitions
@@ -37,11 +40,27 @@ func (s *Store) writeBack(tx *bolt.Tx, n int) (written, error) {
 		return written{checkpoint: s.checkpoint}, nil
 	}
 	share := n*5/2 + 1
-	if s.pass == nil || !s.pass.gathered {
+	switch {
+	case s.pass != nil && s.pass.gathered:
+		share = share * s.pass.total / s.pass.transitions
+		return s.slice(tx, max(share, sliceMin))
+	case s.gatherFailed:
 		return written{checkpoint: s.checkpoint}, s.gather(tx, share)
 	}
-	share = share * s.pass.total / s.pass.transitions
-	return s.slice(tx, max(share, sliceMin))
+	return written{checkpoint: s.checkpoint, gathering: s.gatherBeside(share)}, nil
+}
+
+// gatherBeside gathers while the commit syncs and nobody else has work: 1,024
+// writers wait there for a quarter of their time. The pass is to be left alone
+// until the channel is closed. An error is left for the next commit to meet.
+func (s *Store) gatherBeside(n int) <-chan struct{} {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		err := s.view(context.Background(), func() {}, func(tx *bolt.Tx) error { return s.gather(tx, n) })
+		s.gatherFailed = err != nil
+	}()
+	return done
 }
 
 // makeRoom writes back on its own until n more transitions fit the overlay. An
