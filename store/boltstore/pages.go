@@ -60,6 +60,7 @@ type pageWalk struct {
 	limit    uint64 // of page numbers
 	seen     pageSet
 	queue    []pageAt
+	buf      []byte // for one page after the other
 	sound    bool
 	branches bool // leave out the leaves of buckets
 }
@@ -166,7 +167,10 @@ func (w *pageWalk) claim(id uint64) bool {
 
 func (w *pageWalk) page(at pageAt) {
 	id := at.id
-	p := make([]byte, w.pageSize)
+	if w.buf == nil {
+		w.buf = make([]byte, w.pageSize)
+	}
+	p := w.buf
 	if !w.claim(id) || !w.read(p, id) {
 		return
 	}

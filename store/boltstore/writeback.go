@@ -1,8 +1,8 @@
 package boltstore
 
 import (
-	"context"
 	"bytes"
+	"context"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
