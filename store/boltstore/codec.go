@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"hash/crc32"
+	"strings"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -46,6 +47,26 @@ func appendMaybe(dst []byte, at, base state.Instant) []byte {
 type decoder struct {
 	b   []byte
 	bad bool
+	ids *texts // where hexadecimal IDs go; nil: each into memory of its own
+}
+
+// texts is memory for strings that are needed for about as long as each other.
+type texts struct {
+	size int // of a piece of it; 0: each string gets its own
+	b    strings.Builder
+}
+
+func (t *texts) add(s []byte) string {
+	if t == nil || t.size == 0 {
+		return string(s)
+	}
+	if t.b.Cap()-t.b.Len() < len(s) {
+		t.b = strings.Builder{}
+		t.b.Grow(max(t.size, len(s)))
+	}
+	t.b.Write(s)
+	all := t.b.String()
+	return all[len(all)-len(s):]
 }
 
 // record begins to read a value, which starts with the version of its format.
@@ -159,7 +180,7 @@ func (d *decoder) id() string {
 		if d.bad {
 			return ""
 		}
-		return string(text[:])
+		return d.ids.add(text[:])
 	case n > state.MaxIDBytes:
 		d.fail()
 	}

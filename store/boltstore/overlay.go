@@ -17,6 +17,8 @@ type overlay struct {
 	created []uint64 // numbers of tasks with no header on disk, ascending; some may be gone
 	queue   []*entry // entries with pieces to write back, oldest first
 	pending int      // transitions in all pieces
+
+	deletions int // entries that are deleted
 }
 
 // entry is what the overlay has of one task. The byte slices in its pieces are
@@ -93,6 +95,7 @@ func (o *overlay) delete(e *entry, seq uint64) {
 		o.pending -= p.count
 	}
 	e.deleted, e.pieces = true, nil
+	o.deletions++
 	o.pending++
 	o.enqueue(e, seq)
 }

@@ -188,6 +188,7 @@ func (s *Store) wroteBack(w written) {
 func (o *overlay) wroteBack(e *entry) {
 	if e.deleted && !e.queued {
 		delete(o.entries, e.number)
+		o.deletions--
 		o.forgetCreated(e.number)
 		return
 	}
