@@ -52,6 +52,14 @@ type task struct {
 	elem *list.Element
 }
 
+// use tells the clock. It writes only if that changes something, since all
+// processors share the memory.
+func (t *task) use() {
+	if !t.used.Load() {
+		t.used.Store(true)
+	}
+}
+
 func newCache(bound int, evicted func(*state.Tree)) *cache {
 	c := &cache{evicted: evicted, tasks: make(map[state.Key]*task), nodes: make(map[string]*task)}
 	c.rings[unfinished].bound = bound
@@ -72,19 +80,48 @@ func (c *cache) get(ref store.Ref) *state.Tree {
 	if t == nil {
 		return nil
 	}
-	if !t.used.Load() {
-		t.used.Store(true)
-	}
+	t.use()
 	return t.tree.Load()
 }
 
 // put makes committed trees the current ones, unless newer ones are there.
+//
+// Most trees take the place of one with the same nodes. That goes on beside
+// readers, so that they seldom wait for a commit's trees. It uses up the slice.
 func (c *cache) put(trees ...*state.Tree) {
-	c.mu.Lock()
+	rest := trees[:0]
+	c.mu.RLock()
 	for _, tree := range trees {
+		if !c.swap(tree) {
+			rest = append(rest, tree)
+		}
+	}
+	c.mu.RUnlock()
+	if len(rest) == 0 {
+		return
+	}
+	c.mu.Lock()
+	for _, tree := range rest {
 		c.set(tree)
 	}
 	c.shrinkAndUnlock()
+}
+
+// swap puts a tree in place of an older one of the same nodes and in the same
+// ring, if there is one. mu is held for reading, and only commits call it.
+func (c *cache) swap(tree *state.Tree) bool {
+	t := c.tasks[tree.Key()]
+	if t == nil {
+		return false
+	}
+	old := t.tree.Load()
+	if old.ID(0) != tree.ID(0) || old.Len() != tree.Len() || old.Unfinished() != tree.Unfinished() ||
+		old.Revision() >= tree.Revision() {
+		return false
+	}
+	t.tree.Store(tree)
+	t.use()
+	return true
 }
 
 // offer puts a tree that was read from the store, unless a newer one is there

@@ -31,11 +31,12 @@ type Engine struct {
 	// synctest bubble must not get channels from outside.
 	pool sync.Pool
 
+	closed atomic.Bool // set with mu held; readers do not wait for those who queue
+
 	mu      sync.Mutex // protects everything below
 	queue   []*Pending // not yet taken by a commit
 	leading bool       // somebody commits
-	closed  bool
-	idle    sync.Cond // signalled when leading ends
+	idle    sync.Cond  // signalled when leading ends
 }
 
 var _ store.Reader = (*Engine)(nil)
@@ -66,7 +67,7 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 // store stays open.
 func (e *Engine) Close() error {
 	e.mu.Lock()
-	e.closed = true
+	e.closed.Store(true)
 	for e.leading {
 		e.idle.Wait()
 	}
@@ -75,17 +76,11 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-func (e *Engine) isClosed() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return e.closed
-}
-
 // drained reports whether the engine was closed and all is committed.
 func (e *Engine) drained() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.closed && !e.leading
+	return e.closed.Load() && !e.leading
 }
 
 // Sequence is the last committed sequence the engine knows of: its own last,
@@ -124,7 +119,7 @@ func (e *Engine) read(ctx context.Context, ref store.Ref) (store.Snapshot, error
 }
 
 func (e *Engine) ready(ctx context.Context) error {
-	if e.isClosed() {
+	if e.closed.Load() {
 		return store.ErrClosed
 	}
 	return ctx.Err()

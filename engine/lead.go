@@ -11,7 +11,7 @@ import (
 func (e *Engine) enqueue(p *Pending) (lead bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.closed {
+	if e.closed.Load() {
 		p.answer(store.ErrClosed)
 		return false
 	}

@@ -109,7 +109,7 @@ func (e *Engine) record(ctx context.Context, p *Pending, ops []Op) {
 // reject answers a request that was not queued. That the engine is closed
 // comes before all else.
 func (e *Engine) reject(p *Pending, err error) {
-	if e.isClosed() {
+	if e.closed.Load() {
 		err = store.ErrClosed
 	}
 	p.answer(err)
