@@ -129,6 +129,11 @@ func (c *cache) swap(tree *state.Tree) bool {
 func (c *cache) offer(tree *state.Tree, removals uint64) {
 	c.mu.Lock()
 	if c.removals == removals {
+		if t := c.tasks[tree.Key()]; t != nil && t.tree.Load().Revision() < tree.Revision() {
+			// Another engine changed the task, or deleted it and made it anew:
+			// its nodes need not be those that are indexed.
+			c.drop(t)
+		}
 		c.set(tree)
 	}
 	c.shrinkAndUnlock()

@@ -137,3 +137,28 @@ func TestCacheKeepsFewEndedTasks(t *testing.T) {
 		t.Errorf("%d nodes counted as ended, want 2", n)
 	}
 }
+
+// Another engine can delete a task and make it anew, with the same root and as
+// many other nodes.
+func TestATreeThatWasReadBringsItsOwnNodes(t *testing.T) {
+	c := newCache(100, func(*state.Tree) {})
+	c.put(tree(t, "10", 5, 2, false))
+	now := state.UnixInstant(0, 0)
+	anew, _, err := state.NewTree(state.Key{Business: "2", Task: "10"}).Apply(state.Limits{},
+		state.Op{Kind: state.Create, Task: state.Key{Business: "2", Task: "10"}, Node: "10", Now: now},
+		state.Op{
+			Kind: state.Declare, Parent: "10", Node: "other", NodeKind: state.EndEvent,
+			NewVersion: state.VersionOf([16]byte{1}), Now: now,
+		})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.offer(anew.WithRevision(9), c.removalCount())
+	if c.get(store.ByNode("10.1")) != nil || c.get(store.ByNode("other")) == nil {
+		t.Error("the nodes in memory are those of the task that was deleted")
+	}
+	c.remove(anew.Key())
+	if len(c.nodes) > 0 {
+		t.Errorf("nodes of no task stay: %v", c.nodes)
+	}
+}

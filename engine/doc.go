@@ -32,6 +32,12 @@
 // writer so never waits for company nor for a goroutine to be scheduled, and
 // under load nobody's answer waits for other people's commits.
 //
+// Under load the goroutine applies requests as they come and commits when
+// everybody who was just answered is back, or nothing more comes: measured with
+// 256 writers that made commits of 250 out of commits of 175, and a third more
+// transitions. Making one group while another one syncs was tried and measured
+// no better: each half of the writers then pays for a sync of its own.
+//
 // # Memory
 //
 // Trees stay in memory up to a bound and can be dropped at any time, since

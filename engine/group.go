@@ -27,15 +27,19 @@ type group struct {
 	trees   []*state.Tree // that were committed
 
 	round    int // of adding; what was sure in one may have changed by the next
-	requests int // added
+	requests int // that wait to be answered
 	queued   int // others, when these were about to be answered
 }
 
+// groupKept bounds the tasks, and the nodes made, of a group whose memory is
+// used again.
+const groupKept = 4096
+
 // newGroup begins a group of about n requests. It uses the memory of the last
-// one again, unless that was of an exceptional size.
+// one again if that is enough.
 func (e *Engine) newGroup(n int) *group {
 	g := e.spare
-	if e.spare = nil; g == nil || len(g.slab) < n || len(g.slab) > max(4*n, 1024) {
+	if e.spare = nil; g == nil || len(g.slab) < n {
 		return &group{
 			engine: e, works: make(map[state.Key]*work, n), ids: make(map[string]*work),
 			order: make([]*work, 0, n), slab: make([]work, n),
@@ -44,8 +48,12 @@ func (e *Engine) newGroup(n int) *group {
 	return g
 }
 
-// recycle keeps the memory of a group whose requests have been answered.
+// recycle keeps the memory of a group whose requests have been answered, unless
+// it was an exceptional one.
 func (g *group) recycle() {
+	if len(g.ids) > groupKept || cap(g.order) > groupKept {
+		return
+	}
 	clear(g.works)
 	clear(g.ids)
 	clear(g.slab[:g.used])
@@ -69,9 +77,14 @@ func (g *group) addAll(batch []*Pending) (rest []*Pending) {
 		if !g.add(p) {
 			return batch[i:]
 		}
-		g.requests++
 	}
 	return nil
+}
+
+// wait has a request answered when the work has been committed.
+func (g *group) wait(w *work, a answer) {
+	w.waiting = append(w.waiting, a)
+	g.requests++
 }
 
 // work is what a group does to one task.
@@ -143,7 +156,7 @@ func (g *group) add(p *Pending) bool {
 		r.Sequence = uint64(len(w.transitions))
 	}
 	w.tree = tree
-	w.waiting = append(w.waiting, answer{p: p})
+	g.wait(w, answer{p: p})
 	return true
 }
 
@@ -178,7 +191,7 @@ func (g *group) sure(w *work) (bool, error) {
 func (g *group) refuse(w *work, p *Pending, err error) {
 	err = g.explain(w, p, err)
 	if len(w.transitions) > 0 {
-		w.waiting = append(w.waiting, answer{p, err})
+		g.wait(w, answer{p, err})
 		return
 	}
 	p.answer(err)
@@ -255,10 +268,11 @@ func (g *group) find(op *state.Op) (*work, error) {
 	if tree := g.engine.cache.get(ref); tree != nil {
 		return g.work(tree, false), nil
 	}
+	removals := g.engine.cache.removalCount()
 	snap, err := g.engine.read(context.Background(), ref)
 	switch {
 	case err == nil:
-		g.engine.cache.put(snap.Tree)
+		g.engine.cache.offer(snap.Tree, removals)
 		return g.work(snap.Tree, true), nil
 	case op.Kind == state.Create && errors.Is(err, state.ErrNotFound):
 		return g.work(state.NewTree(op.Task), true), nil
@@ -329,7 +343,7 @@ func (g *group) addDeletion(p *Pending) bool {
 	w := g.begin(p.gone.key)
 	w.deleted = true
 	w.transitions = append(w.transitions, p.gone.transition)
-	w.waiting = append(w.waiting, answer{p: p})
+	g.wait(w, answer{p: p})
 	p.results = p.result[:]
 	p.results[0] = Result{Sequence: 1}
 	return true

@@ -16,8 +16,10 @@ const maxTries = 8
 
 // finish answers every request of the group: it commits what they changed and
 // tries again those whose task another engine changed. It returns how long the
-// queue will be when everybody has come back with the next request.
-func (g *group) finish() (goal int) {
+// queue will be when everybody has come back with the next request, and how long
+// the commit took.
+func (g *group) finish() (goal int, took time.Duration) {
+	begin := time.Now()
 	var later []*Pending
 	now := g
 	for try := 1; ; try++ {
@@ -33,9 +35,9 @@ func (g *group) finish() (goal int) {
 	if len(later) > 0 {
 		g.engine.putBack(later)
 	}
-	goal = g.queued + g.requests
+	goal, took = g.queued+g.requests, time.Since(begin)
 	g.recycle()
-	return goal
+	return goal, took
 }
 
 // commit commits the group and answers its requests. It returns those to try
@@ -125,26 +127,30 @@ func (g *group) publish(results []store.Result, info *CommitInfo) {
 // last sequence must not pass over those while trees from before are shown.
 func (e *Engine) forgetChanged(first uint64) {
 	e.cache.removed() // what is being read now may be from before
-	for after, pages := e.Sequence(), 0; after+1 < first; pages++ {
-		page, err := e.store.Changes(context.Background(), after, 0)
-		if err != nil || len(page.Transitions) == 0 || pages == forgetPages {
+	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
+	defer cancel()
+	after := e.Sequence()
+	if first-1-after > forgetMost {
+		e.cache.clear()
+		return
+	}
+	for after+1 < first {
+		page, err := e.store.Changes(ctx, after, int(first-1-after))
+		if err != nil || len(page.Transitions) == 0 {
 			e.cache.clear()
 			return
 		}
-		others := page.Transitions
-		for i, tr := range others {
-			if after = tr.Sequence; after >= first {
-				others = others[:i]
-				break
-			}
-		}
-		e.cache.removeOlder(others)
+		e.cache.removeOlder(page.Transitions)
+		after = page.Transitions[len(page.Transitions)-1].Sequence
 	}
 }
 
-// forgetPages is how many pages of changes are read before it costs less to
-// load again what is needed.
-const forgetPages = 8
+// With more changes than these, or a store that takes longer to tell them, it
+// costs less to load again what is needed. Answers wait meanwhile.
+const (
+	forgetMost = 4096
+	forgetTime = 250 * time.Millisecond
+)
 
 func (w *work) revision() uint64 {
 	if w.deleted {

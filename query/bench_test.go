@@ -2,9 +2,12 @@ package query_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -226,5 +229,79 @@ func BenchmarkHistory(b *testing.B) {
 				}
 			}
 		})
+	}
+}
+
+// BenchmarkBeside measures snapshots of 1,000 nodes while writers record, and
+// transitions while snapshots of 10,000 nodes are read ten times a second.
+func BenchmarkBeside(b *testing.B) {
+	file := openFile(b, filepath.Join(b.TempDir(), "status.db"))
+	load(b, file, 1_000, "flat")
+	e := openEngine(b, file, nil)
+	large := []engine.Op{engine.Create("2", "large", engine.ID("large")), engine.Start("large")}
+	for range 9_999 {
+		large = append(large, engine.Declare("large", state.ServiceActivity))
+	}
+	if _, err := e.Record(b.Context(), large...); err != nil {
+		b.Fatal(err)
+	}
+	q := query.New(e, &options)
+	for _, writers := range []int{0, 32, 256} {
+		b.Run(fmt.Sprintf("snapshots/writers=%d", writers), func(b *testing.B) {
+			var recorded atomic.Int64
+			stop := besides(b, writers, func() error {
+				_, err := e.Create(context.Background(), "2", fmt.Sprint(writers, " writers ", recorded.Add(1)))
+				return err
+			})
+			defer stop()
+			var dst []byte
+			for b.Loop() {
+				var err error
+				if dst, err = q.AppendJSON(b.Context(), dst[:0], "2", "10"); err != nil {
+					b.Fatal(err)
+				}
+			}
+			perNode(b, 1_000)
+		})
+	}
+	for _, readers := range []int{0, 1} {
+		b.Run(fmt.Sprintf("transitions/readers=%d", readers), func(b *testing.B) {
+			stop := besides(b, readers, func() error {
+				time.Sleep(100 * time.Millisecond)
+				_, err := q.AppendJSON(context.Background(), nil, "2", "large")
+				return err
+			})
+			defer stop()
+			for n := 0; b.Loop(); n++ {
+				if _, err := e.Create(b.Context(), "2", fmt.Sprint(readers, " readers ", n)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// besides runs do again and again on n goroutines until stop is called.
+func besides(b *testing.B, n int, do func() error) (stop func()) {
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	for range n {
+		wg.Go(func() {
+			for {
+				select {
+				case <-done:
+					return
+				default:
+				}
+				if err := do(); err != nil {
+					b.Error(err)
+					return
+				}
+			}
+		})
+	}
+	return func() {
+		close(done)
+		wg.Wait()
 	}
 }

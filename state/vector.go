@@ -1,6 +1,6 @@
 package state
 
-// vector is a persistent sequence of nodes: set and add return a new vector
+// vector is a persistent sequence of nodes: set returns a new vector
 // that shares all blocks off the path to the node. With blocks of 32 an update
 // copies at most 256 bytes a level, three levels for 32,768 nodes, and in a
 // series of them (see begin) no block twice.
@@ -16,6 +16,8 @@ type vector struct {
 type edition struct{ _ byte }
 
 // begin returns v for a series of changes that nobody sees before [vector.end].
+// In it, set may change what the vector before it holds, which is not to be used
+// again.
 func (v vector) begin() vector {
 	v.edit = new(edition)
 	return v

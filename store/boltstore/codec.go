@@ -50,14 +50,16 @@ type decoder struct {
 	ids *texts // where hexadecimal IDs go; nil: each into memory of its own
 }
 
-// texts is memory for strings that are needed for about as long as each other.
+// texts is memory for strings that are needed for about as long as each other,
+// as the IDs of a tree's nodes: who keeps one keeps its piece, of 2 KiB at most.
+// A nil *texts gives each string memory of its own.
 type texts struct {
-	size int // of a piece of it; 0: each string gets its own
+	size int // of a piece
 	b    strings.Builder
 }
 
 func (t *texts) add(s []byte) string {
-	if t == nil || t.size == 0 {
+	if t == nil {
 		return string(s)
 	}
 	if t.b.Cap()-t.b.Len() < len(s) {

@@ -18,6 +18,7 @@ import (
 func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
 	s.writer.Lock()
 	defer s.writer.Unlock()
+	defer s.forgetSets()
 	if err := s.validate(changes); err != nil {
 		return nil, fmt.Errorf("boltstore: commit: %w", err)
 	}
@@ -52,7 +53,6 @@ func isFull(err error) bool {
 }
 
 func (s *Store) validate(changes []store.Change) error {
-	clear(s.keys)
 	for i := range changes {
 		if err := changes[i].Validate(); err != nil {
 			return err
@@ -64,6 +64,19 @@ func (s *Store) validate(changes []store.Change) error {
 	}
 	return nil
 }
+
+// forgetSets empties the sets that a commit used and keeps their memory, unless
+// it was an exceptional one.
+func (s *Store) forgetSets() {
+	if len(s.keys) > setsKept || len(s.ids) > setsKept {
+		s.keys, s.ids = make(map[state.Key]struct{}), make(map[string]struct{})
+		return
+	}
+	clear(s.keys)
+	clear(s.ids)
+}
+
+const setsKept = 4096 // members
 
 // commit is one Commit in progress.
 type commit struct {

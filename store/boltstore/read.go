@@ -62,16 +62,17 @@ func (s *Store) find(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, t *
 }
 
 // findKey is find for the key of a task, in one transaction and so at half the
-// cost. It does nothing while a deletion is on its way to the file: else every
-// task that the overlay has is in its keys.
+// cost. For a task that is not in the overlay's keys it does nothing while a
+// deletion is on its way to the file: the file may still have that task.
 func (s *Store) findKey(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, t *found) error) (done bool, err error) {
 	var t found
 	known := false
 	overlaid := func() {
-		t.last, done = s.last, s.overlay.deletions == 0
+		t.last = s.last
 		if t.place.number, known = s.overlay.keys[ref.Key]; known {
 			t.overlay(s.overlay.entries[t.place.number])
 		}
+		done = known || s.overlay.deletions == 0
 	}
 	err = s.view(ctx, overlaid, func(tx *bolt.Tx) error {
 		if !done {

@@ -46,8 +46,7 @@ func appendNode(dst []byte, n *state.Node) []byte {
 
 // decodeNode reads a node's record into n, all but Index and Parent.
 func decodeNode(k, v []byte, n *state.Node) error {
-	var own texts
-	return own.decodeNode(k, v, n)
+	return (*texts)(nil).decodeNode(k, v, n)
 }
 
 // decodeNode is decodeNode for one of many nodes whose IDs share memory.

@@ -48,6 +48,7 @@ type Options struct {
 	OpenFile func(name string, flag int, perm fs.FileMode) (*os.File, error)
 
 	schema schema // what Open makes of an older file; tests have others
+	mapped int    // bytes of the file to map at first; tests have less
 }
 
 func (o *Options) withDefaults() (Options, error) {
@@ -60,6 +61,7 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	defaultTo(&d.LockTimeout, time.Second)
 	defaultTo(&d.OverlayTransitions, 1<<17)
+	defaultTo(&d.mapped, 256<<20)
 	defaultTo(&d.FeedTransitions, 1_000_000)
 	defaultTo(&d.FileMode, 0o600)
 	if d.OpenFile == nil {
@@ -86,10 +88,12 @@ type Store struct {
 
 	boltFile // replaced by Compact, with writer and mu held and no reader left
 
-	broken atomic.Bool // a transaction began or ended in a panic: bbolt's locks are lost
+	looked atomic.Int64 // when begin last looked at the file, Unix nanoseconds
+	broken atomic.Bool  // a transaction began or ended in a panic: bbolt's locks are lost
 
-	writer sync.Mutex // held by Commit and Close; protects the next six
-	pass   *pass      // the write-back in progress, nil if there is none
+	writer sync.Mutex // held by Commit and Close; protects the next six, which
+	// the goroutine that gathers beside a commit has meanwhile
+	pass *pass // the write-back in progress, nil if there is none
 	// gatherFailed says that gathering beside a commit failed, so that the next
 	// one does it itself and reports why.
 	gatherFailed bool
@@ -248,7 +252,7 @@ func (s *Store) boltOptions() *bolt.Options {
 	if runtime.GOOS != "windows" && ^uint(0)>>32 != 0 {
 		// A commit that must remap a grown file waits for every reader:
 		// measured 501 ms against 17. On Windows this would extend the file.
-		o.InitialMmapSize = 256 << 20
+		o.InitialMmapSize = s.opts.mapped
 	}
 	return o
 }
@@ -385,15 +389,22 @@ func (s *Store) beginView(begin func()) (*bolt.Tx, error) {
 	return tx, nil
 }
 
+// lookEvery is how often readers look whether the file is there: it takes a
+// fifth of the time to load a small task.
+const lookEvery = time.Millisecond
+
 // begin begins a transaction of bbolt's. bbolt reads its meta pages there, with
 // locks held that a fault would leave locked, so begin looks first whether
 // they are there; and if they go at that very moment, no other one begins.
 func (s *Store) begin(writable bool) (*bolt.Tx, error) {
-	switch info, err := s.file.Stat(); {
-	case s.broken.Load():
+	if s.broken.Load() {
 		return nil, fmt.Errorf("%w: %s is damaged beyond use", store.ErrCorrupt, s.path)
-	case err == nil && info.Size() < 2*s.pageSize:
-		return nil, fmt.Errorf("%w: %s was truncated", store.ErrCorrupt, s.path)
+	}
+	if now := time.Now().UnixNano(); writable || now-s.looked.Load() > int64(lookEvery) {
+		if info, err := s.file.Stat(); err == nil && info.Size() < 2*s.pageSize {
+			return nil, fmt.Errorf("%w: %s was truncated", store.ErrCorrupt, s.path)
+		}
+		s.looked.Store(now)
 	}
 	begun := false
 	defer func() {

@@ -45,20 +45,31 @@ func (s *Store) writeBack(tx *bolt.Tx, n int) (written, error) {
 		share = share * s.pass.total / s.pass.transitions
 		return s.slice(tx, max(share, sliceMin))
 	case s.gatherFailed:
-		return written{checkpoint: s.checkpoint}, s.gather(tx, share)
+		err := s.gather(tx, share)
+		s.gatherFailed = err != nil
+		return written{checkpoint: s.checkpoint}, err
 	}
 	return written{checkpoint: s.checkpoint, gathering: s.gatherBeside(share)}, nil
 }
 
 // gatherBeside gathers while the commit syncs and nobody else has work: 1,024
-// writers wait there for a quarter of their time. The pass is to be left alone
-// until the channel is closed. An error is left for the next commit to meet.
+// writers wait there for a quarter of their time. The goroutine has the pass
+// and the queue until the channel is closed. An error is left for the next
+// commit to meet.
 func (s *Store) gatherBeside(n int) <-chan struct{} {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		err := s.view(context.Background(), func() {}, func(tx *bolt.Tx) error { return s.gather(tx, n) })
-		s.gatherFailed = err != nil
+		var c collected
+		err := s.view(context.Background(), func() {}, func(tx *bolt.Tx) (err error) {
+			c, err = s.collect(tx, n)
+			return err
+		})
+		// Not in the transaction: whoever holds mu to begin one waits for a
+		// commit that maps a larger file, which waits for this one to end.
+		if s.gatherFailed = err != nil; err == nil {
+			s.take(c)
+		}
 	}()
 	return done
 }
@@ -114,41 +125,66 @@ func (s *Store) writeBackSome() bool {
 // passSize is the number of transitions that make a pass.
 func (s *Store) passSize() int { return max(s.opts.OverlayTransitions/4, 1) }
 
-// gather adds the oldest tasks to the pass, about n transitions, and ends its
-// gathering when it is large enough or nothing else can go with it. After an
-// error the pass is as it was.
+// gather adds the oldest tasks to the pass, about n transitions. The
+// transaction is a writing one: see gatherBeside.
 func (s *Store) gather(tx *bolt.Tx, n int) error {
-	o, p := &s.overlay, s.pass
+	c, err := s.collect(tx, n)
+	if err == nil {
+		s.take(c)
+	}
+	return err
+}
+
+// collected is a pass with the puts for the first few tasks of the queue, which
+// are still in it.
+type collected struct {
+	pass  *pass
+	tasks int
+	whole bool // the gathering of the pass has ended
+}
+
+// collect adds about n transitions to the pass. That it is large enough, or
+// that nothing else can go with it, ends its gathering. After an error the pass
+// is as it was.
+func (s *Store) collect(tx *bolt.Tx, n int) (c collected, err error) {
+	queue, p := s.overlay.queue, s.pass
 	if p == nil {
 		p = &pass{}
 	}
-	before, whole := *p, false
+	before, done := *p, false
 	defer func() {
-		if !whole { // an error, or a panic over a damaged page
+		if !done { // an error, or a panic over a damaged page
 			*p = before
 		}
 	}()
-	taken, goal := 0, min(p.transitions+n, s.passSize())
-	for ; taken < len(o.queue) && p.transitions < goal; taken++ {
-		e := o.queue[taken]
+	c.pass = p
+	goal := min(p.transitions+n, s.passSize())
+	for ; c.tasks < len(queue) && p.transitions < goal; c.tasks++ {
+		e := queue[c.tasks]
 		if len(e.writing) > 0 {
 			break // it is in this pass and has gone on since
 		}
 		if err := p.add(tx, e); err != nil {
-			return err
+			return c, err
 		}
 	}
-	whole = true
+	c.whole = p.transitions >= s.passSize() || p.transitions < goal
+	done = true
+	return c, nil
+}
+
+// take takes what was collected from the queue.
+func (s *Store) take(c collected) {
+	o := &s.overlay
 	s.mu.Lock()
-	for _, e := range o.queue[:taken] {
+	for _, e := range o.queue[:c.tasks] {
 		e.queued, e.writing, e.pieces = false, e.pieces, nil
 	}
-	clear(o.queue[:taken])
-	o.queue = o.queue[taken:]
+	clear(o.queue[:c.tasks])
+	o.queue = o.queue[c.tasks:]
 	s.mu.Unlock()
-	p.gathered = p.transitions >= s.passSize() || p.transitions < goal
-	s.pass = p
-	return nil
+	c.pass.gathered = c.whole
+	s.pass = c.pass
 }
 
 // slice writes up to n puts of the pass and, if that finishes it, the

@@ -1,0 +1,224 @@
+package engine_test
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore"
+)
+
+var storedTasks = flag.Int("stored", 5_000, "tasks of 20 nodes that BenchmarkGrowth stores, beside 1,000")
+
+// wholeTask is a task of 20 nodes from its creation to its end, in one batch of
+// 60 operations.
+func wholeTask(task string) []engine.Op {
+	root := task + " root"
+	ops := []engine.Op{engine.Create("2", task, engine.ID(root)), engine.Start(root)}
+	for i := range 19 {
+		id := fmt.Sprint(task, ".", i)
+		ops = append(ops, engine.Declare(root, state.ServiceActivity, engine.ID(id)), engine.Start(id), engine.Finish(id))
+	}
+	return append(ops, engine.Finish(root))
+}
+
+// benchStore opens an engine on a bolt file, both closed at the end.
+func benchStore(b *testing.B, path string) (*boltstore.Store, *engine.Engine) {
+	b.Helper()
+	s, err := boltstore.Open(path, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	e, err := engine.Open(context.Background(), s, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		e.Close()
+		s.Close()
+	})
+	return s, e
+}
+
+// fillStore records whole tasks, a hundred at a time.
+func fillStore(b *testing.B, e *engine.Engine, name string, tasks int) {
+	b.Helper()
+	for done := 0; done < tasks; {
+		var pending []*engine.Pending
+		for range min(100, tasks-done) {
+			pending = append(pending, e.Submit(wholeTask(fmt.Sprint(name, done))...))
+			done++
+		}
+		for _, p := range pending {
+			if _, err := p.Wait(context.Background()); err != nil {
+				b.Fatal(err)
+			}
+		}
+	}
+}
+
+// BenchmarkWholeTasks measures durable tasks given as one batch each.
+func BenchmarkWholeTasks(b *testing.B) {
+	for _, writers := range []int{1, 8, 32, 256, 1024} {
+		b.Run(fmt.Sprintf("writers=%d/store=bolt", writers), func(b *testing.B) {
+			_, e := benchStore(b, filepath.Join(b.TempDir(), "tasks.db"))
+			w := &writersOf{latencies: make([][]time.Duration, writers)}
+			round := 0
+			for b.Loop() {
+				var wg sync.WaitGroup
+				for i := range writers {
+					wg.Go(func() {
+						begin := time.Now()
+						if _, err := e.Record(b.Context(), wholeTask(fmt.Sprint(round, "/", i))...); err != nil {
+							b.Error(err)
+						}
+						w.latencies[i] = append(w.latencies[i], time.Since(begin))
+					})
+				}
+				wg.Wait()
+				round++
+			}
+			w.report(b, 60)
+		})
+	}
+}
+
+// writersOf are the latencies of each of some writers.
+type writersOf struct{ latencies [][]time.Duration }
+
+func (w *writersOf) report(b *testing.B, transitions int) {
+	all := &writers{b: b, took: b.Elapsed()}
+	for _, l := range w.latencies {
+		all.latencies = append(all.latencies, l...)
+	}
+	all.done.Store(int64(len(all.latencies) * transitions))
+	all.report(b)
+}
+
+// BenchmarkWatch measures how fast consumers read what is history.
+func BenchmarkWatch(b *testing.B) {
+	_, e := benchStore(b, filepath.Join(b.TempDir(), "tasks.db"))
+	fillStore(b, e, "t", 200)
+	last := e.Sequence()
+	for _, consumers := range []int{1, 100} {
+		b.Run(fmt.Sprintf("consumers=%d", consumers), func(b *testing.B) {
+			for b.Loop() {
+				var wg sync.WaitGroup
+				for range consumers {
+					wg.Go(func() {
+						for tr, err := range e.Watch(b.Context(), 0) {
+							if err != nil {
+								b.Error(err)
+								return
+							}
+							if tr.Sequence == last {
+								return
+							}
+						}
+					})
+				}
+				wg.Wait()
+			}
+			b.ReportMetric(float64(b.N)*float64(consumers)*float64(last)/b.Elapsed().Seconds(), "transitions/s")
+		})
+	}
+}
+
+// BenchmarkGrowth measures with many tasks stored what it also measures with a
+// thousand: -stored says how many.
+func BenchmarkGrowth(b *testing.B) {
+	for _, stored := range []int{1_000, *storedTasks} {
+		s, e := benchStore(b, filepath.Join(b.TempDir(), "tasks.db"))
+		fillStore(b, e, "t", stored)
+		name := fmt.Sprintf("stored=%d/", stored)
+		b.Run(name+"load", func(b *testing.B) {
+			i := 0
+			for b.Loop() {
+				i = (i*7919 + 104_729) % stored
+				if _, err := s.Load(b.Context(), store.ByKey("2", fmt.Sprint("t", i))); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"list", func(b *testing.B) {
+			for b.Loop() {
+				if _, err := s.List(b.Context(), store.ListQuery{Limit: 100}); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+		b.Run(name+"commit", func(b *testing.B) {
+			for n := 0; b.Loop(); n++ {
+				if _, err := e.Create(b.Context(), "2", fmt.Sprint("new", n)); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}
+
+// BenchmarkOpen measures opening a file after its store was closed, and one as
+// a killed process leaves it.
+func BenchmarkOpen(b *testing.B) {
+	for _, after := range []string{"close", "kill"} {
+		b.Run("after="+after, func(b *testing.B) {
+			dir := b.TempDir()
+			path := filepath.Join(dir, "tasks.db")
+			s, e := benchStore(b, path)
+			fillStore(b, e, "t", 1_000)
+			if after == "kill" {
+				killed := filepath.Join(dir, "killed.db")
+				copyFile(b, killed, path)
+				path = killed
+			} else {
+				e.Close()
+				s.Close()
+			}
+			for b.Loop() {
+				s, err := boltstore.Open(path, nil)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.StopTimer()
+				if after == "kill" {
+					// Closing would write back what the next Open is to find.
+					again := path + "."
+					copyFile(b, again, path)
+					s.Close()
+					path = again
+				} else {
+					s.Close()
+				}
+				b.StartTimer()
+			}
+		})
+	}
+}
+
+func copyFile(b *testing.B, to, from string) {
+	b.Helper()
+	src, err := os.Open(from)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer src.Close()
+	dst, err := os.Create(to)
+	if err != nil {
+		b.Fatal(err)
+	}
+	if _, err := io.Copy(dst, src); err != nil {
+		b.Fatal(err)
+	}
+	if err := dst.Close(); err != nil {
+		b.Fatal(err)
+	}
+}
