@@ -317,10 +317,15 @@ func TestKilledInTheMiddleItResumes(t *testing.T) {
 	}
 	cmd := exec.Command(exe, "-db", db, "-task", "killed", write(t, tree))
 	cmd.Env = append(os.Environ(), asProgram+"=1")
+	stderr := &syncBuffer{}
+	cmd.Stderr = stderr
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
 	g.await(t)
+	for _, line := range []string{"finish    a\n", "finish    b\n"} { // beside it
+		eventually(t, line, func() bool { return strings.Contains(stderr.String(), line) })
+	}
 	if err := cmd.Process.Kill(); err != nil {
 		t.Fatal(err)
 	}
