@@ -54,16 +54,30 @@ func (p *Pending) Done() <-chan struct{} { return p.done }
 // store's errors. When ctx ends first, Wait returns its error and the request
 // goes on. It may be called any number of times.
 func (p *Pending) Wait(ctx context.Context) ([]Result, error) {
+	if !p.await(ctx) {
+		return nil, ctx.Err()
+	}
+	return p.results, p.err
+}
+
+// await reports whether the request was answered, and not the context over
+// first. If both are, the answer counts.
+func (p *Pending) await(ctx context.Context) bool {
+	cancelled := ctx.Done()
+	if cancelled == nil {
+		<-p.done // a select costs as much as the rest of the waiting
+		return true
+	}
 	select {
 	case <-p.done:
-		return p.results, p.err
+		return true
 	default:
 	}
 	select {
 	case <-p.done:
-		return p.results, p.err
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		return true
+	case <-cancelled:
+		return false
 	}
 }
 
@@ -128,18 +142,8 @@ func (e *Engine) pooled() *Pending {
 func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 	p := e.pooled()
 	e.record(ctx, p, ops)
-	if cancelled := ctx.Done(); cancelled == nil {
-		<-p.done // a select costs as much as the rest of the waiting
-	} else {
-		select {
-		case <-p.done:
-		default:
-			select {
-			case <-p.done:
-			case <-cancelled:
-				return Result{}, ctx.Err() // the request goes on, with p
-			}
-		}
+	if !p.await(ctx) {
+		return Result{}, ctx.Err() // the request goes on, with p
 	}
 	var r Result
 	err := p.err
