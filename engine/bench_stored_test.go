@@ -68,40 +68,34 @@ func fillStore(b *testing.B, e *engine.Engine, name string, tasks int) {
 
 // BenchmarkWholeTasks measures durable tasks given as one batch each.
 func BenchmarkWholeTasks(b *testing.B) {
-	for _, writers := range []int{1, 8, 32, 256, 1024} {
-		b.Run(fmt.Sprintf("writers=%d/store=bolt", writers), func(b *testing.B) {
+	for _, n := range []int{1, 8, 32, 256, 1024} {
+		b.Run(fmt.Sprintf("writers=%d/store=bolt", n), func(b *testing.B) {
 			_, e := benchStore(b, filepath.Join(b.TempDir(), "tasks.db"))
-			w := &writersOf{latencies: make([][]time.Duration, writers)}
+			w := &writers{b: b}
 			round := 0
 			for b.Loop() {
 				var wg sync.WaitGroup
-				for i := range writers {
+				for i := range n {
 					wg.Go(func() {
+						ops := wholeTask(fmt.Sprint(round, "/", i))
 						begin := time.Now()
-						if _, err := e.Record(b.Context(), wholeTask(fmt.Sprint(round, "/", i))...); err != nil {
+						if _, err := e.Record(b.Context(), ops...); err != nil {
 							b.Error(err)
 						}
-						w.latencies[i] = append(w.latencies[i], time.Since(begin))
+						took := time.Since(begin)
+						w.done.Add(int64(len(ops)))
+						w.mu.Lock()
+						defer w.mu.Unlock()
+						w.latencies = append(w.latencies, took)
 					})
 				}
 				wg.Wait()
 				round++
 			}
-			w.report(b, 60)
+			w.took = b.Elapsed()
+			w.report(b)
 		})
 	}
-}
-
-// writersOf are the latencies of each of some writers.
-type writersOf struct{ latencies [][]time.Duration }
-
-func (w *writersOf) report(b *testing.B, transitions int) {
-	all := &writers{b: b, took: b.Elapsed()}
-	for _, l := range w.latencies {
-		all.latencies = append(all.latencies, l...)
-	}
-	all.done.Store(int64(len(all.latencies) * transitions))
-	all.report(b)
 }
 
 // BenchmarkWatch measures how fast consumers read what is history.
