@@ -28,6 +28,9 @@ type newest struct {
 // add folds pieces in and calls each, if not nil, with every transition, which
 // is only valid during the call and names no nodes but new ones.
 func (f *folded) add(pieces []piece, each func(tr *state.Transition)) error {
+	if len(pieces) == 0 {
+		return nil
+	}
 	if f.at == nil {
 		f.at = make(map[int]int)
 		f.r.lean = true

@@ -16,6 +16,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
+var errNotRegular = fmt.Errorf("%w: not a regular file", state.ErrInvalidArgument)
+
 // Open opens the file at path, or creates it if there is none; o may be nil. A
 // file of an older schema is brought to the present one first, see "Upgrades"
 // in the package documentation.

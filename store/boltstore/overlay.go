@@ -88,9 +88,7 @@ func (o *overlay) enqueue(e *entry, first uint64) {
 // delete turns an entry into the mark of a task that is gone.
 func (o *overlay) delete(e *entry, seq uint64) {
 	o.forgetIDs(e)
-	if o.keys[e.task.Key] == e.number {
-		delete(o.keys, e.task.Key)
-	}
+	o.forgetKey(e)
 	for _, p := range e.pieces {
 		o.pending -= p.count
 	}
@@ -98,6 +96,13 @@ func (o *overlay) delete(e *entry, seq uint64) {
 	o.deletions++
 	o.pending++
 	o.enqueue(e, seq)
+}
+
+// forgetKey takes a task's key out of the index, unless another task has it.
+func (o *overlay) forgetKey(e *entry) {
+	if o.keys[e.task.Key] == e.number {
+		delete(o.keys, e.task.Key)
+	}
 }
 
 // forgetIDs takes the nodes that an entry declares out of the index.

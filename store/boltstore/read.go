@@ -200,10 +200,8 @@ func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 // tree builds the task's tree: the nodes on disk, over them the overlay.
 func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
 	var changed folded
-	if len(t.pieces) > 0 {
-		if err := changed.add(t.pieces, nil); err != nil {
-			return nil, err
-		}
+	if err := changed.add(t.pieces, nil); err != nil {
+		return nil, err
 	}
 	b := state.NewBuilder(t.header.Key, t.header.Nodes)
 	prefix := seqKey(t.place.number)

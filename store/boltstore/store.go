@@ -107,8 +107,6 @@ type Store struct {
 	readers    sync.WaitGroup // open read transactions
 }
 
-var errNotRegular = fmt.Errorf("%w: not a regular file", state.ErrInvalidArgument)
-
 // boltFile is an open bbolt file.
 type boltFile struct {
 	db       *bolt.DB

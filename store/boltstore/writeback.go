@@ -238,9 +238,7 @@ func (o *overlay) wroteBack(e *entry) {
 	}
 	if !e.queued {
 		delete(o.entries, e.number)
-		if o.keys[e.task.Key] == e.number {
-			delete(o.keys, e.task.Key)
-		}
+		o.forgetKey(e)
 	}
 }
 

@@ -205,7 +205,7 @@ func loneSurrogate(raw []byte) bool {
 	return false
 }
 
-// escaped reads the uXXXX of an escape.
+// escaped reads the u and the four digits of an escape.
 func escaped(raw []byte) (rune, bool) {
 	if len(raw) < 5 || raw[0] != 'u' {
 		return 0, false
