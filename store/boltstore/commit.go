@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"syscall"
 
 	bolt "go.etcd.io/bbolt"
 	bolterrors "go.etcd.io/bbolt/errors"
@@ -35,21 +34,12 @@ func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Res
 	}
 	err := s.attempt(c, true)
 	if isFull(err) {
-		if err = s.attempt(c, false); isFull(err) {
-			err = fmt.Errorf("%w: %s: %w", store.ErrFull, s.path, err)
-		}
+		err = full(s.path, s.attempt(c, false))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("boltstore: commit: %w", err)
 	}
 	return c.results, nil
-}
-
-// isFull reports whether an error, of an outcome that is known, says that
-// there was no room: by the store's bound or by the disk.
-func isFull(err error) bool {
-	return !errors.Is(err, store.ErrFailed) &&
-		(errors.Is(err, bolterrors.ErrMaxSizeReached) || errors.Is(err, syscall.ENOSPC))
 }
 
 func (s *Store) validate(changes []store.Change) error {
@@ -175,8 +165,10 @@ func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
 	switch {
 	case err == nil, !committing, errors.Is(err, bolterrors.ErrMaxSizeReached):
 		return nothing, err
-	case errors.Is(err, syscall.ENOSPC) && !s.shows(id):
-		// The disk had no room for pages that nothing leads to.
+	case lacksRoom(err) && !s.shows(id):
+		// There was no room for pages that nothing leads to: bbolt writes the
+		// meta page last, over one that is there, and readers would see it
+		// before the disk has it.
 		return nothing, err
 	}
 	return unknown, err

@@ -39,7 +39,8 @@
 //
 // One process at a time can open a file; put it on a local disk, and do not
 // copy over or truncate it while it is open. A disk without room is like a full
-// file, as long as readers cannot see anything of the commit.
+// file, as long as readers cannot see anything of the commit; so is one whose
+// quota is used up, and a file that may not become longer.
 //
 // # Upgrades
 //

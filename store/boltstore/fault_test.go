@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	bolt "go.etcd.io/bbolt"
+
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -139,6 +141,20 @@ func TestFailedWriteStopsTheStoreUntilItIsReopened(t *testing.T) {
 			m.do(t, s, key, start("a"))
 			m.expect(t, s, "after another commit")
 		})
+	}
+}
+
+// There may be no room for what nothing leads to, but not for what readers see.
+func TestShownCommitIsOfUnknownOutcomeWhateverItsError(t *testing.T) {
+	s := openQuick(t, filepath.Join(t.TempDir(), "shown.db"), nil)
+	for _, errno := range noRoom {
+		outcome, err := s.transact(func(tx *bolt.Tx) (bool, error) {
+			tx.OnCommit(func() { panic(fmt.Sprint("late: ", errno)) }) // when all is written
+			return true, nil
+		})
+		if outcome != unknown || !lacksRoom(err) {
+			t.Errorf("%v: outcome %d, error %v", errno, outcome, err)
+		}
 	}
 }
 

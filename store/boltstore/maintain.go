@@ -66,12 +66,12 @@ func (c cancelled) Write(p []byte) (int, error) {
 
 // BackupTo writes a backup to a new file, which appears under its name when it
 // is complete and on disk. The error matches [fs.ErrExist] if there is a file
-// of that name. A process that is killed meanwhile may leave an unfinished one
+// of that name, and [store.ErrFull] if there is no room for it. A process that is killed meanwhile may leave an unfinished one
 // with ".new-" in its name.
 func (s *Store) BackupTo(ctx context.Context, path string) error {
 	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.backup(ctx, f) })
 	if err != nil {
-		return fmt.Errorf("boltstore: backup: %w", err)
+		return fmt.Errorf("boltstore: backup: %w", full(path, err))
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func (s *Store) BackupTo(ctx context.Context, path string) error {
 func (s *Store) CompactTo(ctx context.Context, path string) error {
 	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.copyInto(ctx, f.Name()) })
 	if err != nil {
-		return fmt.Errorf("boltstore: compact: %w", err)
+		return fmt.Errorf("boltstore: compact: %w", full(path, err))
 	}
 	return nil
 }
@@ -150,7 +150,7 @@ func (s *Store) Compact(ctx context.Context) error {
 	}
 	s.writeBackAll()
 	if err := s.replaceFile(ctx); err != nil {
-		return fmt.Errorf("boltstore: compact %s: %w", s.path, err)
+		return fmt.Errorf("boltstore: compact %s: %w", s.path, full(s.path, err))
 	}
 	return nil
 }

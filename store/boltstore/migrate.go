@@ -85,18 +85,10 @@ func (s *Store) migrate() error {
 		}
 		return metaBucket.in(tx).Put(keyFormat, formatRecord(to.version))
 	})
-	return full(s.path, err, "from schema %d to %d", from, to.version)
-}
-
-// full says what an error was met at, and that it is [store.ErrFull] if it is.
-func full(path string, err error, format string, args ...any) error {
-	if isFull(err) {
-		err = fmt.Errorf("%w: %s: %w", store.ErrFull, path, err)
-	}
 	if err != nil {
-		err = fmt.Errorf("%s: %w", fmt.Sprintf(format, args...), err)
+		return fmt.Errorf("from schema %d to %d: %w", from, to.version, full(s.path, err))
 	}
-	return err
+	return nil
 }
 
 // keepCopy makes a copy of the file, which the transaction reads, beside it,
@@ -111,8 +103,11 @@ func (s *Store) keepCopy(tx *bolt.Tx, version byte) error {
 	for n := 2; ; n++ {
 		removeLeftovers(name)
 		err := writeNew(name, 0o600, func(f *os.File) error { return writeTo(tx, f) })
+		if err == nil {
+			return nil
+		}
 		if !errors.Is(err, fs.ErrExist) {
-			return full(name, err, "keep a copy of schema %d", version)
+			return fmt.Errorf("keep a copy of schema %d: %w", version, full(name, err))
 		}
 		if same, err := s.isCopy(name); same || err != nil {
 			return err

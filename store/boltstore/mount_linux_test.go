@@ -63,16 +63,10 @@ func fill(dir string, mount func(at string) error) error {
 		return err
 	}
 	say := func(words ...any) { fmt.Println(words...) }
-	expectFull := func(err error) error {
-		if !errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrFailed) {
-			return fmt.Errorf("on a full disk: %w", err)
-		}
-		return nil
-	}
 	n, full := 0, 0
 	for ; full < 3; n++ {
 		if err := runTask(e, fmt.Sprintf("life-%d", n), 0, say); err != nil {
-			if err := expectFull(err); err != nil {
+			if err := expectFull("on a full disk", err, syscall.ENOSPC); err != nil {
 				return err
 			}
 			full++
@@ -86,7 +80,7 @@ func fill(dir string, mount func(at string) error) error {
 		return err
 	}
 	_, err = boltstore.Open(path, next(func() {}))
-	if err := expectFull(err); err != nil {
+	if err := expectFull("on a full disk", err, syscall.ENOSPC); err != nil {
 		return err
 	}
 	if !strings.Contains(err.Error(), path+".schema1") {

@@ -43,14 +43,15 @@ type Salvaged struct {
 // there is none: it matches [state.ErrInvalidArgument] if path names something
 // else than a file, [store.ErrLocked] if another process has the damaged file
 // open, [store.ErrIncompatible] if a newer version wrote it,
-// [store.ErrCorrupt] if nothing of a store can be read in it, and
-// [fs.ErrExist] if there is a file of the new name.
+// [store.ErrCorrupt] if nothing of a store can be read in it,
+// [fs.ErrExist] if there is a file of the new name, and [store.ErrFull] if
+// there is no room for it.
 func Salvage(ctx context.Context, path, newPath string, report func(problem string)) (done Salvaged, err error) {
 	if report == nil {
 		report = func(string) {}
 	}
 	if done, err = salvage(ctx, path, newPath, report); err != nil {
-		return Salvaged{}, fmt.Errorf("boltstore: salvage %s: %w", path, err)
+		return Salvaged{}, fmt.Errorf("boltstore: salvage %s: %w", path, full(newPath, err))
 	}
 	return done, nil
 }
