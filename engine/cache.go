@@ -16,16 +16,21 @@ import (
 // bound of their own, a small part of the other: nothing will be applied to
 // them, and a heap full of them measured 15 % of a transition's CPU in
 // garbage collection.
+//
+// The nodes of a tree that was read for its key are not found by their IDs
+// before somebody has asked for one of them, and had the tree read again: for
+// most of what is read nobody does, and it measured a tenth of the time to read
+// a large tree.
 type cache struct {
 	evicted func(*state.Tree)
-
-	mu    sync.RWMutex // protects everything below
-	tasks map[state.Key]*task
-	nodes map[string]*task
-	rings [2]ring
+	tasks   index[state.Key]
+	nodes   index[string]
 	// removals counts the trees that went, so that a tree read from the store
 	// meanwhile is not put back in place of a newer one.
-	removals uint64
+	removals atomic.Uint64
+
+	mu    sync.Mutex // held to change any of these; protects the rings
+	rings [2]ring
 }
 
 // ring is the trees of one sort.
@@ -48,8 +53,10 @@ const endedShare = 64
 type task struct {
 	tree atomic.Pointer[state.Tree]
 	used atomic.Bool
-	ring int
-	elem *list.Element
+	// The cache's mu protects the rest.
+	ring  int
+	elem  *list.Element
+	named int // nodes that the cache finds by their IDs
 }
 
 // use tells the clock. It writes only if that changes something, since all
@@ -61,22 +68,22 @@ func (t *task) use() {
 }
 
 func newCache(bound int, evicted func(*state.Tree)) *cache {
-	c := &cache{evicted: evicted, tasks: make(map[state.Key]*task), nodes: make(map[string]*task)}
+	c := &cache{evicted: evicted}
+	c.tasks.clear()
+	c.nodes.clear()
 	c.rings[unfinished].bound = bound
 	c.rings[ended].bound = bound / endedShare
 	return c
 }
 
-// get returns the tree that ref names, nil if it is not in memory.
+// get returns the tree that ref names, nil if it is not found in memory.
 func (c *cache) get(ref store.Ref) *state.Tree {
 	var t *task
-	c.mu.RLock()
 	if ref.Node != "" {
-		t = c.nodes[ref.Node]
+		t = c.nodes.get(ref.Node)
 	} else {
-		t = c.tasks[ref.Key]
+		t = c.tasks.get(ref.Key)
 	}
-	c.mu.RUnlock()
 	if t == nil {
 		return nil
 	}
@@ -85,78 +92,45 @@ func (c *cache) get(ref store.Ref) *state.Tree {
 }
 
 // put makes committed trees the current ones, unless newer ones are there.
-//
-// Most trees take the place of one with the same nodes. That goes on beside
-// readers, so that they seldom wait for a commit's trees. It uses up the slice.
 func (c *cache) put(trees ...*state.Tree) {
-	rest := trees[:0]
-	c.mu.RLock()
-	for _, tree := range trees {
-		if !c.swap(tree) {
-			rest = append(rest, tree)
-		}
-	}
-	c.mu.RUnlock()
-	if len(rest) == 0 {
-		return
-	}
 	c.mu.Lock()
-	for _, tree := range rest {
-		c.set(tree)
+	for _, tree := range trees {
+		c.name(c.set(tree))
 	}
 	c.shrinkAndUnlock()
 }
 
-// swap puts a tree in place of an older one of the same nodes and in the same
-// ring, if there is one. mu is held for reading, and only commits call it.
-func (c *cache) swap(tree *state.Tree) bool {
-	t := c.tasks[tree.Key()]
-	if t == nil {
-		return false
-	}
-	old := t.tree.Load()
-	if old.ID(0) != tree.ID(0) || old.Len() != tree.Len() || old.Unfinished() != tree.Unfinished() ||
-		old.Revision() >= tree.Revision() {
-		return false
-	}
-	t.tree.Store(tree)
-	t.use()
-	return true
-}
-
-// offer puts a tree that was read from the store, unless a newer one is there
-// or may have been, or the task was removed, since removals was read.
-func (c *cache) offer(tree *state.Tree, removals uint64) {
+// offer puts a tree that was read from the store for ref, unless a newer one is
+// there or may have been, or the task was removed, since removals was read.
+func (c *cache) offer(tree *state.Tree, ref store.Ref, removals uint64) {
 	c.mu.Lock()
-	if c.removals == removals {
-		if t := c.tasks[tree.Key()]; t != nil && t.tree.Load().Revision() < tree.Revision() {
+	if c.removals.Load() == removals {
+		t := c.tasks.get(tree.Key())
+		if t != nil && t.tree.Load().Revision() < tree.Revision() {
 			// Another engine changed the task, or deleted it and made it anew:
-			// its nodes need not be those that are indexed.
+			// its nodes need not be those that are known by their IDs.
 			c.drop(t)
 		}
-		c.set(tree)
+		if t = c.set(tree); ref.Node != "" {
+			c.name(t)
+		}
 	}
 	c.shrinkAndUnlock()
 }
 
-func (c *cache) removalCount() uint64 {
-	c.mu.RLock()
-	defer c.mu.RUnlock()
-	return c.removals
-}
-
-// set replaces or adds a tree. The caller holds mu.
-func (c *cache) set(tree *state.Tree) {
-	t := c.tasks[tree.Key()]
+// set replaces or adds a tree, unless one that is as new is there, and returns
+// its task. The caller holds mu.
+func (c *cache) set(tree *state.Tree) *task {
+	t := c.tasks.get(tree.Key())
 	if t != nil && t.tree.Load().Revision() >= tree.Revision() {
-		return
+		return t
 	}
 	if t != nil && t.tree.Load().ID(0) != tree.ID(0) {
 		// The key was freed and used again, which another engine can do.
 		c.drop(t)
 		t = nil
 	}
-	known, in := 0, ended
+	in := ended
 	if tree.Unfinished() {
 		in = unfinished
 	}
@@ -164,21 +138,28 @@ func (c *cache) set(tree *state.Tree) {
 	case t == nil:
 		t = &task{ring: in}
 		t.elem = c.rings[in].list.PushBack(t)
-		c.tasks[tree.Key()] = t
+		c.rings[in].nodes += tree.Len()
+		t.tree.Store(tree)
+		c.tasks.put(tree.Key(), t)
 	case t.ring != in:
-		known = t.tree.Load().Len()
 		c.unlink(t)
 		t.ring, t.elem = in, c.rings[in].list.PushBack(t)
-		c.rings[in].nodes += known
+		c.rings[in].nodes += tree.Len()
 	default:
-		known = t.tree.Load().Len()
+		c.rings[in].nodes += tree.Len() - t.tree.Load().Len()
 	}
-	for i := known; i < tree.Len(); i++ {
-		c.nodes[tree.ID(i)] = t
-	}
-	c.rings[in].nodes += tree.Len() - known
 	t.tree.Store(tree)
-	t.used.Store(true)
+	t.use()
+	return t
+}
+
+// name has all nodes of a task found by their IDs. They lead to a tree that has
+// them, since the tree of a task is replaced first. The caller holds mu.
+func (c *cache) name(t *task) {
+	tree := t.tree.Load()
+	for ; t.named < tree.Len(); t.named++ {
+		c.nodes.put(tree.ID(t.named), t)
+	}
 }
 
 func (c *cache) unlink(t *task) {
@@ -192,17 +173,18 @@ func (c *cache) unlink(t *task) {
 func (c *cache) remove(key state.Key) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.removals++
-	if t := c.tasks[key]; t != nil {
+	c.removals.Add(1)
+	if t := c.tasks.get(key); t != nil {
 		c.drop(t)
 	}
 }
 
-// removed counts a removal, for trees that were not there to be removed.
+// removed counts a removal, for trees that were not there to be removed. None of
+// them is being offered when it returns.
 func (c *cache) removed() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.removals++
+	c.removals.Add(1)
 }
 
 // removeOlder drops tasks that transitions, of other engines, have left behind.
@@ -218,9 +200,9 @@ func (c *cache) removeOlder(trs []*state.Transition) {
 func (c *cache) clear() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.removals++
-	clear(c.tasks)
-	clear(c.nodes)
+	c.removals.Add(1)
+	c.tasks.clear()
+	c.nodes.clear()
 	for i := range c.rings {
 		c.rings[i].list.Init()
 		c.rings[i].nodes = 0
@@ -252,13 +234,13 @@ func (c *cache) shrinkAndUnlock() {
 // drop takes a task out. The caller holds mu.
 func (c *cache) drop(t *task) {
 	tree := t.tree.Load()
-	for i := range tree.Len() {
+	for i := range t.named {
 		// Another task may have the ID, if another engine deleted this one.
-		if id := tree.ID(i); c.nodes[id] == t {
-			delete(c.nodes, id)
+		if id := tree.ID(i); c.nodes.get(id) == t {
+			c.nodes.remove(id)
 		}
 	}
-	delete(c.tasks, tree.Key())
+	c.tasks.remove(tree.Key())
 	c.unlink(t)
-	c.removals++
+	c.removals.Add(1)
 }

@@ -2,6 +2,10 @@ package engine
 
 import (
 	"fmt"
+	"maps"
+	"runtime"
+	"slices"
+	"sync"
 	"testing"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -45,7 +49,7 @@ func TestCacheNeverGoesBackToAnOlderTree(t *testing.T) {
 	c := newCache(100, func(*state.Tree) {})
 	c.put(tree(t, "a", 5, 3, false))
 	c.put(tree(t, "a", 4, 2, false))
-	c.offer(tree(t, "a", 4, 2, false), c.removalCount())
+	c.offer(tree(t, "a", 4, 2, false), store.ByNode("a"), c.removals.Load())
 	if got := c.get(store.ByNode("a.2")); got == nil || got.Revision() != 5 {
 		t.Errorf("got %v", got)
 	}
@@ -58,9 +62,9 @@ func TestCacheTakesNoTreeThatWasReadBeforeARemoval(t *testing.T) {
 		"of everything":        func(c *cache) { c.clear() },
 	} {
 		c := newCache(100, func(*state.Tree) {})
-		before := c.removalCount()
+		before := c.removals.Load()
 		remove(c)
-		c.offer(tree(t, "a", 4, 1, false), before)
+		c.offer(tree(t, "a", 4, 1, false), store.ByNode("a"), before)
 		if in := inMemory(c, "a"); len(in) > 0 {
 			t.Errorf("removal %s: the tree is back", what)
 		}
@@ -153,12 +157,83 @@ func TestATreeThatWasReadBringsItsOwnNodes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c.offer(anew.WithRevision(9), c.removalCount())
+	c.offer(anew.WithRevision(9), store.ByNode("other"), c.removals.Load())
 	if c.get(store.ByNode("10.1")) != nil || c.get(store.ByNode("other")) == nil {
 		t.Error("the nodes in memory are those of the task that was deleted")
 	}
 	c.remove(anew.Key())
-	if len(c.nodes) > 0 {
-		t.Errorf("nodes of no task stay: %v", c.nodes)
+	if names := names(&c.nodes); len(names) > 0 {
+		t.Errorf("nodes of no task stay: %v", names)
 	}
+}
+
+// names lists what an index has.
+func names[K comparable](x *index[K]) (names []K) {
+	for i := range x.parts {
+		names = slices.AppendSeq(names, maps.Keys(x.parts[i].tasks))
+	}
+	return names
+}
+
+// The nodes of what was read for its key are not known before one is asked for.
+func TestCacheKnowsNodesOnceOneWasAskedFor(t *testing.T) {
+	byKey := store.ByKey("2", "a")
+	for _, tc := range []struct {
+		then  string
+		do    func(c *cache)
+		known int
+	}{
+		{"nothing", func(*cache) {}, 0},
+		{"it is read again", func(c *cache) { c.offer(tree(t, "a", 5, 3, false), byKey, c.removals.Load()) }, 0},
+		{"it is read anew", func(c *cache) { c.offer(tree(t, "a", 6, 4, false), byKey, c.removals.Load()) }, 0},
+		{"it is read for a node", func(c *cache) { c.offer(tree(t, "a", 5, 3, false), store.ByNode("a.1"), c.removals.Load()) }, 3},
+		{"it is read anew for a node", func(c *cache) { c.offer(tree(t, "a", 6, 4, false), store.ByNode("a.1"), c.removals.Load()) }, 4},
+		{"it changes", func(c *cache) { c.put(tree(t, "a", 6, 3, false)) }, 3},
+		{"it grows", func(c *cache) { c.put(tree(t, "a", 6, 4, false)) }, 4},
+		{"it ends", func(c *cache) { c.put(tree(t, "a", 6, 3, true)) }, 3},
+	} {
+		c := newCache(100, func(*state.Tree) {})
+		c.offer(tree(t, "a", 5, 3, false), byKey, c.removals.Load())
+		tc.do(c)
+		if known := names(&c.nodes); len(known) != tc.known || c.get(byKey) == nil {
+			t.Errorf("then %s: knows %v, want %d; task %v", tc.then, known, tc.known, c.get(byKey))
+		}
+		c.remove(state.Key{Business: "2", Task: "a"})
+		if known := names(&c.nodes); len(known) > 0 || c.get(byKey) != nil {
+			t.Errorf("then %s, then it is removed: knows %v", tc.then, known)
+		}
+	}
+}
+
+// A reader that finds a tree by a node finds the node in it.
+func TestCacheLeadsToTreesThatHaveTheNode(t *testing.T) {
+	const nodes = 500
+	c := newCache(10*nodes, func(*state.Tree) {})
+	var trees []*state.Tree
+	for n := 1; n <= nodes; n += 10 {
+		trees = append(trees, tree(t, "a", uint64(n), n, false))
+	}
+	var readers sync.WaitGroup
+	for range 4 {
+		readers.Go(func() {
+			for n := 1; n < nodes-10; {
+				id := fmt.Sprint("a.", n)
+				tree := c.get(store.ByNode(id))
+				if tree == nil {
+					runtime.Gosched()
+					continue
+				}
+				if _, ok := tree.Find(id); !ok {
+					t.Errorf("node %s leads to a tree of %d nodes", id, tree.Len())
+					return
+				}
+				n++
+			}
+		})
+	}
+	for _, tree := range trees {
+		c.put(tree)
+		runtime.Gosched()
+	}
+	readers.Wait()
 }

@@ -95,11 +95,11 @@ func (e *Engine) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error
 	snap := store.Snapshot{Sequence: e.last.Load()}
 	if snap.Tree = e.cache.get(ref); snap.Tree == nil {
 		var err error
-		removals := e.cache.removalCount()
+		removals := e.cache.removals.Load()
 		if snap, err = e.read(ctx, ref); err != nil {
 			return store.Snapshot{}, err
 		}
-		e.cache.offer(snap.Tree, removals)
+		e.cache.offer(snap.Tree, ref, removals)
 	}
 	if ref.Node != "" {
 		snap.Node, _ = snap.Tree.Find(ref.Node)

@@ -341,7 +341,7 @@ func TestReadErrorsAreAnswers(t *testing.T) {
 	f.activity("root", "a", engine.Start)
 	f.task("20", "in memory")
 	f.reopenEngine()
-	if _, err := f.Load(f.ctx, store.ByKey("2", "20")); err != nil {
+	if _, err := f.Load(f.ctx, store.ByNode("in memory")); err != nil {
 		t.Fatal(err)
 	}
 	failing.Store(true)

@@ -1,0 +1,53 @@
+package engine
+
+import (
+	"hash/maphash"
+	"sync"
+)
+
+// index finds tasks by one of their names. It is in parts with a lock each, so
+// that readers hardly ever wait for who changes it: in a busy engine a reader
+// that has waited runs after all the writers that were answered meanwhile.
+// One goroutine at a time may change it.
+type index[K comparable] struct {
+	parts [indexParts]struct {
+		mu    sync.RWMutex
+		tasks map[K]*task
+	}
+}
+
+const indexParts = 64
+
+// seed differs between processes, so that nobody can choose names of one part.
+var seed = maphash.MakeSeed()
+
+func (x *index[K]) get(name K) *task {
+	p := &x.parts[maphash.Comparable(seed, name)%indexParts]
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	return p.tasks[name]
+}
+
+func (x *index[K]) put(name K, t *task) {
+	p := &x.parts[maphash.Comparable(seed, name)%indexParts]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.tasks[name] = t
+}
+
+func (x *index[K]) remove(name K) {
+	p := &x.parts[maphash.Comparable(seed, name)%indexParts]
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	delete(p.tasks, name)
+}
+
+// clear empties the index; the zero one must be cleared before its first use.
+func (x *index[K]) clear() {
+	for i := range x.parts {
+		p := &x.parts[i]
+		p.mu.Lock()
+		p.tasks = make(map[K]*task)
+		p.mu.Unlock()
+	}
+}
