@@ -91,8 +91,13 @@ func BenchmarkSnapshot(b *testing.B) {
 		for _, nodes := range []int{10, 100, 1000, 10_000} {
 			m := store.NewMemory()
 			load(b, m, nodes, shape)
-			file := openFile(b, filepath.Join(b.TempDir(), "status.db"))
+			path := filepath.Join(b.TempDir(), "status.db")
+			file := openFile(b, path)
 			load(b, file, nodes, shape)
+			if err := file.Close(); err != nil { // writes back what is in memory
+				b.Fatal(err)
+			}
+			file = openFile(b, path)
 			name := fmt.Sprintf("nodes=%d/shape=%s/by=", nodes, shape)
 			appended := func(b *testing.B, s store.Reader) {
 				q := query.New(s, &options)

@@ -25,6 +25,14 @@ type newest struct {
 	progress state.Progress
 }
 
+// foldedFor is an empty folded with room for so many nodes.
+func foldedFor(nodes int) *folded {
+	if nodes == 0 {
+		return &folded{}
+	}
+	return &folded{at: make(map[int]int, nodes), nodes: make([]newest, 0, nodes), r: blockReader{lean: true}}
+}
+
 // add folds pieces in and calls each, if not nil, with every transition, which
 // is only valid during the call and names no nodes but new ones.
 func (f *folded) add(pieces []piece, each func(tr *state.Transition)) error {

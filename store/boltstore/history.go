@@ -127,8 +127,7 @@ func (ids *identities) node(index int) (*state.Node, error) {
 
 func (ids *identities) overlaid(index int, n *state.Node) (err error) {
 	if ids.changed == nil {
-		ids.changed = new(folded)
-		if err := ids.changed.add(ids.task.pieces, nil); err != nil {
+		if ids.changed, err = ids.task.fold(); err != nil {
 			return err
 		}
 	}

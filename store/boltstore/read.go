@@ -197,10 +197,20 @@ func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 	return snap, nil
 }
 
+// fold folds what the overlay has of the task.
+func (t *found) fold() (*folded, error) {
+	transitions := 0
+	for i := range t.pieces {
+		transitions += t.pieces[i].count
+	}
+	f := foldedFor(min(t.header.Nodes, transitions))
+	return f, f.add(t.pieces, nil)
+}
+
 // tree builds the task's tree: the nodes on disk, over them the overlay.
 func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
-	var changed folded
-	if err := changed.add(t.pieces, nil); err != nil {
+	changed, err := t.fold()
+	if err != nil {
 		return nil, err
 	}
 	b := state.NewBuilder(t.header.Key, t.header.Nodes)
