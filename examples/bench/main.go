@@ -71,7 +71,7 @@ type sizes struct {
 func parse(args []string, errOut io.Writer) (*config, error) {
 	c := &config{sizes: sizes{
 		writers: []int{1, 32, 256, 1024}, trees: []int{100, 1000, 10_000}, few: 1000,
-		unfinished: 1000, journaled: 70_000, liveTrees: 200, finished: 5000, polling: 5 * time.Second,
+		unfinished: 1000, journaled: 70_000, liveTrees: 200, finished: 5000, polling: 10 * time.Second,
 	}}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(errOut)

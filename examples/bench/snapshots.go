@@ -169,8 +169,9 @@ func (b *bench) coldSnapshots(ctx context.Context, s store.Store, task string) (
 	return took / time.Duration(n), nil
 }
 
-// repetition is the cost of one call.
+// repetition is what one of some calls cost.
 type repetition struct {
+	calls  int
 	each   time.Duration
 	allocs float64
 }
@@ -190,7 +191,7 @@ func repeat(d time.Duration, f func() error) (repetition, error) {
 		took = time.Since(begin)
 	}
 	runtime.ReadMemStats(&after)
-	return repetition{took / time.Duration(n), float64(after.Mallocs-before.Mallocs) / float64(n)}, nil
+	return repetition{n, took / time.Duration(n), float64(after.Mallocs-before.Mallocs) / float64(n)}, nil
 }
 
 // sameAnswer makes sure that what is compared says the same.

@@ -79,12 +79,21 @@ func (b *bench) makeStored(ctx context.Context, path string, n int) (peak uint64
 	return peak, err
 }
 
+// rates is what the rounds measured of a store.
+type rates struct {
+	perSecond series
+	faults    series // pages read from the disk for each call, where known
+}
+
 // pair is the rates with few tasks stored and with many.
-type pair struct{ few, many series }
+type pair struct{ few, many rates }
 
 func (b *bench) reportGrowth(what string, p *pair) {
-	r := measured(b.withStored(what), p.many.median(), "/s").
-		beside(fmt.Sprintf("/s with %s", count(b.few)), p.few.median())
+	r := measured(b.withStored(what), p.many.perSecond.median(), "/s").
+		beside(fmt.Sprintf("/s with %s", count(b.few)), p.few.perSecond.median())
+	if len(p.many.faults) > 0 {
+		r = r.note("each read %.2f pages from the disk that the page cache did not have", p.many.faults.median())
+	}
 	b.add(r.goal(growthGoal, *r.Ratio >= 1/1.3))
 }
 
@@ -96,7 +105,7 @@ func (b *bench) measureReads(ctx context.Context, small, large string) (err erro
 	for _, f := range []struct {
 		path             string
 		tasks            int
-		snapshots, lists *series
+		snapshots, lists *rates
 	}{
 		{small, b.few, &snapshots.few, &lists.few},
 		{large, b.tasks, &snapshots.many, &lists.many},
@@ -129,10 +138,14 @@ func (b *bench) measureReads(ctx context.Context, small, large string) (err erro
 	return nil
 }
 
-func (b *bench) countCalls(call func() error, rates *series) func(context.Context) error {
+func (b *bench) countCalls(call func() error, r *rates) func(context.Context) error {
 	return func(context.Context) error {
+		before, _ := diskFaults()
 		m, err := repeat(b.window/2, call)
-		rates.add(float64(time.Second) / float64(max(m.each, 1)))
+		r.perSecond.add(float64(time.Second) / float64(max(m.each, 1)))
+		if after, ok := diskFaults(); ok {
+			r.faults.add(float64(after-before) / float64(m.calls))
+		}
 		return err
 	}
 }
@@ -160,18 +173,18 @@ func (b *bench) measureWrites(ctx context.Context, fresh, large string) (err err
 		return fill(ctx, few.Engine, "stored", b.few, nil)
 	}
 	steps := []step{{"a store of few tasks", renew}}
-	rates := make([]pair, len(growthWrites))
+	recorded := make([]pair, len(growthWrites))
 	for i, n := range []int{1, manyWriters} {
 		c := newCrew(fmt.Sprintf("crew%d", n), n)
 		steps = append(steps,
 			step{growthWrites[i] + " few stored", func(ctx context.Context) error {
 				o, err := newCrew(fmt.Sprintf("crew%d", n), n).work(ctx, few.Engine, b.window)
-				rates[i].few.add(o.rate())
+				recorded[i].few.perSecond.add(o.rate())
 				return err
 			}},
 			step{growthWrites[i] + " many stored", func(ctx context.Context) error {
 				o, err := c.work(ctx, many.Engine, b.window)
-				rates[i].many.add(o.rate())
+				recorded[i].many.perSecond.add(o.rate())
 				return err
 			}})
 	}
@@ -179,7 +192,7 @@ func (b *bench) measureWrites(ctx context.Context, fresh, large string) (err err
 		return err
 	}
 	for i, what := range growthWrites {
-		b.reportGrowth(what, &rates[i])
+		b.reportGrowth(what, &recorded[i])
 	}
 	return nil
 }
