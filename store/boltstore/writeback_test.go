@@ -212,3 +212,30 @@ func TestCommitAfterAFailedWriteBackIsNotTried(t *testing.T) {
 		t.Error("the commit was tried although the write-back before it left the outcome unknown")
 	}
 }
+
+// Pages that are written in order are left nearly full.
+func TestWriteBackFillsPages(t *testing.T) {
+	s := openQuick(t, filepath.Join(t.TempDir(), "full.db"), &Options{OverlayTransitions: 400})
+	m := newModel()
+	for i := range 200 {
+		root := fmt.Sprintf("%032x", i<<8)
+		ops := []state.Op{newRoot(root), start(root)}
+		for n := range 19 {
+			ops = append(ops, activity(fmt.Sprintf("%032x", i<<8+n+1), root))
+		}
+		m.do(t, s, state.Key{Business: "2", Task: fmt.Sprint(i)}, ops...)
+	}
+	s.writeBackAll()
+	err := s.db.View(func(tx *bolt.Tx) error {
+		for _, b := range []bucket{tasksBucket, nodesBucket, transitionsBucket, idsBucket, businessBucket} {
+			stats := b.in(tx).Stats()
+			if full := 100 * stats.LeafInuse / stats.LeafAlloc; full < 65 {
+				t.Errorf("%s: its pages are %d %% full", bucketNames[b], full)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
