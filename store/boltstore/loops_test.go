@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -171,6 +172,57 @@ func TestKeysOutOfOrderKeepNoReader(t *testing.T) {
 				t.Errorf("bucket %s: after %d pages of %d tasks: %v, cursor %q", bucketNames[b], pages, tallTasks, err, q.Cursor)
 				break
 			}
+		}
+	}
+}
+
+// lacking is a file with a page that cannot be read.
+type lacking struct {
+	io.ReaderAt
+	from, to int64
+}
+
+var errLacking = errors.New("input/output error")
+
+func (f lacking) ReadAt(p []byte, at int64) (int, error) {
+	if at < f.to && at+int64(len(p)) > f.from {
+		return 0, errLacking
+	}
+	return f.ReaderAt.ReadAt(p, at)
+}
+
+// Pages are read many at a time, and one that fails costs the others nothing.
+func TestPageThatCannotBeReadIsNamedAlone(t *testing.T) {
+	image, size, levels := tallFile(t, nodesBucket)
+	meta, ok := readMeta(bytes.NewReader(image), int64(size))
+	if !ok {
+		t.Fatal("no meta page")
+	}
+	// walk returns the problems and how many pages were examined.
+	walk := func(file io.ReaderAt) (problems []string, pages int) {
+		w := pageWalk{
+			file: file, pageSize: int64(size), limit: meta.limit, seen: newPageSet(meta.limit),
+			report: func(p string) { problems = append(problems, p) },
+		}
+		if w.walk(t.Context(), meta.root) != (len(problems) == 0) {
+			t.Errorf("problems %q do not make it unsound", problems)
+		}
+		for id := range meta.limit {
+			if w.seen.has(id) {
+				pages++
+			}
+		}
+		return problems, pages
+	}
+	problems, all := walk(bytes.NewReader(image))
+	if len(problems) > 0 || all <= tallTasks/4 {
+		t.Fatalf("%d pages, problems %q", all, problems)
+	}
+	for _, id := range levels[len(levels)-1] {
+		at := int64(id) * int64(size)
+		problems, pages := walk(lacking{bytes.NewReader(image), at, at + int64(size)})
+		if want := fmt.Sprintf("page %d: %v", id, errLacking); len(problems) != 1 || problems[0] != want || pages != all {
+			t.Errorf("%d of %d pages, problems %q, want %q alone", pages, all, problems, want)
 		}
 	}
 }

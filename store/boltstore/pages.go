@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
+	"sync"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -60,7 +62,7 @@ type pageWalk struct {
 	limit    uint64 // of page numbers
 	seen     pageSet
 	queue    []pageAt
-	buf      []byte // for one page after the other
+	batch    [walkBatch]fetched
 	sound    bool
 	branches bool // leave out the leaves of buckets
 }
@@ -73,6 +75,21 @@ type pageAt struct {
 
 // maxHeight is more than a tree of pages can have.
 const maxHeight = 64
+
+// walkBatch is how many pages are read before any is examined, and walkReads
+// how many reads go on at once. With an empty cache a disk takes little longer
+// for eight reads than for one, and branches often stand side by side.
+const (
+	walkBatch = 256
+	walkReads = 8
+)
+
+// fetched is a page of the batch as it was read.
+type fetched struct {
+	pageAt
+	data []byte
+	err  error
+}
 
 // checkPages examines the list of free pages and the branches, before the first
 // transaction can be.
@@ -116,13 +133,49 @@ func (s *Store) walkPages(ctx context.Context, tx *bolt.Tx, report func(problem 
 func (w *pageWalk) walk(ctx context.Context, root uint64) bool {
 	w.sound = true
 	w.follow(root, 0, maxHeight) // all of the root bucket: its leaves lead to buckets
+	buf := make([]byte, walkBatch*w.pageSize)
 	for len(w.queue) > 0 && ctx.Err() == nil {
-		last := len(w.queue) - 1
-		at := w.queue[last]
-		w.queue = w.queue[:last]
-		w.page(at)
+		batch := w.fetch(buf)
+		for i := range batch {
+			w.page(&batch[i])
+		}
 	}
 	return w.sound && ctx.Err() == nil
+}
+
+// fetch takes the last pages from the queue and reads them into buf, in the
+// order in which they are in the file, neighbours with one call.
+func (w *pageWalk) fetch(buf []byte) []fetched {
+	rest := max(0, len(w.queue)-walkBatch)
+	batch := w.batch[:len(w.queue)-rest]
+	slices.SortFunc(w.queue[rest:], func(a, b pageAt) int { return cmp.Compare(a.id, b.id) })
+	for i, at := range w.queue[rest:] {
+		batch[i] = fetched{pageAt: at, data: buf[int64(i)*w.pageSize:][:w.pageSize]}
+	}
+	w.queue = w.queue[:rest]
+	var wg sync.WaitGroup
+	for part := range slices.Chunk(batch, (len(batch)+walkReads-1)/walkReads) {
+		wg.Go(func() { w.read(part) })
+	}
+	wg.Wait()
+	return batch
+}
+
+// read reads pages that are beside each other in memory.
+func (w *pageWalk) read(pages []fetched) {
+	for len(pages) > 0 {
+		n := 1
+		for n < len(pages) && pages[n].id == pages[n-1].id+1 {
+			n++
+		}
+		run := pages[0].data[:int64(n)*w.pageSize]
+		if _, err := w.file.ReadAt(run, int64(pages[0].id)*w.pageSize); err != nil {
+			for i := range pages[:n] { // which of them it is
+				_, pages[i].err = w.file.ReadAt(pages[i].data, int64(pages[i].id)*w.pageSize)
+			}
+		}
+		pages = pages[n:]
+	}
 }
 
 func (w *pageWalk) problem(format string, args ...any) {
@@ -165,13 +218,13 @@ func (w *pageWalk) claim(id uint64) bool {
 	return true
 }
 
-func (w *pageWalk) page(at pageAt) {
-	id := at.id
-	if w.buf == nil {
-		w.buf = make([]byte, w.pageSize)
+func (w *pageWalk) page(at *fetched) {
+	id, p := at.id, at.data
+	if !w.claim(id) {
+		return
 	}
-	p := w.buf
-	if !w.claim(id) || !w.read(p, id) {
+	if at.err != nil {
+		w.problem("page %d: %v", id, at.err)
 		return
 	}
 	overflow := uint64(binary.NativeEndian.Uint32(p[12:]))
@@ -186,19 +239,12 @@ func (w *pageWalk) page(at pageAt) {
 	}
 	if overflow > 0 {
 		p = make([]byte, int64(1+overflow)*w.pageSize)
-		if !w.read(p, id) {
+		if _, err := w.file.ReadAt(p, int64(id)*w.pageSize); err != nil {
+			w.problem("page %d: %v", id, err)
 			return
 		}
 	}
-	w.elements(at, p)
-}
-
-func (w *pageWalk) read(p []byte, id uint64) bool {
-	_, err := w.file.ReadAt(p, int64(id)*w.pageSize)
-	if err != nil {
-		w.problem("page %d: %v", id, err)
-	}
-	return err == nil
+	w.elements(at.pageAt, p)
 }
 
 // elements examines what is on a page, or on one that is part of it.
