@@ -22,7 +22,7 @@ var ansi = regexp.MustCompile("\x1b\\[[0-9;]*m")
 func printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case unicode.IsPrint(r):
+		case unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r):
 			return r
 		case unicode.IsSpace(r):
 			return ' '

@@ -98,7 +98,7 @@ func (d *display) follow(e *engine.Engine, after uint64) {
 // note tells the user something beside the tree.
 func (d *display) note(text string) {
 	select {
-	case d.notes <- text:
+	case d.notes <- terminal.Printable(text):
 	case <-d.done:
 	}
 }

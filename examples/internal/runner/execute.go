@@ -251,7 +251,7 @@ func (c *call) answer(ctx context.Context, s store.Store, def *definition) (int,
 		return 0, err
 	}
 	indented.WriteByte('\n')
-	if _, err := indented.WriteTo(c.stdout); err != nil {
+	if _, err := c.stdout.Write(terminal.JSON(indented.Bytes())); err != nil {
 		return 0, err
 	}
 	snap, err := q.Snapshot(ctx, c.business, c.task)
@@ -275,7 +275,7 @@ func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 			}
 		}
 	}
-	goOn := fmt.Sprintf("runner -db %s -biz %s -task %s -resume", quoted(c.where()), quoted(c.business), quoted(c.task))
+	goOn := terminal.Printable(fmt.Sprintf("runner -db %s -biz %s -task %s -resume", quoted(c.where()), quoted(c.business), quoted(c.task)))
 	switch own := tree.State(0); own {
 	case state.Finished:
 		fmt.Fprintf(c.stderr, "\nfinished, recorded in %s\n", c.where())

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"unicode"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -406,6 +407,31 @@ func TestProgressIsLinesWhereThereIsNoTerminal(t *testing.T) {
 	}
 	if strings.Contains(o.stderr, "\x1b") {
 		t.Error("there are control sequences")
+	}
+}
+
+// What a command writes comes to the terminal of whoever runs it.
+func TestTheTerminalObeysNoCommandsOutput(t *testing.T) {
+	t.Parallel()
+	tree := newTree("p")
+	activity(tree, "a", `printf 'a\342\200\256b\302\2332J\033[2J\342\201\247c\342\200\250\r\000\377\n'; exit 3`)
+	find(tree, "a")["name"] = "\u202eeman\u009b2J\u3164"
+	chain(tree, "p_start", "a", "p_end")
+	var stdout bytes.Buffer
+	var stderr syncBuffer
+	c := &call{stdout: &stdout, stderr: &stderr}
+	if code := c.invoke([]string{"-db", filepath.Join(t.TempDir(), "p.db"), "-task", "\u2067t", write(t, tree)}); code != exitFailed {
+		t.Errorf("exit code %d", code)
+	}
+	printed := stdout.String() + stderr.String()
+	for _, r := range printed {
+		if r != '\n' && !unicode.IsPrint(r) {
+			t.Errorf("it prints %U: %q", r, printed)
+			break
+		}
+	}
+	if s := parseResponse(t, stdout.Bytes()); search(s, "\u202eeman\u009b2J\u3164") == nil {
+		t.Errorf("the name is not what it was: %s", stdout.String())
 	}
 }
 

@@ -77,7 +77,7 @@ func (c *call) rescue(ctx context.Context, seen map[state.Key]bool) (code int, s
 			c.tell("task %s was left by a runner that is gone; going on with it", c.task)
 			code, err := c.work(ctx, s, nil)
 			if err != nil && !fatal(err) {
-				fmt.Fprintf(c.stderr, "runner: task %s: %v\n", c.task, explain(err))
+				fmt.Fprintf(c.stderr, "runner: task %q: %v\n", c.task, explain(err))
 				return 0, false, nil
 			}
 			return code, code == exitSuspended, err

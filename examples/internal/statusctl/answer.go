@@ -1,6 +1,7 @@
 package statusctl
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"io"
@@ -8,6 +9,7 @@ import (
 	"strings"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -102,15 +104,22 @@ func refusedIndex(err error) *int {
 	return nil
 }
 
-// writeLine writes v as one line of JSON, with <, > and & as they are, in a
-// single call of Write. A v of type json.RawMessage is a line already, its
-// newline aside.
+// writeLine writes v as one line of JSON, with <, > and & as they are and
+// nothing in it for a terminal to obey, in a single call of Write. A v of type
+// json.RawMessage is a line already, its newline aside.
 func writeLine(w io.Writer, v any) error {
-	if line, ok := v.(json.RawMessage); ok {
-		_, err := w.Write(append(line, '\n'))
-		return err
+	line, ok := v.(json.RawMessage)
+	if ok {
+		line = append(line, '\n')
+	} else {
+		var b bytes.Buffer
+		enc := json.NewEncoder(&b)
+		enc.SetEscapeHTML(false)
+		if err := enc.Encode(v); err != nil {
+			return err
+		}
+		line = b.Bytes()
 	}
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	return enc.Encode(v)
+	_, err := w.Write(terminal.JSON(line))
+	return err
 }

@@ -2,12 +2,17 @@ package statusctl
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"testing"
+	"unicode"
+
+	"github.com/pipestatus/pipestatus/state"
 )
 
 // bombSize is long enough to tell what a line costs from what a call does.
@@ -145,5 +150,116 @@ func TestLongLinesInFlightAreFew(t *testing.T) {
 	answers := strings.Split(strings.TrimSpace(succeed(t, in, "apply", "-db", memory)), "\n")
 	if len(answers) != 7 || !strings.HasPrefix(answers[5], `{"ok":true,"seq":12007,`) {
 		t.Errorf("%.500q", answers)
+	}
+}
+
+// hostileTexts try to be obeyed by terminals, to stand in another place than
+// they are, or not to show.
+var hostileTexts = []string{
+	"\u202atx\u202bt.\u202dexe\u202e\u202c", "\u2066a\u2067b\u2068c\u2069\u2069", "\u200ea\u200fb\u061cc", "\u200b\u2060\ufeff\u3164",
+	"one\u2028two\u2029three", "\u2028", "\U000e0041\U000e007f\ufffe",
+	"\x1b[2J\x1b]0;title\x07\b\x7f", "\u009b31m\u0085", "a\r\nb\x00",
+}
+
+// hostileLines records each of the texts as whatever it may be.
+func hostileLines(t *testing.T) string {
+	t.Helper()
+	var in bytes.Buffer
+	for i, text := range hostileTexts {
+		task, leaf, actor := fmt.Sprint("task", i), fmt.Sprint("leaf", i), "ann"
+		if state.CheckID("ID", text) == nil {
+			task, leaf, actor = text, text+"leaf", text
+		}
+		root := task + "root"
+		for _, op := range []map[string]any{
+			{"op": "create", "biz": "b", "task": task, "id": root, "name": text, "actor": actor},
+			{"op": "start", "node": root},
+			{"op": "declare", "parent": root, "node": leaf, "kind": "subprocess", "name": text},
+			{"op": "declare", "parent": leaf, "node": leaf + "2", "kind": "service_activity", "name": text},
+			{"op": "start", "node": leaf},
+			{"op": "start", "node": leaf + "2"},
+			{"op": "fail", "node": leaf + "2", "error": text, "actor": actor},
+			{"op": "retry", "node": leaf + "2", "actor": actor},
+			{"op": "start", "node": leaf + "2"},
+			{"op": "fail", "node": leaf + "2", "error": text},
+		} {
+			mustWrite(t, &in, op)
+		}
+	}
+	return in.String()
+}
+
+func TestNoCommandPrintsWhatATerminalObeys(t *testing.T) {
+	db := filepath.Join(t.TempDir(), "hostile.db")
+	in := hostileLines(t)
+	for i, text := range hostileTexts { // what is refused is quoted
+		for _, field := range []string{"biz", "task", "id", "name", "actor", "op", text} {
+			var line bytes.Buffer
+			mustWrite(t, &line, map[string]any{"op": "create", "biz": "b", "task": fmt.Sprint("again", i), field: text})
+			in += line.String()
+		}
+		var line bytes.Buffer
+		mustWrite(t, &line, map[string]any{"op": "status", "biz": "b", "task": fmt.Sprint("task", i)})
+		in += line.String()
+	}
+	expectInert(t, "apply", call(t.Context(), in, "apply", "-db", db), true)
+	for i, text := range hostileTexts {
+		task, leaf := fmt.Sprint("task", i), fmt.Sprint("leaf", i)
+		if state.CheckID("ID", text) == nil {
+			task, leaf = text, text+"leaf"
+		}
+		for _, args := range [][]string{
+			{"get", "b", task},
+			{"get", "b", text},
+			{"tree", "b", task},
+			{"tree", "b", leaf},
+			{"tree", "b", text},
+			{"tree", "-mermaid", "b", task},
+			{"history", leaf + "2"},
+			{"history", text},
+			{"timeline", "b", task},
+			{"timeline", "b", text},
+			{"timeline", "-svg", "b", task},
+			{"list", "-biz", text},
+			{"list", "-text", text},
+			{"list", "-state", text},
+			{text},
+		} {
+			for _, asJSON := range []bool{false, true} {
+				name := fmt.Sprintf("%q", args)
+				if asJSON {
+					args = append(args, "-json")
+				}
+				expectInert(t, name, call(t.Context(), "", append([]string{"-db", db}, args...)...), asJSON)
+			}
+		}
+		var answer struct {
+			Data struct{ Name string }
+		}
+		mustRead(t, []byte(succeed(t, "", "get", "b", task, "-db", db)), &answer)
+		if answer.Data.Name != text {
+			t.Errorf("the name is %q, want %q", answer.Data.Name, text)
+		}
+	}
+	for _, args := range [][]string{{"list"}, {"watch"}, {"stats"}, {"check"}, {"purge", "-dry-run", "-keep", "1"}, {"export"}} {
+		expectInert(t, args[0], call(t.Context(), "", append(args, "-db", db)...), args[0] == "export")
+		expectInert(t, args[0], call(t.Context(), "", append(args, "-db", db, "-json")...), true)
+	}
+}
+
+// expectInert expects a call to print nothing that a terminal obeys or does not
+// show, and if it is asked for JSON, a line of that each time.
+func expectInert(t *testing.T, name string, got outcome, asJSON bool) {
+	t.Helper()
+	for _, r := range got.stdout + got.stderr {
+		if r != '\n' && !unicode.IsPrint(r) {
+			t.Errorf("%s prints %U: %.200q", name, r, got.stdout+got.stderr)
+			break
+		}
+	}
+	for line := range strings.Lines(got.stdout) {
+		if asJSON && !json.Valid([]byte(line)) {
+			t.Errorf("%s prints %.200q", name, line)
+		}
 	}
 }

@@ -3,26 +3,56 @@
 package terminal
 
 import (
+	"bytes"
+	"fmt"
 	"regexp"
 	"strings"
 	"unicode"
+	"unicode/utf16"
+	"unicode/utf8"
 )
 
 // ansi are the sequences that colour the output of many programs.
 var ansi = regexp.MustCompile("\x1b\\[[0-9;]*m")
 
 // Printable is text as a terminal may get it: on one line, without colours, and
-// with U+FFFD for characters that would move the cursor or hide what is there.
+// with U+FFFD for characters that would move the cursor, change the direction
+// of what follows, hide what is there or not show at all.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
-		case unicode.IsPrint(r):
+		case shows(r):
 			return r
 		case unicode.IsSpace(r):
 			return ' '
 		}
 		return unicode.ReplacementChar
 	}, ansi.ReplaceAllString(s, ""))
+}
+
+// shows reports whether a character does nothing but show.
+func shows(r rune) bool {
+	return unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
+}
+
+// JSON is text, which is JSON, with escapes for the characters that [Printable]
+// replaces: it says the same, and a terminal obeys nothing in it.
+func JSON(text []byte) []byte {
+	plain := bytes.IndexFunc(text, func(r rune) bool { return r >= 0x7f && !shows(r) })
+	if plain < 0 {
+		return text
+	}
+	escaped := bytes.Clone(text[:plain])
+	for _, r := range string(text[plain:]) {
+		if r < 0x7f || shows(r) {
+			escaped = utf8.AppendRune(escaped, r)
+			continue
+		}
+		for _, half := range utf16.AppendRune(nil, r) {
+			escaped = fmt.Appendf(escaped, `\u%04x`, half)
+		}
+	}
+	return escaped
 }
 
 // wide are characters that take two columns on a terminal, roughly: East Asian

@@ -1,6 +1,7 @@
 package terminal_test
 
 import (
+	"encoding/json"
 	"testing"
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
@@ -13,10 +14,35 @@ func TestPrintableTextStaysOnItsLine(t *testing.T) {
 		"\x1b[31mred\x1b[0m":          "red",
 		"up\x1b[2A and \x00":          "up\ufffd[2A and \ufffd",
 		"turned \u202e round":         "turned \ufffd round",
+		"\u2067isolated\u2069\u200f":  "\ufffdisolated\ufffd\ufffd",
+		"one\u2028two\u2029three":     "one two three",
+		"no\u200bthing\u3164\ufeff":   "no\ufffdthing\ufffd\ufffd",
+		"\u009b2J\xff":                "\ufffd2J\ufffd",
 		"\u6f22\u5b57 and \U0001f680": "\u6f22\u5b57 and \U0001f680",
 	} {
 		if got := terminal.Printable(text); got != want {
 			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+}
+
+func TestJSONForATerminalSaysTheSame(t *testing.T) {
+	for text, want := range map[string]string{
+		"":                                      `""`,
+		"build \u6f22\u5b57 \U0001f680 e\u0301": "\"build \u6f22\u5b57 \U0001f680 e\u0301\"",
+		"exe.\u202etxt\u2069":                   `"exe.\u202etxt\u2069"`,
+		"\x7f\u009b2J\u3164":                    `"\u007f\u009b2J\u3164"`,
+		"\U000e0041":                            `"\udb40\udc41"`,
+		"\"\\\n\x00":                            `"\"\\\n\u0000"`,
+	} {
+		line, err := json.Marshal(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		got := terminal.JSON(line)
+		var same string
+		if err := json.Unmarshal(got, &same); err != nil || same != text || string(got) != want {
+			t.Errorf("%q: %s, want %s; it says %q, %v", text, got, want, same, err)
 		}
 	}
 }

@@ -1,5 +1,6 @@
 // Elements, texts and requests. Every text that comes from a pipeline goes
-// through textContent: nothing here ever makes markup of it.
+// through textContent: nothing here ever makes markup of it. Where something
+// follows one on its line, it goes through unturned.
 
 const $ = (id) => document.getElementById(id);
 
@@ -9,6 +10,14 @@ function element(tag, className, text) {
   if (text !== undefined) e.textContent = text;
   return e;
 }
+
+// unturned is text without what would turn the direction of what follows it.
+const unturned = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+
+// escapeUnseen is JSON with escapes for what does not show or turns the
+// direction of a line.
+const escapeUnseen = (json) =>
+  json.replace(/[\p{Cf}\x7f-\x9f\u2028\u2029]/gu, (c) => [...Array(c.length).keys()].map((i) => "\\u" + c.charCodeAt(i).toString(16).padStart(4, "0")).join(""));
 
 // Times are shown as the server writes them, in its zone.
 let serverOffset = "Z";

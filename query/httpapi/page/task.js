@@ -115,8 +115,8 @@ const taskView = {
     $("t-name").textContent = root.name || this.query.task_id;
     document.title = root.state + " " + (root.name || this.query.task_id) + " – pipestatus";
     $("t-where").textContent = [
-      "business " + this.query.bk_biz_id, "task " + this.query.task_id, model.nodes.length + " nodes", "revision " + model.revision,
-      duration(root, this.now()),
+      "business " + unturned(this.query.bk_biz_id), "task " + unturned(this.query.task_id), model.nodes.length + " nodes",
+      "revision " + model.revision, duration(root, this.now()),
     ].filter(Boolean).join(" · ");
     showCounts($("t-counts"), root.counts || {});
     $("next-failure").disabled = !model.nodes.some((n) => n.state === "FAILED");
@@ -177,7 +177,7 @@ const taskView = {
     row.ariaExpanded = container ? !this.folded.has(n.id) : null;
     const name = element("span", "name");
     name.style.paddingLeft = level * 18 + "px";
-    name.append(element("span", "fold", container ? (this.folded.has(n.id) ? "▸" : "▾") : ""), nameOf(n));
+    name.append(element("span", "fold", container ? (this.folded.has(n.id) ? "▸" : "▾") : ""), unturned(nameOf(n)));
     if (n.name) name.append(" ", element("span", "kind", kindLabel(n.kind)));
     name.title = nameOf(n);
     const badge = stateBadge(n.state);
@@ -241,7 +241,7 @@ const taskView = {
     const data = await this.attempt(() => load("status", this.at(), this.opened.signal));
     if (!data) return;
     this.jsonRevision = revision;
-    this.json = JSON.stringify({ result: true, data }, null, 2).split("\n");
+    this.json = escapeUnseen(JSON.stringify({ result: true, data }, null, 2)).split("\n");
     this.draw();
   },
 

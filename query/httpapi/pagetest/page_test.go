@@ -193,6 +193,52 @@ func TestHostileTextsStayTexts(t *testing.T) {
 	}
 }
 
+// A text that turns the direction of writing turns nothing but itself: what
+// stands beside it is in its place, and keeps its letters in their order.
+func TestTextsTurnNothingBesideThem(t *testing.T) {
+	s := newService(t, nil)
+	const turned, shut = "\u202e\u2067abc", "\u2069\u202c\u202eabc"
+	s.record(engine.Create("2", turned, engine.ID("root"), engine.Name(turned)), engine.Start("root"),
+		engine.Declare("root", state.ServiceActivity, engine.ID(shut), engine.Name(shut)), engine.Start(shut), engine.Fail(shut, turned))
+	p := open(s, "")
+	p.until("$('task-rows').textContent.includes(%s)", quote(turned))
+	p.run(chromedp.Click("#task-rows a", chromedp.ByQuery))
+	p.until("document.querySelectorAll('.row:not([hidden])').length === 2")
+	// Whether the letters of a text within an element go from left to right.
+	const forward = `(element, text) => {
+		const walk = document.createTreeWalker(element, NodeFilter.SHOW_TEXT);
+		const places = [];
+		let all = "";
+		while (walk.nextNode()) for (let i = 0; i < walk.currentNode.length; i++) {
+			all += walk.currentNode.data[i];
+			places.push([walk.currentNode, i]);
+		}
+		const at = all.indexOf(text);
+		const lefts = places.slice(at, at + text.length).map(([node, i]) => {
+			const range = document.createRange();
+			range.setStart(node, i);
+			range.setEnd(node, i + 1);
+			return range.getBoundingClientRect().left;
+		});
+		return at >= 0 && lefts.every((left, i) => i === 0 || left > lefts[i - 1]);
+	}`
+	for element, text := range map[string]string{
+		"$('t-where')": "2 nodes", "$('t-counts')": "1 FAILED", row(shut) + ".querySelector('.name')": "service activity",
+		row(shut) + ".querySelector('.state')": "FAILED",
+	} {
+		var ok bool
+		if p.eval("("+forward+")("+element+", "+quote(text)+")", &ok); !ok {
+			t.Errorf("%s does not show %q from left to right", element, text)
+		}
+	}
+	p.run(chromedp.Click("#tab-json", chromedp.ByQuery))
+	p.until("$('rows').textContent.includes('abc')")
+	for _, text := range []string{`\u202e\u2067abc`, `\u2069\u202c\u202eabc`} {
+		p.until("$('rows').textContent.includes(%s)", quote(text))
+	}
+	p.shot("turned")
+}
+
 func TestTenThousandNodesScroll(t *testing.T) {
 	s := newService(t, nil)
 	ops := []engine.Op{engine.Create("2", "10", engine.ID("root"), engine.Name("Fleet")), engine.Start("root")}
