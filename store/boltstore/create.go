@@ -2,7 +2,6 @@ package boltstore
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -90,7 +89,7 @@ func removeLeftovers(path string) {
 // writeNew makes a new file under another name and then gives it its own.
 func writeNew(path string, mode fs.FileMode, write func(f *os.File) error) (err error) {
 	if _, err := os.Lstat(path); err == nil {
-		return fmt.Errorf("%s: %w", path, fs.ErrExist)
+		return fs.ErrExist
 	}
 	temp, err := tempFile(path, mode)
 	if err != nil {
@@ -101,7 +100,7 @@ func writeNew(path string, mode fs.FileMode, write func(f *os.File) error) (err 
 		return err
 	}
 	if err := publish(temp.Name(), path, fs.ErrExist); err != nil {
-		return fmt.Errorf("%s: %w", path, err)
+		return err
 	}
 	return syncDir(filepath.Dir(path))
 }

@@ -71,7 +71,7 @@ func (c cancelled) Write(p []byte) (int, error) {
 func (s *Store) BackupTo(ctx context.Context, path string) error {
 	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.backup(ctx, f) })
 	if err != nil {
-		return fmt.Errorf("boltstore: backup: %w", full(path, err))
+		return fmt.Errorf("boltstore: backup to %s: %w", path, full(path, err))
 	}
 	return nil
 }
@@ -81,7 +81,7 @@ func (s *Store) BackupTo(ctx context.Context, path string) error {
 func (s *Store) CompactTo(ctx context.Context, path string) error {
 	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.copyInto(ctx, f.Name()) })
 	if err != nil {
-		return fmt.Errorf("boltstore: compact: %w", full(path, err))
+		return fmt.Errorf("boltstore: compact to %s: %w", path, full(path, err))
 	}
 	return nil
 }

@@ -51,7 +51,7 @@ func Salvage(ctx context.Context, path, newPath string, report func(problem stri
 		report = func(string) {}
 	}
 	if done, err = salvage(ctx, path, newPath, report); err != nil {
-		return Salvaged{}, fmt.Errorf("boltstore: salvage %s: %w", path, full(newPath, err))
+		return Salvaged{}, fmt.Errorf("boltstore: salvage %s to %s: %w", path, newPath, full(newPath, err))
 	}
 	return done, nil
 }
@@ -72,7 +72,7 @@ func salvage(ctx context.Context, path, newPath string, report func(string)) (do
 	}
 	defer unlock()
 	if _, err := os.Lstat(newPath); err == nil {
-		return done, fmt.Errorf("%s: %w", newPath, fs.ErrExist)
+		return done, fs.ErrExist
 	}
 	// Both files are made in a directory of their own, beside where one goes.
 	dir, err := os.MkdirTemp(filepath.Dir(newPath), "."+filepath.Base(newPath)+".new-*")
@@ -93,7 +93,7 @@ func salvage(ctx context.Context, path, newPath string, report func(string)) (do
 		return done, err
 	}
 	if err := publish(name, newPath, fs.ErrExist); err != nil {
-		return done, fmt.Errorf("%s: %w", newPath, err)
+		return done, err
 	}
 	return done, syncDir(filepath.Dir(newPath))
 }

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -17,21 +18,53 @@ import (
 type resultFile struct{ file *os.File }
 
 // openResultFile opens the file, or creates it. What a crash left of a last
-// line is cut off.
+// line is cut off; a file that holds anything else stays as it is.
 func openResultFile(path string) (*resultFile, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+	flag := os.O_RDWR
+	switch info, err := os.Stat(path); {
+	case errors.Is(err, fs.ErrNotExist):
+		flag |= os.O_CREATE | os.O_EXCL // not where a link leads
+	case err == nil && !info.Mode().IsRegular(): // a pipe would wait for its writer
+		return nil, fmt.Errorf("%s: not a regular file", path)
+	}
+	file, err := os.OpenFile(path, flag, 0o600)
 	if err != nil {
 		return nil, err
 	}
 	f := &resultFile{file}
 	data, err := f.read()
 	if err == nil {
-		err = file.Truncate(int64(bytes.LastIndexByte(data, '\n') + 1))
+		whole := bytes.LastIndexByte(data, '\n') + 1
+		if err = checkResults(data[:whole], data[whole:]); err == nil {
+			err = file.Truncate(int64(whole))
+		}
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("%s: %w", path, err), file.Close())
 	}
 	return f, nil
+}
+
+// checkResults returns an error unless there are lines of results, and what may
+// be the beginning of one.
+func checkResults(lines, begun []byte) error {
+	const beginning = `{"biz":"`
+	begun = bytes.TrimLeft(begun, "\x00") // as a power cut leaves what was not written
+	if n := min(len(begun), len(beginning)); string(begun[:n]) != beginning[:n] {
+		return errors.New("not a file of results")
+	}
+	number := 0
+	for text := range bytes.Lines(lines) {
+		number++
+		var line resultLine
+		if err := json.Unmarshal(text, &line); err != nil {
+			return fmt.Errorf("line %d: %w", number, err)
+		}
+		if line.Business == "" || line.Task == "" {
+			return fmt.Errorf("line %d: not a result", number)
+		}
+	}
+	return nil
 }
 
 func (f *resultFile) read() ([]byte, error) {

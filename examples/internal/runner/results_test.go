@@ -3,6 +3,7 @@ package runner
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -61,17 +62,28 @@ func TestResultsOutliveTheProcess(t *testing.T) {
 	}
 }
 
-func TestDamagedResultsAreNotRead(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "p.db.results")
-	if err := os.WriteFile(path, []byte("{}\nnonsense\n"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	f, err := openResultFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer f.Close()
-	if _, err := readResults(t.Context(), f, state.Key{Business: "1", Task: "1"}); err == nil {
-		t.Error("no error")
+// Only what a crash can have left of a last line is cut off.
+func TestDamagedResultsAreRefusedAndStayAsTheyAre(t *testing.T) {
+	const line = `{"biz":"1","task":"1","node":"a","exit_code":3}` + "\n"
+	for content, cut := range map[string]bool{
+		"": true, line: true, line + `{`: true, line + `{"biz":"1","ta`: true, line + "\x00\x00": true, `{"biz`: true,
+		line + "nonsense\n" + line: false, line + "{}\n": false, line + "nonsense": false, "nonsense": false, line + "\n": false,
+	} {
+		path := filepath.Join(t.TempDir(), "p.db.results")
+		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		want := content
+		f, err := openResultFile(path)
+		if err == nil {
+			_ = f.Close()
+			want = content[:strings.LastIndexByte(content, '\n')+1]
+		}
+		if got, readErr := os.ReadFile(path); (err == nil) != cut || readErr != nil || string(got) != want {
+			t.Errorf("%q became %q: %v, %v", content, got, err, readErr)
+		}
+		if err != nil && !strings.Contains(err.Error(), path) {
+			t.Errorf("%q: error %v does not name the file", content, err)
+		}
 	}
 }

@@ -35,6 +35,9 @@ type copied struct {
 }
 
 func backup(ctx context.Context, t *tool, s *boltstore.Store, name string, compact bool) error {
+	if name == "" {
+		return &usageError{problem: "NEWFILE is empty"}
+	}
 	write := s.BackupTo
 	if compact {
 		write = s.CompactTo

@@ -39,6 +39,9 @@ func salvage(ctx context.Context, t *tool, name string) error {
 	if err := t.existingFile(); err != nil {
 		return err
 	}
+	if name == "" {
+		return &usageError{problem: "NEWFILE is empty"}
+	}
 	p := problems{tool: t}
 	done, err := boltstore.Salvage(ctx, t.db, name, p.report)
 	if errors.Is(err, fs.ErrExist) {

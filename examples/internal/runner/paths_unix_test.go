@@ -1,0 +1,130 @@
+//go:build unix
+
+package runner
+
+import (
+	"errors"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// everything is what a directory holds: of each name its kind and mode, and
+// what is in it.
+func everything(t *testing.T, dir string) map[string]string {
+	t.Helper()
+	found := make(map[string]string)
+	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := d.Info()
+		if err != nil {
+			return err
+		}
+		what := info.Mode().String()
+		if info.Mode().IsRegular() {
+			data, err := os.ReadFile(path)
+			if err != nil {
+				return err
+			}
+			what += " " + string(data)
+		}
+		found[path] = what
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return found
+}
+
+// What a database's name leads to that is no database, and what stands where
+// its results go and is none of ours, stays as it is and is named.
+func TestARunWritesOverNothing(t *testing.T) {
+	dir := t.TempDir()
+	in := func(name string) string { return dir + "/" + name }
+	const mine = "mine\nwithout an end of line"
+	err := errors.Join(
+		os.WriteFile(in("text"), []byte(mine), 0o600), os.WriteFile(in("empty"), nil, 0o600),
+		os.Mkdir(in("dir"), 0o700), syscall.Mkfifo(in("pipe"), 0o600), os.Symlink("nowhere", in("dangling")),
+		os.Symlink("text", in("to-text")), os.Symlink("dir", in("to-dir")), os.Symlink("/dev/null", in("to-null")),
+		os.WriteFile(in("a.results"), []byte(mine), 0o600), os.Mkdir(in("b.results"), 0o700), syscall.Mkfifo(in("c.results"), 0o600),
+		os.Symlink("text", in("d.results")), os.WriteFile(in("e.results"), []byte("mine, one line"), 0o600),
+		os.Symlink("/dev/null", in("f.results")), os.WriteFile(in("g.results"), []byte("{\"mine\":1}\n{"), 0o600),
+		os.Symlink("nowhere", in("h.results")),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := newTree("p")
+	activity(tree, "a", "true")
+	chain(tree, "p_start", "a", "p_end")
+	definition := write(t, tree)
+	before := everything(t, dir)
+	for _, name := range []string{
+		"text", "empty", "dir", "dir/", "pipe", "dangling", "to-text", "to-dir", "to-null", "new/", "text/new", "missing/new",
+		"a", "b", "c", "d", "e", "f", "g", "h",
+	} {
+		o := callRunner(t, "-db", in(name), definition)
+		if o.code != exitFailed || o.status != nil || !strings.Contains(o.stderr, strings.TrimSuffix(in(name), "/")) {
+			t.Errorf("%s: exit code %d", name, o.code)
+		}
+		after := everything(t, dir)
+		if len(name) == 1 {
+			delete(after, in(name)) // a database there was made before
+		}
+		if diff := cmp.Diff(before, after); diff != "" {
+			t.Fatalf("%s (-before +after):\n%s", name, diff)
+		}
+		if len(name) == 1 {
+			if err := os.Remove(in(name)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
+func TestTheFilesOfARunAreTheOwnersAloneWhateverTheUmask(t *testing.T) {
+	exe, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tree := newTree("p")
+	activity(tree, "a", "true")
+	chain(tree, "p_start", "a", "p_end")
+	definition := write(t, tree)
+	for _, mask := range []string{"0", "022", "077"} {
+		dir := t.TempDir()
+		cmd := exec.Command("sh", "-c", "umask "+mask+` && exec "$0" "$@"`, exe, "-quiet", definition) // in a directory of its own
+		cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+dir)
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Fatalf("umask %s: %v\n%s", mask, err, out)
+		}
+		files := 0
+		for path := range everything(t, dir) {
+			info, err := os.Lstat(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want := fs.FileMode(0o600)
+			if info.IsDir() {
+				want = fs.ModeDir | 0o700
+			} else {
+				files++
+			}
+			if path != dir && info.Mode() != want {
+				t.Errorf("umask %s: %s is %v, want %v", mask, path, info.Mode(), want)
+			}
+		}
+		if files != 2 {
+			t.Errorf("umask %s: %d files", mask, files)
+		}
+	}
+}
