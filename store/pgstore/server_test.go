@@ -37,6 +37,7 @@ func TestMain(m *testing.M) {
 			fmt.Fprintln(os.Stderr, "pgstore:", err)
 			return 1
 		}
+		fmt.Println("PostgreSQL", server.Version)
 		code := m.Run()
 		server.Remove()
 		removeDurable()

@@ -46,6 +46,7 @@ On Debian or Ubuntu: apt-get install -y postgresql. Elsewhere: put their directo
 type Server struct {
 	Dir      string // everything it has, the socket too; Remove deletes it
 	Port     int    // on 127.0.0.1, and in the socket's name
+	Version  string // as the server gives it once it answers, such as "15.4"
 	programs string
 	settings []string
 	cmd      *exec.Cmd
@@ -62,7 +63,7 @@ func New(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.run("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions")
+	err = s.run("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
 	if err == nil {
 		err = s.Start()
 	}
@@ -190,8 +191,11 @@ func (s *Server) run(program string, args ...string) error {
 }
 
 // onLeash runs its arguments until its input ends, which it does with this
-// process, however that ends.
-const onLeash = `exec 3<&0; "$@" <&- 3<&- & child=$!; (cat <&3 >/dev/null; kill -QUIT $child) & wait $child`
+// process, however that ends. The server gets an input that ends at once: a
+// process of it that is waiting for a standby when the server is killed reads
+// its next command from there, and without one from whatever file it has open
+// in its place.
+const onLeash = `exec 3<&0; "$@" </dev/null 3<&- & child=$!; (cat <&3; kill -QUIT $child) >/dev/null & wait $child`
 
 // Start starts a server that was killed, and waits until it answers.
 func (s *Server) Start() error {
@@ -205,7 +209,9 @@ func (s *Server) Start() error {
 	}
 	defer log.Close()
 	s.cmd = s.command("/bin/sh", args...)
-	s.cmd.Stdout, s.cmd.Stderr = log, log
+	// It prints nothing there, but what it starts has the pipe open as well, so
+	// that waiting for it is waiting for all its processes.
+	s.cmd.Stdout, s.cmd.Stderr = io.Discard, log
 	if s.leash, err = s.cmd.StdinPipe(); err != nil {
 		return err
 	}
@@ -227,6 +233,7 @@ func (s *Server) await() error {
 		ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 		conn, err := pgx.Connect(ctx, s.ConnString())
 		if err == nil {
+			s.Version = conn.PgConn().ParameterStatus("server_version")
 			_ = conn.Close(ctx) // it has answered
 			cancel()
 			return nil
@@ -264,14 +271,15 @@ func (s *Server) pid() (int, error) {
 	return strconv.Atoi(line)
 }
 
-// Kill ends all the server's processes at once, as a power cut does.
+// Kill ends the server at once, as a power cut does, and waits until all its
+// processes have noticed and ended, so that it can be started again.
 func (s *Server) Kill() error {
 	pid, err := s.pid()
 	if err != nil {
 		return err
 	}
-	// Its processes notice that it is gone and end; they are in its group,
-	// which the shell of onLeash leads.
+	// Its processes notice that it is gone and end, and then everything that
+	// onLeash has started has.
 	err = errors.Join(syscall.Kill(pid, syscall.SIGKILL), syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL))
 	<-s.ended
 	// The next start would take the process for alive for as long as nobody

@@ -46,6 +46,7 @@ func Main(m *testing.M, program func()) int {
 		return 1
 	}
 	defer server.Remove()
+	fmt.Println("PostgreSQL", server.Version)
 	return m.Run()
 }
 
