@@ -33,14 +33,19 @@ type broken struct {
 
 func newBroken(t *testing.T) *broken {
 	t.Helper()
-	b := &broken{proxy: newProxy(t, server.Addr()), direct: newPool(t), schema: newSchema()}
-	pool, err := pgxpool.New(t.Context(), fmt.Sprintf(
-		"host=127.0.0.1 port=%d user=postgres dbname=postgres sslmode=disable pool_max_conns=1", b.proxy.port()))
+	p := newProxy(t, server.Addr())
+	return brokenBehind(t, p, loopback(p.port(), "pool_max_conns=1"))
+}
+
+func brokenBehind(t *testing.T, p *proxy, connString string) *broken {
+	t.Helper()
+	b := &broken{proxy: p, direct: newPool(t), schema: newSchema()}
+	pool, err := pgxpool.New(t.Context(), connString)
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	b.store = open(t, pool, pgstore.Options{Schema: b.schema, Recover: time.Minute, Lease: hour})
+	b.store = open(t, pool, pgstore.Options{Schema: b.schema, Recover: time.Minute, Lease: hour, NoNotify: true})
 	b.store.BeforeWrite(func() {
 		if fault := b.fault.Swap(nil); fault != nil {
 			b.proxy.arm(*fault)
@@ -83,6 +88,12 @@ var faults = map[string]func(client, server net.Conn, sent []byte){
 		client.Close()
 		deliver(server, sent)
 	},
+	"it is answered and a pooler says that the answer is lost": func(client, server net.Conn, sent []byte) {
+		client.Write([]byte("E\x00\x00\x00\x1eSERROR\x00C08006\x00Mwho knows\x00\x00"))
+		client.(*net.TCPConn).CloseWrite() // nothing comes after that
+		deliver(server, sent)
+		client.Close()
+	},
 }
 
 // deliver sends what a client has sent, and nothing more, and waits until the
@@ -96,9 +107,21 @@ func deliver(server net.Conn, sent []byte) {
 
 func TestACommitIsMadeOnceHoweverItsConnectionBreaks(t *testing.T) {
 	t.Parallel()
+	commitsAreMadeOnce(t, newBroken)
+}
+
+func TestACommitIsMadeOnceHoweverItsPoolersConnectionBreaks(t *testing.T) {
+	t.Parallel()
+	commitsAreMadeOnce(t, func(t *testing.T) *broken {
+		p := newProxy(t, server.Addr())
+		return brokenBehind(t, p, loopback(startPooler(t, p.port()), "pool_max_conns=1 default_query_exec_mode="+execMode))
+	})
+}
+
+func commitsAreMadeOnce(t *testing.T, open func(t *testing.T) *broken) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
-			b := newBroken(t)
+			b := open(t)
 			for i := range 3 {
 				b.fault.Store(&fault)
 				task := fmt.Sprint("t", i)

@@ -239,9 +239,10 @@ func (s *Store) batch(p *plan, n int64, base *int64) *pgx.Batch {
 
 // refusedForSure reports whether the server has answered that the transaction
 // did not happen: with an error before the commit, which it then passed over.
+// An error about a connection may be a pooler's, about its own to the server.
 func refusedForSure(err error) bool {
 	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Severity == "ERROR" &&
+	return errors.As(err, &refused) && refused.Severity == "ERROR" && !aboutConnection(refused) &&
 		refused.Code != "40003" // statement_completion_unknown
 }
 

@@ -15,26 +15,38 @@ import (
 
 func TestTenProcessesThatStartAtOnceMakeTheTablesOnce(t *testing.T) {
 	t.Parallel()
-	for _, partitions := range []int{0, 2} {
-		schema := newSchema()
-		var wg sync.WaitGroup
-		for range 10 {
-			pool := newPool(t)
-			wg.Go(func() {
-				s, err := pgstore.OpenPool(t.Context(), pool, &pgstore.Options{Schema: schema, Partitions: partitions})
-				if err != nil {
-					t.Errorf("open: %v", err)
-					return
-				}
-				if _, err := s.List(t.Context(), store.ListQuery{}); err != nil {
-					t.Errorf("list: %v", err)
-				}
-				if err := s.Close(); err != nil {
-					t.Errorf("close: %v", err)
-				}
-			})
-		}
-		wg.Wait()
+	for _, c := range []struct {
+		name    string
+		options pgstore.Options
+		conn    func(t testing.TB) string
+	}{
+		{"plain", pgstore.Options{}, func(testing.TB) string { return server.ConnString() }},
+		{"partitioned", pgstore.Options{Partitions: 2}, func(testing.TB) string { return server.ConnString() }},
+		{"behind a pooler", pgstore.Options{NoNotify: true}, func(t testing.TB) string {
+			return loopback(startPooler(t, server.Port), "default_query_exec_mode="+cacheDescribe)
+		}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			conn := c.conn(t)
+			c.options.Schema = newSchema()
+			var wg sync.WaitGroup
+			for range 10 {
+				wg.Go(func() {
+					s, err := pgstore.Open(t.Context(), conn, &c.options)
+					if err != nil {
+						t.Errorf("open: %v", err)
+						return
+					}
+					if _, err := s.List(t.Context(), store.ListQuery{}); err != nil {
+						t.Errorf("list: %v", err)
+					}
+					if err := s.Close(); err != nil {
+						t.Errorf("close: %v", err)
+					}
+				})
+			}
+			wg.Wait()
+		})
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/jackc/pgx/v5/pgxpool"
 	"pgregory.net/rapid"
 
 	"github.com/pipestatus/pipestatus/engine/enginetest"
@@ -21,17 +22,26 @@ import (
 // make it as long as one likes; -v says what the operations came to.
 func TestThreeEnginesOnOneDatabaseAgreeWithTheModel(t *testing.T) {
 	t.Parallel()
-	pool, schema := newPool(t), newSchema()
-	open(t, pool, pgstore.Options{Schema: schema, Partitions: 2})
+	agreeWithTheModel(t, newPool(t), pgstore.Options{Partitions: 2})
+}
+
+func TestThreeEnginesBehindAPoolerAgreeWithTheModel(t *testing.T) {
+	t.Parallel()
+	agreeWithTheModel(t, newPoolerPool(t, execMode), pgstore.Options{NoNotify: true})
+}
+
+func agreeWithTheModel(t *testing.T, pool *pgxpool.Pool, o pgstore.Options) {
+	o.Schema, o.Lease = newSchema(), hour
+	open(t, pool, o)
 	tally := map[string]int{}
 	number := rapid.Map(rapid.SliceOfN(rapid.Bool(), 8, 8), enginetest.Number)
 	byValue := cmpopts.EquateComparable(state.Version{}, state.Instant{})
 	rapid.Check(t, func(rt *rapid.T) {
-		empty(t, pool, schema)
+		empty(t, pool, o.Schema)
 		story := enginetest.New(rt, enginetest.Options{
 			Open: func() (handles []store.Store, err error) {
 				for range 3 {
-					s, err := pgstore.OpenPool(context.Background(), pool, &pgstore.Options{Schema: schema, Lease: hour})
+					s, err := pgstore.OpenPool(context.Background(), pool, &o)
 					if err != nil {
 						return nil, err
 					}

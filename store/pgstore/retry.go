@@ -58,10 +58,15 @@ func troubleOf(err error) trouble {
 		"53300": // too_many_connections
 		return unreachable
 	}
-	if len(refused.Code) == 5 && refused.Code[:2] == "08" { // connection_exception
+	if aboutConnection(refused) {
 		return unreachable
 	}
 	return permanent
+}
+
+// aboutConnection reports whether an error is of class connection_exception.
+func aboutConnection(refused *pgconn.PgError) bool {
+	return len(refused.Code) == 5 && refused.Code[:2] == "08"
 }
 
 // retry runs f again for as long as that can help. f must have had no effect
