@@ -200,7 +200,11 @@ const onLeash = `exec 3<&0; "$@" </dev/null 3<&- & child=$!; (cat <&3; kill -QUI
 // Start starts a server that was killed, and waits until it answers.
 func (s *Server) Start() error {
 	args := []string{"-c", onLeash, "postgres", s.Program("postgres"), "-D", s.data(), "-p", strconv.Itoa(s.Port), "-k", s.Dir}
-	for _, setting := range append([]string{"listen_addresses=127.0.0.1", "shared_buffers=32MB", "max_connections=100"}, s.settings...) {
+	settings := []string{
+		"listen_addresses=127.0.0.1", "shared_buffers=32MB", "max_connections=100",
+		"dynamic_shared_memory_type=mmap", // files of its own: a killed server leaves nothing elsewhere
+	}
+	for _, setting := range append(settings, s.settings...) {
 		args = append(args, "-c", setting)
 	}
 	log, err := os.OpenFile(s.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
