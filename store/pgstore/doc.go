@@ -72,22 +72,33 @@
 //
 //	go test -run '^$' -bench . -growth 1000000 -timeout 0
 //
-// Measured on two cores that servers and engines shared, by a Unix socket, on a
-// disk where pgbench's simple update did 1,500 transactions a second with one
-// client and 1,600 with 32:
+// Measured twice on two cores that server and engines shared, by a Unix socket,
+// on a disk where pgbench's simple update did 1,600 to 1,800 transactions a
+// second with one client and 5,500 to 5,700 with 32:
 //
-//	durable transitions/s   1 writer  32      256     1,024
-//	one process             780       12,000  12,500  17,000
-//	four processes          -         4,100   9,900   10,000
+//	durable transitions/s   1 writer  32           256            1,024
+//	one process             930-960   15,000-17,000 18,000-19,000 21,000-23,000
+//	four processes          -         6,500-9,000   13,000-18,000 20,000-20,500
 //
-//	commits/s, one writer a process   1    2      4      8    16 processes
-//	                                  810  1,000  1,000  820  590
+//	commits/s, one writer a process       1 process  4            16
+//	                                      920-1,150  1,270-1,360  810-1,040
+//	with sequences in any order           850-960    1,480-1,660  1,180-1,240
 //
-//	snapshot read from the database   10 nodes  100      1,000   10,000
-//	                                  0.11 ms   0.25 ms  1.2 ms  14 ms
+//	snapshot read from the database   10 nodes  100        1,000       10,000
+//	                                  0.18 ms   0.2-0.3 ms 0.8-1.1 ms  8-10 ms
 //
 //	bytes a node, of 20 in a finished task, with indexes
-//	nodes 210, names 115, transitions (three a node) 560, tasks 77: 960 in all
+//	nodes 235, names 115, transitions (three a node) 557, tasks 99: 1,006 in all
+//
+//	stored tasks of 5 nodes   bytes a node  snapshots/s  lists of 20/s  transitions/s
+//	1,000                     952           6,877        6,551          10,714
+//	100,000                   831           7,096        4,483          13,065
+//	1,000,000                 836           4,802        4,922          11,142
+//
+// The first and last line are from one run, in turns; a million tasks took 13
+// minutes to record. On the same machine, busy with other work and its page
+// cache emptied meanwhile, snapshots of a million were 8 times as slow as those of
+// a thousand and lists 1.8 times: they wait for the disk then.
 //
 // # What a large fleet would take
 //
@@ -97,7 +108,7 @@
 // statement that gives sequences out to the end of the commit, about as long
 // as the disk, or the synchronous standby, needs for one: here 1 ms, so 1,000
 // commits a second for one store, whatever the number of processes and cores.
-// Group commit makes this 10,000 and more transitions when few processes have
+// Group commit makes this 20,000 transitions when few processes have
 // many writers each, but a fleet of 10,000 runners with a transition a second
 // each has little to group: it needs a turn of a tenth of that. A disk that
 // syncs in 30 µs would bring it near; a standby in another building, at 1 ms,
@@ -119,7 +130,7 @@
 // 10 seconds are 1,000 small commits a second beside the others, each 100
 // seconds a tenth of that. They do not take turns, but they do sync.
 //
-// The third is room. A billion nodes at 960 bytes are about 1 TB; 600 GB of it
+// The third is room. A billion nodes at 1,000 bytes are 1 TB; 560 GB of it
 // are transitions, three billion rows. Sixteen stores have 60 GB each, within
 // what one machine caches well enough, as what is read most is what was written
 // last. Options.Partitions divides the large tables by task, so that vacuuming

@@ -198,7 +198,7 @@ func median(values []float64) float64 {
 
 // BenchmarkGrowth compares what a store with many tasks does in a second with
 // what one of 1,000 does, in turns of a second each. Its flags say how many and
-// how large; with -v it tells how far it is. A million tasks need 10 GB and up
+// how large; with -v it tells how far it is. A million tasks need 8 GB and up
 // to an hour.
 func BenchmarkGrowth(b *testing.B) {
 	const rounds = 7
