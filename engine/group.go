@@ -297,10 +297,12 @@ func (g *group) work(tree *state.Tree, sure bool) *work {
 // begin makes the work for a task that has none yet. What it appends first
 // needs no memory of its own: most tasks have one transition in a group.
 func (g *group) begin(key state.Key) *work {
-	w := &work{} // if others came, or in place of one that was forgotten
+	var w *work
 	if g.used < len(g.slab) {
 		w = &g.slab[g.used]
 		g.used++
+	} else { // others came, or it is in place of one that was forgotten
+		w = new(work)
 	}
 	w.key, w.transitions, w.waiting = key, w.one.transition[:0], w.one.waiting[:0]
 	g.works[key] = w
