@@ -18,9 +18,9 @@ import (
 // garbage collection.
 //
 // The nodes of a tree that was read for its key are not found by their IDs
-// before somebody has asked for one of them, and had the tree read again: for
-// most of what is read nobody does, and it measured a tenth of the time to read
-// a large tree.
+// before its task is changed or somebody has asked for one of them, and had the
+// tree read again: for most of what is read nobody does, and it measured a tenth
+// of the time to read a large tree.
 type cache struct {
 	evicted func(*state.Tree)
 	tasks   index[state.Key]
@@ -111,9 +111,10 @@ func (c *cache) offer(tree *state.Tree, ref store.Ref, removals uint64) {
 			// its nodes need not be those that are known by their IDs.
 			c.drop(t)
 		}
-		if t = c.set(tree); ref.Node != "" {
-			c.name(t)
-		}
+		c.set(tree)
+	}
+	if t := c.tasks.get(tree.Key()); ref.Node != "" && t != nil && t.tree.Load().Revision() == tree.Revision() {
+		c.name(t) // also if it was there, whatever has been removed meanwhile
 	}
 	c.shrinkAndUnlock()
 }
@@ -125,7 +126,7 @@ func (c *cache) set(tree *state.Tree) *task {
 	if t != nil && t.tree.Load().Revision() >= tree.Revision() {
 		return t
 	}
-	if t != nil && t.tree.Load().ID(0) != tree.ID(0) {
+	if t != nil && (t.tree.Load().ID(0) != tree.ID(0) || tree.Len() < t.named) {
 		// The key was freed and used again, which another engine can do.
 		c.drop(t)
 		t = nil

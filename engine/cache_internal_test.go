@@ -237,3 +237,16 @@ func TestCacheLeadsToTreesThatHaveTheNode(t *testing.T) {
 	}
 	readers.Wait()
 }
+
+// What goes meanwhile keeps no tree that is there from being found by its nodes.
+func TestCacheKnowsNodesThatWereReadBesideARemoval(t *testing.T) {
+	c := newCache(100, func(*state.Tree) {})
+	read := tree(t, "a", 5, 3, false)
+	c.offer(read, store.ByKey("2", "a"), c.removals.Load())
+	before := c.removals.Load()
+	c.remove(state.Key{Business: "2", Task: "other"})
+	c.offer(read, store.ByNode("a.1"), before)
+	if c.get(store.ByNode("a.1")) == nil {
+		t.Error("the node that was asked for is not found")
+	}
+}

@@ -49,7 +49,8 @@ type Options struct {
 type Hooks struct {
 	// Committed is called after each attempt to commit.
 	Committed func(CommitInfo)
-	// Loaded is called after a tree was read from the store.
+	// Loaded is called after a tree was read from the store. One that was read
+	// for its key is read once more for the first of its nodes.
 	Loaded func(key state.Key, nodes int, took time.Duration)
 	// Evicted is called after a tree was dropped from memory.
 	Evicted func(key state.Key, nodes int)

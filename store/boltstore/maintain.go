@@ -66,8 +66,8 @@ func (c cancelled) Write(p []byte) (int, error) {
 
 // BackupTo writes a backup to a new file, which appears under its name when it
 // is complete and on disk. The error matches [fs.ErrExist] if there is a file
-// of that name, and [store.ErrFull] if there is no room for it. A process that is killed meanwhile may leave an unfinished one
-// with ".new-" in its name.
+// of that name, and [store.ErrFull] if there is no room for it. A process that
+// is killed meanwhile may leave an unfinished one with ".new-" in its name.
 func (s *Store) BackupTo(ctx context.Context, path string) error {
 	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.backup(ctx, f) })
 	if err != nil {

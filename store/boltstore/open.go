@@ -25,8 +25,9 @@ var errNotRegular = fmt.Errorf("%w: not a regular file", state.ErrInvalidArgumen
 // than a file, [store.ErrLocked] if another process has the file open,
 // [store.ErrCorrupt] if it is damaged, empty or no bbolt file,
 // [store.ErrIncompatible] if it is another program's bbolt file or written by
-// a newer version, [store.ErrFull] if there is no room for a new one, and
-// [fs.ErrNotExist] if the directory does not exist.
+// a newer version, [store.ErrFull] if there is no room for a new one
+// or for what an upgrade writes, and [fs.ErrNotExist] if the directory does not
+// exist.
 func Open(path string, o *Options) (*Store, error) {
 	opts, err := o.withDefaults()
 	if err != nil {

@@ -81,6 +81,7 @@ const maxHeight = 64
 // for eight reads than for one, and branches often stand side by side.
 const (
 	walkBatch = 256
+	walkBytes = 1 << 20 // of a batch, if a page is no larger
 	walkReads = 8
 )
 
@@ -133,7 +134,7 @@ func (s *Store) walkPages(ctx context.Context, tx *bolt.Tx, report func(problem 
 func (w *pageWalk) walk(ctx context.Context, root uint64) bool {
 	w.sound = true
 	w.follow(root, 0, maxHeight) // all of the root bucket: its leaves lead to buckets
-	buf := make([]byte, walkBatch*w.pageSize)
+	buf := make([]byte, min(walkBatch, max(walkBytes/w.pageSize, 1))*w.pageSize)
 	for len(w.queue) > 0 && ctx.Err() == nil {
 		batch := w.fetch(buf)
 		for i := range batch {
@@ -146,7 +147,7 @@ func (w *pageWalk) walk(ctx context.Context, root uint64) bool {
 // fetch takes the last pages from the queue and reads them into buf, in the
 // order in which they are in the file, neighbours with one call.
 func (w *pageWalk) fetch(buf []byte) []fetched {
-	rest := max(0, len(w.queue)-walkBatch)
+	rest := max(0, len(w.queue)-len(buf)/int(w.pageSize))
 	batch := w.batch[:len(w.queue)-rest]
 	slices.SortFunc(w.queue[rest:], func(a, b pageAt) int { return cmp.Compare(a.id, b.id) })
 	for i, at := range w.queue[rest:] {
