@@ -34,10 +34,10 @@ type broken struct {
 func newBroken(t *testing.T) *broken {
 	t.Helper()
 	p := newProxy(t, server.Addr())
-	return brokenBehind(t, p, loopback(p.port(), "pool_max_conns=1"))
+	return brokenBehind(t, p, loopback(p.port(), "pool_max_conns=1"), pgstore.Options{})
 }
 
-func brokenBehind(t *testing.T, p *proxy, connString string) *broken {
+func brokenBehind(t *testing.T, p *proxy, connString string, o pgstore.Options) *broken {
 	t.Helper()
 	b := &broken{proxy: p, direct: newPool(t), schema: newSchema()}
 	pool, err := pgxpool.New(t.Context(), connString)
@@ -45,7 +45,8 @@ func brokenBehind(t *testing.T, p *proxy, connString string) *broken {
 		t.Fatal(err)
 	}
 	t.Cleanup(pool.Close)
-	b.store = open(t, pool, pgstore.Options{Schema: b.schema, Recover: time.Minute, Lease: hour, NoNotify: true})
+	o.Schema, o.Recover, o.Lease = b.schema, time.Minute, hour
+	b.store = open(t, pool, o)
 	b.store.BeforeWrite(func() {
 		if fault := b.fault.Swap(nil); fault != nil {
 			b.proxy.arm(*fault)
@@ -114,7 +115,7 @@ func TestACommitIsMadeOnceHoweverItsPoolersConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	commitsAreMadeOnce(t, func(t *testing.T) *broken {
 		p := newProxy(t, server.Addr())
-		return brokenBehind(t, p, loopback(startPooler(t, p.port()), "pool_max_conns=1 default_query_exec_mode="+execMode))
+		return brokenBehind(t, p, loopback(startPooler(t, p.port()), "pool_max_conns=1 default_query_exec_mode="+execMode), pgstore.Options{NoNotify: true})
 	})
 }
 

@@ -279,13 +279,17 @@ func (s *Server) pid() (int, error) {
 // processes have noticed and ended, so that it can be started again.
 func (s *Server) Kill() error {
 	pid, err := s.pid()
-	if err != nil {
-		return err
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGKILL)
 	}
 	// Its processes notice that it is gone and end, and then everything that
 	// onLeash has started has.
-	err = errors.Join(syscall.Kill(pid, syscall.SIGKILL), syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL))
-	<-s.ended
+	err = errors.Join(err, syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL))
+	select {
+	case <-s.ended:
+	case <-time.After(time.Minute):
+		return errors.Join(err, errors.New("pgtest: some processes of a killed server go on"))
+	}
 	// The next start would take the process for alive for as long as nobody
 	// has collected it.
 	return errors.Join(err, os.Remove(filepath.Join(s.data(), "postmaster.pid")),
