@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/examples/internal/serving"
@@ -275,10 +276,10 @@ func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 			}
 		}
 	}
-	goOn := terminal.Printable(fmt.Sprintf("runner -db %s -biz %s -task %s -resume", quoted(c.where()), quoted(c.business), quoted(c.task)))
+	goOn := fmt.Sprintf("runner -db %s -biz %s -task %s -resume", quoted(c.where()), quoted(c.business), quoted(c.task))
 	switch own := tree.State(0); own {
 	case state.Finished:
-		fmt.Fprintf(c.stderr, "\nfinished, recorded in %s\n", c.where())
+		fmt.Fprintf(c.stderr, "\nfinished, recorded in %s\n", terminal.Printable(c.where()))
 		return exitFinished
 	case state.Suspended:
 		fmt.Fprintf(c.stderr, "\nsuspended; to go on:\n  %s\n", goOn)
@@ -297,5 +298,26 @@ func quoted(s string) string {
 	if s != "" && prefix(s, plain) == len(s) {
 		return s
 	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	if terminal.Printable(s) == s {
+		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
+	}
+	// The escapes of bash, ksh and zsh, for what is not to be printed.
+	var text strings.Builder
+	text.WriteString("$'")
+	for i := 0; i < len(s); {
+		r, size := utf8.DecodeRuneInString(s[i:])
+		switch c := s[i : i+size]; {
+		case r == '\'' || r == '\\':
+			text.WriteString(`\` + c)
+		case r == utf8.RuneError && size == 1:
+			fmt.Fprintf(&text, `\x%02x`, c)
+		case terminal.Printable(c) != c:
+			fmt.Fprintf(&text, `\U%08x`, r)
+		default:
+			text.WriteString(c)
+		}
+		i += size
+	}
+	text.WriteString("'")
+	return text.String()
 }

@@ -425,7 +425,7 @@ func TestTheTerminalObeysNoCommandsOutput(t *testing.T) {
 	}
 	printed := stdout.String() + stderr.String()
 	for _, r := range printed {
-		if r != '\n' && !unicode.IsPrint(r) {
+		if r != '\n' && (!unicode.IsPrint(r) || unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)) {
 			t.Errorf("it prints %U: %q", r, printed)
 			break
 		}
@@ -441,5 +441,21 @@ func TestTimesAreShownInTheZoneAskedFor(t *testing.T) {
 		write(t, loopTree("true", "exit_code == 1")))
 	if !strings.HasSuffix(o.status.StartTime, " +0800") || o.status.State != state.Finished {
 		t.Errorf("start time is %s", o.status.StartTime)
+	}
+}
+
+// What is printed can be pasted, and shows nothing of what is not to be printed.
+func TestQuotedIsOneWordForAShell(t *testing.T) {
+	for text, want := range map[string]string{
+		"/tmp/p.db":        "/tmp/p.db",
+		"":                 "''",
+		"nightly build":    "'nightly build'",
+		"it's":             `'it'\''s'`,
+		"می\u200cخواهم":    `$'می\U0000200cخواهم'`,
+		"\u202eb\\'\xff\n": `$'\U0000202eb\\\'\xff\U0000000a'`,
+	} {
+		if got := quoted(text); got != want {
+			t.Errorf("%q: %s, want %s", text, got, want)
+		}
 	}
 }

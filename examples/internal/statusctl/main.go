@@ -16,6 +16,7 @@ import (
 	_ "time/tzdata" // -tz works where no zone files are installed
 
 	"github.com/pipestatus/pipestatus/examples/internal/database"
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 )
 
 // Main runs the program with the process's arguments, signals and streams, and
@@ -85,7 +86,7 @@ func (t *tool) call(ctx context.Context, args []string) int {
 		return exitOK
 	case errors.As(err, &usage):
 		name := strings.TrimSpace("statusctl " + usage.command)
-		_, _ = fmt.Fprintf(t.stderr, "%s: %s\nRun '%s -h' for usage.\n", name, usage.problem, name)
+		_, _ = fmt.Fprintf(t.stderr, "%s: %s\nRun '%s -h' for usage.\n", name, terminal.JSON([]byte(usage.problem)), name)
 		return exitUsage
 	case errors.Is(err, errAnswered):
 	case t.json && ctx.Err() == nil:

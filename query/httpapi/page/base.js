@@ -17,7 +17,7 @@ const unturned = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, "\ufffd
 // escapeUnseen is JSON with escapes for what does not show or turns the
 // direction of a line.
 const escapeUnseen = (json) =>
-  json.replace(/[\p{Cf}\x7f-\x9f\u2028\u2029]/gu, (c) => [...Array(c.length).keys()].map((i) => "\\u" + c.charCodeAt(i).toString(16).padStart(4, "0")).join(""));
+  json.replace(/[\p{Cf}\p{DI}\x7f-\x9f\u2028\u2029]/gu, (c) => [...Array(c.length).keys()].map((i) => "\\u" + c.charCodeAt(i).toString(16).padStart(4, "0")).join(""));
 
 // Times are shown as the server writes them, in its zone.
 let serverOffset = "Z";

@@ -113,7 +113,7 @@ const taskView = {
     $("t-state").className = "state " + root.state;
     $("t-state").textContent = root.state;
     $("t-name").textContent = root.name || this.query.task_id;
-    document.title = root.state + " " + (root.name || this.query.task_id) + " – pipestatus";
+    document.title = root.state + " " + unturned(root.name || this.query.task_id) + " – pipestatus";
     $("t-where").textContent = [
       "business " + unturned(this.query.bk_biz_id), "task " + unturned(this.query.task_id), model.nodes.length + " nodes",
       "revision " + model.revision, duration(root, this.now()),
