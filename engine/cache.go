@@ -140,7 +140,7 @@ func (c *cache) set(tree *state.Tree) *task {
 		t = &task{ring: in}
 		t.elem = c.rings[in].list.PushBack(t)
 		c.rings[in].nodes += tree.Len()
-		t.tree.Store(tree)
+		t.tree.Store(tree) // before anybody finds the task
 		c.tasks.put(tree.Key(), t)
 	case t.ring != in:
 		c.unlink(t)

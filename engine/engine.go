@@ -95,16 +95,24 @@ func (e *Engine) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error
 	snap := store.Snapshot{Sequence: e.last.Load()}
 	if snap.Tree = e.cache.get(ref); snap.Tree == nil {
 		var err error
-		removals := e.cache.removals.Load()
-		if snap, err = e.read(ctx, ref); err != nil {
+		if snap, err = e.fetch(ctx, ref); err != nil {
 			return store.Snapshot{}, err
 		}
-		e.cache.offer(snap.Tree, ref, removals)
 	}
 	if ref.Node != "" {
 		snap.Node, _ = snap.Tree.Find(ref.Node)
 	}
 	return snap, nil
+}
+
+// fetch brings a tree from the store into memory.
+func (e *Engine) fetch(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
+	removals := e.cache.removals.Load()
+	snap, err := e.read(ctx, ref)
+	if err == nil {
+		e.cache.offer(snap.Tree, ref, removals)
+	}
+	return snap, err
 }
 
 // read loads a tree from the store.

@@ -268,11 +268,9 @@ func (g *group) find(op *state.Op) (*work, error) {
 	if tree := g.engine.cache.get(ref); tree != nil {
 		return g.work(tree, false), nil
 	}
-	removals := g.engine.cache.removals.Load()
-	snap, err := g.engine.read(context.Background(), ref)
+	snap, err := g.engine.fetch(context.Background(), ref)
 	switch {
 	case err == nil:
-		g.engine.cache.offer(snap.Tree, ref, removals)
 		return g.work(snap.Tree, true), nil
 	case op.Kind == state.Create && errors.Is(err, state.ErrNotFound):
 		return g.work(state.NewTree(op.Task), true), nil

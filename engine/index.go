@@ -10,10 +10,12 @@ import (
 // that has waited runs after all the writers that were answered meanwhile.
 // One goroutine at a time may change it.
 type index[K comparable] struct {
-	parts [indexParts]struct {
-		mu    sync.RWMutex
-		tasks map[K]*task
-	}
+	parts [indexParts]indexPart[K]
+}
+
+type indexPart[K comparable] struct {
+	mu    sync.RWMutex
+	tasks map[K]*task
 }
 
 const indexParts = 64
@@ -21,22 +23,26 @@ const indexParts = 64
 // seed differs between processes, so that nobody can choose names of one part.
 var seed = maphash.MakeSeed()
 
+func (x *index[K]) part(name K) *indexPart[K] {
+	return &x.parts[maphash.Comparable(seed, name)%indexParts]
+}
+
 func (x *index[K]) get(name K) *task {
-	p := &x.parts[maphash.Comparable(seed, name)%indexParts]
+	p := x.part(name)
 	p.mu.RLock()
 	defer p.mu.RUnlock()
 	return p.tasks[name]
 }
 
 func (x *index[K]) put(name K, t *task) {
-	p := &x.parts[maphash.Comparable(seed, name)%indexParts]
+	p := x.part(name)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.tasks[name] = t
 }
 
 func (x *index[K]) remove(name K) {
-	p := &x.parts[maphash.Comparable(seed, name)%indexParts]
+	p := x.part(name)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.tasks, name)
