@@ -44,6 +44,16 @@ var tiny = boltstore.Options{OverlayTransitions: 48, FeedTransitions: 300, LockT
 // jobs are what the process does besides what victim does itself.
 var jobs = map[string]func(path string) error{"migrate": migrate}
 
+// openBoth opens a file and an engine on it.
+func openBoth(path string, o *boltstore.Options) (*boltstore.Store, *engine.Engine, error) {
+	s, err := boltstore.Open(path, o)
+	if err != nil {
+		return nil, nil, err
+	}
+	e, err := engine.Open(context.Background(), s, nil)
+	return s, e, err
+}
+
 // victim works until it is killed and says on its standard output what it was
 // told is done: "ack SEQUENCE NODE", and of tasks to delete "going
 // TASK" before and "gone TASK" after. It returns only on errors.
@@ -51,11 +61,7 @@ func victim(job, path, name string) error {
 	if job, ok := jobs[job]; ok {
 		return job(path)
 	}
-	s, err := boltstore.Open(path, &tiny)
-	if err != nil {
-		return err
-	}
-	e, err := engine.Open(context.Background(), s, nil)
+	s, e, err := openBoth(path, &tiny)
 	if err != nil {
 		return err
 	}

@@ -49,16 +49,26 @@ func expectFull(what string, err, reason error) error {
 	return nil
 }
 
+// untilFull runs tasks, life-0 and so on, until there was no room for three of
+// them, and returns how many they were.
+func untilFull(e *engine.Engine, reason error, say func(...any)) (n int, err error) {
+	for full := 0; full < 3; n++ {
+		if err := runTask(e, fmt.Sprintf("life-%d", n), 0, say); err != nil {
+			if err := expectFull("commit", err, reason); err != nil {
+				return n, err
+			}
+			full++
+		}
+	}
+	return n, nil
+}
+
 // beyond fills a store up to a limit, then, if there is a way to lift it, goes
 // on. It says what was acknowledged, and in the end that it came there.
 func beyond(path string, reason error, limit, lift func() error) error {
 	o := tiny
 	o.MaxSize = 4 << 20 // so that the file grows in small steps
-	s, err := boltstore.Open(path, &o)
-	if err != nil {
-		return err
-	}
-	e, err := engine.Open(context.Background(), s, nil)
+	s, e, err := openBoth(path, &o)
 	if err != nil {
 		return err
 	}
@@ -66,13 +76,8 @@ func beyond(path string, reason error, limit, lift func() error) error {
 	if err := errors.Join(runTask(e, "first", 0, say), limit()); err != nil {
 		return err
 	}
-	for n, full := 0, 0; full < 3; n++ {
-		if err := runTask(e, fmt.Sprintf("life-%d", n), 0, say); err != nil {
-			if err := expectFull("commit", err, reason); err != nil {
-				return err
-			}
-			full++
-		}
+	if _, err := untilFull(e, reason, say); err != nil {
+		return err
 	}
 	if _, err := s.Load(context.Background(), store.ByKey("2", "first")); err != nil {
 		return err

@@ -11,7 +11,6 @@ import (
 	"syscall"
 	"testing"
 
-	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
@@ -54,23 +53,14 @@ func fill(dir string, mount func(at string) error) error {
 	if err := os.WriteFile(ballast, make([]byte, int64(fs.Bavail)*int64(fs.Bsize)-400<<10), 0o600); err != nil {
 		return err
 	}
-	s, err := boltstore.Open(path, &tiny)
-	if err != nil {
-		return err
-	}
-	e, err := engine.Open(context.Background(), s, nil)
+	s, e, err := openBoth(path, &tiny)
 	if err != nil {
 		return err
 	}
 	say := func(words ...any) { fmt.Println(words...) }
-	n, full := 0, 0
-	for ; full < 3; n++ {
-		if err := runTask(e, fmt.Sprintf("life-%d", n), 0, say); err != nil {
-			if err := expectFull("on a full disk", err, syscall.ENOSPC); err != nil {
-				return err
-			}
-			full++
-		}
+	n, err := untilFull(e, syscall.ENOSPC, say)
+	if err != nil {
+		return err
 	}
 	if _, err := s.Load(context.Background(), store.ByKey("2", "life-0")); err != nil {
 		return err
@@ -92,10 +82,7 @@ func fill(dir string, mount func(at string) error) error {
 	if err := os.Remove(ballast); err != nil {
 		return err
 	}
-	if s, err = boltstore.Open(path, &tiny); err != nil {
-		return err
-	}
-	if e, err = engine.Open(context.Background(), s, nil); err != nil {
+	if s, e, err = openBoth(path, &tiny); err != nil {
 		return err
 	}
 	for i := range 3 {

@@ -7,42 +7,22 @@ import (
 	"io/fs"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipestatus/pipestatus/examples/internal/filetest"
 )
 
-// everything is what a directory holds: of each name its kind and mode, and
-// what is in it.
-func everything(t *testing.T, dir string) map[string]string {
+// oneActivity writes the definition of a pipeline of one activity.
+func oneActivity(t *testing.T) string {
 	t.Helper()
-	found := make(map[string]string)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		what := info.Mode().String()
-		if info.Mode().IsRegular() {
-			data, err := os.ReadFile(path)
-			if err != nil {
-				return err
-			}
-			what += " " + string(data)
-		}
-		found[path] = what
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
+	tree := newTree("p")
+	activity(tree, "a", "true")
+	chain(tree, "p_start", "a", "p_end")
+	return write(t, tree)
 }
 
 // What a database's name leads to that is no database, and what stands where
@@ -63,11 +43,8 @@ func TestARunWritesOverNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree := newTree("p")
-	activity(tree, "a", "true")
-	chain(tree, "p_start", "a", "p_end")
-	definition := write(t, tree)
-	before := everything(t, dir)
+	definition := oneActivity(t)
+	before := filetest.Everything(t, dir)
 	for _, name := range []string{
 		"text", "empty", "dir", "dir/", "pipe", "dangling", "to-text", "to-dir", "to-null", "new/", "text/new", "missing/new",
 		"a", "b", "c", "d", "e", "f", "g", "h",
@@ -76,7 +53,7 @@ func TestARunWritesOverNothing(t *testing.T) {
 		if o.code != exitFailed || o.status != nil || !strings.Contains(o.stderr, strings.TrimSuffix(in(name), "/")) {
 			t.Errorf("%s: exit code %d", name, o.code)
 		}
-		after := everything(t, dir)
+		after := filetest.Everything(t, dir)
 		if len(name) == 1 {
 			delete(after, in(name)) // a database there was made before
 		}
@@ -96,19 +73,16 @@ func TestTheFilesOfARunAreTheOwnersAloneWhateverTheUmask(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree := newTree("p")
-	activity(tree, "a", "true")
-	chain(tree, "p_start", "a", "p_end")
-	definition := write(t, tree)
+	definition := oneActivity(t)
 	for _, mask := range []string{"0", "022", "077"} {
 		dir := t.TempDir()
-		cmd := exec.Command("sh", "-c", "umask "+mask+` && exec "$0" "$@"`, exe, "-quiet", definition) // in a directory of its own
+		cmd := filetest.WithUmask(exec.Command(exe, "-quiet", definition), mask) // in a directory of its own
 		cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+dir)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("umask %s: %v\n%s", mask, err, out)
 		}
 		files := 0
-		for path := range everything(t, dir) {
+		for path := range filetest.Everything(t, dir) {
 			info, err := os.Lstat(path)
 			if err != nil {
 				t.Fatal(err)

@@ -5,10 +5,8 @@ package statusctl
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -16,40 +14,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-)
 
-// everything is what a directory holds: of each name its kind and mode, and
-// what is in it.
-func everything(t *testing.T, dir string) map[string]string {
-	t.Helper()
-	found := make(map[string]string)
-	err := filepath.WalkDir(dir, func(path string, d fs.DirEntry, err error) error {
-		if err != nil {
-			return err
-		}
-		info, err := d.Info()
-		if err != nil {
-			return err
-		}
-		what := info.Mode().String()
-		switch {
-		case info.Mode().IsRegular():
-			what += " " + read(t, path)
-		case info.Mode()&fs.ModeSymlink != 0:
-			target, err := os.Readlink(path)
-			if err != nil {
-				return err
-			}
-			what += " " + target
-		}
-		found[path] = what
-		return nil
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
+	"github.com/pipestatus/pipestatus/examples/internal/filetest"
+)
 
 // Whatever a name leads to that is there already, or cannot be made, nothing is
 // written over, nothing is left, and the answer names it.
@@ -81,14 +48,14 @@ func TestNoCommandWritesOverWhatIsThere(t *testing.T) {
 	} {
 		refused[name] = slices.Concat(copies, opens)
 	}
-	before := everything(t, dir)
+	before := filetest.Everything(t, dir)
 	for _, name := range slices.Sorted(maps.Keys(refused)) {
 		for _, args := range refused[name] {
 			got := call(t.Context(), "", append(slices.Clone(args), name)...)
 			if got.code != exitFailed || !strings.Contains(got.stdout+got.stderr, strings.TrimRight(strings.TrimSuffix(name, "\x00"), "/")) {
 				t.Errorf("%q %q: exit code %d\n%s%s", args, name, got.code, got.stdout, got.stderr)
 			}
-			if diff := cmp.Diff(before, everything(t, dir)); diff != "" {
+			if diff := cmp.Diff(before, filetest.Everything(t, dir)); diff != "" {
 				t.Fatalf("%q %q (-before +after):\n%s", args, name, diff)
 			}
 		}
@@ -105,7 +72,7 @@ func TestNoCommandWritesOverWhatIsThere(t *testing.T) {
 			}
 		}
 	}
-	if diff := cmp.Diff(before, everything(t, dir)); diff != "" {
+	if diff := cmp.Diff(before, filetest.Everything(t, dir)); diff != "" {
 		t.Fatalf("(-before +after):\n%s", diff)
 	}
 }
@@ -126,23 +93,16 @@ func TestADatabaseBehindALink(t *testing.T) {
 	if out := succeed(t, "", "list", "-db", file); strings.Count(out, "\n") != 3 {
 		t.Errorf("the file has\n%s", out)
 	}
-	if left := everything(t, dir); len(left) != 3 {
+	if left := filetest.Everything(t, dir); len(left) != 3 {
 		t.Errorf("the directory has %q", slices.Sorted(maps.Keys(left)))
 	}
-}
-
-// withUmask is a command as a process that begins with an umask.
-func withUmask(cmd *exec.Cmd, mask string) *exec.Cmd {
-	shell := exec.Command("sh", append([]string{"-c", "umask " + mask + ` && exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)...)
-	shell.Env = cmd.Env
-	return shell
 }
 
 func TestWhatIsSpooledIsTheOwnersAloneWhateverTheUmask(t *testing.T) {
 	for _, mask := range []string{"0", "022", "077"} {
 		dir := t.TempDir()
 		db := filepath.Join(dir, "new.db")
-		cmd := withUmask(process(t, "import", "-db", db), mask)
+		cmd := filetest.WithUmask(process(t, "import", "-db", db), mask)
 		cmd.Env = append(cmd.Env, "TMPDIR="+dir)
 		stdin, err := cmd.StdinPipe()
 		if err == nil {
@@ -165,7 +125,7 @@ func TestWhatIsSpooledIsTheOwnersAloneWhateverTheUmask(t *testing.T) {
 			t.Errorf("umask %s: %v", mask, err)
 		}
 		expectOwners(t, dir, mask)
-		if left := everything(t, dir); len(left) != 2 {
+		if left := filetest.Everything(t, dir); len(left) != 2 {
 			t.Errorf("umask %s: left are %q", mask, slices.Sorted(maps.Keys(left)))
 		}
 	}
