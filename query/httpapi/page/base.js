@@ -1,6 +1,6 @@
 // Elements, texts and requests. Every text that comes from a pipeline goes
 // through textContent: nothing here ever makes markup of it. Where something
-// follows one on its line, it goes through unturned.
+// follows one on its line, it is in an element of its own: apart.
 
 const $ = (id) => document.getElementById(id);
 
@@ -13,6 +13,10 @@ function element(tag, className, text) {
 
 // unturned is text without what would turn the direction of what follows it.
 const unturned = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+
+// apart is text of which neither letters nor controls move what is beside it.
+// An element, not characters that isolate: those would be copied with it.
+const apart = (text) => element("bdi", "", unturned(text));
 
 // escapeUnseen is JSON with escapes for what does not show or turns the
 // direction of a line.

@@ -113,11 +113,9 @@ const taskView = {
     $("t-state").className = "state " + root.state;
     $("t-state").textContent = root.state;
     $("t-name").textContent = root.name || this.query.task_id;
-    document.title = root.state + " " + unturned(root.name || this.query.task_id) + " – pipestatus";
-    $("t-where").textContent = [
-      "business " + unturned(this.query.bk_biz_id), "task " + unturned(this.query.task_id), model.nodes.length + " nodes",
-      "revision " + model.revision, duration(root, this.now()),
-    ].filter(Boolean).join(" · ");
+    document.title = root.state + " \u2068" + unturned(root.name || this.query.task_id) + "\u2069 – pipestatus";
+    const rest = [model.nodes.length + " nodes", "revision " + model.revision, duration(root, this.now())].filter(Boolean).join(" · ");
+    $("t-where").replaceChildren("business ", apart(this.query.bk_biz_id), " · task ", apart(this.query.task_id), " · " + rest);
     showCounts($("t-counts"), root.counts || {});
     $("next-failure").disabled = !model.nodes.some((n) => n.state === "FAILED");
     this.drawMoment();
@@ -177,7 +175,7 @@ const taskView = {
     row.ariaExpanded = container ? !this.folded.has(n.id) : null;
     const name = element("span", "name");
     name.style.paddingLeft = level * 18 + "px";
-    name.append(element("span", "fold", container ? (this.folded.has(n.id) ? "▸" : "▾") : ""), unturned(nameOf(n)));
+    name.append(element("span", "fold", container ? (this.folded.has(n.id) ? "▸" : "▾") : ""), apart(nameOf(n)));
     if (n.name) name.append(" ", element("span", "kind", kindLabel(n.kind)));
     name.title = nameOf(n);
     const badge = stateBadge(n.state);

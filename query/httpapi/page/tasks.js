@@ -1,11 +1,18 @@
+// What the list is filtered by: the names in the address, and their fields.
+// The address says what is asked for; what is in a field counts from when the
+// filter is sent.
+const filters = { bk_biz_id: "f-business", state: "f-state", text: "f-text", since: "f-since", until: "f-until" };
+
 // The list of tasks.
 const tasksView = {
   cursors: [], // of the pages before this one, newest first
   cursor: "",
 
   open(params) {
-    for (const [id, name] of [["f-business", "bk_biz_id"], ["f-state", "state"], ["f-text", "text"], ["f-since", "since"], ["f-until", "until"]]) {
+    this.asked = {};
+    for (const [name, id] of Object.entries(filters)) {
       $(id).value = params.get(name) || "";
+      this.asked[name] = $(id).value.trim();
     }
     this.cursors = [];
     this.cursor = "";
@@ -22,14 +29,11 @@ const tasksView = {
   },
 
   query() {
-    const query = { limit: 50, cursor: this.cursor, bk_biz_id: $("f-business").value.trim(), text: $("f-text").value.trim() };
-    const state = $("f-state").value;
+    const { bk_biz_id, state, text, ...bounds } = this.asked;
+    const query = { limit: 50, cursor: this.cursor, bk_biz_id, text };
     if (state === "unfinished") query.unfinished = "true";
     else if (state) query.state = state;
-    for (const bound of ["since", "until"]) {
-      const value = $("f-" + bound).value;
-      if (value) query[bound] = new Date(value).toISOString();
-    }
+    for (const [name, value] of Object.entries(bounds)) if (value) query[name] = new Date(value).toISOString();
     return query;
   },
 
@@ -83,12 +87,11 @@ const tasksView = {
 
   filter() {
     const params = new URLSearchParams();
-    for (const [id, name] of [["f-business", "bk_biz_id"], ["f-state", "state"], ["f-text", "text"], ["f-since", "since"], ["f-until", "until"]]) {
-      if ($(id).value) params.set(name, $(id).value);
-    }
+    for (const [name, id] of Object.entries(filters)) if ($(id).value) params.set(name, $(id).value);
+    // Assigning the hash would open the view later, over what was typed since.
     const address = "#/?" + params;
-    if (location.hash === address) route();
-    else location.hash = address;
+    if (location.hash !== address) history.pushState(null, "", address);
+    route();
   },
 
   turn(older) {

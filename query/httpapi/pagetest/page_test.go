@@ -83,6 +83,33 @@ func TestTasksAreListedFilteredAndOpened(t *testing.T) {
 	p.until("$('t-name').textContent === 'Deploy shop 4.2' && %s === 'FINISHED'", rowState("Build"))
 }
 
+// What is typed stays as it was typed, and counts from when it is asked for:
+// neither an answer on its way nor the list's own refreshing takes it.
+func TestTheFilterBelongsToWhoTypes(t *testing.T) {
+	s := newService(t, nil)
+	recordDeploy(s)
+	s.record(engine.Create("7", "nightly", engine.ID("nightly"), engine.Name("Nightly backup")), engine.Start("nightly"))
+	p := open(s, "")
+	const count = "document.querySelectorAll('#task-rows tr').length"
+	p.until(count + " === 2")
+	p.run(chromedp.SetValue("#f-text", "nightly", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
+	p.until(count + " === 1")
+	p.eval("$('f-clear').click(), $('f-text').value = 'shop', 0", nil)
+	p.until(count + " === 2")
+	p.eval("tasksView.refresh().then(() => window.refreshed = true), 0", nil)
+	p.until("window.refreshed")
+	var ok bool
+	if p.eval(count+" === 2 && $('f-text').value === 'shop'", &ok); !ok {
+		t.Error("the list is filtered by a text that nobody asked for yet, or the text is gone")
+	}
+	p.run(chromedp.Click("#filter .primary", chromedp.ByQuery))
+	p.until(count + " === 1 && $('task-rows').textContent.includes('Deploy shop 4.2')")
+	p.run(chromedp.NavigateBack())
+	p.until(count + " === 2 && $('f-text').value === ''")
+	p.run(chromedp.NavigateBack())
+	p.until(count + " === 1 && $('f-text').value === 'nightly'")
+}
+
 func TestARunningPipelineIsSeenToChange(t *testing.T) {
 	s := newService(t, nil)
 	recordDeploy(s)
@@ -197,12 +224,12 @@ func TestHostileTextsStayTexts(t *testing.T) {
 // stands beside it is in its place, and keeps its letters in their order.
 func TestTextsTurnNothingBesideThem(t *testing.T) {
 	s := newService(t, nil)
-	const turned, shut = "\u202e\u2067abc", "\u2069\u202c\u202eabc"
+	const turned, shut, hebrew = "\u202e\u2067abc", "\u2069\u202c\u202eabc", "\u05d0\u05d1\u05d2"
+	s.record(engine.Create("2", hebrew, engine.ID(hebrew), engine.Name(hebrew)), engine.Start(hebrew),
+		engine.Declare(hebrew, state.ServiceActivity, engine.Name("1")))
 	s.record(engine.Create("2", turned, engine.ID("root"), engine.Name(turned)), engine.Start("root"),
 		engine.Declare("root", state.ServiceActivity, engine.ID(shut), engine.Name(shut)), engine.Start(shut), engine.Fail(shut, turned))
-	p := open(s, "")
-	p.until("$('task-rows').textContent.includes(%s)", quote(turned))
-	p.run(chromedp.Click("#task-rows a", chromedp.ByQuery))
+	p := open(s, "#/task?bk_biz_id=2&task_id="+hebrew)
 	p.until("document.querySelectorAll('.row:not([hidden])').length === 2")
 	// Whether the letters of a text within an element go from left to right.
 	const forward = `(element, text) => {
@@ -222,15 +249,23 @@ func TestTextsTurnNothingBesideThem(t *testing.T) {
 		});
 		return at >= 0 && lefts.every((left, i) => i === 0 || left > lefts[i - 1]);
 	}`
-	for element, text := range map[string]string{
-		"$('t-where')": "2 nodes", "$('t-counts')": "1 FAILED", row(shut) + ".querySelector('.name')": "service activity",
-		row(shut) + ".querySelector('.state')": "FAILED",
-	} {
+	check := func(element, text string) {
+		t.Helper()
 		var ok bool
 		if p.eval("("+forward+")("+element+", "+quote(text)+")", &ok); !ok {
 			t.Errorf("%s does not show %q from left to right", element, text)
 		}
 	}
+	check("$('t-where')", " · 2 nodes · ")
+	p.shot("hebrew")
+	p.eval("location.hash = '', 0", nil)
+	p.until("$('task-rows').textContent.includes(%s)", quote(turned))
+	p.run(chromedp.Click("#task-rows a", chromedp.ByQuery))
+	p.until("$('t-name').textContent === %s && %s", quote(turned), row(shut))
+	check("$('t-where')", " · 2 nodes · ")
+	check("$('t-counts')", "1 FAILED")
+	check(row(shut)+".querySelector('.name')", "service activity")
+	check(row(shut)+".querySelector('.state')", "FAILED")
 	p.run(chromedp.Click("#tab-json", chromedp.ByQuery))
 	p.until("$('rows').textContent.includes('abc')")
 	for _, text := range []string{`\u202e\u2067abc`, `\u2069\u202c\u202eabc`} {
