@@ -97,7 +97,11 @@ func (c *commit) size() (n int) {
 // attempt tries the commit once. The writer lock is held.
 func (s *Store) attempt(c *commit, writeBack bool) error {
 	var wrote written
+	var gathering <-chan struct{}
 	outcome, err := s.transact(func(tx *bolt.Tx) (bool, error) {
+		if writeBack {
+			gathering = s.gatherBeside(c.size())
+		}
 		if err := c.plan(tx); err != nil || len(c.planned) == 0 {
 			return false, err
 		}
@@ -108,8 +112,11 @@ func (s *Store) attempt(c *commit, writeBack bool) error {
 			return true, nil
 		}
 		var err error
-		if wrote, err = s.writeBack(tx, int(c.next-1-s.last)); err != nil {
-			return false, err
+		wrote.checkpoint = s.checkpoint
+		if gathering == nil {
+			if wrote, err = s.writeBack(tx, int(c.next-1-s.last)); err != nil {
+				return false, err
+			}
 		}
 		if n := s.untrimmed + len(c.frames); n >= trimEvery {
 			wrote.trimmed = true
@@ -117,8 +124,8 @@ func (s *Store) attempt(c *commit, writeBack bool) error {
 		}
 		return err == nil, err
 	})
-	if wrote.gathering != nil {
-		<-wrote.gathering
+	if gathering != nil {
+		<-gathering
 	}
 	switch {
 	case err == nil:
