@@ -262,8 +262,10 @@ func (g *group) find(op *state.Op) (*work, error) {
 	if w := g.ids[ref.Node]; w != nil {
 		return w, nil
 	}
-	if w := g.works[ref.Key]; w != nil {
-		return w, nil
+	if ref.Node == "" {
+		if w := g.works[ref.Key]; w != nil {
+			return w, nil
+		}
 	}
 	if tree := g.engine.cache.get(ref); tree != nil {
 		return g.work(tree, false), nil

@@ -1,9 +1,11 @@
 package engine
 
 import (
-	"encoding/hex"
+	"bufio"
+	"crypto/rand"
 	"fmt"
 	"log/slog"
+	"sync"
 	"time"
 
 	"github.com/google/uuid"
@@ -40,6 +42,8 @@ type Options struct {
 	Logger *slog.Logger
 	// Hooks are told what the engine does, for metrics. Default: none.
 	Hooks *Hooks
+
+	newVersion func() (state.Version, error) // NewID as a version
 }
 
 // Hooks are functions that the engine calls with what it did. Each may be
@@ -83,8 +87,11 @@ func (o *Options) withDefaults() (Options, error) {
 	if d.Now == nil {
 		d.Now = time.Now
 	}
-	if d.NewID == nil {
+	if generate := d.NewID; generate != nil {
+		d.newVersion = func() (state.Version, error) { return state.ParseVersion(generate()) }
+	} else {
 		d.NewID = newID
+		d.newVersion = func() (state.Version, error) { return state.VersionOf(newUUID()), nil }
 	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
@@ -97,7 +104,14 @@ func (o *Options) withDefaults() (Options, error) {
 
 // newID is a UUID of version 7 as 32 hexadecimal digits: time-ordered keys
 // measured half the index cost of random ones.
-func newID() string {
-	id := uuid.Must(uuid.NewV7())
-	return hex.EncodeToString(id[:])
+func newID() string { return state.VersionOf(newUUID()).String() }
+
+func newUUID() uuid.UUID {
+	random := randoms.Get().(*bufio.Reader)
+	defer randoms.Put(random)
+	return uuid.Must(uuid.NewV7FromReader(random))
 }
+
+// randoms read the system's random bytes for many IDs at a time: to ask for
+// those of each took 7 % of a transition.
+var randoms = sync.Pool{New: func() any { return bufio.NewReaderSize(rand.Reader, 512) }}

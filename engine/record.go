@@ -207,7 +207,7 @@ func (e *Engine) complete(op *state.Op, i int) error {
 	}
 	if (op.Kind == state.Declare || op.Kind.NewAttempt()) && !op.NewVersion.IsSet() {
 		var err error
-		if op.NewVersion, err = state.ParseVersion(e.opts.NewID()); err != nil {
+		if op.NewVersion, err = e.opts.newVersion(); err != nil {
 			return fmt.Errorf("generated version: %w", err)
 		}
 	}

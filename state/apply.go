@@ -304,7 +304,8 @@ func (e *edit) effect(i int, was Progress) {
 	}
 	var superseded *Attempt
 	if op.Kind.NewAttempt() {
-		superseded = &was.Attempt
+		before := was.Attempt // of its own, so that other operations' stays off the heap
+		superseded = &before
 		p.Version, p.Supersedes, p.Began = op.NewVersion, was.Version, op.Kind
 	}
 	e.change(i, &p, superseded)

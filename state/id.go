@@ -126,7 +126,9 @@ func (v Version) String() string {
 	if !v.set {
 		return ""
 	}
-	return hex.EncodeToString(v.id[:])
+	var digits [32]byte
+	hex.Encode(digits[:], v.id[:])
+	return string(digits[:])
 }
 
 // AppendText appends the version's digits, or nothing, to dst. It returns no

@@ -216,9 +216,17 @@ func (n *node) setProgress(p *Progress) {
 	n.setTime(updated, p.Updated)
 	n.setTime(started, p.Started)
 	n.setTime(finished, p.Finished)
-	n.rare = nil
-	if p.Error != "" || p.RetryAt.IsSet() || p.Supersedes.set {
-		n.rare = &rare{p.Error, p.RetryAt, p.Supersedes}
+	n.setRare(rare{p.Error, p.RetryAt, p.Supersedes})
+}
+
+// setRare keeps what is there if it is the same: only a new attempt changes
+// what it supersedes.
+func (n *node) setRare(r rare) {
+	switch {
+	case r == rare{}:
+		n.rare = nil
+	case n.rare == nil || *n.rare != r:
+		n.rare = &r
 	}
 }
 

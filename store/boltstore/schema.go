@@ -79,7 +79,12 @@ const (
 	formatName    = "pipestatus"
 )
 
-func seqKey(seq uint64) []byte { return binary.BigEndian.AppendUint64(nil, seq) }
+// keyRoom has room for the keys below that begin with a number.
+const keyRoom = 16
+
+func seqKey(seq uint64) []byte {
+	return binary.BigEndian.AppendUint64(make([]byte, 0, keyRoom), seq)
+}
 
 func nodeKey(number uint64, index int) []byte {
 	return binary.BigEndian.AppendUint32(seqKey(number), uint32(index))
@@ -93,12 +98,17 @@ func blockKey(number, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(seqKey(number), seq)
 }
 
-func taskKey(key state.Key) []byte { return appendID(appendID(nil, key.Business), key.Task) }
+// idRoom has room for most keys below: for a generated ID and a number.
+const idRoom = 32
 
-func idKey(id string) []byte { return appendID(nil, id) }
+func taskKey(key state.Key) []byte {
+	return appendID(appendID(make([]byte, 0, idRoom), key.Business), key.Task)
+}
+
+func idKey(id string) []byte { return appendID(make([]byte, 0, idRoom), id) }
 
 func businessKey(business string, number uint64) []byte {
-	return binary.BigEndian.AppendUint64(appendID(nil, business), number)
+	return binary.BigEndian.AppendUint64(appendID(make([]byte, 0, idRoom), business), number)
 }
 
 // attemptNumber counts a node's attempts from 1: each retry, skip and loop

@@ -116,12 +116,15 @@ func appendDeclaration(dst []byte, decl *state.Declaration) []byte {
 type blockReader struct {
 	d      decoder
 	packed bool
-	// lean leaves out the IDs of nodes that were not declared: for a
+	// lean leaves out the IDs of nodes that were not declared, and superseded
+	// attempts are only valid until the next transition is read: for a
 	// write-back, which needs no more and should not pay for more.
 	lean bool
 	seq  uint64 // of the transition before
 	at   state.Instant
 	seen versions
+	// superseded is where those of a transition are, if lean.
+	superseded []state.Attempt
 }
 
 // restart begins to read another block with the same memory.
@@ -182,6 +185,7 @@ func (r *blockReader) transition(tr *state.Transition) {
 		tr.Actor = d.id()
 	}
 	n := d.int(uint64(len(d.b)) / changeMin)
+	r.superseded = r.superseded[:0]
 	tr.Changes = slices.Grow(tr.Changes[:0], n)[:n]
 	for i := range tr.Changes {
 		tr.Changes[i] = state.Change{}
@@ -212,10 +216,18 @@ func (r *blockReader) change(c *state.Change, at state.Instant) {
 		c.ID = d.id()
 	}
 	if flags&hasSuperseded != 0 {
-		a := d.attempt(at, r.seen[c.Index])
-		c.Superseded = &a
+		c.Superseded = r.attempt(d.attempt(at, r.seen[c.Index]))
 	}
 	r.seen[c.Index] = c.Version
+}
+
+// attempt returns where a superseded attempt is kept.
+func (r *blockReader) attempt(a state.Attempt) *state.Attempt {
+	if !r.lean {
+		return &a
+	}
+	r.superseded = append(r.superseded, a)
+	return &r.superseded[len(r.superseded)-1]
 }
 
 func (d *decoder) declaration(decl *state.Declaration) {
