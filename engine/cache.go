@@ -53,6 +53,7 @@ const endedShare = 64
 type task struct {
 	tree atomic.Pointer[state.Tree]
 	used atomic.Bool
+	gone atomic.Bool // from the cache
 	// The cache's mu protects the rest.
 	ring  int
 	elem  *list.Element
@@ -78,17 +79,24 @@ func newCache(bound int, evicted func(*state.Tree)) *cache {
 
 // get returns the tree that ref names, nil if it is not found in memory.
 func (c *cache) get(ref store.Ref) *state.Tree {
-	var t *task
+	t := c.find(ref)
+	if t == nil {
+		return nil
+	}
+	return t.tree.Load()
+}
+
+// find returns the task that ref names, nil if it is not found in memory.
+func (c *cache) find(ref store.Ref) (t *task) {
 	if ref.Node != "" {
 		t = c.nodes.get(ref.Node)
 	} else {
 		t = c.tasks.get(ref.Key)
 	}
-	if t == nil {
-		return nil
+	if t != nil {
+		t.use()
 	}
-	t.use()
-	return t.tree.Load()
+	return t
 }
 
 // put makes committed trees the current ones, unless newer ones are there.
@@ -205,8 +213,12 @@ func (c *cache) clear() {
 	c.tasks.clear()
 	c.nodes.clear()
 	for i := range c.rings {
-		c.rings[i].list.Init()
-		c.rings[i].nodes = 0
+		r := &c.rings[i]
+		for elem := r.list.Front(); elem != nil; elem = elem.Next() {
+			elem.Value.(*task).gone.Store(true)
+		}
+		r.list.Init()
+		r.nodes = 0
 	}
 }
 
@@ -243,5 +255,6 @@ func (c *cache) drop(t *task) {
 	}
 	c.tasks.remove(tree.Key())
 	c.unlink(t)
+	t.gone.Store(true)
 	c.removals.Add(1)
 }

@@ -114,7 +114,7 @@ func (g *group) add(p *Pending) bool {
 	if p.gone != nil {
 		return g.addDeletion(p)
 	}
-	w, err := g.find(&p.ops[0])
+	w, err := g.find(p)
 	if err != nil {
 		p.answer(refusal(p, 0, err))
 		return true
@@ -255,9 +255,11 @@ func refTo(op *state.Op) store.Ref {
 	return store.ByNode(op.Node)
 }
 
-// find returns the work for the task that an operation is about, an error
-// that matches [state.ErrNotFound] if there is none.
-func (g *group) find(op *state.Op) (*work, error) {
+// find returns the work for the task that a request is about, an error that
+// matches [state.ErrNotFound] if there is none.
+func (g *group) find(p *Pending) (*work, error) {
+	op, task := &p.ops[0], p.task
+	p.task = nil
 	ref := refTo(op)
 	if w := g.ids[ref.Node]; w != nil {
 		return w, nil
@@ -266,6 +268,9 @@ func (g *group) find(op *state.Op) (*work, error) {
 		if w := g.works[ref.Key]; w != nil {
 			return w, nil
 		}
+	}
+	if task != nil && !task.gone.Load() {
+		return g.work(task.tree.Load(), false), nil
 	}
 	if tree := g.engine.cache.get(ref); tree != nil {
 		return g.work(tree, false), nil

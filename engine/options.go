@@ -1,10 +1,10 @@
 package engine
 
 import (
-	"bufio"
-	"crypto/rand"
+	crand "crypto/rand"
 	"fmt"
 	"log/slog"
+	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -107,11 +107,15 @@ func (o *Options) withDefaults() (Options, error) {
 func newID() string { return state.VersionOf(newUUID()).String() }
 
 func newUUID() uuid.UUID {
-	random := randoms.Get().(*bufio.Reader)
+	random := randoms.Get().(*rand.ChaCha8)
 	defer randoms.Put(random)
 	return uuid.Must(uuid.NewV7FromReader(random))
 }
 
-// randoms read the system's random bytes for many IDs at a time: to ask for
-// those of each took 7 % of a transition.
-var randoms = sync.Pool{New: func() any { return bufio.NewReaderSize(rand.Reader, 512) }}
+// randoms are random generators that the system's has seeded: to ask that one
+// for the bytes of each ID took 7 % of a transition.
+var randoms = sync.Pool{New: func() any {
+	var seed [32]byte
+	crand.Read(seed[:])
+	return rand.NewChaCha8(seed)
+}}

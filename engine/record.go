@@ -26,6 +26,7 @@ type Result struct {
 type Pending struct {
 	ops  []state.Op
 	gone *deletion // instead of ops
+	task *task     // what ops were about in memory, so as not to look it up again
 
 	// done is closed when results and err are set. A pooled request, which has
 	// one waiter, gets a value instead, so that it can be used again.
@@ -224,7 +225,8 @@ func (e *Engine) warm(ctx context.Context, p *Pending) {
 	if p.ops[0].Kind == state.Create {
 		return
 	}
-	if ref := refTo(&p.ops[0]); e.cache.get(ref) == nil {
+	ref := refTo(&p.ops[0])
+	if p.task = e.cache.find(ref); p.task == nil {
 		_, _ = e.Load(ctx, ref) // an error will show when the request is applied
 	}
 }
