@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -48,5 +49,52 @@ func TestRequestIsRefusedOnlyByWhatHoldsWhenItComes(t *testing.T) {
 	g.finish()
 	if _, err := accepted.Wait(ctx); err != nil {
 		t.Errorf("after another engine suspended it: %v", err)
+	}
+}
+
+// A task that a request found in memory may have gone from there, for good
+// reason, when the request is applied: then it is looked up again.
+func TestRequestLooksUpAgainWhatHasGoneFromMemory(t *testing.T) {
+	ctx := context.Background()
+	for how, forget := range map[string]func(*cache, state.Key){
+		"alone":    func(c *cache, key state.Key) { c.remove(key) },
+		"with all": func(c *cache, _ state.Key) { c.clear() },
+	} {
+		s := store.NewMemory()
+		conflicts := 0
+		e, err := Open(ctx, s, &Options{Hooks: &Hooks{Committed: func(i CommitInfo) { conflicts += i.Conflicts }}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		other, err := Open(ctx, s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		root, err := e.Create(ctx, "2", "10")
+		if err == nil {
+			_, err = e.Start(ctx, root.Node)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		p := newPending()
+		if err := e.prepare(p, []Op{Suspend(root.Node)}); err != nil {
+			t.Fatal(err)
+		}
+		if e.warm(ctx, p); p.task == nil {
+			t.Fatal("the task is not in memory")
+		}
+		if _, err := other.Declare(ctx, root.Node, state.EndEvent); err != nil {
+			t.Fatal(err)
+		}
+		forget(e.cache, state.Key{Business: "2", Task: "10"})
+		g := e.newGroup(1)
+		g.addAll([]*Pending{p})
+		g.finish()
+		if _, err := p.Wait(ctx); err != nil || conflicts > 0 {
+			t.Errorf("gone %s: applied to what it was before: %d conflicts, %v", how, conflicts, err)
+		}
+		other.Close()
+		e.Close()
 	}
 }
