@@ -10,10 +10,10 @@
 // What is journaled but not in its place yet is the overlay, in memory and
 // bounded. Readers see it over what is on disk. Later commits write it back,
 // the task with the oldest entry first, sorted by key and in even slices, so
-// that no commit pays for many; what a slice needs is gathered while a commit
-// syncs, when nobody else has work. A write-back carries the values that nodes have
-// in the end, however often they changed, and may stop anywhere: doing it
-// again writes the same.
+// that no commit pays for many; what a slice needs is gathered beside a commit,
+// when nobody else has work. A write-back carries the values that nodes have in
+// the end, however often they changed, and may stop anywhere: doing it again
+// writes the same.
 //
 // The checkpoint is the sequence up to which everything is in its place. Open
 // reads the journal after it into the overlay and loads no task. The journal
