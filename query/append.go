@@ -36,28 +36,25 @@ func (q *Query) AppendTree(dst []byte, tree *state.Tree, node int) []byte {
 	defer r.release()
 	// Down to the first child, on to the next sibling, up to the container:
 	// no recursion, so that depth costs no stack.
-	for i := node; ; {
-		n := tree.Node(i)
-		dst = r.open(dst, &n)
-		if c := tree.FirstChild(i); c >= 0 {
-			i = c
-			dst = r.key(dst, i)
+	for i, n := node, tree.View(node); ; {
+		dst = r.open(dst, n)
+		if c := n.FirstChild(); c >= 0 {
+			i, n = c, tree.View(c)
+			dst = appendKey(dst, n.ID())
 			continue
 		}
 		for {
-			if n.Index != i {
-				n = tree.Node(i)
-			}
-			dst = r.close(dst, &n)
+			dst = r.close(dst, i, n)
 			if i == node {
 				return dst
 			}
-			if next := tree.NextSibling(i); next >= 0 {
-				i = next
-				dst = r.key(append(dst, ','), i)
+			if next := n.NextSibling(); next >= 0 {
+				i, n = next, tree.View(next)
+				dst = appendKey(append(dst, ','), n.ID())
 				break
 			}
-			i = tree.Parent(i)
+			i = n.Parent()
+			n = tree.View(i)
 		}
 	}
 }
@@ -108,26 +105,27 @@ func (r *renderer) shown(i int) state.State {
 	return r.tree.Shown(i)
 }
 
-func (r *renderer) key(dst []byte, i int) []byte {
-	return append(appendString(dst, r.tree.ID(i)), ':')
-}
-
 // open appends a node up to where its children begin.
-func (r *renderer) open(dst []byte, n *state.Node) []byte {
+func (r *renderer) open(dst []byte, n state.NodeView) []byte {
 	dst = appendHead(dst, n.Retry(), n.DisplayName())
-	dst = r.face.append(dst, n.Finished)
-	dst = appendMiddle(dst, n.Skipped)
-	dst = r.face.append(dst, n.Started)
+	dst = r.face.append(dst, n.Finished())
+	dst = appendMiddle(dst, n.Skipped())
+	dst = r.face.append(dst, n.Started())
 	return append(dst, `","children":{`...)
 }
 
-// close appends the rest.
-func (r *renderer) close(dst []byte, n *state.Node) []byte {
-	dst = appendTail(dst, r.shown(n.Index))
-	dst, _ = n.Version.AppendText(dst)
-	dst = appendEnd(dst, n.ID, n.Loop)
+// close appends the rest of node i.
+func (r *renderer) close(dst []byte, i int, n state.NodeView) []byte {
+	shown := n.Shown()
+	if r.opts.FailedFirst {
+		shown = r.failedFirst[i]
+	}
+	dst = appendTail(dst, shown)
+	dst, _ = n.Version().AppendText(dst)
+	dst = appendEnd(dst, n.ID(), n.Loop())
 	if r.fields != 0 {
-		extra := r.extra(n.Index, n)
+		all := r.tree.Node(i)
+		extra := r.extra(i, &all)
 		dst = extra.append(dst)
 	}
 	return append(dst, '}')
@@ -135,6 +133,8 @@ func (r *renderer) close(dst []byte, n *state.Node) []byte {
 
 // The parts of a node, each up to the next value that callers have in
 // different forms.
+
+func appendKey(dst []byte, id string) []byte { return append(appendString(dst, id), ':') }
 
 func appendHead(dst []byte, retry int, name string) []byte {
 	dst = strconv.AppendInt(append(dst, `{"retry":`...), int64(retry), 10)
@@ -169,6 +169,9 @@ func appendString(dst []byte, s string) []byte {
 
 // appendInside is appendString without the quotes.
 func appendInside(dst []byte, s string) []byte {
+	if isPlain(s) {
+		return append(dst, s...)
+	}
 	from := 0
 	for i := 0; i < len(s); {
 		c := s[i]
@@ -201,6 +204,28 @@ func appendInside(dst []byte, s string) []byte {
 		}
 	}
 	return append(dst, s[from:]...)
+}
+
+// isPlain reports whether all bytes of s stand for themselves. It looks at eight
+// at a time: byte by byte the two IDs and the name of a node were a third of
+// what it costs.
+func isPlain(s string) bool {
+	const each, high = 0x0101010101010101, 0x8080808080808080
+	for ; len(s) >= 8; s = s[8:] {
+		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
+		// The high bit of a byte is set if it was, or if the byte is below what
+		// is subtracted; of the bytes after such a one it says nothing.
+		if (w|(w-' '*each)|((w^'"'*each)-each)|((w^'\\'*each)-each))&high != 0 {
+			return false
+		}
+	}
+	for i := range len(s) {
+		if !plain[s[i]] {
+			return false
+		}
+	}
+	return true
 }
 
 // plain holds the bytes that stand for themselves.

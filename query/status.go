@@ -83,7 +83,7 @@ func (s *Status) append(dst []byte) []byte {
 			dst = append(dst, ',')
 		}
 		first = false
-		dst = c.append(append(appendString(dst, c.ID), ':'))
+		dst = c.append(appendKey(dst, c.ID))
 	}
 	dst = appendTail(dst, s.State)
 	dst = appendInside(dst, s.Version)

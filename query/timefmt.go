@@ -29,14 +29,12 @@ func (c *clockFace) append(dst []byte, i state.Instant) []byte {
 	if sec < c.from || sec >= c.to {
 		c.turn(sec)
 	}
-	of := int(sec - c.midnight)
+	of := uint32(sec - c.midnight)
+	h, m, s := of/3600, of/60%60, of%60
 	dst = append(dst, c.date...)
-	dst = append(two(dst, of/3600), ':')
-	dst = append(two(dst, of/60%60), ':')
-	return append(two(dst, of%60), c.zone...)
+	dst = append(dst, '0'+byte(h/10), '0'+byte(h%10), ':', '0'+byte(m/10), '0'+byte(m%10), ':', '0'+byte(s/10), '0'+byte(s%10))
+	return append(dst, c.zone...)
 }
-
-func two(dst []byte, n int) []byte { return append(dst, '0'+byte(n/10), '0'+byte(n%10)) }
 
 // turn moves to the day of sec.
 func (c *clockFace) turn(sec int64) {
