@@ -38,6 +38,22 @@ func TestStringsAreEscapedAsEncodingJSONEscapesThem(t *testing.T) {
 	}
 }
 
+// Whatever stands in a text, and wherever: eight bytes are looked at together.
+func TestAStringIsPlainIfAllItsBytesAre(t *testing.T) {
+	for length := range 20 {
+		for at := range length {
+			for _, fill := range []byte{' ', '!', '#', '[', ']', '~', 0x7f} {
+				s := bytes.Repeat([]byte{fill}, length)
+				for c := range 256 {
+					if s[at] = byte(c); isPlain(string(s)) != plain[c] {
+						t.Fatalf("%q is plain: %t", s, !plain[c])
+					}
+				}
+			}
+		}
+	}
+}
+
 func FuzzAppendString(f *testing.F) {
 	for _, s := range []string{"", "plain", "<\"\\\n>", "\u2028\x00", "a\xffb"} {
 		f.Add(s)

@@ -52,6 +52,7 @@ func (t *Tree) Apply(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 		}
 	}
 	next := *t
+	next.ownIndex()
 	next.nodes = next.nodes.begin()
 	outcomes := make([]Outcome, len(ops))
 	for i := range ops {

@@ -230,6 +230,35 @@ func sameTree(t failer, what string, got, want *state.Tree) {
 		if at, ok := got.Find(want.ID(i)); !ok || at != i {
 			t.Fatalf("%s: node %q is found at %d, %t, not at %d", what, want.ID(i), at, ok, i)
 		}
+		if seen := viewed(got.View(i)); seen != shownOf(&w[i]) {
+			t.Fatalf("%s: node %d is seen as %+v, but is %+v", what, i, seen, w[i])
+		}
+	}
+}
+
+// summary is what a view of a node has.
+type summary struct {
+	id, name            string
+	shown               state.State
+	version             state.Version
+	loop, retry         int
+	skipped             bool
+	started, finished   state.Instant
+	parent, first, next int
+}
+
+func viewed(v state.NodeView) summary {
+	return summary{
+		v.ID(), v.DisplayName(), v.Shown(), v.Version(), v.Loop(), v.Retry(), v.Skipped(), v.Started(), v.Finished(),
+		v.Parent(), v.FirstChild(), v.NextSibling(),
+	}
+}
+
+func shownOf(c *content) summary {
+	n := &c.Node
+	return summary{
+		n.ID, n.DisplayName(), c.Shown, n.Version, n.Loop, n.Retry(), n.Skipped, n.Started, n.Finished,
+		c.Parent, c.First, c.Next,
 	}
 }
 

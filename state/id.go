@@ -1,7 +1,7 @@
 package state
 
 import (
-	"encoding/hex"
+	"encoding/binary"
 	"fmt"
 	"unicode/utf8"
 )
@@ -126,9 +126,7 @@ func (v Version) String() string {
 	if !v.set {
 		return ""
 	}
-	var digits [32]byte
-	hex.Encode(digits[:], v.id[:])
-	return string(digits[:])
+	return string(AppendHexID(make([]byte, 0, 32), v.id))
 }
 
 // AppendText appends the version's digits, or nothing, to dst. It returns no
@@ -137,7 +135,7 @@ func (v Version) AppendText(dst []byte) ([]byte, error) {
 	if !v.set {
 		return dst, nil
 	}
-	return hex.AppendEncode(dst, v.id[:]), nil
+	return AppendHexID(dst, v.id), nil
 }
 
 // ParseHexID packs an ID of exactly 32 lower-case hexadecimal digits; ok is
@@ -154,6 +152,26 @@ func ParseHexID(s string) (id [16]byte, ok bool) {
 		id[i] = hi<<4 | lo
 	}
 	return id, true
+}
+
+// AppendHexID appends the 32 lower-case hexadecimal digits of an ID, which
+// [ParseHexID] packs. It makes eight at a time: with encoding/hex, two of these
+// in a node were a sixth of what it costs to read one from a file and to write
+// its status.
+func AppendHexID(dst []byte, id [16]byte) []byte {
+	const each = 0x0101010101010101
+	var digits [32]byte
+	for i := 0; i < len(id); i += 4 {
+		// Each byte moves to every other one, then its high half to before it.
+		x := uint64(binary.LittleEndian.Uint32(id[i:]))
+		x = (x | x<<16) & 0x0000ffff0000ffff
+		x = (x | x<<8) & 0x00ff00ff00ff00ff
+		x = x>>4&0x000f000f000f000f | x<<8&0x0f000f000f000f00
+		letters := (x + 6*each) >> 4 & each // 1 where it is 10 or more
+		x += '0'*each + letters*('a'-'0'-10)
+		binary.LittleEndian.PutUint64(digits[2*i:], x)
+	}
+	return append(dst, digits[:]...)
 }
 
 // unhex maps lower-case hexadecimal digits to their value, all else to 255.

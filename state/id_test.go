@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,22 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 )
+
+func TestHexIDsArePackedAndUnpacked(t *testing.T) {
+	var id [16]byte
+	for b := range 256 {
+		for i := range id {
+			id[i] = byte(b + 11*i)
+		}
+		text := string(state.AppendHexID([]byte("x"), id))
+		if want := "x" + hex.EncodeToString(id[:]); text != want {
+			t.Fatalf("%v is written %s, want %s", id, text, want)
+		}
+		if packed, ok := state.ParseHexID(text[1:]); !ok || packed != id {
+			t.Fatalf("%s is packed as %v, %t", text[1:], packed, ok)
+		}
+	}
+}
 
 func TestIDsAre1To64BytesOfUTF8WithoutControlCharacters(t *testing.T) {
 	for _, c := range []struct {

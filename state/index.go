@@ -1,6 +1,9 @@
 package state
 
-import "hash/maphash"
+import (
+	"hash/maphash"
+	"sync"
+)
 
 // index finds nodes by ID. It is persistent like the vector: immutable hash
 // tables over runs of the creation order, each twice as long as the next or
@@ -50,6 +53,19 @@ func (x index) find(v vector, id string) (int, bool) {
 		}
 	}
 	return 0, false
+}
+
+// lateIndex is the index of a tree as it was loaded. It is made when a node is
+// looked for: who asks for the status of a task never does, and it was a tenth
+// of the time to load one. Trees of the same nodes share it.
+type lateIndex struct {
+	once sync.Once
+	ids  index
+}
+
+func (l *lateIndex) of(v vector) index {
+	l.once.Do(func() { l.ids = l.ids.grown(v) })
+	return l.ids
 }
 
 // grown returns the index for v after nodes were added at its end.

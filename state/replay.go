@@ -47,6 +47,7 @@ func (t *Tree) replay(c *Change) error {
 	if c.Index != t.Len() || n.parent >= 0 && t.nodes.get(int(n.parent)).family == nil {
 		return fmt.Errorf("%w: node %d after %d nodes", ErrMalformed, c.Index, t.Len())
 	}
+	t.ownIndex()
 	t.put(c.Index, n)
 	t.ids = t.ids.grown(t.nodes)
 	return nil
@@ -119,11 +120,16 @@ func (b *Builder) Tree(revision uint64) (*Tree, error) {
 	var none share
 	for i := len(b.nodes) - 1; i > 0; i-- {
 		n := b.nodes[i]
+		f := b.nodes[n.parent].family
+		if n.family == nil {
+			f.addLeaf(n)
+			continue
+		}
 		after := n.share()
-		b.nodes[n.parent].family.move(&none, &after)
+		f.move(&none, &after)
 	}
 	b.tree.revision = revision
 	b.tree.nodes = buildVector(b.nodes)
-	b.tree.ids = b.tree.ids.grown(b.tree.nodes)
+	b.tree.late = &lateIndex{}
 	return &b.tree, nil
 }

@@ -165,6 +165,18 @@ func newFamily(k Kind) *family {
 	return &family{first: -1, last: -1}
 }
 
+// addLeaf is move for a leaf that is new: most nodes are, when a tree is loaded.
+func (f *family) addLeaf(n *node) {
+	shown := n.state
+	if n.pending() {
+		shown = Running
+		f.pending++
+	}
+	f.own[n.state]++
+	f.shown[shown]++
+	f.leaves[n.state]++
+}
+
 // move replaces one child's share by another.
 func (f *family) move(before, after *share) {
 	f.own[before.own]--

@@ -11,6 +11,7 @@ type Tree struct {
 	revision uint64
 	nodes    vector
 	ids      index
+	late     *lateIndex // in place of ids, if not nil
 }
 
 // NewTree is the tree of a task that does not exist yet. It has no nodes; only
@@ -36,7 +37,20 @@ func (t *Tree) WithRevision(revision uint64) *Tree {
 func (t *Tree) Len() int { return t.nodes.n }
 
 // Find returns the index of the node with the given ID.
-func (t *Tree) Find(id string) (i int, ok bool) { return t.ids.find(t.nodes, id) }
+func (t *Tree) Find(id string) (i int, ok bool) {
+	if t.late != nil {
+		return t.late.of(t.nodes).find(t.nodes, id)
+	}
+	return t.ids.find(t.nodes, id)
+}
+
+// ownIndex gives a tree that nobody else sees an index that nodes can be added
+// to. No node has been added yet.
+func (t *Tree) ownIndex() {
+	if t.late != nil {
+		t.ids, t.late = t.late.of(t.nodes), nil
+	}
+}
 
 // Node returns all values of a node. It allocates nothing.
 func (t *Tree) Node(i int) (n Node) {
@@ -216,17 +230,14 @@ func (n *node) setProgress(p *Progress) {
 	n.setTime(updated, p.Updated)
 	n.setTime(started, p.Started)
 	n.setTime(finished, p.Finished)
-	n.setRare(rare{p.Error, p.RetryAt, p.Supersedes})
-}
-
-// setRare keeps what is there if it is the same: only a new attempt changes
-// what it supersedes.
-func (n *node) setRare(r rare) {
-	switch {
-	case r == rare{}:
+	if p.Error == "" && !p.RetryAt.IsSet() && !p.Supersedes.set {
 		n.rare = nil
-	case n.rare == nil || *n.rare != r:
-		n.rare = &r
+		return
+	}
+	// What is there stays if it is the same: only a new attempt changes what it
+	// supersedes.
+	if r := n.rare; r == nil || *r != (rare{p.Error, p.RetryAt, p.Supersedes}) {
+		n.rare = &rare{p.Error, p.RetryAt, p.Supersedes}
 	}
 }
 

@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -61,9 +62,13 @@ func TestATreeNeverChanges(t *testing.T) {
 }
 
 func TestForksOfATreeAreIndependent(t *testing.T) {
-	for _, n := range sizes {
-		t.Run(fmt.Sprint("nodes=", n), func(t *testing.T) {
+	for i := range 2 * len(sizes) {
+		n, loaded := sizes[i/2], i%2 == 1
+		t.Run(fmt.Sprint("nodes=", n, "/loaded=", loaded), func(t *testing.T) {
 			trunk := grown(t, n)
+			if loaded {
+				trunk = rebuilt(t, trunk)
+			}
 			was := contents(trunk)
 			parent := "root"
 			if n > 8 {
@@ -102,6 +107,38 @@ func TestForksOfATreeAreIndependent(t *testing.T) {
 			sameTree(t, "fork b", b, rebuilt(t, b))
 		})
 	}
+}
+
+// A tree that was loaded gets its index when somebody first looks for a node,
+// which may be many at once and trees that came from it.
+func TestALoadedTreeIsSearchedByManyAtOnce(t *testing.T) {
+	const nodes = 100
+	tree := rebuilt(t, grown(t, nodes))
+	var group sync.WaitGroup
+	for range 4 {
+		group.Go(func() {
+			later := tree.WithRevision(9)
+			for i := range nodes {
+				if at, found := later.Find(tree.ID(i)); !found || at != i {
+					t.Errorf("node %d is found at %d, %t", i, at, found)
+				}
+			}
+		})
+		group.Go(func() {
+			next, _, err := tree.Apply(state.Limits{}, declare("root", "new"))
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			if at, found := next.Find("new"); !found || at != nodes {
+				t.Errorf("the new node is found at %d, %t", at, found)
+			}
+			if _, found := tree.Find("new"); found {
+				t.Error("the new node is found in the tree before")
+			}
+		})
+	}
+	group.Wait()
 }
 
 // rebuilt is the tree that a builder makes of all its nodes: nothing in it was

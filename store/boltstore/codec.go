@@ -2,7 +2,6 @@ package boltstore
 
 import (
 	"encoding/binary"
-	"encoding/hex"
 	"fmt"
 	"hash/crc32"
 	"strings"
@@ -177,12 +176,12 @@ func (d *decoder) id() string {
 	n := int(d.byte())
 	switch {
 	case n == 0:
-		var text [32]byte
-		hex.Encode(text[:], d.bytes(16))
+		var id [16]byte
+		copy(id[:], d.bytes(len(id)))
 		if d.bad {
 			return ""
 		}
-		return d.ids.add(text[:])
+		return d.ids.add(state.AppendHexID(make([]byte, 0, 32), id))
 	case n > state.MaxIDBytes:
 		d.fail()
 	}
