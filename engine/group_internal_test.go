@@ -8,6 +8,29 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
+// running records task 2/10, whose pipeline runs, and returns its root.
+func running(t *testing.T, e *Engine) string {
+	t.Helper()
+	root, err := e.Create(t.Context(), "2", "10")
+	if err == nil {
+		_, err = e.Start(t.Context(), root.Node)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root.Node
+}
+
+// request is a request that is not queued yet.
+func request(t *testing.T, e *Engine, op Op) *Pending {
+	t.Helper()
+	p := newPending()
+	if err := e.prepare(p, []Op{op}); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
 // A group takes requests while it waits for more. What one of them found out
 // about a task need not hold for one that comes later.
 func TestRequestIsRefusedOnlyByWhatHoldsWhenItComes(t *testing.T) {
@@ -22,27 +45,14 @@ func TestRequestIsRefusedOnlyByWhatHoldsWhenItComes(t *testing.T) {
 		defer engines[i].Close()
 	}
 	e, other := engines[0], engines[1]
-	root, err := e.Create(ctx, "2", "10")
-	if err == nil {
-		_, err = e.Start(ctx, root.Node)
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	request := func(op Op) *Pending {
-		p := newPending()
-		if err := e.prepare(p, []Op{op}); err != nil {
-			t.Fatal(err)
-		}
-		return p
-	}
-	refused, accepted := request(Resume(root.Node)), request(Resume(root.Node))
+	root := running(t, e)
+	refused, accepted := request(t, e, Resume(root)), request(t, e, Resume(root))
 	g := e.newGroup(2)
 	g.addAll([]*Pending{refused})
 	if _, err := refused.Wait(ctx); err == nil {
 		t.Fatal("a running pipeline was resumed")
 	}
-	if _, err := other.Suspend(ctx, root.Node); err != nil {
+	if _, err := other.Suspend(ctx, root); err != nil {
 		t.Fatal(err)
 	}
 	g.addAll([]*Pending{accepted})
@@ -70,21 +80,12 @@ func TestRequestLooksUpAgainWhatHasGoneFromMemory(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		root, err := e.Create(ctx, "2", "10")
-		if err == nil {
-			_, err = e.Start(ctx, root.Node)
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := newPending()
-		if err := e.prepare(p, []Op{Suspend(root.Node)}); err != nil {
-			t.Fatal(err)
-		}
+		root := running(t, e)
+		p := request(t, e, Suspend(root))
 		if e.warm(ctx, p); p.task == nil {
 			t.Fatal("the task is not in memory")
 		}
-		if _, err := other.Declare(ctx, root.Node, state.EndEvent); err != nil {
+		if _, err := other.Declare(ctx, root, state.EndEvent); err != nil {
 			t.Fatal(err)
 		}
 		forget(e.cache, state.Key{Business: "2", Task: "10"})

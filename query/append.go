@@ -98,11 +98,14 @@ func (r *renderer) release() {
 
 const maxPooled = 16 << 10
 
-func (r *renderer) shown(i int) state.State {
+func (r *renderer) shown(i int) state.State { return r.shownBy(i, r.tree.View(i)) }
+
+// shownBy is shown for a view of the node that is there already.
+func (r *renderer) shownBy(i int, n state.NodeView) state.State {
 	if r.opts.FailedFirst {
 		return r.failedFirst[i]
 	}
-	return r.tree.Shown(i)
+	return n.Shown()
 }
 
 // open appends a node up to where its children begin.
@@ -116,11 +119,7 @@ func (r *renderer) open(dst []byte, n state.NodeView) []byte {
 
 // close appends the rest of node i.
 func (r *renderer) close(dst []byte, i int, n state.NodeView) []byte {
-	shown := n.Shown()
-	if r.opts.FailedFirst {
-		shown = r.failedFirst[i]
-	}
-	dst = appendTail(dst, shown)
+	dst = appendTail(dst, r.shownBy(i, n))
 	dst, _ = n.Version().AppendText(dst)
 	dst = appendEnd(dst, n.ID(), n.Loop())
 	if r.fields != 0 {

@@ -13,11 +13,13 @@ type Node struct {
 
 // DisplayName is the name the snapshot shows: Name, or the kind's class
 // string if it has none.
-func (n *Node) DisplayName() string {
-	if n.Name == "" {
-		return n.Kind.Class()
+func (n *Node) DisplayName() string { return displayName(n.Name, n.Kind) }
+
+func displayName(name string, k Kind) string {
+	if name == "" {
+		return k.Class()
 	}
-	return n.Name
+	return name
 }
 
 // Declaration is what a node was declared with; it never changes.

@@ -24,14 +24,20 @@ func (n *node) share() share {
 	if f := n.family; f != nil {
 		return share{own: n.state, shown: n.shown(), leaves: f.leaves, pending: f.pending}
 	}
-	s := share{own: n.state, shown: n.state}
+	s := share{own: n.state}
 	s.leaves[n.state] = 1
-	if n.pending() {
-		// It shows FAILED itself and counts as RUNNING for all above (design,
-		// section 3, shown state).
-		s.shown, s.pending = Running, 1
-	}
+	s.shown, s.pending = n.leafCountsAs()
 	return s
+}
+
+// leafCountsAs is what a leaf shows to those above, and 1 if it awaits its
+// automatic retry: then it shows FAILED itself and counts as RUNNING for all
+// above (design, section 3, shown state).
+func (n *node) leafCountsAs() (shown State, pending int32) {
+	if n.pending() {
+		return Running, 1
+	}
+	return n.state, 0
 }
 
 // shown is the state n shows by the default convention.
@@ -167,14 +173,11 @@ func newFamily(k Kind) *family {
 
 // addLeaf is move for a leaf that is new: most nodes are, when a tree is loaded.
 func (f *family) addLeaf(n *node) {
-	shown := n.state
-	if n.pending() {
-		shown = Running
-		f.pending++
-	}
+	shown, pending := n.leafCountsAs()
 	f.own[n.state]++
 	f.shown[shown]++
 	f.leaves[n.state]++
+	f.pending += pending
 }
 
 // move replaces one child's share by another.

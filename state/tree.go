@@ -86,12 +86,7 @@ func (t *Tree) Parent(i int) int { return int(t.nodes.get(i).parent) }
 
 // FirstChild returns the index of the first child in the order of creation,
 // -1 if there is none.
-func (t *Tree) FirstChild(i int) int {
-	if f := t.nodes.get(i).family; f != nil {
-		return int(f.first)
-	}
-	return -1
-}
+func (t *Tree) FirstChild(i int) int { return t.View(i).FirstChild() }
 
 // NextSibling returns the index of the next child of the same container in the
 // order of creation, -1 after the last.
@@ -212,9 +207,7 @@ func (n *node) progress() Progress {
 		Updated: n.time(updated),
 		Began:   n.began,
 	}
-	if n.flags&flagVersion != 0 {
-		p.Version = VersionOf(n.version)
-	}
+	p.Version = NodeView{n}.Version()
 	if n.rare != nil {
 		p.Error, p.RetryAt, p.Supersedes = n.rare.err, n.rare.retryAt, n.rare.supersedes
 	}

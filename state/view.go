@@ -15,10 +15,7 @@ func (v NodeView) ID() string { return v.n.id }
 
 // DisplayName is [Node.DisplayName].
 func (v NodeView) DisplayName() string {
-	if v.n.name == "" {
-		return v.n.kind.Class()
-	}
-	return v.n.name
+	return displayName(v.n.name, v.n.kind)
 }
 
 // Shown is [Tree.Shown].
@@ -26,10 +23,7 @@ func (v NodeView) Shown() State { return v.n.shown() }
 
 // Version is the version of the current attempt.
 func (v NodeView) Version() Version {
-	if v.n.flags&flagVersion == 0 {
-		return Version{}
-	}
-	return VersionOf(v.n.version)
+	return Version{id: v.n.version, set: v.n.flags&flagVersion != 0}
 }
 
 // Loop is the number of passes through the node, from 1.

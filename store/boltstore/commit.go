@@ -96,7 +96,7 @@ func (c *commit) size() (n int) {
 
 // attempt tries the commit once. The writer lock is held.
 func (s *Store) attempt(c *commit, writeBack bool) error {
-	var wrote written
+	wrote := written{checkpoint: s.checkpoint}
 	var gathering <-chan struct{}
 	outcome, err := s.transact(func(tx *bolt.Tx) (bool, error) {
 		if writeBack {
@@ -112,7 +112,6 @@ func (s *Store) attempt(c *commit, writeBack bool) error {
 			return true, nil
 		}
 		var err error
-		wrote.checkpoint = s.checkpoint
 		if gathering == nil {
 			if wrote, err = s.writeBack(tx, int(c.next-1-s.last)); err != nil {
 				return false, err

@@ -139,11 +139,8 @@ func (p *pass) put(b bucket, key, value []byte) {
 	p.total++
 }
 
-// putSealed seals a value, which may be p.record, and prepares its put.
-func (p *pass) putSealed(b bucket, key, value []byte) {
-	p.record = seal(key, value)
-	p.put(b, key, p.record)
-}
+// putSealed is put for a value to be sealed, in the room behind it.
+func (p *pass) putSealed(b bucket, key, value []byte) { p.put(b, key, seal(key, value)) }
 
 // write does up to n puts from the position on, stage by stage in the order
 // of the keys, and returns the position after them. A stage is sorted when
@@ -203,8 +200,9 @@ func (p *pass) history(tx *bolt.Tx, e *entry) error {
 		for i := range tr.Changes {
 			if c := &tr.Changes[i]; c.Superseded != nil {
 				key := attemptKey(e.number, c.Index, attemptNumber(c.Superseded))
-				v := append(p.record[:0], recordVersion)
-				p.putSealed(attemptsBucket, key, appendAttempt(v, c.Superseded, state.Instant{}, state.Version{}))
+				p.record = append(p.record[:0], recordVersion)
+				p.record = appendAttempt(p.record, c.Superseded, state.Instant{}, state.Version{})
+				p.putSealed(attemptsBucket, key, p.record)
 			}
 		}
 		b.add(tr)
@@ -218,15 +216,14 @@ type blocks struct {
 	pass   *pass
 	number uint64
 	last   uint64 // sequence of the last transition that is on disk or packed
-	first  uint64 // of the first one in value
-	count  int    // in value
-	value  []byte // if count is not 0
-	dirty  bool   // value is not on disk as it is
+	first  uint64 // of the first one in the pass's block
+	count  int    // in the block
+	dirty  bool   // the block is not on disk as it is
 }
 
 // begin goes on with the last block on disk unless it is full.
 func (b *blocks) begin(tx *bolt.Tx) error {
-	b.pass.w.packed = true
+	b.pass.w.packed, b.pass.block = true, b.pass.block[:0]
 	c := transitionsBucket.in(tx).Cursor()
 	k, v := before(c, blockKey(b.number+1, 0))
 	if !bytes.HasPrefix(k, seqKey(b.number)) {
@@ -250,30 +247,25 @@ func (b *blocks) add(tr *state.Transition) {
 	if tr.Sequence <= b.last {
 		return
 	}
-	if b.count >= blockMax || b.count > 0 && len(b.value) >= blockBytes {
+	p := b.pass
+	if b.count >= blockMax || len(p.block) >= blockBytes {
 		b.flush()
 	}
-	w := &b.pass.w
 	if b.count == 0 {
 		b.first = tr.Sequence
-		b.value = append(b.pass.block[:0], recordVersion)
-		w.restart(tr.Sequence - 1)
+		p.block = append(p.block, recordVersion)
+		p.w.restart(tr.Sequence - 1)
 	}
-	b.value = w.add(b.value, tr, tr.Sequence)
+	p.block = p.w.add(p.block, tr, tr.Sequence)
 	b.last, b.dirty = tr.Sequence, true
 	b.count++
 }
 
 func (b *blocks) flush() {
 	if b.dirty {
-		key := blockKey(b.number, b.first)
-		b.value = seal(key, b.value)
-		b.pass.put(transitionsBucket, key, b.value)
+		b.pass.putSealed(transitionsBucket, blockKey(b.number, b.first), b.pass.block)
 	}
-	if b.count > 0 {
-		b.pass.block = b.value
-	}
-	b.count, b.dirty = 0, false
+	b.pass.block, b.count, b.dirty = b.pass.block[:0], 0, false
 }
 
 // decodeBlock reads a record of the transitions bucket.
@@ -298,14 +290,16 @@ func (p *pass) nodes(tx *bolt.Tx, number uint64) error {
 			return err
 		}
 		node.Progress = n.progress
-		p.putSealed(nodesBucket, key, appendNode(p.record[:0], &node))
+		p.record = appendNode(p.record[:0], &node)
+		p.putSealed(nodesBucket, key, p.record)
 	}
 	return nil
 }
 
 func (p *pass) header(t *store.Task) {
 	key := seqKey(t.Number)
-	p.putSealed(tasksBucket, key, appendTask(p.record[:0], t))
+	p.record = appendTask(p.record[:0], t)
+	p.putSealed(tasksBucket, key, p.record)
 	p.put(keysBucket, taskKey(t.Key), appendNumber(nil, t.Number))
 	p.put(businessBucket, businessKey(t.Key.Business, t.Number), []byte{recordVersion, byte(t.Shown)})
 	if t.Unfinished() {

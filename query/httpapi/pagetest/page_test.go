@@ -47,6 +47,9 @@ func recordDeploy(s *service) {
 
 const deployPath = "#/task?bk_biz_id=2&task_id=10"
 
+// listed is an expression for how many tasks the list shows.
+const listed = "document.querySelectorAll('#task-rows tr').length"
+
 func TestTasksAreListedFilteredAndOpened(t *testing.T) {
 	s := newService(t, nil)
 	recordDeploy(s)
@@ -58,8 +61,7 @@ func TestTasksAreListedFilteredAndOpened(t *testing.T) {
 		}
 	}
 	p := open(s, "")
-	const count = "document.querySelectorAll('#task-rows tr').length"
-	p.until(count + " === 50 && $('newer').disabled && !$('older').disabled")
+	p.until(listed + " === 50 && $('newer').disabled && !$('older').disabled")
 	p.until("$('mark').textContent === 'live'")
 	p.shot("list")
 	p.run(chromedp.Click("#older", chromedp.ByQuery))
@@ -68,17 +70,17 @@ func TestTasksAreListedFilteredAndOpened(t *testing.T) {
 	p.until("$('task-rows').textContent.includes('nightly-119')")
 
 	p.run(chromedp.SetValue("#f-text", "SHOP", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
-	p.until(count + " === 1 && $('task-rows').textContent.includes('Deploy shop 4.2')")
+	p.until(listed + " === 1 && $('task-rows').textContent.includes('Deploy shop 4.2')")
 	p.run(chromedp.Click("#f-clear", chromedp.ByQuery))
-	p.until(count + " === 50")
+	p.until(listed + " === 50")
 	p.run(chromedp.SetValue("#f-business", "7", chromedp.ByQuery), chromedp.SetValue("#f-state", "FINISHED", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
-	p.until(count + " === 40 && $('older').disabled")
+	p.until(listed + " === 40 && $('older').disabled")
 	p.run(chromedp.SetValue("#f-state", "unfinished", chromedp.ByQuery), chromedp.SetValue("#f-text", "nightly-001", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
-	p.until(count + " === 1")
+	p.until(listed + " === 1")
 	p.run(chromedp.SetValue("#f-since", "2100-01-01T00:00", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
 	p.until("!$('no-tasks').hidden")
 	p.run(chromedp.Click("#f-clear", chromedp.ByQuery), chromedp.SetValue("#f-text", "shop", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
-	p.until(count + " === 1")
+	p.until(listed + " === 1")
 	p.run(chromedp.Click("#task-rows a", chromedp.ByQuery))
 	p.until("$('t-name').textContent === 'Deploy shop 4.2' && %s === 'FINISHED'", rowState("Build"))
 }
@@ -90,24 +92,23 @@ func TestTheFilterBelongsToWhoTypes(t *testing.T) {
 	recordDeploy(s)
 	s.record(engine.Create("7", "nightly", engine.ID("nightly"), engine.Name("Nightly backup")), engine.Start("nightly"))
 	p := open(s, "")
-	const count = "document.querySelectorAll('#task-rows tr').length"
-	p.until(count + " === 2")
+	p.until(listed + " === 2")
 	p.run(chromedp.SetValue("#f-text", "nightly", chromedp.ByQuery), chromedp.Click("#filter .primary", chromedp.ByQuery))
-	p.until(count + " === 1")
+	p.until(listed + " === 1")
 	p.eval("$('f-clear').click(), $('f-text').value = 'shop', 0", nil)
-	p.until(count + " === 2")
+	p.until(listed + " === 2")
 	p.eval("tasksView.refresh().then(() => window.refreshed = true), 0", nil)
 	p.until("window.refreshed")
 	var ok bool
-	if p.eval(count+" === 2 && $('f-text').value === 'shop'", &ok); !ok {
+	if p.eval(listed+" === 2 && $('f-text').value === 'shop'", &ok); !ok {
 		t.Error("the list is filtered by a text that nobody asked for yet, or the text is gone")
 	}
 	p.run(chromedp.Click("#filter .primary", chromedp.ByQuery))
-	p.until(count + " === 1 && $('task-rows').textContent.includes('Deploy shop 4.2')")
+	p.until(listed + " === 1 && $('task-rows').textContent.includes('Deploy shop 4.2')")
 	p.run(chromedp.NavigateBack())
-	p.until(count + " === 2 && $('f-text').value === ''")
+	p.until(listed + " === 2 && $('f-text').value === ''")
 	p.run(chromedp.NavigateBack())
-	p.until(count + " === 1 && $('f-text').value === 'nightly'")
+	p.until(listed + " === 1 && $('f-text').value === 'nightly'")
 }
 
 func TestARunningPipelineIsSeenToChange(t *testing.T) {
@@ -341,7 +342,7 @@ func TestThePageFitsAPhone(t *testing.T) {
 	p := open(s, "")
 	p.run(chromedp.EmulateViewport(375, 700, chromedp.EmulateMobile))
 	fits := func() { t.Helper(); p.until("document.documentElement.scrollWidth <= 375") }
-	p.until("document.querySelectorAll('#task-rows tr').length === 1")
+	p.until(listed + " === 1")
 	fits()
 	p.shot("phone-list")
 	p.run(chromedp.Click("#task-rows a", chromedp.ByQuery))
