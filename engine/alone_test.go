@@ -17,7 +17,7 @@ import (
 type account struct {
 	Tasks []store.Task
 	Nodes [][]state.Node
-	Feed  store.Feed
+	Feed  store.FeedPage
 }
 
 func (f *fixture) everything() (all account) {
@@ -26,7 +26,7 @@ func (f *fixture) everything() (all account) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if all.Feed, err = f.Changes(f.ctx, 0, 0); err != nil {
+	if all.Feed, err = f.Feed(f.ctx, 0, 0); err != nil {
 		f.Fatal(err)
 	}
 	all.Tasks = page.Tasks

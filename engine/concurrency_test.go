@@ -40,7 +40,7 @@ func (l *ledger) note(t testing.TB, results ...engine.Result) {
 // sequences, nodes and versions, no more and no less.
 func (l *ledger) expect(f *fixture) {
 	f.Helper()
-	feed, err := f.store.Changes(context.Background(), 0, 1<<30)
+	feed, err := f.store.Feed(context.Background(), 0, 1<<30)
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -168,7 +168,7 @@ func browse(f *fixture, stop chan struct{}) {
 func TestUnreliableStoreUnderTwoEngines(t *testing.T) {
 	s := &storetest.Wrapper{Store: store.NewMemory()}
 	var calls atomic.Uint64
-	s.BeforeCommit = func(context.Context, []store.Change) error {
+	s.BeforeCommit = func(context.Context, []store.Write) error {
 		switch n := calls.Add(1); {
 		case n%7 == 0:
 			return store.ErrFull
@@ -179,7 +179,7 @@ func TestUnreliableStoreUnderTwoEngines(t *testing.T) {
 		}
 		return nil
 	}
-	s.Refuse = func(*store.Change) error {
+	s.Refuse = func(*store.Write) error {
 		if calls.Load()%11 == 0 {
 			return store.ErrConflict
 		}

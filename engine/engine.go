@@ -50,7 +50,7 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := s.Changes(ctx, 1<<63, 1)
+	at, err := s.Feed(ctx, 1<<63, 1)
 	if err != nil {
 		return nil, fmt.Errorf("engine: open: %w", err)
 	}
@@ -100,7 +100,7 @@ func (e *Engine) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error
 		}
 	}
 	if ref.Node != "" {
-		snap.Node, _ = snap.Tree.Find(ref.Node)
+		snap.Index, _ = snap.Tree.Find(ref.Node)
 	}
 	return snap, nil
 }
@@ -168,11 +168,11 @@ func (e *Engine) Attempts(ctx context.Context, node string, skip, limit int) ([]
 	return e.store.Attempts(ctx, node, skip, limit)
 }
 
-// Changes returns a page of the store-wide changes. See [store.Reader], and
+// Feed returns a page of the store-wide changes. See [store.Reader], and
 // [Engine.Watch] to follow them.
-func (e *Engine) Changes(ctx context.Context, after uint64, limit int) (store.Feed, error) {
+func (e *Engine) Feed(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
 	if err := e.ready(ctx); err != nil {
-		return store.Feed{}, err
+		return store.FeedPage{}, err
 	}
-	return e.store.Changes(ctx, after, limit)
+	return e.store.Feed(ctx, after, limit)
 }

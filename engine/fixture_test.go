@@ -204,7 +204,7 @@ func (f *fixture) node(id string) state.Node {
 	if err != nil {
 		f.Fatal(err)
 	}
-	n := snap.Tree.Node(snap.Node)
+	n := snap.Tree.Node(snap.Index)
 	if n.ID != id {
 		f.Fatalf("asked for node %q, got %q", id, n.ID)
 	}
@@ -251,7 +251,7 @@ func read(t testing.TB, r store.Reader) contents {
 			t.Fatal(err)
 		}
 	}
-	feed, err := r.Changes(ctx, 0, 1<<30)
+	feed, err := r.Feed(ctx, 0, 1<<30)
 	check(err)
 	c := contents{
 		Last: feed.Last, Feed: feed.Transitions,
@@ -292,7 +292,7 @@ func (f *fixture) expectUnchanged(do func()) {
 	if f.Sequence() != seq {
 		f.Errorf("the sequence went from %d to %d", seq, f.Sequence())
 	}
-	switch _, err := f.Changes(context.Background(), 0, 1); {
+	switch _, err := f.Feed(context.Background(), 0, 1); {
 	case errors.Is(err, store.ErrClosed):
 	case err != nil:
 		f.Error(err)

@@ -23,7 +23,7 @@ type group struct {
 	ids   map[string]*work // nodes made in this group
 
 	changed []*work // those with something to commit
-	changes []store.Change
+	changes []store.Write
 	trees   []*state.Tree // that were committed
 
 	round    int // of adding; what was sure in one may have changed by the next

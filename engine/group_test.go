@@ -34,7 +34,7 @@ func hold(t *testing.T) *held {
 	h.activity("root", "a", engine.Start)
 	h.task("0", "door")
 	var first atomic.Bool
-	h.store.BeforeCommit = func(context.Context, []store.Change) error {
+	h.store.BeforeCommit = func(context.Context, []store.Write) error {
 		if first.CompareAndSwap(false, true) {
 			close(h.enter)
 			return <-h.answer
@@ -210,7 +210,7 @@ func TestConflictsAreTriedEightTimes(t *testing.T) {
 		f.task("10", "root")
 		f.task("11", "bystander")
 		tries := 0
-		s.Refuse = func(c *store.Change) error {
+		s.Refuse = func(c *store.Write) error {
 			if c.Key().Task != "10" {
 				return nil
 			}
@@ -239,7 +239,7 @@ func TestConflictsAreTriedEightTimes(t *testing.T) {
 func TestConflictLeavesOtherTasksOfTheGroupAlone(t *testing.T) {
 	h := hold(t)
 	commits := map[string]int{}
-	h.store.Refuse = func(c *store.Change) error {
+	h.store.Refuse = func(c *store.Write) error {
 		if commits[c.Key().Task]++; c.Key().Task == "10" && commits["10"] == 1 {
 			return store.ErrConflict
 		}
@@ -268,13 +268,13 @@ func TestStoreErrorsAreAnswersAndLeaveNoTrace(t *testing.T) {
 		want error
 	}{
 		"full": {func(s *storetest.Wrapper, fails *atomic.Bool) {
-			s.BeforeCommit = func(context.Context, []store.Change) error { return errorIf(fails, store.ErrFull) }
+			s.BeforeCommit = func(context.Context, []store.Write) error { return errorIf(fails, store.ErrFull) }
 		}, store.ErrFull},
 		"failed": {func(s *storetest.Wrapper, fails *atomic.Bool) {
-			s.BeforeCommit = func(context.Context, []store.Change) error { return errorIf(fails, store.ErrFailed) }
+			s.BeforeCommit = func(context.Context, []store.Write) error { return errorIf(fails, store.ErrFailed) }
 		}, store.ErrFailed},
 		"any": {func(s *storetest.Wrapper, fails *atomic.Bool) {
-			s.BeforeCommit = func(context.Context, []store.Change) error { return errorIf(fails, broken) }
+			s.BeforeCommit = func(context.Context, []store.Write) error { return errorIf(fails, broken) }
 		}, broken},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -371,7 +371,7 @@ func TestCloseLosesNothingThatIsQueued(t *testing.T) {
 			s := &storetest.Wrapper{Store: store.NewMemory()}
 			f := onStore(t, s, engine.Options{})
 			f.task("10", "root")
-			s.BeforeCommit = func(context.Context, []store.Change) error {
+			s.BeforeCommit = func(context.Context, []store.Write) error {
 				time.Sleep(time.Minute) // of the test's own time
 				return nil
 			}

@@ -312,7 +312,7 @@ func (l *load) backup() {
 			return
 		}
 		defer s.Close()
-		feed, err := s.Changes(l.Context(), 1<<62, 1)
+		feed, err := s.Feed(l.Context(), 1<<62, 1)
 		if err != nil || feed.Last < before {
 			l.Errorf("a backup after %d ends at %d, %v", before, feed.Last, err)
 		}

@@ -140,7 +140,7 @@ func TestLoggerHearsOfConflictsAndFailures(t *testing.T) {
 		t.Errorf("of nothing: %s", &log)
 	}
 	conflicts := 1
-	s.Refuse = func(*store.Change) error {
+	s.Refuse = func(*store.Write) error {
 		if conflicts--; conflicts >= 0 {
 			return store.ErrConflict
 		}
@@ -151,7 +151,7 @@ func TestLoggerHearsOfConflictsAndFailures(t *testing.T) {
 		t.Errorf("of a conflict: %s", &log)
 	}
 	log.Reset()
-	s.BeforeCommit = func(context.Context, []store.Change) error { return store.ErrFull }
+	s.BeforeCommit = func(context.Context, []store.Write) error { return store.ErrFull }
 	f.Resume(f.ctx, "root")
 	if !strings.Contains(log.String(), `level=ERROR msg="commit failed" tasks=1 error="store full"`) {
 		t.Errorf("of a failure: %s", &log)

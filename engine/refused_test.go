@@ -283,7 +283,7 @@ func everyCall(ctx context.Context, f *fixture) map[string]error {
 	_, errs["list"] = f.List(ctx, store.ListQuery{})
 	_, errs["transitions"] = f.Transitions(ctx, key, 0, 0)
 	_, errs["attempts"] = f.Attempts(ctx, "a", 0, 0)
-	_, errs["changes"] = f.Changes(ctx, 0, 0)
+	_, errs["changes"] = f.Feed(ctx, 0, 0)
 	for _, err := range f.Interrupted(ctx) {
 		errs["interrupted"] = err
 	}

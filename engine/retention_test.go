@@ -120,7 +120,7 @@ func TestDeleteTriesAgainWhenTheTaskChanged(t *testing.T) {
 	f.activity("root", "a", engine.Start, fails)
 	f.record(engine.Revoke("root"))
 	changes := 0
-	s.Refuse = func(c *store.Change) error {
+	s.Refuse = func(c *store.Write) error {
 		if changes++; c.Deletes() && changes == 1 {
 			other.record(engine.Revoke("a"))
 		}
@@ -137,7 +137,7 @@ func TestDeleteGivesUpOnATaskThatAlwaysChanges(t *testing.T) {
 	f.task("10", "root")
 	f.record(engine.Finish("root"))
 	tries := 0
-	s.Refuse = func(*store.Change) error { tries++; return store.ErrConflict }
+	s.Refuse = func(*store.Write) error { tries++; return store.ErrConflict }
 	if err := f.Delete(f.ctx, "2", "10"); !errors.Is(err, store.ErrConflict) || tries != 8 {
 		t.Errorf("%v after %d tries, want a conflict after 8", err, tries)
 	}
@@ -288,7 +288,7 @@ func TestPurgeKeepsATaskThatChangesMeanwhile(t *testing.T) {
 	f.record(engine.Revoke("root"))
 	f.task("11", "done")
 	f.record(engine.Finish("done"))
-	s.BeforeCommit = func(context.Context, []store.Change) error {
+	s.BeforeCommit = func(context.Context, []store.Write) error {
 		s.BeforeCommit = nil
 		other.record(engine.Revoke("a"))
 		return nil
@@ -311,7 +311,7 @@ func TestPurgeEndsWithItsContextAndStoreErrors(t *testing.T) {
 		if _, err := f.Purge(ctx, engine.Retention{}); !errors.Is(err, context.Canceled) {
 			t.Errorf("cancelled: %v", err)
 		}
-		s.BeforeCommit = func(context.Context, []store.Change) error { return store.ErrFull }
+		s.BeforeCommit = func(context.Context, []store.Write) error { return store.ErrFull }
 		if removed, err := f.Purge(f.ctx, engine.Retention{}); !errors.Is(err, store.ErrFull) || removed != 0 {
 			t.Errorf("full: removed %d, %v", removed, err)
 		}
@@ -337,7 +337,7 @@ func TestPurgeOfLargeTasksGoesInSmallCommits(t *testing.T) {
 			}
 		}
 		most := 0
-		s.BeforeCommit = func(_ context.Context, changes []store.Change) error {
+		s.BeforeCommit = func(_ context.Context, changes []store.Write) error {
 			most = max(most, len(changes))
 			time.Sleep(time.Second) // until all deletes have queued that will
 			return nil

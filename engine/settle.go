@@ -48,7 +48,7 @@ func (g *group) commit(last bool) (again []*Pending) {
 			w.answer(nil, w.revision(), 0)
 			continue
 		}
-		g.changes = append(g.changes, store.Change{Base: w.revision(), Transitions: w.transitions})
+		g.changes = append(g.changes, store.Write{Base: w.revision(), Transitions: w.transitions})
 		g.changed = append(g.changed, w)
 	}
 	if len(g.changes) == 0 {
@@ -135,7 +135,7 @@ func (e *Engine) forgetChanged(first uint64) {
 		return
 	}
 	for after+1 < first {
-		page, err := e.store.Changes(ctx, after, int(first-1-after))
+		page, err := e.store.Feed(ctx, after, int(first-1-after))
 		if err != nil || len(page.Transitions) == 0 {
 			e.cache.clear()
 			return

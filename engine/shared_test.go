@@ -131,7 +131,7 @@ func TestWhatIsFencedIsNotTriedAgain(t *testing.T) {
 	tries := 0
 	e, err := engine.Open(t.Context(), &storetest.Wrapper{
 		Store:  store.NewMemory(),
-		Refuse: func(*store.Change) error { tries++; return fmt.Errorf("%w: task 10", store.ErrFenced) },
+		Refuse: func(*store.Write) error { tries++; return fmt.Errorf("%w: task 10", store.ErrFenced) },
 	}, nil)
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ type gated struct {
 	began, open chan struct{}
 }
 
-func (g *gated) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+func (g *gated) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	select {
 	case g.began <- struct{}{}:
 		<-g.open

@@ -32,7 +32,7 @@ func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Trans
 				changed = notifier.Changed()
 			}
 			drained := e.drained()
-			page, err := e.store.Changes(ctx, after, 0)
+			page, err := e.store.Feed(ctx, after, 0)
 			if err != nil {
 				yield(nil, err)
 				return

@@ -104,7 +104,7 @@ func TestWatchYieldsEverythingBeforeItEndsWithTheEngine(t *testing.T) {
 		s := &storetest.Wrapper{Store: store.NewMemory()}
 		f := onStore(t, s, engine.Options{})
 		f.task("10", "root")
-		s.BeforeCommit = func(context.Context, []store.Change) error {
+		s.BeforeCommit = func(context.Context, []store.Write) error {
 			<-release
 			return nil
 		}
@@ -154,7 +154,7 @@ func TestWatchOfWhatIsNoLongerKeptSaysSo(t *testing.T) {
 	if !errors.Is(last, store.ErrTrimmed) {
 		t.Errorf("ended with %v, want %v", last, store.ErrTrimmed)
 	}
-	feed, err := f.Changes(f.ctx, 1<<63, 1)
+	feed, err := f.Feed(f.ctx, 1<<63, 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -113,7 +113,7 @@ func TestTextOfAnyBytesIsRefusedCutOrKeptAndBreaksNoAnswer(t *testing.T) {
 	}
 	onEach(t, tell, func(t *testing.T, r store.Reader) {
 		o := options
-		o.Fields = query.ExData | query.Kind
+		o.Fields = query.FieldExData | query.FieldKind
 		q := query.New(r, &o)
 		for name, s := range stories {
 			t.Run(name, func(t *testing.T) { s.expect(t, q, anyTexts[name]) })

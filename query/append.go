@@ -20,7 +20,7 @@ func (q *Query) AppendJSON(ctx context.Context, dst []byte, business, task strin
 	if err != nil {
 		return dst, err
 	}
-	return append(q.AppendTree(append(dst, beforeData...), snap.Tree, snap.Node), '}'), nil
+	return append(q.AppendTree(append(dst, beforeData...), snap.Tree, snap.Index), '}'), nil
 }
 
 const beforeData = `{"result":true,"data":`
@@ -81,7 +81,7 @@ func (q *Query) renderer(tree *state.Tree, root int) *renderer {
 	if q.opts.FailedFirst {
 		r.failedFirst = tree.ShownFailedFirst(r.failedFirst)
 	}
-	if r.fields&ElapsedTime != 0 {
+	if r.fields&FieldElapsedTime != 0 {
 		r.now = state.InstantOf(q.opts.Now())
 	}
 	return r

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // AsOf returns the tree of a task as it was at t: the state before the task's
@@ -14,7 +15,7 @@ import (
 // times until [Options.Now], which may be set to t. A task or node that did
 // not exist at t is not found. For errors see [Query.Snapshot]. The Sequence
 // is that of the present.
-func (q *Query) AsOf(ctx context.Context, business, task string, t time.Time) (Snapshot, error) {
+func (q *Query) AsOf(ctx context.Context, business, task string, t time.Time) (store.Snapshot, error) {
 	var past *state.Tree
 	snap, err := q.replay(ctx, business, task, func(now *state.Tree) {
 		past = state.NewTree(now.Key())
@@ -26,13 +27,13 @@ func (q *Query) AsOf(ctx context.Context, business, task string, t time.Time) (S
 		return true, err
 	})
 	if err != nil {
-		return Snapshot{}, err
+		return store.Snapshot{}, err
 	}
-	node, ok := past.Find(snap.Tree.ID(snap.Node))
+	node, ok := past.Find(snap.Tree.ID(snap.Index))
 	if !ok {
-		return Snapshot{}, &NotFoundError{business, task, t.In(q.opts.Location)}
+		return store.Snapshot{}, &NotFoundError{business, task, t.In(q.opts.Location)}
 	}
-	return Snapshot{Tree: past, Node: node, Sequence: snap.Sequence}, nil
+	return store.Snapshot{Tree: past, Index: node, Sequence: snap.Sequence}, nil
 }
 
 // replay takes a snapshot and goes through the transitions that led to it, to
@@ -40,12 +41,12 @@ func (q *Query) AsOf(ctx context.Context, business, task string, t time.Time) (S
 // perhaps another has its key, it begins again with that one.
 func (q *Query) replay(ctx context.Context, business, task string,
 	begin func(*state.Tree), next func(*state.Transition) (more bool, err error),
-) (Snapshot, error) {
+) (store.Snapshot, error) {
 	var gone uint64
 	for {
 		snap, err := q.Snapshot(ctx, business, task)
 		if err != nil {
-			return Snapshot{}, err
+			return store.Snapshot{}, err
 		}
 		begin(snap.Tree)
 		err = q.each(ctx, snap.Tree, next)
@@ -53,7 +54,7 @@ func (q *Query) replay(ctx context.Context, business, task string,
 			return snap, nil
 		}
 		if !errors.Is(err, state.ErrNotFound) || snap.Tree.Revision() == gone {
-			return Snapshot{}, err
+			return store.Snapshot{}, err
 		}
 		gone = snap.Tree.Revision()
 	}

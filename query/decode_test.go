@@ -19,7 +19,7 @@ func TestStatusAndJSONAgreeForEveryTreeAndOption(t *testing.T) {
 		for variant := range 12 {
 			o := options
 			o.FailedFirst = variant%2 == 1
-			o.Fields = []query.Fields{0, query.AllFields, query.ElapsedTime | query.ExData, query.Counts | query.Kind, query.RetryAt, query.ErrorIgnored | query.StateRefreshAt | query.Revision}[variant/2]
+			o.Fields = []query.Fields{0, query.AllFields, query.FieldElapsedTime | query.FieldExData, query.FieldCounts | query.FieldKind, query.FieldRetryAt, query.FieldErrorIgnored | query.FieldStateRefreshAt | query.FieldRevision}[variant/2]
 			q := query.New(nil, &o)
 			node := int(seed) % tree.Len()
 			appended := q.AppendTree([]byte("before"), tree, node)[len("before"):]

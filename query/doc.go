@@ -24,7 +24,7 @@
 //
 // # Missing nothing
 //
-// A [Snapshot] carries the task's revision and the store's last sequence, read
+// A [store.Snapshot] carries the task's revision and the store's last sequence, read
 // before the task. Whoever watches the changes after that sequence, and leaves
 // out this task's up to the revision, has neither gap nor duplicate.
 package query

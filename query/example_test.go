@@ -158,7 +158,7 @@ func ExampleQuery_AsOf() {
 		if err != nil {
 			log.Fatal(err)
 		}
-		fmt.Printf("09:%02d %s, %d nodes\n", minute, snap.Tree.Shown(snap.Node), snap.Tree.Len())
+		fmt.Printf("09:%02d %s, %d nodes\n", minute, snap.Tree.Shown(snap.Index), snap.Tree.Len())
 	}
 
 	// Output:
@@ -209,7 +209,7 @@ func ExampleQuery_AppendText() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	os.Stdout.Write(q.AppendText(nil, snap.Tree, snap.Node, nil))
+	os.Stdout.Write(q.AppendText(nil, snap.Tree, snap.Index, nil))
 
 	// Output:
 	// Task "2"/"10", started 2026-03-01 09:00:00 +0000: 1 FAILED, 1 FINISHED

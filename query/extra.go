@@ -9,33 +9,33 @@ import (
 // extra collects the extra fields of a node.
 func (r *renderer) extra(i int, n *state.Node) (x Extra) {
 	has := func(f Fields) bool { return r.fields&f != 0 }
-	if has(ElapsedTime) {
+	if has(FieldElapsedTime) {
 		x.ElapsedTime = new(int64)
 		*x.ElapsedTime = elapsed(n, r.now)
 	}
-	if has(ErrorIgnored) {
+	if has(FieldErrorIgnored) {
 		x.ErrorIgnored = new(bool)
 		*x.ErrorIgnored = n.ErrorIgnored
 	}
-	if has(StateRefreshAt) {
+	if has(FieldStateRefreshAt) {
 		x.StateRefreshAt = new(string)
 		*x.StateRefreshAt = r.face.format(n.Updated)
 	}
-	if has(ExData) && i == r.root {
+	if has(FieldExData) && i == r.root {
 		x.ExData = r.errors(i, []NodeError{})
 	}
-	if has(Kind) {
+	if has(FieldKind) {
 		x.Kind = n.Kind.String()
 	}
-	if has(Revision) && i == r.root {
+	if has(FieldRevision) && i == r.root {
 		x.Revision = new(uint64)
 		*x.Revision = r.tree.Revision()
 	}
-	if has(RetryAt) {
+	if has(FieldRetryAt) {
 		x.RetryAt = new(string)
 		*x.RetryAt = r.face.format(n.RetryAt)
 	}
-	if has(Counts) && n.Kind.Container() {
+	if has(FieldCounts) && n.Kind.Container() {
 		counts := r.tree.Counts(i)
 		x.Counts = &counts
 	}

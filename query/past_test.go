@@ -74,7 +74,7 @@ func TestAsOfIsTheStateBeforeTheFirstTransitionLaterThanTheTime(t *testing.T) {
 }
 
 // asOf checks what every node now known showed at a moment.
-func asOf(t *testing.T, q *query.Query, moment time.Time, want *state.Tree, now query.Snapshot, task string) {
+func asOf(t *testing.T, q *query.Query, moment time.Time, want *state.Tree, now store.Snapshot, task string) {
 	t.Helper()
 	for i := range now.Tree.Len() {
 		name := now.Tree.ID(i)
@@ -90,7 +90,7 @@ func asOf(t *testing.T, q *query.Query, moment time.Time, want *state.Tree, now 
 		case there && err != nil:
 			t.Fatalf("%s at %s: %v", name, moment, err)
 		case there:
-			if diff := cmp.Diff(q.StatusOf(got.Tree, got.Node), q.StatusOf(want, node)); diff != "" || got.Sequence != now.Sequence {
+			if diff := cmp.Diff(q.StatusOf(got.Tree, got.Index), q.StatusOf(want, node)); diff != "" || got.Sequence != now.Sequence {
 				t.Fatalf("%s at %s, sequence %d:\n%s", name, moment, got.Sequence, diff)
 			}
 		}
@@ -141,7 +141,7 @@ func TestATaskDeletedWhileItsStoryIsReadIsNotHalfTold(t *testing.T) {
 						root = spans[0].Node
 					}
 				} else {
-					var snap query.Snapshot
+					var snap store.Snapshot
 					if snap, err = q.AsOf(t.Context(), "2", "10", noon); err == nil {
 						root = snap.Tree.ID(0)
 					}

@@ -56,8 +56,8 @@ func TestPicturesLookAsTheyDid(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name+".txt", q.AppendText(nil, snap.Tree, snap.Node, nil))
-			golden(t, name+".mmd", q.AppendMermaid(nil, snap.Tree, snap.Node))
+			golden(t, name+".txt", q.AppendText(nil, snap.Tree, snap.Index, nil))
+			golden(t, name+".mmd", q.AppendMermaid(nil, snap.Tree, snap.Index))
 			spans, err := q.Timeline(t.Context(), "2", c.task)
 			if err != nil {
 				t.Fatal(err)

@@ -30,25 +30,25 @@ type Fields uint16
 
 // The fields. Where nothing else is said, every node has them.
 const (
-	// ElapsedTime is elapsed_time: whole seconds from start to finish, or
+	// FieldElapsedTime is elapsed_time: whole seconds from start to finish, or
 	// until now while the node has not finished; 0 before it starts.
-	ElapsedTime Fields = 1 << iota
-	// ErrorIgnored is error_ignored.
-	ErrorIgnored
-	// StateRefreshAt is state_refresh_at: the time of the node's last transition.
-	StateRefreshAt
-	// ExData is ex_data: on the answered node only, an object from the ID of
+	FieldElapsedTime Fields = 1 << iota
+	// FieldErrorIgnored is error_ignored.
+	FieldErrorIgnored
+	// FieldStateRefreshAt is state_refresh_at: the time of the node's last transition.
+	FieldStateRefreshAt
+	// FieldExData is ex_data: on the answered node only, an object from the ID of
 	// each failed node in it to its error text.
-	ExData
-	// Kind is kind, such as "service_activity".
-	Kind
-	// Revision is revision: on the answered node only, the task's.
-	Revision
-	// RetryAt is retry_at: when a failed leaf is to be retried, "" if not.
-	RetryAt
-	// Counts is counts: on containers only, an object from shown state to the
+	FieldExData
+	// FieldKind is kind, such as "service_activity".
+	FieldKind
+	// FieldRevision is revision: on the answered node only, the task's.
+	FieldRevision
+	// FieldRetryAt is retry_at: when a failed leaf is to be retried, "" if not.
+	FieldRetryAt
+	// FieldCounts is counts: on containers only, an object from shown state to the
 	// number of leaves below.
-	Counts
+	FieldCounts
 
 	// AllFields is all of them.
 	AllFields Fields = 1<<iota - 1
@@ -98,21 +98,12 @@ func (e *NotFoundError) Error() string {
 // Unwrap returns [state.ErrNotFound].
 func (*NotFoundError) Unwrap() error { return state.ErrNotFound }
 
-// Snapshot is a task's tree at one moment, and which of its nodes was asked for.
-type Snapshot struct {
-	Tree *state.Tree
-	Node int // its index, 0 for the root
-	// Sequence is the store's last, read before the tree; see the package
-	// documentation. The tree's Revision serves as an entity tag.
-	Sequence uint64
-}
-
 // Snapshot returns the tree that Status and AppendJSON answer from. The error
 // is a [*NotFoundError], matches [state.ErrInvalidArgument] for IDs that
 // cannot be, or is the store's.
-func (q *Query) Snapshot(ctx context.Context, business, task string) (Snapshot, error) {
+func (q *Query) Snapshot(ctx context.Context, business, task string) (store.Snapshot, error) {
 	if err := (state.Key{Business: business, Task: task}).Validate(); err != nil {
-		return Snapshot{}, wrap(err)
+		return store.Snapshot{}, wrap(err)
 	}
 	snap, err := q.reader.Load(ctx, store.ByKey(business, task))
 	if errors.Is(err, state.ErrNotFound) {
@@ -120,11 +111,11 @@ func (q *Query) Snapshot(ctx context.Context, business, task string) (Snapshot, 
 	}
 	switch {
 	case errors.Is(err, state.ErrNotFound):
-		return Snapshot{}, &NotFoundError{Business: business, Task: task}
+		return store.Snapshot{}, &NotFoundError{Business: business, Task: task}
 	case err != nil:
-		return Snapshot{}, wrap(err)
+		return store.Snapshot{}, wrap(err)
 	}
-	return Snapshot(snap), nil
+	return snap, nil
 }
 
 // loadByNode looks where the node is before it loads anything, so that a task

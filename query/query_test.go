@@ -104,15 +104,15 @@ func TestAnswersAreAsDocumentedForEveryOption(t *testing.T) {
 			"defaults.json":          {"2", "11", with(0, false)},
 			"failed_first.json":      {"2", "11", with(0, true)},
 			"all_fields.json":        {"2", "11", with(query.AllFields, false)},
-			"elapsed_time.json":      {"2", "looping", with(query.ElapsedTime, false)},
-			"error_ignored.json":     {"2", "ignored", with(query.ErrorIgnored, false)},
-			"state_refresh_at.json":  {"2", "paused", with(query.StateRefreshAt, false)},
-			"ex_data.json":           {"2", "sub", with(query.ExData, false)},
-			"ex_data_none.json":      {"2", "stopped", with(query.ExData, false)},
-			"kind.json":              {"2", "later", with(query.Kind, false)},
-			"revision.json":          {"2", "sub", with(query.Revision, false)},
-			"retry_at.json":          {"2", "flaky", with(query.RetryAt, false)},
-			"counts.json":            {"2", "sub", with(query.Counts, true)},
+			"elapsed_time.json":      {"2", "looping", with(query.FieldElapsedTime, false)},
+			"error_ignored.json":     {"2", "ignored", with(query.FieldErrorIgnored, false)},
+			"state_refresh_at.json":  {"2", "paused", with(query.FieldStateRefreshAt, false)},
+			"ex_data.json":           {"2", "sub", with(query.FieldExData, false)},
+			"ex_data_none.json":      {"2", "stopped", with(query.FieldExData, false)},
+			"kind.json":              {"2", "later", with(query.FieldKind, false)},
+			"revision.json":          {"2", "sub", with(query.FieldRevision, false)},
+			"retry_at.json":          {"2", "flaky", with(query.FieldRetryAt, false)},
+			"counts.json":            {"2", "sub", with(query.FieldCounts, true)},
 			"node.json":              {"2", "skipped", with(0, false)},
 			"unknown.json":           {"2", "12", with(0, false)},
 			"unknown_business.json":  {"no <such>", "11", with(0, false)},
@@ -284,7 +284,7 @@ func TestALargeAndADeepTreeAreAnswered(t *testing.T) {
 }
 
 func TestAnAnswerAllocatesNothingForEachNode(t *testing.T) {
-	for _, fields := range []query.Fields{0, query.Revision} {
+	for _, fields := range []query.Fields{0, query.FieldRevision} {
 		var allocs []float64
 		for _, nodes := range []int{10, 1000} {
 			m := store.NewMemory()

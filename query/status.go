@@ -114,7 +114,7 @@ func (q *Query) Status(ctx context.Context, business, task string) (*Status, err
 	if err != nil {
 		return nil, err
 	}
-	return q.StatusOf(snap.Tree, snap.Node), nil
+	return q.StatusOf(snap.Tree, snap.Index), nil
 }
 
 // Response is [Query.Status] in the documented envelope. Not found and

@@ -48,10 +48,10 @@ func (q *Query) Timeline(ctx context.Context, business, task string) ([]Span, er
 	if err != nil {
 		return nil, err
 	}
-	r := q.renderer(snap.Tree, snap.Node)
+	r := q.renderer(snap.Tree, snap.Index)
 	defer r.release()
 	var spans []Span
-	within(snap.Tree, snap.Node, func(i int) bool {
+	within(snap.Tree, snap.Index, func(i int) bool {
 		n := snap.Tree.Node(i)
 		base := Span{Node: n.ID, Index: i, Parent: n.ParentIndex, Level: snap.Tree.Level(i), Kind: n.Kind, Name: n.DisplayName()}
 		for _, a := range superseded[i] {

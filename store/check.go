@@ -127,12 +127,12 @@ func checkNodes(ctx context.Context, r Reader, tree *state.Tree, attempts map[in
 
 // checkFeed reads the changes from the oldest to what was the newest.
 func checkFeed(ctx context.Context, r Reader, report func(string)) error {
-	feed, err := r.Changes(ctx, 1<<63, 1)
+	feed, err := r.Feed(ctx, 1<<63, 1)
 	if err != nil {
 		return err
 	}
 	for after, last := feed.First-1, feed.Last; after < last; {
-		feed, err := r.Changes(ctx, after, 0)
+		feed, err := r.Feed(ctx, after, 0)
 		if errors.Is(err, ErrTrimmed) {
 			return nil // while it was read
 		}

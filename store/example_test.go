@@ -24,18 +24,18 @@ func ExampleMemory() {
 	if err != nil {
 		log.Fatal(err)
 	}
-	change := store.Change{Base: tree.Revision()}
+	change := store.Write{Base: tree.Revision()}
 	for _, o := range outcomes {
 		change.Transitions = append(change.Transitions, o.Transition)
 	}
-	results, err := s.Commit(ctx, []store.Change{change})
+	results, err := s.Commit(ctx, []store.Write{change})
 	if err != nil {
 		log.Fatal(err)
 	}
 	fmt.Println("first sequence", results[0].First, results[0].Err)
 
 	// The same change again was computed from a task that did not exist yet.
-	results, err = s.Commit(ctx, []store.Change{change})
+	results, err = s.Commit(ctx, []store.Write{change})
 	if err != nil {
 		log.Fatal(err)
 	}

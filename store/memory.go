@@ -67,7 +67,7 @@ func (m *Memory) Load(ctx context.Context, ref Ref) (Snapshot, error) {
 	}
 	s := Snapshot{Tree: t.tree, Sequence: uint64(len(m.feed))}
 	if ref.Node != "" {
-		s.Node, _ = t.tree.Find(ref.Node)
+		s.Index, _ = t.tree.Find(ref.Node)
 	}
 	return s, nil
 }
@@ -158,15 +158,15 @@ func (m *Memory) Attempts(ctx context.Context, node string, skip, limit int) ([]
 	return page(attempts[min(max(skip, 0), len(attempts)):], limit), nil
 }
 
-// Changes implements [Reader].
-func (m *Memory) Changes(ctx context.Context, after uint64, limit int) (Feed, error) {
+// Feed implements [Reader].
+func (m *Memory) Feed(ctx context.Context, after uint64, limit int) (FeedPage, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if err := m.usable(ctx); err != nil {
-		return Feed{}, err
+		return FeedPage{}, err
 	}
 	last := uint64(len(m.feed))
-	return Feed{Transitions: page(m.feed[min(after, last):], limit), First: 1, Last: last}, nil
+	return FeedPage{Transitions: page(m.feed[min(after, last):], limit), First: 1, Last: last}, nil
 }
 
 // Check implements [Checker].

@@ -8,10 +8,10 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Commit implements [Store]. Changes whose transitions do not fit the task
+// Commit implements [Store]. Writes whose transitions do not fit the task
 // they are for are malformed too: [state.ErrInvalidArgument].
-func (m *Memory) Commit(ctx context.Context, changes []Change) ([]Result, error) {
-	if err := validateAll(changes); err != nil {
+func (m *Memory) Commit(ctx context.Context, writes []Write) ([]Result, error) {
+	if err := validateAll(writes); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
@@ -20,11 +20,11 @@ func (m *Memory) Commit(ctx context.Context, changes []Change) ([]Result, error)
 		return nil, err
 	}
 	// All that can fail the commit as a whole comes before the first effect.
-	// It may, because no two changes are of one task.
-	results := make([]Result, len(changes))
-	trees := make([]*state.Tree, len(changes))
-	for i := range changes {
-		c := &changes[i]
+	// It may, because no two writes are of one task.
+	results := make([]Result, len(writes))
+	trees := make([]*state.Tree, len(writes))
+	for i := range writes {
+		c := &writes[i]
 		if results[i].Err = m.checkBase(c); results[i].Err != nil || c.Deletes() {
 			continue
 		}
@@ -34,31 +34,31 @@ func (m *Memory) Commit(ctx context.Context, changes []Change) ([]Result, error)
 		}
 		trees[i] = tree
 	}
-	for i := range changes {
+	for i := range writes {
 		if results[i].Err == nil {
-			results[i] = m.apply(&changes[i], trees[i])
+			results[i] = m.apply(&writes[i], trees[i])
 		}
 	}
 	return results, nil
 }
 
-func validateAll(changes []Change) error {
-	seen := make(map[state.Key]bool, len(changes))
-	for i := range changes {
-		c := &changes[i]
+func validateAll(writes []Write) error {
+	seen := make(map[state.Key]bool, len(writes))
+	for i := range writes {
+		c := &writes[i]
 		if err := c.Validate(); err != nil {
-			return fmt.Errorf("change %d: %w", i, err)
+			return fmt.Errorf("write %d: %w", i, err)
 		}
 		if seen[c.Key()] {
-			return invalid("two changes of task " + c.Key().String() + " in one commit")
+			return invalid("two writes of task " + c.Key().String() + " in one commit")
 		}
 		seen[c.Key()] = true
 	}
 	return nil
 }
 
-// checkBase reports whether the task is where the change begins.
-func (m *Memory) checkBase(c *Change) error {
+// checkBase reports whether the task is where the write begins.
+func (m *Memory) checkBase(c *Write) error {
 	var revision uint64
 	if t := m.tasks[c.Key()]; t != nil {
 		revision = t.Revision
@@ -74,7 +74,7 @@ func (m *Memory) checkBase(c *Change) error {
 
 // replay returns the tree after the change, its revision still to be set. An
 // error matches [state.ErrMalformed].
-func (m *Memory) replay(c *Change) (*state.Tree, error) {
+func (m *Memory) replay(c *Write) (*state.Tree, error) {
 	tree := state.NewTree(c.Key())
 	if t := m.tasks[c.Key()]; t != nil {
 		tree = t.tree
@@ -98,7 +98,7 @@ func (m *Memory) replay(c *Change) (*state.Tree, error) {
 }
 
 // apply makes a change that begins at its base, unless an ID is taken.
-func (m *Memory) apply(c *Change, tree *state.Tree) Result {
+func (m *Memory) apply(c *Write, tree *state.Tree) Result {
 	first := uint64(len(m.feed)) + 1
 	if c.Deletes() {
 		m.remove(m.tasks[c.Key()])
@@ -128,7 +128,7 @@ func (m *Memory) apply(c *Change, tree *state.Tree) Result {
 
 // taken looks for a node that the change declares under an ID in use, be it
 // by the same change.
-func (m *Memory) taken(c *Change, tree *state.Tree) (id string, taken bool) {
+func (m *Memory) taken(c *Write, tree *state.Tree) (id string, taken bool) {
 	for _, tr := range c.Transitions {
 		for i := range tr.Changes {
 			n := &tr.Changes[i]

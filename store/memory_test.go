@@ -20,7 +20,7 @@ func TestZeroMemoryIsReadyToUse(t *testing.T) {
 }
 
 // apply returns the change that operations on a tree make, and the tree after.
-func apply(t testing.TB, tree *state.Tree, ops ...state.Op) (store.Change, *state.Tree) {
+func apply(t testing.TB, tree *state.Tree, ops ...state.Op) (store.Write, *state.Tree) {
 	t.Helper()
 	for i := range ops {
 		ops[i].Now = state.UnixInstant(1_700_000_000+int64(i), 0)
@@ -32,7 +32,7 @@ func apply(t testing.TB, tree *state.Tree, ops ...state.Op) (store.Change, *stat
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := store.Change{Base: tree.Revision()}
+	c := store.Write{Base: tree.Revision()}
 	for _, o := range outcomes {
 		c.Transitions = append(c.Transitions, o.Transition)
 	}
@@ -40,7 +40,7 @@ func apply(t testing.TB, tree *state.Tree, ops ...state.Op) (store.Change, *stat
 }
 
 // newTask is the change that creates a task with a node "n", started both.
-func newTask(t testing.TB, task string) (store.Change, *state.Tree) {
+func newTask(t testing.TB, task string) (store.Write, *state.Tree) {
 	t.Helper()
 	key := state.Key{Business: "2", Task: task}
 	return apply(
@@ -52,7 +52,7 @@ func newTask(t testing.TB, task string) (store.Change, *state.Tree) {
 	)
 }
 
-func mustCommit(t testing.TB, s store.Store, changes ...store.Change) {
+func mustCommit(t testing.TB, s store.Store, changes ...store.Write) {
 	t.Helper()
 	results, err := s.Commit(t.Context(), changes)
 	if err != nil {
@@ -85,24 +85,24 @@ func TestMemoryRefusesWhatDoesNotFitTheTask(t *testing.T) {
 		bad, _ := apply(t, tree, state.Op{Kind: state.Finish, Node: "a.n"})
 		spoil(&bad.Transitions[0].Changes[0])
 		good, _ := newTask(t, "b")
-		_, err := m.Commit(t.Context(), []store.Change{good, bad})
+		_, err := m.Commit(t.Context(), []store.Write{good, bad})
 		if !errors.Is(err, state.ErrInvalidArgument) {
 			t.Errorf("%s: %v, want ErrInvalidArgument", name, err)
 		}
 	}
 	undeclared, _ := newTask(t, "b")
 	undeclared.Transitions[2].Changes[0].Declared.ParentIndex = 1
-	_, err := m.Commit(t.Context(), []store.Change{undeclared})
+	_, err := m.Commit(t.Context(), []store.Write{undeclared})
 	if !errors.Is(err, state.ErrInvalidArgument) || !errors.Is(err, state.ErrMalformed) {
 		t.Errorf("a node in itself: %v, want ErrInvalidArgument and ErrMalformed", err)
 	}
 	elsewhere, _ := newTask(t, "b")
 	elsewhere.Transitions[2].Changes[0].Declared.Parent = "c"
-	if _, err := m.Commit(t.Context(), []store.Change{elsewhere}); !errors.Is(err, state.ErrInvalidArgument) {
+	if _, err := m.Commit(t.Context(), []store.Write{elsewhere}); !errors.Is(err, state.ErrInvalidArgument) {
 		t.Errorf("a parent whose ID and index differ: %v, want ErrInvalidArgument", err)
 	}
 
-	feed, err := m.Changes(t.Context(), 0, 0)
+	feed, err := m.Feed(t.Context(), 0, 0)
 	if err != nil || feed.Last != 4 || len(feed.Transitions) != 4 {
 		t.Errorf("changes to %d, %v, want the first 4", feed.Last, err)
 	}
@@ -116,7 +116,7 @@ func TestMemoryFindsAnIDTwiceInOneTask(t *testing.T) {
 	c, _ := newTask(t, "a")
 	c.Transitions[2].Changes[0].ID = "a" // as its root
 	c.Transitions = c.Transitions[:3]
-	results, err := m.Commit(t.Context(), []store.Change{c})
+	results, err := m.Commit(t.Context(), []store.Write{c})
 	if err != nil || !errors.Is(results[0].Err, state.ErrExists) {
 		t.Errorf("two nodes of one ID: %v, %v, want ErrExists", results, err)
 	}
@@ -129,7 +129,7 @@ func TestMemoryFindsAnIDTwiceInOneTask(t *testing.T) {
 func TestMemoryStopsSearchingForWhatIsRare(t *testing.T) {
 	m := store.NewMemory()
 	const n = 25_000
-	changes := make([]store.Change, n)
+	changes := make([]store.Write, n)
 	for i := range changes {
 		business := "common"
 		if i == 0 {

@@ -17,14 +17,14 @@ import (
 type Store interface {
 	Reader
 
-	// Commit makes changes durable in one transaction, each for a different
-	// task, and returns one result for each. A change that does not apply is
+	// Commit makes writes durable in one transaction, each for a different
+	// task, and returns one result for each. A write that does not apply is
 	// left out and says so in its result; the others commit. Sequences are
-	// assigned in the order of the changes. An error means that no change
+	// assigned in the order of the writes. An error means that no write
 	// was committed, except for [ErrFailed], where the outcome is unknown
 	// until the store is reopened. [ErrFull] leaves the store usable, and
-	// [state.ErrInvalidArgument] says that a change is malformed.
-	Commit(ctx context.Context, changes []Change) ([]Result, error)
+	// [state.ErrInvalidArgument] says that a write is malformed.
+	Commit(ctx context.Context, writes []Write) ([]Result, error)
 
 	// Close waits for calls in progress and releases the store. Later calls
 	// of any method return [ErrClosed]; closing again returns nil.
@@ -60,44 +60,44 @@ type Reader interface {
 	// no such node.
 	Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error)
 
-	// Changes returns, in order, up to limit committed transitions of all
+	// Feed returns, in order, up to limit committed transitions of all
 	// tasks with sequences greater than after, deletes included, fewer only
 	// if there are no more. [ErrTrimmed] if transitions after that sequence
 	// are no longer kept.
-	Changes(ctx context.Context, after uint64, limit int) (Feed, error)
+	Feed(ctx context.Context, after uint64, limit int) (FeedPage, error)
 }
 
 // DefaultLimit is the length of a page when the caller names none.
 const DefaultLimit = 1000
 
-// Change is what one commit does to one task: the transitions, in order, that
+// Write is what one commit does to one task: the transitions, in order, that
 // lead from the revision Base to the next. Base 0 creates the task, and the
 // first transition is then its [state.Create]. A single [state.Delete]
 // removes the task with all its nodes, attempts and transitions, and frees its
 // key and IDs. Transitions must not be empty and all of one task; their
 // sequences are ignored.
-type Change struct {
+type Write struct {
 	Base        uint64
 	Transitions []*state.Transition
 }
 
-// Key is the task the change is for.
-func (c *Change) Key() state.Key { return c.Transitions[0].Task }
+// Key is the task the write is for.
+func (c *Write) Key() state.Key { return c.Transitions[0].Task }
 
-// Deletes reports whether the change removes its task.
-func (c *Change) Deletes() bool { return c.Transitions[0].Op == state.Delete }
+// Deletes reports whether the write removes its task.
+func (c *Write) Deletes() bool { return c.Transitions[0].Op == state.Delete }
 
 // Validate reports, as an error that matches [state.ErrInvalidArgument],
-// whether the change is malformed.
-func (c *Change) Validate() error {
+// whether the write is malformed.
+func (c *Write) Validate() error {
 	if len(c.Transitions) == 0 {
-		return invalid("a change without transitions")
+		return invalid("a write without transitions")
 	}
 	key := c.Key()
 	for i, tr := range c.Transitions {
 		switch {
 		case tr.Task != key:
-			return invalid("a change of two tasks")
+			return invalid("a write to two tasks")
 		case !tr.At.IsSet() || !tr.Recorded.IsSet():
 			return invalid("a transition without times")
 		case tr.Op == state.Delete:
@@ -113,14 +113,14 @@ func (c *Change) Validate() error {
 	return nil
 }
 
-// Result is the answer to one change of a commit.
+// Result is the answer to one write of a commit.
 type Result struct {
-	// First is the sequence of the change's first transition; the others
-	// follow without gap. 0 if the change was left out.
+	// First is the sequence of the write's first transition; the others
+	// follow without gap. 0 if the write was left out.
 	First uint64
-	// Err is nil, [ErrConflict] if the task is not at the change's base, or
+	// Err is nil, [ErrConflict] if the task is not at the write's base, or
 	// [state.ErrExists] if its key or one of its node IDs is taken, possibly
-	// by an earlier change of the same commit.
+	// by an earlier write of the same commit.
 	Err error
 }
 
@@ -150,8 +150,8 @@ func (r Ref) String() string {
 // Snapshot is a task as Load found it.
 type Snapshot struct {
 	Tree *state.Tree
-	// Node is the index of the node that the reference named, 0 for a key.
-	Node int
+	// Index is the index of the node that the reference named, 0 for a key.
+	Index int
 	// Sequence is the store's last committed sequence, read before the tree:
 	// whoever watches after it, leaving out this task's transitions up to the
 	// tree's revision, misses nothing.
@@ -195,9 +195,9 @@ type ListPage struct {
 	Cursor string
 }
 
-// Feed is a page of the store-wide changes. The transitions retained are those
+// FeedPage is a page of the store-wide changes. The transitions retained are those
 // with sequences First to Last; First is Last+1 if there are none.
-type Feed struct {
+type FeedPage struct {
 	Transitions []*state.Transition
 	First, Last uint64
 }

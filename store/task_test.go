@@ -169,7 +169,7 @@ func TestChangeSaysWhatItIsFor(t *testing.T) {
 		t.Errorf("a create: key %s, deletes %t, %v", c.Key(), c.Deletes(), c.Validate())
 	}
 	now := state.UnixInstant(0, 0)
-	c = store.Change{Base: 3, Transitions: []*state.Transition{{Task: c.Key(), Op: state.Delete, At: now, Recorded: now}}}
+	c = store.Write{Base: 3, Transitions: []*state.Transition{{Task: c.Key(), Op: state.Delete, At: now, Recorded: now}}}
 	if !c.Deletes() || c.Validate() != nil {
 		t.Errorf("a delete: deletes %t, %v", c.Deletes(), c.Validate())
 	}

@@ -97,8 +97,8 @@ func (s *listsOldestFirst) List(ctx context.Context, q store.ListQuery) (store.L
 
 type feedsTheLastTwice struct{ kept }
 
-func (s *feedsTheLastTwice) Changes(ctx context.Context, after uint64, limit int) (store.Feed, error) {
-	page, err := s.kept.Changes(ctx, after, limit)
+func (s *feedsTheLastTwice) Feed(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+	page, err := s.kept.Feed(ctx, after, limit)
 	if n := len(page.Transitions); n > 0 {
 		page.Transitions = append(slices.Clip(page.Transitions), page.Transitions[n-1])
 	}
@@ -107,7 +107,7 @@ func (s *feedsTheLastTwice) Changes(ctx context.Context, after uint64, limit int
 
 type alwaysConflicts struct{ kept }
 
-func (s *alwaysConflicts) Commit(_ context.Context, changes []store.Change) ([]store.Result, error) {
+func (s *alwaysConflicts) Commit(_ context.Context, changes []store.Write) ([]store.Result, error) {
 	return slices.Repeat([]store.Result{{Err: store.ErrConflict}}, len(changes)), nil
 }
 
@@ -115,7 +115,7 @@ func (s *alwaysConflicts) Commit(_ context.Context, changes []store.Change) ([]s
 // computed from.
 type neverConflicts struct{ kept }
 
-func (s *neverConflicts) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+func (s *neverConflicts) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	for i := range changes {
 		if at, err := s.Locate(ctx, store.Ref{Key: changes[i].Key()}); err == nil && changes[i].Base != 0 {
 			changes[i].Base = at.Revision

@@ -12,9 +12,9 @@ import (
 	"strings"
 )
 
-// General holds the documented general parameters of a request, "" for what it
+// Credentials holds the documented general parameters of a request, "" for what it
 // does not have. It contains secrets: do not log it.
-type General struct {
+type Credentials struct {
 	AppCode   string // bk_app_code
 	AppSecret string // bk_app_secret
 	Token     string // bk_token
@@ -33,7 +33,7 @@ type Identity struct {
 // about again, with its request, at each heartbeat; it ends when it is refused
 // or is somebody else's. It may be called from many goroutines.
 type Authenticator interface {
-	Authenticate(r *http.Request, g General) (Identity, error)
+	Authenticate(r *http.Request, g Credentials) (Identity, error)
 }
 
 // AuthError says why somebody is not authenticated. The client sees Message,
@@ -52,7 +52,7 @@ type NoAuth struct{}
 var _ Authenticator = NoAuth{}
 
 // Authenticate implements [Authenticator].
-func (NoAuth) Authenticate(*http.Request, General) (Identity, error) { return Identity{}, nil }
+func (NoAuth) Authenticate(*http.Request, Credentials) (Identity, error) { return Identity{}, nil }
 
 // Applications authenticates as the documentation of the general parameters
 // says: first the application by its code and secret, then the user, by a
@@ -118,7 +118,7 @@ func (a *Applications) Validate() error {
 }
 
 // Authenticate implements [Authenticator].
-func (a *Applications) Authenticate(r *http.Request, g General) (Identity, error) {
+func (a *Applications) Authenticate(r *http.Request, g Credentials) (Identity, error) {
 	switch {
 	case g.AppCode == "":
 		return Identity{}, &AuthError{"bk_app_code is required"}

@@ -21,10 +21,10 @@ func (h *Handler) taskStatus(x *exchange) error {
 	}
 	fields := h.opts.Query.Fields
 	if withErrors {
-		fields |= query.ExData
+		fields |= query.FieldExData
 	}
 	// An elapsed time is another one each second, at the same revision.
-	tagged := fields&query.ElapsedTime == 0
+	tagged := fields&query.FieldElapsedTime == 0
 	if tagged {
 		if fresh, err := h.fresh(x); fresh || err != nil {
 			return err
@@ -40,7 +40,7 @@ func (h *Handler) taskStatus(x *exchange) error {
 	}
 	return x.respond(snap.Tree.Len(), tag, func(dst []byte) ([]byte, error) {
 		return envelope(dst, func(dst []byte) []byte {
-			return h.with(fields).AppendTree(dst, snap.Tree, snap.Node)
+			return h.with(fields).AppendTree(dst, snap.Tree, snap.Index)
 		}), nil
 	})
 }
@@ -139,7 +139,7 @@ func (h *Handler) appendTasks(dst []byte, list []*state.Tree, children bool) []b
 }
 
 // detailFields are those that the later calls have by default.
-const detailFields = query.ElapsedTime | query.ErrorIgnored
+const detailFields = query.FieldElapsedTime | query.FieldErrorIgnored
 
 // head is a node without what is below it, fields in the documented order.
 type head struct {
@@ -227,7 +227,7 @@ func (h *Handler) nodeDetail(x *exchange) error {
 			Version: a.Version.String(), ErrorIgnored: a.ErrorIgnored, ExData: a.Error,
 		}
 	}
-	fields := (h.opts.Query.Fields | detailFields) &^ query.ExData
+	fields := (h.opts.Query.Fields | detailFields) &^ query.FieldExData
 	return x.respond(snap.Tree.Len(), "", func(dst []byte) ([]byte, error) {
 		return envelope(dst, func(dst []byte) []byte {
 			dst = h.with(fields).AppendTree(dst, snap.Tree, node.Index)
@@ -240,7 +240,7 @@ func (h *Handler) nodeDetail(x *exchange) error {
 }
 
 // nodeAttempts finds a node of a task with its superseded attempts.
-func (h *Handler) nodeAttempts(x *exchange) (snap query.Snapshot, node state.Node, attempts []state.Attempt, err error) {
+func (h *Handler) nodeAttempts(x *exchange) (snap store.Snapshot, node state.Node, attempts []state.Attempt, err error) {
 	if err = h.target(x); err != nil {
 		return
 	}

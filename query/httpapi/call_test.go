@@ -220,7 +220,7 @@ func TestAClientOfTheDocumentationIsServed(t *testing.T) {
 func TestExtraFieldsAreAnOption(t *testing.T) {
 	f := serve(t, &httpapi.Options{
 		Authenticator: httpapi.NoAuth{},
-		Query:         &query.Options{Location: zone, Now: clock, Fields: query.Kind | query.ElapsedTime},
+		Query:         &query.Options{Location: zone, Now: clock, Fields: query.FieldKind | query.FieldElapsedTime},
 	})
 	f.recordExample()
 	body := f.get(callPath, "bk_biz_id", "2", "task_id", "10").Body.String()

@@ -6,7 +6,6 @@ import (
 	"strconv"
 	"time"
 
-	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -65,7 +64,7 @@ func lastEvent(x *exchange) (sequence uint64, ok bool, err error) {
 // stream is one client of a task's events.
 type stream struct {
 	*exchange
-	snap  query.Snapshot // at or after what the client has been told
+	snap  store.Snapshot // at or after what the client has been told
 	after uint64         // the last sequence it has been told
 	fresh bool           // it has to be told everything
 	buf   []byte
@@ -173,7 +172,7 @@ func (s *stream) snapshot() error {
 }
 
 // encodeSnapshot takes a turn, which ends before anything is sent.
-func (s *stream) encodeSnapshot(snap query.Snapshot) error {
+func (s *stream) encodeSnapshot(snap store.Snapshot) error {
 	done, err := s.turn(snap.Tree.Len())
 	if err != nil {
 		return err

@@ -297,11 +297,11 @@ type trimming struct {
 	left atomic.Int64
 }
 
-func (r *trimming) Changes(ctx context.Context, after uint64, limit int) (store.Feed, error) {
+func (r *trimming) Feed(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
 	if after < 1<<63 && r.left.Add(-1) >= 0 {
-		return store.Feed{}, store.ErrTrimmed
+		return store.FeedPage{}, store.ErrTrimmed
 	}
-	return r.Reader.Changes(ctx, after, limit)
+	return r.Reader.Feed(ctx, after, limit)
 }
 
 func TestAFeedThatWasTrimmedLosesNothing(t *testing.T) {
@@ -347,7 +347,7 @@ type verdicts struct {
 	err   atomic.Pointer[error]
 }
 
-func (v *verdicts) Authenticate(*http.Request, httpapi.General) (httpapi.Identity, error) {
+func (v *verdicts) Authenticate(*http.Request, httpapi.Credentials) (httpapi.Identity, error) {
 	v.asked.Add(1)
 	if err := v.err.Load(); err != nil {
 		return httpapi.Identity{}, *err

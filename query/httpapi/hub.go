@@ -86,7 +86,7 @@ func (b *hub) shutdown() {
 // follow wakes until ctx ends.
 func (b *hub) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		feed, err := b.reader.Changes(ctx, 1<<63, 1)
+		feed, err := b.reader.Feed(ctx, 1<<63, 1)
 		// Whatever came before this point had no wake of its own.
 		b.wakeAll()
 		if err == nil {
@@ -118,7 +118,7 @@ func (b *hub) watch(ctx context.Context, after uint64) error {
 		return ctx.Err()
 	}
 	for {
-		feed, err := b.reader.Changes(ctx, after, 0)
+		feed, err := b.reader.Feed(ctx, after, 0)
 		if err != nil {
 			return err
 		}

@@ -214,8 +214,8 @@ func shorten(s string) string {
 
 // general takes the general parameters. One that is malformed counts as
 // missing, which its message would say no clearer.
-func (p params) general() General {
-	return General{
+func (p params) general() Credentials {
+	return Credentials{
 		AppCode: p.plain("bk_app_code"), AppSecret: p.plain("bk_app_secret"),
 		Token: p.plain("bk_token"), Username: p.plain("bk_username"),
 	}

@@ -3,8 +3,8 @@ package httpapi
 import (
 	"time"
 
-	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // The data of the status page. Times are RFC 3339, absent when unset.
@@ -131,10 +131,10 @@ func byName(c *state.Counts) map[string]int {
 
 // story lists a whole tree; last is the transition that led to it, nil if that
 // is not known.
-func (h *Handler) story(snap query.Snapshot, last *state.Transition) story {
+func (h *Handler) story(snap store.Snapshot, last *state.Transition) story {
 	tree, shown := snap.Tree, h.shown(snap.Tree)
 	s := story{
-		Business: tree.Key().Business, Task: tree.Key().Task, Node: tree.ID(snap.Node),
+		Business: tree.Key().Business, Task: tree.Key().Task, Node: tree.ID(snap.Index),
 		State: shown.of(0).String(), Revision: tree.Revision(), Sequence: snap.Sequence,
 		Now: h.time(h.now()), Nodes: make([]node, tree.Len()),
 	}

@@ -104,7 +104,7 @@ func TestATagIsOfOneRepresentation(t *testing.T) {
 	note("gzip", "gzip")
 	f.handler = handlerOn(f.engine, &httpapi.Options{Authenticator: httpapi.NoAuth{}, Query: &query.Options{Location: time.UTC}})
 	note("another zone", "")
-	f.handler = handlerOn(f.engine, &httpapi.Options{Authenticator: httpapi.NoAuth{}, Query: &query.Options{Fields: query.ElapsedTime}})
+	f.handler = handlerOn(f.engine, &httpapi.Options{Authenticator: httpapi.NoAuth{}, Query: &query.Options{Fields: query.FieldElapsedTime}})
 	if tag := f.get(callPath, "bk_biz_id", "2", "task_id", "10").Header().Get("ETag"); tag != "" {
 		t.Errorf("an answer that depends on the time has the tag %q", tag)
 	}
@@ -270,7 +270,7 @@ func TestLargeAnswersAtOnceAreBounded(t *testing.T) {
 	c := &blockingClock{make(chan struct{}), make(chan struct{})}
 	f.handler = handlerOn(f.engine, &httpapi.Options{
 		Authenticator: httpapi.NoAuth{}, MaxLarge: 1, WriteTimeout: 20 * time.Millisecond,
-		Query: &query.Options{Location: zone, Now: c.now, Fields: query.ElapsedTime},
+		Query: &query.Options{Location: zone, Now: c.now, Fields: query.FieldElapsedTime},
 	})
 	first := make(chan int)
 	go func() { first <- f.get(callPath, "bk_biz_id", "2", "task_id", "wide").Code }()

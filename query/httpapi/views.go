@@ -188,7 +188,7 @@ func (h *Handler) taskRow(t *store.Task) taskRow {
 }
 
 // at is the task as it is, or as it was at the time as_of.
-func (h *Handler) at(x *exchange) (snap query.Snapshot, err error) {
+func (h *Handler) at(x *exchange) (snap store.Snapshot, err error) {
 	asOf, err := x.params.moment("as_of")
 	if err != nil {
 		return snap, err
@@ -256,7 +256,7 @@ func (h *Handler) status(x *exchange) error {
 	}
 	return x.respond(snap.Tree.Len(), "", func(dst []byte) ([]byte, error) {
 		return envelope(dst, func(dst []byte) []byte {
-			return h.with(query.AllFields).AppendTree(dst, snap.Tree, snap.Node)
+			return h.with(query.AllFields).AppendTree(dst, snap.Tree, snap.Index)
 		}), nil
 	})
 }

@@ -14,7 +14,7 @@ import (
 )
 
 // Commit implements [store.Store].
-func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+func (s *Store) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	defer s.forgetSets()
@@ -42,7 +42,7 @@ func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Res
 	return c.results, nil
 }
 
-func (s *Store) validate(changes []store.Change) error {
+func (s *Store) validate(changes []store.Write) error {
 	for i := range changes {
 		if err := changes[i].Validate(); err != nil {
 			return err
@@ -71,7 +71,7 @@ const setsKept = 4096 // members
 // commit is one Commit in progress.
 type commit struct {
 	store   *Store
-	changes []store.Change
+	changes []store.Write
 
 	// What plan finds, made anew by each attempt.
 	results []store.Result
@@ -243,7 +243,7 @@ func (c *commit) closeFrame() {
 
 // check returns the number of the task that a change is for and, if it is not
 // in the overlay, its header; or why the change does not apply.
-func (c *commit) check(tx *bolt.Tx, change *store.Change, lastID []byte) (uint64, *store.Task, error) {
+func (c *commit) check(tx *bolt.Tx, change *store.Write, lastID []byte) (uint64, *store.Task, error) {
 	o := &c.store.overlay
 	number, found, err := o.lookupKey(tx, change.Key())
 	if err != nil {
@@ -276,7 +276,7 @@ func (c *commit) check(tx *bolt.Tx, change *store.Change, lastID []byte) (uint64
 }
 
 // claimIDs returns ErrExists if a node that the change declares is there.
-func (c *commit) claimIDs(tx *bolt.Tx, change *store.Change, lastID []byte) error {
+func (c *commit) claimIDs(tx *bolt.Tx, change *store.Write, lastID []byte) error {
 	var claimed []string
 	for _, tr := range change.Transitions {
 		for i := range tr.Changes {

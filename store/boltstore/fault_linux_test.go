@@ -65,7 +65,7 @@ func TestFullDiskIsCleanLikeAFullFile(t *testing.T) {
 			s.pageSize = 0 // a device has no size to compare
 			undo := replaceDescriptor(t, s.file, "/dev/full")
 			for i := range 3 {
-				_, err := s.Commit(t.Context(), []store.Change{m.large(t, fmt.Sprint("late", i), 10)})
+				_, err := s.Commit(t.Context(), []store.Write{m.large(t, fmt.Sprint("late", i), 10)})
 				if !errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrFailed) {
 					t.Fatalf("error %v, want one that matches %q", err, store.ErrFull)
 				}
@@ -102,10 +102,10 @@ func TestFailedSyncOfTheMetaPageIsUnknown(t *testing.T) {
 	defer w.Close()
 	undo := replaceDescriptor(t, s.file, fmt.Sprintf("/proc/self/fd/%d", w.Fd()))
 	s.pageSize = 0
-	_, err = s.Commit(t.Context(), []store.Change{m.large(t, "2", 10)})
+	_, err = s.Commit(t.Context(), []store.Write{m.large(t, "2", 10)})
 	expectFailed(t, "commit", err)
 	undo()
-	_, err = s.Commit(t.Context(), []store.Change{m.large(t, "3", 10)})
+	_, err = s.Commit(t.Context(), []store.Write{m.large(t, "3", 10)})
 	expectFailed(t, "commit on a healed disk", err)
 	if err := s.Close(); err != nil {
 		t.Fatal(err)

@@ -19,7 +19,7 @@ import (
 )
 
 // large is a change of a new task with a name of n bytes.
-func (m *model) large(t testing.TB, task string, n int) store.Change {
+func (m *model) large(t testing.TB, task string, n int) store.Write {
 	t.Helper()
 	c, err := m.change(state.Key{Business: "2", Task: task}, state.Op{Kind: state.Create, Node: task, Name: strings.Repeat("x", n)})
 	if err != nil {
@@ -39,7 +39,7 @@ func TestFullFileRefusesCleanlyAndTakesOnWhenThereIsRoom(t *testing.T) {
 			full := 0
 			for i := 0; full < 3; i++ {
 				c := m.large(t, fmt.Sprint("task", i), 255)
-				results, err := s.Commit(t.Context(), []store.Change{c})
+				results, err := s.Commit(t.Context(), []store.Write{c})
 				switch {
 				case err == nil:
 					m.accept(c, results[0].First)
@@ -81,7 +81,7 @@ func TestCommitTooLargeForTheFileLeavesTheOthersAlone(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "full.db"), &Options{MaxSize: 1 << 20})
 	m := newModel()
 	m.commit(t, s, m.large(t, "1", 10))
-	var changes []store.Change
+	var changes []store.Write
 	for i := range 10_000 {
 		changes = append(changes, m.large(t, fmt.Sprint("many", i), 250))
 	}
@@ -115,7 +115,7 @@ func TestFailedWriteStopsTheStoreUntilItIsReopened(t *testing.T) {
 			_ = file.Close()
 			c := m.large(t, "lost", 10)
 			for range 2 {
-				_, err := s.Commit(t.Context(), []store.Change{c})
+				_, err := s.Commit(t.Context(), []store.Write{c})
 				expectFailed(t, "commit", err)
 			}
 			_, err := s.Load(t.Context(), store.Ref{Key: key})
@@ -128,7 +128,7 @@ func TestFailedWriteStopsTheStoreUntilItIsReopened(t *testing.T) {
 			expectFailed(t, "transitions", err)
 			_, err = s.Attempts(t.Context(), "a", 0, 0)
 			expectFailed(t, "attempts", err)
-			_, err = s.Changes(t.Context(), 0, 0)
+			_, err = s.Feed(t.Context(), 0, 0)
 			expectFailed(t, "changes", err)
 			expectFailed(t, "check", s.Check(t.Context(), func(string) {}))
 			_ = s.Close() // it says that the file is closed already
@@ -174,7 +174,7 @@ func everyCall(ctx context.Context, s *Store, key state.Key, node string) map[st
 	_, errs["list"] = s.List(ctx, store.ListQuery{})
 	_, errs["transitions"] = s.Transitions(ctx, key, 0, 0)
 	_, errs["attempts"] = s.Attempts(ctx, node, 0, 0)
-	_, errs["changes"] = s.Changes(ctx, 0, 0)
+	_, errs["changes"] = s.Feed(ctx, 0, 0)
 	return errs
 }
 

@@ -48,7 +48,7 @@ func TestFileTruncatedUnderTheStoreIsCorruption(t *testing.T) {
 			}
 			wg.Wait()
 			c := m.large(t, "later", 10)
-			if _, err := s.Commit(t.Context(), []store.Change{c}); !errors.Is(err, store.ErrCorrupt) {
+			if _, err := s.Commit(t.Context(), []store.Write{c}); !errors.Is(err, store.ErrCorrupt) {
 				t.Errorf("commit: %v, want an error that matches %q", err, store.ErrCorrupt)
 			}
 			told := false
@@ -83,7 +83,7 @@ func TestStoreWithoutBboltsLocksStillCloses(t *testing.T) {
 			t.Errorf("%s: %v, want an error that matches %q", call, err, store.ErrCorrupt)
 		}
 	}
-	if _, err := s.Commit(t.Context(), []store.Change{m.large(t, "2", 1)}); !errors.Is(err, store.ErrCorrupt) {
+	if _, err := s.Commit(t.Context(), []store.Write{m.large(t, "2", 1)}); !errors.Is(err, store.ErrCorrupt) {
 		t.Errorf("commit: %v, want an error that matches %q", err, store.ErrCorrupt)
 	}
 	if err := s.Close(); err != nil {

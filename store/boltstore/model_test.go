@@ -58,7 +58,7 @@ func (m *model) now() state.Instant {
 }
 
 // change computes a change of a task from where the model has it.
-func (m *model) change(key state.Key, ops ...state.Op) (store.Change, error) {
+func (m *model) change(key state.Key, ops ...state.Op) (store.Write, error) {
 	tree := state.NewTree(key)
 	if task := m.tasks[key]; task != nil {
 		tree = task.tree
@@ -74,23 +74,23 @@ func (m *model) change(key state.Key, ops ...state.Op) (store.Change, error) {
 		}
 	}
 	_, outcomes, err := tree.Apply(state.Limits{}, ops...)
-	c := store.Change{Base: tree.Revision()}
+	c := store.Write{Base: tree.Revision()}
 	for _, o := range outcomes {
 		c.Transitions = append(c.Transitions, o.Transition)
 	}
 	return c, err
 }
 
-func (m *model) deletion(key state.Key) store.Change {
+func (m *model) deletion(key state.Key) store.Write {
 	now := m.now()
-	return store.Change{
+	return store.Write{
 		Base:        m.tasks[key].tree.Revision(),
 		Transitions: []*state.Transition{{Task: key, Op: state.Delete, At: now, Recorded: now, Actor: "retention"}},
 	}
 }
 
 // accept takes note of a change that was committed.
-func (m *model) accept(c store.Change, first uint64) {
+func (m *model) accept(c store.Write, first uint64) {
 	key := c.Key()
 	task := m.tasks[key]
 	if task == nil {
@@ -125,7 +125,7 @@ func (m *model) accept(c store.Change, first uint64) {
 }
 
 // commit commits changes, which must all apply.
-func (m *model) commit(t testing.TB, s *Store, changes ...store.Change) {
+func (m *model) commit(t testing.TB, s *Store, changes ...store.Write) {
 	t.Helper()
 	results, err := s.Commit(context.Background(), changes)
 	if err != nil {
@@ -151,7 +151,7 @@ func (m *model) do(t testing.TB, s *Store, key state.Key, ops ...state.Op) {
 
 // random is a change the rules allow of one of the tasks "0" to "tasks-1":
 // also a delete, and a new task with the key and IDs of one that is gone.
-func (m *model) random(r *rand.Rand, tasks int) store.Change {
+func (m *model) random(r *rand.Rand, tasks int) store.Write {
 	key := state.Key{Business: fmt.Sprint(r.IntN(2)), Task: fmt.Sprint(r.IntN(tasks))}
 	task := m.tasks[key]
 	if task == nil {
@@ -265,7 +265,7 @@ func (m *model) compareList(listed []store.Task, report func(string)) {
 }
 
 func (m *model) compareFeed(ctx context.Context, s *Store, report func(string), fail func(error)) {
-	feed, err := s.Changes(ctx, 1<<62, 1)
+	feed, err := s.Feed(ctx, 1<<62, 1)
 	if err != nil {
 		fail(fmt.Errorf("changes: %w", err))
 		return
@@ -274,7 +274,7 @@ func (m *model) compareFeed(ctx context.Context, s *Store, report func(string), 
 		report(fmt.Sprintf("the last sequence is %d, want %d", feed.Last, len(m.feed)))
 		return
 	}
-	got, err := s.Changes(ctx, feed.First-1, len(m.feed)+1)
+	got, err := s.Feed(ctx, feed.First-1, len(m.feed)+1)
 	if err != nil {
 		fail(fmt.Errorf("changes: %w", err))
 		return

@@ -205,7 +205,7 @@ func TestManyCreateOneFileAtOnce(t *testing.T) {
 			}
 			c, err := newModel().change(key(i), newRoot(key(i).Task))
 			if err == nil {
-				_, err = s.Commit(t.Context(), []store.Change{c})
+				_, err = s.Commit(t.Context(), []store.Write{c})
 			}
 			if err := errors.Join(err, s.Close()); err != nil {
 				t.Error(err)
@@ -233,7 +233,7 @@ func TestCloseIsIdempotentAndLaterCallsSaySo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Changes(t.Context(), 0, 1); !errors.Is(err, store.ErrClosed) {
+	if _, err := s.Feed(t.Context(), 0, 1); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("error %v, want one that matches %q", err, store.ErrClosed)
 	}
 	if err := s.Check(t.Context(), nil); !errors.Is(err, store.ErrClosed) {

@@ -187,7 +187,7 @@ func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *foun
 // Load implements [store.Store].
 func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, err error) {
 	err = s.find(ctx, ref, func(tx *bolt.Tx, t *found) error {
-		snap.Node, snap.Sequence = t.place.index, t.last
+		snap.Index, snap.Sequence = t.place.index, t.last
 		snap.Tree, err = t.tree(tx)
 		return err
 	})
@@ -307,8 +307,8 @@ func (t *found) attempts(tx *bolt.Tx, skip, limit int) (list []state.Attempt, er
 	return list, nil
 }
 
-// Changes implements [store.Store].
-func (s *Store) Changes(ctx context.Context, after uint64, limit int) (feed store.Feed, err error) {
+// Feed implements [store.Store].
+func (s *Store) Feed(ctx context.Context, after uint64, limit int) (feed store.FeedPage, err error) {
 	if limit <= 0 {
 		limit = store.DefaultLimit
 	}
@@ -327,7 +327,7 @@ func (s *Store) Changes(ctx context.Context, after uint64, limit int) (feed stor
 		return err
 	})
 	if err != nil {
-		return store.Feed{}, fmt.Errorf("boltstore: changes: %w", err)
+		return store.FeedPage{}, fmt.Errorf("boltstore: changes: %w", err)
 	}
 	return feed, nil
 }

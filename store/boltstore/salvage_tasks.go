@@ -39,7 +39,7 @@ type rebuilder struct {
 	upTo   uint64 // the checkpoint, 0 if it is not known
 	done   Salvaged
 
-	changes []store.Change
+	changes []store.Write
 	partly  []bool // of changes
 	pending int    // transitions in changes
 }
@@ -166,7 +166,7 @@ func (r *rebuilder) add(list []piecemeal, partly bool) {
 	for i := range list {
 		trs[i] = list[i].tr
 	}
-	r.changes = append(r.changes, store.Change{Transitions: trs})
+	r.changes = append(r.changes, store.Write{Transitions: trs})
 	r.partly = append(r.partly, partly)
 	r.pending += len(trs)
 }

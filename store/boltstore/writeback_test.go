@@ -118,7 +118,7 @@ func TestJournalIsTrimmedAsFastAsItGrows(t *testing.T) {
 		m := newModel()
 		most := 0
 		for i := range test.commits {
-			var changes []store.Change
+			var changes []store.Write
 			for w := range writers {
 				key := state.Key{Business: "2", Task: fmt.Sprint(i*writers + w)}
 				c, err := m.change(key, newRoot(fmt.Sprintf("%09d", i*writers+w)))
@@ -128,7 +128,7 @@ func TestJournalIsTrimmedAsFastAsItGrows(t *testing.T) {
 				changes = append(changes, c)
 			}
 			m.commit(t, s, changes...)
-			feed, err := s.Changes(t.Context(), 1<<62, 1)
+			feed, err := s.Feed(t.Context(), 1<<62, 1)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -148,7 +148,7 @@ func TestFeedForgetsWhatIsOlderThanItsAge(t *testing.T) {
 	for i := range 2 * trimEvery {
 		m.do(t, s, state.Key{Business: "2", Task: fmt.Sprint(i)}, newRoot(fmt.Sprint(i)))
 	}
-	feed, err := s.Changes(t.Context(), 1<<62, 1)
+	feed, err := s.Feed(t.Context(), 1<<62, 1)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,7 +205,7 @@ func TestCommitAfterAFailedWriteBackIsNotTried(t *testing.T) {
 	}
 	s.enc.reset() // what the next plan fills
 	_ = s.file.Close()
-	if _, err := s.Commit(t.Context(), []store.Change{c}); err == nil {
+	if _, err := s.Commit(t.Context(), []store.Write{c}); err == nil {
 		t.Fatal("a commit on a closed file succeeded")
 	}
 	if len(s.enc.pieces) > 0 {

@@ -53,7 +53,7 @@ func (c *claims) keep(conn *pgxpool.Conn, tasks map[state.Key]bool, d time.Durat
 
 // take returns the connection of a transaction in which the tasks of all
 // changes are locked, nil if there is none. What is kept for others it ends.
-func (c *claims) take(changes []store.Change) *pgxpool.Conn {
+func (c *claims) take(changes []store.Write) *pgxpool.Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.held == nil {
@@ -94,7 +94,7 @@ func (c *claims) end() {
 // contested are the tasks that a commit has locked, if one of them is to be
 // claimed: others came first, and who lost will come again. nil if there is
 // none or no other connection to read it with.
-func (s *Store) contested(changes []store.Change, p *plan, f found) map[state.Key]bool {
+func (s *Store) contested(changes []store.Write, p *plan, f found) map[state.Key]bool {
 	locked := make(map[state.Key]bool, len(f.tasks))
 	lost := false
 	for i := range f.tasks {

@@ -18,7 +18,7 @@ import (
 // changes there are: one locks the tasks and looks names up, the other writes
 // and commits. A context that ends between them ends the commit; after that
 // the outcome is waited for.
-func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+func (s *Store) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	if err := validate(changes); err != nil {
 		return nil, err
 	}
@@ -42,7 +42,7 @@ func (s *Store) Commit(ctx context.Context, changes []store.Change) ([]store.Res
 
 // commit tries once. When it returns an error, other than [store.ErrFailed],
 // nothing was or will be committed.
-func (s *Store) commit(ctx context.Context, changes []store.Change) (results []store.Result, err error) {
+func (s *Store) commit(ctx context.Context, changes []store.Write) (results []store.Result, err error) {
 	conn := s.claims.take(changes)
 	claimed := conn != nil
 	if !claimed {

@@ -68,7 +68,7 @@ func TestWhoLostATaskHasTheNextTurn(t *testing.T) {
 	claiming.HoldFor(hour)
 	var rivals sync.WaitGroup
 	tries := 0
-	e := newEngine(t, &storetest.Wrapper{Store: claiming, BeforeCommit: func(context.Context, []store.Change) error {
+	e := newEngine(t, &storetest.Wrapper{Store: claiming, BeforeCommit: func(context.Context, []store.Write) error {
 		tries++
 		done := make(chan struct{})
 		rivals.Go(func() {
@@ -109,7 +109,7 @@ func TestAClaimThatIsNotUsedIsLetGo(t *testing.T) {
 	e := newEngine(t, open(t, pool, o))
 	begin(t, e, "a")
 	begin(t, e, "b")
-	stale := store.Change{Base: 1, Transitions: []*state.Transition{{
+	stale := store.Write{Base: 1, Transitions: []*state.Transition{{
 		Task: state.Key{Business: "2", Task: "a"}, Op: state.Suspend, Shown: state.Suspended,
 		At: state.UnixInstant(1, 0), Recorded: state.UnixInstant(1, 0),
 		Changes: []state.Change{{ID: "a", Kind: state.Pipeline, Progress: state.Progress{Attempt: state.Attempt{State: state.Suspended, Loop: 1}}}},
@@ -125,7 +125,7 @@ func TestAClaimThatIsNotUsedIsLetGo(t *testing.T) {
 	}{
 		{"after a while", 20 * time.Millisecond, func(*pgstore.Store) error { return nil }},
 		{"by a commit of something else", hour, func(s *pgstore.Store) error {
-			_, err := s.Commit(t.Context(), []store.Change{{Base: 99, Transitions: other.Transitions}})
+			_, err := s.Commit(t.Context(), []store.Write{{Base: 99, Transitions: other.Transitions}})
 			s.HoldFor(time.Millisecond)
 			return err
 		}},
@@ -134,7 +134,7 @@ func TestAClaimThatIsNotUsedIsLetGo(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			s := open(t, pool, o)
 			s.HoldFor(c.hold)
-			results, err := s.Commit(t.Context(), []store.Change{stale})
+			results, err := s.Commit(t.Context(), []store.Write{stale})
 			if err != nil || !errors.Is(results[0].Err, store.ErrConflict) {
 				t.Fatalf("a stale change: %v, %v", results, err)
 			}

@@ -43,7 +43,7 @@ func enter(t testing.TB, e *engine.Engine, parent, node string) {
 func feed(t testing.TB, r store.Reader, after uint64) (all []*state.Transition) {
 	t.Helper()
 	for {
-		page, err := r.Changes(t.Context(), after, 0)
+		page, err := r.Feed(t.Context(), after, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -137,7 +137,7 @@ func TestEnginesOnOneDatabaseShareTasks(t *testing.T) {
 	var watchers sync.WaitGroup
 	watchers.Go(func() {
 		for after := uint64(0); watching.Err() == nil; {
-			page, err := reader.Changes(t.Context(), after, 0)
+			page, err := reader.Feed(t.Context(), after, 0)
 			if err != nil {
 				t.Error(err)
 				return

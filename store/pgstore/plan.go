@@ -8,7 +8,7 @@ import (
 )
 
 // validate reports what is wrong with changes whatever the database holds.
-func validate(changes []store.Change) error {
+func validate(changes []store.Write) error {
 	seen := make(map[state.Key]bool, len(changes))
 	for i := range changes {
 		c := &changes[i]
@@ -42,7 +42,7 @@ func (k *keys) add(key state.Key, change int) {
 	k.change = append(k.change, change)
 }
 
-func namesOf(changes []store.Change) (n names) {
+func namesOf(changes []store.Write) (n names) {
 	for i := range changes {
 		c := &changes[i]
 		if c.Base == 0 {
@@ -130,7 +130,7 @@ type planner struct {
 
 // plan decides which changes apply and what they write. An error is that of
 // the commit as a whole.
-func (s *Store) plan(changes []store.Change, f found) (*plan, error) {
+func (s *Store) plan(changes []store.Write, f found) (*plan, error) {
 	p := &planner{found: f, store: s, gone: make(map[int64]bool), taken: make(map[string]bool)}
 	p.results = make([]store.Result, len(changes))
 	for i := range changes {
@@ -152,7 +152,7 @@ func (s *Store) plan(changes []store.Change, f found) (*plan, error) {
 
 // target returns the task that a change is for, a new one for a create, or why
 // the change does not apply.
-func (p *planner) target(i int, c *store.Change) (*row, error) {
+func (p *planner) target(i int, c *store.Write) (*row, error) {
 	if c.Base == 0 {
 		if p.found.keys[i] {
 			return nil, fmt.Errorf("%w: task %s", state.ErrExists, c.Key())
@@ -174,7 +174,7 @@ func (p *planner) target(i int, c *store.Change) (*row, error) {
 }
 
 // takeIDs takes all IDs that a change declares, or none if one is in use.
-func (p *planner) takeIDs(c *store.Change) error {
+func (p *planner) takeIDs(c *store.Write) error {
 	var own []string
 	for _, tr := range c.Transitions {
 		for i := range tr.Changes {
@@ -197,7 +197,7 @@ func (p *planner) takeIDs(c *store.Change) error {
 }
 
 // add plans a change that applies.
-func (p *planner) add(i int, c *store.Change, r *row) error {
+func (p *planner) add(i int, c *store.Write, r *row) error {
 	p.results[i].First = uint64(len(p.transitions.task)) + 1
 	switch {
 	case c.Deletes():
@@ -268,7 +268,7 @@ func (p *planner) nodes(r *row, tr *state.Transition, outcomes map[int]*outcome)
 }
 
 // task plans the row of a changed task.
-func (p *planner) task(i int, c *store.Change, r *row) {
+func (p *planner) task(i int, c *store.Write, r *row) {
 	t, key := &p.tasks, c.Key()
 	h := &r.task
 	first, last := int64(p.results[i].First), int64(len(p.transitions.task))

@@ -77,7 +77,7 @@ func (s *Store) load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 	case err != nil:
 		return snap, err
 	}
-	snap.Sequence, snap.Node = header.sequence, header.node
+	snap.Sequence, snap.Index = header.sequence, header.node
 	if snap.Tree, err = tree.Tree(header.task.Revision); err != nil {
 		return snap, fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, header.task.Key, err)
 	}
@@ -198,10 +198,10 @@ func (s *Store) Attempts(ctx context.Context, node string, skip, limit int) (att
 	return attempts, err
 }
 
-// Changes implements [store.Reader].
-func (s *Store) Changes(ctx context.Context, after uint64, limit int) (feed store.Feed, err error) {
+// Feed implements [store.Reader].
+func (s *Store) Feed(ctx context.Context, after uint64, limit int) (feed store.FeedPage, err error) {
 	err = s.read(ctx, func(ctx context.Context) error {
-		feed = store.Feed{}
+		feed = store.FeedPage{}
 		from := clamp(after)
 		to := from + min(int64(pageLimit(limit)), math.MaxInt64-from)
 		err := s.snapshot(ctx, func(b *pgx.Batch) {
@@ -221,7 +221,7 @@ func (s *Store) Changes(ctx context.Context, after uint64, limit int) (feed stor
 	return feed, err
 }
 
-func readFeed(rows pgx.Rows, feed *store.Feed) error {
+func readFeed(rows pgx.Rows, feed *store.FeedPage) error {
 	var seq int64
 	var key state.Key
 	var data pgtype.DriverBytes

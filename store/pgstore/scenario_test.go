@@ -84,8 +84,8 @@ func (r *rivals) compare() {
 	for i := range wantPage.Tasks {
 		r.compareTask(wantPage.Tasks[i].Key)
 	}
-	got, err := r.store.Changes(r.Context(), 0, 1<<20)
-	want, wantErr := r.memory.Changes(r.Context(), 0, 1<<20)
+	got, err := r.store.Feed(r.Context(), 0, 1<<20)
+	want, wantErr := r.memory.Feed(r.Context(), 0, 1<<20)
 	r.same("changes", got, want, err, wantErr)
 }
 

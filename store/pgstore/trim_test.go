@@ -49,10 +49,10 @@ func TestTrimmingShortensTheFeedByWhatWasDeletedLongAgo(t *testing.T) {
 	run("last") // to 19
 	trim(1)
 	trim(0)
-	if _, err := s.Changes(t.Context(), 6, 0); !errors.Is(err, store.ErrTrimmed) {
+	if _, err := s.Feed(t.Context(), 6, 0); !errors.Is(err, store.ErrTrimmed) {
 		t.Errorf("changes after 6: %v, want %v", err, store.ErrTrimmed)
 	}
-	page, err := s.Changes(t.Context(), 7, 0)
+	page, err := s.Feed(t.Context(), 7, 0)
 	if err != nil || page.First != 8 || page.Last != 19 || len(page.Transitions) != 12 {
 		t.Errorf("changes after 7: %d from %d to %d: %v, want 12 from 8 to 19", len(page.Transitions), page.First, page.Last, err)
 	}
@@ -95,7 +95,7 @@ func TestTrimmingGoesInSteps(t *testing.T) {
 	if n := <-counts + <-counts; n != tasks {
 		t.Errorf("%d tasks trimmed, want %d", n, tasks)
 	}
-	page, err := s.Changes(t.Context(), 4*tasks, 0)
+	page, err := s.Feed(t.Context(), 4*tasks, 0)
 	if err != nil || page.First != 4*tasks+1 || len(page.Transitions) != 2 {
 		t.Errorf("the feed has %d transitions from %d: %v", len(page.Transitions), page.First, err)
 	}
@@ -138,7 +138,7 @@ func TestTrimmingALargeTaskGoesInSteps(t *testing.T) {
 		if err := pool.QueryRow(t.Context(), "SELECT count(*) FROM "+transitions).Scan(&left); err != nil || left != want.left {
 			t.Errorf("step %d: %d transitions left: %v, want %d", i, left, err, want.left)
 		}
-		if page, err := s.Changes(t.Context(), 122, 0); err != nil || page.First != 123 || len(page.Transitions) != 2 {
+		if page, err := s.Feed(t.Context(), 122, 0); err != nil || page.First != 123 || len(page.Transitions) != 2 {
 			t.Errorf("step %d: the feed has %d transitions from %d: %v", i, len(page.Transitions), page.First, err)
 		}
 		check(t, s)
@@ -260,7 +260,7 @@ func TestPurgingAndTrimmingBesideWritersAndAReader(t *testing.T) {
 	reader := open(t, pool, o)
 	removers.Go(func() {
 		for after := uint64(0); working.Err() == nil; {
-			page, err := reader.Changes(t.Context(), after, 0)
+			page, err := reader.Feed(t.Context(), after, 0)
 			if errors.Is(err, store.ErrTrimmed) {
 				after = page.First - 1
 				continue

@@ -112,7 +112,7 @@ func staleBase(c *trial) {
 	update := a.draft(on(state.Start, "m"))
 	other := *update.change.Transitions[0]
 	other.Task = state.Key{Business: "2", Task: "absent"}
-	absent := &draft{w: c.task("2", "absent"), change: store.Change{Base: 2, Transitions: []*state.Transition{&other}}}
+	absent := &draft{w: c.task("2", "absent"), change: store.Write{Base: 2, Transitions: []*state.Transition{&other}}}
 
 	c.reopen()
 	c.wantResult("a change from an earlier revision", c.offer(old)[0], store.ErrConflict)

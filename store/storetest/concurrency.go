@@ -141,7 +141,7 @@ func feedGrows(c *trial) {
 	for i, limit := range []int{0, 3} {
 		k.watch(func() error {
 			after := uint64(len(seen[i]))
-			feed, err := c.store.Changes(c.Context(), after, limit)
+			feed, err := c.store.Feed(c.Context(), after, limit)
 			if err != nil {
 				return fmt.Errorf("changes: %w", err)
 			}

@@ -106,7 +106,7 @@ func (c *trial) expectNothing() {
 func (c *trial) changes(after uint64) (all []*state.Transition) {
 	c.Helper()
 	for {
-		feed, err := c.store.Changes(c.Context(), after, 0)
+		feed, err := c.store.Feed(c.Context(), after, 0)
 		c.want("changes", err, nil)
 		if len(feed.Transitions) == 0 {
 			return all

@@ -29,9 +29,9 @@ var lifeCases = []testCase{
 
 // calls are all methods but Close, as calls that would succeed for a task with
 // the given change.
-func calls(s store.Store, change store.Change, ref store.Ref, node string) map[string]func(ctx context.Context) error {
+func calls(s store.Store, change store.Write, ref store.Ref, node string) map[string]func(ctx context.Context) error {
 	return map[string]func(ctx context.Context) error{
-		"Commit":           func(ctx context.Context) error { _, err := s.Commit(ctx, []store.Change{change}); return err },
+		"Commit":           func(ctx context.Context) error { _, err := s.Commit(ctx, []store.Write{change}); return err },
 		"Load":             func(ctx context.Context) error { _, err := s.Load(ctx, ref); return err },
 		"Load of a node":   func(ctx context.Context) error { _, err := s.Load(ctx, store.ByNode(node)); return err },
 		"Locate":           func(ctx context.Context) error { _, err := s.Locate(ctx, ref); return err },
@@ -39,7 +39,7 @@ func calls(s store.Store, change store.Change, ref store.Ref, node string) map[s
 		"List":             func(ctx context.Context) error { _, err := s.List(ctx, store.ListQuery{}); return err },
 		"Transitions":      func(ctx context.Context) error { _, err := s.Transitions(ctx, ref.Key, 0, 0); return err },
 		"Attempts":         func(ctx context.Context) error { _, err := s.Attempts(ctx, node, 0, 0); return err },
-		"Changes":          func(ctx context.Context) error { _, err := s.Changes(ctx, 0, 0); return err },
+		"Feed":             func(ctx context.Context) error { _, err := s.Feed(ctx, 0, 0); return err },
 	}
 }
 
@@ -54,7 +54,7 @@ func cancelled(c *trial) {
 	}
 	expired, cancel := context.WithTimeout(c.Context(), 0)
 	defer cancel()
-	_, err := c.store.Commit(expired, []store.Change{d.change})
+	_, err := c.store.Commit(expired, []store.Write{d.change})
 	c.want("commit past the deadline", err, context.DeadlineExceeded)
 	c.reopen()
 	w.expect()

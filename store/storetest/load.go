@@ -67,8 +67,8 @@ func loadByNode(c *trial) {
 	tour(b)
 	c.reopen()
 	for _, w := range []*writer{a, b} {
-		if snap := c.load(w.ref()); snap.Node != 0 {
-			c.broken("load %s: node index %d, want 0", w.ref(), snap.Node)
+		if snap := c.load(w.ref()); snap.Index != 0 {
+			c.broken("load %s: node index %d, want 0", w.ref(), snap.Index)
 		}
 		for i := range w.tree.Len() {
 			ref := store.ByNode(w.tree.ID(i))
@@ -76,8 +76,8 @@ func loadByNode(c *trial) {
 			if d := diffTrees(snap.Tree, w.tree); d != "" {
 				c.broken("load %s: %s", ref, d)
 			}
-			if snap.Node != i {
-				c.broken("load %s: node index %d, want %d", ref, snap.Node, i)
+			if snap.Index != i {
+				c.broken("load %s: node index %d, want %d", ref, snap.Index, i)
 			}
 		}
 	}

@@ -19,24 +19,24 @@ import (
 // broken is a store with other methods where they are set.
 type broken struct {
 	store.Store
-	commit      func(ctx context.Context, changes []store.Change) ([]store.Result, error)
+	commit      func(ctx context.Context, changes []store.Write) ([]store.Result, error)
 	load        func(ctx context.Context, ref store.Ref) (store.Snapshot, error)
 	locate      func(ctx context.Context, ref store.Ref) (store.Location, error)
 	list        func(ctx context.Context, q store.ListQuery) (store.ListPage, error)
 	transitions func(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error)
 	attempts    func(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error)
-	changes     func(ctx context.Context, after uint64, limit int) (store.Feed, error)
+	changes     func(ctx context.Context, after uint64, limit int) (store.FeedPage, error)
 	close       func() error
 }
 
 func newBroken(s store.Store) *broken {
 	return &broken{
 		Store: s, commit: s.Commit, load: s.Load, locate: s.Locate, list: s.List,
-		transitions: s.Transitions, attempts: s.Attempts, changes: s.Changes, close: s.Close,
+		transitions: s.Transitions, attempts: s.Attempts, changes: s.Feed, close: s.Close,
 	}
 }
 
-func (b *broken) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+func (b *broken) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	return b.commit(ctx, changes)
 }
 
@@ -60,7 +60,7 @@ func (b *broken) Attempts(ctx context.Context, node string, skip, limit int) ([]
 	return b.attempts(ctx, node, skip, limit)
 }
 
-func (b *broken) Changes(ctx context.Context, after uint64, limit int) (store.Feed, error) {
+func (b *broken) Feed(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
 	return b.changes(ctx, after, limit)
 }
 
@@ -97,9 +97,9 @@ func mutants() []mutant {
 }
 
 // onResults spoils what Commit returns.
-func onResults(f func(changes []store.Change, results []store.Result)) func(store.Store, *broken) {
+func onResults(f func(changes []store.Write, results []store.Result)) func(store.Store, *broken) {
 	return func(s store.Store, b *broken) {
-		b.commit = func(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+		b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 			results, err := s.Commit(ctx, changes)
 			if err == nil {
 				f(changes, results)
@@ -109,7 +109,7 @@ func onResults(f func(changes []store.Change, results []store.Result)) func(stor
 	}
 }
 
-// onTransitions spoils copies of what Transitions and Changes return.
+// onTransitions spoils copies of what Transitions and Feed return.
 func onTransitions(f func(tr *state.Transition)) func(store.Store, *broken) {
 	spoiled := func(trs []*state.Transition) []*state.Transition {
 		trs = copyTransitions(trs)
@@ -123,8 +123,8 @@ func onTransitions(f func(tr *state.Transition)) func(store.Store, *broken) {
 			trs, err := s.Transitions(ctx, key, after, limit)
 			return spoiled(trs), err
 		}
-		b.changes = func(ctx context.Context, after uint64, limit int) (store.Feed, error) {
-			feed, err := s.Changes(ctx, after, limit)
+		b.changes = func(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+			feed, err := s.Feed(ctx, after, limit)
 			feed.Transitions = spoiled(feed.Transitions)
 			return feed, err
 		}
@@ -186,7 +186,7 @@ var commitMutants = []mutant{
 	{
 		name:   "numbers with gaps",
 		breaks: []string{"sequences are dense"},
-		spoil: onResults(func(_ []store.Change, results []store.Result) {
+		spoil: onResults(func(_ []store.Write, results []store.Result) {
 			for i := range results {
 				results[i].First *= 2
 			}
@@ -204,7 +204,7 @@ var commitMutants = []mutant{
 			"of two changes from one revision one wins",
 		},
 		spoil: func(s store.Store, b *broken) {
-			b.commit = func(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 				changes = slices.Clone(changes)
 				for i := range changes {
 					c := &changes[i]
@@ -220,7 +220,7 @@ var commitMutants = []mutant{
 		name:   "fails the commit for one change",
 		breaks: []string{"a change that does not apply is left out alone"},
 		spoil: func(s store.Store, b *broken) {
-			b.commit = func(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 				results, err := s.Commit(ctx, changes)
 				for _, r := range results {
 					err = errors.Join(err, r.Err)
@@ -235,7 +235,7 @@ var commitMutants = []mutant{
 			"a task key is taken once", "a node ID is taken once in a store", "a node ID is taken once in a commit",
 			"a change left out takes no IDs", "a change is atomic", "of two creates one wins",
 		},
-		spoil: onResults(func(_ []store.Change, results []store.Result) {
+		spoil: onResults(func(_ []store.Write, results []store.Result) {
 			for i := range results {
 				if errors.Is(results[i].Err, state.ErrExists) {
 					results[i] = store.Result{First: 1}
@@ -248,7 +248,7 @@ var commitMutants = []mutant{
 		breaks: []string{"a delete frees the key and the IDs", "a change left out takes no IDs"},
 		spoil: func(s store.Store, b *broken) {
 			used := make(map[string]bool)
-			w := Wrapper{Store: s, Refuse: func(c *store.Change) error {
+			w := Wrapper{Store: s, Refuse: func(c *store.Write) error {
 				for _, tr := range c.Transitions {
 					for i := range tr.Changes {
 						if n := &tr.Changes[i]; n.Declared != nil && used[n.ID] {
@@ -279,7 +279,7 @@ var commitMutants = []mutant{
 	{
 		name:   "believes given sequences",
 		breaks: []string{"given sequences are ignored"},
-		spoil: onResults(func(changes []store.Change, results []store.Result) {
+		spoil: onResults(func(changes []store.Write, results []store.Result) {
 			for i := range results {
 				results[i].First = max(results[i].First, changes[i].Transitions[0].Sequence)
 			}
@@ -289,7 +289,7 @@ var commitMutants = []mutant{
 		name:   "refuses an empty commit",
 		breaks: []string{"a commit of nothing is no error"},
 		spoil: func(s store.Store, b *broken) {
-			b.commit = func(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 				if len(changes) == 0 {
 					return nil, state.ErrInvalidArgument
 				}
@@ -301,7 +301,7 @@ var commitMutants = []mutant{
 		name:   "leaves malformed changes out",
 		breaks: []string{"a malformed change fails the commit", "a commit changes a task once"},
 		spoil: func(s store.Store, b *broken) {
-			b.commit = func(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 				results := make([]store.Result, len(changes))
 				for i := range changes {
 					r, err := s.Commit(ctx, changes[i:i+1])
@@ -319,13 +319,13 @@ var commitMutants = []mutant{
 		spoil: func(s store.Store, b *broken) {
 			var mu sync.Mutex
 			n := 0
-			b.commit = func(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 				mu.Lock()
 				defer mu.Unlock()
 				if n++; n%40 > 0 {
 					return s.Commit(ctx, changes)
 				}
-				feed, err := s.Changes(ctx, math.MaxUint64, 1)
+				feed, err := s.Feed(ctx, math.MaxUint64, 1)
 				results := make([]store.Result, len(changes))
 				for i := range changes {
 					results[i].First = feed.Last + 1
@@ -340,7 +340,7 @@ var commitMutants = []mutant{
 		breaks: []string{"a store keeps nothing of its caller's"},
 		spoil: func(s store.Store, b *broken) {
 			var given []*state.Transition
-			b.commit = func(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 				results, err := s.Commit(ctx, changes)
 				for i, r := range results {
 					for j, tr := range changes[i].Transitions {
@@ -363,7 +363,7 @@ var commitMutants = []mutant{
 	{
 		name:   "numbers the caller's transitions",
 		breaks: []string{"a commit leaves its changes as they are"},
-		spoil: onResults(func(changes []store.Change, results []store.Result) {
+		spoil: onResults(func(changes []store.Write, results []store.Result) {
 			for i, r := range results {
 				for j, tr := range changes[i].Transitions {
 					tr.Sequence = r.First + uint64(j)
@@ -394,8 +394,8 @@ var readMutants = []mutant{
 		name:   "hides deletes",
 		breaks: []string{"a delete is a change of its own", "changes come back as committed"},
 		spoil: func(s store.Store, b *broken) {
-			b.changes = func(ctx context.Context, after uint64, limit int) (store.Feed, error) {
-				feed, err := s.Changes(ctx, after, limit)
+			b.changes = func(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+				feed, err := s.Feed(ctx, after, limit)
 				feed.Transitions = slices.DeleteFunc(feed.Transitions, func(tr *state.Transition) bool { return tr.Op == state.Delete })
 				return feed, err
 			}
@@ -423,7 +423,7 @@ var readMutants = []mutant{
 	{
 		name:   "forgets which node was meant",
 		breaks: []string{"every node leads to its task"},
-		spoil:  onSnapshot(func(snap *store.Snapshot) { snap.Node = 0 }),
+		spoil:  onSnapshot(func(snap *store.Snapshot) { snap.Index = 0 }),
 	},
 	{
 		name:   "gives the task's revision as the store's sequence",
@@ -553,7 +553,7 @@ var listMutants = []mutant{
 		breaks: []string{"what a store returns is the caller's"},
 		spoil: func(s store.Store, b *broken) {
 			pages := make(map[string]store.ListPage)
-			b.commit = func(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 				clear(pages)
 				return s.Commit(ctx, changes)
 			}
@@ -595,8 +595,8 @@ var pageMutants = []mutant{
 		name:   "begins changes with the one named",
 		breaks: []string{"changes come in pages", "no changes after the last"},
 		spoil: func(s store.Store, b *broken) {
-			b.changes = func(ctx context.Context, after uint64, limit int) (store.Feed, error) {
-				return s.Changes(ctx, max(after, 1)-1, limit)
+			b.changes = func(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+				return s.Feed(ctx, max(after, 1)-1, limit)
 			}
 		},
 	},
@@ -604,8 +604,8 @@ var pageMutants = []mutant{
 		name:   "says 0 is the first that is kept",
 		breaks: []string{"no changes after the last"},
 		spoil: func(s store.Store, b *broken) {
-			b.changes = func(ctx context.Context, after uint64, limit int) (store.Feed, error) {
-				feed, err := s.Changes(ctx, after, limit)
+			b.changes = func(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+				feed, err := s.Feed(ctx, after, limit)
 				feed.First = 0
 				return feed, err
 			}
@@ -615,8 +615,8 @@ var pageMutants = []mutant{
 		name:   "shows a change later than the one after it",
 		breaks: []string{"the feed only grows at its end"},
 		spoil: func(s store.Store, b *broken) {
-			b.changes = func(ctx context.Context, after uint64, limit int) (store.Feed, error) {
-				feed, err := s.Changes(ctx, after, limit)
+			b.changes = func(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+				feed, err := s.Feed(ctx, after, limit)
 				if n := len(feed.Transitions); n > 1 {
 					feed.Transitions = slices.Delete(feed.Transitions, n-2, n-1)
 				}
@@ -709,7 +709,7 @@ var lifeMutants = []mutant{
 		name:   "ignores contexts",
 		breaks: []string{"a cancelled context is refused"},
 		spoil: func(s store.Store, b *broken) {
-			b.commit = func(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 				return s.Commit(context.WithoutCancel(ctx), changes)
 			}
 		},
@@ -718,7 +718,7 @@ var lifeMutants = []mutant{
 		name:   "commits and says it was cancelled",
 		breaks: []string{"a context that ends undoes nothing"},
 		spoil: func(s store.Store, b *broken) {
-			b.commit = func(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 				results, err := s.Commit(context.WithoutCancel(ctx), changes)
 				select {
 				case <-ctx.Done():

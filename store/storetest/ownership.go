@@ -31,7 +31,7 @@ func keepsNothing(c *trial) {
 	}
 	for _, ops := range steps {
 		d := w.draft(ops...)
-		changes := []store.Change{{Base: d.change.Base, Transitions: copyTransitions(d.change.Transitions)}}
+		changes := []store.Write{{Base: d.change.Base, Transitions: copyTransitions(d.change.Transitions)}}
 		results, err := c.store.Commit(c.Context(), changes)
 		c.want("commit", err, nil)
 		c.wantResult("the change", results[0], nil)
@@ -41,7 +41,7 @@ func keepsNothing(c *trial) {
 	}
 	gone := c.started("2", "gone")
 	d := gone.deletion()
-	changes := []store.Change{{Base: d.change.Base, Transitions: copyTransitions(d.change.Transitions)}}
+	changes := []store.Write{{Base: d.change.Base, Transitions: copyTransitions(d.change.Transitions)}}
 	results, err := c.store.Commit(c.Context(), changes)
 	c.want("commit", err, nil)
 	scribble(changes)
@@ -53,7 +53,7 @@ func keepsNothing(c *trial) {
 }
 
 // scribble overwrites all that can be reached from changes.
-func scribble(changes []store.Change) {
+func scribble(changes []store.Write) {
 	for i := range changes {
 		for j, tr := range changes[i].Transitions {
 			for k := range tr.Changes {
@@ -69,7 +69,7 @@ func scribble(changes []store.Change) {
 			*tr = state.Transition{Sequence: 99, Actor: "scribble"}
 			changes[i].Transitions[j] = nil
 		}
-		changes[i] = store.Change{Base: 99}
+		changes[i] = store.Write{Base: 99}
 	}
 }
 
@@ -84,7 +84,7 @@ func modifiesNothing(c *trial) {
 		c.task("2", "c").draft(create("n")),
 	}
 	drafts[1].change.Transitions[1].Sequence = 12
-	check := func(changes []store.Change) {
+	check := func(changes []store.Write) {
 		c.Helper()
 		var before [][]*state.Transition
 		for i := range changes {
@@ -102,10 +102,10 @@ func modifiesNothing(c *trial) {
 			c.broken("the changes have bases %d and %d, want %v", changes[0].Base, changes[1].Base, bases)
 		}
 	}
-	check([]store.Change{drafts[0].change, drafts[1].change, drafts[2].change})
+	check([]store.Write{drafts[0].change, drafts[1].change, drafts[2].change})
 	a.expectTree()
-	check([]store.Change{a.draft(on(state.Retry, "n")).change, a.deletion().change}) // malformed
-	check([]store.Change{a.draft(on(state.Retry, "n")).change, drafts[1].change})
+	check([]store.Write{a.draft(on(state.Retry, "n")).change, a.deletion().change}) // malformed
+	check([]store.Write{a.draft(on(state.Retry, "n")).change, drafts[1].change})
 }
 
 func returnsCopies(c *trial) {
@@ -127,7 +127,7 @@ func returnsCopies(c *trial) {
 		}
 		trs, err := c.store.Transitions(c.Context(), w.key(), 0, 0)
 		c.want("transitions", err, nil)
-		feed, err := c.store.Changes(c.Context(), 0, 0)
+		feed, err := c.store.Feed(c.Context(), 0, 0)
 		c.want("changes", err, nil)
 		clear(trs)
 		clear(feed.Transitions)

@@ -37,17 +37,17 @@ var attemptCases = []testCase{
 var feedCases = []testCase{
 	{
 		"changes come back as committed",
-		"Changes returns the transitions of all tasks in the order of their sequences, field by field",
+		"Feed returns the transitions of all tasks in the order of their sequences, field by field",
 		changesEqual,
 	},
 	{
 		"changes come in pages",
-		"Changes returns those after a sequence, up to limit, fewer only if there are no more, with First and Last of what is kept",
+		"Feed returns those after a sequence, up to limit, fewer only if there are no more, with First and Last of what is kept",
 		changePages,
 	},
 	{
 		"no changes after the last",
-		"Changes after the last sequence or any later one returns none, no error, and the same First and Last",
+		"Feed after the last sequence or any later one returns none, no error, and the same First and Last",
 		changesBeyond,
 	},
 	{
@@ -193,7 +193,7 @@ func changePages(c *trial) {
 	want := c.history()
 	for after := range want {
 		for _, limit := range limitsFor(len(want)) {
-			feed, err := c.store.Changes(c.Context(), uint64(after), limit)
+			feed, err := c.store.Feed(c.Context(), uint64(after), limit)
 			c.want("changes", err, nil)
 			if d := diffTransitions(feed.Transitions, want[after:][:min(limit, len(want)-after)]); d != "" {
 				c.broken("changes after %d, limit %d: %s", after, limit, d)
@@ -209,7 +209,7 @@ func changePages(c *trial) {
 func (c *trial) wantEnds(last uint64) {
 	c.Helper()
 	for _, after := range []uint64{last, last + 1, 1 << 32, 1 << 63, math.MaxUint64} {
-		feed, err := c.store.Changes(c.Context(), after, 0)
+		feed, err := c.store.Feed(c.Context(), after, 0)
 		c.want(fmt.Sprintf("changes after %d", after), err, nil)
 		if len(feed.Transitions) > 0 || feed.First != 1 || feed.Last != last {
 			c.broken("changes after %d: %d transitions, %d to %d, want none, 1 to %d", after, len(feed.Transitions), feed.First, feed.Last, last)
@@ -234,7 +234,7 @@ func defaultLimits(c *trial) {
 	for _, limit := range []int{0, -1, math.MinInt} {
 		trs, err := c.store.Transitions(c.Context(), w.key(), 0, limit)
 		c.want("transitions", err, nil)
-		feed, err := c.store.Changes(c.Context(), 0, limit)
+		feed, err := c.store.Feed(c.Context(), 0, limit)
 		c.want("changes", err, nil)
 		attempts, err := c.store.Attempts(c.Context(), "a.n", 0, limit)
 		c.want("attempts", err, nil)

@@ -36,7 +36,7 @@ func (c *trial) race(loses error, drafts ...*draft) {
 	var wg sync.WaitGroup
 	for i, d := range drafts {
 		wg.Go(func() {
-			got, err := c.store.Commit(c.Context(), []store.Change{d.change})
+			got, err := c.store.Commit(c.Context(), []store.Write{d.change})
 			if err == nil {
 				results[i] = got[0]
 			}

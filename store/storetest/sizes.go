@@ -57,7 +57,7 @@ func largeTask(c *trial) {
 	w.do(on(state.Start, fmt.Sprintf("%032x", nodes-1)), declare("one more", containers[levels-2], state.EndEvent))
 	c.reopen()
 	w.expectTree()
-	if n := c.load(store.ByNode("one more")).Node; n != nodes {
+	if n := c.load(store.ByNode("one more")).Index; n != nodes {
 		c.broken("the last node has index %d, want %d", n, nodes)
 	}
 	w.delete()

@@ -61,7 +61,7 @@ type kept struct {
 	feed []*state.Transition
 }
 
-func (k *kept) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+func (k *kept) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	k.mu.RLock()
 	defer k.mu.RUnlock()
 	return k.Memory.Commit(ctx, changes)
@@ -71,7 +71,7 @@ func (k *kept) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
 	for {
-		feed, err := k.Changes(context.Background(), uint64(len(k.feed)), 0)
+		feed, err := k.Feed(context.Background(), uint64(len(k.feed)), 0)
 		if err != nil || len(feed.Transitions) == 0 {
 			return k.Memory.Close()
 		}
@@ -85,7 +85,7 @@ func reopen(t testing.TB, feed []*state.Transition) *kept {
 	k := &kept{Memory: store.NewMemory()}
 	revisions := make(map[state.Key]uint64)
 	for _, tr := range feed {
-		results, err := k.Commit(t.Context(), []store.Change{{Base: revisions[tr.Task], Transitions: []*state.Transition{tr}}})
+		results, err := k.Commit(t.Context(), []store.Write{{Base: revisions[tr.Task], Transitions: []*state.Transition{tr}}})
 		if err != nil || results[0].Err != nil {
 			t.Fatalf("replaying transition %d: %v, %v", tr.Sequence, results, err)
 		}

@@ -18,10 +18,10 @@ type Wrapper struct {
 	store.Store
 	// BeforeCommit runs before a commit. Its error is Commit's, and nothing
 	// is committed.
-	BeforeCommit func(ctx context.Context, changes []store.Change) error
+	BeforeCommit func(ctx context.Context, changes []store.Write) error
 	// Refuse runs before a commit, for each change in order. A change for
 	// which it returns an error is left out with that error as its result.
-	Refuse func(change *store.Change) error
+	Refuse func(change *store.Write) error
 	// AfterCommit runs after a commit and returns what Commit does, such as
 	// [store.ErrFailed] for one that has applied.
 	AfterCommit func(results []store.Result, err error) ([]store.Result, error)
@@ -31,7 +31,7 @@ type Wrapper struct {
 }
 
 // Commit implements [store.Store].
-func (w *Wrapper) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+func (w *Wrapper) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	if w.BeforeCommit != nil {
 		if err := w.BeforeCommit(ctx, changes); err != nil {
 			return nil, err
@@ -45,12 +45,12 @@ func (w *Wrapper) Commit(ctx context.Context, changes []store.Change) ([]store.R
 }
 
 // commit passes on the changes that are not refused.
-func (w *Wrapper) commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+func (w *Wrapper) commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	if w.Refuse == nil {
 		return w.Store.Commit(ctx, changes)
 	}
 	results := make([]store.Result, len(changes))
-	var passed []store.Change
+	var passed []store.Write
 	var places []int
 	for i := range changes {
 		if results[i].Err = w.Refuse(&changes[i]); results[i].Err == nil {
@@ -114,10 +114,10 @@ func (w *Wrapper) Attempts(ctx context.Context, node string, skip, limit int) ([
 	return w.Store.Attempts(ctx, node, skip, limit)
 }
 
-// Changes implements [store.Reader].
-func (w *Wrapper) Changes(ctx context.Context, after uint64, limit int) (store.Feed, error) {
-	if err := w.beforeRead(ctx, "Changes"); err != nil {
-		return store.Feed{}, err
+// Feed implements [store.Reader].
+func (w *Wrapper) Feed(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+	if err := w.beforeRead(ctx, "Feed"); err != nil {
+		return store.FeedPage{}, err
 	}
-	return w.Store.Changes(ctx, after, limit)
+	return w.Store.Feed(ctx, after, limit)
 }

@@ -22,8 +22,8 @@ func TestWrapperThatPassesEverythingKeepsTheContract(t *testing.T) {
 	storetest.Run(t, storetest.Factory{New: func(testing.TB) store.Store {
 		return &storetest.Wrapper{
 			Store:        store.NewMemory(),
-			BeforeCommit: func(context.Context, []store.Change) error { return nil },
-			Refuse:       func(*store.Change) error { return nil },
+			BeforeCommit: func(context.Context, []store.Write) error { return nil },
+			Refuse:       func(*store.Write) error { return nil },
 			AfterCommit:  func(results []store.Result, err error) ([]store.Result, error) { return results, err },
 			BeforeRead:   func(context.Context, string) error { return nil },
 		}
@@ -31,7 +31,7 @@ func TestWrapperThatPassesEverythingKeepsTheContract(t *testing.T) {
 }
 
 // creation is a change that creates a task whose root has the task's ID.
-func creation(t testing.TB, task string) store.Change {
+func creation(t testing.TB, task string) store.Write {
 	t.Helper()
 	key := state.Key{Business: "2", Task: task}
 	_, outcomes, err := state.NewTree(key).Apply(state.Limits{}, state.Op{
@@ -40,7 +40,7 @@ func creation(t testing.TB, task string) store.Change {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return store.Change{Transitions: []*state.Transition{outcomes[0].Transition}}
+	return store.Write{Transitions: []*state.Transition{outcomes[0].Transition}}
 }
 
 func tasks(t testing.TB, s store.Store) (names []string) {
@@ -57,20 +57,20 @@ func tasks(t testing.TB, s store.Store) (names []string) {
 
 func TestWrapperFailsAndHeals(t *testing.T) {
 	full := true
-	w := &storetest.Wrapper{Store: store.NewMemory(), BeforeCommit: func(_ context.Context, changes []store.Change) error {
+	w := &storetest.Wrapper{Store: store.NewMemory(), BeforeCommit: func(_ context.Context, changes []store.Write) error {
 		if full && len(changes) == 1 {
 			return store.ErrFull
 		}
 		return nil
 	}}
-	if _, err := w.Commit(t.Context(), []store.Change{creation(t, "a")}); !errors.Is(err, store.ErrFull) {
+	if _, err := w.Commit(t.Context(), []store.Write{creation(t, "a")}); !errors.Is(err, store.ErrFull) {
 		t.Errorf("commit: %v, want ErrFull", err)
 	}
 	if got := tasks(t, w.Store); len(got) > 0 {
 		t.Errorf("tasks %q after a failed commit", got)
 	}
 	full = false
-	if _, err := w.Commit(t.Context(), []store.Change{creation(t, "a")}); err != nil {
+	if _, err := w.Commit(t.Context(), []store.Write{creation(t, "a")}); err != nil {
 		t.Errorf("commit of a healed store: %v", err)
 	}
 	if got := tasks(t, w); !slices.Equal(got, []string{"a"}) {
@@ -79,13 +79,13 @@ func TestWrapperFailsAndHeals(t *testing.T) {
 }
 
 func TestWrapperRefusesSingleChanges(t *testing.T) {
-	w := &storetest.Wrapper{Store: store.NewMemory(), Refuse: func(c *store.Change) error {
+	w := &storetest.Wrapper{Store: store.NewMemory(), Refuse: func(c *store.Write) error {
 		if c.Key().Task == "b" {
 			return store.ErrConflict
 		}
 		return nil
 	}}
-	results, err := w.Commit(t.Context(), []store.Change{creation(t, "a"), creation(t, "b"), creation(t, "c")})
+	results, err := w.Commit(t.Context(), []store.Write{creation(t, "a"), creation(t, "b"), creation(t, "c")})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -102,7 +102,7 @@ func TestWrapperFailsWithOutcomeUnknown(t *testing.T) {
 	w := &storetest.Wrapper{Store: store.NewMemory(), AfterCommit: func(_ []store.Result, err error) ([]store.Result, error) {
 		return nil, errors.Join(store.ErrFailed, err)
 	}}
-	if _, err := w.Commit(t.Context(), []store.Change{creation(t, "a")}); !errors.Is(err, store.ErrFailed) {
+	if _, err := w.Commit(t.Context(), []store.Write{creation(t, "a")}); !errors.Is(err, store.ErrFailed) {
 		t.Errorf("commit: %v, want ErrFailed", err)
 	}
 	if got := tasks(t, w); !slices.Equal(got, []string{"a"}) {
@@ -112,7 +112,7 @@ func TestWrapperFailsWithOutcomeUnknown(t *testing.T) {
 
 func TestWrapperFailsReadsByName(t *testing.T) {
 	w := &storetest.Wrapper{Store: store.NewMemory()}
-	if _, err := w.Commit(t.Context(), []store.Change{creation(t, "a")}); err != nil {
+	if _, err := w.Commit(t.Context(), []store.Write{creation(t, "a")}); err != nil {
 		t.Fatal(err)
 	}
 	w.BeforeRead = func(_ context.Context, method string) error { return fmt.Errorf("no %s", method) }
@@ -123,7 +123,7 @@ func TestWrapperFailsReadsByName(t *testing.T) {
 	_, errs["List"] = w.List(ctx, store.ListQuery{})
 	_, errs["Transitions"] = w.Transitions(ctx, ref.Key, 0, 0)
 	_, errs["Attempts"] = w.Attempts(ctx, "a", 0, 0)
-	_, errs["Changes"] = w.Changes(ctx, 0, 0)
+	_, errs["Feed"] = w.Feed(ctx, 0, 0)
 	for method, err := range errs {
 		if err == nil || err.Error() != "no "+method {
 			t.Errorf("%s: %v", method, err)

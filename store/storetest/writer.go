@@ -60,7 +60,7 @@ func on(kind state.OpKind, node string) state.Op { return state.Op{Kind: kind, N
 // draft is a change that was computed and not yet committed.
 type draft struct {
 	w      *writer
-	change store.Change
+	change store.Write
 	after  *state.Tree
 }
 
@@ -82,7 +82,7 @@ func (w *writer) tryDraft(ops ...state.Op) (*draft, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &draft{w: w, after: after, change: store.Change{Base: w.tree.Revision()}}
+	d := &draft{w: w, after: after, change: store.Write{Base: w.tree.Revision()}}
 	for _, o := range outcomes {
 		d.change.Transitions = append(d.change.Transitions, o.Transition)
 	}
@@ -113,7 +113,7 @@ func (w *writer) deletion() *draft {
 	now := moment(w.c.tick())
 	return &draft{
 		w: w, after: state.NewTree(w.key()),
-		change: store.Change{Base: w.tree.Revision(), Transitions: []*state.Transition{
+		change: store.Write{Base: w.tree.Revision(), Transitions: []*state.Transition{
 			{Task: w.key(), Op: state.Delete, At: now, Recorded: now, Actor: "retention"},
 		}},
 	}
@@ -155,7 +155,7 @@ func (c *trial) offer(drafts ...*draft) []store.Result {
 
 // tryCommit is offer for goroutines. Only one may use a writer at a time.
 func (c *trial) tryCommit(ctx context.Context, drafts ...*draft) ([]store.Result, error) {
-	changes := make([]store.Change, len(drafts))
+	changes := make([]store.Write, len(drafts))
 	for i, d := range drafts {
 		changes[i] = d.change
 	}

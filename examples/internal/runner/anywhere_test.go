@@ -72,7 +72,7 @@ type counted struct {
 	before  func(commit int) error
 }
 
-func (c *counted) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+func (c *counted) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	c.commits++
 	if err := c.before(c.commits); err != nil {
 		return nil, err

@@ -283,7 +283,7 @@ func TestAnAutomaticRetryStaysPendingWhileSuspended(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	q := query.New(s, &query.Options{Fields: query.RetryAt})
+	q := query.New(s, &query.Options{Fields: query.FieldRetryAt})
 	status, err := q.Status(t.Context(), "1", taskOf(t, s))
 	if err != nil {
 		t.Fatal(err)

@@ -157,7 +157,7 @@ func (r *run) environment(ctx context.Context, n *node) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	recorded := snap.Tree.Node(snap.Node)
+	recorded := snap.Tree.Node(snap.Index)
 	env := make([]string, 0, len(r.results.variables)+4)
 	for name, value := range r.results.variables {
 		env = append(env, name+"="+value)

@@ -70,17 +70,17 @@ func TestFlagsLetInWhomTheyName(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, tt := range map[string]struct {
-		given httpapi.General
+		given httpapi.Credentials
 		user  string // "" for a refusal
 	}{
-		"by a token":              {httpapi.General{AppCode: "web", AppSecret: "sec:ret", Token: "dG9rZW4="}, "ann"},
-		"by a token of any app":   {httpapi.General{AppCode: "robot", AppSecret: "other", Token: "dG9rZW4="}, "ann"},
-		"by a trusted app's word": {httpapi.General{AppCode: "robot", AppSecret: "other", Username: "bob"}, "bob"},
-		"by another app's word":   {httpapi.General{AppCode: "web", AppSecret: "sec:ret", Username: "bob"}, ""},
-		"by half a secret":        {httpapi.General{AppCode: "web", AppSecret: "sec", Token: "dG9rZW4="}, ""},
-		"by half a token":         {httpapi.General{AppCode: "web", AppSecret: "sec:ret", Token: "dG9rZW4"}, ""},
-		"by the hash":             {httpapi.General{AppCode: "robot", AppSecret: httpapi.HashSecret("other"), Username: "bob"}, ""},
-		"by nothing":              {httpapi.General{}, ""},
+		"by a token":              {httpapi.Credentials{AppCode: "web", AppSecret: "sec:ret", Token: "dG9rZW4="}, "ann"},
+		"by a token of any app":   {httpapi.Credentials{AppCode: "robot", AppSecret: "other", Token: "dG9rZW4="}, "ann"},
+		"by a trusted app's word": {httpapi.Credentials{AppCode: "robot", AppSecret: "other", Username: "bob"}, "bob"},
+		"by another app's word":   {httpapi.Credentials{AppCode: "web", AppSecret: "sec:ret", Username: "bob"}, ""},
+		"by half a secret":        {httpapi.Credentials{AppCode: "web", AppSecret: "sec", Token: "dG9rZW4="}, ""},
+		"by half a token":         {httpapi.Credentials{AppCode: "web", AppSecret: "sec:ret", Token: "dG9rZW4"}, ""},
+		"by the hash":             {httpapi.Credentials{AppCode: "robot", AppSecret: httpapi.HashSecret("other"), Username: "bob"}, ""},
+		"by nothing":              {httpapi.Credentials{}, ""},
 	} {
 		who, err := a.Authenticate(httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), tt.given)
 		var refused *httpapi.AuthError

@@ -123,7 +123,7 @@ func TestAtMost64LinesAreInFlight(t *testing.T) {
 // slow is a store whose commits take a second.
 type slow struct{ store.Store }
 
-func (s slow) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+func (s slow) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	time.Sleep(time.Second)
 	return s.Store.Commit(ctx, changes)
 }
@@ -170,7 +170,7 @@ type failing struct {
 	once  bool
 }
 
-func (f *failing) Commit(ctx context.Context, changes []store.Change) ([]store.Result, error) {
+func (f *failing) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	if f.after--; f.after >= 0 || f.once && f.after < -1 {
 		return f.Store.Commit(ctx, changes)
 	}

@@ -65,7 +65,7 @@ own.`,
 }
 
 func writeExport(ctx context.Context, r *reader, out io.Writer) error {
-	feed, err := r.store.Changes(ctx, 1<<63, 1)
+	feed, err := r.store.Feed(ctx, 1<<63, 1)
 	if err != nil {
 		return err
 	}

@@ -55,7 +55,7 @@ func load(t *testing.T, exported string) store.Store {
 		if tr.Op == state.Create {
 			base = 0
 		}
-		results, err := s.Commit(t.Context(), []store.Change{{Base: base, Transitions: []*state.Transition{tr}}})
+		results, err := s.Commit(t.Context(), []store.Write{{Base: base, Transitions: []*state.Transition{tr}}})
 		if err != nil || results[0].Err != nil {
 			t.Fatal(err, results)
 		}

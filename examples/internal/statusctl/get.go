@@ -52,7 +52,7 @@ func get(ctx context.Context, t *tool, r *reader, look *look, business, task str
 	var answer query.Response
 	switch snap, err := r.at(ctx, business, task, at); {
 	case err == nil:
-		answer.Result, answer.Data = true, r.convention(look.failedFirst).StatusOf(snap.Tree, snap.Node)
+		answer.Result, answer.Data = true, r.convention(look.failedFirst).StatusOf(snap.Tree, snap.Index)
 	case errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrInvalidArgument):
 		answer.Message = message(err)
 	default:

@@ -30,7 +30,7 @@ func showHistory(ctx context.Context, t *tool, r *reader, id string) error {
 	if err != nil {
 		return err
 	}
-	node := snap.Tree.Node(snap.Node)
+	node := snap.Tree.Node(snap.Index)
 	attempts = append(attempts, query.Attempt{
 		Loop: node.Loop, Retry: node.Retry(), Skip: node.Skipped, State: node.State.String(), Version: node.Version.String(),
 		StartTime: shownTime(node.Started, t.zone), FinishTime: shownTime(node.Finished, t.zone), Error: node.Error,

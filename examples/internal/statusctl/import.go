@@ -130,7 +130,7 @@ type imported struct {
 // record commits the tasks of an export, several at a time, and returns what
 // was committed.
 func record(ctx context.Context, s store.Store, r io.Reader) (done imported, err error) {
-	var tasks []store.Change
+	var tasks []store.Write
 	pending := 0 // transitions in tasks
 	commit := func() error {
 		results, err := s.Commit(ctx, tasks)
@@ -154,7 +154,7 @@ func record(ctx context.Context, s store.Store, r io.Reader) (done imported, err
 			return done, err
 		}
 		if tr.Op == state.Create {
-			tasks = append(tasks, store.Change{})
+			tasks = append(tasks, store.Write{})
 		}
 		task := &tasks[len(tasks)-1]
 		task.Transitions = append(task.Transitions, tr)

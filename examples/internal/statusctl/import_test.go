@@ -71,7 +71,7 @@ func answers(t *testing.T, db string, tasks map[[2]string][]string) (all map[str
 		return func(answer any, err error) { all[what] = [2]any{answer, err} }
 	}
 	r := newReader(s, time.UTC)
-	fields := &query.Options{Location: time.UTC, Fields: query.AllFields &^ query.Revision, Now: func() time.Time { return time.Unix(2e9, 0) }}
+	fields := &query.Options{Location: time.UTC, Fields: query.AllFields &^ query.FieldRevision, Now: func() time.Time { return time.Unix(2e9, 0) }}
 	for _, shown := range [][]state.State{nil, {state.Failed}, {state.Running, state.Suspended}} {
 		for _, unfinished := range []bool{false, true} {
 			list, err := page(t.Context(), r, store.ListQuery{Shown: shown, Unfinished: unfinished, Limit: 1000})
@@ -104,7 +104,7 @@ func answers(t *testing.T, db string, tasks map[[2]string][]string) (all map[str
 			if err != nil {
 				t.Fatal(err)
 			}
-			all["at "+tr.At.String()+" "+name] = string(r.AppendTree(nil, past.Tree, past.Node))
+			all["at "+tr.At.String()+" "+name] = string(r.AppendTree(nil, past.Tree, past.Index))
 		}
 	}
 	return all

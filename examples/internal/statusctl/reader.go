@@ -47,7 +47,7 @@ func (r *reader) history(ctx context.Context, node string) (historyAnswer, error
 }
 
 // at is the task or node as it was at a moment, or as it is if that is unset.
-func (r *reader) at(ctx context.Context, business, task string, moment state.Instant) (query.Snapshot, error) {
+func (r *reader) at(ctx context.Context, business, task string, moment state.Instant) (store.Snapshot, error) {
 	if moment.IsSet() {
 		return r.AsOf(ctx, business, task, moment.Time())
 	}

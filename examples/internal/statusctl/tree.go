@@ -46,17 +46,17 @@ func showTree(ctx context.Context, t *tool, r *reader, look *look, mermaid bool,
 		if look.failedFirst {
 			v.shown = snap.Tree.ShownFailedFirst(nil)
 		}
-		return v.writeJSON(t.stdout, snap.Node, 0)
+		return v.writeJSON(t.stdout, snap.Index, 0)
 	}
 	q := r.With(&query.Options{Location: t.zone, FailedFirst: look.failedFirst, Now: now})
 	var drawn []byte
 	if mermaid {
-		drawn = q.AppendMermaid(nil, snap.Tree, snap.Node)
+		drawn = q.AppendMermaid(nil, snap.Tree, snap.Index)
 	} else {
 		if at.IsSet() {
 			drawn = fmt.Appendf(drawn, "As it was at %s:\n", shownTime(at, t.zone))
 		}
-		drawn = q.AppendText(drawn, snap.Tree, snap.Node, &query.TextOptions{Color: paletteFor(t.stdout) != nil})
+		drawn = q.AppendText(drawn, snap.Tree, snap.Index, &query.TextOptions{Color: paletteFor(t.stdout) != nil})
 	}
 	_, err = t.stdout.Write(drawn)
 	return err

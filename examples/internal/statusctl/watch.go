@@ -97,14 +97,14 @@ func (w *watcher) listen(ctx context.Context, r *reader) error {
 func (w *watcher) catchUp(ctx context.Context, r *reader) error {
 	out := bufio.NewWriter(w.stdout)
 	if w.after == 0 {
-		feed, err := r.store.Changes(ctx, 1<<63, 1)
+		feed, err := r.store.Feed(ctx, 1<<63, 1)
 		if err != nil {
 			return err
 		}
 		w.after = feed.First - 1
 	}
 	for {
-		page, err := r.store.Changes(ctx, w.after, 0)
+		page, err := r.store.Feed(ctx, w.after, 0)
 		if err != nil {
 			return errors.Join(err, out.Flush())
 		}

@@ -130,7 +130,7 @@ func answers(t *testing.T, s store.Reader) map[string]string {
 	t.Helper()
 	a := &asking{t: t, store: s, all: map[string]string{}}
 	now := func() time.Time { return time.Unix(2e9, 0) }
-	a.query = query.New(s, &query.Options{Location: time.UTC, Fields: query.AllFields &^ query.Revision, Now: now})
+	a.query = query.New(s, &query.Options{Location: time.UTC, Fields: query.AllFields &^ query.FieldRevision, Now: now})
 	a.failedFirst = query.New(s, &query.Options{Location: time.UTC, FailedFirst: true})
 	tasks := a.list("all", store.ListQuery{})
 	a.list("unfinished", store.ListQuery{Unfinished: true, Limit: 3})
@@ -220,7 +220,7 @@ func (a *asking) task(key state.Key) {
 			past, err := a.query.AsOf(ctx, key.Business, key.Task, at)
 			text := fmt.Sprint(err) // before the task there is nothing
 			if err == nil {
-				text = string(a.query.AppendTree(nil, past.Tree, past.Node))
+				text = string(a.query.AppendTree(nil, past.Tree, past.Index))
 			}
 			a.keep(fmt.Sprintf("at %s %s", at.Format(time.RFC3339Nano), name), text, nil)
 		}
