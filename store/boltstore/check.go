@@ -28,17 +28,16 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	}
 	c := checker{ctx: ctx, report: report}
 	settled := false
+	var meta bboltMeta
 	begun := func() {
+		meta, _ = readMeta(s.file, s.pageSize)
 		settled = s.overlay.pending == 0
 		c.last = s.last
 		unlock()
 	}
 	err := s.view(ctx, begun, func(tx *bolt.Tx) error {
-		if !s.walkPages(ctx, tx, report) {
+		if !s.walkPages(ctx, tx, &meta, report) {
 			return errors.Join(ctx.Err(), fmt.Errorf("%w: the file's pages are damaged, nothing else was examined", store.ErrCorrupt))
-		}
-		for problem := range tx.Check() {
-			report("file: " + problem.Error())
 		}
 		c.tx = tx
 		c.records()

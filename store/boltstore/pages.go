@@ -19,8 +19,9 @@ import (
 // bbolt trusts its pages: one that leads back to itself makes a reader go
 // round until memory or its stack runs out, which ends the process; one beyond
 // the end of the file faults; and bbolt's own check runs on a goroutine of its
-// own, where nothing can be done about either. So pages are examined before
-// they are followed, by reading the file. Check examines all of them.
+// own, where nothing can be done about either, and must not run while others
+// write. So pages are examined before they are followed, by reading the file.
+// Check examines all of them.
 //
 // Open examines the branches, about one page in a hundred: that each leads to
 // pages that nothing else leads to and that are not free. That is enough for
@@ -61,16 +62,19 @@ type pageWalk struct {
 	report   func(problem string)
 	limit    uint64 // of page numbers
 	seen     pageSet
+	free     pageSet // what no tree may lead to; nil if seen has it from the start
 	queue    []pageAt
 	batch    [walkBatch]fetched
 	sound    bool
 	branches bool // leave out the leaves of buckets
 }
 
-// pageAt is a page with the number of branches that lead from it to leaves.
+// pageAt is a page with the number of branches that lead from it to leaves,
+// and the range of its keys as far as it is known: from low on and before high.
 type pageAt struct {
-	id     uint64
-	height int
+	id        uint64
+	height    int
+	low, high []byte
 }
 
 // maxHeight is more than a tree of pages can have.
@@ -114,26 +118,54 @@ func checkPages(file io.ReaderAt, pageSize int64) error {
 	return nil
 }
 
-// walkPages examines every page that a read transaction can come to, reports
-// what does not fit, and returns whether all does. Others may write meanwhile.
-func (s *Store) walkPages(ctx context.Context, tx *bolt.Tx, report func(problem string)) bool {
-	switch info, err := s.file.Stat(); {
-	case err != nil:
-		report(fmt.Sprintf("file: %v", err))
-		return false
-	case info.Size() < tx.Size():
-		report(fmt.Sprintf("file: %d bytes of %d are left", info.Size(), tx.Size()))
+// walkPages examines every page that a read transaction can come to, and that
+// all other pages are free. It reports what does not fit, and returns whether
+// all does. The caller read the meta page when the transaction began and no
+// other one was writing. Writers do not disturb it: bbolt leaves what a read
+// transaction sees as it is, its list of free pages too. bbolt's own check reads
+// the list that writers change, in memory, and must not run while they do.
+func (s *Store) walkPages(ctx context.Context, tx *bolt.Tx, m *bboltMeta, report func(problem string)) bool {
+	damaged := func(format string, args ...any) bool {
+		report("file: " + fmt.Sprintf(format, args...))
 		return false
 	}
-	limit := uint64(tx.Size() / s.pageSize)
-	w := pageWalk{file: s.file, pageSize: s.pageSize, report: report, limit: limit, seen: newPageSet(limit)}
-	return w.walk(ctx, uint64(tx.Cursor().Bucket().RootPage()))
+	info, err := s.file.Stat()
+	switch {
+	case err != nil:
+		return damaged("%v", err)
+	case info.Size() < tx.Size():
+		return damaged("%d bytes of %d are left", info.Size(), tx.Size())
+	case m.transaction != uint64(tx.ID()) || int64(m.limit)*s.pageSize != tx.Size():
+		return damaged("no whole meta page is that of transaction %d", tx.ID())
+	}
+	free, err := unusedPages(s.file, s.pageSize, m)
+	if err != nil {
+		return damaged("%v", err)
+	}
+	w := pageWalk{file: s.file, pageSize: s.pageSize, report: report, limit: m.limit, seen: newPageSet(m.limit), free: free}
+	if !w.walk(ctx, m.root) {
+		return false
+	}
+	if m.freelist != math.MaxUint64 { // else nothing says what is free
+		w.account()
+	}
+	return true
+}
+
+// account reports the pages that nothing leads to and that are not free. Nobody
+// reads them, so they are no reason to examine nothing else.
+func (w *pageWalk) account() {
+	for id := uint64(2); id < w.limit; id++ {
+		if !w.seen.has(id) && !w.free.has(id) {
+			w.report(fmt.Sprintf("page %d: nothing leads to it, and it is not free", id))
+		}
+	}
 }
 
 // walk examines the pages from a root on.
 func (w *pageWalk) walk(ctx context.Context, root uint64) bool {
 	w.sound = true
-	w.follow(root, 0, maxHeight) // all of the root bucket: its leaves lead to buckets
+	w.follow(pageAt{id: root, height: maxHeight}, 0) // all of the root bucket: its leaves lead to buckets
 	buf := make([]byte, min(walkBatch, max(walkBytes/w.pageSize, 1))*w.pageSize)
 	for len(w.queue) > 0 && ctx.Err() == nil {
 		batch := w.fetch(buf)
@@ -185,14 +217,17 @@ func (w *pageWalk) problem(format string, args ...any) {
 }
 
 // follow puts a page that another one leads to into the queue.
-func (w *pageWalk) follow(id, from uint64, height int) {
+func (w *pageWalk) follow(to pageAt, from uint64) {
 	switch {
-	case id < 2 || id >= w.limit:
-		w.problem("page %d: leads to page %d of %d", from, id, w.limit)
-	case w.branches && height <= 0:
-		w.claim(id)
+	case to.id < 2 || to.id >= w.limit:
+		w.problem("page %d: leads to page %d of %d", from, to.id, w.limit)
+	case w.branches && to.height <= 0:
+		w.claim(to.id)
+	case w.branches: // whose keys are read in any case
+		w.queue = append(w.queue, pageAt{id: to.id, height: to.height})
 	default:
-		w.queue = append(w.queue, pageAt{id, height})
+		to.low, to.high = bytes.Clone(to.low), bytes.Clone(to.high)
+		w.queue = append(w.queue, to)
 	}
 }
 
@@ -214,6 +249,10 @@ func (w *pageWalk) height(id uint64) (height int) {
 func (w *pageWalk) claim(id uint64) bool {
 	if w.seen.add(id) {
 		w.problem("page %d: is in use twice", id)
+		return false
+	}
+	if w.free != nil && w.free.has(id) {
+		w.problem("page %d: is in use, and free", id)
 		return false
 	}
 	return true
@@ -257,6 +296,7 @@ func (w *pageWalk) elements(page pageAt, p []byte) {
 		return
 	}
 	var before []byte
+	var below uint64 // the page that the element before leads to
 	for i := range count {
 		at := pageHeader + i*pageElement
 		e := p[at:]
@@ -275,20 +315,26 @@ func (w *pageWalk) elements(page pageAt, p []byte) {
 			return
 		}
 		key := p[begin:middle]
-		if i > 0 && bytes.Compare(before, key) >= 0 {
+		if i > 0 && bytes.Compare(before, key) >= 0 || bytes.Compare(key, page.low) < 0 || page.high != nil && bytes.Compare(key, page.high) >= 0 {
 			w.problem("page %d: element %d is out of order", id, i)
 			return
 		}
-		before = key
 		switch {
 		case flags == branchPage:
-			w.follow(binary.NativeEndian.Uint64(e[8:]), id, page.height-1)
+			if i > 0 {
+				w.follow(pageAt{below, page.height - 1, before, key}, id)
+			}
+			below = binary.NativeEndian.Uint64(e[8:])
 		case flag == bucketElement:
 			w.bucket(id, p[middle:end])
 		case flag != 0:
 			w.problem("page %d: element %d has flags %#x", id, i, flag)
 			return
 		}
+		before = key
+	}
+	if flags == branchPage {
+		w.follow(pageAt{below, page.height - 1, before, page.high}, id)
 	}
 }
 
@@ -299,7 +345,7 @@ func (w *pageWalk) bucket(id uint64, v []byte) {
 		return
 	}
 	if root := binary.NativeEndian.Uint64(v); root != 0 {
-		w.follow(root, id, w.height(root))
+		w.follow(pageAt{id: root, height: w.height(root)}, id)
 		return
 	}
 	if v = v[bucketHeader:]; len(v) < pageHeader || binary.NativeEndian.Uint16(v[8:]) != leafPage {
