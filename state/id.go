@@ -40,6 +40,8 @@ func (k Key) Validate() error {
 // ID what, whether id is not 1 to 64 bytes of UTF-8 without control characters.
 func CheckID(what, id string) error {
 	switch {
+	case plainID(id):
+		return nil
 	case id == "":
 		return fmt.Errorf("%w: %s is empty", ErrInvalidArgument, what)
 	case len(id) > MaxIDBytes:
@@ -53,6 +55,31 @@ func CheckID(what, id string) error {
 		}
 	}
 	return nil
+}
+
+// plainID reports whether id is a usual one: eight bytes or more of ASCII
+// without control characters. It looks at eight at a time, the last ones twice.
+func plainID(id string) bool {
+	const each = 0x0101010101010101
+	if len(id) < 8 || len(id) > MaxIDBytes {
+		return false
+	}
+	var odd uint64
+	for i := 0; i < len(id); i += 8 {
+		b := id[min(i, len(id)-8):]
+		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
+			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
+		odd |= x | (x + each) | (x - ' '*each) // the top bit of a byte: not ASCII, DEL, or less than a space
+	}
+	return odd&(0x80*each) == 0
+}
+
+// checkActor is CheckID for an actor, which may be nobody.
+func checkActor(actor string) error {
+	if actor == "" {
+		return nil
+	}
+	return CheckID("actor", actor)
 }
 
 func checkName(name string) error {

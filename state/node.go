@@ -68,6 +68,10 @@ type Attempt struct {
 // (specification, data.retry).
 func (a *Attempt) Retry() int { return a.Retries + a.Skips }
 
+// Number is the number of the attempt among those of its node, from 1: each
+// operation that begins another one adds 1 to one of the counts.
+func (a *Attempt) Number() int { return a.Loop + a.Retries + a.Skips }
+
 // Transition is what one accepted operation did. It holds outcomes, so that
 // [Tree.Replay] and stores need no rule. Transitions are shared between
 // goroutines and must not be modified.

@@ -82,10 +82,8 @@ func (op *Op) Validate() error {
 	if err := CheckID("node ID", op.Node); err != nil {
 		return err
 	}
-	if op.Actor != "" {
-		if err := CheckID("actor", op.Actor); err != nil {
-			return err
-		}
+	if err := checkActor(op.Actor); err != nil {
+		return err
 	}
 	if !op.Now.IsSet() || !op.Now.Valid() || !op.At.Valid() {
 		return fmt.Errorf("%w: time outside the years 1 to 9999", ErrInvalidArgument)

@@ -10,8 +10,10 @@ import (
 var ErrMalformed = errors.New("malformed tree")
 
 // Replay returns the tree after transitions that followed t, at the sequence
-// of the last. It runs no rule: it carries outcomes. An error matches
-// [ErrMalformed].
+// of the last. It runs no rule: it carries outcomes. They must be well-formed
+// ([Transition.Validate]), follow from the nodes they change
+// ([Change.Follows]), and say what the task shows. That the ID of a new node is
+// not in use is for the caller to see to. An error matches [ErrMalformed].
 func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
 	next := *t
 	next.nodes = next.nodes.begin()
@@ -19,10 +21,8 @@ func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
 		if tr.Task != t.key {
 			return nil, fmt.Errorf("%w: transition %d of task %s in task %s", ErrMalformed, tr.Sequence, tr.Task, t.key)
 		}
-		for i := range tr.Changes {
-			if err := next.replay(&tr.Changes[i]); err != nil {
-				return nil, fmt.Errorf("task %s, transition %d: %w", t.key, tr.Sequence, err)
-			}
+		if err := next.replay(tr); err != nil {
+			return nil, fmt.Errorf("task %s, transition %d: %w", t.key, tr.Sequence, err)
 		}
 		next.revision = tr.Sequence
 	}
@@ -30,12 +30,32 @@ func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
 	return &next, nil
 }
 
-func (t *Tree) replay(c *Change) error {
-	if c.Declared == nil {
-		if c.Index < 0 || c.Index >= t.Len() || !c.State.Valid() || c.ID != t.ID(c.Index) {
-			return fmt.Errorf("%w: change of node %d in state %d", ErrMalformed, c.Index, c.State)
+func (t *Tree) replay(tr *Transition) error {
+	if err := tr.Validate(); err != nil {
+		return err
+	}
+	for i := range tr.Changes {
+		if err := t.replayChange(&tr.Changes[i]); err != nil {
+			return err
 		}
-		n := t.nodes.get(c.Index).copy()
+	}
+	if len(tr.Changes) > 0 && tr.Shown != t.Shown(0) {
+		return fmt.Errorf("%w: the task shows %s, not %s", ErrMalformed, t.Shown(0), tr.Shown)
+	}
+	return nil
+}
+
+func (t *Tree) replayChange(c *Change) error {
+	if c.Declared == nil {
+		if c.Index >= t.Len() {
+			return fmt.Errorf("%w: change of node %d of %d", ErrMalformed, c.Index, t.Len())
+		}
+		n := t.nodes.get(c.Index)
+		was := n.progress()
+		if err := c.Follows(TraceOf(n.id, n.kind, &was)); err != nil {
+			return err
+		}
+		n = n.copy()
 		n.setProgress(&c.Progress)
 		t.put(c.Index, n)
 		return nil
@@ -44,8 +64,13 @@ func (t *Tree) replay(c *Change) error {
 	if err := n.init(&Node{ID: c.ID, Index: c.Index, Kind: c.Kind, Declaration: *c.Declared, Progress: c.Progress}); err != nil {
 		return err
 	}
-	if c.Index != t.Len() || n.parent >= 0 && t.nodes.get(int(n.parent)).family == nil {
+	if c.Index != t.Len() {
 		return fmt.Errorf("%w: node %d after %d nodes", ErrMalformed, c.Index, t.Len())
+	}
+	if n.parent >= 0 {
+		if p := t.nodes.get(int(n.parent)); p.family == nil || p.id != c.Declared.Parent {
+			return fmt.Errorf("%w: node %q in %q at %d", ErrMalformed, c.ID, c.Declared.Parent, n.parent)
+		}
 	}
 	t.ownIndex()
 	t.put(c.Index, n)

@@ -79,22 +79,7 @@ func (m *Memory) replay(c *Write) (*state.Tree, error) {
 	if t := m.tasks[c.Key()]; t != nil {
 		tree = t.tree
 	}
-	tree, err := tree.Replay(c.Transitions...)
-	if err != nil {
-		return nil, err
-	}
-	// Headers and indexes go by what the transitions say of each node.
-	for _, tr := range c.Transitions {
-		for i := range tr.Changes {
-			n := &tr.Changes[i]
-			at := tree.Node(n.Index)
-			isNew := n.Declared != nil
-			if at.ID != n.ID || at.Kind != n.Kind || n.From.Valid() == isNew || isNew && *n.Declared != at.Declaration {
-				return nil, fmt.Errorf("%w: change of node %q at %d", state.ErrMalformed, n.ID, n.Index)
-			}
-		}
-	}
-	return tree, nil
+	return tree.Replay(c.Transitions...)
 }
 
 // apply makes a change that begins at its base, unless an ID is taken.

@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -88,7 +89,8 @@ func (c *Write) Key() state.Key { return c.Transitions[0].Task }
 func (c *Write) Deletes() bool { return c.Transitions[0].Op == state.Delete }
 
 // Validate reports, as an error that matches [state.ErrInvalidArgument],
-// whether the write is malformed.
+// whether the write is malformed whatever the store holds: everything that it
+// would record is examined here. Every store calls it, for every write.
 func (c *Write) Validate() error {
 	if len(c.Transitions) == 0 {
 		return invalid("a write without transitions")
@@ -98,16 +100,13 @@ func (c *Write) Validate() error {
 		switch {
 		case tr.Task != key:
 			return invalid("a write to two tasks")
-		case !tr.At.IsSet() || !tr.Recorded.IsSet():
-			return invalid("a transition without times")
-		case tr.Op == state.Delete:
-			if len(c.Transitions) > 1 || len(tr.Changes) > 0 || c.Base == 0 {
-				return invalid("a delete stands alone, at a revision")
-			}
+		case tr.Op == state.Delete && (len(c.Transitions) > 1 || c.Base == 0):
+			return invalid("a delete stands alone, at a revision")
 		case (tr.Op == state.Create) != (c.Base == 0 && i == 0):
 			return invalid("a create comes first, at base 0")
-		case len(tr.Changes) == 0 || !tr.Op.Valid() || !tr.Shown.Valid():
-			return invalid("a transition without outcome")
+		}
+		if err := tr.Validate(); err != nil {
+			return fmt.Errorf("%w: task %s: %w", state.ErrInvalidArgument, key, err)
 		}
 	}
 	return nil

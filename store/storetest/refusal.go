@@ -1,6 +1,9 @@
 package storetest
 
 import (
+	"fmt"
+	"strings"
+
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -47,6 +50,102 @@ var malformations = map[string]func(d *store.Write){
 	"no shown state":    func(d *store.Write) { d.Transitions[1].Shown = 0 },
 	"no time":           func(d *store.Write) { d.Transitions[0].At = state.Instant{} },
 	"no recording time": func(d *store.Write) { d.Transitions[1].Recorded = state.Instant{} },
+	"a time before the year 1": func(d *store.Write) {
+		d.Transitions[0].At = state.UnixInstant(-62135596801, 0)
+	},
+	"a recording time after the year 9999": func(d *store.Write) {
+		d.Transitions[1].Recorded = state.UnixInstant(253402300800, 0)
+	},
+	"a time of too many nanoseconds": func(d *store.Write) {
+		d.Transitions[0].Recorded = state.UnixInstant(0, 1_000_000_000)
+	},
+	"a delete in the year 0": func(d *store.Write) {
+		wild := state.UnixInstant(-62135596801, 0)
+		d.Transitions = []*state.Transition{{Task: d.Key(), Op: state.Delete, At: wild, Recorded: moment(1)}}
+	},
+	"a delete recorded in the year 10000": func(d *store.Write) {
+		wild := state.UnixInstant(253402300800, 0)
+		d.Transitions = []*state.Transition{{Task: d.Key(), Op: state.Delete, At: moment(1), Recorded: wild}}
+	},
+	"a delete by an actor with a control character": func(d *store.Write) {
+		d.Transitions = []*state.Transition{{Task: d.Key(), Op: state.Delete, At: moment(1), Recorded: moment(1), Actor: "a\n"}}
+	},
+	"a business ID that is empty": func(d *store.Write) { setTask(d, state.Key{Task: "a"}) },
+	"a task ID that is too long": func(d *store.Write) {
+		setTask(d, state.Key{Business: "2", Task: strings.Repeat("x", state.MaxIDBytes+1)})
+	},
+	"an actor that is too long":  func(d *store.Write) { d.Transitions[0].Actor = strings.Repeat("x", state.MaxIDBytes+1) },
+	"an actor that is not UTF-8": func(d *store.Write) { d.Transitions[0].Actor = "\xff" },
+	"an unknown shown state":     func(d *store.Write) { d.Transitions[1].Shown = 16 },
+	"a node listed twice": func(d *store.Write) {
+		tr := d.Transitions[0]
+		tr.Changes = append(tr.Changes, tr.Changes[0], tr.Changes[0])
+	},
+	"a node that it declares among others": func(d *store.Write) {
+		tr := d.Transitions[0]
+		tr.Changes = append(tr.Changes, newNode(2))
+	},
+	"a node out of order": func(d *store.Write) {
+		tr := d.Transitions[0]
+		tr.Changes = append(tr.Changes, tr.Changes[0], tr.Changes[0])
+		tr.Changes[0].Index, tr.Changes[1].Index, tr.Changes[2].Index = 1, 3, 2
+	},
+	"a negative index":             spoilt(func(c *state.Change) { c.Index = -1 }),
+	"an index beyond 2^31":         spoilt(func(c *state.Change) { c.Index = 1 << 31 }),
+	"a node of no kind":            spoilt(func(c *state.Change) { c.Kind = 0 }),
+	"a node of an unknown kind":    spoilt(func(c *state.Change) { c.Kind = 15 }),
+	"a second pipeline":            spoilt(func(c *state.Change) { c.Kind = state.Pipeline }),
+	"a node of no ID":              spoilt(func(c *state.Change) { c.ID = "" }),
+	"a node ID that is not UTF-8":  spoilt(func(c *state.Change) { c.ID = "\xff" }),
+	"a node that was in no state":  spoilt(func(c *state.Change) { c.From = 0 }),
+	"a node from an unknown state": spoilt(func(c *state.Change) { c.From = 9 }),
+	"a node in no state":           spoilt(func(c *state.Change) { c.State = 0 }),
+	"a node in an unknown state":   spoilt(func(c *state.Change) { c.State = 200 }),
+	"no pass":                      spoilt(func(c *state.Change) { c.Loop = 0 }),
+	"a negative count":             spoilt(func(c *state.Change) { c.Retries = -1 }),
+	"more passes than 2^31":        spoilt(func(c *state.Change) { c.Loop = 1 << 31 }),
+	"no version":                   spoilt(func(c *state.Change) { c.Version = state.Version{} }),
+	"an attempt begun by nothing":  spoilt(func(c *state.Change) { c.Began = 0 }),
+	"an attempt begun by a start":  spoilt(func(c *state.Change) { c.Began = state.Start }),
+	"a predecessor of the first":   spoilt(func(c *state.Change) { c.Supersedes = c.Version }),
+	"a superseded attempt of a start": spoilt(func(c *state.Change) {
+		old := c.Attempt
+		c.Superseded = &old
+	}),
+	"a declaration of an old node":    spoilt(func(c *state.Change) { c.Declared = newNode(1).Declared }),
+	"no time of the last transition":  spoilt(func(c *state.Change) { c.Updated = state.Instant{} }),
+	"a last transition in year 10000": spoilt(func(c *state.Change) { c.Updated = state.UnixInstant(1<<40, 0) }),
+	"a start in year 10000":           spoilt(func(c *state.Change) { c.Started = state.UnixInstant(1<<40, 0) }),
+	"a start that has not started":    spoilt(func(c *state.Change) { c.Started = state.Instant{} }),
+	"a start that has finished":       spoilt(func(c *state.Change) { c.Finished = c.Started }),
+	"a start that is skipped":         spoilt(func(c *state.Change) { c.Skipped = true }),
+	"a start with an ignored error":   spoilt(func(c *state.Change) { c.ErrorIgnored = true }),
+	"a start that awaits its retry":   spoilt(func(c *state.Change) { c.RetryAt = c.Started }),
+	"an error text that is too long":  spoilt(func(c *state.Change) { c.Error = strings.Repeat("x", state.MaxErrorBytes+1) }),
+	"an error text that is not UTF-8": spoilt(func(c *state.Change) { c.Error = "\xff" }),
+}
+
+// spoilt spoils the first node that the first transition changes.
+func spoilt(spoil func(c *state.Change)) func(d *store.Write) {
+	return func(d *store.Write) { spoil(&d.Transitions[0].Changes[0]) }
+}
+
+func setTask(d *store.Write, key state.Key) {
+	for _, tr := range d.Transitions {
+		tr.Task = key
+	}
+}
+
+// newNode is the outcome of a declare of the node at an index.
+func newNode(index int) state.Change {
+	return state.Change{
+		ID: fmt.Sprint("new", index), Index: index, Kind: state.ServiceActivity,
+		Declared: &state.Declaration{Parent: "a"},
+		Progress: state.Progress{
+			Attempt: state.Attempt{Version: state.VersionOf([16]byte{15: byte(index)}), State: state.Created, Loop: 1},
+			Updated: moment(1), Began: state.Declare,
+		},
+	}
 }
 
 func malformed(c *trial) {

@@ -2,6 +2,7 @@ package statusctl
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"path/filepath"
 	"regexp"
@@ -150,6 +151,12 @@ func TestAnExportThatIsNotWholeIsRefused(t *testing.T) {
 		"a parent that is not there":  strings.Replace(whole, `"parent":"`, `"parent":"x`, 1),
 		"a field that is unknown":     strings.Replace(whole, `"actor":`, `"author":`, 1),
 		"something behind its end":    whole + lines[1],
+		"a node three times":          changed(t, whole, 1, func(c []any) []any { return append(c, c[0], c[0]) }),
+		"an attempt that jumps": changed(t, whole, 1, func(c []any) []any {
+			c[0].(map[string]any)["loop"] = 7
+			return c
+		}),
+		"a delete": strings.Replace(whole, `"op":"start"`, `"op":"delete"`, 1),
 	} {
 		t.Run(name, func(t *testing.T) {
 			var err error
@@ -160,6 +167,24 @@ func TestAnExportThatIsNotWholeIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// changed is an export in which the changes of the transition in a line, from
+// 1, are others.
+func changed(t *testing.T, export string, line int, edit func(changes []any) []any) string {
+	t.Helper()
+	lines := strings.SplitAfter(export, "\n")
+	var tr map[string]any
+	if err := json.Unmarshal([]byte(lines[line]), &tr); err != nil {
+		t.Fatal(err)
+	}
+	tr["changes"] = edit(tr["changes"].([]any))
+	raw, err := json.Marshal(tr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines[line] = string(raw) + "\n"
+	return strings.Join(lines, "")
 }
 
 func FuzzReadExport(f *testing.F) {

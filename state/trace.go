@@ -1,0 +1,100 @@
+package state
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/maphash"
+	"math/bits"
+)
+
+// Trace is what a store has to keep of a node to tell whether a change follows
+// from it: sums over its values, which tell different ones apart for all
+// practical purposes, within one process. The zero Trace is that of no node.
+type Trace struct {
+	id, attempt, values, supersedes uint32
+	kind                            Kind
+	state                           State
+	began                           OpKind
+}
+
+// IsSet reports whether t is the trace of a node.
+func (t Trace) IsSet() bool { return t.kind != 0 }
+
+// TraceOf is the trace of a node with these values. It allocates nothing.
+func TraceOf(id string, kind Kind, p *Progress) Trace {
+	return Trace{
+		id: sumID(id), attempt: sumAttempt(&p.Attempt), values: sumValues(&p.Attempt), supersedes: sumVersion(p.Supersedes),
+		kind: kind, state: p.State, began: p.Began,
+	}
+}
+
+// Holds reports whether t is the trace of a container with an ID: whether a
+// node can be declared in it.
+func (t Trace) Holds(id string) bool { return t.kind.Container() && t.id == sumID(id) }
+
+// Follows reports, as an error that matches [ErrMalformed], whether a change
+// says of the node's past what it was before: t is its trace then, the zero
+// Trace if there was none. The change is one of a transition that
+// [Transition.Validate] accepts.
+func (c *Change) Follows(t Trace) error {
+	switch {
+	case (c.Declared == nil) != t.IsSet():
+		return fmt.Errorf("%w: node %q at %d is new or is not", ErrMalformed, c.ID, c.Index)
+	case c.Declared != nil:
+		return nil
+	case t.kind != c.Kind || t.id != sumID(c.ID):
+		return fmt.Errorf("%w: node %q at %d is another one", ErrMalformed, c.ID, c.Index)
+	case t.state != c.From:
+		return fmt.Errorf("%w: node %q is %s, not %s", ErrMalformed, c.ID, t.state, c.From)
+	}
+	if old := c.Superseded; old != nil {
+		if t.attempt != sumAttempt(old) || t.values != sumValues(old) {
+			return fmt.Errorf("%w: node %q supersedes an attempt that it did not have", ErrMalformed, c.ID)
+		}
+		return nil
+	}
+	if t.attempt != sumAttempt(&c.Attempt) || t.began != c.Began || t.supersedes != sumVersion(c.Supersedes) {
+		return fmt.Errorf("%w: node %q has another attempt", ErrMalformed, c.ID)
+	}
+	return nil
+}
+
+// traceKey differs between processes, so that nobody can choose values of the
+// same sums.
+var traceKey = maphash.String(seed, "trace")
+
+func sumID(id string) uint32 { return uint32(maphash.String(seed, id) >> 32) }
+
+func sumVersion(v Version) uint32 { return uint32(mixVersion(traceKey, v)) }
+
+func sumAttempt(a *Attempt) uint32 {
+	h := mixVersion(traceKey, a.Version)
+	return uint32(mix(mix(h, uint64(a.Loop)), uint64(a.Retries)<<32|uint64(a.Skips)))
+}
+
+func sumValues(a *Attempt) uint32 {
+	h := mixInstant(mixInstant(mixInstant(traceKey, a.Started), a.Finished), a.RetryAt)
+	h = mix(h, uint64(flagIf(a.Skipped, flagSkipped)|flagIf(a.ErrorIgnored, flagIgnored)))
+	if a.Error != "" {
+		h = mix(h, maphash.String(seed, a.Error))
+	}
+	return uint32(h)
+}
+
+func mixVersion(h uint64, v Version) uint64 {
+	if !v.set {
+		return mix(h, 1)
+	}
+	h = mix(h, binary.LittleEndian.Uint64(v.id[:8]))
+	return mix(h, binary.LittleEndian.Uint64(v.id[8:]))
+}
+
+func mixInstant(h uint64, i Instant) uint64 {
+	return mix(mix(h, uint64(i.sec)), uint64(i.nsec)<<1|uint64(flagIf(i.set, 1)))
+}
+
+// mix is a step of a hash: both halves of a product of 64 bits each.
+func mix(h, x uint64) uint64 {
+	hi, lo := bits.Mul64(h^0x9e3779b97f4a7c15, x^0xe7037ed1a0b428db)
+	return hi ^ lo
+}

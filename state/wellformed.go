@@ -1,0 +1,182 @@
+package state
+
+import "fmt"
+
+// Stores take transitions from whoever calls them and files from wherever they
+// come, so a transition is examined before it is kept: [Transition.Validate]
+// says whether it is well-formed by itself, and [Change.Follows] whether one of
+// its changes follows from what the node was before. Neither asks whether the
+// operation was legal. Whatever [Tree.Apply] makes passes both.
+
+// Validate reports what is wrong with a transition whatever task it is for, as
+// an error that matches [ErrMalformed]: IDs, texts, times, counts and states
+// out of their range, a node that is listed twice, an attempt that does not
+// agree with itself. It does not look at the sequence and allocates nothing
+// unless it finds something.
+func (tr *Transition) Validate() error {
+	if err := tr.Task.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if !tr.Op.Valid() {
+		return fmt.Errorf("%w: unknown operation %d", ErrMalformed, tr.Op)
+	}
+	if !tr.At.IsSet() || !tr.At.Valid() || !tr.Recorded.IsSet() || !tr.Recorded.Valid() {
+		return fmt.Errorf("%w: a %s without times in the years 1 to 9999", ErrMalformed, tr.Op)
+	}
+	if err := checkActor(tr.Actor); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if tr.Op == Delete {
+		if tr.Shown != 0 || len(tr.Changes) > 0 {
+			return fmt.Errorf("%w: a delete with an outcome", ErrMalformed)
+		}
+		return nil
+	}
+	if !tr.Shown.Valid() || len(tr.Changes) == 0 {
+		return fmt.Errorf("%w: a %s without outcome", ErrMalformed, tr.Op)
+	}
+	for i := range tr.Changes {
+		c := &tr.Changes[i]
+		if i > 0 && (c.Index == tr.Changes[0].Index || i > 1 && c.Index <= tr.Changes[i-1].Index) {
+			return fmt.Errorf("%w: a %s lists node %d twice or out of order", ErrMalformed, tr.Op, c.Index)
+		}
+		if err := c.validate(tr.Op, i == 0); err != nil {
+			return fmt.Errorf("%w: node %q: %w", ErrMalformed, c.ID, err)
+		}
+	}
+	return nil
+}
+
+// validate checks one change of an operation; first says that it is the one of
+// the node that the operation named.
+func (c *Change) validate(op OpKind, first bool) error {
+	if err := validNode(c.ID, c.Index, c.Kind, &c.Progress); err != nil {
+		return err
+	}
+	isNew := first && (op == Create || op == Declare)
+	switch {
+	case isNew != (c.Declared != nil) || isNew != (c.From == 0) || c.From != 0 && !c.From.Valid():
+		return malformed("a %s that declares it or does not, from state %d", op, c.From)
+	case first && op.NewAttempt() != (c.Superseded != nil):
+		return malformed("a %s that supersedes an attempt or does not", op)
+	case isNew:
+		if c.Began != op || c.State != Created || c.Number() != 1 {
+			return malformed("a new node that has a past")
+		}
+		return c.Declared.validate(c.Index, c.Kind)
+	case c.Superseded != nil:
+		return c.validateSuperseded(op)
+	}
+	return nil
+}
+
+// validateSuperseded checks a new attempt against the one that it supersedes.
+func (c *Change) validateSuperseded(op OpKind) error {
+	old := c.Superseded
+	if err := old.validate(c.Index, c.Kind); err != nil {
+		return err
+	}
+	switch {
+	case old.State != c.From || old.Version != c.Supersedes || op != c.Began:
+		return malformed("a new attempt that does not name the one before")
+	case old.Number()+1 != c.Number() ||
+		c.Loop < old.Loop || c.Retries < old.Retries || c.Skips < old.Skips:
+		return malformed("attempt %d after %d", c.Number(), old.Number())
+	}
+	return nil
+}
+
+// Validate reports what is wrong with a node by itself, as an error that
+// matches [ErrMalformed]. It does not look at the parent's ID.
+func (n *Node) Validate() error {
+	err := validNode(n.ID, n.Index, n.Kind, &n.Progress)
+	if err == nil {
+		err = n.Declaration.validateShape(n.Index, n.Kind)
+	}
+	if err != nil {
+		return fmt.Errorf("%w: node %q: %w", ErrMalformed, n.ID, err)
+	}
+	return nil
+}
+
+// Validate reports what is wrong with an attempt of a node by itself, as an
+// error that matches [ErrMalformed].
+func (a *Attempt) Validate(index int, kind Kind) error {
+	if err := a.validate(index, kind); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return nil
+}
+
+func validNode(id string, index int, kind Kind, p *Progress) error {
+	if err := CheckID("node ID", id); err != nil {
+		return err
+	}
+	switch {
+	case index < 0 || index >= maxCount:
+		return malformed("index %d", index)
+	case !kind.Valid() || (index == 0) != (kind == Pipeline):
+		return malformed("a %s at index %d", kind, index)
+	case !p.Updated.IsSet() || !p.Updated.Valid():
+		return malformed("no time of its last transition in the years 1 to 9999")
+	}
+	switch again := p.Began.NewAttempt(); {
+	case !again && p.Began != Create && p.Began != Declare, again != (p.Number() > 1):
+		return malformed("attempt %d begun by a %s", p.Number(), p.Began)
+	case p.Supersedes.IsSet() != (again && index > 0):
+		return malformed("supersedes %q", p.Supersedes)
+	}
+	return p.Attempt.validate(index, kind)
+}
+
+func (a *Attempt) validate(index int, kind Kind) error {
+	switch {
+	case !a.State.Valid():
+		return malformed("state %d", a.State)
+	case a.Loop < 1 || a.Retries < 0 || a.Skips < 0 ||
+		max(a.Loop, a.Retries, a.Skips) > maxCount || a.Number() > maxCount:
+		return malformed("counts %d, %d and %d", a.Loop, a.Retries, a.Skips)
+	case a.Version.IsSet() != (index > 0):
+		return malformed("version %q", a.Version)
+	case !a.Started.Valid() || !a.Finished.Valid() || !a.RetryAt.Valid():
+		return malformed("a time outside the years 1 to 9999")
+	case a.Finished.IsSet() != a.State.Ended(), a.State == Created && a.Started.IsSet(),
+		(a.State == Running || a.State == Finished || a.State == Failed) && !a.Started.IsSet():
+		return malformed("%s with times that do not fit", a.State)
+	case (a.Skipped || a.ErrorIgnored) && a.State != Finished,
+		a.RetryAt.IsSet() && (a.State != Failed || kind.Container()):
+		return malformed("%s with what does not fit", a.State)
+	case a.Error != "" && a.Error != CutError(a.Error):
+		return malformed("an error text that is too long or not UTF-8")
+	}
+	return nil
+}
+
+func (d *Declaration) validate(index int, kind Kind) error {
+	if index == 0 {
+		if d.Parent != "" {
+			return malformed("a root with a parent")
+		}
+	} else if err := CheckID("parent ID", d.Parent); err != nil {
+		return err
+	}
+	return d.validateShape(index, kind)
+}
+
+// validateShape is validate but for the parent's ID.
+func (d *Declaration) validateShape(index int, kind Kind) error {
+	switch {
+	case index == 0 && (d.ParentIndex != -1 || d.NoRetry || d.NoSkip || d.MaxLoops != 0):
+		return malformed("a root that is declared like another node")
+	case index > 0 && (d.ParentIndex < 0 || d.ParentIndex >= index):
+		return malformed("node %d in %d", index, d.ParentIndex)
+	case d.MaxLoops < 0 || d.MaxLoops > maxCount:
+		return malformed("loop limit %d", d.MaxLoops)
+	case d.Name != "" && d.Name == kind.Class():
+		return malformed("the name of its kind as its own")
+	}
+	return checkName(d.Name)
+}
+
+// malformed is the detail of an error that matches ErrMalformed in the end.
+func malformed(format string, args ...any) error { return fmt.Errorf(format, args...) }
