@@ -34,6 +34,9 @@ func appendRefusal(dst []byte, message string) []byte {
 func (q *Query) AppendTree(dst []byte, tree *state.Tree, node int) []byte {
 	r := q.renderer(tree, node)
 	defer r.release()
+	if r.fields&FieldElapsedTime != 0 {
+		r.now = state.InstantOf(q.opts.Now())
+	}
 	// Down to the first child, on to the next sibling, up to the container:
 	// no recursion, so that depth costs no stack.
 	for i, n := node, tree.View(node); ; {
@@ -81,9 +84,6 @@ func (q *Query) renderer(tree *state.Tree, root int) *renderer {
 	if q.opts.FailedFirst {
 		r.failedFirst = tree.ShownFailedFirst(r.failedFirst)
 	}
-	if r.fields&FieldElapsedTime != 0 {
-		r.now = state.InstantOf(q.opts.Now())
-	}
 	return r
 }
 
@@ -123,9 +123,7 @@ func (r *renderer) close(dst []byte, i int, n state.NodeView) []byte {
 	dst, _ = n.Version().AppendText(dst)
 	dst = appendEnd(dst, n.ID(), n.Loop())
 	if r.fields != 0 {
-		all := r.tree.Node(i)
-		extra := r.extra(i, &all)
-		dst = extra.append(dst)
+		dst = r.appendFields(dst, i)
 	}
 	return append(dst, '}')
 }
@@ -147,11 +145,16 @@ func appendMiddle(dst []byte, skip bool) []byte {
 }
 
 func appendTail(dst []byte, shown state.State) []byte {
-	dst = append(dst, `},"state":"`...)
-	if shown.Valid() {
-		dst = append(dst, shown.String()...)
-	}
+	dst = append(append(dst, `},"state":"`...), stateName(shown)...)
 	return append(dst, `","version":"`...)
+}
+
+// stateName is the documented value, "" for none, as in what others answered.
+func stateName(st state.State) string {
+	if !st.Valid() {
+		return ""
+	}
+	return st.String()
 }
 
 func appendEnd(dst []byte, id string, loop int) []byte {

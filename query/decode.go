@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"time"
 
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -66,12 +67,12 @@ func (s *Status) UnmarshalJSON(data []byte) error {
 	if isNull(data) {
 		return nil
 	}
-	var read Status
-	err := document(data, func(d *json.Decoder, name string) error { return read.field(d, name, 1) })
-	if err != nil {
+	n := nodeReader{level: 1}
+	if err := document(data, n.field); err != nil {
 		return fmt.Errorf("query: status: %w", err)
 	}
-	*s = read
+	n.fail(&n.Status)
+	*s = n.Status
 	return nil
 }
 
@@ -89,23 +90,45 @@ func document(data []byte, field func(d *json.Decoder, name string) error) error
 	return nil
 }
 
-// read reads a node token by token, since a map would lose the order of the
-// children.
-func (s *Status) read(d *json.Decoder, level int) error {
-	if level > maxLevels {
+// nodeReader reads a node token by token, since a map would lose the order of
+// the children.
+type nodeReader struct {
+	Status
+	level  int
+	failed map[string]string // errors of ex_data by node ID
+}
+
+func (n *nodeReader) read(d *json.Decoder) error {
+	if n.level > maxLevels {
 		return errTooDeep
 	}
-	there, err := object(d, func(name string) error { return s.field(d, name, level) })
+	there, err := object(d, func(name string) error { return n.field(d, name) })
 	if err == nil && !there {
-		return errors.New("null in place of {")
+		return errors.New("null instead of {")
 	}
+	n.fail(&n.Status)
 	return err
 }
 
-func (s *Status) children(d *json.Decoder, level int) error {
+// fail gives the nodes in s the errors of ex_data, which can come before them.
+func (n *nodeReader) fail(s *Status) {
+	if len(n.failed) == 0 {
+		return
+	}
+	if text, ok := n.failed[s.ID]; ok {
+		s.OwnState, s.Error = state.Failed, text
+		delete(n.failed, s.ID)
+	}
+	for _, c := range s.Children {
+		n.fail(c)
+	}
+}
+
+func (n *nodeReader) children(d *json.Decoder) error {
 	_, err := object(d, func(id string) error {
-		c := new(Status)
-		if err := c.read(d, level+1); err != nil {
+		c := nodeReader{level: n.level + 1}
+		c.ID = id
+		if err := c.read(d); err != nil {
 			return err
 		}
 		if c.ID == "" {
@@ -114,18 +137,19 @@ func (s *Status) children(d *json.Decoder, level int) error {
 		if c.ID != id {
 			return fmt.Errorf("node %q under the name %q", c.ID, id)
 		}
-		s.Children = append(s.Children, c)
+		n.Children = append(n.Children, &c.Status)
 		return nil
 	})
 	return err
 }
 
-func (s *Status) field(d *json.Decoder, name string, level int) error {
+func (n *nodeReader) field(d *json.Decoder, name string) error {
+	s := &n.Status
 	var text string
 	var err error
 	switch name {
 	case "children":
-		return s.children(d, level)
+		return n.children(d)
 	case "id":
 		err = d.Decode(&s.ID)
 	case "name":
@@ -139,15 +163,15 @@ func (s *Status) field(d *json.Decoder, name string, level int) error {
 	case "skip":
 		err = d.Decode(&s.Skip)
 	case "start_time":
-		err = d.Decode(&s.StartTime)
+		err = readTime(d, &s.Started)
 	case "finish_time":
-		err = d.Decode(&s.FinishTime)
+		err = readTime(d, &s.Finished)
 	case "state":
 		if err = d.Decode(&text); err == nil && text != "" {
 			s.State, err = state.ParseState(text)
 		}
 	default:
-		err = s.Extra.field(d, name)
+		err = n.extra(d, name)
 	}
 	if err != nil {
 		return fmt.Errorf("field %s: %w", name, err)
@@ -155,51 +179,65 @@ func (s *Status) field(d *json.Decoder, name string, level int) error {
 	return nil
 }
 
-func (x *Extra) field(d *json.Decoder, name string) error {
-	switch name {
-	case "elapsed_time":
-		return d.Decode(&x.ElapsedTime)
-	case "error_ignored":
-		return d.Decode(&x.ErrorIgnored)
-	case "state_refresh_at":
-		return d.Decode(&x.StateRefreshAt)
-	case "kind":
-		return d.Decode(&x.Kind)
-	case "revision":
-		return d.Decode(&x.Revision)
-	case "retry_at":
-		return d.Decode(&x.RetryAt)
-	case "counts":
-		return x.readCounts(d)
-	case "ex_data":
-		list := []NodeError{}
-		there, err := object(d, func(id string) error {
-			e := NodeError{ID: id}
-			err := d.Decode(&e.Error)
-			list = append(list, e)
-			return err
-		})
-		if there {
-			x.ExData = list
-		}
+// extra reads a field beyond the documented ones and notes that it was there.
+func (n *nodeReader) extra(d *json.Decoder, name string) error {
+	s := &n.Status
+	var value json.RawMessage
+	if err := d.Decode(&value); err != nil || isNull(value) {
 		return err
 	}
-	var unknown json.RawMessage
-	return d.Decode(&unknown)
-}
-
-func (x *Extra) readCounts(d *json.Decoder) error {
-	counts := new(state.Counts)
-	there, err := object(d, func(name string) error {
-		st, err := state.ParseState(name)
-		if err != nil {
-			return err
+	d = json.NewDecoder(bytes.NewReader(value))
+	var field Fields
+	var err error
+	switch name {
+	case "elapsed_time":
+		field = FieldElapsedTime
+		var whole int64
+		err = d.Decode(&whole)
+		s.Elapsed = wholeSeconds(whole)
+	case "error_ignored":
+		field, err = FieldErrorIgnored, d.Decode(&s.ErrorIgnored)
+	case "state_refresh_at":
+		field, err = FieldStateRefreshAt, readTime(d, &s.Updated)
+	case "retry_at":
+		field, err = FieldRetryAt, readTime(d, &s.RetryAt)
+	case "revision":
+		field, err = FieldRevision, d.Decode(&s.Revision)
+	case "kind":
+		var text string
+		if err = d.Decode(&text); err == nil {
+			if k, unknown := state.ParseKind(text); unknown == nil {
+				field, s.Kind = FieldKind, k
+			}
 		}
-		return d.Decode(&counts[st])
-	})
-	if there {
-		x.Counts = counts
+	case "counts":
+		field = FieldCounts
+		_, err = object(d, func(name string) error {
+			st, err := state.ParseState(name)
+			if err != nil {
+				return err
+			}
+			return d.Decode(&s.Counts[st])
+		})
+	case "ex_data":
+		field, n.failed = FieldExData, make(map[string]string)
+		_, err = object(d, func(id string) error {
+			var text string
+			err := d.Decode(&text)
+			n.failed[id] = text
+			return err
+		})
 	}
+	s.Fields |= field
+	return err
+}
+func readTime(d *json.Decoder, t *time.Time) error {
+	var text string
+	if err := d.Decode(&text); err != nil {
+		return err
+	}
+	var err error
+	*t, err = parseTime(text)
 	return err
 }
 
@@ -213,7 +251,7 @@ func object(d *json.Decoder, field func(name string) error) (there bool, err err
 	case err != nil || t == nil:
 		return false, err
 	case t != json.Delim('{'):
-		return false, fmt.Errorf("%v in place of {", t)
+		return false, fmt.Errorf("%v instead of {", t)
 	}
 	seen := make(map[string]bool)
 	for d.More() {
@@ -223,7 +261,7 @@ func object(d *json.Decoder, field func(name string) error) (there bool, err err
 		}
 		name, ok := t.(string)
 		if !ok {
-			return true, fmt.Errorf("%v in place of a name", t)
+			return true, fmt.Errorf("%v instead of a name", t)
 		}
 		if seen[name] {
 			return true, fmt.Errorf("%q twice in one object", name)

@@ -111,7 +111,7 @@ func ExampleQuery_List() {
 			log.Fatal(err)
 		}
 		for _, task := range page.Tasks {
-			fmt.Println(task.Task, task.Name, task.State, task.Counts)
+			fmt.Println(task.Task, task.Name, task.State, task.Counts[state.Failed], "of", task.Counts.Total())
 		}
 		if page.Cursor == "" {
 			break
@@ -120,7 +120,7 @@ func ExampleQuery_List() {
 	}
 
 	// Output:
-	// 10 release 1.4 FAILED map[FAILED:1 FINISHED:1]
+	// 10 release 1.4 FAILED 1 of 2
 }
 
 func ExampleQuery_History() {
@@ -137,11 +137,11 @@ func ExampleQuery_History() {
 		log.Fatal(err)
 	}
 	for _, a := range attempts {
-		fmt.Println(a.State, "from", a.StartTime, "to", a.FinishTime+":", a.Error)
+		fmt.Println(a.State, "after", a.Finished.Sub(a.Started), "because of", a.Error)
 	}
 
 	// Output:
-	// FAILED from 2026-03-01 09:00:00 +0000 to 2026-03-01 09:04:00 +0000: no space left on device
+	// FAILED after 4m0s because of no space left on device
 }
 
 func ExampleQuery_AsOf() {

@@ -1,49 +1,27 @@
 package query
 
 import (
+	"math"
 	"strconv"
+	"time"
 
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// extra collects the extra fields of a node.
-func (r *renderer) extra(i int, n *state.Node) (x Extra) {
-	has := func(f Fields) bool { return r.fields&f != 0 }
-	if has(FieldElapsedTime) {
-		x.ElapsedTime = new(int64)
-		*x.ElapsedTime = elapsed(n, r.now)
+// fieldsOf are the fields that node i has of those that were asked for.
+func (r *renderer) fieldsOf(i int, n *state.Node) Fields {
+	f := r.fields
+	if i != r.root {
+		f &^= FieldExData | FieldRevision
 	}
-	if has(FieldErrorIgnored) {
-		x.ErrorIgnored = new(bool)
-		*x.ErrorIgnored = n.ErrorIgnored
+	if !n.Kind.Container() {
+		f &^= FieldCounts
 	}
-	if has(FieldStateRefreshAt) {
-		x.StateRefreshAt = new(string)
-		*x.StateRefreshAt = r.face.format(n.Updated)
-	}
-	if has(FieldExData) && i == r.root {
-		x.ExData = r.errors(i, []NodeError{})
-	}
-	if has(FieldKind) {
-		x.Kind = n.Kind.String()
-	}
-	if has(FieldRevision) && i == r.root {
-		x.Revision = new(uint64)
-		*x.Revision = r.tree.Revision()
-	}
-	if has(FieldRetryAt) {
-		x.RetryAt = new(string)
-		*x.RetryAt = r.face.format(n.RetryAt)
-	}
-	if has(FieldCounts) && n.Kind.Container() {
-		counts := r.tree.Counts(i)
-		x.Counts = &counts
-	}
-	return x
+	return f
 }
 
-// elapsed is the whole seconds that an attempt has taken.
-func elapsed(n *state.Node, now state.Instant) int64 {
+// elapsed is the time that an attempt has taken.
+func elapsed(n *state.Node, now state.Instant) time.Duration {
 	end := n.Finished
 	if !end.IsSet() {
 		end = now
@@ -53,63 +31,137 @@ func elapsed(n *state.Node, now state.Instant) int64 {
 	}
 	from, fromNano := n.Started.Unix()
 	to, toNano := end.Unix()
-	if toNano < fromNano {
-		to--
-	}
-	return to - from
+	return wholeSeconds(to-from) + time.Duration(toNano-fromNano)
 }
 
-// errors collects the failed nodes in node i.
-func (r *renderer) errors(i int, list []NodeError) []NodeError {
-	if r.tree.State(i) == state.Failed {
-		n := r.tree.Node(i)
-		list = append(list, NodeError{n.ID, n.Error})
-	}
-	for c := range r.tree.Children(i) {
-		list = r.errors(c, list)
-	}
-	return list
+// wholeSeconds is s seconds, or the most whole seconds that a Duration holds.
+func wholeSeconds(s int64) time.Duration {
+	const most = int64(math.MaxInt64/time.Second) - 1
+	return time.Duration(max(-most, min(s, most))) * time.Second
 }
 
-// append appends the fields that are there, each with a comma before it.
-func (x *Extra) append(dst []byte) []byte {
-	if x.ElapsedTime != nil {
-		dst = strconv.AppendInt(append(dst, `,"elapsed_time":`...), *x.ElapsedTime, 10)
+// appendFields appends the extra fields of node i, each with a comma before it.
+func (r *renderer) appendFields(dst []byte, i int) []byte {
+	n := r.tree.Node(i)
+	f := r.fieldsOf(i, &n)
+	if f&FieldElapsedTime != 0 {
+		dst = appendElapsed(dst, elapsed(&n, r.now))
 	}
-	if x.ErrorIgnored != nil {
-		dst = strconv.AppendBool(append(dst, `,"error_ignored":`...), *x.ErrorIgnored)
+	if f&FieldErrorIgnored != 0 {
+		dst = appendErrorIgnored(dst, n.ErrorIgnored)
 	}
-	if x.StateRefreshAt != nil {
-		dst = appendString(append(dst, `,"state_refresh_at":`...), *x.StateRefreshAt)
+	if f&FieldStateRefreshAt != 0 {
+		dst = append(r.face.append(append(dst, stateRefreshAt...), n.Updated), '"')
 	}
-	if x.ExData != nil {
-		dst = append(dst, `,"ex_data":{`...)
-		for i, e := range x.ExData {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = appendString(append(appendString(dst, e.ID), ':'), e.Error)
-		}
-		dst = append(dst, '}')
+	if f&FieldExData != 0 {
+		dst = append(r.appendErrors(append(dst, exData...), i), '}')
 	}
-	if x.Kind != "" {
-		dst = appendString(append(dst, `,"kind":`...), x.Kind)
+	if f&FieldKind != 0 {
+		dst = appendKind(dst, n.Kind)
 	}
-	if x.Revision != nil {
-		dst = strconv.AppendUint(append(dst, `,"revision":`...), *x.Revision, 10)
+	if f&FieldRevision != 0 {
+		dst = appendRevision(dst, r.tree.Revision())
 	}
-	if x.RetryAt != nil {
-		dst = appendString(append(dst, `,"retry_at":`...), *x.RetryAt)
+	if f&FieldRetryAt != 0 {
+		dst = append(r.face.append(append(dst, retryAt...), n.RetryAt), '"')
 	}
-	if x.Counts != nil {
-		dst = appendCounts(append(dst, `,"counts":`...), x.Counts)
+	if f&FieldCounts != 0 {
+		counts := r.tree.Counts(i)
+		dst = appendCounts(dst, &counts)
 	}
 	return dst
 }
 
+// appendErrors appends the ID and error of each failed node in node i.
+func (r *renderer) appendErrors(dst []byte, i int) []byte {
+	if r.tree.State(i) == state.Failed {
+		n := r.tree.Node(i)
+		dst = appendError(dst, n.ID, n.Error)
+	}
+	for c := range r.tree.Children(i) {
+		dst = r.appendErrors(dst, c)
+	}
+	return dst
+}
+
+// appendFields appends the extra fields of s, each with a comma before it.
+func (s *Status) appendFields(dst []byte) []byte {
+	if s.Fields&FieldElapsedTime != 0 {
+		dst = appendElapsed(dst, s.Elapsed)
+	}
+	if s.Fields&FieldErrorIgnored != 0 {
+		dst = appendErrorIgnored(dst, s.ErrorIgnored)
+	}
+	if s.Fields&FieldStateRefreshAt != 0 {
+		dst = append(appendTime(append(dst, stateRefreshAt...), s.Updated), '"')
+	}
+	if s.Fields&FieldExData != 0 {
+		dst = append(s.appendErrors(append(dst, exData...), make(map[string]bool)), '}')
+	}
+	if s.Fields&FieldKind != 0 {
+		dst = appendKind(dst, s.Kind)
+	}
+	if s.Fields&FieldRevision != 0 {
+		dst = appendRevision(dst, s.Revision)
+	}
+	if s.Fields&FieldRetryAt != 0 {
+		dst = append(appendTime(append(dst, retryAt...), s.RetryAt), '"')
+	}
+	if s.Fields&FieldCounts != 0 {
+		dst = appendCounts(dst, &s.Counts)
+	}
+	return dst
+}
+
+// appendErrors appends the ID and error of each failed node in s, the first of
+// those with the same ID, which answers of others may have.
+func (s *Status) appendErrors(dst []byte, seen map[string]bool) []byte {
+	if s.OwnState == state.Failed && !seen[s.ID] {
+		seen[s.ID] = true
+		dst = appendError(dst, s.ID, s.Error)
+	}
+	for _, c := range s.Children {
+		if c != nil {
+			dst = c.appendErrors(dst, seen)
+		}
+	}
+	return dst
+}
+
+// The extra fields up to values that callers have in different forms.
+const (
+	stateRefreshAt = `,"state_refresh_at":"`
+	exData         = `,"ex_data":{`
+	retryAt        = `,"retry_at":"`
+)
+
+func appendElapsed(dst []byte, d time.Duration) []byte {
+	return strconv.AppendInt(append(dst, `,"elapsed_time":`...), int64(d/time.Second), 10)
+}
+
+func appendErrorIgnored(dst []byte, ignored bool) []byte {
+	return strconv.AppendBool(append(dst, `,"error_ignored":`...), ignored)
+}
+
+func appendKind(dst []byte, k state.Kind) []byte {
+	return appendString(append(dst, `,"kind":`...), k.String())
+}
+
+func appendRevision(dst []byte, revision uint64) []byte {
+	return strconv.AppendUint(append(dst, `,"revision":`...), revision, 10)
+}
+
+// appendError appends a failed node to what exData began.
+func appendError(dst []byte, id, text string) []byte {
+	if dst[len(dst)-1] != '{' {
+		dst = append(dst, ',')
+	}
+	return appendString(append(appendString(dst, id), ':'), text)
+}
+
 // appendCounts appends the states of which there are any.
 func appendCounts(dst []byte, counts *state.Counts) []byte {
-	dst = append(dst, '{')
+	dst = append(dst, `,"counts":{`...)
 	first := true
 	for s := state.Created; s <= state.Finished; s++ {
 		if counts[s] == 0 {

@@ -2,28 +2,95 @@ package query
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
+	"time"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Attempt is one execution of a node. Times are in TimeLayout, "" if unset.
+// Attempt is one execution of a node, as Go values. Its JSON is that of the
+// protocol's answers: times in TimeLayout, "" if unset.
 type Attempt struct {
-	Loop       int    `json:"loop"`
-	Retry      int    `json:"retry"` // retries and skips before it
-	Skip       bool   `json:"skip"`
-	State      string `json:"state"` // own state
-	Version    string `json:"version"`
-	StartTime  string `json:"start_time"`
-	FinishTime string `json:"finish_time"`
-	Error      string `json:"error"`
+	Loop    int
+	Retry   int // retries and skips before it
+	Skip    bool
+	State   state.State // own state
+	Version string
+	// Started and Finished are zero until it happened.
+	Started, Finished time.Time
+	Error             string // of the failure, also of one that was ignored
+	ErrorIgnored      bool   // not in the JSON
+	// Current says that the attempt has not been superseded. The JSON has it
+	// only if it is true.
+	Current bool
+}
+
+// MarshalJSON writes {"loop":1,"retry":0,"skip":false,"state":"FAILED",
+// "version":"…","start_time":"…","finish_time":"…","error":"…"}. For <, > and &
+// see [Status.MarshalJSON].
+func (a Attempt) MarshalJSON() ([]byte, error) {
+	dst := strconv.AppendInt([]byte(`{"loop":`), int64(a.Loop), 10)
+	dst = strconv.AppendInt(append(dst, `,"retry":`...), int64(a.Retry), 10)
+	dst = strconv.AppendBool(append(dst, `,"skip":`...), a.Skip)
+	dst = append(append(append(dst, `,"state":"`...), stateName(a.State)...), `","version":`...)
+	dst = appendString(dst, a.Version)
+	dst = append(appendTime(append(dst, `,"start_time":"`...), a.Started), `","finish_time":"`...)
+	dst = append(appendTime(dst, a.Finished), `","error":`...)
+	dst = appendString(dst, a.Error)
+	if a.Current {
+		dst = append(dst, `,"current":true`...)
+	}
+	return append(dst, '}'), nil
+}
+
+// UnmarshalJSON reads what MarshalJSON writes; unknown fields are passed over.
+// An error leaves a as it was.
+func (a *Attempt) UnmarshalJSON(data []byte) error {
+	var wire struct {
+		Loop       int
+		Retry      int
+		Skip       bool
+		State      string
+		Version    string
+		StartTime  string `json:"start_time"`
+		FinishTime string `json:"finish_time"`
+		Error      string
+		Current    bool
+	}
+	read := Attempt{}
+	err := json.Unmarshal(data, &wire)
+	if err == nil && wire.State != "" {
+		read.State, err = state.ParseState(wire.State)
+	}
+	if err == nil {
+		read.Started, err = parseTime(wire.StartTime)
+	}
+	if err == nil {
+		read.Finished, err = parseTime(wire.FinishTime)
+	}
+	if err != nil {
+		return fmt.Errorf("query: attempt: %w", err)
+	}
+	read.Loop, read.Retry, read.Skip, read.Version = wire.Loop, wire.Retry, wire.Skip, wire.Version
+	read.Error, read.Current = wire.Error, wire.Current
+	*a = read
+	return nil
+}
+
+// AttemptOf is the current attempt of a node.
+func (q *Query) AttemptOf(n *state.Node) Attempt {
+	a := q.attempt(&n.Attempt)
+	a.Current = true
+	return a
 }
 
 // History returns the superseded attempts of a node, oldest first, as they
 // were before the operation that superseded each. The current attempt is not
-// among them; [Query.Status] has it. The list is empty, not nil, if there are
+// among them; [Query.AttemptOf] makes it. The list is empty, not nil, if there are
 // none. An unknown node is an error that matches [state.ErrNotFound].
 //
 // A node ID is unique in a store, so no business is asked for: whoever answers
@@ -32,7 +99,6 @@ func (q *Query) History(ctx context.Context, node string) ([]Attempt, error) {
 	if err := state.CheckID("node ID", node); err != nil {
 		return nil, wrap(err)
 	}
-	face := clockFace{loc: q.opts.Location}
 	list := []Attempt{}
 	for {
 		page, err := q.reader.Attempts(ctx, node, len(list), 0)
@@ -43,7 +109,7 @@ func (q *Query) History(ctx context.Context, node string) ([]Attempt, error) {
 			return nil, wrap(err)
 		}
 		for i := range page {
-			list = append(list, face.attempt(&page[i]))
+			list = append(list, q.attempt(&page[i]))
 		}
 		if len(page) < store.DefaultLimit {
 			return list, nil
@@ -51,9 +117,9 @@ func (q *Query) History(ctx context.Context, node string) ([]Attempt, error) {
 	}
 }
 
-func (c *clockFace) attempt(a *state.Attempt) Attempt {
+func (q *Query) attempt(a *state.Attempt) Attempt {
 	return Attempt{
-		Loop: a.Loop, Retry: a.Retry(), Skip: a.Skipped, State: a.State.String(), Version: a.Version.String(),
-		StartTime: c.format(a.Started), FinishTime: c.format(a.Finished), Error: a.Error,
+		Loop: a.Loop, Retry: a.Retry(), Skip: a.Skipped, State: a.State, Version: a.Version.String(),
+		Started: q.time(a.Started), Finished: q.time(a.Finished), Error: a.Error, ErrorIgnored: a.ErrorIgnored,
 	}
 }

@@ -2,25 +2,46 @@ package query
 
 import (
 	"context"
+	"strconv"
+	"time"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Task is a task as a list shows it. Times are in TimeLayout, "" if unset.
+// Task is a task as a list shows it, as Go values. Its JSON has times in
+// TimeLayout, "" if unset.
 type Task struct {
-	Business   string         `json:"bk_biz_id"`
-	Task       string         `json:"task_id"`
-	ID         string         `json:"id"`
-	Name       string         `json:"name"`
-	State      string         `json:"state"` // as shown, by the default convention
-	StartTime  string         `json:"start_time"`
-	FinishTime string         `json:"finish_time"`
-	Recorded   string         `json:"recorded_time"`
-	Updated    string         `json:"state_refresh_at"`
-	Nodes      int            `json:"nodes"`
-	Counts     map[string]int `json:"counts"` // leaves by state, those of which there are any
-	Revision   uint64         `json:"revision"`
+	Business string
+	Task     string
+	ID       string // of the root
+	Name     string
+	State    state.State // as shown, by the default convention
+	// Started and Finished are zero until it happened, Recorded is when the
+	// task was created, and Updated is the time of its last transition.
+	Started, Finished, Recorded, Updated time.Time
+	Nodes                                int
+	Counts                               state.Counts // leaves by shown state
+	Revision                             uint64
+}
+
+// MarshalJSON writes bk_biz_id, task_id, id, name, state, start_time,
+// finish_time, recorded_time, state_refresh_at, nodes, counts (an object of
+// the states of which there are any), and revision. For <, > and & see
+// [Status.MarshalJSON].
+func (t Task) MarshalJSON() ([]byte, error) {
+	dst := appendString([]byte(`{"bk_biz_id":`), t.Business)
+	dst = appendString(append(dst, `,"task_id":`...), t.Task)
+	dst = appendString(append(dst, `,"id":`...), t.ID)
+	dst = appendString(append(dst, `,"name":`...), t.Name)
+	dst = append(append(append(dst, `,"state":"`...), stateName(t.State)...), '"')
+	dst = append(appendTime(append(dst, `,"start_time":"`...), t.Started), '"')
+	dst = append(appendTime(append(dst, `,"finish_time":"`...), t.Finished), '"')
+	dst = append(appendTime(append(dst, `,"recorded_time":"`...), t.Recorded), '"')
+	dst = append(appendTime(append(dst, `,"state_refresh_at":"`...), t.Updated), '"')
+	dst = strconv.AppendInt(append(dst, `,"nodes":`...), int64(t.Nodes), 10)
+	dst = appendCounts(dst, &t.Counts)
+	return append(appendRevision(dst, t.Revision), '}'), nil
 }
 
 // Tasks is a page of a list. An empty Cursor says that it is the last; a page
@@ -37,27 +58,15 @@ func (q *Query) List(ctx context.Context, filter store.ListQuery) (Tasks, error)
 	if err != nil {
 		return Tasks{}, wrap(err)
 	}
-	face := clockFace{loc: q.opts.Location}
 	list := Tasks{Tasks: make([]Task, 0, len(page.Tasks)), Cursor: page.Cursor}
 	for i := range page.Tasks {
 		t := &page.Tasks[i]
 		list.Tasks = append(list.Tasks, Task{
 			Business: t.Key.Business, Task: t.Key.Task, ID: t.Root, Name: t.DisplayName(),
-			State:     t.Shown.String(),
-			StartTime: face.format(t.Started), FinishTime: face.format(t.Finished),
-			Recorded: face.format(t.Recorded), Updated: face.format(t.Updated),
-			Nodes: t.Nodes, Counts: countsByName(&t.Counts), Revision: t.Revision,
+			State: t.Shown, Started: q.time(t.Started), Finished: q.time(t.Finished),
+			Recorded: q.time(t.Recorded), Updated: q.time(t.Updated),
+			Nodes: t.Nodes, Counts: t.Counts, Revision: t.Revision,
 		})
 	}
 	return list, nil
-}
-
-func countsByName(c *state.Counts) map[string]int {
-	m := make(map[string]int)
-	for s := state.Created; s <= state.Finished; s++ {
-		if c[s] > 0 {
-			m[s.String()] = c[s]
-		}
-	}
-	return m
 }

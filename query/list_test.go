@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -34,9 +35,9 @@ func TestListShowsEveryFieldOfATask(t *testing.T) {
 	onEach(t, tasks, func(t *testing.T, r store.Reader) {
 		got, err := query.New(r, &options).List(t.Context(), store.ListQuery{Business: "b1", Shown: []state.State{state.Failed}})
 		want := []query.Task{{
-			Business: "b1", Task: "1", ID: "root1", Name: "task 1", State: "FAILED", StartTime: "2018-04-26 16:08:34 +0800",
-			Recorded: "2018-04-26 16:08:36 +0800", Updated: "2018-04-26 16:09:44 +0800", Nodes: 3,
-			Counts: map[string]int{"FAILED": 1, "CREATED": 1}, Revision: 14,
+			Business: "b1", Task: "1", ID: "root1", Name: "task 1", State: state.Failed, Started: begin,
+			Recorded: begin.Add(2 * time.Second), Updated: begin.Add(70 * time.Second), Nodes: 3,
+			Counts: state.Counts{state.Failed: 1, state.Created: 1}, Revision: 14,
 		}}
 		if diff := cmp.Diff(got.Tasks, want); diff != "" || err != nil {
 			t.Errorf("%v\n%s", err, diff)

@@ -181,9 +181,9 @@ func TestHistoryIsWhatWasSupersededOldestFirst(t *testing.T) {
 		q := query.New(r, &options)
 		for node, want := range map[string][]query.Attempt{
 			"root": {}, "later": {},
-			"flaky":   {{Loop: 1, State: "FAILED", Version: version(4), StartTime: "2018-04-26 16:08:37 +0800", FinishTime: "2018-04-26 16:08:42 +0800", Error: "timed out\nafter 5s"}},
-			"skipped": {{Loop: 1, State: "FAILED", Version: version(6), StartTime: "2018-04-26 16:08:37 +0800", FinishTime: "2018-04-26 16:08:39 +0800", Error: "no space left"}},
-			"looping": {{Loop: 1, State: "FINISHED", Version: version(8), StartTime: "2018-04-26 16:08:37 +0800", FinishTime: "2018-04-26 16:08:38 +0800", Error: "ignored"}},
+			"flaky":   {{Loop: 1, State: state.Failed, Version: version(4), Started: begin.Add(3 * time.Second), Finished: begin.Add(8 * time.Second), Error: "timed out\nafter 5s"}},
+			"skipped": {{Loop: 1, State: state.Failed, Version: version(6), Started: begin.Add(3 * time.Second), Finished: begin.Add(5 * time.Second), Error: "no space left"}},
+			"looping": {{Loop: 1, State: state.Finished, Version: version(8), Started: begin.Add(3 * time.Second), Finished: begin.Add(4 * time.Second), Error: "ignored", ErrorIgnored: true}},
 		} {
 			got, err := q.History(t.Context(), node)
 			if diff := cmp.Diff(got, want); diff != "" || err != nil {

@@ -119,7 +119,7 @@ func (r *renderer) remarks(n *state.Node) string {
 		parts = append(parts, fmt.Sprintf("loop %d", n.Loop))
 	}
 	if n.RetryAt.IsSet() {
-		parts = append(parts, "retries by itself at "+r.face.format(n.RetryAt))
+		parts = append(parts, "retries by itself at "+string(r.face.append(nil, n.RetryAt)))
 	}
 	if n.ErrorIgnored {
 		parts = append(parts, "error ignored")

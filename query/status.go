@@ -9,38 +9,39 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Status is the documented answer for one node and all below it. Times are as
-// on the wire; [Status.Started] and [Status.Finished] read them. Fields that an
-// answer read from JSON does not have are zero.
+// Status is the answer for one node and all below it, as Go values. Its JSON is
+// the documented answer. A Status that was read from JSON has times to the
+// second, and zero values for whatever the JSON did not have.
 type Status struct {
-	ID         string
-	Name       string
-	State      state.State // as shown
-	Version    string
-	Retry      int // retries and skips
-	Loop       int // passes, from 1
-	Skip       bool
-	StartTime  string // in TimeLayout, "" if unset
-	FinishTime string
-	Children   []*Status // in the order of creation, nil if there are none
-	Extra      Extra
+	ID   string
+	Name string
+	Kind state.Kind
+	// State is as shown. OwnState leaves out what is rolled up from below; it
+	// differs for containers only.
+	State, OwnState state.State
+	Version         string
+	Retry           int // retries and skips
+	Loop            int // passes, from 1
+	Skip            bool
+	// Started and Finished are zero until it happened, Updated is the time of
+	// the node's last transition, and RetryAt is when a failed leaf is to be
+	// retried, zero if it is not. They are in Options.Location.
+	Started, Finished, Updated, RetryAt time.Time
+	// Elapsed is from Started to Finished, or until Options.Now while the node
+	// has not finished; 0 before it starts, and 292 years at most.
+	Elapsed time.Duration
+	// Error is the text of the current attempt's failure, also of one that
+	// was ignored; "" if there was none.
+	Error        string
+	ErrorIgnored bool
+	// Counts is the number of leaves below a container, by shown state.
+	Counts state.Counts
+	// Revision is the task's, on the answered node only.
+	Revision uint64
+	Children []*Status // in the order of creation, nil if there are none
+	// Fields are those that the JSON has beyond the documented ones.
+	Fields Fields
 }
-
-// Extra holds the fields beyond the documented ones. A nil pointer, map or
-// slice and an empty Kind say that the answer does not have the field.
-type Extra struct {
-	ElapsedTime    *int64
-	ErrorIgnored   *bool
-	StateRefreshAt *string
-	ExData         []NodeError
-	Kind           string
-	Revision       *uint64
-	RetryAt        *string
-	Counts         *state.Counts
-}
-
-// NodeError is the error text of a failed node.
-type NodeError struct{ ID, Error string }
 
 // Child returns the child with the given node ID, nil if there is none.
 func (s *Status) Child(id string) *Status {
@@ -52,17 +53,6 @@ func (s *Status) Child(id string) *Status {
 	return nil
 }
 
-// Started reads StartTime; ok is false if it is unset or malformed.
-func (s *Status) Started() (t time.Time, ok bool) { return readTime(s.StartTime) }
-
-// Finished reads FinishTime; ok is false if it is unset or malformed.
-func (s *Status) Finished() (t time.Time, ok bool) { return readTime(s.FinishTime) }
-
-func readTime(text string) (time.Time, bool) {
-	t, err := time.Parse(TimeLayout, text)
-	return t, err == nil
-}
-
 // MarshalJSON writes the documented shape, fields in the order of the
 // specification's example, extra ones behind them. It writes <, > and & as
 // they are; json.Marshal escapes them in what it returns, a [json.Encoder]
@@ -71,9 +61,9 @@ func (s Status) MarshalJSON() ([]byte, error) { return s.append(nil), nil }
 
 func (s *Status) append(dst []byte) []byte {
 	dst = appendHead(dst, s.Retry, s.Name)
-	dst = appendInside(dst, s.FinishTime)
+	dst = appendTime(dst, s.Finished)
 	dst = appendMiddle(dst, s.Skip)
-	dst = append(appendInside(dst, s.StartTime), `","children":{`...)
+	dst = append(appendTime(dst, s.Started), `","children":{`...)
 	first := true
 	for _, c := range s.Children {
 		if c == nil {
@@ -88,7 +78,7 @@ func (s *Status) append(dst []byte) []byte {
 	dst = appendTail(dst, s.State)
 	dst = appendInside(dst, s.Version)
 	dst = appendEnd(dst, s.ID, s.Loop)
-	return append(s.Extra.append(dst), '}')
+	return append(s.appendFields(dst), '}')
 }
 
 // Response is the documented envelope: Data if Result, else Message. A Response
@@ -143,18 +133,24 @@ func refusal(err error) (message string, ok bool) {
 func (q *Query) StatusOf(tree *state.Tree, node int) *Status {
 	r := q.renderer(tree, node)
 	defer r.release()
+	r.now = state.InstantOf(q.opts.Now())
 	return r.status(node)
 }
 
 func (r *renderer) status(i int) *Status {
 	n := r.tree.Node(i)
 	s := &Status{
-		ID: n.ID, Name: n.DisplayName(), State: r.shown(i), Version: n.Version.String(),
-		Retry: n.Retry(), Loop: n.Loop, Skip: n.Skipped,
-		StartTime: r.face.format(n.Started), FinishTime: r.face.format(n.Finished),
+		ID: n.ID, Name: n.DisplayName(), Kind: n.Kind, State: r.shown(i), OwnState: n.State,
+		Version: n.Version.String(), Retry: n.Retry(), Loop: n.Loop, Skip: n.Skipped,
+		Started: r.time(n.Started), Finished: r.time(n.Finished), Updated: r.time(n.Updated), RetryAt: r.time(n.RetryAt),
+		Elapsed: elapsed(&n, r.now), Error: n.Error, ErrorIgnored: n.ErrorIgnored,
+		Fields: r.fieldsOf(i, &n),
 	}
-	if r.fields != 0 {
-		s.Extra = r.extra(i, &n)
+	if i == r.root {
+		s.Revision = r.tree.Revision()
+	}
+	if n.Kind.Container() {
+		s.Counts = r.tree.Counts(i)
 	}
 	for c := range r.tree.Children(i) {
 		s.Children = append(s.Children, r.status(c))

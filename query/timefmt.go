@@ -1,6 +1,7 @@
 package query
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -56,5 +57,44 @@ func (c *clockFace) turn(sec int64) {
 	c.zone = t.AppendFormat(c.zone[:0], " -0700")
 }
 
-// format is append as a string.
-func (c *clockFace) format(i state.Instant) string { return string(c.append(nil, i)) }
+// time is i in the location of answers, zero if it is unset.
+func (q *Query) time(i state.Instant) time.Time {
+	if !i.IsSet() {
+		return time.Time{}
+	}
+	return set(i.Time().In(q.opts.Location))
+}
+
+// set is t as a time that is set: the zero time.Time stands for one that is
+// not, so that moment itself becomes a nanosecond later.
+func set(t time.Time) time.Time {
+	if t.IsZero() {
+		return t.Add(1)
+	}
+	return t
+}
+
+// appendTime appends t in TimeLayout, nothing if it is zero.
+func appendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return dst
+	}
+	return t.AppendFormat(dst, TimeLayout)
+}
+
+// parseTime reads a time in TimeLayout or in RFC 3339, to the second; zero for
+// "".
+func parseTime(text string) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	for _, layout := range []string{TimeLayout, time.RFC3339} {
+		t, err := time.Parse(layout, text)
+		// Parse takes offsets that Format would not write.
+		if err != nil || layout == TimeLayout && t.Format(layout) != text {
+			continue
+		}
+		return set(t.Truncate(time.Second)), nil
+	}
+	return time.Time{}, fmt.Errorf("time %q has neither the layout %q nor that of RFC 3339", text, TimeLayout)
+}

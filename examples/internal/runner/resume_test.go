@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
@@ -288,7 +289,7 @@ func TestAnAutomaticRetryStaysPendingWhileSuspended(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if at := named(t, status, "a").Extra.RetryAt; at == nil || *at == "" {
+	if named(t, status, "a").RetryAt.IsZero() {
 		t.Error("the retry is no longer pending")
 	}
 }
@@ -347,7 +348,7 @@ func TestKilledInTheMiddleItResumes(t *testing.T) {
 	}
 	defer s.Close()
 	history, err := query.New(s, nil).History(t.Context(), named(t, statusIn(t, s, "killed"), "waiting").ID)
-	if err != nil || len(history) != 1 || history[0].Error != interruptedText || history[0].State != "FAILED" {
+	if err != nil || len(history) != 1 || history[0].Error != interruptedText || history[0].State != state.Failed {
 		t.Errorf("history of the interrupted node is %+v, %v", history, err)
 	}
 }

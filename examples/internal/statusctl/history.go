@@ -6,8 +6,6 @@ import (
 	"fmt"
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
-	"github.com/pipestatus/pipestatus/query"
-	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -31,12 +29,14 @@ func showHistory(ctx context.Context, t *tool, r *reader, id string) error {
 		return err
 	}
 	node := snap.Tree.Node(snap.Index)
-	attempts = append(attempts, query.Attempt{
-		Loop: node.Loop, Retry: node.Retry(), Skip: node.Skipped, State: node.State.String(), Version: node.Version.String(),
-		StartTime: shownTime(node.Started, t.zone), FinishTime: shownTime(node.Finished, t.zone), Error: node.Error,
-	})
+	attempts = append(attempts, r.AttemptOf(&node))
 	if t.json {
-		return writeHistory(t, attempts)
+		for i := range attempts {
+			if err := writeLine(t.stdout, &attempts[i]); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	title := label(node.Kind, node.Name) + ", node " + id + " of task " + taskName(snap.Tree.Key())
 	if _, err := fmt.Fprintln(t.stdout, terminal.Printable(title)); err != nil {
@@ -50,25 +50,11 @@ func showHistory(ctx context.Context, t *tool, r *reader, id string) error {
 		switch {
 		case a.Skip:
 			remark = "skipped"
-		case a.Error != "" && a.State == state.Finished.String():
+		case a.ErrorIgnored:
 			remark = "error ignored: " + remark
 		}
-		rows.add(fmt.Sprint(a.Loop), fmt.Sprint(a.Retry), a.State, a.StartTime, a.FinishTime,
-			tookShown(a.StartTime, a.FinishTime, t.now()), a.Version, remark)
+		rows.add(fmt.Sprint(a.Loop), fmt.Sprint(a.Retry), a.State.String(), whenShown(a.Started), whenShown(a.Finished),
+			took(a.Started, a.Finished, t.now()), a.Version, remark)
 	}
 	return rows.write(t.stdout, paletteFor(t.stdout))
-}
-
-// writeHistory writes attempts as JSON, marking the last as the current one.
-func writeHistory(t *tool, attempts []query.Attempt) error {
-	for i, a := range attempts {
-		line := struct {
-			query.Attempt
-			Current bool `json:"current"`
-		}{a, i == len(attempts)-1}
-		if err := writeLine(t.stdout, line); err != nil {
-			return err
-		}
-	}
-	return nil
 }

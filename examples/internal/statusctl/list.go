@@ -73,7 +73,7 @@ func (l *lister) list(ctx context.Context, r *reader, now time.Time) error {
 		if name == state.Pipeline.Class() {
 			name = "" // it was given none
 		}
-		rows.add(k.Business, k.Task, k.State, k.StartTime, tookShown(k.StartTime, k.FinishTime, now), fmt.Sprint(k.Nodes), brief(name, 60))
+		rows.add(k.Business, k.Task, k.State.String(), whenShown(k.Started), took(k.Started, k.Finished, now), fmt.Sprint(k.Nodes), brief(name, 60))
 	}
 	if err := rows.write(l.stdout, paletteFor(l.stdout)); err != nil {
 		return err

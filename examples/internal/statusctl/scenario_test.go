@@ -189,8 +189,8 @@ func past(t *testing.T, answer []byte) (attempts []attempt) {
 	mustRead(t, answer, &h)
 	for _, a := range h.History {
 		attempts = append(attempts, attempt{
-			Loop: a.Loop, Retry: a.Retry, Skip: a.Skip, State: a.State, Error: a.Error,
-			Start: unix(t, a.StartTime), Finish: unix(t, a.FinishTime),
+			Loop: a.Loop, Retry: a.Retry, Skip: a.Skip, State: a.State.String(), Error: a.Error,
+			Start: unix(t, whenShown(a.Started)), Finish: unix(t, whenShown(a.Finished)),
 		})
 	}
 	return attempts

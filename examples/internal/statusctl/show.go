@@ -17,30 +17,24 @@ func shownTime(at state.Instant, zone *time.Location) string {
 	return at.Time().In(zone).Format(query.TimeLayout)
 }
 
+// whenShown is shownTime of a time in its own location, "" if it is zero.
+func whenShown(at time.Time) string {
+	if at.IsZero() {
+		return ""
+	}
+	return at.Format(query.TimeLayout)
+}
+
 // took is how long something lasted, or has lasted by now; "" if it never
 // started.
-func took(started, finished state.Instant, now time.Time) string {
+func took(started, finished, now time.Time) string {
 	switch {
-	case !started.IsSet():
+	case started.IsZero():
 		return ""
-	case finished.IsSet():
-		return span(finished.Time().Sub(started.Time()))
+	case !finished.IsZero():
+		return span(finished.Sub(started))
 	}
-	return span(now.Sub(started.Time())) + " so far"
-}
-
-// tookShown is took of shown times.
-func tookShown(started, finished string, now time.Time) string {
-	return took(readShown(started), readShown(finished), now)
-}
-
-// readShown is the inverse of shownTime, to the second.
-func readShown(text string) state.Instant {
-	at, err := time.Parse(query.TimeLayout, text)
-	if err != nil {
-		return state.Instant{}
-	}
-	return state.InstantOf(at)
+	return span(now.Sub(started)) + " so far"
 }
 
 // span is a duration in its two largest units.

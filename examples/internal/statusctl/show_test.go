@@ -10,8 +10,6 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/pipestatus/pipestatus/state"
 )
 
 // told returns a file with a story of three tasks.
@@ -184,7 +182,7 @@ func TestDurations(t *testing.T) {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}
-	if got := took(state.Instant{}, state.UnixInstant(5, 0), time.Unix(9, 0)); got != "" {
+	if got := took(time.Time{}, time.Unix(5, 0), time.Unix(9, 0)); got != "" {
 		t.Errorf("what never started took %s", got)
 	}
 }
