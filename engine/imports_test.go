@@ -26,8 +26,9 @@ var mayImport = map[string][]string{
 	"engine/internal":    {"state", "store"}, // for tests
 	"engine/enginetest":  {"state", "store", "engine", "engine/internal/model"},
 	"query":              {"state", "store"},
-	"query/httpapi":      {"state", "store", "query"},
-	"examples":           {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "examples/internal/database", "examples/internal/serving", "examples/internal/terminal"},
+	"query/httpapi":      {"state", "store", "query", "query/strictjson"},
+	"query/strictjson":   {},
+	"examples":           {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "query/strictjson", "examples/internal/database", "examples/internal/serving", "examples/internal/terminal"},
 	"examples/runner":    {"examples/internal/runner"},
 	"examples/statusctl": {"examples/internal/statusctl"},
 	"examples/bench": { // measures a bare bbolt beside

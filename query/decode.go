@@ -8,6 +8,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/pipestatus/pipestatus/query/strictjson"
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -81,7 +82,7 @@ func isNull(data []byte) bool { return string(bytes.TrimSpace(data)) == "null" }
 // document reads data as one object, or null, and nothing behind it.
 func document(data []byte, field func(d *json.Decoder, name string) error) error {
 	d := json.NewDecoder(bytes.NewReader(data))
-	if _, err := object(d, func(name string) error { return field(d, name) }); err != nil {
+	if _, err := strictjson.Object(d, func(name string) error { return field(d, name) }); err != nil {
 		return err
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
@@ -102,7 +103,7 @@ func (n *nodeReader) read(d *json.Decoder) error {
 	if n.level > maxLevels {
 		return errTooDeep
 	}
-	there, err := object(d, func(name string) error { return n.field(d, name) })
+	there, err := strictjson.Object(d, func(name string) error { return n.field(d, name) })
 	if err == nil && !there {
 		return errors.New("null instead of {")
 	}
@@ -125,7 +126,7 @@ func (n *nodeReader) fail(s *Status) {
 }
 
 func (n *nodeReader) children(d *json.Decoder) error {
-	_, err := object(d, func(id string) error {
+	_, err := strictjson.Object(d, func(id string) error {
 		c := nodeReader{level: n.level + 1}
 		c.ID = id
 		if err := c.read(d); err != nil {
@@ -212,7 +213,7 @@ func (n *nodeReader) extra(d *json.Decoder, name string) error {
 		}
 	case "counts":
 		field = FieldCounts
-		_, err = object(d, func(name string) error {
+		_, err = strictjson.Object(d, func(name string) error {
 			st, err := state.ParseState(name)
 			if err != nil {
 				return err
@@ -221,7 +222,7 @@ func (n *nodeReader) extra(d *json.Decoder, name string) error {
 		})
 	case "ex_data":
 		field, n.failed = FieldExData, make(map[string]string)
-		_, err = object(d, func(id string) error {
+		_, err = strictjson.Object(d, func(id string) error {
 			var text string
 			err := d.Decode(&text)
 			n.failed[id] = text
@@ -239,38 +240,4 @@ func readTime(d *json.Decoder, t *time.Time) error {
 	var err error
 	*t, err = parseTime(text)
 	return err
-}
-
-// object reads an object and calls field with the name of each of its fields;
-// field reads the value. there is false if it is null instead.
-func object(d *json.Decoder, field func(name string) error) (there bool, err error) {
-	t, err := d.Token()
-	switch {
-	case errors.Is(err, io.EOF):
-		return false, io.ErrUnexpectedEOF
-	case err != nil || t == nil:
-		return false, err
-	case t != json.Delim('{'):
-		return false, fmt.Errorf("%v instead of {", t)
-	}
-	seen := make(map[string]bool)
-	for d.More() {
-		t, err := d.Token()
-		if err != nil {
-			return true, err
-		}
-		name, ok := t.(string)
-		if !ok {
-			return true, fmt.Errorf("%v instead of a name", t)
-		}
-		if seen[name] {
-			return true, fmt.Errorf("%q twice in one object", name)
-		}
-		seen[name] = true
-		if err := field(name); err != nil {
-			return true, err
-		}
-	}
-	_, err = d.Token() // the }, for anything else is an error
-	return true, err
 }

@@ -167,16 +167,16 @@ func TestWhatIsNoResponseIsRefusedAndChangesNothing(t *testing.T) {
 		return `{"result":true,"data":` + strings.Repeat(`{"children":{"a":`, n) + `{}` + strings.Repeat(`}}`, n) + `}`
 	}
 	for name, c := range map[string]struct{ in, want string }{
-		"no object":                     {`[]`, "instead of {"},
+		"no object":                     {`[]`, "not a JSON object"},
 		"no result":                     {`{"message":"no"}`, "result"},
 		"result without data":           {`{"result":true}`, "without data"},
 		"result with null data":         {`{"result":true,"data":null}`, "without data"},
-		"data that is no object":        {`{"result":true,"data":[]}`, "instead of {"},
+		"data that is no object":        {`{"result":true,"data":[]}`, "not a JSON object"},
 		"unknown state":                 {`{"result":true,"data":{"state":"READY"}}`, `"READY"`},
 		"no time":                       {`{"result":true,"data":{"start_time":"soon"}}`, `"soon"`},
 		"an offset that is none":        {`{"result":true,"data":{"start_time":"2018-04-26 16:08:34 +2460"}}`, "+2460"},
 		"text for a number":             {`{"result":true,"data":{"retry":"1"}}`, "retry"},
-		"a child that is none":          {`{"result":true,"data":{"children":{"a":1}}}`, "instead of {"},
+		"a child that is none":          {`{"result":true,"data":{"children":{"a":1}}}`, "not a JSON object"},
 		"a child under a name":          {`{"result":true,"data":{"children":{"a":{"id":"b"}}}}`, `"b"`},
 		"the same child twice":          {`{"result":true,"data":{"children":{"a":{},"a":{}}}}`, `"a"`},
 		"the same field twice":          {`{"result":true,"data":{"loop":1,"loop":2}}`, `"loop"`},

@@ -1,8 +1,8 @@
 package statusctl
 
 import (
-	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -11,6 +11,7 @@ import (
 	"unicode/utf16"
 	"unicode/utf8"
 
+	"github.com/pipestatus/pipestatus/query/strictjson"
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -35,38 +36,17 @@ func parseForm(raw []byte) (*form, error) {
 // maxFields is more than any operation has.
 const maxFields = 32
 
-// parseObject reads a JSON object. Unlike encoding/json's own maps and structs
-// it refuses fields that are given twice, and it never matches names whatever
-// their case.
+// parseObject reads a JSON object. No field may be given twice.
 func parseObject(raw []byte) (map[string]json.RawMessage, error) {
-	var whole json.RawMessage
-	if err := json.Unmarshal(raw, &whole); err != nil {
-		return nil, invalid("not JSON: %v", err)
+	fields, err := strictjson.Fields(raw, maxFields)
+	var repeated *strictjson.RepeatedError
+	switch {
+	case err == nil:
+		return fields, nil
+	case errors.As(err, &repeated), errors.Is(err, strictjson.ErrNotObject), errors.Is(err, strictjson.ErrTooMany):
+		return nil, invalid("%v", err)
 	}
-	if whole[0] != '{' {
-		return nil, invalid("not a JSON object")
-	}
-	dec := json.NewDecoder(bytes.NewReader(whole))
-	_, err := dec.Token() // the brace
-	fields := make(map[string]json.RawMessage)
-	for err == nil && dec.More() {
-		var key json.Token
-		var value json.RawMessage
-		if key, err = dec.Token(); err == nil {
-			err = dec.Decode(&value)
-		}
-		name, _ := key.(string)
-		if _, twice := fields[name]; twice {
-			return nil, invalid("field %q is given twice", brief(name, 64))
-		}
-		if fields[name] = value; len(fields) > maxFields {
-			return nil, invalid("more than %d fields", maxFields)
-		}
-	}
-	if err != nil {
-		return nil, invalid("not JSON: %v", err)
-	}
-	return fields, nil
+	return nil, invalid("not JSON: %v", err)
 }
 
 // fail keeps the first error, which names the operation once it is known.
