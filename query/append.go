@@ -32,8 +32,18 @@ func appendRefusal(dst []byte, message string) []byte {
 // AppendTree appends the status of a node of a tree, by index, and all below
 // it: the data of the documented response.
 func (q *Query) AppendTree(dst []byte, tree *state.Tree, node int) []byte {
+	dst, _ = q.StreamTree(dst, tree, node, nil)
+	return dst
+}
+
+// StreamTree is [Query.AppendTree] for answers too long to hold in memory. After
+// each node, and each text of ex_data, spill gets what there is and returns the
+// buffer to append to from there on, usually empty. Its error ends the call and
+// is returned. A nil spill stands for one that keeps everything.
+func (q *Query) StreamTree(dst []byte, tree *state.Tree, node int, spill func([]byte) ([]byte, error)) ([]byte, error) {
 	r := q.renderer(tree, node)
 	defer r.release()
+	r.spill = spill
 	if r.fields&FieldElapsedTime != 0 {
 		r.now = state.InstantOf(q.opts.Now())
 	}
@@ -47,9 +57,9 @@ func (q *Query) AppendTree(dst []byte, tree *state.Tree, node int) []byte {
 			continue
 		}
 		for {
-			dst = r.close(dst, i, n)
-			if i == node {
-				return dst
+			dst = r.emit(r.close(dst, i, n))
+			if i == node || r.err != nil {
+				return dst, r.err
 			}
 			if next := n.NextSibling(); next >= 0 {
 				i, n = next, tree.View(next)
@@ -71,6 +81,8 @@ type renderer struct {
 	face        clockFace
 	failedFirst []state.State // by index, if that is the convention
 	now         state.Instant
+	spill       func([]byte) ([]byte, error) // nil: everything is kept
+	err         error                        // of spill
 }
 
 var renderers = sync.Pool{New: func() any { return new(renderer) }}
@@ -89,7 +101,7 @@ func (q *Query) renderer(tree *state.Tree, root int) *renderer {
 
 // release keeps nothing of the caller's but the location, and no large buffer.
 func (r *renderer) release() {
-	r.Query, r.tree = nil, nil
+	r.Query, r.tree, r.spill, r.err = nil, nil, nil, nil
 	if cap(r.failedFirst) > maxPooled {
 		r.failedFirst = nil
 	}
@@ -126,6 +138,17 @@ func (r *renderer) close(dst []byte, i int, n state.NodeView) []byte {
 		dst = r.appendFields(dst, i)
 	}
 	return append(dst, '}')
+}
+
+// emit spills what there is. After an error nothing more is kept.
+func (r *renderer) emit(dst []byte) []byte {
+	if r.err != nil {
+		return dst[:0]
+	}
+	if r.spill != nil {
+		dst, r.err = r.spill(dst)
+	}
+	return dst
 }
 
 // The parts of a node, each up to the next value that callers have in

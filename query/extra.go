@@ -76,7 +76,7 @@ func (r *renderer) appendFields(dst []byte, i int) []byte {
 func (r *renderer) appendErrors(dst []byte, i int) []byte {
 	if r.tree.State(i) == state.Failed {
 		n := r.tree.Node(i)
-		dst = appendError(dst, n.ID, n.Error)
+		dst = r.emit(appendError(dst, n.ID, n.Error))
 	}
 	for c := range r.tree.Children(i) {
 		dst = r.appendErrors(dst, c)
@@ -151,9 +151,10 @@ func appendRevision(dst []byte, revision uint64) []byte {
 	return strconv.AppendUint(append(dst, `,"revision":`...), revision, 10)
 }
 
-// appendError appends a failed node to what exData began.
+// appendError appends a failed node to what exData began. Only after another one
+// can there be nothing in dst.
 func appendError(dst []byte, id, text string) []byte {
-	if dst[len(dst)-1] != '{' {
+	if len(dst) == 0 || dst[len(dst)-1] != '{' {
 		dst = append(dst, ',')
 	}
 	return appendString(append(appendString(dst, id), ':'), text)

@@ -77,13 +77,17 @@ func (s Span) of(q *Query, a *state.Attempt, shown state.State) Span {
 	return s
 }
 
+// pageOfTransitions is how many transitions are read at once: each may carry an
+// error text, and a page of the usual length could be as large as a whole task.
+const pageOfTransitions = 128
+
 // Transitions iterates over the transitions of a task that led to a tree, in
 // order. An error is the last thing yielded; it matches [state.ErrNotFound] if
 // the task has been deleted, also if another has its key by now.
 func (q *Query) Transitions(ctx context.Context, tree *state.Tree) iter.Seq2[*state.Transition, error] {
 	return func(yield func(*state.Transition, error) bool) {
 		for after := uint64(0); after < tree.Revision(); {
-			page, err := q.reader.Transitions(ctx, tree.Key(), after, 0)
+			page, err := q.reader.Transitions(ctx, tree.Key(), after, pageOfTransitions)
 			if err == nil && (len(page) == 0 || page[len(page)-1].Sequence > tree.Revision() && !holds(page, tree.Revision())) {
 				err = fmt.Errorf("%w: task %s at revision %d", state.ErrNotFound, tree.Key(), tree.Revision())
 			}

@@ -18,6 +18,16 @@ func (v NodeView) DisplayName() string {
 	return displayName(v.n.name, v.n.kind)
 }
 
+// TextBytes is the length of the node's ID, name and error text together, in
+// bytes: what it takes in memory beyond a fixed amount.
+func (v NodeView) TextBytes() int {
+	bytes := len(v.n.id) + len(v.n.name)
+	if v.n.rare != nil {
+		bytes += len(v.n.rare.err)
+	}
+	return bytes
+}
+
 // Shown is [Tree.Shown].
 func (v NodeView) Shown() State { return v.n.shown() }
 
