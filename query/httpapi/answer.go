@@ -11,7 +11,11 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"github.com/pipestatus/pipestatus/state"
 )
+
+const jsonType = "application/json; charset=utf-8"
 
 // gzipMin is the size from which an answer is worth compressing.
 const gzipMin = 1 << 10
@@ -26,46 +30,125 @@ var (
 )
 
 // keepMax bounds the buffers that are kept for later answers.
-const keepMax = 4 << 20
+const keepMax = 4 * pieceBytes
 
-// respond makes an answer with build, which appends to a buffer, and sends it.
-// nodes is how many nodes it is about: large answers wait for their turn.
-func (x *exchange) respond(nodes int, tag string, build func([]byte) ([]byte, error)) error {
+// respond answers with what data gives to a sink, in the documented envelope. A
+// short answer is sent as a whole, a longer one in pieces while it is made. An
+// error after the first piece cuts the connection, so that nobody takes a part
+// for the whole.
+func (x *exchange) respond(tag string, data func(*sink) error) error {
 	buf := buffers.Get().(*[]byte)
+	a := &answer{exchange: x, tag: tag}
+	s := &sink{buf: (*buf)[:0], spill: a.piece}
 	defer func() {
-		if cap(*buf) <= keepMax {
+		a.release()
+		if *buf = s.buf; cap(*buf) <= keepMax {
 			buffers.Put(buf)
 		}
 	}()
-	body, err := x.make(nodes, buf, build)
-	if err != nil {
+	s.text(`{"result":true,"data":`)
+	err := data(s)
+	s.text("}")
+	if err == nil {
+		err = s.err
+	}
+	if err == nil {
+		err = a.end(s.buf)
+	}
+	switch {
+	case errors.Is(err, errHead):
+		return nil
+	case err != nil && x.w.status != 0:
+		x.failure, x.cut = err, true
+		return nil
+	}
+	return err
+}
+
+// answer sends what a sink hands on.
+type answer struct {
+	*exchange
+	tag     string
+	z       *gzip.Writer // nil: as it is
+	begun   bool
+	allowed int64 // bytes that the deadline allows for
+}
+
+// errHead ends an answer whose headers are all that is asked for.
+var errHead = errors.New("only the headers are wanted")
+
+// piece sends a part of an answer that is too long to be sent as a whole.
+func (a *answer) piece(p []byte) (err error) {
+	if !a.begun {
+		a.begin()
+		if a.r.Method == http.MethodHead {
+			return errHead
+		}
+	}
+	for len(p) > 0 && err == nil {
+		if a.allowed <= 0 {
+			a.allowed = slackBytes
+			a.deadline()
+		}
+		part := p[:min(len(p), pieceBytes)]
+		p = p[len(part):]
+		a.allowed -= int64(len(part))
+		if a.z != nil {
+			_, err = a.z.Write(part)
+		} else {
+			_, err = a.w.Write(part)
+		}
+	}
+	return err
+}
+
+// slackBytes of an answer are what a client has the time of one event for.
+const slackBytes = 8 << 20
+
+func (a *answer) begin() {
+	a.begun = true
+	header := a.describe()
+	if acceptsGzip(a.r) {
+		header.Set("Content-Encoding", "gzip")
+		a.z = compressors.Get().(*gzip.Writer)
+		a.z.Reset(a.w)
+	}
+	a.w.WriteHeader(http.StatusOK)
+}
+
+func (a *answer) describe() http.Header {
+	header := a.w.Header()
+	header.Set("Content-Type", jsonType)
+	header.Add("Vary", "Accept-Encoding")
+	if a.tag != "" {
+		header.Set("ETag", a.tag)
+	}
+	return header
+}
+
+// end sends the rest, which is all if nothing has been sent.
+func (a *answer) end(rest []byte) error {
+	if a.begun {
+		err := a.piece(rest)
+		if err == nil && a.z != nil {
+			err = a.z.Close()
+		}
 		return err
 	}
-	if tag != "" {
-		x.w.Header().Set("ETag", tag)
+	header := a.describe()
+	if len(rest) >= gzipMin && acceptsGzip(a.r) {
+		header.Set("Content-Encoding", "gzip")
+		rest = compress(rest)
 	}
-	x.send(http.StatusOK, body)
+	a.send(http.StatusOK, rest)
 	return nil
 }
 
-// make builds and compresses an answer. The turn ends before it is sent, so
-// that clients who read slowly hold up nobody.
-func (x *exchange) make(nodes int, buf *[]byte, build func([]byte) ([]byte, error)) ([]byte, error) {
-	done, err := x.turn(nodes)
-	if err != nil {
-		return nil, err
+func (a *answer) release() {
+	if a.z != nil {
+		a.z.Reset(io.Discard)
+		compressors.Put(a.z)
 	}
-	defer done()
-	if *buf, err = build((*buf)[:0]); err != nil {
-		return nil, err
-	}
-	header := x.w.Header()
-	header.Add("Vary", "Accept-Encoding")
-	if len(*buf) < gzipMin || !acceptsGzip(x.r) {
-		return *buf, nil
-	}
-	header.Set("Content-Encoding", "gzip")
-	return compress(*buf), nil
 }
 
 func compress(body []byte) []byte {
@@ -83,7 +166,7 @@ func compress(body []byte) []byte {
 func (x *exchange) send(status int, body []byte) {
 	header := x.w.Header()
 	if header.Get("Content-Type") == "" {
-		header.Set("Content-Type", "application/json; charset=utf-8")
+		header.Set("Content-Type", jsonType)
 	}
 	header.Set("Content-Length", strconv.Itoa(len(body)))
 	x.deadline()
@@ -107,8 +190,8 @@ func (x *exchange) deadline() {
 
 // etag is the entity tag of a representation of a task at a revision. The
 // address of the request names what is represented; the handler fixes how.
-func (x *exchange) etag(revision uint64) string {
-	tag := `"` + x.h.boot + "-" + strconv.FormatUint(revision, 36)
+func (x *exchange) etag(key state.Key, revision uint64) string {
+	tag := `"` + x.h.boot + "-" + x.h.positions.seal(key, revision)
 	if acceptsGzip(x.r) {
 		tag += "-gz"
 	}
@@ -173,9 +256,4 @@ func appendJSON(dst []byte, v any) []byte {
 		return append(dst, "null"...)
 	}
 	return append(dst, bytes.TrimSuffix(out.Bytes(), []byte("\n"))...)
-}
-
-// envelope appends the documented envelope around data.
-func envelope(dst []byte, data func([]byte) []byte) []byte {
-	return append(data(append(dst, `{"result":true,"data":`...)), '}')
 }

@@ -30,18 +30,17 @@ func (h *Handler) taskStatus(x *exchange) error {
 			return err
 		}
 	}
-	snap, err := h.query.Snapshot(x.r.Context(), x.business, x.task)
+	snap, err := x.now(0)
 	if err != nil {
 		return err
 	}
 	tag := ""
 	if tagged {
-		tag = x.etag(snap.Tree.Revision())
+		tag = x.etag(snap.Tree.Key(), snap.Tree.Revision())
 	}
-	return x.respond(snap.Tree.Len(), tag, func(dst []byte) ([]byte, error) {
-		return envelope(dst, func(dst []byte) []byte {
-			return h.with(fields).AppendTree(dst, snap.Tree, snap.Index)
-		}), nil
+	return x.respond(tag, func(s *sink) error {
+		s.tree(h.with(fields), snap.Tree, snap.Index)
+		return nil
 	})
 }
 
@@ -62,7 +61,7 @@ func (h *Handler) fresh(x *exchange) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	return x.unchanged(x.etag(at.Revision)), nil
+	return x.unchanged(x.etag(at.Key, at.Revision)), nil
 }
 
 // locate finds a task or node as [query.Query.Snapshot] does.
@@ -96,46 +95,44 @@ func (h *Handler) tasksStatus(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	list := make([]*state.Tree, 0, len(ids))
-	nodes := 0
-	for _, id := range ids {
-		snap, err := h.reader.Load(x.r.Context(), store.ByKey(x.business, id))
-		if errors.Is(err, state.ErrNotFound) {
-			continue
+	return x.respond("", func(s *sink) error {
+		s.text("[")
+		more := false
+		for _, id := range ids {
+			// One after the other: no two are in memory for this.
+			snap, err := x.load(0, func(ctx context.Context) (store.Snapshot, error) {
+				return h.reader.Load(ctx, store.ByKey(x.business, id))
+			})
+			if errors.Is(err, state.ErrNotFound) {
+				continue
+			}
+			if err != nil {
+				return err
+			}
+			if more {
+				s.text(",")
+			}
+			more = true
+			h.summary(s, snap.Tree, children)
 		}
-		if err != nil {
-			return err
-		}
-		list = append(list, snap.Tree)
-		if children {
-			nodes += snap.Tree.Len()
-		}
-	}
-	return x.respond(nodes, "", func(dst []byte) ([]byte, error) {
-		return envelope(dst, func(dst []byte) []byte { return h.appendTasks(dst, list, children) }), nil
+		s.text("]")
+		return s.err
 	})
 }
 
-func (h *Handler) appendTasks(dst []byte, list []*state.Tree, children bool) []byte {
-	dst = append(dst, '[')
-	for i, tree := range list {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		root := tree.Node(0)
-		dst = appendJSON(append(dst, `{"id":`...), tree.Key().Task)
-		dst = appendJSON(append(dst, `,"name":`...), root.DisplayName())
-		dst = append(dst, `,"status":`...)
-		if children {
-			dst = h.with(h.opts.Query.Fields|detailFields).AppendTree(dst, tree, 0)
-		} else {
-			dst = appendJSON(dst, h.head(tree, &root))
-		}
-		dst = appendJSON(append(dst, `,"start_time":`...), h.wire(root.Started))
-		dst = appendJSON(append(dst, `,"finish_time":`...), h.wire(root.Finished))
-		dst = append(dst, '}')
+// summary is one task of get_tasks_status.
+func (h *Handler) summary(s *sink, tree *state.Tree, children bool) {
+	root := tree.Node(0)
+	s.field(`{"id":`, tree.Key().Task)
+	s.field(`,"name":`, root.DisplayName())
+	if s.text(`,"status":`); children {
+		s.tree(h.with(h.opts.Query.Fields|detailFields), tree, 0)
+	} else {
+		s.value(h.head(tree, &root))
 	}
-	return append(dst, ']')
+	s.field(`,"start_time":`, h.wire(root.Started))
+	s.field(`,"finish_time":`, h.wire(root.Finished))
+	s.text("}")
 }
 
 // detailFields are those that the later calls have by default.
@@ -214,75 +211,25 @@ type past struct {
 
 // nodeDetail is get_task_node_detail.
 func (h *Handler) nodeDetail(x *exchange) error {
-	snap, node, attempts, err := h.nodeAttempts(x)
+	snap, node, err := x.node()
 	if err != nil {
 		return err
 	}
-	histories := make([]past, len(attempts))
-	for i := range attempts {
-		a := &attempts[i]
-		histories[i] = past{
-			StartTime: h.wire(a.Started), FinishTime: h.wire(a.Finished), ElapsedTime: h.elapsed(a),
-			State: a.State.String(), Skip: a.Skipped, Retry: a.Retry(), Loop: a.Loop,
-			Version: a.Version.String(), ErrorIgnored: a.ErrorIgnored, ExData: a.Error,
-		}
-	}
 	fields := (h.opts.Query.Fields | detailFields) &^ query.FieldExData
-	return x.respond(snap.Tree.Len(), "", func(dst []byte) ([]byte, error) {
-		return envelope(dst, func(dst []byte) []byte {
-			dst = h.with(fields).AppendTree(dst, snap.Tree, node.Index)
-			// Here ex_data is the text of the one node.
-			dst = appendJSON(append(dst[:len(dst)-1], `,"ex_data":`...), node.Error)
-			dst = appendJSON(append(dst, `,"histories":`...), histories)
-			return append(dst, '}')
-		}), nil
+	return x.respond("", func(s *sink) error {
+		s.open(h.with(fields), snap.Tree, node.Index)
+		// Here ex_data is the text of the one node.
+		s.field(`,"ex_data":`, node.Error)
+		s.text(`,"histories":[`)
+		first := true
+		err := x.attempts(snap.Tree, &node, func(a *state.Attempt) {
+			s.element(&first, past{
+				StartTime: h.wire(a.Started), FinishTime: h.wire(a.Finished), ElapsedTime: h.elapsed(a),
+				State: a.State.String(), Skip: a.Skipped, Retry: a.Retry(), Loop: a.Loop,
+				Version: a.Version.String(), ErrorIgnored: a.ErrorIgnored, ExData: a.Error,
+			})
+		})
+		s.text("]}")
+		return err
 	})
-}
-
-// nodeAttempts finds a node of a task with its superseded attempts.
-func (h *Handler) nodeAttempts(x *exchange) (snap store.Snapshot, node state.Node, attempts []state.Attempt, err error) {
-	if err = h.target(x); err != nil {
-		return
-	}
-	id, err := x.params.id("node_id")
-	if err != nil {
-		return
-	}
-	ctx := x.r.Context()
-	if snap, err = h.query.Snapshot(ctx, x.business, x.task); err != nil {
-		return
-	}
-	unknown := malformed("task %q of business %q has no node %q", x.task, x.business, id)
-	i, ok := snap.Tree.Find(id)
-	if !ok {
-		return snap, node, nil, unknown
-	}
-	node = snap.Tree.Node(i)
-	for {
-		page, err := h.reader.Attempts(ctx, id, len(attempts), 0)
-		if errors.Is(err, state.ErrNotFound) {
-			return snap, node, nil, unknown
-		}
-		if err != nil {
-			return snap, node, nil, err
-		}
-		if len(page) == 0 {
-			break
-		}
-		attempts = append(attempts, page...)
-	}
-	// The task may have been deleted meanwhile, and another one, of another
-	// business, may have the node's ID.
-	at, err := h.reader.Locate(ctx, store.ByNode(id))
-	if errors.Is(err, state.ErrNotFound) || err == nil && at.Key != snap.Tree.Key() {
-		return snap, node, nil, unknown
-	}
-	// What was superseded after the snapshot is the current attempt in it.
-	for i := range attempts {
-		if attempts[i].Version == node.Version {
-			attempts = attempts[:i]
-			break
-		}
-	}
-	return snap, node, attempts, err
 }

@@ -134,6 +134,43 @@ func TestAParameterThatIsMissingOrMalformedIsNamed(t *testing.T) {
 	}
 }
 
+func TestAParameterThatIsGivenTwiceIsRefused(t *testing.T) {
+	f := serve(t, nil)
+	f.recordExample()
+	const form = "application/x-www-form-urlencoded"
+	header := func(values ...string) *http.Request {
+		r := request("GET", callPath, nil, "bk_biz_id", "2", "task_id", "10")
+		r.Header["X-Bkapi-Authorization"] = values
+		return r
+	}
+	events := request("GET", "/api/events", nil, "bk_biz_id", "2", "task_id", "10")
+	events.Header["Last-Event-Id"] = []string{"0", "1"}
+	kinds := postJSON(callPath, `{"bk_biz_id":2,"task_id":10}`)
+	kinds.Header.Add("Content-Type", form)
+	for name, r := range map[string]*http.Request{
+		"in a body":                  postJSON(callPath, `{"bk_biz_id":2,"task_id":"10","task_id":"11"}`),
+		"in a body, once escaped":    postJSON(callPath, `{"bk_biz_id":2,"task_id":"11","task\u005fid":"10"}`),
+		"in a body, once null":       postJSON(callPath, `{"bk_biz_id":2,"task_id":"10","bk_biz_id":null}`),
+		"in a body, an unknown one":  postJSON(callPath, `{"bk_biz_id":2,"task_id":"10","x":1,"x":1}`),
+		"in a form":                  post(callPath, form, "bk_biz_id=2&task_id=10&task_id=11"),
+		"in body and query":          postJSON(callPath+"?bk_biz_id=3", `{"bk_biz_id":2,"task_id":"10"}`),
+		"as text and list":           postJSON(callPath+"?task_id=10", `{"bk_biz_id":2,"task_id":["10"]}`),
+		"in a credential header":     header(`{"bk_app_code":"a","bk_app_code":"b"}`),
+		"in two credential headers":  header(`{"bk_app_code":"a"}`, `{"bk_app_code":"b"}`),
+		"in a list within a text":    postJSON(httpapi.DefaultPrefix+"/get_tasks_status", `{"bk_biz_id":2,"task_id_list":"[10],\"list\":[11]"}`),
+		"the position of a stream":   events,
+		"the content type of a body": kinds,
+	} {
+		w := f.do(r)
+		if m := refusal(t, w); w.Code != 400 && name != "in a list within a text" {
+			t.Errorf("%s: %d %s", name, w.Code, m)
+		}
+	}
+	if w := f.do(header(`{"bk_app_code":"a"}`, `{"bk_app_code":"a"}`)); w.Code != 200 {
+		t.Errorf("twice the same: %d %s", w.Code, w.Body)
+	}
+}
+
 func TestAListOfTasksComesAsJSONOrForm(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()

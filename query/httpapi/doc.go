@@ -26,16 +26,17 @@
 // Parameters come from the query and, in a POST, from a JSON object or a form;
 // the general parameters also from the JSON object in the header
 // X-Bkapi-Authorization. A JSON number stands for its digits, however many. A
-// parameter given in two places must have one value; unknown ones are passed
-// over.
+// parameter given in two places must have one value, a JSON object must not name
+// one twice, and unknown ones are passed over.
 //
 // What the question itself is answered with has HTTP status 200 and the
 // documented envelope, refusals included: no such task, a parameter missing or
 // malformed. Everything before the question is refused with a status of its
 // own, in the same envelope: 400 for a body that cannot be read, 401, 403,
-// 404 for an unknown path, 405, 413, 415, 421 for an unknown host name, 429 for
-// too many requests at once, and 503 with Retry-After when the store or the
-// handler is not available.
+// 404 for an unknown path, 405, 408 for a body that does not come in time, 413,
+// 415, 421 for an unknown host name, 429 for too many requests at once, and 503
+// with Retry-After when the store or the handler is not available. An answer
+// that breaks off in the middle ends its connection.
 //
 // get_tasks_status leaves out the tasks that are not found. get_task_node_detail
 // has no inputs and outputs, which are not recorded; its histories are the
@@ -58,7 +59,7 @@
 //	GET api/task      bk_biz_id, task_id, as_of: the tree as a list of nodes
 //	GET api/status    bk_biz_id, task_id, as_of: the documented response with all extra fields
 //	GET api/history   bk_biz_id, task_id, node_id: every attempt, the current one included
-//	GET api/timeline  bk_biz_id, task_id: the superseded attempts of all nodes
+//	GET api/timeline  bk_biz_id, task_id: the superseded attempts of all nodes, as a list
 //	GET api/events    bk_biz_id, task_id: server-sent events
 //
 // Times in these, api/status aside, are RFC 3339 in the configured location,
@@ -68,13 +69,30 @@
 // refused. It keeps what was entered in the tab's session storage and sends it
 // in the header X-Bkapi-Authorization.
 //
+// # Positions
+//
+// A sequence counts what happens in all businesses. No answer has one, so that
+// a caller who may see one business learns nothing of the others. In its place
+// there are positions, which stand for a sequence of one task, in event IDs and
+// entity tags too, and can only be compared for being the same. They are
+// enciphered with [Options.Key], and so are the cursors of lists.
+//
+// # Limits
+//
+// Answers are sent in pieces of 64 KiB, whatever their size, and what they are
+// made from is bounded in bytes ([Options.MaxMemory]). A request counts from when
+// it is authenticated; a slow body before that holds its own connection, for as
+// long as [Options.ReadTimeout]. Bound the connections themselves in the server,
+// with its ReadHeaderTimeout and a listener that refuses what is too much.
+//
 // # Events
 //
 // A stream begins with an event "snapshot", the same data as api/task, and goes
 // on with an event "transition" for every transition of the task, in order;
-// each has the sequence as its ID. With the header Last-Event-ID, or the
-// parameter last_event_id, it goes on behind that sequence, without gap or
-// duplicate; if that is too far back, or the task is another one since, a
+// each has the task's position after it as its ID. With the header
+// Last-Event-ID, or the parameter last_event_id, it goes on behind that position,
+// without gap or duplicate; 0 is the position before the first transition. If
+// that is too far back or not known here, or the task is another one since, a
 // snapshot begins it anew. An event "gone" says that the task was deleted and
 // ends the stream. Comments in between keep the connection alive. A client
 // that does not read is cut after [Options.WriteTimeout]; nobody else notices.

@@ -1,9 +1,10 @@
 package httpapi
 
 import (
+	"context"
 	"errors"
 	"net/http"
-	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -15,15 +16,10 @@ func (h *Handler) events(x *exchange) error {
 	if err := h.target(x); err != nil {
 		return err
 	}
-	after, resumes, err := lastEvent(x)
-	if err != nil {
-		return err
-	}
-	if h.streams.Add(1) > int64(h.opts.MaxStreams) {
-		h.streams.Add(-1)
+	if !h.streams.take(x.client()) {
 		return errTooMany
 	}
-	defer h.streams.Add(-1)
+	defer h.streams.leave(x.client())
 	at, err := h.locate(x.r.Context(), x.business, x.task)
 	if err != nil {
 		return err
@@ -34,31 +30,42 @@ func (h *Handler) events(x *exchange) error {
 		return err
 	}
 	defer h.hub.leave(l)
-	snap, err := h.query.Snapshot(x.r.Context(), x.business, x.task)
+	snap, err := x.now(0)
 	if err != nil {
 		return err
 	}
-	h.requests.Add(-1) // from here on it counts as a stream
-	x.streaming = true
-	s := &stream{exchange: x, snap: snap, after: after, fresh: !resumes || after > snap.Tree.Revision()}
+	s := &stream{exchange: x, snap: snap}
+	if err := s.hold(); err != nil {
+		return err
+	}
+	defer func() { s.held() }()
+	if s.after, s.fresh, err = s.lastEvent(); err != nil {
+		return err
+	}
+	x.leave() // from here on it counts as a stream
+	x.claim.end()
+	x.claim = nil
 	if err := s.open(); err != nil || x.r.Method == http.MethodHead {
 		return err
 	}
 	return s.run(l)
 }
 
-// lastEvent is the sequence that a client has seen, if it has seen one.
-func lastEvent(x *exchange) (sequence uint64, ok bool, err error) {
-	text := x.r.Header.Get("Last-Event-ID")
+// lastEvent is the sequence that a client has seen; fresh is true if it has seen
+// none, or one that is not of this task or that this handler never gave.
+func (s *stream) lastEvent() (sequence uint64, fresh bool, err error) {
+	ids := s.r.Header.Values("Last-Event-ID")
+	if len(ids) > 1 {
+		return 0, true, badRequest("header Last-Event-ID is given more than once")
+	}
+	text := strings.Join(ids, "")
 	if text == "" {
-		if text, _, err = x.params.given("last_event_id"); err != nil || text == "" {
-			return 0, false, err
+		if text, _, err = s.params.given("last_event_id"); err != nil {
+			return 0, true, err
 		}
 	}
-	if sequence, err = strconv.ParseUint(text, 10, 64); err != nil {
-		return 0, false, malformed("last_event_id must be the ID of an event")
-	}
-	return sequence, true, nil
+	sequence, ok := s.h.positions.open(s.snap.Tree.Key(), text)
+	return sequence, !ok || sequence > s.snap.Tree.Revision(), nil
 }
 
 // stream is one client of a task's events.
@@ -67,7 +74,23 @@ type stream struct {
 	snap  store.Snapshot // at or after what the client has been told
 	after uint64         // the last sequence it has been told
 	fresh bool           // it has to be told everything
+	held  func()         // gives back the bytes of the tree
+	nodes int            // how large a tree they are for
 	buf   []byte
+}
+
+// hold takes the bytes of the tree for as long as the stream keeps one, and
+// again when it has become much larger.
+func (s *stream) hold() (err error) {
+	if s.held != nil && s.snap.Tree.Len() <= 2*s.nodes {
+		return nil
+	}
+	if s.held != nil {
+		s.held()
+	}
+	s.nodes = s.snap.Tree.Len()
+	s.held, err = s.h.held.take(s.client(), s.snap.Tree)
+	return err
 }
 
 // errGone ends a stream whose task was deleted.
@@ -92,7 +115,7 @@ func (s *stream) run(l *listener) error {
 	for ending := false; ; {
 		err := s.advance()
 		if errors.Is(err, errGone) {
-			return s.event("gone", 0, struct{}{})
+			return s.event("gone", "", struct{}{})
 		}
 		if err != nil && (!ending || !errors.Is(err, store.ErrClosed)) {
 			return err
@@ -135,51 +158,88 @@ func (s *stream) advance() error {
 				return err
 			}
 		}
-		page, err := s.h.reader.Transitions(s.r.Context(), s.snap.Tree.Key(), s.after, 0)
+		page, done, err := s.pending()
 		if errors.Is(err, state.ErrNotFound) {
 			return errGone
 		}
 		if err != nil || len(page) == 0 {
 			return err
 		}
-		// Too much to tell one by one, or another task under the same key.
-		if len(page) >= store.DefaultLimit || page[0].Op == state.Create && s.after > 0 {
-			s.fresh = true
-		}
-		for i := 0; i < len(page) && !s.fresh; i++ {
-			if err := s.transition(page[i]); err != nil {
-				return err
-			}
+		err = s.tell(page)
+		done()
+		if err != nil {
+			return err
 		}
 	}
+}
+
+const (
+	// pageShort is how many transitions are read first: mostly there are fewer.
+	pageShort = 16
+	// pageBytes is what a page of the usual length may take.
+	pageBytes = store.DefaultLimit * state.MaxErrorBytes
+	// changesMost is how many nodes are told by a transition; what changes more
+	// of them is told by a snapshot, which goes out in pieces.
+	changesMost = 1000
+)
+
+// pending reads transitions that the client has not been told. done gives back
+// the bytes of a long page.
+func (s *stream) pending() (page []*state.Transition, done func(), err error) {
+	ctx, key := s.r.Context(), s.snap.Tree.Key()
+	page, err = s.h.reader.Transitions(ctx, key, s.after, pageShort)
+	if err != nil || len(page) < pageShort {
+		return page, func() {}, err
+	}
+	c, err := s.h.memory.take(ctx, s.client(), pageBytes, s.h.opts.WriteTimeout)
+	if err != nil {
+		return nil, nil, err
+	}
+	page, err = s.h.reader.Transitions(ctx, key, s.after, 0)
+	return page, c.end, err
+}
+
+func (s *stream) tell(page []*state.Transition) error {
+	// Too much to tell one by one, or another task under the same key.
+	if len(page) >= store.DefaultLimit || page[0].Op == state.Create && s.after > 0 {
+		s.fresh = true
+	}
+	for i := 0; i < len(page) && !s.fresh; i++ {
+		if s.fresh = len(page[i].Changes) > changesMost; s.fresh {
+			return nil
+		}
+		if err := s.transition(page[i]); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // snapshot tells the whole task as it is now.
 func (s *stream) snapshot() error {
 	key := s.snap.Tree.Key()
-	snap, err := s.h.query.Snapshot(s.r.Context(), key.Business, key.Task)
+	snap, err := s.load(0, func(ctx context.Context) (store.Snapshot, error) {
+		return s.h.query.Snapshot(ctx, key.Business, key.Task)
+	})
+	defer func() { s.claim.end(); s.claim = nil }()
 	if errors.Is(err, state.ErrNotFound) {
 		return errGone
 	}
 	if err != nil {
 		return err
 	}
-	if err := s.encodeSnapshot(snap); err != nil {
-		return err
-	}
 	s.snap, s.after, s.fresh = snap, snap.Tree.Revision(), false
-	return s.write(s.buf)
-}
-
-// encodeSnapshot takes a turn, which ends before anything is sent.
-func (s *stream) encodeSnapshot(snap store.Snapshot) error {
-	done, err := s.turn(snap.Tree.Len())
-	if err != nil {
+	if err := s.hold(); err != nil {
 		return err
 	}
-	defer done()
-	s.encode("snapshot", snap.Tree.Revision(), s.h.story(snap, nil))
-	return nil
+	out := &sink{buf: s.buf[:0], spill: s.write}
+	out.text("event: snapshot\nid: " + s.h.positions.seal(key, s.after) + "\ndata: ")
+	// JSON has no line breaks, so one line holds it.
+	s.h.story(out, snap, nil)
+	out.text("\n\n")
+	out.flush()
+	s.buf = out.buf
+	return out.err
 }
 
 // transition tells one.
@@ -191,24 +251,23 @@ func (s *stream) transition(tr *state.Transition) error {
 			return nil
 		}
 		s.snap.Tree = tree
+		if err := s.hold(); err != nil {
+			return err
+		}
 	}
 	s.after = tr.Sequence
-	return s.event("transition", tr.Sequence, s.h.moved(s.snap.Tree, tr))
+	m := s.h.moved(s.snap.Tree, tr)
+	return s.event("transition", m.Position, m)
 }
 
-func (s *stream) event(name string, id uint64, data any) error {
-	s.encode(name, id, data)
-	return s.write(s.buf)
-}
-
-func (s *stream) encode(name string, id uint64, data any) {
+func (s *stream) event(name, id string, data any) error {
 	b := append(append(s.buf[:0], "event: "...), name...)
-	if id > 0 {
-		b = strconv.AppendUint(append(b, "\nid: "...), id, 10)
+	if id != "" {
+		b = append(append(b, "\nid: "...), id...)
 	}
-	// JSON has no line breaks, so one line holds it.
 	b = appendJSON(append(b, "\ndata: "...), data)
 	s.buf = append(b, "\n\n"...)
+	return s.write(s.buf)
 }
 
 // write sends at once. A client that does not take it in time is cut by the
@@ -222,7 +281,7 @@ func (s *stream) write(p []byte) error {
 		return err
 	}
 	if len(p) > keepMax {
-		s.buf = nil // after a large snapshot only small things follow
+		s.buf = nil // after a large event mostly small ones follow
 	}
 	return nil
 }

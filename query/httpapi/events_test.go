@@ -36,9 +36,11 @@ type subscription struct {
 	resp   *http.Response
 	lines  *bufio.Reader
 	cancel context.CancelFunc
+
+	business, task string
 }
 
-// subscribe opens a stream; last is "" to begin with a snapshot.
+// subscribe opens a stream behind a sequence; last is "" to begin with a snapshot.
 func subscribe(t *testing.T, url, business, task, last string) *subscription {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -46,6 +48,9 @@ func subscribe(t *testing.T, url, business, task, last string) *subscription {
 	r, err := http.NewRequestWithContext(ctx, "GET", url+"/api/events?bk_biz_id="+business+"&task_id="+task, nil)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if n, err := strconv.ParseUint(last, 10, 64); err == nil && n > 0 {
+		last = httpapi.Seal(testKey, business, task, n)
 	}
 	if last != "" {
 		r.Header.Set("Last-Event-ID", last)
@@ -58,7 +63,7 @@ func subscribe(t *testing.T, url, business, task, last string) *subscription {
 	if resp.StatusCode != 200 || resp.Header.Get("Content-Type") != "text/event-stream; charset=utf-8" {
 		t.Fatalf("status %d, %v", resp.StatusCode, resp.Header)
 	}
-	return &subscription{resp, bufio.NewReader(resp.Body), cancel}
+	return &subscription{resp, bufio.NewReader(resp.Body), cancel, business, task}
 }
 
 // next reads an event or a comment; an error is the stream's end.
@@ -81,7 +86,10 @@ func (s *subscription) next() (e event, err error) {
 		case "event":
 			e.name = value
 		case "id":
-			e.id, err = strconv.ParseUint(value, 10, 64)
+			var ok bool
+			if e.id, ok = httpapi.Open(testKey, s.business, s.task, value); !ok {
+				err = fmt.Errorf("the ID %q is no position", value)
+			}
 		case "data":
 			err = json.Unmarshal([]byte(value), &e.data)
 		case "retry":
@@ -128,8 +136,8 @@ func TestAStreamBeginsWithASnapshotAndTellsEveryTransition(t *testing.T) {
 	if e.id != 10 || e.data["op"] != "retry" || e.data["actor"] != "ann" || changed["state"] != "CREATED" || root["state"] != "RUNNING" || len(nodes) != 2 {
 		t.Errorf("transition %+v", e)
 	}
-	superseded := e.data["superseded"].(map[string]any)[exampleActivity].(map[string]any)
-	if superseded["state"] != "FAILED" || superseded["error"] != "<b>no route</b> & more" {
+	superseded := e.data["superseded"].([]any)[0].(map[string]any)
+	if superseded["node_id"] != exampleActivity || superseded["state"] != "FAILED" || superseded["error"] != "<b>no route</b> & more" {
 		t.Errorf("superseded %v", superseded)
 	}
 }

@@ -63,8 +63,13 @@ func handlerOn(r store.Reader, o *httpapi.Options) *httpapi.Handler {
 	if o.Query == nil {
 		o.Query = &query.Options{Location: zone, Now: clock}
 	}
+	if o.Key == nil {
+		o.Key = []byte(testKey)
+	}
 	return httpapi.New(r, o)
 }
+
+const testKey = "a key that tests know"
 
 func (f *fixture) record(ops ...engine.Op) {
 	f.Helper()

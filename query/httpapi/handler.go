@@ -8,7 +8,6 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/pipestatus/pipestatus/query"
@@ -28,8 +27,11 @@ type Handler struct {
 	hosts hosts
 	hub   *hub
 
-	requests, streams atomic.Int64 // in progress
-	large             gate
+	positions         *positions
+	requests, streams *seats
+	loads             chan struct{} // holds one for each tree being read
+	memory            *budget       // of answers being made
+	held              *holdings     // of streams
 }
 
 // route is what one path does.
@@ -47,7 +49,9 @@ func New(r store.Reader, o *Options) *Handler {
 	opts := o.withDefaults()
 	h := &Handler{
 		reader: r, query: query.New(r, opts.Query), opts: opts,
-		boot: rand.Text()[:10], hosts: newHosts(&opts), large: newGate(opts.MaxLarge),
+		boot: rand.Text()[:10], hosts: newHosts(&opts), positions: newPositions(opts.Key),
+		requests: newSeats(opts.MaxRequests), streams: newSeats(opts.MaxStreams),
+		loads: make(chan struct{}, loadsMost), memory: newBudget(opts.MaxMemory), held: newHoldings(r, opts.MaxMemory),
 	}
 	h.hub = newHub(r, opts.Poll, opts.Logger)
 	h.routes = map[string]route{
@@ -77,11 +81,31 @@ func (h *Handler) Shutdown() { h.hub.shutdown() }
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := &exchange{h: h, r: r, w: &countingWriter{ResponseWriter: w}, begin: time.Now()}
-	defer x.log()
+	defer x.end()
 	defer x.contain()
 	secure(w.Header())
+	x.limitBody()
 	if err := h.serve(x); err != nil {
 		x.refuse(err)
+	}
+}
+
+// end gives back what the exchange holds and logs it. What was cut off in the
+// middle must not look complete.
+func (x *exchange) end() {
+	x.leave()
+	x.claim.end()
+	x.log()
+	if x.cut {
+		panic(http.ErrAbortHandler)
+	}
+}
+
+// leave gives back the seat among the requests.
+func (x *exchange) leave() {
+	if x.seated {
+		x.seated = false
+		x.h.requests.leave(x.client())
 	}
 }
 
@@ -93,21 +117,16 @@ func (h *Handler) serve(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	if h.requests.Add(1) > int64(h.opts.MaxRequests) {
-		h.requests.Add(-1)
-		return errTooMany
-	}
-	defer func() {
-		if !x.streaming {
-			h.requests.Add(-1)
-		}
-	}()
 	if h.opts.Authenticator == nil {
 		return &AuthError{"this service has no authenticator configured and refuses everything"}
 	}
 	if !route.public {
+		// Before it is known who asks, a request takes nobody's place.
 		if err := h.authenticate(x); err != nil {
 			return err
+		}
+		if x.seated = h.requests.take(x.client()); !x.seated {
+			return errTooMany
 		}
 	}
 	return route.serve(h, x)
@@ -128,8 +147,11 @@ func (h *Handler) find(r *http.Request) (route, error) {
 
 // authenticate reads the parameters and finds out who asks.
 func (h *Handler) authenticate(x *exchange) (err error) {
-	x.r.Body = http.MaxBytesReader(x.w, x.r.Body, h.opts.MaxBody)
-	if x.params, err = readParams(x.r); err != nil {
+	body, err := x.readBody()
+	if err != nil {
+		return err
+	}
+	if x.params, err = readParams(x.r, body); err != nil {
 		return err
 	}
 	x.who, err = h.opts.Authenticator.Authenticate(x.r, x.params.general())
@@ -167,16 +189,18 @@ func (h *Handler) target(x *exchange) (err error) {
 
 // exchange is one request and its answer.
 type exchange struct {
-	h         *Handler
-	r         *http.Request
-	w         *countingWriter
-	begin     time.Time
-	params    params
-	who       Identity
-	business  string
-	task      string
-	streaming bool
-	failure   error // logged
+	h        *Handler
+	r        *http.Request
+	w        *countingWriter
+	begin    time.Time
+	params   params
+	who      Identity
+	business string
+	task     string
+	seated   bool   // has a seat among the requests
+	claim    *claim // to the tree it loaded last, nil if it has none
+	cut      bool   // the answer is not whole
+	failure  error  // logged
 }
 
 // contain answers for a panic, which is a bug and costs this request only.
@@ -188,6 +212,8 @@ func (x *exchange) contain() {
 	x.h.opts.Logger.Error("panic", "path", x.r.URL.Path, "panic", p, "stack", string(debug.Stack()))
 	if x.w.status == 0 {
 		x.refuse(&internalError{errors.New("panic")})
+	} else {
+		x.cut = true
 	}
 }
 

@@ -42,8 +42,15 @@ type Options struct {
 	// credentials.
 	Hosts []string
 
+	// Key is a secret, random and at least 16 bytes long, that hides sequences
+	// in positions, event IDs, entity tags and cursors: they count what happens
+	// in all businesses. Handlers with the same key understand each other's.
+	// Default: a random one, so that positions are good for one handler.
+	Key []byte
+
 	// Query says how answers look: location, convention, extra fields of the
-	// documented calls, clock. Default: the defaults of [query.New].
+	// documented calls, clock. [query.FieldRevision] is left out, as it is a
+	// sequence. Default: the defaults of [query.New].
 	Query *query.Options
 	// Prefix is the path of the documented calls. Default: [DefaultPrefix].
 	Prefix string
@@ -53,18 +60,27 @@ type Options struct {
 
 	// MaxBody bounds the body of a request, in bytes. Default: 64 KiB.
 	MaxBody int64
+	// ReadTimeout bounds how long a client may take to send a body. Headers
+	// are read before the handler is asked: bound those with
+	// [http.Server.ReadHeaderTimeout]. Default: 10 s.
+	ReadTimeout time.Duration
 	// MaxRequests bounds the requests in progress, streams aside; more are
-	// refused with 429. Default: 1024.
+	// refused with 429. A request counts from when it is authenticated. One
+	// client, that is one identity, or one address where everybody is let in,
+	// gets half of them at most. Default: 1024.
 	MaxRequests int
-	// MaxStreams bounds the streams of events; more are refused with 429.
+	// MaxStreams bounds the streams of events as MaxRequests does requests.
 	// Default: 1024.
 	MaxStreams int
-	// MaxLarge bounds how many answers about tasks of more than 1,000 nodes
-	// are made at once. Others wait for as long as WriteTimeout and are then
-	// refused with 503. Default: 4.
-	MaxLarge int
-	// WriteTimeout bounds how long a client may take to read an answer or an
-	// event. Default: 30 s.
+	// MaxMemory bounds, in bytes, the trees and pages of records that answers
+	// being made stand on, and apart from them the trees of streams. Answers
+	// themselves are sent in pieces. One client gets half of it at most, but
+	// always one answer, however large. A request waits for its share as long
+	// as WriteTimeout and is then refused with 503; a stream is refused with
+	// 429 at once. Default: 256 MiB.
+	MaxMemory int64
+	// WriteTimeout bounds how long a client may take to read an event, or each
+	// 8 MiB of an answer. Default: 30 s.
 	WriteTimeout time.Duration
 	// Heartbeat is how often a stream gets a comment, whatever else it gets.
 	// Default: 15 s.
@@ -79,9 +95,12 @@ func (o *Options) withDefaults() Options {
 	if o != nil {
 		d = *o
 	}
-	if d.Query == nil {
-		d.Query = &query.Options{}
+	q := query.Options{}
+	if d.Query != nil {
+		q = *d.Query
 	}
+	q.Fields &^= query.FieldRevision
+	d.Query = &q
 	if d.Prefix == "" {
 		d.Prefix = DefaultPrefix
 	}
@@ -92,7 +111,8 @@ func (o *Options) withDefaults() Options {
 	orDefault(&d.MaxBody, 64<<10)
 	orDefault(&d.MaxRequests, 1024)
 	orDefault(&d.MaxStreams, 1024)
-	orDefault(&d.MaxLarge, 4)
+	orDefault(&d.MaxMemory, 256<<20)
+	orDefault(&d.ReadTimeout, 10*time.Second)
 	orDefault(&d.WriteTimeout, 30*time.Second)
 	orDefault(&d.Heartbeat, 15*time.Second)
 	orDefault(&d.Poll, time.Second)

@@ -5,12 +5,13 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"mime"
 	"net/http"
 	"net/url"
 	"slices"
 	"strings"
+
+	"github.com/pipestatus/pipestatus/query/strictjson"
 )
 
 // params are the parameters of a request, each a list of texts: one for a
@@ -41,27 +42,30 @@ func badRequest(format string, args ...any) error {
 	return &requestError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
-// readParams reads the parameters of a request from all places. The body has
-// been bounded by the caller.
-func readParams(r *http.Request) (params, error) {
+// readParams reads the parameters of a request from all places but the body,
+// which has been read already.
+func readParams(r *http.Request, body []byte) (params, error) {
 	p := make(params)
-	if text := r.Header.Get(authHeader); text != "" {
+	for _, text := range r.Header.Values(authHeader) {
 		given := make(params)
 		if err := given.readJSON([]byte(text)); err != nil {
 			return nil, badRequest("header %s: %s", authHeader, err)
 		}
-		for _, name := range generalNames {
-			if v, ok := given[name]; ok {
-				p[name] = v
+		for name := range given {
+			if !slices.Contains(generalNames, name) {
+				delete(given, name)
 			}
+		}
+		if err := p.merge(given); err != nil {
+			return nil, err
 		}
 	}
 	if r.Method == http.MethodPost {
-		body, err := readBody(r)
+		given, err := bodyParams(r, body)
 		if err != nil {
 			return nil, err
 		}
-		if err := p.merge(body); err != nil {
+		if err := p.merge(given); err != nil {
 			return nil, err
 		}
 	}
@@ -72,18 +76,14 @@ func readParams(r *http.Request) (params, error) {
 	return p, p.merge(ofValues(values))
 }
 
-func readBody(r *http.Request) (params, error) {
-	body, err := io.ReadAll(r.Body)
-	if tooLarge := (*http.MaxBytesError)(nil); errors.As(err, &tooLarge) {
-		return nil, &requestError{http.StatusRequestEntityTooLarge, fmt.Sprintf("the body has more than %d bytes", tooLarge.Limit)}
-	}
-	if err != nil {
-		return nil, badRequest("the body cannot be read")
-	}
+func bodyParams(r *http.Request, body []byte) (params, error) {
 	if len(bytes.TrimSpace(body)) == 0 {
 		return nil, nil
 	}
 	p := make(params)
+	if len(r.Header.Values("Content-Type")) > 1 {
+		return nil, badRequest("header Content-Type is given more than once")
+	}
 	switch contentType(r) {
 	case "application/json":
 		if err := p.readJSON(body); err != nil {
@@ -122,18 +122,26 @@ func ofValues(values url.Values) params {
 	return p
 }
 
-// readJSON reads an object. Errors do not quote it, since it may hold secrets.
+// fieldsMax is more than any request has fields.
+const fieldsMax = 256
+
+// readJSON reads an object. Errors quote no value, since it may be a secret.
 func (p params) readJSON(text []byte) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber() // numbers are IDs: all digits count
-	var fields map[string]any
-	if err := d.Decode(&fields); err != nil || fields == nil {
-		return errors.New("not a JSON object")
+	fields, err := strictjson.Fields(text, fieldsMax)
+	var repeated *strictjson.RepeatedError
+	switch {
+	case errors.As(err, &repeated), errors.Is(err, strictjson.ErrMore), errors.Is(err, strictjson.ErrTooMany):
+		return err
+	case err != nil:
+		return strictjson.ErrNotObject
 	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return errors.New("more than one JSON value")
-	}
-	for name, v := range fields {
+	for name, raw := range fields {
+		d := json.NewDecoder(bytes.NewReader(raw))
+		d.UseNumber() // numbers are IDs: all digits count
+		var v any
+		if err := d.Decode(&v); err != nil {
+			return strictjson.ErrNotObject
+		}
 		switch v := v.(type) {
 		case nil:
 		case []any:
@@ -198,7 +206,7 @@ func (p params) merge(more params) error {
 var repeatable = map[string]bool{"state": true, "task_id_list": true}
 
 func (v param) equal(w param) bool {
-	return v.wrong == "" && w.wrong == "" && v.list == w.list && strings.Join(v.values, "\x00") == strings.Join(w.values, "\x00")
+	return v.wrong == "" && w.wrong == "" && v.list == w.list && slices.Equal(v.values, w.values)
 }
 
 // single reports whether all values are the same.

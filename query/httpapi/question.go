@@ -3,6 +3,7 @@ package httpapi
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -69,15 +70,23 @@ func (p params) ids(name string, limit int) ([]string, error) {
 		return nil, malformed("%s is required", name)
 	case v.wrong != "":
 		return nil, malformed("%s must be a list of task IDs, not %s", name, v.wrong)
-	case len(v.values) > limit:
+	}
+	// One that repeats is asked for once.
+	seen := make(map[string]bool)
+	values := slices.DeleteFunc(slices.Clone(v.values), func(id string) bool {
+		repeats := seen[id]
+		seen[id] = true
+		return repeats
+	})
+	if len(v.values) > limit {
 		return nil, malformed("%s has %d task IDs, at most %d", name, len(v.values), limit)
 	}
-	for _, id := range v.values {
+	for _, id := range values {
 		if err := checkID("ID in "+name, id); err != nil {
 			return nil, err
 		}
 	}
-	return v.values, nil
+	return values, nil
 }
 
 // flag is an optional true or false.

@@ -44,6 +44,7 @@ func (e *internalError) Unwrap() error { return e.cause }
 
 var (
 	errHost    = &requestError{http.StatusMisdirectedRequest, "this service is not to be asked for by the name in the Host header"}
+	errLate    = &requestError{http.StatusRequestTimeout, "the body did not come in time"}
 	errTooMany = &requestError{http.StatusTooManyRequests, "too many requests at once"}
 	errBusy    = &unavailableError{message: "too many large answers are being made"}
 	errEnding  = &unavailableError{message: "the service is shutting down"}
@@ -58,7 +59,8 @@ func (x *exchange) refuse(err error) {
 		x.failure = err
 		return
 	}
-	if x.r.Context().Err() != nil {
+	// A body that is late counts as the client's end for the server.
+	if x.r.Context().Err() != nil && !errors.Is(err, errLate) {
 		x.w.status = statusClientGone
 		return
 	}

@@ -35,22 +35,19 @@ type attempt struct {
 	Current      bool   `json:"current,omitempty"` // in a history: not superseded
 }
 
-// story is a task at one moment, with all its nodes in the order of creation.
+// story is a task at one moment. All its nodes follow, in the order of creation.
 type story struct {
 	Business string `json:"bk_biz_id"`
 	Task     string `json:"task_id"`
 	Node     string `json:"node_id"` // the one that was asked for
 	State    string `json:"state"`
-	Revision uint64 `json:"revision"`
-	Sequence uint64 `json:"sequence"` // the store's last
+	Position string `json:"position"`
 	Now      string `json:"now"`
 	Last     *step  `json:"last"` // the transition that led here
-	Nodes    []node `json:"nodes"`
 }
 
 // step is a transition without what it changed.
 type step struct {
-	Sequence uint64 `json:"sequence"`
 	Op       string `json:"op"`
 	Node     string `json:"node_id"`
 	Time     string `json:"time"`
@@ -60,13 +57,22 @@ type step struct {
 
 // moved is a transition as an event tells it. Nodes holds the nodes it changed
 // and the containers above them as they were after it, or, to a client that
-// catches up, later; Superseded the attempts it ended, by node ID.
+// catches up, later; Superseded the attempts it ended.
 type moved struct {
+	Position string `json:"position"`
 	step
-	State      string             `json:"state"` // what the task shows
-	Now        string             `json:"now"`
-	Nodes      []node             `json:"nodes"`
-	Superseded map[string]attempt `json:"superseded,omitempty"`
+	State      string       `json:"state"` // what the task shows
+	Now        string       `json:"now"`
+	Nodes      []node       `json:"nodes"`
+	Superseded []superseded `json:"superseded,omitempty"`
+}
+
+// superseded is an attempt that is not the current one, of a node by its ID.
+// They come as lists: an ID may be any text, and as the name of a field it might
+// mean something to a client.
+type superseded struct {
+	Node string `json:"node_id"`
+	attempt
 }
 
 // shownStates are the states that nodes show, by the handler's convention.
@@ -129,28 +135,30 @@ func byName(c *state.Counts) map[string]int {
 	return m
 }
 
-// story lists a whole tree; last is the transition that led to it, nil if that
+// story tells a whole tree; last is the transition that led to it, nil if that
 // is not known.
-func (h *Handler) story(snap store.Snapshot, last *state.Transition) story {
+func (h *Handler) story(s *sink, snap store.Snapshot, last *state.Transition) {
 	tree, shown := snap.Tree, h.shown(snap.Tree)
-	s := story{
+	head := story{
 		Business: tree.Key().Business, Task: tree.Key().Task, Node: tree.ID(snap.Index),
-		State: shown.of(0).String(), Revision: tree.Revision(), Sequence: snap.Sequence,
-		Now: h.time(h.now()), Nodes: make([]node, tree.Len()),
+		State: shown.of(0).String(), Position: h.positions.seal(tree.Key(), tree.Revision()), Now: h.time(h.now()),
 	}
 	if last != nil {
 		step := h.step(last)
-		s.Last = &step
+		head.Last = &step
 	}
-	for i := range s.Nodes {
-		s.Nodes[i] = h.node(tree, shown, i)
+	opened := appendJSON(nil, head)
+	s.text(string(opened[:len(opened)-1]) + `,"nodes":[`)
+	first := true
+	for i := 0; i < tree.Len() && s.err == nil; i++ {
+		s.element(&first, h.node(tree, shown, i))
 	}
-	return s
+	s.text("]}")
 }
 
 func (h *Handler) step(tr *state.Transition) step {
 	return step{
-		Sequence: tr.Sequence, Op: tr.Op.String(), Node: tr.Node(),
+		Op: tr.Op.String(), Node: tr.Node(),
 		Time: h.time(tr.At), Recorded: h.time(tr.Recorded), Actor: tr.Actor,
 	}
 }
@@ -158,15 +166,15 @@ func (h *Handler) step(tr *state.Transition) step {
 // moved tells a transition with the values in a tree at or after it.
 func (h *Handler) moved(tree *state.Tree, tr *state.Transition) moved {
 	shown := h.shown(tree)
-	m := moved{step: h.step(tr), State: shown.of(0).String(), Now: h.time(h.now())}
+	m := moved{
+		Position: h.positions.seal(tr.Task, tr.Sequence), step: h.step(tr),
+		State: shown.of(0).String(), Now: h.time(h.now()),
+	}
 	told := make(map[int]bool)
 	for i := range tr.Changes {
 		c := &tr.Changes[i]
 		if c.Superseded != nil {
-			if m.Superseded == nil {
-				m.Superseded = make(map[string]attempt)
-			}
-			m.Superseded[c.ID] = h.attempt(c.Superseded, c.Superseded.State)
+			m.Superseded = append(m.Superseded, superseded{c.ID, h.attempt(c.Superseded, c.Superseded.State)})
 		}
 		for at := c.Index; at >= 0 && !told[at]; at = tree.Parent(at) {
 			told[at] = true

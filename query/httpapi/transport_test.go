@@ -269,7 +269,7 @@ func TestLargeAnswersAtOnceAreBounded(t *testing.T) {
 	recordWide(f, "2", "wide", 1001)
 	c := &blockingClock{make(chan struct{}), make(chan struct{})}
 	f.handler = handlerOn(f.engine, &httpapi.Options{
-		Authenticator: httpapi.NoAuth{}, MaxLarge: 1, WriteTimeout: 20 * time.Millisecond,
+		Authenticator: httpapi.NoAuth{}, MaxMemory: 9 << 20, WriteTimeout: 20 * time.Millisecond,
 		Query: &query.Options{Location: zone, Now: c.now, Fields: query.FieldElapsedTime},
 	})
 	first := make(chan int)

@@ -24,15 +24,6 @@ type taskRow struct {
 	FinishTime string         `json:"finish_time,omitempty"`
 	Nodes      int            `json:"nodes"`
 	Counts     map[string]int `json:"counts"`
-	Revision   uint64         `json:"revision"`
-}
-
-// taskList is a page of tasks. A page may be short, even empty, and not be the
-// last, which is the one without cursor.
-type taskList struct {
-	Tasks  []taskRow `json:"tasks"`
-	Cursor string    `json:"cursor"`
-	Now    string    `json:"now"`
 }
 
 const (
@@ -50,32 +41,40 @@ func (h *Handler) listTasks(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	list := taskList{Tasks: []taskRow{}, Now: h.time(h.now())}
+	var rows []store.Task
 	seen := 0
-	for wanted := f.Limit; len(list.Tasks) < wanted; {
+	for wanted := f.Limit; len(rows) < wanted; {
 		// No more than is missing, so that the cursor stands behind the last.
-		f.Limit = wanted - len(list.Tasks)
+		f.Limit = wanted - len(rows)
 		tasks, last, err := h.listSome(x, &f, &seen)
 		if err != nil {
 			return err
 		}
-		for i := range tasks {
-			list.Tasks = append(list.Tasks, h.taskRow(&tasks[i]))
-		}
+		rows = append(rows, tasks...)
 		if last {
 			break
 		}
 	}
-	list.Cursor = f.Cursor
+	cursor := f.Cursor
 	if f.hides && f.Cursor != "" {
 		// A cursor with nothing behind it that the caller may see would tell
 		// of tasks that it may not.
-		if list.Cursor, err = h.cursorToMore(x, f, seen); err != nil {
+		if cursor, err = h.cursorToMore(x, f, seen); err != nil {
 			return err
 		}
 	}
-	return x.respond(0, "", func(dst []byte) ([]byte, error) {
-		return envelope(dst, func(dst []byte) []byte { return appendJSON(dst, list) }), nil
+	// A page may be short, even empty, and not be the last, which is the one
+	// without cursor.
+	return x.respond("", func(s *sink) error {
+		s.text(`{"tasks":[`)
+		first := true
+		for i := range rows {
+			s.element(&first, h.taskRow(&rows[i]))
+		}
+		s.field(`],"cursor":`, h.positions.sealCursor(cursor))
+		s.field(`,"now":`, h.time(h.now()))
+		s.text("}")
+		return nil
 	})
 }
 
@@ -140,9 +139,13 @@ func (h *Handler) filter(x *exchange) (f listFilter, err error) {
 		return value
 	}
 	f.text = strings.ToLower(text("text"))
-	f.Cursor = text("cursor")
+	sealed := text("cursor")
 	if err != nil {
 		return f, err
+	}
+	var ok bool
+	if f.Cursor, ok = h.positions.openCursor(sealed); !ok {
+		return f, malformed("cursor is malformed")
 	}
 	if f.Shown, err = x.params.states("state"); err != nil {
 		return f, err
@@ -183,7 +186,7 @@ func (h *Handler) taskRow(t *store.Task) taskRow {
 		State: t.Shown.String(), Unfinished: t.Unfinished(),
 		Recorded: h.time(t.Recorded), Updated: h.time(t.Updated),
 		StartTime: h.time(t.Started), FinishTime: h.time(t.Finished),
-		Nodes: t.Nodes, Counts: byName(&t.Counts), Revision: t.Revision,
+		Nodes: t.Nodes, Counts: byName(&t.Counts),
 	}
 }
 
@@ -194,14 +197,11 @@ func (h *Handler) at(x *exchange) (snap store.Snapshot, err error) {
 		return snap, err
 	}
 	if !asOf.IsSet() {
-		return h.query.Snapshot(x.r.Context(), x.business, x.task)
+		return x.now(0)
 	}
-	done, err := x.turn(largeNodes + 1) // a story may be long
-	if err != nil {
-		return snap, err
-	}
-	defer done()
-	return h.query.AsOf(x.r.Context(), x.business, x.task, asOf.Time())
+	return x.load(0, func(ctx context.Context) (store.Snapshot, error) {
+		return h.query.AsOf(ctx, x.business, x.task, asOf.Time())
+	})
 }
 
 // task is the tree as a list of nodes.
@@ -225,8 +225,9 @@ func (h *Handler) task(x *exchange) error {
 	if len(steps) > 0 && steps[0].Sequence == revision {
 		last = steps[0]
 	}
-	return x.respond(snap.Tree.Len(), h.tagNow(x, revision), func(dst []byte) ([]byte, error) {
-		return envelope(dst, func(dst []byte) []byte { return appendJSON(dst, h.story(snap, last)) }), nil
+	return x.respond(h.tagNow(x, snap.Tree), func(s *sink) error {
+		h.story(s, snap, last)
+		return nil
 	})
 }
 
@@ -238,11 +239,11 @@ func (h *Handler) freshNow(x *exchange) (bool, error) {
 	return h.fresh(x)
 }
 
-func (h *Handler) tagNow(x *exchange, revision uint64) string {
+func (h *Handler) tagNow(x *exchange, tree *state.Tree) string {
 	if x.params.plain("as_of") != "" {
 		return ""
 	}
-	return x.etag(revision)
+	return x.etag(tree.Key(), tree.Revision())
 }
 
 // status is the documented response with all that there is.
@@ -254,64 +255,60 @@ func (h *Handler) status(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.respond(snap.Tree.Len(), "", func(dst []byte) ([]byte, error) {
-		return envelope(dst, func(dst []byte) []byte {
-			return h.with(query.AllFields).AppendTree(dst, snap.Tree, snap.Index)
-		}), nil
+	return x.respond("", func(s *sink) error {
+		s.tree(h.with(query.AllFields&^query.FieldRevision), snap.Tree, snap.Index)
+		return nil
 	})
 }
 
 // history is every attempt of a node, oldest first.
 func (h *Handler) history(x *exchange) error {
-	snap, n, attempts, err := h.nodeAttempts(x)
+	snap, n, err := x.node()
 	if err != nil {
 		return err
 	}
-	list := make([]attempt, 0, len(attempts)+1)
-	for i := range attempts {
-		list = append(list, h.attempt(&attempts[i], attempts[i].State))
-	}
-	current := h.attempt(&n.Attempt, h.shown(snap.Tree).of(n.Index))
-	current.Current = true
-	list = append(list, current)
-	return x.respond(0, "", func(dst []byte) ([]byte, error) {
-		return envelope(dst, func(dst []byte) []byte {
-			return appendJSON(dst, struct {
-				Node     string    `json:"node_id"`
-				Revision uint64    `json:"revision"`
-				Attempts []attempt `json:"attempts"`
-			}{n.ID, snap.Tree.Revision(), list})
-		}), nil
+	return x.respond("", func(s *sink) error {
+		s.field(`{"node_id":`, n.ID)
+		s.field(`,"position":`, h.positions.seal(snap.Tree.Key(), snap.Tree.Revision()))
+		s.text(`,"attempts":[`)
+		first := true
+		err := x.attempts(snap.Tree, &n, func(a *state.Attempt) { s.element(&first, h.attempt(a, a.State)) })
+		current := h.attempt(&n.Attempt, h.shown(snap.Tree).of(n.Index))
+		current.Current = true
+		s.element(&first, current)
+		s.text("]}")
+		return err
 	})
 }
 
-// timeline is the superseded attempts of all nodes, by node ID; the current
-// ones are in the tree.
+// timeline is the superseded attempts of all nodes, in the order in which they
+// were superseded; the current ones are in the tree.
 func (h *Handler) timeline(x *exchange) error {
 	if err := h.target(x); err != nil {
 		return err
 	}
-	snap, err := h.query.Snapshot(x.r.Context(), x.business, x.task)
+	snap, err := x.now(workBytes)
 	if err != nil {
 		return err
 	}
-	return x.respond(largeNodes+1, "", func(dst []byte) ([]byte, error) {
-		superseded := make(map[string][]attempt)
+	return x.respond("", func(s *sink) error {
+		s.field(`{"position":`, h.positions.seal(snap.Tree.Key(), snap.Tree.Revision()))
+		s.text(`,"superseded":[`)
+		first := true
 		for tr, err := range h.query.Transitions(x.r.Context(), snap.Tree) {
 			if err != nil {
-				return dst, err
+				return err
 			}
 			for i := range tr.Changes {
 				if c := &tr.Changes[i]; c.Superseded != nil {
-					superseded[c.ID] = append(superseded[c.ID], h.attempt(c.Superseded, c.Superseded.State))
+					s.element(&first, superseded{c.ID, h.attempt(c.Superseded, c.Superseded.State)})
 				}
 			}
+			if s.err != nil {
+				return s.err
+			}
 		}
-		return envelope(dst, func(dst []byte) []byte {
-			return appendJSON(dst, struct {
-				Revision   uint64               `json:"revision"`
-				Superseded map[string][]attempt `json:"superseded"`
-			}{snap.Tree.Revision(), superseded})
-		}), nil
+		s.text("]}")
+		return nil
 	})
 }

@@ -23,6 +23,33 @@ const apart = (text) => element("bdi", "", unturned(text));
 const escapeUnseen = (json) =>
   json.replace(/[\p{Cf}\p{DI}\x7f-\x9f\u2028\u2029]/gu, (c) => [...Array(c.length).keys()].map((i) => "\\u" + c.charCodeAt(i).toString(16).padStart(4, "0")).join(""));
 
+// indented is JSON with line breaks, its fields in the order they have. Parsed
+// objects would put those first whose names are numbers.
+function indented(json) {
+  let level = 0;
+  const newLine = () => "\n" + "  ".repeat(level);
+  return json.replace(/"(?:[^"\\]|\\.)*"|\{\s*\}|\[\s*\]|[{}[\],:]|\s+/g, (token) => {
+    switch (token[0]) {
+      case "{":
+      case "[":
+        if (token.length > 1) return token;
+        level++;
+        return token + newLine();
+      case "}":
+      case "]":
+        level--;
+        return newLine() + token;
+      case ",":
+        return token + newLine();
+      case ":":
+        return ": ";
+      case '"':
+        return token;
+    }
+    return "";
+  });
+}
+
 // Times are shown as the server writes them, in its zone.
 let serverOffset = "Z";
 let clockAhead = 0; // milliseconds by which the server's clock is ahead
@@ -113,10 +140,14 @@ async function request(path, query, headers, signal) {
   return response;
 }
 
-async function load(path, query, signal) {
+// answer is the text of an answer that is no refusal.
+async function answer(path, query, signal) {
   const response = await request(path, query, {}, signal);
   if (response.status === 429 || response.status >= 500) throw new Error("not now");
-  const answer = await response.json();
-  if (!answer.result) throw new Refused(answer.message);
-  return answer.data;
+  const text = await response.text();
+  const { result, message } = JSON.parse(text);
+  if (!result) throw new Refused(message);
+  return text;
 }
+
+const load = async (path, query, signal) => JSON.parse(await answer(path, query, signal)).data;

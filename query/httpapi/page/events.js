@@ -3,7 +3,7 @@
 class Stream {
   constructor(query, model, handlers) {
     this.query = query;
-    this.model = model; // its revision is what has been seen
+    this.model = model; // its position is what has been seen
     this.handlers = handlers; // snapshot, transition, gone, live, lost
     this.aborter = new AbortController();
     this.run();
@@ -30,7 +30,7 @@ class Stream {
   // connect reads one connection to its end; true if it ever was one.
   async connect() {
     this.aborter = new AbortController();
-    const response = await request("events", this.query, { "Last-Event-ID": String(this.model().revision) }, this.aborter.signal);
+    const response = await request("events", this.query, { "Last-Event-ID": this.model().position }, this.aborter.signal);
     if (!(response.headers.get("Content-Type") || "").startsWith("text/event-stream")) {
       if (response.status === 200) this.gone();
       return false;
@@ -58,14 +58,20 @@ class Stream {
   }
 
   dispatch(text) {
-    const fields = {};
+    const fields = new Map();
     for (const line of text.split("\n")) {
       const colon = line.indexOf(": ");
-      if (colon > 0) fields[line.slice(0, colon)] = line.slice(colon + 2);
+      if (colon > 0) fields.set(line.slice(0, colon), line.slice(colon + 2));
     }
-    if (this.closed || !fields.event) return;
-    if (fields.event === "gone") this.gone();
-    else this.handlers[fields.event](JSON.parse(fields.data));
+    if (this.closed) return;
+    switch (fields.get("event")) {
+      case "gone":
+        return this.gone();
+      case "snapshot":
+        return this.handlers.snapshot(JSON.parse(fields.get("data")));
+      case "transition":
+        return this.handlers.transition(JSON.parse(fields.get("data")));
+    }
   }
 
   gone() {

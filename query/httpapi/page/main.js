@@ -10,7 +10,7 @@ $("rows").addEventListener("click", (e) => {
 for (const tab of ["tree", "timeline", "json"]) $("tab-" + tab).addEventListener("click", () => taskView.live && taskView.show(tab));
 $("tabs").addEventListener("keydown", (e) => {
   const tabs = [...$("tabs").querySelectorAll("[role=tab]")];
-  const step = { ArrowRight: 1, ArrowLeft: -1 }[e.key];
+  const step = (e.key === "ArrowRight") - (e.key === "ArrowLeft");
   const at = tabs.indexOf(e.target);
   if (!step || at < 0) return;
   const next = tabs[(at + step + tabs.length) % tabs.length];

@@ -1,13 +1,14 @@
 // Model is one task at one moment: its nodes by index, their children, and the
-// attempts that were superseded, by node ID.
+// attempts that were superseded, by node ID. An ID may be any text, also
+// "constructor": it is looked up in maps and never in objects.
 class Model {
   constructor(story) {
-    this.superseded = {};
+    this.superseded = new Map();
     this.reset(story);
   }
 
   reset(story) {
-    this.revision = story.revision;
+    this.position = story.position;
     this.state = story.state;
     this.last = story.last;
     this.nodes = [];
@@ -25,24 +26,31 @@ class Model {
     this.nodes[n.index] = n;
   }
 
-  // apply takes one transition over; false if it was known.
+  // apply takes the next transition over.
   apply(moved) {
-    if (moved.sequence <= this.revision) return false;
-    this.revision = moved.sequence;
+    this.position = moved.position;
     this.state = moved.state;
     this.last = moved;
     // Containers come behind what they contain there.
     [...moved.nodes].sort((a, b) => a.index - b.index).forEach((n) => this.put(n));
-    for (const [id, attempt] of Object.entries(moved.superseded || {})) (this.superseded[id] ||= []).push(attempt);
-    return true;
+    for (const a of moved.superseded || []) this.attempts(a.node_id).push(a);
+  }
+
+  // attempts of a node that were superseded, oldest first.
+  attempts(id) {
+    if (!this.superseded.has(id)) this.superseded.set(id, []);
+    return this.superseded.get(id);
   }
 
   // learn adds superseded attempts that are read from the service. What came
   // by events meanwhile stays, behind them.
   learn(superseded) {
-    for (const [id, attempts] of Object.entries(superseded)) {
-      const known = new Set(attempts.map((a) => a.version));
-      this.superseded[id] = [...attempts, ...(this.superseded[id] || []).filter((a) => !known.has(a.version))];
+    const told = this.superseded;
+    this.superseded = new Map();
+    for (const a of superseded) this.attempts(a.node_id).push(a);
+    for (const [id, attempts] of told) {
+      const known = new Set(this.attempts(id).map((a) => a.version));
+      this.attempts(id).push(...attempts.filter((a) => !known.has(a.version)));
     }
   }
 

@@ -83,7 +83,8 @@ const taskView = {
       },
       transition: (moved) => {
         learnClock(moved.now);
-        if (this.live.apply(moved)) this.changed();
+        this.live.apply(moved);
+        this.changed();
       },
     });
   },
@@ -104,7 +105,7 @@ const taskView = {
 
   tick() {
     if (!this.past && this.live && !document.hidden) this.draw();
-    if (this.tab === "json" && !this.past && this.jsonRevision !== this.live?.revision) this.loadJSON();
+    if (this.tab === "json" && !this.past && this.jsonPosition !== this.live?.position) this.loadJSON();
   },
 
   draw() {
@@ -114,7 +115,7 @@ const taskView = {
     $("t-state").textContent = root.state;
     $("t-name").textContent = root.name || this.query.task_id;
     document.title = root.state + " \u2068" + unturned(root.name || this.query.task_id) + "\u2069 – pipestatus";
-    const rest = [model.nodes.length + " nodes", "revision " + model.revision, duration(root, this.now())].filter(Boolean).join(" · ");
+    const rest = [model.nodes.length + " nodes", duration(root, this.now())].filter(Boolean).join(" · ");
     $("t-where").replaceChildren("business ", apart(this.query.bk_biz_id), " · task ", apart(this.query.task_id), " · " + rest);
     showCounts($("t-counts"), root.counts || {});
     $("next-failure").disabled = !model.nodes.some((n) => n.state === "FAILED");
@@ -208,7 +209,7 @@ const taskView = {
       bar.title = a.state + " " + showTime(a.start_time) + " " + showDuration(end - start);
       track.append(bar);
     };
-    for (const a of this.live.superseded[n.id] || []) {
+    for (const a of this.live.attempts(n.id)) {
       if (!this.past || Date.parse(a.start_time || "") < (Date.parse(n.start_time || "") || this.pastTime)) bar(a, true);
     }
     bar(n, false);
@@ -235,11 +236,11 @@ const taskView = {
   },
 
   async loadJSON() {
-    const revision = this.live.revision;
-    const data = await this.attempt(() => load("status", this.at(), this.opened.signal));
-    if (!data) return;
-    this.jsonRevision = revision;
-    this.json = escapeUnseen(JSON.stringify({ result: true, data }, null, 2)).split("\n");
+    const position = this.live.position;
+    const text = await this.attempt(() => answer("status", this.at(), this.opened.signal));
+    if (!text) return;
+    this.jsonPosition = position;
+    this.json = escapeUnseen(indented(text)).split("\n");
     this.draw();
   },
 
@@ -371,7 +372,7 @@ const taskView = {
     const row = this.order[at];
     const container = row && this.shown.children[row.index].length > 0;
     const folded = row && this.folded.has(this.shown.nodes[row.index].id);
-    const actions = {
+    const actions = Object.entries({
       ArrowDown: () => this.move(at + 1),
       ArrowUp: () => this.move(at - 1),
       PageDown: () => this.move(at + page),
@@ -383,10 +384,11 @@ const taskView = {
       Enter: () => row && this.choose(row.index),
       " ": () => row && this.choose(row.index),
       Escape: () => this.choose(-1),
-    };
-    if (!actions[event.key]) return;
+    });
+    const action = new Map(actions).get(event.key);
+    if (!action) return;
     event.preventDefault();
-    actions[event.key]();
+    action();
   },
 
   nextFailure() {

@@ -48,6 +48,12 @@ const tasksView = {
       mark("live", "live");
     } catch (e) {
       if (loading.signal.aborted || e instanceof SignedOut) return;
+      if (e instanceof Refused && this.cursor) {
+        // A service that started again does not know the cursors it gave before.
+        this.cursors = [];
+        this.cursor = "";
+        return this.refresh();
+      }
       if (e instanceof Refused) problem(e.message);
       else mark("reconnecting", "reconnecting");
     }

@@ -221,6 +221,58 @@ func TestHostileTextsStayTexts(t *testing.T) {
 	}
 }
 
+// IDs are any text, also what means something to JavaScript, and numbers, which
+// its objects put in an order of their own.
+func TestNodesMayHaveAnyID(t *testing.T) {
+	s := newService(t, nil)
+	ids := []string{"constructor", "__proto__", "toString", "hasOwnProperty", "prototype", "then", "undefined", "null", "10", "9", "length"}
+	s.record(engine.Create("2", "10", engine.ID("valueOf")), engine.Start("valueOf"))
+	for _, id := range ids {
+		s.record(engine.Declare("valueOf", state.ServiceActivity, engine.ID(id), engine.Name("step "+id)), engine.Start(id), engine.Fail(id, "boom of "+id), engine.Retry(id), engine.Start(id))
+	}
+	p := open(s, deployPath+"&tab=timeline")
+	for _, id := range ids {
+		p.until("%s?.querySelectorAll('.bar').length === 2 && %s === 'RUNNING'", row("step "+id), rowState("step "+id))
+	}
+	for _, id := range ids {
+		s.record(engine.Fail(id, "again"), engine.Retry(id), engine.Start(id))
+		p.until("%s.querySelectorAll('.bar').length === 3", row("step "+id))
+		p.eval(row("step "+id)+".click()", nil)
+		p.until("document.querySelectorAll('#d-attempts li').length === 3 && $('d-attempts').textContent.includes(%s)", quote("boom of "+id))
+	}
+	p.eval(row("step __proto__")+".querySelector('.name').click()", nil)
+	p.run(chromedp.Click("#tab-tree", chromedp.ByQuery))
+	for _, id := range ids {
+		p.until("%s === 'RUNNING'", rowState("step "+id))
+	}
+	p.run(chromedp.Click("#tab-json", chromedp.ByQuery))
+	p.until("rows.count > 100")
+	var order []string
+	p.eval(`taskView.json.map(l => l.match(/^ {6}"([^"]*)": \{$/)).filter(Boolean).map(m => m[1])`, &order)
+	if strings.Join(order, " ") != strings.Join(ids, " ") {
+		t.Errorf("the JSON has the nodes in the order %v", order)
+	}
+	var whole bool
+	p.eval("JSON.parse(taskView.json.join('\\n')).result === true", &whole)
+	if !whole {
+		t.Error("what is shown is no JSON")
+	}
+}
+
+func TestTheListGoesOnAfterTheServerRestarts(t *testing.T) {
+	s := newService(t, nil)
+	for i := range 60 {
+		s.record(engine.Create("2", fmt.Sprint("t", i)))
+	}
+	p := open(s, "")
+	p.until(listed + " === 50")
+	p.run(chromedp.Click("#older", chromedp.ByQuery))
+	p.until(listed + " === 10")
+	s.stop()
+	s.start() // with another key
+	p.until(listed + " === 50 && $('newer').disabled && $('problem').hidden")
+}
+
 // A text that turns the direction of writing turns nothing but itself: what
 // stands beside it is in its place, and keeps its letters in their order.
 func TestTextsTurnNothingBesideThem(t *testing.T) {

@@ -1,0 +1,69 @@
+package httpapi
+
+import (
+	"context"
+	"sync"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// holdings account for the trees that streams keep. All streams of a task on an
+// engine share one; on a store each has its own.
+type holdings struct {
+	budget *budget
+	shared bool
+
+	mu sync.Mutex // protects by
+	by map[state.Key]*holding
+}
+
+type holding struct {
+	claim   *claim
+	streams int
+}
+
+func newHoldings(r store.Reader, most int64) *holdings {
+	_, shared := r.(Watcher)
+	return &holdings{budget: newBudget(most), shared: shared, by: make(map[state.Key]*holding)}
+}
+
+// take takes the bytes of a tree, at once or not at all, and returns what gives
+// them back. The error is errTooMany.
+func (h *holdings) take(client string, tree *state.Tree) (end func(), err error) {
+	if !h.shared {
+		c, err := h.claim(client, tree)
+		return c.end, err
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	key := tree.Key()
+	if h.by[key] == nil {
+		c, err := h.claim(client, tree)
+		if err != nil {
+			return func() {}, err
+		}
+		h.by[key] = &holding{claim: c}
+	}
+	h.by[key].streams++
+	return sync.OnceFunc(func() { h.leave(key) }), nil
+}
+
+func (h *holdings) claim(client string, tree *state.Tree) (*claim, error) {
+	c, err := h.budget.take(context.Background(), client, treeBytes(tree), 0)
+	if err != nil {
+		return nil, errTooMany
+	}
+	return c, nil
+}
+
+func (h *holdings) leave(key state.Key) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if held := h.by[key]; held.streams > 1 {
+		held.streams--
+	} else {
+		held.claim.end()
+		delete(h.by, key)
+	}
+}

@@ -1,0 +1,122 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+const (
+	// loadsMost bounds how many trees are read at once, since nobody knows how
+	// large one is before.
+	loadsMost = 16
+	// nodeBytes is what a node of a tree takes in memory, texts aside.
+	nodeBytes = 256
+	// workBytes is what else an answer needs that is sent in pieces: buffers, a
+	// compressor, a page of records.
+	workBytes = 4 << 20
+	// attemptsPage is how many attempts are read at once: each has a text.
+	attemptsPage = 64
+)
+
+// treeBytes is what a tree takes in memory, about.
+func treeBytes(tree *state.Tree) int64 {
+	bytes := int64(nodeBytes) * int64(tree.Len())
+	for i := range tree.Len() {
+		bytes += int64(tree.View(i).TextBytes())
+	}
+	return bytes
+}
+
+// load reads a tree with read and holds its bytes, and extra ones for what else
+// the answer reads, until the exchange ends or loads again. It waits for its turn, and for the bytes, before it lets others
+// read, so that no more than loadsMost trees are nobody's.
+func (x *exchange) load(extra int64, read func(context.Context) (store.Snapshot, error)) (snap store.Snapshot, err error) {
+	ctx := x.r.Context()
+	x.claim.end()
+	x.claim = nil
+	patience := time.NewTimer(x.h.opts.WriteTimeout)
+	defer patience.Stop()
+	select {
+	case x.h.loads <- struct{}{}:
+	case <-patience.C:
+		return snap, errBusy
+	case <-ctx.Done():
+		return snap, ctx.Err()
+	}
+	defer func() { <-x.h.loads }()
+	if snap, err = read(ctx); err != nil {
+		return snap, err
+	}
+	bytes := treeBytes(snap.Tree)
+	if bytes > pieceBytes {
+		extra = workBytes
+	}
+	x.claim, err = x.h.memory.take(ctx, x.client(), bytes+extra, x.h.opts.WriteTimeout)
+	return snap, err
+}
+
+// now is the task or node that the request names, as it is.
+func (x *exchange) now(extra int64) (store.Snapshot, error) {
+	return x.load(extra, func(ctx context.Context) (store.Snapshot, error) {
+		return x.h.query.Snapshot(ctx, x.business, x.task)
+	})
+}
+
+// attempts calls each with the superseded attempts of a node of a tree, oldest
+// first, without those that were superseded after the tree was read: what each
+// begins with is the current attempt in it. The node is not found if its task
+// was deleted since, for another one, of another business, may have its ID.
+func (x *exchange) attempts(tree *state.Tree, node *state.Node, each func(*state.Attempt)) error {
+	ctx := x.r.Context()
+	for n := 0; ; {
+		page, err := x.h.reader.Attempts(ctx, node.ID, n, attemptsPage)
+		if err == nil {
+			var at store.Location
+			if at, err = x.h.reader.Locate(ctx, store.ByNode(node.ID)); err == nil && at.Key != tree.Key() {
+				err = state.ErrNotFound
+			}
+		}
+		switch {
+		case errors.Is(err, state.ErrNotFound):
+			return x.noNode(node.ID)
+		case err != nil:
+			return err
+		case len(page) == 0:
+			return nil
+		}
+		for i := range page {
+			if page[i].Version == node.Version {
+				return nil
+			}
+			each(&page[i])
+		}
+		n += len(page)
+	}
+}
+
+func (x *exchange) noNode(id string) error {
+	return malformed("task %q of business %q has no node %q", x.task, x.business, id)
+}
+
+// node is the node of the task that the request names in node_id.
+func (x *exchange) node() (snap store.Snapshot, node state.Node, err error) {
+	if err = x.h.target(x); err != nil {
+		return
+	}
+	id, err := x.params.id("node_id")
+	if err != nil {
+		return
+	}
+	if snap, err = x.now(workBytes); err != nil {
+		return
+	}
+	i, ok := snap.Tree.Find(id)
+	if !ok {
+		return snap, node, x.noNode(id)
+	}
+	return snap, snap.Tree.Node(i), nil
+}
