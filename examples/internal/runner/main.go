@@ -17,6 +17,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/examples/internal/database"
 	"github.com/pipestatus/pipestatus/examples/internal/serving"
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -40,6 +41,7 @@ var bundled []byte
 func Main(servers *database.Servers) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	terminal.OutliveReaders() // the pipeline matters, its display less
 	c := &call{servers: servers, signals: signals, stdout: os.Stdout, stderr: os.Stderr}
 	return c.invoke(os.Args[1:])
 }

@@ -23,6 +23,9 @@ type Server struct {
 // patience is how long Close waits for requests that are being answered.
 const patience = 5 * time.Second
 
+// maxHeader bounds the headers of a request, which hold credentials at most.
+const maxHeader = 32 << 10
+
 // Listen listens on a TCP address, port 0 for any that is free, and begins to
 // serve h. What goes wrong with single connections is of no interest.
 func Listen(ctx context.Context, addr string, h *httpapi.Handler) (*Server, error) {
@@ -36,14 +39,15 @@ func Listen(ctx context.Context, addr string, h *httpapi.Handler) (*Server, erro
 		// none; the handler has its own.
 		http: &http.Server{
 			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
-			ErrorLog: log.New(io.Discard, "", 0),
+			MaxHeaderBytes: maxHeader,
+			ErrorLog:       log.New(io.Discard, "", 0),
 		},
 		addr: l.Addr(), ended: make(chan struct{}),
 	}
 	s.http.RegisterOnShutdown(h.Shutdown)
 	go func() {
 		defer close(s.ended)
-		if err := s.http.Serve(l); !errors.Is(err, http.ErrServerClosed) {
+		if err := s.http.Serve(newConnections(l, mostConnections)); !errors.Is(err, http.ErrServerClosed) {
 			s.err = err
 		}
 	}()

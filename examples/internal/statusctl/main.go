@@ -24,6 +24,7 @@ import (
 func Main(servers *database.Servers) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
+	terminal.OutliveReaders()
 	t := &tool{stdin: os.Stdin, stdout: os.Stdout, stderr: os.Stderr, servers: servers}
 	return t.call(ctx, os.Args[1:])
 }
@@ -88,7 +89,7 @@ func (t *tool) call(ctx context.Context, args []string) int {
 		name := strings.TrimSpace("statusctl " + usage.command)
 		_, _ = fmt.Fprintf(t.stderr, "%s: %s\nRun '%s -h' for usage.\n", name, terminal.JSON([]byte(usage.problem)), name)
 		return exitUsage
-	case errors.Is(err, errAnswered):
+	case errors.Is(err, errAnswered), terminal.ReaderGone(err): // or told to nobody
 	case t.json && ctx.Err() == nil:
 		_ = writeLine(t.stdout, refusal(err, false))
 	default:

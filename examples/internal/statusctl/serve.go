@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/examples/internal/serving"
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/store"
@@ -18,7 +19,8 @@ var serveCommand = command{
 	name: "serve", summary: "answer get_task_status over HTTP, with a status page",
 	detail: `
 Serves the documented call under ` + httpapi.DefaultPrefix + `/, and a page
-for browsers at the address it prints, until it is interrupted. It holds a file
+for browsers at the address it prints, until it is interrupted, also when nobody
+reads its output any more. It holds a file
 meanwhile, so that no runner can use it: a runner serves its own.
 
 An application asks for a user. To let ann in by the token T, or robot for
@@ -71,7 +73,7 @@ func (t *tool) serve(ctx context.Context, r store.Reader, o *serveOptions) (err 
 		return err
 	}
 	defer func() { err = errors.Join(err, server.Close()) }()
-	if err := t.announce(server, o.access.Open()); err != nil {
+	if err := t.announce(server, o.access.Open()); err != nil && !terminal.ReaderGone(err) {
 		return err
 	}
 	select {

@@ -5,6 +5,7 @@ package statusctl
 import (
 	"bufio"
 	"io"
+	"net"
 	"net/http"
 	"strings"
 	"syscall"
@@ -46,4 +47,13 @@ func TestServeEndsWhileAStreamIsOpen(t *testing.T) {
 		t.Error(err)
 	}
 	http.DefaultClient.CloseIdleConnections()
+}
+
+// listens reports whether somebody listens at an address.
+func listens(addr string) bool {
+	c, err := net.Dial("tcp", addr)
+	if err == nil {
+		c.Close()
+	}
+	return err == nil
 }

@@ -30,7 +30,7 @@ a runner holds the file. Of a database on a server it sees everything, at once.
 With -json each line has all values of every node that the transition changed.`,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		after := flags.Uint64("after", 0, "begin after transition `N`")
-		follow := flags.Bool("follow", false, "go on until interrupted")
+		follow := flags.Bool("follow", false, "go on until interrupted, or until nobody reads the output")
 		return func(ctx context.Context, t *tool, _ []string) error {
 			w := &watcher{tool: t, after: *after}
 			if !*follow {
@@ -47,7 +47,8 @@ type watcher struct {
 	after uint64 // the last one shown, 0 before the first
 }
 
-// follow shows transitions until ctx ends, which is its way to end well.
+// follow shows transitions until ctx ends or nobody reads them any more, which
+// are its ways to end well.
 func (w *watcher) follow(ctx context.Context) error {
 	if database.OnServer(w.db) {
 		return w.read(ctx, func(r *reader) error { return w.listen(ctx, r) })
@@ -56,7 +57,7 @@ func (w *watcher) follow(ctx context.Context) error {
 	defer tick.Stop()
 	for {
 		err := w.read(ctx, func(r *reader) error { return w.catchUp(ctx, r) })
-		if ctx.Err() != nil {
+		if ctx.Err() != nil || terminal.ReaderGone(err) {
 			return nil
 		}
 		if err != nil && !errors.Is(err, store.ErrLocked) {
@@ -81,7 +82,9 @@ func (w *watcher) listen(ctx context.Context, r *reader) error {
 		} else {
 			tick = time.After(pollEvery)
 		}
-		if err := w.catchUp(ctx, r); err != nil && ctx.Err() == nil {
+		if err := w.catchUp(ctx, r); terminal.ReaderGone(err) {
+			return nil
+		} else if err != nil && ctx.Err() == nil {
 			return err
 		}
 		select {

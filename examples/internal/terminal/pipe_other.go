@@ -1,0 +1,17 @@
+//go:build !unix
+
+package terminal
+
+import (
+	"errors"
+	"io"
+	"syscall"
+)
+
+// errNoData is what Windows says about a pipe that is being closed.
+const errNoData = syscall.Errno(232)
+
+// ReaderGone reports whether a write failed because nobody reads any more.
+func ReaderGone(err error) bool {
+	return errors.Is(err, errNoData) || errors.Is(err, syscall.EPIPE) || errors.Is(err, io.ErrClosedPipe)
+}
