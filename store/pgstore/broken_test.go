@@ -29,7 +29,12 @@ type broken struct {
 	direct *pgxpool.Pool
 	schema string
 	fault  atomic.Pointer[func(client, server net.Conn, sent []byte)]
+	alter  atomic.Pointer[func(answer []byte) []byte]
 }
+
+// nextAnswer sets what becomes of the answer to what the next commit sends
+// second.
+func (b *broken) nextAnswer(alter func(answer []byte) []byte) { b.alter.Store(&alter) }
 
 func newBroken(t *testing.T) *broken {
 	t.Helper()
@@ -50,6 +55,9 @@ func brokenBehind(t *testing.T, p *proxy, connString string, o pgstore.Options) 
 	b.store.BeforeWrite(func() {
 		if fault := b.fault.Swap(nil); fault != nil {
 			b.proxy.arm(*fault)
+		}
+		if alter := b.alter.Swap(nil); alter != nil {
+			b.proxy.armAnswer(*alter)
 		}
 	})
 	b.engine = newEngine(t, b.store)

@@ -93,21 +93,13 @@ func (s *Store) commit(ctx context.Context, changes []store.Write) (results []st
 	return p.results, nil
 }
 
-// rollback ends a transaction that wrote nothing. If it cannot, the pool does
-// away with the connection.
-func rollback(ctx context.Context, conn *pgxpool.Conn) {
-	if !conn.Conn().IsClosed() {
-		_, _ = conn.Exec(ctx, "ROLLBACK")
-	}
-}
-
 // find begins a transaction, unless one goes on, locks the tasks to be changed
 // and looks up what names are in use.
 func (s *Store) find(ctx context.Context, conn *pgxpool.Conn, begun bool, n names) (found, error) {
 	f := found{tasks: make(map[int]*row), keys: make(map[int]bool), ids: make(map[string]int64)}
 	var b pgx.Batch
 	if !begun {
-		b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
+		b.Queue(beginWrite)
 	}
 	if len(n.updates.change) > 0 {
 		b.Queue(s.sql.lock, n.updates.business, n.updates.task).Query(func(rows pgx.Rows) error {
@@ -169,20 +161,15 @@ func (f *found) readIDs(rows pgx.Rows) error {
 func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan) (base int64, err error) {
 	n := s.commits.take()
 	b := s.batch(p, n, &base)
-	committed := false
-	b.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
-		committed = tag.String() == "COMMIT"
-		return nil
-	})
 	sent, cancel := s.bounded(ctx)
-	err = conn.SendBatch(sent, b).Close()
+	err = commitBatch(sent, conn, b)
 	cancel()
 	switch {
-	case err == nil && committed:
+	case err == nil:
 		s.commits.acknowledge(n)
 		return base, nil
-	case err == nil:
-		return 0, errors.New("the server rolled back what it was told to commit")
+	case errors.Is(err, errRolledBack):
+		return 0, err
 	case refusedForSure(err):
 		rollback(ctx, conn)
 		return 0, err
@@ -233,7 +220,7 @@ func (s *Store) batch(p *plan, n int64, base *int64) *pgx.Batch {
 		s.sql.finish, len(p.transitions.task), s.id, n, p.transitions.task, p.transitions.data,
 		t.id, t.business, t.task, t.number, t.first, t.last, t.shown, t.unfinished, t.recordedS, t.recordedNS,
 		t.holder, t.gone, t.header,
-	).QueryRow(func(row pgx.Row) error { return row.Scan(base) })
+	).QueryRow(func(row pgx.Row) error { return row.Scan(base, nil) })
 	return b
 }
 
@@ -253,7 +240,9 @@ func (s *Store) outcome(ctx context.Context, n int64, cause error) (base int64, 
 	bounded, cancel := s.bounded(ctx)
 	defer cancel()
 	err = s.retry(bounded, func(ctx context.Context) error {
-		return s.pool.QueryRow(ctx, s.sql.outcome, s.id, n).Scan(&base)
+		return s.transact(ctx, func(b *pgx.Batch) {
+			b.Queue(s.sql.outcome, s.id, n).QueryRow(func(row pgx.Row) error { return row.Scan(&base, nil) })
+		})
 	})
 	switch {
 	case err != nil:

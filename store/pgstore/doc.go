@@ -32,6 +32,20 @@
 // one that has not happened by then is kept from happening. Only if nobody can
 // be asked for as long as Options.Recover is it [store.ErrFailed].
 //
+// A commit that the server has acknowledged has happened, whatever error the
+// server reports after that. A statement_timeout does not end the wait for a
+// synchronous standby, because the server would then acknowledge a commit that
+// the standby does not have.
+//
+// # Settings of the server
+//
+// A store works under any defaults that a server, a database or a role has for
+// isolation, search path, formats, time zone, planning and timeouts. Those
+// stay in force: a statement that exceeds statement_timeout fails and has
+// changed nothing, and one that exceeds lock_timeout is tried again. With
+// default_transaction_read_only nothing is written and the server's error is
+// returned. Sessions of a caller's pool must have the client encoding UTF8.
+//
 // # Who runs what
 //
 // A task carries the number of the handle that holds its lease, and the

@@ -19,6 +19,10 @@ func (s *Store) HoldFor(d time.Duration) { s.holdFor = d }
 // Recover is [Options.Recover] from now on. There must be no call in progress.
 func (s *Store) Recover(d time.Duration) { s.opts.Recover = d }
 
+// FeedTransitions is [Options.FeedTransitions] from now on. There must be no
+// call in progress.
+func (s *Store) FeedTransitions(n int64) { s.opts.FeedTransitions = n }
+
 // TrimRows bounds the transitions that one transaction of a trim removes.
 func (s *Store) TrimRows(n int) { s.trimRows = n }
 

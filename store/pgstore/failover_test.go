@@ -10,18 +10,13 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/pgstore"
-	"github.com/pipestatus/pipestatus/store/pgstore/pgtest"
 )
 
 // The primary is killed while three processes work, one of which dies with it.
 // The others go on with the standby that was synchronous.
 func TestFailingOverLosesNothingThatWasAnswered(t *testing.T) {
 	t.Parallel()
-	primary, err := pgtest.New("fsync=off", "synchronous_standby_names=second")
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(primary.Remove)
+	primary := newServer(t, "fsync=off", "synchronous_standby_names=second")
 	standby, err := primary.Standby("second", "fsync=off", "synchronous_standby_names=")
 	if err != nil {
 		t.Fatal(err)

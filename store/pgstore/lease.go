@@ -67,18 +67,18 @@ func (s *Store) register(ctx context.Context) error {
 		return nil
 	}
 	s.leases.self = s.id
-	var b pgx.Batch
-	b.Queue(s.sql.supersede, s.id, s.opts.Owner)
-	b.Queue(s.sql.register, s.id, s.opts.Owner, s.opts.Lease)
-	return s.pool.SendBatch(ctx, &b).Close()
+	return s.transact(ctx, func(b *pgx.Batch) {
+		b.Queue(s.sql.supersede, s.id, s.opts.Owner)
+		b.Queue(s.sql.register, s.id, s.opts.Owner, s.opts.Lease)
+	})
 }
 
 // unregister gives the leases up. If it cannot, they run out.
 func (s *Store) unregister(ctx context.Context) {
-	var b pgx.Batch
-	b.Queue(s.sql.unregister, s.id)
-	b.Queue(s.sql.forgetCommits, s.id)
-	_ = s.pool.SendBatch(ctx, &b).Close()
+	_ = s.transact(ctx, func(b *pgx.Batch) {
+		b.Queue(s.sql.unregister, s.id)
+		b.Queue(s.sql.forgetCommits, s.id)
+	})
 }
 
 // keepLeases renews the leases until ctx ends. What fails is tried again with
@@ -90,7 +90,7 @@ func (s *Store) keepLeases(ctx context.Context) {
 	every := s.opts.Lease / 3
 	for sleep(ctx, every) == nil {
 		bounded, cancel := context.WithTimeout(ctx, every)
-		_, _ = s.pool.Exec(bounded, s.sql.register, s.id, s.opts.Owner, s.opts.Lease)
+		_ = s.transact(bounded, func(b *pgx.Batch) { b.Queue(s.sql.register, s.id, s.opts.Owner, s.opts.Lease) })
 		cancel()
 	}
 }
@@ -112,19 +112,18 @@ func (s *Store) TakeOver(ctx context.Context, at store.Location) error {
 			return notFound(ref)
 		}
 		taken, exists := int64(0), true
-		var b pgx.Batch
-		b.Queue("BEGIN ISOLATION LEVEL READ COMMITTED")
-		// The update begins with the row locked: what it finds out about the
-		// lease is then not about a holder of before.
-		b.Queue(s.sql.lock, []string{at.Key.Business}, []string{at.Key.Task}).Exec(func(tag pgconn.CommandTag) error {
-			exists = tag.RowsAffected() > 0
-			return nil
+		err := s.transact(ctx, func(b *pgx.Batch) {
+			// The update begins with the row locked: what it finds out about
+			// the lease is then not about a holder of before.
+			b.Queue(s.sql.lock, []string{at.Key.Business}, []string{at.Key.Task}).Exec(func(tag pgconn.CommandTag) error {
+				exists = tag.RowsAffected() > 0
+				return nil
+			})
+			b.Queue(s.sql.takeOver, s.id, at.Key.Business, at.Key.Task, clamp(at.Revision)).Query(func(rows pgx.Rows) error {
+				return each(rows, func(task int64) error { taken = task; return nil })
+			})
 		})
-		b.Queue(s.sql.takeOver, s.id, at.Key.Business, at.Key.Task, clamp(at.Revision)).Query(func(rows pgx.Rows) error {
-			return each(rows, func(task int64) error { taken = task; return nil })
-		})
-		b.Queue("COMMIT")
-		switch err := s.pool.SendBatch(ctx, &b).Close(); {
+		switch {
 		case err != nil:
 			return err
 		case !exists:

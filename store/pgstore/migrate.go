@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -31,24 +32,41 @@ func (s *Store) migrate(ctx context.Context) error {
 	if version == schemaVersion {
 		return nil
 	}
-	return pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(migrationLock)); err != nil {
-			return err
-		}
-		version, err := s.version(ctx, tx)
+	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		err := s.migrateOn(ctx, conn)
 		if err != nil {
-			return err
+			rollback(ctx, conn)
 		}
-		for ; version < schemaVersion; version++ {
-			if err := s.step(ctx, tx, version+1); err != nil {
-				return fmt.Errorf("migration %d: %w", version+1, err)
-			}
-		}
-		return nil
+		return err
 	})
 }
 
-// querier is a pool or a transaction.
+// migrateOn makes the tables on a connection. The caller rolls back after an
+// error. Others that start wait for the lock and for the tables for as long as
+// that takes. They see the tables because each of their statements sees what
+// was committed before it.
+func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn) error {
+	var b pgx.Batch
+	b.Queue(beginWrite)
+	b.Queue("SET LOCAL lock_timeout = 0")
+	b.Queue("SET LOCAL statement_timeout = 0")
+	b.Queue(`SELECT pg_advisory_xact_lock($1)`, int64(migrationLock))
+	if err := conn.SendBatch(ctx, &b).Close(); err != nil {
+		return err
+	}
+	version, err := s.version(ctx, conn)
+	if err != nil {
+		return err
+	}
+	for ; version < schemaVersion; version++ {
+		if err := s.step(ctx, conn.Conn(), version+1); err != nil {
+			return fmt.Errorf("migration %d: %w", version+1, err)
+		}
+	}
+	return commitBatch(ctx, conn, new(pgx.Batch))
+}
+
+// querier is a pool or a connection.
 type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
@@ -75,7 +93,7 @@ SELECT count(*) > 0 FROM information_schema.tables WHERE table_schema = $1 AND t
 }
 
 // step runs one migration.
-func (s *Store) step(ctx context.Context, tx pgx.Tx, version int) error {
+func (s *Store) step(ctx context.Context, conn *pgx.Conn, version int) error {
 	text, err := migrationFiles.ReadFile(fmt.Sprintf("migrations/%04d.sql", version))
 	if err != nil {
 		return err
@@ -89,7 +107,7 @@ func (s *Store) step(ctx context.Context, tx pgx.Tx, version int) error {
 		fmt.Sprintf(`INSERT INTO schema_version VALUES (%d)`, version),
 	}
 	for _, sql := range statements {
-		if _, err := tx.Conn().PgConn().Exec(ctx, sql).ReadAll(); err != nil {
+		if _, err := conn.PgConn().Exec(ctx, sql).ReadAll(); err != nil {
 			return err
 		}
 	}

@@ -3,14 +3,14 @@
 package pgstore_test
 
 import (
-	"io"
+	"bytes"
 	"net"
 	"sync"
 	"testing"
 )
 
 // proxy passes connections on to a server until a fault is armed, which then
-// happens to the next thing that a client sends.
+// happens to the next thing that a client sends, or to the answer to that.
 type proxy struct {
 	listener net.Listener
 	target   string
@@ -18,7 +18,8 @@ type proxy struct {
 
 	mu    sync.Mutex // protects everything below
 	fault func(client, server net.Conn, sent []byte)
-	down  bool // nothing gets through any more
+	alter func(answer []byte) []byte // what the client gets instead of an answer
+	down  bool                       // nothing gets through any more
 	conns map[net.Conn]bool
 }
 
@@ -45,6 +46,14 @@ func (p *proxy) arm(fault func(client, server net.Conn, sent []byte)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fault = fault
+}
+
+// armAnswer sets what becomes of the next answer that ends with a commit: all
+// messages up to and with the one that says that the server is ready again.
+func (p *proxy) armAnswer(alter func(answer []byte) []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.alter = alter
 }
 
 // setDown cuts all connections, and lets no new ones through if down.
@@ -76,7 +85,7 @@ func (p *proxy) serve() {
 		} else {
 			p.conns[client], p.conns[server] = true, true
 			p.serving.Go(func() { p.forward(client, server) })
-			p.serving.Go(func() { io.Copy(client, server); client.Close() })
+			p.serving.Go(func() { p.backward(client, server) })
 		}
 		p.mu.Unlock()
 	}
@@ -105,3 +114,32 @@ func (p *proxy) forward(client, server net.Conn) {
 		}
 	}
 }
+
+// backward passes on what a server answers.
+func (p *proxy) backward(client, server net.Conn) {
+	defer client.Close()
+	buffer := make([]byte, 1<<20)
+	var answer []byte
+	for {
+		n, err := server.Read(buffer)
+		p.mu.Lock()
+		alter := p.alter
+		if answer = append(answer, buffer[:n]...); alter != nil && err == nil {
+			if !bytes.Equal(answer[max(0, len(answer)-6):len(answer)-1], []byte("Z\x00\x00\x00\x05")) {
+				p.mu.Unlock()
+				continue
+			}
+			if bytes.HasSuffix(answer, []byte("COMMIT\x00"+ready)) {
+				answer, p.alter = alter(answer), nil
+			}
+		}
+		p.mu.Unlock()
+		if _, failed := client.Write(answer); failed != nil || err != nil {
+			return
+		}
+		answer = answer[:0]
+	}
+}
+
+// ready is the message of a server that is outside of a transaction.
+const ready = "Z\x00\x00\x00\x05I"

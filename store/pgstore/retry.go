@@ -51,7 +51,8 @@ func troubleOf(err error) trouble {
 	}
 	switch refused.Code {
 	case "23505", "40001", "40P01", // unique_violation, serialization_failure, deadlock_detected
-		"25P03": // idle_in_transaction_session_timeout: ended a claim
+		"55P03",          // lock_not_available: a lock_timeout
+		"25P03", "25P04": // idle_in_transaction_session_timeout, transaction_timeout: ended a claim
 		return raced
 	case "25006", // read_only_sql_transaction: this is a standby
 		"57P01", "57P02", "57P03", // shut down, crashed, starting

@@ -52,6 +52,17 @@ func TestMain(m *testing.M) {
 	}())
 }
 
+// newServer starts a server that the test may end or break.
+func newServer(t testing.TB, settings ...string) *pgtest.Server {
+	t.Helper()
+	s, err := pgtest.New(settings...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.Remove)
+	return s
+}
+
 var schemas atomic.Int64
 
 // newSchema is the name of a schema that does not exist yet.

@@ -30,6 +30,12 @@ type statements struct {
 	register, holderID, supersede, unregister, forgetCommits, takeOver      string
 }
 
+// noTimeout turns the timeout of statements off for the rest of a transaction,
+// which is its COMMIT. A timeout that comes while a COMMIT waits for a
+// synchronous standby does not undo it: the server acknowledges what the
+// standby does not have.
+const noTimeout = `set_config('statement_timeout', '0', true)`
+
 // newStatements returns the statements for a schema, given as it has to be
 // written in SQL.
 func newStatements(schema string) *statements {
@@ -102,7 +108,7 @@ WITH c AS (
 	ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, shown = excluded.shown,
 		unfinished = excluded.unfinished, holder = excluded.holder, gone = excluded.gone, header = excluded.header
 )
-SELECT base FROM c`),
+SELECT base, ` + noTimeout + ` FROM c`),
 		notify: `SELECT pg_notify($1, '')`,
 
 		// Waits for a commit that is still going on. If there is none, the
@@ -110,7 +116,7 @@ SELECT base FROM c`),
 		// its own commit returns, the one it found is as durable.
 		outcome: in(`
 INSERT INTO pipestatus.commits AS c (holder, n, base) VALUES ($1, $2, -1)
-ON CONFLICT (holder, n) DO UPDATE SET base = c.base RETURNING base`),
+ON CONFLICT (holder, n) DO UPDATE SET base = c.base RETURNING base, ` + noTimeout),
 
 		taskByKey: in(`
 SELECT f.last, t.business, t.task, t.revision, t.header, 0

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pipestatus/pipestatus/store"
@@ -55,7 +54,7 @@ func Open(ctx context.Context, connString string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: open: %w", err)
 	}
-	afterConnect(config)
+	prepareSessions(config)
 	pool, err := pgxpool.NewWithConfig(ctx, config)
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: open: %w", err)
@@ -69,23 +68,10 @@ func Open(ctx context.Context, connString string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// afterConnect has the server notice within half a minute that a client's
-// machine is gone, which may hold a lock that everybody waits for. Servers that
-// do not know the settings do without.
-func afterConnect(config *pgxpool.Config) {
-	config.AfterConnect = func(ctx context.Context, conn *pgx.Conn) error {
-		for _, set := range []string{"tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 3"} {
-			if _, err := conn.Exec(ctx, "SET "+set); err != nil && conn.IsClosed() {
-				return err
-			}
-		}
-		return nil
-	}
-}
-
 // OpenPool is [Open] with connections of the caller's, who closes the pool
 // after the store. A commit, each reading call and the renewal of leases take
-// one connection at a time.
+// one connection at a time. Sessions must have the client encoding UTF8, else
+// the error matches [state.ErrInvalidArgument].
 func OpenPool(ctx context.Context, pool *pgxpool.Pool, o *Options) (*Store, error) {
 	opts, err := o.withDefaults()
 	if err != nil {
@@ -100,6 +86,9 @@ func OpenPool(ctx context.Context, pool *pgxpool.Pool, o *Options) (*Store, erro
 }
 
 func (s *Store) open(ctx context.Context) error {
+	if err := s.retry(ctx, s.checkSession); err != nil {
+		return err
+	}
 	if err := s.retry(ctx, s.migrate); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
 )
 
 // One transaction of a trim removes so many deleted tasks at most, and so many
@@ -40,37 +41,48 @@ func (s *Store) Trim(ctx context.Context) (removed int, err error) {
 // ends half-way leaves of them is seen by nobody but the next. Like a commit it
 // takes the feed's lock last.
 func (s *Store) trimSome(ctx context.Context) (removed int, more bool, err error) {
-	err = pgx.BeginFunc(ctx, s.pool, func(tx pgx.Tx) error {
-		var ids []int64
-		var id, last int64
-		rows, err := tx.Query(ctx, s.sql.trimmable, s.opts.FeedTransitions, trimTasks)
+	err = s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		removed, more, err = s.trimOn(ctx, conn)
 		if err != nil {
-			return err
+			rollback(ctx, conn)
 		}
-		if _, err := pgx.ForEachRow(rows, []any{&id, &last}, func() error { ids = append(ids, id); return nil }); err != nil {
-			return err
-		}
-		if len(ids) == 0 {
-			return nil
-		}
-		done, err := tx.Exec(ctx, s.sql.trimTransitions, ids, s.trimRows)
-		if err != nil {
-			return err
-		}
-		var b pgx.Batch
-		allGone := done.RowsAffected() < int64(s.trimRows)
-		if allGone {
-			removed = len(ids)
-			b.Queue(s.sql.trimTasks, ids)
-		}
-		more = !allGone || len(ids) == trimTasks
-		b.Queue(s.sql.trimFeed, last)
-		return tx.SendBatch(ctx, &b).Close()
+		return err
 	})
 	if err != nil {
 		return 0, false, err
 	}
 	return removed, more, nil
+}
+
+// trimOn is trimSome on a connection. The caller rolls back after an error.
+func (s *Store) trimOn(ctx context.Context, conn *pgxpool.Conn) (removed int, more bool, err error) {
+	var ids []int64
+	var id, last int64
+	var b pgx.Batch
+	b.Queue(beginWrite)
+	b.Queue(s.sql.trimmable, s.opts.FeedTransitions, trimTasks).Query(func(rows pgx.Rows) error {
+		_, err := pgx.ForEachRow(rows, []any{&id, &last}, func() error { ids = append(ids, id); return nil })
+		return err
+	})
+	if err := conn.SendBatch(ctx, &b).Close(); err != nil {
+		return 0, false, err
+	}
+	if len(ids) == 0 {
+		rollback(ctx, conn)
+		return 0, false, nil
+	}
+	done, err := conn.Exec(ctx, s.sql.trimTransitions, ids, s.trimRows)
+	if err != nil {
+		return 0, false, err
+	}
+	b = pgx.Batch{}
+	allGone := done.RowsAffected() < int64(s.trimRows)
+	if allGone {
+		removed = len(ids)
+		b.Queue(s.sql.trimTasks, ids)
+	}
+	b.Queue(s.sql.trimFeed, last)
+	return removed, !allGone || len(ids) == trimTasks, commitBatch(ctx, conn, &b)
 }
 
 // maintenance is how often on average a handle tidies up.
@@ -81,9 +93,9 @@ const maintenance = 10 * time.Minute
 func (s *Store) maintain(ctx context.Context) {
 	for sleep(ctx, maintenance/2+rand.N(maintenance)) == nil {
 		_, _ = s.Trim(ctx)
-		var b pgx.Batch
-		b.Queue(s.sql.oldHolders)
-		b.Queue(s.sql.oldCommits)
-		_ = s.pool.SendBatch(ctx, &b).Close()
+		_ = s.transact(ctx, func(b *pgx.Batch) {
+			b.Queue(s.sql.oldHolders)
+			b.Queue(s.sql.oldCommits)
+		})
 	}
 }

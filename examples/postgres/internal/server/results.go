@@ -58,7 +58,9 @@ func openShared(ctx context.Context, s *pgstore.Store, url string) (*shared, err
 	if err != nil {
 		return nil, err
 	}
-	err = pgx.BeginFunc(ctx, pool, func(tx pgx.Tx) error {
+	// Each statement has to see what others committed before it, whatever the
+	// server's default is.
+	err = pgx.BeginTxFunc(ctx, pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
 		if _, err := tx.Exec(ctx, `SELECT pg_advisory_xact_lock($1)`, int64(resultsLock)); err != nil {
 			return err
 		}
@@ -89,19 +91,36 @@ func (s *shared) ResultLines(ctx context.Context, task state.Key) (lines [][]byt
 // AddResultLine implements [runner.Log].
 func (s *shared) AddResultLine(ctx context.Context, task state.Key, n int, line []byte) error {
 	return persist(ctx, func(ctx context.Context) error {
-		tag, err := s.pool.Exec(ctx, `INSERT INTO pipestatus_runner.results VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
-			task.Business, task.Task, n+1, line)
-		if err != nil || tag.RowsAffected() > 0 {
+		added, err := s.insertResult(ctx, task, n+1, line)
+		if added || err != nil && unreachable(err) {
 			return err
 		}
+		// The server can report an error after it has added the line, and a
+		// try whose answer was lost can have added it.
 		var there []byte
-		err = s.pool.QueryRow(ctx, `SELECT line FROM pipestatus_runner.results WHERE business = $1 AND task = $2 AND number = $3`,
+		lookErr := s.pool.QueryRow(ctx, `SELECT line FROM pipestatus_runner.results WHERE business = $1 AND task = $2 AND number = $3`,
 			task.Business, task.Task, n+1).Scan(&there)
-		if err == nil && !bytes.Equal(there, line) {
+		switch {
+		case errors.Is(lookErr, pgx.ErrNoRows):
+			return err
+		case lookErr != nil:
+			return errors.Join(err, lookErr)
+		case !bytes.Equal(there, line):
 			return fmt.Errorf("%w: results of task %s", store.ErrFenced, task)
 		}
-		return err // nil: it was added by a try whose answer was lost
+		return nil
 	})
+}
+
+// insertResult adds a line unless there is one of that number.
+func (s *shared) insertResult(ctx context.Context, task state.Key, number int, line []byte) (added bool, err error) {
+	err = pgx.BeginTxFunc(ctx, s.pool, pgx.TxOptions{IsoLevel: pgx.ReadCommitted}, func(tx pgx.Tx) error {
+		tag, err := tx.Exec(ctx, `INSERT INTO pipestatus_runner.results VALUES ($1, $2, $3, $4) ON CONFLICT DO NOTHING`,
+			task.Business, task.Task, number, line)
+		added = tag.RowsAffected() > 0
+		return err
+	})
+	return added && err == nil, err
 }
 
 // Close closes the store too.

@@ -1,0 +1,53 @@
+package pgstore
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// prepareSessions sets what sessions of a pool of the store's own need,
+// whatever the defaults of the server, the database or the role are. It asks
+// for settings that poolers know of each client, and no others.
+func prepareSessions(config *pgxpool.Config) {
+	config.ConnConfig.RuntimeParams["client_encoding"] = "UTF8"
+	config.ConnConfig.RuntimeParams["standard_conforming_strings"] = "on"
+	config.AfterConnect = keepAlive
+}
+
+// keepAlive has the server notice within half a minute that a client's machine
+// is gone, which may hold a lock that everybody waits for. Servers that do not
+// know the settings do without.
+func keepAlive(ctx context.Context, conn *pgx.Conn) error {
+	for _, set := range []string{"tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 3"} {
+		if _, err := conn.Exec(ctx, "SET "+set); err != nil && conn.IsClosed() {
+			return err
+		}
+	}
+	return nil
+}
+
+// checkSession refuses sessions in which texts would not be stored as they are
+// or bytes not be read as they were written.
+func (s *Store) checkSession(ctx context.Context) error {
+	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		if encoding := conn.Conn().PgConn().ParameterStatus("client_encoding"); encoding != "UTF8" {
+			return fmt.Errorf("%w: sessions have the client_encoding %q, not UTF8", state.ErrInvalidArgument, encoding)
+		}
+		switch mode := conn.Conn().Config().DefaultQueryExecMode; mode {
+		case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol: // these get answers as text
+			var output string
+			if err := conn.QueryRow(ctx, "SHOW bytea_output").Scan(&output); err != nil {
+				return err
+			}
+			if output != "hex" {
+				return fmt.Errorf("%w: sessions have the bytea_output %q, and mode %v needs hex", state.ErrInvalidArgument, output, mode)
+			}
+		}
+		return nil
+	})
+}

@@ -1,0 +1,63 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// beginWrite begins a transaction that writes. It names the isolation level,
+// since a server, a database or a role may have another default. It does not
+// name READ WRITE: where an operator has made transactions read-only by
+// default, as during a switch to another server, nothing is written.
+const beginWrite = "BEGIN ISOLATION LEVEL READ COMMITTED"
+
+// errRolledBack says that the server answered a COMMIT with ROLLBACK.
+var errRolledBack = errors.New("the server rolled back what it was told to commit")
+
+// commitBatch adds the COMMIT to a batch and sends it. It returns nil if and
+// only if the server has acknowledged the commit. The server can report an
+// error after that, such as a timeout or the end of the session; the
+// transaction has happened all the same.
+func commitBatch(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) error {
+	committed := false
+	b.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {
+		committed = tag.String() == "COMMIT"
+		return nil
+	})
+	err := conn.SendBatch(ctx, b).Close()
+	switch {
+	case committed:
+		return nil
+	case err == nil:
+		return errRolledBack
+	}
+	return err
+}
+
+// transact runs statements as one transaction in one round trip. An error says
+// that the transaction has not happened, or that the connection broke before
+// the answer came; statements must allow for being run again in that case.
+func (s *Store) transact(ctx context.Context, queue func(b *pgx.Batch)) error {
+	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		var b pgx.Batch
+		b.Queue(beginWrite)
+		queue(&b)
+		err := commitBatch(ctx, conn, &b)
+		if err != nil {
+			rollback(ctx, conn)
+		}
+		return err
+	})
+}
+
+// rollback ends a transaction that has not committed. If it cannot, the pool
+// does away with the connection.
+func rollback(ctx context.Context, conn *pgxpool.Conn) {
+	if !conn.Conn().IsClosed() {
+		_, _ = conn.Exec(ctx, "ROLLBACK")
+	}
+}
