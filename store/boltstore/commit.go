@@ -320,7 +320,11 @@ func (c *commit) append(tx *bolt.Tx) error {
 	b := journalBucket.in(tx)
 	b.FillPercent = 0.9
 	for i := range c.frames {
-		if err := b.Put(seqKey(c.frames[i].first), c.frames[i].value); err != nil {
+		k := seqKey(c.frames[i].first)
+		if err := c.store.ready(tx, journalBucket, k, false); err != nil {
+			return err
+		}
+		if err := b.Put(k, c.frames[i].value); err != nil {
 			return err
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -79,7 +80,10 @@ func (s *Store) BackupTo(ctx context.Context, path string) error {
 // CompactTo is [Store.BackupTo] with all free room left out. It takes longer.
 // Writers go on meanwhile.
 func (s *Store) CompactTo(ctx context.Context, path string) error {
-	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.copyInto(ctx, f.Name()) })
+	s.writer.Lock()
+	unlock := sync.OnceFunc(s.writer.Unlock)
+	defer unlock()
+	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.copyInto(ctx, f.Name(), unlock) })
 	if err != nil {
 		return fmt.Errorf("boltstore: compact to %s: %w", path, full(path, err))
 	}
@@ -89,14 +93,26 @@ func (s *Store) CompactTo(ctx context.Context, path string) error {
 // copyBatch is how many bytes one transaction copies.
 const copyBatch = 4 << 20
 
-// copyInto copies every record into an empty file, which it syncs.
-func (s *Store) copyInto(ctx context.Context, path string) error {
+// copyInto copies every record into an empty file, which it syncs. Pages that
+// are damaged are not copied: what they no longer lead to would be missing in the
+// copy without a word. It is called with the writer lock held and calls begun
+// when that may go.
+func (s *Store) copyInto(ctx context.Context, path string, begun func()) error {
 	dst, err := bolt.Open(path, s.opts.FileMode, &bolt.Options{FreelistType: bolt.FreelistMapType, NoGrowSync: true})
 	if err != nil {
 		return err
 	}
 	dst.NoSync = true // nobody knows the file yet
-	err = s.view(ctx, func() {}, func(tx *bolt.Tx) error {
+	var meta bboltMeta
+	read := func() {
+		meta, _ = readMeta(s.file, s.pageSize)
+		begun()
+	}
+	err = s.view(ctx, read, func(tx *bolt.Tx) error {
+		problem := ""
+		if !s.walkPages(ctx, tx, &meta, func(p string) { problem = cmp.Or(problem, p) }) {
+			return cmp.Or(ctx.Err(), fmt.Errorf("%w: %s", store.ErrCorrupt, problem))
+		}
 		for b := range bucketCount {
 			if err := copyBucket(ctx, dst, tx, b); err != nil {
 				return err
@@ -170,7 +186,7 @@ func (s *Store) replaceFile(ctx context.Context) (err error) {
 	if info, err := s.file.Stat(); err == nil {
 		_ = temp.Chmod(info.Mode().Perm()) // as far as that is ours to set
 	}
-	if err := errors.Join(temp.Close(), s.copyInto(ctx, name)); err != nil {
+	if err := errors.Join(temp.Close(), s.copyInto(ctx, name, func() {})); err != nil {
 		return err
 	}
 	// Locked before it has the name, so that nobody comes in between.

@@ -34,7 +34,7 @@ func Open(path string, o *Options) (*Store, error) {
 		return nil, err
 	}
 	s := &Store{path: path, opts: opts, overlay: newOverlay(), keys: make(map[state.Key]struct{}), ids: make(map[string]struct{})}
-	if err := s.open(); err != nil {
+	if err := guard(s.open); err != nil {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
 	}
 	return s, nil
@@ -96,8 +96,17 @@ func (s *Store) openBolt(path string) (f boltFile, err error) {
 	o.OpenFile = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		// Without the flag a file that vanished meanwhile stays away, instead
 		// of coming back as an empty one.
-		f.file, openErr = s.opts.OpenFile(name, flag&^os.O_CREATE, mode)
-		return f.file, openErr
+		if f.file, openErr = s.opts.OpenFile(name, flag&^os.O_CREATE, mode); openErr != nil {
+			return nil, openErr
+		}
+		// Before bbolt believes what the file says.
+		if openErr = lock(f.file, false, s.opts.LockTimeout); openErr == nil {
+			openErr = examineFile(f.file)
+		}
+		if openErr != nil {
+			return nil, errors.Join(openErr, f.file.Close())
+		}
+		return f.file, nil
 	}
 	panicked := true
 	err = guard(func() (err error) {
@@ -110,9 +119,7 @@ func (s *Store) openBolt(path string) (f boltFile, err error) {
 		return f, errors.Join(err, release(f.file))
 	case err == nil:
 		f.pageSize = int64(f.db.Info().PageSize)
-		if err := checkPages(f.file, f.pageSize); err != nil {
-			return f, errors.Join(err, guard(f.db.Close))
-		}
+		f.footing = footing{file: f.file, pageSize: f.pageSize}
 		if s.opts.MaxSize > 0 {
 			// bbolt grows a file in steps of this size and counts the next
 			// step against the bound.

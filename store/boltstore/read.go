@@ -207,13 +207,17 @@ func (t *found) fold() (*folded, error) {
 	return f, f.add(t.pieces, nil)
 }
 
+// nodeRoom is about what a node takes in memory.
+const nodeRoom = 256
+
 // tree builds the task's tree: the nodes on disk, over them the overlay.
 func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
 	changed, err := t.fold()
 	if err != nil {
 		return nil, err
 	}
-	b := state.NewBuilder(t.header.Key, t.header.Nodes)
+	// No more at once than the file has room for, whatever the header says.
+	b := state.NewBuilder(t.header.Key, min(t.header.Nodes, int(tx.Size()/nodeRoom)+len(changed.nodes)))
 	prefix := seqKey(t.place.number)
 	c := nodesBucket.in(tx).Cursor()
 	k, v := c.Seek(prefix)

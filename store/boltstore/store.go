@@ -112,6 +112,7 @@ type boltFile struct {
 	db       *bolt.DB
 	file     *os.File // the one bbolt uses
 	pageSize int64
+	footing  footing // of the write transactions
 }
 
 var (
