@@ -21,6 +21,10 @@ var (
 	// ErrFull: there is no room for the change. Nothing was committed, and
 	// later commits may succeed.
 	ErrFull = errors.New("store full")
+	// ErrReplaced: the file of an open store was removed, renamed or replaced
+	// by another one. Nothing was committed: whoever opens the path later would
+	// not find it. Reading goes on, backups too.
+	ErrReplaced = errors.New("store file removed or replaced")
 	// ErrFailed: a commit failed in a way that leaves its outcome unknown.
 	// The store refuses everything until it is reopened.
 	ErrFailed = errors.New("store failed, outcome unknown, reopen")

@@ -27,6 +27,9 @@ func (s *Store) Commit(ctx context.Context, changes []store.Write) ([]store.Resu
 	if err := s.state(); err != nil {
 		return nil, err
 	}
+	if err := s.at.leadsTo(s.info); err != nil {
+		return nil, fmt.Errorf("boltstore: commit: %w", err)
+	}
 	c := &commit{store: s, changes: changes}
 	s.makeRoom(c.size())
 	if err := s.state(); err != nil {

@@ -157,7 +157,9 @@ func copyBucket(ctx context.Context, dst *bolt.DB, src *bolt.Tx, b bucket) error
 // places. A process that is killed meanwhile leaves the old file or the new
 // one, and maybe an unfinished one with ".new-" in its name, which the next
 // Open removes. Where open files cannot be renamed, as on Windows, it returns
-// an error; use [Store.CompactTo].
+// an error; use [Store.CompactTo]. The error matches [store.ErrReplaced], and
+// nothing changes, if the path leads to another file by now, or if the file has
+// several names, by hard links.
 func (s *Store) Compact(ctx context.Context) error {
 	s.writer.Lock()
 	defer s.writer.Unlock()
@@ -173,8 +175,8 @@ func (s *Store) Compact(ctx context.Context) error {
 
 // replaceFile is called with the writer lock held.
 func (s *Store) replaceFile(ctx context.Context) (err error) {
-	path, err := filepath.EvalSymlinks(s.path) // a link stays a link
-	if err != nil {
+	path := s.at.real // a link stays a link
+	if err := s.at.mayReplace(s.info); err != nil {
 		return err
 	}
 	temp, err := tempFile(path, s.opts.FileMode)
@@ -204,7 +206,13 @@ func (s *Store) swap(compacted boltFile, name, path string) (unused *bolt.DB, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.readers.Wait()
-	if err := errors.Join(s.usable(), os.Rename(name, path)); err != nil {
+	if err := s.usable(); err != nil {
+		return compacted.db, err
+	}
+	if err := s.at.mayReplace(s.info); err != nil { // again: copying takes a while
+		return compacted.db, err
+	}
+	if err := os.Rename(name, path); err != nil {
 		return compacted.db, err
 	}
 	unused, s.boltFile = s.db, compacted

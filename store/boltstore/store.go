@@ -78,7 +78,8 @@ func defaultTo[T comparable](field *T, value T) {
 // Store keeps tasks in a bbolt file. It is a [store.Store], and a
 // [store.Checker], [store.Backuper], [store.Compacter] and [store.Statter].
 type Store struct {
-	path string
+	path string // as given to Open, for messages
+	at   whereabouts
 	opts Options
 
 	boltFile // replaced by Compact, with writer and mu held and no reader left
@@ -112,7 +113,8 @@ type boltFile struct {
 	db       *bolt.DB
 	file     *os.File // the one bbolt uses
 	pageSize int64
-	footing  footing // of the write transactions
+	info     fs.FileInfo // which file it is
+	footing  footing     // of the write transactions
 }
 
 var (
