@@ -16,6 +16,10 @@ var (
 	ErrConflict = errors.New("conflict: the task has changed")
 	// ErrTrimmed: the changes asked for are older than the feed keeps.
 	ErrTrimmed = errors.New("changes no longer kept")
+	// ErrHistory: the position is not one that this store ever had, because it
+	// is another store, or a backup from before that was restored. Whoever
+	// follows the store has to begin anew, with what the store holds now.
+	ErrHistory = errors.New("position of another history")
 	// ErrLocked: another process has the file open.
 	ErrLocked = errors.New("locked by another process")
 	// ErrFull: there is no room for the change. Nothing was committed, and

@@ -82,6 +82,7 @@ type commit struct {
 	planned []planned
 	next    uint64 // sequence of the next transition
 	ids     map[string]struct{}
+	past    store.Histories // with the one that this commit is of
 }
 
 // planned is a change that applies.
@@ -111,10 +112,13 @@ func (s *Store) attempt(c *commit, writeBack bool) error {
 		if err := c.append(tx); err != nil {
 			return false, err
 		}
+		var err error
+		if err = c.beginHistory(tx); err != nil {
+			return false, err
+		}
 		if !writeBack {
 			return true, nil
 		}
-		var err error
 		if gathering == nil {
 			if wrote, err = s.writeBack(tx, int(c.next-1-s.last)); err != nil {
 				return false, err
@@ -346,7 +350,9 @@ func (s *Store) publish(c *commit, wrote written) {
 			i, done = i+1, 0
 		}
 	}
-	s.last = c.next - 1
+	if s.last = c.next - 1; len(c.planned) > 0 {
+		s.past, s.writes = c.past, true
+	}
 	if s.untrimmed += len(c.frames); wrote.trimmed {
 		s.untrimmed = 0
 	}

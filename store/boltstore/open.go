@@ -192,6 +192,9 @@ func (s *Store) load() error {
 			return err
 		}
 		s.checkpoint, s.last = checkpoint, max(checkpoint, last)
+		if s.past, err = readHistories(tx, s.last); err != nil {
+			return err
+		}
 		return s.replay(tx)
 	})
 }

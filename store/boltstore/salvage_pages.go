@@ -217,6 +217,9 @@ func (w *wreck) about(k, v []byte) (ok bool, err error) {
 		seq, err := decodeCheckpoint(v)
 		w.finds.upTo = max(w.finds.upTo, seq)
 		return err == nil, nil
+	case string(k) == string(keyHistories):
+		_, err := decodeHistories(v) // the new file has its own
+		return err == nil, nil
 	case string(k) == string(keyFormat) && len(v) > 0 && string(v[1:]) == formatName:
 		if w.named = true; v[0] > schemaVersion {
 			return true, fmt.Errorf("%w: schema %d, this version knows %d", store.ErrIncompatible, v[0], schemaVersion)

@@ -87,14 +87,15 @@ type Store struct {
 	looked atomic.Int64 // when begin last looked at the file, Unix nanoseconds
 	broken atomic.Bool  // a transaction began or ended in a panic: bbolt's locks are lost
 
-	writer sync.Mutex // held by Commit and Close; protects the next six, which
+	writer sync.Mutex // held by Commit and Close; protects the next seven, which
 	// the goroutine that gathers beside a commit has meanwhile
 	pass *pass // the write-back in progress, nil if there is none
 	// gatherFailed says that gathering beside a commit failed, so that the next
 	// one does it itself and reports why.
 	gatherFailed bool
 	enc          encoder
-	untrimmed    int // journal records appended since it was trimmed
+	untrimmed    int  // journal records appended since it was trimmed
+	writes       bool // has committed, so that past ends with a history of its own
 	// Sets that commits use, kept for their memory.
 	keys map[state.Key]struct{} // tasks changed
 	ids  map[string]struct{}    // nodes declared
@@ -102,6 +103,7 @@ type Store struct {
 	mu         sync.RWMutex // protects everything below; commits hold it only to publish
 	overlay    overlay
 	last       uint64 // sequence of the last committed transition
+	past       store.Histories
 	checkpoint uint64
 	failed     error // not nil: refuse everything, see store.ErrFailed
 	closed     bool

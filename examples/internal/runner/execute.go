@@ -89,7 +89,7 @@ func (c *call) run(ctx context.Context, s store.Store, def *definition, res *res
 	r := newRun(e, c.key(), def, res)
 	d := newDisplay(c.stderr, c.quiet, c.key(), def)
 	r.note, r.grace = d.note, c.grace
-	d.follow(e, e.Sequence())
+	d.follow(e, e.Position())
 	d.note(fmt.Sprintf("task %s of business %s in %s", c.task, c.business, c.where()))
 	if server != nil {
 		d.note("serving " + c.page(server))
