@@ -209,8 +209,11 @@ func TestStaleVersionIsRefusedAndCurrentOneIsNot(t *testing.T) {
 		f.expectUnchanged(func() {
 			_, err := f.Finish(f.ctx, "a", engine.IfVersion(id(70)))
 			f.expectRefusal(err, state.ErrVersionMismatch)
-			_, err = f.Fail(f.ctx, "a", "late", engine.IfVersion(id(70)), engine.Idempotent())
+			_, err = f.Finish(f.ctx, "a", engine.IfVersion(id(70)), engine.Idempotent())
 			f.expectRefusal(err, state.ErrVersionMismatch)
+			if r, err := f.Fail(f.ctx, "a", "late", engine.IfVersion(id(70)), engine.Idempotent()); err != nil || !r.Repeated {
+				f.Errorf("a failure that was reported before: %+v, %v", r, err)
+			}
 		})
 		f.record(engine.Finish("a", engine.IfVersion(id(71))))
 	})

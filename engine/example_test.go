@@ -117,7 +117,7 @@ func ExampleEngine_Record() {
 	printStates(e)
 	// Output:
 	// recorded up to 5
-	// start node "compile" (FINISHED) of task "2"/"10": invalid transition
+	// operation 1 of the batch: start node "compile" (FINISHED) of task "2"/"10": invalid transition
 	// pipeline RUNNING, retry 0
 	// compile FINISHED, retry 0
 	// test RUNNING, retry 0
@@ -164,7 +164,7 @@ func ExampleEngine_Watch() {
 	e.Submit(engine.Suspend("pipeline"))
 	e.Submit(engine.Resume("pipeline"))
 	e.Submit(engine.Finish("pipeline"))
-	for tr, err := range e.Watch(ctx, snap.Position) {
+	for tr, err := range e.Watch(ctx, snap.Sequence) {
 		check(err)
 		if tr.Task != snap.Tree.Key() || tr.Sequence <= snap.Tree.Revision() {
 			continue // another task, or in the snapshot already

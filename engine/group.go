@@ -126,7 +126,7 @@ func (g *group) add(p *Pending) bool {
 		p.answer(err)
 		return true
 	}
-	tree, outcomes, err := w.tree.Apply(g.engine.opts.Limits, p.ops...)
+	tree, outcomes, err := g.apply(w, p.ops)
 	if err != nil || !changed(outcomes) {
 		switch sure, lookErr := g.sure(w); {
 		case lookErr != nil:
@@ -247,7 +247,7 @@ func (g *group) inAnother(w *work, node string) bool {
 // refTo names the task that an operation is about.
 func refTo(op *state.Op) store.Ref {
 	switch op.Kind {
-	case state.Create:
+	case state.Create, state.Reopen:
 		return store.Ref{Key: op.Task}
 	case state.Declare:
 		return store.ByNode(op.Parent)

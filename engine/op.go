@@ -28,16 +28,19 @@ func Declare(parent string, kind state.Kind, opts ...Option) Op {
 }
 
 // Start takes a node from CREATED to RUNNING; every container above must be
-// RUNNING. Options of this and the following: IfVersion, At, Actor, Idempotent.
+// RUNNING. Options of this and the following: IfVersion (for the root, IfLoop),
+// At, Actor, Idempotent.
 func Start(node string, opts ...Option) Op { return onNode(state.Start, node, opts) }
 
 // Finish takes a node from RUNNING to FINISHED. A leaf may always finish, also
-// under a suspended or revoked pipeline; a container only when no child is
-// RUNNING, SUSPENDED or FAILED.
+// while it is suspended and under a suspended or revoked pipeline; a container
+// only when no child is RUNNING or SUSPENDED, waits to run again, or FAILED.
+// Also: Tolerate.
 func Finish(node string, opts ...Option) Op { return onNode(state.Finish, node, opts) }
 
 // Fail takes a node from RUNNING to FAILED and keeps the message, cut as
-// [state.CutError] says. Also: Ignore, RetryAt.
+// [state.CutError] says. On a FAILED leaf whose automatic retry is pending it
+// replaces that retry. Also: Ignore, RetryAt, Abandon.
 func Fail(node, message string, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Fail, Node: node, Error: message}, opts)
 }
@@ -46,13 +49,26 @@ func Fail(node, message string, opts ...Option) Op {
 // Also: NewVersion.
 func Retry(node string, opts ...Option) Op { return onNode(state.Retry, node, opts) }
 
-// Skip makes a FAILED leaf FINISHED with a new attempt marked as skip. Also:
-// NewVersion.
+// Skip makes a FAILED or CREATED node, not the root, FINISHED with a new attempt
+// marked as skip. Also: NewVersion.
 func Skip(node string, opts ...Option) Op { return onNode(state.Skip, node, opts) }
 
 // Loop makes a FINISHED node, not the root, RUNNING again with a new attempt.
 // Also: NewVersion.
 func Loop(node string, opts ...Option) Op { return onNode(state.Loop, node, opts) }
+
+// Reset takes a node that has ended, not the root, back to CREATED with a new
+// attempt, and with it every node below that is not CREATED: the way back to an
+// earlier step. Also: NewVersion; the nodes below get versions derived from it,
+// see [state.Version.Below].
+func Reset(node string, opts ...Option) Op { return onNode(state.Reset, node, opts) }
+
+// Reopen makes the root of a task that has ended RUNNING again with a new
+// attempt, which its loop count tells. What is below stays. Options: IfLoop, At,
+// Actor, Idempotent.
+func Reopen(business, task string, opts ...Option) Op {
+	return newOp(state.Op{Kind: state.Reopen, Task: state.Key{Business: business, Task: task}}, opts)
+}
 
 // Suspend takes a CREATED or RUNNING node to SUSPENDED.
 func Suspend(node string, opts ...Option) Op { return onNode(state.Suspend, node, opts) }
@@ -63,7 +79,7 @@ func Resume(node string, opts ...Option) Op { return onNode(state.Resume, node, 
 
 // Revoke takes a node that has not finished to REVOKED, and with it every
 // container below that has not and every suspended leaf. Leaves that are
-// RUNNING go on until they report.
+// RUNNING continue until they report. Also: Reason.
 func Revoke(node string, opts ...Option) Op { return onNode(state.Revoke, node, opts) }
 
 func onNode(kind state.OpKind, node string, opts []Option) Op {
@@ -102,14 +118,14 @@ func ID(id string) Option {
 	}
 }
 
-// Name is what the new node is called; without it, or if it is "", the class
-// string of its kind.
+// Name is what the new node is called, cut as [state.CutName] says; without it,
+// or if it is "", the class string of its kind.
 func Name(name string) Option { return func(o *Op) { o.op.Name = name } }
 
-// NoRetry forbids [Retry] of the new node.
+// NoRetry forbids [Retry] of the new node, and [Reset] once it has failed.
 func NoRetry() Option { return func(o *Op) { o.op.NoRetry = true } }
 
-// NoSkip forbids [Skip] of the new node.
+// NoSkip forbids [Skip] of the new node once it has failed.
 func NoSkip() Option { return func(o *Op) { o.op.NoSkip = true } }
 
 // MaxLoops bounds the loop count of the new node; 0 does not.
@@ -120,6 +136,11 @@ func MaxLoops(n int) Option { return func(o *Op) { o.op.MaxLoops = n } }
 func IfVersion(version string) Option {
 	return func(o *Op) { o.op.Version = o.version(version) }
 }
+
+// IfLoop has an operation on the root refused with [state.ErrVersionMismatch]
+// unless loop is the loop count of its current attempt: the root has no version.
+// 0 checks nothing.
+func IfLoop(loop int) Option { return func(o *Op) { o.op.Loop = loop } }
 
 // NewVersion names the attempt that begins, for imports and tests; without
 // it, or if it is "", the engine generates one.
@@ -143,18 +164,40 @@ func At(t time.Time) Option { return func(o *Op) { o.op.At = state.InstantOf(t) 
 // Actor says who asked for the operation; kept in the transition.
 func Actor(id string) Option { return func(o *Op) { o.op.Actor = id } }
 
-// Idempotent lets a repeat of the operation succeed without a transition, see
-// [state.Op]. It needs IfVersion to recognise a repeated Retry, Skip or Loop.
+// Idempotent lets a repeat of the operation succeed without a transition; RULES.md
+// in package state says what a repeat is. It needs IfVersion to recognize a
+// repeated Retry, Skip, Loop or Reset, and IfLoop to recognize a repeated Reopen.
 func Idempotent() Option { return func(o *Op) { o.op.Idempotent = true } }
 
-// Ignore has the failure of a leaf ignored: the node ends FINISHED with its
-// error kept and marked ignored. Fail only.
+// Ignore has the failure ignored: the node ends FINISHED with its error kept and
+// marked ignored. Fail only, without RetryAt and Abandon.
 func Ignore() Option { return func(o *Op) { o.op.Ignore = true } }
 
-// RetryAt announces that the runner will retry the failed leaf at t: until
-// then the failure counts as running for the containers above. The engine
-// itself does nothing at t. Fail only.
+// RetryAt announces that the runner will retry the failed leaf at t: until the
+// next operation on it the failure counts as running for the containers above,
+// also after t. The engine itself does nothing at t; the runner sends the Retry.
+// If the leaf cannot be retried, because it is not retryable or something above
+// has ended, the failure is recorded without the announcement. Fail only.
 func RetryAt(t time.Time) Option { return func(o *Op) { o.op.RetryAt = state.InstantOf(t) } }
+
+// Abandon lets a container fail whatever its children do: those are taken along
+// as by [Revoke]. Fail of a container only.
+func Abandon() Option { return func(o *Op) { o.op.Abandon = true } }
+
+// Tolerate lets a container finish although children FAILED: each of those
+// becomes FINISHED with its error ignored. Finish of a container only.
+func Tolerate() Option { return func(o *Op) { o.op.Tolerate = true } }
+
+// Reason says why a node is revoked; kept as its error text. Revoke only.
+func Reason(text string) Option {
+	return func(o *Op) {
+		if o.op.Kind != state.Revoke {
+			o.fail("reason")
+			return
+		}
+		o.op.Error = text
+	}
+}
 
 func (o *Op) fail(option string) {
 	if o.err == nil {

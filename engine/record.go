@@ -206,7 +206,7 @@ func (e *Engine) complete(op *state.Op, i int) error {
 	if isNew && !op.NodeGiven && op.Node == "" {
 		op.Node = e.opts.NewID()
 	}
-	if (op.Kind == state.Declare || op.Kind.NewAttempt()) && !op.NewVersion.IsSet() {
+	if op.Kind.NamesAttempt() && !op.NewVersion.IsSet() {
 		var err error
 		if op.NewVersion, err = e.opts.newVersion(); err != nil {
 			return fmt.Errorf("generated version: %w", err)

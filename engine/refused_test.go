@@ -44,7 +44,7 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 	declare := func(parent string, opts ...engine.Option) engine.Op {
 		return engine.Declare(parent, state.ServiceActivity, opts...)
 	}
-	long := strings.Repeat("x", 65)
+	long := strings.Repeat("x", 129)
 	cases := []struct {
 		what string
 		want error
@@ -90,13 +90,22 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{"node ID with a control character", state.ErrInvalidArgument, []engine.Op{declare("root", engine.ID("a\tb"))}},
 		{"node ID with a C1 control character", state.ErrInvalidArgument, []engine.Op{declare("root", engine.ID("a\u0085"))}},
 		{"node ID not UTF-8", state.ErrInvalidArgument, []engine.Op{engine.Start("\xff")}},
-		{"actor too long", state.ErrInvalidArgument, []engine.Op{engine.Suspend("a", engine.Actor(long))}},
-		{"name too long", state.ErrInvalidArgument, []engine.Op{declare("root", engine.Name(strings.Repeat("x", 1025)))}},
-		{"name not UTF-8", state.ErrInvalidArgument, []engine.Op{declare("root", engine.Name("\xff"))}},
+		{"actor too long", state.ErrInvalidArgument, []engine.Op{engine.Suspend("a", engine.Actor(long+long))}},
 		{"negative loop limit", state.ErrInvalidArgument, []engine.Op{declare("root", engine.MaxLoops(-1))}},
 		{"time before year 1", state.ErrInvalidArgument, []engine.Op{engine.Finish("a", engine.At(time.Unix(-1<<40, 0)))}},
 		{"time after year 9999", state.ErrInvalidArgument, []engine.Op{engine.Fail("a", "", engine.RetryAt(time.Unix(1<<40, 0)))}},
-		{"ignore on a container", state.ErrInvalidArgument, []engine.Op{engine.Fail("root", "", engine.Ignore())}},
+		{"retry on a container", state.ErrInvalidArgument, []engine.Op{engine.Fail("root", "", engine.RetryAt(epoch))}},
+		{"abandon on a leaf", state.ErrInvalidArgument, []engine.Op{engine.Fail("a", "", engine.Abandon())}},
+		{"tolerate on a leaf", state.ErrInvalidArgument, []engine.Op{engine.Finish("a", engine.Tolerate())}},
+		{"loop of a leaf", state.ErrInvalidArgument, []engine.Op{engine.Finish("a", engine.IfLoop(1))}},
+		{"stale loop", state.ErrVersionMismatch, []engine.Op{engine.Suspend("root", engine.IfLoop(2))}},
+		{"reset of the root", state.ErrInvalidTransition, []engine.Op{engine.Reset("root")}},
+		{"reset of a failed node that is not retryable", state.ErrNotRetryable, []engine.Op{engine.Reset("fragile")}},
+		{"reset beyond the loop limit", state.ErrLoopLimit, []engine.Op{engine.Reset("gate")}},
+		{"reopen of what runs", state.ErrInvalidTransition, []engine.Op{engine.Reopen("2", "10")}},
+		{"reopen of no task", state.ErrNotFound, []engine.Op{engine.Reopen("2", "12")}},
+		{"reopen of another task in a batch", state.ErrInvalidArgument, []engine.Op{engine.Suspend("root"), engine.Reopen("2", "11")}},
+		{"reason of a failure", state.ErrInvalidArgument, []engine.Op{engine.Suspend("a", engine.Reason("x"))}},
 		{"ignore and retry together", state.ErrInvalidArgument, []engine.Op{engine.Fail("a", "", engine.Ignore(), engine.RetryAt(epoch))}},
 		{"option of another operation: ID", state.ErrInvalidArgument, []engine.Op{engine.Start("below paused", engine.ID("x"))}},
 		{"option of another operation: name", state.ErrInvalidArgument, []engine.Op{engine.Finish("a", engine.Name("x"))}},
@@ -166,7 +175,7 @@ func TestErrorTextOfAMegabyteIsCutAndMarked(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		f.task("10", "root")
 		f.activity("root", "a", engine.Start)
-		if _, err := f.Fail(f.ctx, "a", "x"+strings.Repeat("é", 1<<19)); err != nil {
+		if _, err := f.Fail(f.ctx, "a", "x"+strings.Repeat("é", 1<<19)+"the cause"); err != nil {
 			f.Fatal(err)
 		}
 		f.pause()
@@ -174,7 +183,7 @@ func TestErrorTextOfAMegabyteIsCutAndMarked(t *testing.T) {
 		if len(text) > state.MaxErrorBytes || len(text) < state.MaxErrorBytes-utf8.UTFMax {
 			f.Errorf("kept %d bytes, want up to %d", len(text), state.MaxErrorBytes)
 		}
-		if !utf8.ValidString(text) || !strings.HasPrefix(text, "xéé") || !strings.HasSuffix(text, "é… [cut]") {
+		if !utf8.ValidString(text) || !strings.HasPrefix(text, "xéé") || !strings.Contains(text, "é… [cut] …é") || !strings.HasSuffix(text, "ééthe cause") {
 			f.Errorf("kept %q … %q", text[:10], text[len(text)-20:])
 		}
 	})
@@ -283,11 +292,11 @@ func everyCall(ctx context.Context, f *fixture) map[string]error {
 	_, errs["list"] = f.List(ctx, store.ListQuery{})
 	_, errs["transitions"] = f.Transitions(ctx, key, 0, 0)
 	_, errs["attempts"] = f.Attempts(ctx, "a", 0, 0)
-	_, errs["changes"] = f.Feed(ctx, store.Position{}, 0)
+	_, errs["changes"] = f.Feed(ctx, 0, 0)
 	for _, err := range f.Interrupted(ctx) {
 		errs["interrupted"] = err
 	}
-	for _, err := range f.Watch(ctx, store.Position{}) {
+	for _, err := range f.Watch(ctx, 0) {
 		errs["watch"] = err
 	}
 	return errs

@@ -153,7 +153,7 @@ func TestWatchSeesOtherProcessesCommitsAndLoadShowsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := 0
-	for tr, err := range e.Watch(t.Context(), store.Position{}) {
+	for tr, err := range e.Watch(t.Context(), 0) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -50,9 +50,9 @@ type anyStory struct {
 func tellAny(t *testing.T, e *engine.Engine, number int, text string) anyStory {
 	t.Helper()
 	isID := state.CheckID("ID", text) == nil
-	isName := utf8.ValidString(text) && len(text) <= state.MaxNameBytes
+	isActor := state.CheckActor(text) == nil
 	s := anyStory{business: "2", task: fmt.Sprint(number), root: fmt.Sprintf("root-%d", number), leaf: fmt.Sprintf("leaf-%d", number)}
-	s.failure = state.CutError(text)
+	s.name, s.failure = state.CutName(text), state.CutError(text)
 	refused := func(kept bool, ops ...engine.Op) {
 		t.Helper()
 		_, err := e.Record(t.Context(), ops...)
@@ -71,16 +71,11 @@ func tellAny(t *testing.T, e *engine.Engine, number int, text string) anyStory {
 		refused(false, engine.Create("2", "1", engine.ID(text)))
 		refused(false, engine.Start(text))
 	}
-	if isName {
-		s.name = text
-	} else {
-		refused(false, engine.Create("2", "1", engine.Name(text)))
-	}
 	record(t, e,
-		engine.Create(s.business, s.task, engine.ID(s.root), engine.Name(s.name)), engine.Start(s.root),
-		engine.Declare(s.root, state.ServiceActivity, engine.ID(s.leaf), engine.Name(s.name)), engine.Start(s.leaf), engine.Fail(s.leaf, text))
-	refused(isID, engine.Retry(s.leaf, engine.Actor(text)))
-	if !isID {
+		engine.Create(s.business, s.task, engine.ID(s.root), engine.Name(text)), engine.Start(s.root),
+		engine.Declare(s.root, state.ServiceActivity, engine.ID(s.leaf), engine.Name(text)), engine.Start(s.leaf), engine.Fail(s.leaf, text))
+	refused(isActor, engine.Retry(s.leaf, engine.Actor(text)))
+	if !isActor {
 		record(t, e, engine.Retry(s.leaf))
 	}
 	record(t, e, engine.Start(s.leaf), engine.Fail(s.leaf, text))

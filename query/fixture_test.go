@@ -126,7 +126,7 @@ func randomTree(t testing.TB, seed uint64, size int) *state.Tree {
 		now += rnd.Int64N(4000)
 		op.Now = state.UnixInstant(now, int(rnd.Int64N(1e9)))
 		serial++
-		if op.Kind == state.Declare || op.Kind.NewAttempt() {
+		if op.Kind.NamesAttempt() {
 			op.NewVersion = state.VersionOf([16]byte{byte(now), 14: byte(now >> 8), 15: serial})
 		}
 		if next, _, err := tree.Apply(state.Limits{}, op); err == nil {

@@ -117,7 +117,7 @@ func TestAnswersAreAsDocumentedForEveryOption(t *testing.T) {
 			"unknown.json":           {"2", "12", with(0, false)},
 			"unknown_business.json":  {"no <such>", "11", with(0, false)},
 			"no_business.json":       {"", "11", with(0, false)},
-			"long_task.json":         {"2", strings.Repeat("a", 65), with(0, false)},
+			"long_task.json":         {"2", strings.Repeat("a", 129), with(0, false)},
 			"control_character.json": {"2", "1\n0", with(0, false)},
 		} {
 			q := query.New(r, c.o)

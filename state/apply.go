@@ -1,9 +1,6 @@
 package state
 
-import (
-	"fmt"
-	"slices"
-)
+import "fmt"
 
 // Limits bound the size of a task. Zero fields stand for the defaults.
 type Limits struct {
@@ -37,14 +34,14 @@ type Outcome struct {
 // each operation. A refusal is an [*Error] with the index of the operation
 // that was refused; t is never changed.
 //
-// The checks come in this order: shape of all operations, unknown node, ID or
-// task key in use, kind, version, own state, root or container, ancestors and
-// children, retryable and skippable, limits (design, section 3).
+// RULES.md says what each operation does and in which order the checks come.
 func (t *Tree) Apply(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 	limits = limits.withDefaults()
 	refuse := func(i int, st State, err error) (*Tree, []Outcome, error) {
 		op := &ops[i]
-		return nil, nil, &Error{Op: op.Kind, Task: t.key, Node: op.Node, State: st, Index: i, Err: err}
+		return nil, nil, &Error{
+			Op: op.Kind, Task: t.key, Node: op.Node, State: st, Index: i, Batch: len(ops) > 1, Err: err,
+		}
 	}
 	for i := range ops {
 		if err := ops[i].Validate(); err != nil {
@@ -65,7 +62,7 @@ func (t *Tree) Apply(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 		case Declare:
 			st, err = e.declare(limits)
 		default:
-			st, err = e.update()
+			st, err = e.update(outcomes[:i])
 		}
 		if err != nil {
 			return refuse(i, st, err)
@@ -92,7 +89,7 @@ func (e *edit) create() (State, error) {
 	if op.Task != t.key {
 		return 0, fmt.Errorf("%w: task %s created in the tree of task %s", ErrInvalidArgument, op.Task, t.key)
 	}
-	name := ownName(op.Name, Pipeline)
+	name := ownName(CutName(op.Name), Pipeline)
 	if t.Len() > 0 {
 		root := t.nodes.get(0)
 		if op.Idempotent && root.name == name && (!op.NodeGiven || root.id == op.Node) {
@@ -114,7 +111,7 @@ func (e *edit) declare(limits Limits) (State, error) {
 	if !ok {
 		return 0, fmt.Errorf("%w: parent %q", ErrNotFound, op.Parent)
 	}
-	parent, name := t.nodes.get(p), ownName(op.Name, op.NodeKind)
+	parent, name := t.nodes.get(p), ownName(CutName(op.Name), op.NodeKind)
 	if i, used := t.Find(op.Node); used || op.Taken {
 		if used && op.Idempotent {
 			n := t.nodes.get(i)
@@ -152,10 +149,11 @@ func (e *edit) declare(limits Limits) (State, error) {
 func (e *edit) add(n *node) {
 	i := e.tree.Len()
 	n.next, n.family = -1, newFamily(n.kind)
-	e.now = e.op.time()
+	n.setTime(updated, Instant{})
+	e.now = e.moment(n)
 	n.setProgress(&Progress{
-		Attempt: Attempt{Version: e.op.NewVersion, State: Created, Loop: 1},
-		Updated: e.now, Began: e.op.Kind,
+		Attempt: Attempt{Version: e.op.NewVersion, State: Created, Began: e.op.Kind, Loop: 1},
+		Updated: e.now,
 	})
 	e.tree.put(i, n)
 	e.tree.ids = e.tree.ids.grown(e.tree.nodes)
@@ -164,180 +162,80 @@ func (e *edit) add(n *node) {
 	e.finish(i)
 }
 
-func (e *edit) update() (State, error) {
+// update does an operation on a node that exists. before are the outcomes of
+// those before it in the same Apply.
+func (e *edit) update(before []Outcome) (State, error) {
 	t, op := e.tree, e.op
-	i, ok := t.Find(op.Node)
-	if !ok {
-		return 0, ErrNotFound
+	i, err := t.target(op)
+	if err != nil {
+		return 0, err
 	}
 	n := t.nodes.get(i)
-	container := n.family != nil
-	switch {
-	case container && (op.Ignore || op.RetryAt.IsSet()):
-		return n.state, fmt.Errorf("%w: a %s takes neither ignore nor retry-at", ErrInvalidArgument, n.kind)
-	case op.Ignore && op.RetryAt.IsSet():
-		return n.state, fmt.Errorf("%w: ignore and retry-at together", ErrInvalidArgument)
+	if err := op.fits(n); err != nil {
+		return n.state, err
 	}
 	was := n.progress()
-	if op.Idempotent && repeated(op, &was) {
+	current := op.about(&was)
+	if op.Idempotent && e.repeated(i, n, &was, current, before) {
 		e.repeat(i)
 		return 0, nil
 	}
-	if op.Version.IsSet() && op.Version != was.Version {
-		return n.state, fmt.Errorf("%w: based on %s, current is %s", ErrVersionMismatch, op.Version, was.Version)
+	if !current {
+		return n.state, op.mismatch(&was)
 	}
-	if err := t.check(&rules[op.Kind], i, n, op.Kind); err != nil {
+	if err := t.check(&rules[op.Kind], i, n, op); err != nil {
 		return n.state, err
 	}
-	e.now = later(op.time(), was.Updated)
-	e.effect(i, was)
+	e.now = e.moment(n)
+	e.effect(i, n, was)
 	e.finish(i)
 	return 0, nil
 }
 
-// check holds the rule against node n at index i: own state, root or
-// container, ancestors, children, flags, limits.
-func (t *Tree) check(r *rule, i int, n *node, op OpKind) error {
-	container := n.family != nil
-	switch {
-	case !r.from.has(n.state):
-		return ErrInvalidTransition
-	case r.notRoot && i == 0:
-		return fmt.Errorf("%w: it is the root", ErrInvalidTransition)
-	case r.leafOnly && container:
-		return fmt.Errorf("%w: it is a %s", ErrInvalidTransition, n.kind)
-	}
-	if err := t.checkAbove(i, r.above); err != nil {
-		return err
-	}
-	if container {
-		for st, count := range n.family.own {
-			if count > 0 && r.children.has(State(st)) {
-				return fmt.Errorf("%w: a child is %s", ErrInvalidTransition, State(st))
-			}
+// target is the index of the node that an operation on an existing one names.
+func (t *Tree) target(op *Op) (int, error) {
+	if op.Kind != Reopen {
+		i, ok := t.Find(op.Node)
+		if !ok {
+			return 0, ErrNotFound
 		}
+		return i, nil
 	}
-	switch {
-	case op == Retry && n.flags&flagNoRetry != 0:
-		return ErrNotRetryable
-	case op == Skip && n.flags&flagNoSkip != 0:
-		return ErrNotSkippable
-	case op == Loop && n.maxLoops > 0 && n.loop >= n.maxLoops:
-		return fmt.Errorf("%w: %d of %d", ErrLoopLimit, n.loop, n.maxLoops)
+	if op.Task != t.key {
+		return 0, fmt.Errorf("%w: task %s in the tree of task %s", ErrInvalidArgument, op.Task, t.key)
 	}
-	return nil
+	if t.Len() == 0 {
+		return 0, ErrNotFound
+	}
+	return 0, nil
 }
 
-// checkAbove holds a guard against the ancestors of node i.
-func (t *Tree) checkAbove(i int, g guard) error {
-	n := t.nodes.get(i)
-	container := n.family != nil
-	for p := n.parent; p >= 0; {
-		a := t.nodes.get(int(p))
-		if !g.allows(a.state, container) {
-			return fmt.Errorf("%w: node %q above is %s", ErrInvalidTransition, a.id, a.state)
-		}
-		p = a.parent
-	}
-	return nil
+// about reports whether the operation is about the node's current attempt: the
+// one it names, or any if it names none.
+func (op *Op) about(p *Progress) bool {
+	return (!op.Version.IsSet() || op.Version == p.Version) && (op.Loop == 0 || op.Loop == p.Loop)
 }
 
-// repeated reports whether op was done before, going by the node's values.
-func repeated(op *Op, n *Progress) bool {
-	if op.Kind.NewAttempt() {
-		return op.Version.IsSet() && n.Supersedes == op.Version && n.Began == op.Kind
+func (op *Op) mismatch(p *Progress) error {
+	if op.Loop != 0 && op.Loop != p.Loop {
+		return fmt.Errorf("%w: based on loop %d, current is %d", ErrVersionMismatch, op.Loop, p.Loop)
 	}
-	if op.Version.IsSet() && op.Version != n.Version {
-		return false
-	}
-	switch op.Kind {
-	case Start:
-		return n.State == Running
-	case Finish:
-		return n.State == Finished && !n.ErrorIgnored
-	case Fail:
-		return n.State == Failed && !op.Ignore || n.State == Finished && n.ErrorIgnored && op.Ignore
-	case Suspend:
-		return n.State == Suspended
-	case Resume:
-		return n.State == Running && n.Started.IsSet() || n.State == Created && !n.Started.IsSet()
-	case Revoke:
-		return n.State == Revoked
-	}
-	return false
+	return fmt.Errorf("%w: based on %s, current is %s", ErrVersionMismatch, op.Version, p.Version)
 }
 
-// effect gives node i its new values and takes along what is below it.
-func (e *edit) effect(i int, was Progress) {
-	op, p := e.op, was
-	p.Updated, p.RetryAt = e.now, Instant{}
-	switch op.Kind {
-	case Start:
-		p.State, p.Started = Running, e.now
-	case Finish:
-		p.State, p.Finished = Finished, e.now
-	case Fail:
-		p.State, p.Finished = Failed, e.now
-		p.Error, p.RetryAt = CutError(op.Error), op.RetryAt
-		if op.Ignore {
-			p.State, p.ErrorIgnored = Finished, true
-		}
-	case Retry:
-		p.State, p.Started, p.Finished, p.Error = Created, Instant{}, Instant{}, ""
-		p.Retries++
-	case Skip:
-		p.State, p.Started, p.Finished, p.Error = Finished, e.now, e.now, ""
-		p.Skips++
-		p.Skipped = true
-	case Loop:
-		p.State, p.Started, p.Finished, p.Error = Running, e.now, Instant{}, ""
-		p.Loop++
-		p.Skipped, p.ErrorIgnored = false, false
-	case Suspend:
-		p.State = Suspended
-	case Resume:
-		p.State = Created
-		if p.Started.IsSet() {
-			p.State = Running
-		}
-	case Revoke:
-		p.State, p.Finished = Revoked, e.now
+// moment is the effective time of an operation on a node: what was given, but
+// not before the node's last transition and its container's start, nor, when a
+// container ends, before any transition below it. So what runs within an
+// attempt of a container lies within its times, whatever the clock does.
+func (e *edit) moment(n *node) Instant {
+	now := later(e.op.time(), n.time(updated))
+	if n.parent >= 0 {
+		now = later(now, e.tree.nodes.get(int(n.parent)).time(started))
 	}
-	var superseded *Attempt
-	if op.Kind.NewAttempt() {
-		before := was.Attempt // of its own, so that other operations' stays off the heap
-		superseded = &before
-		p.Version, p.Supersedes, p.Began = op.NewVersion, was.Version, op.Kind
+	if k := e.op.Kind; n.family != nil && (k == Finish || k == Fail || k == Skip || k == Revoke) {
+		now = later(now, n.family.latest())
 	}
-	e.change(i, &p, superseded)
-	if f := e.tree.nodes.get(i).family; f != nil && (op.Kind == Revoke || op.Kind == Fail && f.pending > 0) {
-		e.takeAlong(i)
-		slices.SortFunc(e.transition.Changes[1:], func(a, b Change) int { return a.Index - b.Index })
-	}
-}
-
-// takeAlong does to the nodes below i what the fail or revoke of a container
-// does to them: pending automatic retries are cancelled; a revoke also takes
-// every container that is not FINISHED or REVOKED and every suspended leaf.
-func (e *edit) takeAlong(i int) {
-	for c := e.tree.FirstChild(i); c >= 0; c = e.tree.NextSibling(c) {
-		n := e.tree.nodes.get(c)
-		container := n.family != nil
-		revoke := e.op.Kind == Revoke &&
-			(container && n.state != Finished && n.state != Revoked || !container && n.state == Suspended)
-		if revoke || n.pending() {
-			p := n.progress()
-			p.RetryAt = Instant{}
-			if revoke {
-				p.Updated = later(e.now, p.Updated)
-				p.State, p.Finished = Revoked, p.Updated
-			}
-			e.change(c, &p, nil)
-		}
-		if container {
-			e.takeAlong(c)
-		}
-	}
+	return now
 }
 
 // change puts new values of node i into the tree and the transition.
@@ -369,7 +267,8 @@ func (e *edit) finish(i int) {
 	tr := e.transition
 	tr.Task, tr.Op, tr.Actor = e.tree.key, e.op.Kind, e.op.Actor
 	tr.At, tr.Recorded = e.now, e.op.Now
-	tr.Shown = e.tree.Shown(0)
+	root := e.tree.nodes.get(0)
+	tr.Shown, tr.Pending = root.shown(), int(root.family.pending)
 	e.outcome.Transition = tr
 }
 

@@ -6,8 +6,9 @@
 // A task is one execution of a pipeline, named by a [Key]. A [Tree] is one
 // task with all its nodes: the root pipeline, subprocesses (both containers)
 // and leaves. An [Attempt] is one execution of a node, from its creation,
-// retry or loop to its end; its [Version] names it. A [Transition] is what one
-// accepted [Op] did, as outcomes: the new values of every node it changed.
+// retry, loop, reset or reopening to its end; its [Version] names it. A
+// [Transition] is what one accepted [Op] did, as outcomes: the new values of
+// every node it changed.
 //
 // # Rules
 //
@@ -15,27 +16,8 @@
 // module carries outcomes: a tree rebuilt from its transitions with
 // [Tree.Replay] equals the original, and no rule runs to do so.
 //
-// The own state of a node moves like this (generated from the table in
-// rules.go, checked by a test):
-//
-//	stateDiagram-v2
-//	    [*] --> CREATED: create
-//	    [*] --> CREATED: declare
-//	    CREATED --> RUNNING: start
-//	    RUNNING --> FINISHED: finish
-//	    RUNNING --> FAILED: fail
-//	    RUNNING --> FINISHED: fail
-//	    FAILED --> CREATED: retry
-//	    FAILED --> FINISHED: skip
-//	    FINISHED --> RUNNING: loop
-//	    CREATED --> SUSPENDED: suspend
-//	    RUNNING --> SUSPENDED: suspend
-//	    SUSPENDED --> CREATED: resume
-//	    SUSPENDED --> RUNNING: resume
-//	    CREATED --> REVOKED: revoke
-//	    RUNNING --> REVOKED: revoke
-//	    SUSPENDED --> REVOKED: revoke
-//	    FAILED --> REVOKED: revoke
+// RULES.md, beside this file, is the document of the rules: the table of
+// operations with what each asks for and does, a diagram, and the reasons.
 //
 // What a container shows is rolled up from below, see [Tree.Shown]; it is
 // never stored as its own state, so a pipeline recovers by itself when its

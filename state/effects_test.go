@@ -16,7 +16,7 @@ var none state.Instant
 func TestAnOperationGivesANodeItsNewValues(t *testing.T) {
 	const version, next = 1, 99 // of the node, and of the attempt that begins
 	attempt := func(st state.State, start, finish state.Instant, changes ...func(*state.Attempt)) state.Attempt {
-		a := state.Attempt{Version: v(version), State: st, Loop: 1, Started: start, Finished: finish}
+		a := state.Attempt{Version: v(version), State: st, Began: state.Declare, Loop: 1, Started: start, Finished: finish}
 		for _, change := range changes {
 			change(&a)
 		}
@@ -125,8 +125,66 @@ func TestAnOperationGivesANodeItsNewValues(t *testing.T) {
 			attempt(state.Revoked, none, now), nil,
 		},
 		{
-			"revoke of a failed node keeps its error text", act("n", state.Failed), on(state.Revoke, "n"),
-			attempt(state.Revoked, started, now, withError("it broke")), nil,
+			"revoke of a failed node keeps its end and its error text", act("n", state.Failed), on(state.Revoke, "n"),
+			attempt(state.Revoked, started, changed, withError("it broke")), nil,
+		},
+		{
+			"revoke may carry a reason", act("n", state.Running), on(state.Revoke, "n", texted("superseded by run 11")),
+			attempt(state.Revoked, started, now, withError("superseded by run 11")), nil,
+		},
+		{
+			"a reason replaces the error text", act("n", state.Failed), on(state.Revoke, "n", texted("given up")),
+			attempt(state.Revoked, started, changed, withError("given up")), nil,
+		},
+		{
+			"finish of a suspended leaf ends the attempt", act("n", state.Suspended), on(state.Finish, "n"),
+			attempt(state.Finished, started, now), nil,
+		},
+		{
+			"fail of a suspended leaf ends it too", act("n", state.Suspended), on(state.Fail, "n", texted("no such host")),
+			attempt(state.Failed, started, now, withError("no such host")), nil,
+		},
+		{
+			"the failure of a container can be ignored", sub("n", state.Running), on(state.Fail, "n", ignore, texted("no such host")),
+			attempt(state.Finished, started, now, withError("no such host"), func(a *state.Attempt) { a.ErrorIgnored = true }), nil,
+		},
+		{
+			"another fail moves the pending retry and leaves the failure", pending("n"),
+			on(state.Fail, "n", func(op *state.Op) { op.RetryAt = at(600) }),
+			attempt(state.Failed, started, changed, withError("it broke"), func(a *state.Attempt) { a.RetryAt = at(600) }), nil,
+		},
+		{
+			"another fail cancels the pending retry and may say more", pending("n"), on(state.Fail, "n", texted("gave up")),
+			attempt(state.Failed, started, changed, withError("gave up")), nil,
+		},
+		{
+			"a failure that is not retryable announces no retry", act("n", state.Running).with(noRetry), on(state.Fail, "n", retryAt),
+			attempt(state.Failed, started, now), nil,
+		},
+		{
+			"skip of a node that has not run puts that attempt into the history", act("n", state.Created), on(state.Skip, "n"),
+			attempt(state.Finished, now, now, begun, func(a *state.Attempt) { a.Skips, a.Skipped = 1, true }),
+			func() *state.Attempt { a := attempt(state.Created, none, none); return &a }(),
+		},
+		{
+			"skip of a subprocess does the same", sub("n", state.Failed), on(state.Skip, "n"),
+			attempt(state.Finished, now, now, begun, func(a *state.Attempt) { a.Skips, a.Skipped = 1, true }), failed,
+		},
+		{
+			"reset begins an attempt that has not started",
+			act("n", state.Finished).with(func(n *state.Node) {
+				n.Retries, n.Skips, n.Skipped, n.Loop, n.Error, n.ErrorIgnored = 2, 1, true, 4, "it broke", true
+			}),
+			on(state.Reset, "n"),
+			attempt(state.Created, none, none, begun, func(a *state.Attempt) { a.Retries, a.Skips, a.Loop = 2, 1, 5 }),
+			was(state.Finished, withError("it broke"), func(a *state.Attempt) {
+				a.Retries, a.Skips, a.Skipped, a.Loop, a.ErrorIgnored = 2, 1, true, 4, true
+			}),
+		},
+		{
+			"reset cancels the automatic retry", pending("n"), on(state.Reset, "n"),
+			attempt(state.Created, none, none, begun, func(a *state.Attempt) { a.Loop = 2 }),
+			was(state.Failed, withError("it broke"), func(a *state.Attempt) { a.RetryAt = at(500) }),
 		},
 		{
 			"retry cancels the automatic one and history remembers it", pending("n"), on(state.Retry, "n"),
@@ -140,13 +198,13 @@ func TestAnOperationGivesANodeItsNewValues(t *testing.T) {
 		},
 		{
 			"revoke cancels the automatic retry", pending("n"), on(state.Revoke, "n"),
-			attempt(state.Revoked, started, now, withError("it broke")), nil,
+			attempt(state.Revoked, started, changed, withError("it broke")), nil,
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			before := treeOf(t, pipeline(state.Running, c.node))
 			after, tr := apply(t, before, c.op)
-			want := state.Progress{Attempt: c.want, Updated: now, Began: state.Declare}
+			want := state.Progress{Attempt: c.want, Updated: now}
 			if c.op.Kind.NewAttempt() {
 				want.Began, want.Supersedes = c.op.Kind, v(version)
 			}
@@ -154,7 +212,7 @@ func TestAnOperationGivesANodeItsNewValues(t *testing.T) {
 				t.Errorf("values (-want +got):\n%s", diff)
 			}
 			wantTransition := &state.Transition{
-				Task: key, Op: c.op.Kind, At: now, Recorded: now, Shown: after.Shown(0),
+				Task: key, Op: c.op.Kind, At: now, Recorded: now, Shown: after.Shown(0), Pending: after.Pending(0),
 				Changes: []state.Change{{
 					ID: "n", Index: 1, Kind: c.node.node.Kind, From: c.node.node.State, Progress: want, Superseded: c.superseded,
 				}},
@@ -222,7 +280,11 @@ func TestRevokeTakesAlongContainersAndSuspendedLeaves(t *testing.T) {
 		want := was
 		switch {
 		case revoked[was.ID]:
-			want.State, want.Finished, want.Updated = state.Revoked, now, now
+			want.Updated = now
+			if was.State != state.Failed {
+				want.Finished = now
+			}
+			want.State = state.Revoked
 		case was.ID == "pending":
 			want.RetryAt = none
 		}
@@ -235,27 +297,17 @@ func TestRevokeTakesAlongContainersAndSuspendedLeaves(t *testing.T) {
 	}
 }
 
-func TestARevokedNodeFinishesNotBeforeItsOwnLastTransition(t *testing.T) {
-	late := at(1000)
-	before := treeOf(t, pipeline(state.Running,
-		sub("s", state.Running).with(func(n *state.Node) { n.Updated = late }), act("a", state.Suspended)))
-	after, _ := apply(t, before, on(state.Revoke, "root"))
-	for id, want := range map[string]state.Instant{"root": now, "s": late, "a": now} {
-		if n := node(t, after, id); n.Finished != want || n.Updated != want {
-			t.Errorf("%s finished at %s, last changed at %s, want %s", id, n.Finished, n.Updated, want)
-		}
-	}
-}
-
-func TestFailAndRevokeOfAContainerCancelPendingRetriesBelow(t *testing.T) {
-	tree := func() spec {
+func TestAContainerThatEndsCancelsPendingRetriesBelow(t *testing.T) {
+	tree := func(st state.State) spec {
 		return pipeline(state.Running,
 			pending("other"),
-			sub("s", state.Running, pending("a"), sub("t", state.Finished, pending("b")), act("c", state.Failed)))
+			sub("s", st, pending("a"), sub("t", state.Finished, pending("b")), act("c", state.Failed)))
 	}
-	for _, op := range []state.OpKind{state.Fail, state.Revoke} {
+	for op, from := range map[state.OpKind]state.State{
+		state.Fail: state.Running, state.Skip: state.Failed, state.Revoke: state.Running,
+	} {
 		t.Run(op.String(), func(t *testing.T) {
-			before := treeOf(t, tree())
+			before := treeOf(t, tree(from))
 			after, tr := apply(t, before, on(op, "s"))
 			var ids []string
 			for _, change := range tr.Changes {
@@ -294,7 +346,7 @@ func TestOtherOperationsOnAContainerLeavePendingRetriesBelow(t *testing.T) {
 func TestCreateAndDeclareMakeNodesThatShowAtOnce(t *testing.T) {
 	tree, tr := apply(t, state.NewTree(key), create("root", named("deploy"), func(op *state.Op) { op.Actor = "me" }))
 	progress := func(version state.Version, began state.OpKind) state.Progress {
-		return state.Progress{Attempt: state.Attempt{Version: version, State: state.Created, Loop: 1}, Updated: now, Began: began}
+		return state.Progress{Attempt: state.Attempt{Version: version, State: state.Created, Began: began, Loop: 1}, Updated: now}
 	}
 	root := state.Declaration{ParentIndex: -1, Name: "deploy"}
 	want := &state.Transition{
@@ -352,5 +404,133 @@ func TestNodesTakenAlongAreListedInTheOrderOfCreation(t *testing.T) {
 	}
 	if want := "[root a b in a]"; fmt.Sprint(got) != want {
 		t.Errorf("changes of %s, want %s", got, want)
+	}
+}
+
+func TestFinishCancelsPendingRetriesFurtherBelow(t *testing.T) {
+	before := treeOf(t, pipeline(state.Running, sub("s", state.Revoked, pending("a"))))
+	after, tr := apply(t, before, on(state.Finish, "root"))
+	if len(tr.Changes) != 2 || node(t, after, "a").RetryAt.IsSet() || tr.Pending != 0 {
+		t.Errorf("%d nodes changed, the retry is at %s", len(tr.Changes), node(t, after, "a").RetryAt)
+	}
+}
+
+func TestAFailureUnderWhatHasEndedAnnouncesNoRetry(t *testing.T) {
+	for _, st := range []state.State{state.Finished, state.Failed, state.Revoked} {
+		tree := treeOf(t, pipeline(st, sub("s", state.Revoked, act("a", state.Running))))
+		after, _ := apply(t, tree, on(state.Fail, "a", retryAt))
+		if n := node(t, after, "a"); n.State != state.Failed || n.RetryAt.IsSet() {
+			t.Errorf("under %s: %s, retry at %s", st, n.State, n.RetryAt)
+		}
+	}
+}
+
+func TestATolerantFinishIgnoresTheFailuresOfChildren(t *testing.T) {
+	before := treeOf(t, pipeline(state.Running,
+		act("a", state.Failed), act("b", state.Finished), pending("c"),
+		sub("s", state.Failed, act("d", state.Failed)), sub("t", state.Revoked, act("e", state.Failed)), act("f", state.Created)))
+	after, tr := apply(t, before, on(state.Finish, "root", tolerate))
+	tolerated := map[string]bool{"a": true, "c": true, "s": true}
+	for i := range before.Len() {
+		want := before.Node(i)
+		switch {
+		case want.ID == "root":
+			want.State, want.Finished, want.Updated = state.Finished, now, now
+		case tolerated[want.ID]:
+			want.State, want.ErrorIgnored, want.Updated, want.RetryAt = state.Finished, true, now, none
+		}
+		if diff := cmp.Diff(want, after.Node(i), byValue); diff != "" {
+			t.Errorf("node %q (-want +got):\n%s", want.ID, diff)
+		}
+	}
+	if len(tr.Changes) != 4 || after.Settled() != true || !after.HasFailures() {
+		t.Errorf("%d nodes changed, settled %t, has failures %t", len(tr.Changes), after.Settled(), after.HasFailures())
+	}
+}
+
+func TestAnAbandoningFailTakesAlongAsARevokeDoes(t *testing.T) {
+	abandoned, failTr := apply(t, treeOf(t, below()), on(state.Fail, "s", abandon))
+	revoked, revokeTr := apply(t, treeOf(t, below()), on(state.Revoke, "s"))
+	if len(failTr.Changes) != len(revokeTr.Changes) {
+		t.Errorf("%d nodes changed, by a revoke %d", len(failTr.Changes), len(revokeTr.Changes))
+	}
+	for i := range revoked.Len() {
+		if revoked.ID(i) != "s" && abandoned.Node(i) != revoked.Node(i) {
+			t.Errorf("node %q is %+v, by a revoke %+v", revoked.ID(i), abandoned.Node(i), revoked.Node(i))
+		}
+	}
+	if s := node(t, abandoned, "s"); s.State != state.Failed {
+		t.Errorf("it is %s", s.State)
+	}
+}
+
+func TestAResetTakesAlongWhatIsBelow(t *testing.T) {
+	before := treeOf(t, pipeline(state.Running, sub("s", state.Finished,
+		act("a", state.Finished), act("b", state.Created), act("c", state.Revoked).with(notYet), pending("d"),
+		sub("t", state.Failed, act("e", state.Finished), act("f", state.Created).with(retried))), act("g", state.Finished)))
+	after, tr := apply(t, before, on(state.Reset, "s"))
+	untouched := map[string]bool{"root": true, "b": true, "f": true, "g": true}
+	for i := range before.Len() {
+		n := before.Node(i)
+		want := n
+		if !untouched[n.ID] {
+			want.Progress = state.Progress{Attempt: state.Attempt{
+				Version: v(99).Below(i), State: state.Created, Began: state.Reset, Along: true, Loop: 2,
+			}, Updated: now, Supersedes: n.Version}
+			if n.ID == "s" {
+				want.Version, want.Along = v(99), false
+			}
+		}
+		if diff := cmp.Diff(want, after.Node(i), byValue); diff != "" {
+			t.Errorf("node %q (-want +got):\n%s", n.ID, diff)
+		}
+	}
+	for _, c := range tr.Changes {
+		if n := node(t, before, c.ID); c.Superseded == nil || *c.Superseded != n.Attempt {
+			t.Errorf("the history of %q gets %+v", c.ID, c.Superseded)
+		}
+	}
+	if len(tr.Changes) != 6 || tr.Changes[0].ID != "s" {
+		t.Errorf("%d nodes changed, %q first", len(tr.Changes), tr.Changes[0].ID)
+	}
+}
+
+// A runner computes the version by itself, so it never changes.
+func TestTheVersionsBelowAResetAreDerived(t *testing.T) {
+	version, _ := state.ParseVersion("7447cc2801b630f497768493c02fb488")
+	for index, want := range map[int]string{1: "0022f793acbd3539b52c29179715d0e6", 70_000: "c6830cd0d272d85bc36701650967c789"} {
+		if got := version.Below(index).String(); got != want {
+			t.Errorf("below at %d: %s, want %s", index, got, want)
+		}
+	}
+}
+
+func TestAReopenedTaskRunsAgainFromWhereItIs(t *testing.T) {
+	for _, st := range []state.State{state.Finished, state.Failed, state.Revoked} {
+		for _, start := range []state.Instant{started, none} {
+			root := pipeline(st, act("a", state.Failed), sub("s", state.Revoked)).with(func(n *state.Node) {
+				n.Started, n.Error, n.ErrorIgnored = start, "it broke", st == state.Finished
+			})
+			before := treeOf(t, root)
+			after, tr := apply(t, before, on(state.Reopen, ""))
+			want := before.Node(0)
+			superseded := want.Attempt
+			want.State, want.Began, want.Loop, want.Updated = state.Running, state.Reopen, 2, now
+			want.Finished, want.Error, want.ErrorIgnored = none, "", false
+			if !start.IsSet() {
+				want.Started = now
+			}
+			if diff := cmp.Diff(want, after.Node(0), byValue); diff != "" {
+				t.Errorf("from %s (-want +got):\n%s", st, diff)
+			}
+			if len(tr.Changes) != 1 || tr.Node() != "root" || *tr.Changes[0].Superseded != superseded {
+				t.Errorf("from %s: changes %+v", st, tr.Changes)
+			}
+			for i := 1; i < before.Len(); i++ {
+				if after.Node(i) != before.Node(i) {
+					t.Errorf("from %s: node %q changed", st, before.ID(i))
+				}
+			}
+		}
 	}
 }

@@ -126,8 +126,9 @@ func ParseState(s string) (State, error) {
 // OpKind says what an [Op] does. The zero OpKind is no operation.
 type OpKind uint8
 
-// The operations of the design's section 3, and Delete, which only a store
-// records: it removes a whole task and is not applied to trees.
+// The operations, see RULES.md, and Delete, which only a store records: it
+// removes a whole task and is not applied to trees. The numbers are in stored
+// records; new operations go to the end.
 const (
 	Create OpKind = iota + 1
 	Declare
@@ -141,6 +142,8 @@ const (
 	Resume
 	Revoke
 	Delete
+	Reset
+	Reopen
 
 	opEnd
 )
@@ -149,14 +152,22 @@ var opNames = [opEnd]string{
 	Create: "create", Declare: "declare", Start: "start", Finish: "finish",
 	Fail: "fail", Retry: "retry", Skip: "skip", Loop: "loop",
 	Suspend: "suspend", Resume: "resume", Revoke: "revoke", Delete: "delete",
+	Reset: "reset", Reopen: "reopen",
 }
 
 // Valid reports whether o is one of the operations above.
 func (o OpKind) Valid() bool { return o > 0 && o < opEnd }
 
 // NewAttempt reports whether the operation begins another attempt of a node
-// that has one already: retry, skip and loop.
-func (o OpKind) NewAttempt() bool { return o == Retry || o == Skip || o == Loop }
+// that has one already: retry, skip, loop, reset and reopen.
+func (o OpKind) NewAttempt() bool {
+	return o == Retry || o == Skip || o == Loop || o == Reset || o == Reopen
+}
+
+// NamesAttempt reports whether the operation needs a new version, which names
+// the attempt that begins: declare, retry, skip, loop and reset. The attempts
+// of the root, which create and reopen begin, have no version.
+func (o OpKind) NamesAttempt() bool { return o == Declare || o.NewAttempt() && o != Reopen }
 
 // String is the operation's name in lower case, such as "start".
 func (o OpKind) String() string {

@@ -2,7 +2,7 @@ package state
 
 import (
 	"errors"
-	"strconv"
+	"fmt"
 	"strings"
 )
 
@@ -37,27 +37,31 @@ type Error struct {
 	Node  string // the ID the operation named
 	State State  // own state of the node (declare: of the parent), 0 if unknown
 	Index int    // position in the batch, 0 for a single operation
+	Batch bool   // the operation came with others
 	Err   error  // one of the sentinels, perhaps wrapped with detail
 }
 
-// Error names operation, node, state and task, then the reason.
+// Error names operation, node, state and task, then the reason. Long IDs, which
+// were refused for it, are cut.
 func (e *Error) Error() string {
 	var b strings.Builder
+	if e.Batch {
+		fmt.Fprintf(&b, "operation %d of the batch: ", e.Index)
+	}
 	b.WriteString(e.Op.String())
 	if e.Node != "" {
-		b.WriteString(" node ")
-		b.WriteString(strconv.Quote(e.Node))
+		b.WriteString(" node " + brief(e.Node))
 	}
-	if e.State != 0 {
+	switch {
+	case e.State != 0 && e.Op == Declare:
+		b.WriteString(" (its parent is " + e.State.String() + ")")
+	case e.State != 0:
 		b.WriteString(" (" + e.State.String() + ")")
 	}
 	if e.Task != (Key{}) {
-		b.WriteString(" of task ")
-		b.WriteString(e.Task.String())
+		b.WriteString(" of task " + e.Task.String())
 	}
-	b.WriteString(": ")
-	b.WriteString(e.Err.Error())
-	return b.String()
+	return b.String() + ": " + e.Err.Error()
 }
 
 // Unwrap returns Err.

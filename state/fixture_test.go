@@ -21,6 +21,12 @@ var (
 	states  = []state.State{state.Created, state.Running, state.Failed, state.Suspended, state.Revoked, state.Finished}
 )
 
+// onExisting are the operations on nodes that exist.
+var onExisting = []state.OpKind{
+	state.Start, state.Finish, state.Fail, state.Retry, state.Skip, state.Loop, state.Reset, state.Reopen,
+	state.Suspend, state.Resume, state.Revoke,
+}
+
 // at is the moment sec seconds after the Unix epoch.
 func at(sec int64) state.Instant { return state.UnixInstant(sec, 0) }
 
@@ -80,6 +86,12 @@ func noRetry(n *state.Node) { n.NoRetry = true }
 func noSkip(n *state.Node)  { n.NoSkip = true }
 func notYet(n *state.Node)  { n.Started = state.Instant{} }
 
+// retried and resetNode say what began a node's attempt, along that it was
+// taken along.
+func retried(n *state.Node)   { n.Began = state.Retry }
+func resetNode(n *state.Node) { n.Began = state.Reset }
+func along(n *state.Node)     { n.Began, n.Along = state.Reset, true }
+
 // treeOf builds the tree that is described.
 func treeOf(t testing.TB, root spec) *state.Tree {
 	t.Helper()
@@ -110,8 +122,11 @@ func treeOf(t testing.TB, root spec) *state.Tree {
 // on is an operation on a node, with what it needs.
 func on(kind state.OpKind, id string, changes ...func(*state.Op)) state.Op {
 	op := state.Op{Kind: kind, Node: id, Now: now}
-	if kind.NewAttempt() {
+	if kind.NamesAttempt() {
 		op.NewVersion = v(99)
+	}
+	if kind == state.Reopen {
+		op.Node, op.Task = "", key
 	}
 	for _, change := range changes {
 		change(&op)
@@ -138,15 +153,19 @@ func declare(parent, id string, changes ...func(*state.Op)) state.Op {
 	return op
 }
 
-func idempotent(op *state.Op)        { op.Idempotent = true }
-func ignore(op *state.Op)            { op.Ignore = true }
-func retryAt(op *state.Op)           { op.RetryAt = at(500) }
-func taken(op *state.Op)             { op.Taken = true }
-func asSubprocess(op *state.Op)      { op.NodeKind = state.Subprocess }
-func leftOpen(op *state.Op)          { op.NodeGiven = false }
-func misshapen(op *state.Op)         { op.Actor = "\n" }
-func basedOn(n byte) func(*state.Op) { return func(op *state.Op) { op.Version = v(n) } }
-func named(s string) func(*state.Op) { return func(op *state.Op) { op.Name = s } }
+func idempotent(op *state.Op)         { op.Idempotent = true }
+func ignore(op *state.Op)             { op.Ignore = true }
+func abandon(op *state.Op)            { op.Abandon = true }
+func tolerate(op *state.Op)           { op.Tolerate = true }
+func onLoop(n int) func(*state.Op)    { return func(op *state.Op) { op.Loop = n } }
+func texted(s string) func(*state.Op) { return func(op *state.Op) { op.Error = s } }
+func retryAt(op *state.Op)            { op.RetryAt = at(500) }
+func taken(op *state.Op)              { op.Taken = true }
+func asSubprocess(op *state.Op)       { op.NodeKind = state.Subprocess }
+func leftOpen(op *state.Op)           { op.NodeGiven = false }
+func misshapen(op *state.Op)          { op.Actor = "\n" }
+func basedOn(n byte) func(*state.Op)  { return func(op *state.Op) { op.Version = v(n) } }
+func named(s string) func(*state.Op)  { return func(op *state.Op) { op.Name = s } }
 func given(i state.Instant) func(*state.Op) {
 	return func(op *state.Op) { op.At = i }
 }
@@ -267,6 +286,7 @@ type content struct {
 	Node                       state.Node
 	Shown, FailedFirst         state.State
 	Counts                     state.Counts
+	Pending                    int
 	Level, Parent, First, Next int
 }
 
@@ -275,7 +295,7 @@ func contents(tree *state.Tree) []content {
 	failedFirst := tree.ShownFailedFirst(nil)
 	for i := range all {
 		all[i] = content{
-			tree.Node(i), tree.Shown(i), failedFirst[i], tree.Counts(i),
+			tree.Node(i), tree.Shown(i), failedFirst[i], tree.Counts(i), tree.Pending(i),
 			tree.Level(i), tree.Parent(i), tree.FirstChild(i), tree.NextSibling(i),
 		}
 	}

@@ -1,31 +1,36 @@
 package state
 
 import (
+	"crypto/sha256"
 	"encoding/binary"
 	"fmt"
+	"strconv"
 	"unicode/utf8"
 )
 
-// Limits of what an operation may carry (design, section 2).
+// Limits of what an operation may carry (see RULES.md).
 const (
-	// MaxIDBytes is the length limit of business, task and node IDs and of
-	// actors: 1 to 64 bytes of UTF-8 without control characters.
-	MaxIDBytes = 64
-	// MaxNameBytes is the length limit of a node's name, in bytes of UTF-8.
+	// MaxIDBytes is the length limit of business, task and node IDs: 1 to 128
+	// bytes of UTF-8 without control characters.
+	MaxIDBytes = 128
+	// MaxActorBytes is that of actors: 1 to 255 bytes.
+	MaxActorBytes = 255
+	// MaxNameBytes is the length to which a node's name is cut, the mark
+	// included. See [CutName].
 	MaxNameBytes = 1024
 	// MaxErrorBytes is the length to which an error text is cut, the mark
 	// included. See [CutError].
 	MaxErrorBytes = 16 << 10
 )
 
-// errorCut ends an error text that was too long to keep whole.
-const errorCut = "… [cut]"
+// cutMark stands where something was cut.
+const cutMark = "… [cut]"
 
 // Key names a task: business ID and task ID, unique together in a store.
 type Key struct{ Business, Task string }
 
 // String is the key as error messages show it: business/task, quoted.
-func (k Key) String() string { return fmt.Sprintf("%q/%q", k.Business, k.Task) }
+func (k Key) String() string { return brief(k.Business) + "/" + brief(k.Task) }
 
 // Validate reports, as an error that matches [ErrInvalidArgument], what is
 // wrong with the key's IDs.
@@ -37,36 +42,47 @@ func (k Key) Validate() error {
 }
 
 // CheckID reports, as an error that matches [ErrInvalidArgument] and calls the
-// ID what, whether id is not 1 to 64 bytes of UTF-8 without control characters.
-func CheckID(what, id string) error {
-	switch {
-	case plainID(id):
+// ID what, whether id is not 1 to 128 bytes of UTF-8 without control characters.
+func CheckID(what, id string) error { return checkText(what, id, MaxIDBytes) }
+
+// CheckActor is [CheckID] for an actor, which may have 255 bytes or be "",
+// nobody.
+func CheckActor(actor string) error {
+	if actor == "" {
 		return nil
-	case id == "":
-		return fmt.Errorf("%w: %s is empty", ErrInvalidArgument, what)
-	case len(id) > MaxIDBytes:
-		return fmt.Errorf("%w: %s of %d bytes, at most %d", ErrInvalidArgument, what, len(id), MaxIDBytes)
-	case !utf8.ValidString(id):
-		return fmt.Errorf("%w: %s %q is not UTF-8", ErrInvalidArgument, what, id)
 	}
-	for _, r := range id {
+	return checkText("actor", actor, MaxActorBytes)
+}
+
+func checkText(what, text string, most int) error {
+	switch {
+	case plain(text, most):
+		return nil
+	case text == "":
+		return fmt.Errorf("%w: %s is empty", ErrInvalidArgument, what)
+	case len(text) > most:
+		return fmt.Errorf("%w: %s of %d bytes, at most %d", ErrInvalidArgument, what, len(text), most)
+	case !utf8.ValidString(text):
+		return fmt.Errorf("%w: %s %q is not UTF-8", ErrInvalidArgument, what, text)
+	}
+	for _, r := range text {
 		if r < 0x20 || r >= 0x7f && r <= 0x9f {
-			return fmt.Errorf("%w: %s %q has a control character", ErrInvalidArgument, what, id)
+			return fmt.Errorf("%w: %s %q has a control character", ErrInvalidArgument, what, text)
 		}
 	}
 	return nil
 }
 
-// plainID reports whether id is a usual one: eight bytes or more of ASCII
-// without control characters. It looks at eight at a time, the last ones twice.
-func plainID(id string) bool {
+// plain reports whether text is a usual ID: eight bytes or more of ASCII without
+// control characters. It looks at eight at a time, the last ones twice.
+func plain(text string, most int) bool {
 	const each = 0x0101010101010101
-	if len(id) < 8 || len(id) > MaxIDBytes {
+	if len(text) < 8 || len(text) > most {
 		return false
 	}
 	var odd uint64
-	for i := 0; i < len(id); i += 8 {
-		b := id[min(i, len(id)-8):]
+	for i := 0; i < len(text); i += 8 {
+		b := text[min(i, len(text)-8):]
 		x := uint64(b[0]) | uint64(b[1])<<8 | uint64(b[2])<<16 | uint64(b[3])<<24 |
 			uint64(b[4])<<32 | uint64(b[5])<<40 | uint64(b[6])<<48 | uint64(b[7])<<56
 		odd |= x | (x + each) | (x - ' '*each) // the top bit of a byte: not ASCII, DEL, or less than a space
@@ -74,48 +90,70 @@ func plainID(id string) bool {
 	return odd&(0x80*each) == 0
 }
 
-// checkActor is CheckID for an actor, which may be nobody.
-func checkActor(actor string) error {
-	if actor == "" {
-		return nil
+// brief is a text as messages quote it: an ID that was refused for its length
+// does not make the message as long.
+func brief(text string) string {
+	if len(text) <= MaxActorBytes {
+		return strconv.Quote(text)
 	}
-	return CheckID("actor", actor)
+	return strconv.Quote(text[:runeStart(text, 64)] + "…")
 }
 
-func checkName(name string) error {
-	switch {
-	case len(name) > MaxNameBytes:
-		return fmt.Errorf("%w: name of %d bytes, at most %d", ErrInvalidArgument, len(name), MaxNameBytes)
-	case !utf8.ValidString(name):
-		return fmt.Errorf("%w: name %q is not UTF-8", ErrInvalidArgument, name)
+// CutName is a name as the library keeps it: invalid UTF-8 replaced by U+FFFD,
+// and, if longer than [MaxNameBytes], cut at a rune boundary and ended with
+// "… [cut]". A node is never refused because of its name.
+func CutName(name string) string {
+	if len(name) <= MaxNameBytes && utf8.ValidString(name) {
+		return name
 	}
-	return nil
+	// Replacing bytes only makes a text longer, so what lies behind the limit
+	// cannot survive the cut.
+	text := validUTF8(name[:min(len(name), MaxNameBytes+1)])
+	if len(text) <= MaxNameBytes {
+		return text
+	}
+	return text[:runeStart(text, MaxNameBytes-len(cutMark))] + cutMark
 }
 
 // CutError is text as the library keeps it: invalid UTF-8 replaced by U+FFFD,
-// and, if longer than [MaxErrorBytes], cut at a rune boundary and ended with
-// "… [cut]". A report of a failure is never refused because of its text.
+// and, if longer than [MaxErrorBytes], cut in the middle at rune boundaries,
+// where "… [cut] …" then stands: the cause of a traceback is in its last lines.
+// A report of a failure is never refused because of its text.
 func CutError(text string) string {
 	if utf8.ValidString(text) && len(text) <= MaxErrorBytes {
 		return text
 	}
 	if len(text) > 2*MaxErrorBytes {
-		// Replacing bytes only makes the text longer, so what lies behind
-		// twice the limit cannot survive the cut.
-		text = text[:2*MaxErrorBytes]
+		// What is halfway in a longer text cannot survive the cut either.
+		text = validUTF8(text[:MaxErrorBytes]) + validUTF8(text[len(text)-MaxErrorBytes:])
+	} else if text = validUTF8(text); len(text) <= MaxErrorBytes {
+		return text
 	}
-	valid := make([]byte, 0, len(text))
+	const mark = cutMark + " …"
+	const keep = MaxErrorBytes - len(mark)
+	begin, end := runeStart(text, keep/2), len(text)-(keep-keep/2)
+	for !utf8.RuneStart(text[end]) {
+		end++
+	}
+	return text[:begin] + mark + text[end:]
+}
+
+// validUTF8 is text with each invalid byte replaced by U+FFFD.
+func validUTF8(text string) string {
+	valid := make([]byte, 0, len(text)+16)
 	for _, r := range text {
 		valid = utf8.AppendRune(valid, r)
 	}
-	if len(valid) <= MaxErrorBytes {
-		return string(valid)
+	return string(valid)
+}
+
+// runeStart is the last place up to at where a rune of text begins. Text has a
+// byte there.
+func runeStart(text string, at int) int {
+	for at > 0 && !utf8.RuneStart(text[at]) {
+		at--
 	}
-	end := MaxErrorBytes - len(errorCut)
-	for !utf8.RuneStart(valid[end]) {
-		end--
-	}
-	return string(valid[:end]) + errorCut
+	return at
 }
 
 // Version names an attempt: 32 lower-case hexadecimal digits, or "" (the zero
@@ -141,6 +179,18 @@ func ParseVersion(s string) (Version, error) {
 
 // VersionOf is the version whose digits are those of id.
 func VersionOf(id [16]byte) Version { return Version{id: id, set: true} }
+
+// Below is the version that a node at an index gets when a reset takes it along
+// that gave v to the node it named: the first 16 bytes of the SHA-256 of v's 16
+// bytes and the index as 4 bytes, big-endian. So a runner knows the versions of
+// all attempts that a reset begins.
+func (v Version) Below(index int) Version {
+	var text [20]byte
+	copy(text[:], v.id[:])
+	binary.BigEndian.PutUint32(text[16:], uint32(index))
+	sum := sha256.Sum256(text[:])
+	return VersionOf([16]byte(sum[:16]))
+}
 
 // IsSet reports whether v is not "".
 func (v Version) IsSet() bool { return v.set }

@@ -27,22 +27,22 @@ func TestHexIDsArePackedAndUnpacked(t *testing.T) {
 	}
 }
 
-func TestIDsAre1To64BytesOfUTF8WithoutControlCharacters(t *testing.T) {
+func TestIDsAre1To128BytesOfUTF8WithoutControlCharacters(t *testing.T) {
 	for _, c := range []struct {
 		name, id string
 		ok       bool
 	}{
 		{"one byte", "a", true},
-		{"64 bytes", strings.Repeat("x", 64), true},
-		{"64 bytes in runes of two", strings.Repeat("é", 32), true},
+		{"128 bytes", strings.Repeat("x", 128), true},
+		{"128 bytes in runes of two", strings.Repeat("é", 64), true},
 		{"a space", " ", true},
 		{"any script and punctuation", "Zürich/东京 #1 <ok>", true},
 		{"the replacement character itself", "\uFFFD", true},
 		{"a no-break space, the first after the control characters", "\u00a0", true},
 		{"a tilde, the last before them", "~", true},
 		{"empty", "", false},
-		{"65 bytes", strings.Repeat("x", 65), false},
-		{"65 bytes in 33 runes", strings.Repeat("é", 32) + "x", false},
+		{"129 bytes", strings.Repeat("x", 129), false},
+		{"129 bytes in 65 runes", strings.Repeat("é", 64) + "x", false},
 		{"NUL", "\x00", false},
 		{"a newline", "a\nb", false},
 		{"the last of the C0 controls", "a\x1f", false},
@@ -71,8 +71,8 @@ func TestIDsAre1To64BytesOfUTF8WithoutControlCharacters(t *testing.T) {
 				"node":          on(state.Start, c.id),
 				"actor":         on(state.Start, "root", func(op *state.Op) { op.Actor = c.id }),
 			} {
-				if what == "actor" && c.id == "" {
-					continue // nobody
+				if what == "actor" && (c.id == "" || len(c.id) > state.MaxIDBytes) {
+					continue // nobody, or allowed
 				}
 				if err := op.Validate(); !errors.Is(err, want) {
 					t.Errorf("%s: %v", what, err)
@@ -85,28 +85,55 @@ func TestIDsAre1To64BytesOfUTF8WithoutControlCharacters(t *testing.T) {
 	}
 }
 
-func TestNamesAreUpTo1024BytesOfUTF8(t *testing.T) {
-	for _, c := range []struct {
-		name string
-		want error
-	}{
-		{strings.Repeat("x", state.MaxNameBytes), nil},
-		{"a name\nof two lines", nil},
-		{strings.Repeat("x", state.MaxNameBytes+1), state.ErrInvalidArgument},
-		{"\xff", state.ErrInvalidArgument},
+func TestActorsAreUpTo255Bytes(t *testing.T) {
+	tree := treeOf(t, pipeline(state.Created))
+	for actor, want := range map[string]error{
+		strings.Repeat("x", 255):       nil,
+		strings.Repeat("é", 127) + "x": nil,
+		strings.Repeat("x", 256):       state.ErrInvalidArgument,
 	} {
-		for _, op := range []state.Op{create("r", named(c.name)), declare("r", "a", named(c.name))} {
-			if err := op.Validate(); !errors.Is(err, c.want) {
-				t.Errorf("%s named %.20q…: %v", op.Kind, c.name, err)
+		_, _, err := tree.Apply(state.Limits{}, on(state.Start, "root", func(op *state.Op) { op.Actor = actor }))
+		refusedWith(t, err, want)
+	}
+	if err := state.CheckActor(""); err != nil {
+		t.Errorf("nobody: %v", err)
+	}
+}
+
+func TestNamesAreCutAndMadeUTF8(t *testing.T) {
+	const mark = "… [cut]"
+	full := strings.Repeat("x", state.MaxNameBytes)
+	room := state.MaxNameBytes - len(mark)
+	for _, c := range []struct{ what, name, want string }{
+		{"as long as it may be", full, full},
+		{"two lines", "a name\nof two lines", "a name\nof two lines"},
+		{"a byte too long", full + "y", full[:room] + mark},
+		{"ten mebibytes", strings.Repeat("x", 10<<20), full[:room] + mark},
+		{"cut in the middle of a rune", full[:room-1] + "é" + full, full[:room-1] + mark},
+		{"invalid UTF-8", "a\xff", "a\uFFFD"},
+		{"invalid UTF-8 that grows beyond the limit", strings.Repeat("\xff", 400), strings.Repeat("\uFFFD", room/3) + mark},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			tree, _ := apply(t, state.NewTree(key), create("r", named(c.name)), declare("r", "a", named(c.name)))
+			for _, id := range []string{"r", "a"} {
+				if got := node(t, tree, id).Name; got != c.want || got != state.CutName(c.name) || state.CutName(got) != got {
+					t.Errorf("%d bytes …%q, want %d bytes …%q", len(got), tail(got), len(c.want), tail(c.want))
+				}
 			}
-		}
+			// The name as it was given still recognizes a repeat.
+			_, outcomes, err := tree.Apply(state.Limits{},
+				create("r", named(c.name), idempotent), declare("r", "a", named(c.name), idempotent))
+			if err != nil || outcomes[0].Transition != nil || outcomes[1].Transition != nil {
+				t.Errorf("a repeat is not recognized: %v", err)
+			}
+		})
 	}
 }
 
 func TestAFieldThatIsNotTheOperationsIsRefused(t *testing.T) {
 	beyond32 := int64(1) << 31 // negative as an int of 32 bits, which is refused as well
 	all := map[state.OpKind]state.Op{state.Create: create("n"), state.Declare: declare("p", "n")}
-	for kind := state.Start; kind <= state.Revoke; kind++ {
+	for _, kind := range onExisting {
 		all[kind] = on(kind, "n")
 	}
 	kinds := func(kinds ...state.OpKind) map[state.OpKind]bool {
@@ -116,17 +143,16 @@ func TestAFieldThatIsNotTheOperationsIsRefused(t *testing.T) {
 		}
 		return m
 	}
-	others := kinds(state.Start, state.Finish, state.Fail, state.Retry, state.Skip, state.Loop, state.Suspend, state.Resume, state.Revoke)
-	everywhere := kinds(state.Create, state.Declare)
-	for k := range others {
-		everywhere[k] = true
-	}
+	others := kinds(onExisting...)
+	everywhere := kinds(append(onExisting, state.Create, state.Declare)...)
+	versioned := kinds(onExisting...)
+	delete(versioned, state.Reopen)
 	for _, c := range []struct {
 		field string
 		set   func(*state.Op)
 		ok    map[state.OpKind]bool
 	}{
-		{"task", func(op *state.Op) { op.Task = key }, kinds(state.Create)},
+		{"task", func(op *state.Op) { op.Task = key }, kinds(state.Create, state.Reopen)},
 		{"no task", func(op *state.Op) { op.Task = state.Key{} }, kinds(state.Declare)},
 		{"parent", func(op *state.Op) { op.Parent = "p" }, kinds(state.Declare)},
 		{"kind", asSubprocess, kinds(state.Declare)},
@@ -139,11 +165,17 @@ func TestAFieldThatIsNotTheOperationsIsRefused(t *testing.T) {
 		{"the largest loop limit", func(op *state.Op) { op.MaxLoops = 1<<31 - 1 }, kinds(state.Declare)},
 		{"a loop limit beyond it", func(op *state.Op) { op.MaxLoops = int(beyond32) }, nil},
 		{"a negative loop limit", func(op *state.Op) { op.MaxLoops = -1 }, nil},
-		{"error", func(op *state.Op) { op.Error = "x" }, kinds(state.Fail)},
+		{"error", texted("x"), kinds(state.Fail, state.Revoke)},
 		{"ignore", ignore, kinds(state.Fail)},
+		{"abandon", abandon, kinds(state.Fail)},
+		{"tolerate", tolerate, kinds(state.Finish)},
 		{"retry at", retryAt, kinds(state.Fail)},
-		{"version", basedOn(1), others},
-		{"new version", func(op *state.Op) { op.NewVersion = v(1) }, kinds(state.Declare, state.Retry, state.Skip, state.Loop)},
+		{"version", basedOn(1), versioned},
+		{"loop", onLoop(1), others},
+		{"the largest loop", onLoop(1<<31 - 1), others},
+		{"a loop beyond it", onLoop(int(beyond32)), nil},
+		{"a negative loop", onLoop(-1), nil},
+		{"new version", func(op *state.Op) { op.NewVersion = v(1) }, kinds(state.Declare, state.Retry, state.Skip, state.Loop, state.Reset)},
 		{"time", given(at(1)), everywhere},
 		{"actor", func(op *state.Op) { op.Actor = "x" }, everywhere},
 		{"idempotent", idempotent, everywhere},
@@ -151,7 +183,7 @@ func TestAFieldThatIsNotTheOperationsIsRefused(t *testing.T) {
 		for kind, op := range all {
 			c.set(&op)
 			want := state.ErrInvalidArgument
-			if c.ok[kind] || c.field == "no task" && kind != state.Create {
+			if c.ok[kind] || c.field == "no task" && kind != state.Create && kind != state.Reopen {
 				want = nil
 			}
 			if err := op.Validate(); !errors.Is(err, want) {
@@ -159,13 +191,18 @@ func TestAFieldThatIsNotTheOperationsIsRefused(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []state.OpKind{0, state.Delete, state.Delete + 1} {
+	for _, kind := range []state.OpKind{0, state.Delete, state.Reopen + 1} {
 		op := state.Op{Kind: kind, Node: "n", Now: now}
 		if err := op.Validate(); !errors.Is(err, state.ErrInvalidArgument) {
 			t.Errorf("%s is applied: %v", kind, err)
 		}
 	}
-	for _, kind := range []state.OpKind{state.Declare, state.Retry, state.Skip, state.Loop} {
+	reopen := all[state.Reopen]
+	reopen.Node = "root"
+	if err := reopen.Validate(); !errors.Is(err, state.ErrInvalidArgument) {
+		t.Errorf("reopen of a node: %v", err)
+	}
+	for _, kind := range []state.OpKind{state.Declare, state.Retry, state.Skip, state.Loop, state.Reset} {
 		op := all[kind]
 		op.NewVersion = state.Version{}
 		if err := op.Validate(); !errors.Is(err, state.ErrInvalidArgument) {
@@ -175,29 +212,32 @@ func TestAFieldThatIsNotTheOperationsIsRefused(t *testing.T) {
 }
 
 func TestErrorTextsAreCutAndMadeUTF8(t *testing.T) {
-	const mark = "… [cut]"
+	const mark = "… [cut] …"
+	const room = state.MaxErrorBytes - len(mark)
+	const head, last = room / 2, room - room/2
 	full := strings.Repeat("x", state.MaxErrorBytes)
-	room := state.MaxErrorBytes - len(mark)
+	ends := strings.Repeat("z", state.MaxErrorBytes)
+	unknown := strings.Repeat("\uFFFD", state.MaxErrorBytes)
 	for _, c := range []struct{ name, text, want string }{
 		{"short", "no such host\n\ttry again", "no such host\n\ttry again"},
 		{"none", "", ""},
 		{"as long as it may be", full, full},
-		{"a byte too long", full + "y", full[:room] + mark},
-		{"a mebibyte", strings.Repeat("x", 1<<20), full[:room] + mark},
+		{"a byte too long keeps beginning and end", full + "y", full[:head] + mark + full[:last-1] + "y"},
+		{"a mebibyte", strings.Repeat("x", 1<<20) + ends, full[:head] + mark + ends[:last]},
 		{
 			"cut in the middle of a rune: the rune goes",
-			strings.Repeat("x", room-1) + "é" + full, strings.Repeat("x", room-1) + mark,
+			full[:head-1] + "é" + full + "é" + ends[:last-1], full[:head-1] + mark + ends[:last-1],
 		},
 		{
-			"cut behind a rune: the rune stays",
-			strings.Repeat("x", room-2) + "é" + full, strings.Repeat("x", room-2) + "é" + mark,
+			"cut between runes: they stay",
+			full[:head-2] + "é" + full + "é" + ends[:last-2], full[:head-2] + "é" + mark + "é" + ends[:last-2],
 		},
 		{"invalid UTF-8", "a\xffb", "a\uFFFDb"},
 		{
 			"invalid UTF-8 that grows beyond the limit",
-			strings.Repeat("\xff", state.MaxErrorBytes/2), strings.Repeat("\uFFFD", room/3) + mark,
+			strings.Repeat("\xff", state.MaxErrorBytes/2), unknown[:head/3*3] + mark + unknown[:last/3*3],
 		},
-		{"a mebibyte of invalid UTF-8", strings.Repeat("\xff", 1<<20), strings.Repeat("\uFFFD", room/3) + mark},
+		{"a mebibyte of invalid UTF-8", strings.Repeat("\xff", 1<<20), unknown[:head/3*3] + mark + unknown[:last/3*3]},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			tree, _ := apply(t, treeOf(t, pipeline(state.Running, act("a", state.Running))),

@@ -11,6 +11,29 @@ func superseding(op state.OpKind) func(*state.Node) {
 	return func(n *state.Node) { n.Began, n.Supersedes = op, v(50) }
 }
 
+// wasOnce says that an operation is about an attempt that is no longer current,
+// and what the history says of it.
+func wasOnce(st state.State, by state.OpKind, changes ...func(*state.Attempt)) func(*state.Op) {
+	a := state.Attempt{Version: v(40), State: st, Started: started}
+	for _, change := range changes {
+		change(&a)
+	}
+	return func(op *state.Op) { op.Version, op.Past = a.Version, &state.Past{Attempt: a, By: by} }
+}
+
+func rootOnce(st state.State) func(*state.Op) {
+	return func(op *state.Op) {
+		op.Loop = 1
+		op.Past = &state.Past{Attempt: state.Attempt{State: st, Loop: 1, Started: started}, By: state.Reopen}
+	}
+}
+
+func unstarted(a *state.Attempt) { a.Started = none }
+func forgiven(a *state.Attempt)  { a.ErrorIgnored, a.Error = true, "it broke" }
+func broken(a *state.Attempt)    { a.Error = "it broke" }
+
+func looped(n int) func(*state.Node) { return func(r *state.Node) { r.Loop = n } }
+
 func ignored(n *state.Node) { n.ErrorIgnored, n.Error = true, "it broke" }
 
 func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
@@ -32,7 +55,11 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 		{"start: it runs at that version", leaf(state.Running), on(state.Start, "n", basedOn(1)), repeat},
 		{"start: it runs, and no version is named", leaf(state.Running), on(state.Start, "n"), repeat},
 		{"start: it runs at another version", leaf(state.Running), on(state.Start, "n", basedOn(2)), mismatch},
-		{"start: it has finished since", leaf(state.Finished), on(state.Start, "n", basedOn(1)), transition},
+		{"start: it has finished since", leaf(state.Finished), on(state.Start, "n", basedOn(1)), repeat},
+		{"start: it has finished since, and no version is named", leaf(state.Finished), on(state.Start, "n"), transition},
+		{"start: it is suspended", leaf(state.Suspended), on(state.Start, "n", basedOn(1)), repeat},
+		{"start: it was suspended before", leaf(state.Suspended, notYet), on(state.Start, "n", basedOn(1)), transition},
+		{"start: it was revoked before", leaf(state.Revoked, notYet), on(state.Start, "n", basedOn(1)), transition},
 		{"start: it has not been done", leaf(state.Created), on(state.Start, "n", basedOn(1)), done},
 		{"start: what a loop set running runs", leaf(state.Running, superseding(state.Loop)), on(state.Start, "n", basedOn(1)), repeat},
 
@@ -48,11 +75,27 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 			on(state.Fail, "n", basedOn(1), func(op *state.Op) { op.Error = "other" }), repeat,
 		},
 		{"fail: it has been retried since", leaf(state.Created, superseding(state.Retry)), on(state.Fail, "n", basedOn(50)), mismatch},
-		{"fail: its failure was ignored", leaf(state.Finished, ignored), on(state.Fail, "n", basedOn(1)), transition},
+		{"fail: its failure was ignored", leaf(state.Finished, ignored), on(state.Fail, "n", basedOn(1)), repeat},
+		{"fail: its failure was ignored, and no version is named", leaf(state.Finished, ignored), on(state.Fail, "n"), transition},
+		{"fail: it has finished", leaf(state.Finished), on(state.Fail, "n", basedOn(1)), transition},
+		{
+			"fail: it was revoked after its failure", leaf(state.Revoked, func(n *state.Node) { n.Error = "it broke" }),
+			on(state.Fail, "n", basedOn(1)), repeat,
+		},
+		{"fail: it was revoked", leaf(state.Revoked), on(state.Fail, "n", basedOn(1)), transition},
 		{"fail and ignore: its failure was ignored", leaf(state.Finished, ignored), on(state.Fail, "n", ignore, basedOn(1)), repeat},
 		{"fail and ignore: it has finished", leaf(state.Finished), on(state.Fail, "n", ignore, basedOn(1)), transition},
 		{"fail and ignore: it has failed", leaf(state.Failed), on(state.Fail, "n", ignore, basedOn(1)), transition},
 		{"fail and retry later: it has failed", leaf(state.Failed), on(state.Fail, "n", retryAt, basedOn(1)), repeat},
+		{"fail and retry later: it has failed, and no version is named", leaf(state.Failed), on(state.Fail, "n", retryAt), transition},
+		{"fail and retry later: it could not be retried", leaf(state.Failed, noRetry), on(state.Fail, "n", retryAt), repeat},
+		{"fail and retry later: it awaits that retry", pipeline(state.Running, pending("n")), on(state.Fail, "n", retryAt), repeat},
+		{"fail and retry later: the same by version", pipeline(state.Running, pending("n")), on(state.Fail, "n", retryAt, basedOn(1)), repeat},
+		{
+			"fail and retry later: it awaits another retry", pipeline(state.Running, pending("n")),
+			on(state.Fail, "n", basedOn(1), func(op *state.Op) { op.RetryAt = at(600) }), done,
+		},
+		{"fail: it awaits a retry", pipeline(state.Running, pending("n")), on(state.Fail, "n", basedOn(1)), done},
 		{"fail: it has not been done", leaf(state.Running), on(state.Fail, "n", basedOn(1)), done},
 
 		{"suspend: it is suspended", leaf(state.Suspended), on(state.Suspend, "n", basedOn(1)), repeat},
@@ -60,7 +103,9 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 		{"resume: it runs", leaf(state.Running), on(state.Resume, "n", basedOn(1)), repeat},
 		{"resume: it has not started and is to be", leaf(state.Created), on(state.Resume, "n", basedOn(1)), repeat},
 		{"resume: it is suspended", leaf(state.Suspended), on(state.Resume, "n", basedOn(1)), done},
-		{"resume: it has failed", leaf(state.Failed), on(state.Resume, "n", basedOn(1)), transition},
+		{"resume: it has failed", leaf(state.Failed), on(state.Resume, "n", basedOn(1)), repeat},
+		{"resume: it has failed, and no version is named", leaf(state.Failed), on(state.Resume, "n"), transition},
+		{"suspend: it has finished", leaf(state.Finished), on(state.Suspend, "n", basedOn(1)), repeat},
 		{"revoke: it is revoked", leaf(state.Revoked), on(state.Revoke, "n", basedOn(1)), repeat},
 		{"revoke: it is revoked at another version", leaf(state.Revoked), on(state.Revoke, "n", basedOn(2)), mismatch},
 		{"revoke: it has finished", leaf(state.Finished), on(state.Revoke, "n", basedOn(1)), transition},
@@ -82,6 +127,41 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 		{"loop: it did, and has finished since", leaf(state.Finished, superseding(state.Loop)), on(state.Loop, "n", basedOn(50)), repeat},
 		{"loop: the current version", leaf(state.Finished, superseding(state.Loop)), on(state.Loop, "n", basedOn(1)), done},
 		{"loop: no version is named", leaf(state.Running, superseding(state.Loop)), on(state.Loop, "n"), transition},
+		{"reset: it was reset from that version", leaf(state.Finished, superseding(state.Reset)), on(state.Reset, "n", basedOn(50)), repeat},
+		{
+			"reset: it was taken along from that version", leaf(state.Finished, superseding(state.Reset), along),
+			on(state.Reset, "n", basedOn(50)), mismatch,
+		},
+
+		// What the history says of an attempt that is no longer current.
+		{"history: it had started", leaf(state.Created), on(state.Start, "n", wasOnce(state.Revoked, 0)), repeat},
+		{"history: it had not started", leaf(state.Created), on(state.Start, "n", wasOnce(state.Revoked, 0, unstarted)), mismatch},
+		{"history: it had finished", leaf(state.Created), on(state.Finish, "n", wasOnce(state.Finished, state.Loop)), repeat},
+		{"history: it had failed, not finished", leaf(state.Created), on(state.Finish, "n", wasOnce(state.Failed, state.Retry)), mismatch},
+		{"history: its failure was ignored", leaf(state.Created), on(state.Finish, "n", wasOnce(state.Finished, state.Loop, forgiven)), mismatch},
+		{"history: it had failed", leaf(state.Created), on(state.Fail, "n", wasOnce(state.Failed, state.Retry)), repeat},
+		{"history: it had failed and was revoked", leaf(state.Created), on(state.Fail, "n", wasOnce(state.Revoked, state.Reset, broken)), repeat},
+		{"history: it had finished, not failed", leaf(state.Created), on(state.Fail, "n", wasOnce(state.Finished, state.Loop)), mismatch},
+		{"history: the failure was to be ignored", leaf(state.Created), on(state.Fail, "n", ignore, wasOnce(state.Failed, state.Retry)), mismatch},
+		{"history: a suspension", leaf(state.Created), on(state.Suspend, "n", wasOnce(state.Finished, state.Loop)), repeat},
+		{"history: a resumption", leaf(state.Created), on(state.Resume, "n", wasOnce(state.Created, state.Skip)), repeat},
+		{"history: it was revoked", leaf(state.Created), on(state.Revoke, "n", wasOnce(state.Revoked, state.Reset)), repeat},
+		{"history: it was not revoked", leaf(state.Created), on(state.Revoke, "n", wasOnce(state.Finished, state.Reset)), mismatch},
+		{"history: it was retried", leaf(state.Created), on(state.Retry, "n", wasOnce(state.Failed, state.Retry)), repeat},
+		{"history: it was skipped, not retried", leaf(state.Created), on(state.Retry, "n", wasOnce(state.Failed, state.Skip)), mismatch},
+		{"history: it was reset", leaf(state.Created), on(state.Reset, "n", wasOnce(state.Failed, state.Reset)), repeat},
+		{"history: it was taken along", leaf(state.Created), on(state.Reset, "n", wasOnce(state.Failed, 0)), mismatch},
+
+		// The root is told by its loop.
+		{"reopen: it was reopened from that loop", pipeline(state.Running).with(looped(3)), on(state.Reopen, "", onLoop(2)), repeat},
+		{"reopen: long ago", pipeline(state.Failed).with(looped(3)), on(state.Reopen, "", onLoop(1)), repeat},
+		{"reopen: the current loop", pipeline(state.Failed).with(looped(3)), on(state.Reopen, "", onLoop(3)), done},
+		{"reopen: a loop to come", pipeline(state.Failed).with(looped(3)), on(state.Reopen, "", onLoop(4)), mismatch},
+		{"reopen: no loop is named", pipeline(state.Running).with(looped(3)), on(state.Reopen, ""), transition},
+		{"root: it had finished in that loop", pipeline(state.Running).with(looped(2)), on(state.Finish, "root", rootOnce(state.Finished)), repeat},
+		{"root: it had failed in that loop", pipeline(state.Running).with(looped(2)), on(state.Finish, "root", rootOnce(state.Failed)), mismatch},
+		{"root: it had started in that loop", pipeline(state.Failed).with(looped(2)), on(state.Start, "root", rootOnce(state.Failed)), repeat},
+		{"root: it has failed in the current loop", pipeline(state.Failed).with(looped(2)), on(state.Start, "root", onLoop(2)), repeat},
 
 		{
 			"a repeat is one whatever has become of the ancestors",
@@ -122,12 +202,12 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 				return
 			}
 			if isRepeat := outcomes[0].Transition == nil; isRepeat != (c.want == repeat) {
-				t.Fatalf("recognised as a repeat: %t", isRepeat)
+				t.Fatalf("recognized as a repeat: %t", isRepeat)
 			}
 			if c.want == repeat {
 				sameTree(t, "tree after a repeat", after, tree)
 				id := c.op.Node
-				if c.op.Kind == state.Create {
+				if c.op.Kind == state.Create || c.op.Kind == state.Reopen {
 					id = "root"
 				}
 				if n := node(t, tree, id); outcomes[0].Node != n.ID || outcomes[0].Version != n.Version {
@@ -136,9 +216,49 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 			}
 
 			c.op.Idempotent = false
+			if tree.Pending(0) > 0 {
+				return // the same retry can be announced again
+			}
 			if _, _, err := tree.Apply(state.Limits{}, c.op); c.want == repeat && err == nil {
 				t.Error("without being idempotent the repeat is accepted")
 			}
 		})
+	}
+}
+
+// The attempt may have been superseded a moment ago.
+func TestARepeatInABatchKnowsWhatTheBatchDid(t *testing.T) {
+	tree := treeOf(t, pipeline(state.Running, act("n", state.Running))) // at version v(1)
+	to := func(n byte) func(*state.Op) { return func(op *state.Op) { op.NewVersion = v(n) } }
+	_, outcomes, err := tree.Apply(state.Limits{},
+		on(state.Fail, "n", basedOn(1), texted("it broke")), on(state.Retry, "n", basedOn(1), to(2)), on(state.Skip, "n", basedOn(2), to(3)),
+		on(state.Start, "n", basedOn(1), idempotent), on(state.Fail, "n", basedOn(1), idempotent),
+		on(state.Retry, "n", basedOn(1), to(2), idempotent), on(state.Skip, "n", basedOn(2), to(3), idempotent))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, o := range outcomes {
+		if repeat := o.Transition == nil; repeat != (i >= 3) {
+			t.Errorf("operation %d is a repeat: %t", i, repeat)
+		}
+	}
+	_, _, err = tree.Apply(state.Limits{},
+		on(state.Fail, "n", basedOn(1)), on(state.Retry, "n", basedOn(1), to(2)), on(state.Finish, "n", basedOn(1), idempotent))
+	refusedWith(t, err, state.ErrVersionMismatch)
+}
+
+// Histories that were recorded before attempts said what began them.
+func TestTheCountsTellWhatSupersededAnOldAttempt(t *testing.T) {
+	a := state.Attempt{Version: v(1), Loop: 2, Retries: 3, Skips: 1}
+	for want, change := range map[state.OpKind]func(*state.Attempt){
+		state.Retry: func(a *state.Attempt) { a.Retries++ },
+		state.Skip:  func(a *state.Attempt) { a.Skips++ },
+		state.Loop:  func(a *state.Attempt) { a.Loop++ },
+	} {
+		next := a
+		change(&next)
+		if got := state.PastOf(&a, &next); got.By != want || got.Attempt != a {
+			t.Errorf("superseded by %s, want %s", got.By, want)
+		}
 	}
 }

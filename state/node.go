@@ -36,9 +36,8 @@ type Progress struct {
 	Attempt
 	// Updated is the time of the node's last transition, its creation included.
 	Updated Instant
-	// Began is the operation that began the current attempt, and Supersedes
-	// the version of the attempt before it, unset for the first.
-	Began      OpKind
+	// Supersedes is the version of the attempt before the current one, unset
+	// for the first.
 	Supersedes Version
 }
 
@@ -48,16 +47,23 @@ type Attempt struct {
 	Version Version
 	// State is the own state; what a container shows may differ, see [Tree.Shown].
 	State State
+	// Began is the operation that began the attempt; 0 in the history of a
+	// node that was recorded before histories told.
+	Began OpKind
+	// Along says that a container above was reset and this node with it: Began
+	// is Reset, but no reset named the node.
+	Along bool
 	// Loop counts the passes through the node, from 1. Retries and Skips count
 	// those operations over the node's life.
 	Loop, Retries, Skips int
-	// Skipped says that the attempt is a skip of a failed one.
+	// Skipped says that the attempt is a skip.
 	Skipped bool
 	// ErrorIgnored says that the attempt failed and the failure was ignored.
 	ErrorIgnored bool
 	// Started and Finished are unset until it happened.
 	Started, Finished Instant
-	// Error is the text of the failure, also of an ignored one.
+	// Error is the text of the failure, also of an ignored one, or the reason
+	// of a revoke.
 	Error string
 	// RetryAt is when the runner means to retry a failed leaf by itself,
 	// unset if it does not.
@@ -86,8 +92,10 @@ type Transition struct {
 	At, Recorded Instant
 	Actor        string
 	// Shown is what the task shows after the transition, by the default
-	// convention.
-	Shown State
+	// convention, and Pending how many of its leaves await their automatic
+	// retry then.
+	Shown   State
+	Pending int
 	// Changes are the nodes it changed, the one the operation named first,
 	// then those it took along in order of creation. Empty only for [Delete].
 	Changes []Change

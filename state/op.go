@@ -10,54 +10,74 @@ type Op struct {
 
 	// Node is the ID of the node the operation is about. For [Create] it is
 	// the ID of the new root, for [Declare] that of the new node; whoever
-	// calls Apply has generated it if the user gave none.
+	// calls Apply has generated it if the user gave none. Not for [Reopen].
 	Node string
-	// Task is the key of the new task. Create only.
+	// Task is the key of the task to create or to reopen. Create and Reopen
+	// only.
 	Task Key
 	// Parent is the ID of the container that gets the node. Declare only.
 	Parent string
 	// NodeKind is what the new node is. Declare only; a pipeline cannot be
 	// declared.
 	NodeKind Kind
-	// Name is what the new node is called; "" stands for the kind's
-	// [Kind.Class]. Create and Declare only.
+	// Name is what the new node is called, kept as [CutName] leaves it; ""
+	// stands for the kind's [Kind.Class]. Create and Declare only.
 	Name string
-	// NoRetry and NoSkip forbid retry and skip of the new node. Declare only.
+	// NoRetry and NoSkip forbid retry and skip of the new node, once it has
+	// failed. Declare only.
 	NoRetry, NoSkip bool
-	// MaxLoops limits how often the new node may run: loop is refused when
-	// the node's loop count has reached it. 0 is no limit. Declare only.
+	// MaxLoops limits how often the new node may run: loop and reset are
+	// refused when the node's loop count has reached it. 0 is no limit.
+	// Declare only.
 	MaxLoops int
 
-	// Error is the text of the failure, kept as [CutError] leaves it. Fail only.
+	// Error is the text of the failure or the reason of the revoke, kept as
+	// [CutError] leaves it. Fail and Revoke only.
 	Error string
-	// Ignore makes the failure of a leaf an ignored one: the node ends
-	// FINISHED with error_ignored. Fail only, not together with RetryAt.
+	// Ignore makes the failure an ignored one: the node ends FINISHED with
+	// error_ignored. Fail only, not together with RetryAt or Abandon.
 	Ignore bool
-	// RetryAt announces an automatic retry of a leaf: until then or any later
-	// operation on it the failure counts as running for the containers above.
-	// Nothing happens by itself at that time. Fail only.
+	// RetryAt announces an automatic retry of a leaf: until the next operation
+	// on it the failure counts as running for the containers above. Nothing
+	// happens by itself at that time. If the leaf cannot be retried, because it
+	// is not retryable or something above has ended, the failure is recorded
+	// without it. Fail only.
 	RetryAt Instant
+	// Abandon lets a container fail whatever its children do: what is below is
+	// taken along as a revoke does. Fail of a container only.
+	Abandon bool
+	// Tolerate lets a container finish although children FAILED: each of those
+	// becomes FINISHED with error_ignored. Finish of a container only.
+	Tolerate bool
 
 	// Version, if set, is the attempt the operation is based on; the
-	// operation is refused when another attempt is current. Not for Create
-	// and Declare.
+	// operation is refused when another attempt is current. Not for Create,
+	// Declare and Reopen.
 	Version Version
+	// Loop, if not 0, is the loop count of the root's attempt that the
+	// operation is based on: the root has no version. Operations on the root
+	// only.
+	Loop int
 	// NewVersion is the version of the attempt that begins. Declare, Retry,
-	// Skip and Loop need it; others must not have it.
+	// Skip, Loop and Reset need it; others must not have it.
 	NewVersion Version
 
-	// Idempotent makes a repeat succeed without a transition: if the node
-	// already is where the operation leads at Version; for Retry, Skip and
-	// Loop, if Version was superseded by the same operation and its successor
-	// is current (without a Version no repeat of these is recognised); for
-	// Create and Declare, if the same thing exists with the same parent, kind
-	// and name.
+	// Idempotent makes a repeat succeed without a transition; see RULES.md for
+	// what a repeat is. Retry, Skip, Loop, Reset and Reopen recognize none
+	// without Version or Loop; Create and Declare, if the same thing exists
+	// with the same parent, kind and name.
 	Idempotent bool
+	// Past is what the history says of the attempt that Version or Loop names,
+	// if it is not current. A tree holds only current attempts, so Apply
+	// refuses an idempotent operation about an earlier one with
+	// [ErrVersionMismatch]; whoever can read the history then asks again with
+	// Past. See [Recall].
+	Past *Past
 	// Actor is who asked for it, kept in the transition; "" for nobody.
 	Actor string
 
-	// At is the time given for the operation; unset stands for Now. The later
-	// of it and the node's last transition is used.
+	// At is the time given for the operation; unset stands for Now. RULES.md
+	// says when a later one is used.
 	At Instant
 	// Now is the recording clock's time. It must be set.
 	Now Instant
@@ -76,13 +96,17 @@ type Op struct {
 // wrong with the shape of the operation: missing or misplaced fields, IDs and
 // times that are malformed. It is the first check of [Tree.Apply].
 func (op *Op) Validate() error {
-	if op.Kind == 0 || op.Kind >= Delete {
+	if !op.Kind.Valid() || op.Kind == Delete {
 		return fmt.Errorf("%w: %s cannot be applied to a tree", ErrInvalidArgument, op.Kind)
 	}
-	if err := CheckID("node ID", op.Node); err != nil {
+	if op.Kind == Reopen {
+		if op.Node != "" {
+			return misplaced(op.Kind, "node")
+		}
+	} else if err := CheckID("node ID", op.Node); err != nil {
 		return err
 	}
-	if err := checkActor(op.Actor); err != nil {
+	if err := CheckActor(op.Actor); err != nil {
 		return err
 	}
 	if !op.Now.IsSet() || !op.Now.Valid() || !op.At.Valid() {
@@ -91,17 +115,40 @@ func (op *Op) Validate() error {
 	if err := op.validateNew(); err != nil {
 		return err
 	}
+	if err := op.validateOutcome(); err != nil {
+		return err
+	}
+	return op.validateAttempts()
+}
+
+// validateOutcome checks the fields that say how an attempt ends.
+func (op *Op) validateOutcome() error {
 	isFail := op.Kind == Fail
-	isNew := op.Kind == Create || op.Kind == Declare
 	switch {
-	case !isFail && (op.Error != "" || op.Ignore || op.RetryAt.IsSet()):
-		return misplaced(op.Kind, "error, ignore or retry-at")
-	case isNew && op.Version.IsSet():
-		return misplaced(op.Kind, "version")
+	case !isFail && (op.Ignore || op.Abandon || op.RetryAt.IsSet()):
+		return misplaced(op.Kind, "ignore, abandon or retry-at")
+	case !isFail && op.Kind != Revoke && op.Error != "":
+		return misplaced(op.Kind, "error")
+	case op.Kind != Finish && op.Tolerate:
+		return misplaced(op.Kind, "tolerate")
 	case !op.RetryAt.Valid():
 		return fmt.Errorf("%w: retry-at outside the years 1 to 9999", ErrInvalidArgument)
 	}
-	switch needs := op.Kind == Declare || op.Kind.NewAttempt(); {
+	return nil
+}
+
+// validateAttempts checks the fields that name attempts.
+func (op *Op) validateAttempts() error {
+	isNew := op.Kind == Create || op.Kind == Declare
+	switch {
+	case (isNew || op.Kind == Reopen) && op.Version.IsSet():
+		return misplaced(op.Kind, "version")
+	case isNew && op.Loop != 0:
+		return misplaced(op.Kind, "loop")
+	case op.Loop < 0 || op.Loop > maxCount:
+		return fmt.Errorf("%w: loop %d is not within 1 to %d", ErrInvalidArgument, op.Loop, maxCount)
+	}
+	switch needs := op.Kind.NamesAttempt(); {
 	case needs && !op.NewVersion.IsSet():
 		return fmt.Errorf("%w: %s without a new version", ErrInvalidArgument, op.Kind)
 	case !needs && op.NewVersion.IsSet():
@@ -113,7 +160,7 @@ func (op *Op) Validate() error {
 // validateNew checks the fields that describe a node to be created.
 func (op *Op) validateNew() error {
 	switch op.Kind {
-	case Create:
+	case Create, Reopen:
 		if err := op.Task.Validate(); err != nil {
 			return err
 		}
@@ -128,7 +175,7 @@ func (op *Op) validateNew() error {
 			return fmt.Errorf("%w: loop limit %d is not within 0 to %d", ErrInvalidArgument, op.MaxLoops, maxCount)
 		}
 	}
-	if op.Kind != Create && op.Task != (Key{}) {
+	if op.Kind != Create && op.Kind != Reopen && op.Task != (Key{}) {
 		return misplaced(op.Kind, "task")
 	}
 	if op.Kind != Declare &&
@@ -138,7 +185,7 @@ func (op *Op) validateNew() error {
 	if op.Kind != Create && op.Kind != Declare && op.Name != "" {
 		return misplaced(op.Kind, "name")
 	}
-	return checkName(op.Name)
+	return nil
 }
 
 // maxCount bounds loop, retry and skip counts so that they fit 32 bits.

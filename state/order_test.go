@@ -8,7 +8,7 @@ import (
 
 // Every operation here is wrong in two ways; which of them it is told shows
 // the order of the checks.
-func TestTheChecksComeInTheOrderOfTheDesign(t *testing.T) {
+func TestTheChecksComeInTheOrderOfTheRules(t *testing.T) {
 	invalid, transition := state.ErrInvalidArgument, state.ErrInvalidTransition
 	tooSmall := state.Limits{Levels: 1, Nodes: 1}
 	looped := act("a", state.Finished).with(func(n *state.Node) { n.MaxLoops = 1 })
@@ -56,10 +56,52 @@ func TestTheChecksComeInTheOrderOfTheDesign(t *testing.T) {
 			declare("a", "b"), invalid,
 		},
 		{
-			"ignore on a container before the version",
+			"retry-at on a container before the version",
 			pipeline(state.Running, sub("s", state.Running)),
 			state.Limits{},
-			on(state.Fail, "s", ignore, basedOn(7)), invalid,
+			on(state.Fail, "s", retryAt, basedOn(7)), invalid,
+		},
+		{
+			"abandon on a leaf before the version",
+			pipeline(state.Running, act("a", state.Running)),
+			state.Limits{},
+			on(state.Fail, "a", abandon, basedOn(7)), invalid,
+		},
+		{
+			"tolerate on a leaf before a repeat is recognized",
+			pipeline(state.Running, act("a", state.Finished)),
+			state.Limits{},
+			on(state.Finish, "a", tolerate, idempotent), invalid,
+		},
+		{
+			"a loop of a node that is not the root before the own state",
+			pipeline(state.Running, act("a", state.Finished)),
+			state.Limits{},
+			on(state.Start, "a", onLoop(7)), invalid,
+		},
+		{
+			"the loop before the own state",
+			pipeline(state.Finished),
+			state.Limits{},
+			on(state.Start, "root", onLoop(7)), state.ErrVersionMismatch,
+		},
+		{
+			"the own state before the root",
+			pipeline(state.Running),
+			state.Limits{},
+			on(state.Reset, "root"), transition,
+		},
+		{
+			"what runs below before not retryable",
+			pipeline(state.Running, sub("s", state.Failed, act("a", state.Running)).with(noRetry)),
+			state.Limits{},
+			on(state.Reset, "s"), transition,
+		},
+		{
+			"not retryable before the loop limit",
+			pipeline(state.Running, act("a", state.Failed).with(noRetry).with(func(n *state.Node) { n.MaxLoops = 1 })),
+			state.Limits{},
+			on(state.Reset, "a"), state.ErrNotRetryable,
 		},
 		{
 			"retry-at on a container before its own state",
@@ -68,10 +110,10 @@ func TestTheChecksComeInTheOrderOfTheDesign(t *testing.T) {
 			on(state.Fail, "s", retryAt), invalid,
 		},
 		{
-			"ignore on a container before its children",
+			"retry-at on a container before its children",
 			pipeline(state.Running, act("a", state.Running)),
 			state.Limits{},
-			on(state.Fail, "root", ignore), invalid,
+			on(state.Fail, "root", retryAt), invalid,
 		},
 		{
 			"ignore and retry-at together before the version",
@@ -86,7 +128,7 @@ func TestTheChecksComeInTheOrderOfTheDesign(t *testing.T) {
 			on(state.Fail, "a", ignore, retryAt), invalid,
 		},
 		{
-			"ignore on a container before a repeat is recognised",
+			"retry-at on a container before a repeat is recognized",
 			pipeline(state.Running, sub("s", state.Failed)),
 			state.Limits{},
 			on(state.Fail, "s", retryAt, idempotent), invalid,
@@ -104,8 +146,8 @@ func TestTheChecksComeInTheOrderOfTheDesign(t *testing.T) {
 			on(state.Retry, "root", basedOn(7)), state.ErrVersionMismatch,
 		},
 		{
-			"the version before a container that cannot be skipped",
-			pipeline(state.Running, sub("s", state.Failed)),
+			"the version before a child that runs",
+			pipeline(state.Running, sub("s", state.Failed, act("a", state.Running))),
 			state.Limits{},
 			on(state.Skip, "s", basedOn(7)), state.ErrVersionMismatch,
 		},
@@ -146,8 +188,8 @@ func TestTheChecksComeInTheOrderOfTheDesign(t *testing.T) {
 			on(state.Loop, "a"), transition,
 		},
 		{
-			"a container before not skippable",
-			pipeline(state.Running, sub("s", state.Failed).with(noSkip)),
+			"a child that runs before not skippable",
+			pipeline(state.Running, sub("s", state.Failed, act("a", state.Running)).with(noSkip)),
 			state.Limits{},
 			on(state.Skip, "s"), transition,
 		},

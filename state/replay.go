@@ -42,6 +42,10 @@ func (t *Tree) replay(tr *Transition) error {
 	if len(tr.Changes) > 0 && tr.Shown != t.Shown(0) {
 		return fmt.Errorf("%w: the task shows %s, not %s", ErrMalformed, t.Shown(0), tr.Shown)
 	}
+	// Transitions recorded before they told it say 0.
+	if tr.Pending > 0 && tr.Pending != t.Pending(0) {
+		return fmt.Errorf("%w: %d retries are pending, not %d", ErrMalformed, t.Pending(0), tr.Pending)
+	}
 	return nil
 }
 

@@ -1,5 +1,7 @@
 package state
 
+import "math"
+
 // family is what a container keeps of the nodes below it, so that an update
 // costs the node's depth and reading a shown state costs nothing.
 type family struct {
@@ -8,6 +10,9 @@ type family struct {
 	shown       tally // children by the state they count as for this container
 	leaves      tally // leaves below, at any depth, by own state
 	pending     int32 // of these, failed ones that await their automatic retry
+	waiting     int32 // children that wait to run again
+	latestNsec  int32 // with latestSec: the latest transition of a node below
+	latestSec   int64
 }
 
 type tally [stateEnd]int32
@@ -16,23 +21,49 @@ type tally [stateEnd]int32
 // share is that of a node that does not exist.
 type share struct {
 	own, shown State
+	waiting    int8 // 1: waits to run again
 	leaves     tally
 	pending    int32
+	latest     Instant // transition of the node or of one below it
 }
 
 func (n *node) share() share {
-	if f := n.family; f != nil {
-		return share{own: n.state, shown: n.shown(), leaves: f.leaves, pending: f.pending}
+	s := share{own: n.state, latest: n.time(updated)}
+	if n.waiting() {
+		s.waiting = 1
 	}
-	s := share{own: n.state}
+	if f := n.family; f != nil {
+		s.shown, s.leaves, s.pending = n.shown(), f.leaves, f.pending
+		s.latest = later(s.latest, f.latest())
+		return s
+	}
 	s.leaves[n.state] = 1
 	s.shown, s.pending = n.leafCountsAs()
 	return s
 }
 
+// noneYet is latestSec of a family without nodes.
+const noneYet = math.MinInt64
+
+// latest is the time of the latest transition of a node below, unset if there
+// is no node below.
+func (f *family) latest() Instant {
+	if f.latestSec == noneYet {
+		return Instant{}
+	}
+	return UnixInstant(f.latestSec, int(f.latestNsec))
+}
+
+// see moves latest forward.
+func (f *family) see(at Instant) {
+	if at.set && (at.sec > f.latestSec || at.sec == f.latestSec && at.nsec > f.latestNsec) {
+		f.latestSec, f.latestNsec = at.sec, at.nsec
+	}
+}
+
 // leafCountsAs is what a leaf shows to those above, and 1 if it awaits its
 // automatic retry: then it shows FAILED itself and counts as RUNNING for all
-// above (design, section 3, shown state).
+// above (RULES.md, shown state).
 func (n *node) leafCountsAs() (shown State, pending int32) {
 	if n.pending() {
 		return Running, 1
@@ -103,7 +134,7 @@ func (t *Tree) ShownFailedFirst(dst []State) []State {
 			continue
 		}
 		switch {
-		case dst[i] == Running || n.pending():
+		case dst[i] == Running:
 			dst[n.parent] |= running
 		case dst[i] == Failed:
 			dst[n.parent] |= failed
@@ -168,7 +199,7 @@ func newFamily(k Kind) *family {
 	if !k.Container() {
 		return nil
 	}
-	return &family{first: -1, last: -1}
+	return &family{first: -1, last: -1, latestSec: noneYet}
 }
 
 // addLeaf is move for a leaf that is new: most nodes are, when a tree is loaded.
@@ -178,6 +209,10 @@ func (f *family) addLeaf(n *node) {
 	f.shown[shown]++
 	f.leaves[n.state]++
 	f.pending += pending
+	if n.waiting() {
+		f.waiting++
+	}
+	f.see(n.time(updated))
 }
 
 // move replaces one child's share by another.
@@ -191,4 +226,6 @@ func (f *family) move(before, after *share) {
 		f.leaves[s] += after.leaves[s] - before.leaves[s]
 	}
 	f.pending += after.pending - before.pending
+	f.waiting += int32(after.waiting) - int32(before.waiting)
+	f.see(after.latest)
 }

@@ -1,28 +1,49 @@
 package state
 
 // rule says where an operation on an existing node starts from, where it
-// leads, and what must hold around the node. The table below is the design's
-// section 3; what an operation does to the node's values is in effect.
+// leads, and what must hold around the node. The table below is that of
+// RULES.md; what an operation does to the node's values is in effect.go.
 type rule struct {
 	from     set // own states it may start from
+	leafFrom set // for leaves these too, if node.mayLeave says so
 	to       set // own states it may lead to
-	notRoot  bool
-	leafOnly bool
+	place    place
 	above    guard // what must hold of the ancestors
 	children set   // own states no child of a container may be in
+	below    set   // own states no node below a container may be in
 }
 
 var rules = [opEnd]rule{
-	Start:   {from: in(Created), to: in(Running), above: runningAbove},
-	Finish:  {from: in(Running), to: in(Finished), above: containerNotEndedAbove, children: in(Running, Suspended, Failed)},
-	Fail:    {from: in(Running), to: in(Failed, Finished), children: in(Running, Suspended)},
-	Retry:   {from: in(Failed), to: in(Created), notRoot: true, above: notEndedAbove},
-	Skip:    {from: in(Failed), to: in(Finished), leafOnly: true, above: notEndedAbove},
-	Loop:    {from: in(Finished), to: in(Running), notRoot: true, above: runningAbove},
+	Start: {from: in(Created), to: in(Running), above: runningAbove},
+	Finish: {
+		from: in(Running), leafFrom: in(Suspended), to: in(Finished),
+		above: containerNotEndedAbove, children: in(Running, Suspended, Failed),
+	},
+	Fail:    {from: in(Running), leafFrom: in(Suspended, Failed), to: in(Failed, Finished), children: in(Running, Suspended)},
+	Retry:   {from: in(Failed), to: in(Created), place: notRoot, above: notEndedAbove},
+	Skip:    {from: in(Created, Failed), to: in(Finished), place: notRoot, above: notEndedAbove, children: in(Running, Suspended)},
+	Loop:    {from: in(Finished), to: in(Running), place: notRoot, above: runningAbove},
 	Suspend: {from: in(Created, Running), to: in(Suspended), above: notEndedAbove},
 	Resume:  {from: in(Suspended), to: in(Created, Running), above: notEndedAbove},
 	Revoke:  {from: in(Created, Running, Suspended, Failed), to: in(Revoked)},
+	Reset: {
+		from: in(Finished, Failed, Revoked), to: in(Created),
+		place: notRoot, above: notEndedAbove, below: in(Running, Suspended),
+	},
+	Reopen: {from: in(Finished, Failed, Revoked), to: in(Running), place: onlyRoot},
 }
+
+// onNodes are the operations on nodes that exist, in the order of RULES.md.
+var onNodes = []OpKind{Start, Finish, Fail, Retry, Skip, Loop, Reset, Reopen, Suspend, Resume, Revoke}
+
+// place is which node of its task an operation is for.
+type place uint8
+
+const (
+	anyPlace place = iota
+	notRoot
+	onlyRoot
+)
 
 // set is a set of states.
 type set uint8
@@ -35,6 +56,8 @@ func in(states ...State) (s set) {
 }
 
 func (s set) has(st State) bool { return s&(1<<st) != 0 }
+
+func (s set) without(st State) set { return s &^ (1 << st) }
 
 // guard is what an operation asks of the own states of a node's ancestors.
 type guard uint8

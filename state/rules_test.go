@@ -2,22 +2,25 @@ package state_test
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// The tables below are the design's section 3 again, spelled out for every own
-// state. "-" is invalid_transition.
+// The tables below are the table of RULES.md again, spelled out for every own
+// state. "-" is invalid_transition. The nodes that are SUSPENDED have started.
 
 const leafMoves = `
           CREATED    RUNNING    FAILED    SUSPENDED  REVOKED  FINISHED
 start     RUNNING    -          -         -          -        -
-finish    -          FINISHED   -         -          -        -
-fail      -          FAILED     -         -          -        -
+finish    -          FINISHED   -         FINISHED   -        -
+fail      -          FAILED     -         FAILED     -        -
 retry     -          -          CREATED   -          -        -
-skip      -          -          FINISHED  -          -        -
+skip      FINISHED   -          FINISHED  -          -        -
 loop      -          -          -         -          -        RUNNING
+reset     -          -          CREATED   -          CREATED  CREATED
+reopen    -          -          -         -          -        -
 suspend   SUSPENDED  SUSPENDED  -         -          -        -
 resume    -          -          -         RUNNING    -        -
 revoke    REVOKED    REVOKED    REVOKED   REVOKED    -        -`
@@ -28,8 +31,10 @@ start     RUNNING    -          -         -          -        -
 finish    -          FINISHED   -         -          -        -
 fail      -          FAILED     -         -          -        -
 retry     -          -          CREATED   -          -        -
-skip      -          -          -         -          -        -
+skip      FINISHED   -          FINISHED  -          -        -
 loop      -          -          -         -          -        RUNNING
+reset     -          -          CREATED   -          CREATED  CREATED
+reopen    -          -          -         -          -        -
 suspend   SUSPENDED  SUSPENDED  -         -          -        -
 resume    -          -          -         RUNNING    -        -
 revoke    REVOKED    REVOKED    REVOKED   REVOKED    -        -`
@@ -42,6 +47,8 @@ fail      -          FAILED     -         -          -        -
 retry     -          -          -         -          -        -
 skip      -          -          -         -          -        -
 loop      -          -          -         -          -        -
+reset     -          -          -         -          -        -
+reopen    -          -          RUNNING   -          RUNNING  RUNNING
 suspend   SUSPENDED  SUSPENDED  -         -          -        -
 resume    -          -          -         RUNNING    -        -
 revoke    REVOKED    REVOKED    REVOKED   REVOKED    -        -`
@@ -57,6 +64,9 @@ func TestAnOperationLeadsFromOneOwnStateToAnother(t *testing.T) {
 	} {
 		rows(t, c.moves, func(op state.OpKind, from state.State, to string) {
 			t.Run(fmt.Sprintf("%s a %s that is %s", op, c.what, from), func(t *testing.T) {
+				if op == state.Reopen && c.id != "root" {
+					return // it names a task and no node
+				}
 				tree := treeOf(t, c.tree(from))
 				after, outcomes, err := tree.Apply(state.Limits{}, on(op, c.id))
 				if to == "-" {
@@ -89,6 +99,7 @@ fail      ok       ok       ok      ok         ok       ok
 retry     ok       ok       -       ok         -        -
 skip      ok       ok       -       ok         -        -
 loop      -        ok       -       -          -        -
+reset     ok       ok       -       ok         -        -
 suspend   ok       ok       -       ok         -        -
 resume    ok       ok       -       ok         -        -
 revoke    ok       ok       ok      ok         ok       ok`
@@ -100,8 +111,9 @@ start     -        ok       -       -          -        -
 finish    ok       ok       -       ok         -        -
 fail      ok       ok       ok      ok         ok       ok
 retry     ok       ok       -       ok         -        -
-skip      -        -        -       -          -        -
+skip      ok       ok       -       ok         -        -
 loop      -        ok       -       -          -        -
+reset     ok       ok       -       ok         -        -
 suspend   ok       ok       -       ok         -        -
 resume    ok       ok       -       ok         -        -
 revoke    ok       ok       ok      ok         ok       ok`
@@ -112,7 +124,7 @@ revoke    ok       ok       ok      ok         ok       ok`
 var legalFrom = map[state.OpKind]state.State{
 	state.Declare: state.Running, state.Start: state.Created, state.Finish: state.Running, state.Fail: state.Running,
 	state.Retry: state.Failed, state.Skip: state.Failed, state.Loop: state.Finished,
-	state.Suspend: state.Running, state.Resume: state.Suspended, state.Revoke: state.Running,
+	state.Reset: state.Finished, state.Suspend: state.Running, state.Resume: state.Suspended, state.Revoke: state.Running,
 }
 
 func TestAnOperationAsksOfEveryAncestor(t *testing.T) {
@@ -155,7 +167,9 @@ start     ok       ok       ok      ok         ok       ok
 finish    ok       -        -       -          ok       ok
 fail      ok       -        ok      -          ok       ok
 retry     ok       ok       ok      ok         ok       ok
+skip      ok       -        ok      -          ok       ok
 loop      ok       ok       ok      ok         ok       ok
+reset     ok       -        ok      -          ok       ok
 suspend   ok       ok       ok      ok         ok       ok
 resume    ok       ok       ok      ok         ok       ok
 revoke    ok       ok       ok      ok         ok       ok`
@@ -253,16 +267,145 @@ func TestGuards(t *testing.T) {
 			on(state.Loop, "a"), nil,
 		},
 		{
-			"the failure of a container is not ignored",
-			pipeline(state.Running, sub("s", state.Running)), on(state.Fail, "s", ignore), state.ErrInvalidArgument,
-		},
-		{
 			"a container has no automatic retry",
 			pipeline(state.Running), on(state.Fail, "root", retryAt), state.ErrInvalidArgument,
 		},
 		{
 			"an ignored failure has no automatic retry",
 			pipeline(state.Running, act("a", state.Running)), on(state.Fail, "a", ignore, retryAt), state.ErrInvalidArgument,
+		},
+		{
+			"an ignored failure abandons nothing",
+			pipeline(state.Running), on(state.Fail, "root", ignore, abandon), state.ErrInvalidArgument,
+		},
+		{
+			"a leaf abandons nothing",
+			pipeline(state.Running, act("a", state.Running)), on(state.Fail, "a", abandon), state.ErrInvalidArgument,
+		},
+		{
+			"a leaf tolerates nothing",
+			pipeline(state.Running, act("a", state.Running)), on(state.Finish, "a", tolerate), state.ErrInvalidArgument,
+		},
+		{
+			"only the root has a loop to check",
+			pipeline(state.Running, act("a", state.Running)), on(state.Finish, "a", onLoop(1)), state.ErrInvalidArgument,
+		},
+		{
+			"work in flight reports its end while it is suspended",
+			pipeline(state.Suspended, act("a", state.Suspended)), on(state.Finish, "a"), nil,
+		},
+		{
+			"what was suspended before its start has no end to report",
+			pipeline(state.Running, act("a", state.Suspended).with(notYet)), on(state.Finish, "a"), state.ErrInvalidTransition,
+		},
+		{
+			"nor a failure",
+			pipeline(state.Running, act("a", state.Suspended).with(notYet)), on(state.Fail, "a"), state.ErrInvalidTransition,
+		},
+		{
+			"a pending retry is replaced",
+			pipeline(state.Running, pending("a")), on(state.Fail, "a"), nil,
+		},
+		{
+			"a pending retry is not ignored",
+			pipeline(state.Running, pending("a")), on(state.Fail, "a", ignore), state.ErrInvalidTransition,
+		},
+		{
+			"a container tolerates failures of children",
+			pipeline(state.Running, act("a", state.Failed), sub("s", state.Failed)), on(state.Finish, "root", tolerate), nil,
+		},
+		{
+			"it does not tolerate a child that runs",
+			pipeline(state.Running, act("a", state.Failed), act("b", state.Running)),
+			on(state.Finish, "root", tolerate), state.ErrInvalidTransition,
+		},
+		{
+			"nor one that waits to run again",
+			pipeline(state.Running, act("a", state.Failed), act("b", state.Created).with(retried)),
+			on(state.Finish, "root", tolerate), state.ErrInvalidTransition,
+		},
+		{
+			"a container does not finish over a child that was retried and has not run",
+			pipeline(state.Running, act("a", state.Created).with(retried)), on(state.Finish, "root"), state.ErrInvalidTransition,
+		},
+		{
+			"nor over one that was reset",
+			pipeline(state.Running, act("a", state.Created).with(resetNode)), on(state.Finish, "root"), state.ErrInvalidTransition,
+		},
+		{
+			"it finishes over one that a reset took along",
+			pipeline(state.Running, act("a", state.Created).with(along)), on(state.Finish, "root"), nil,
+		},
+		{
+			"a failure is not ignored over a child that waits to run again",
+			pipeline(state.Running, act("a", state.Created).with(retried)), on(state.Fail, "root", ignore), state.ErrInvalidTransition,
+		},
+		{
+			"a failure that is not ignored does not wait for it",
+			pipeline(state.Running, act("a", state.Created).with(retried)), on(state.Fail, "root"), nil,
+		},
+		{
+			"a grandchild that waits to run again is for its own container to wait for",
+			pipeline(state.Running, sub("s", state.Revoked, act("a", state.Created).with(retried))), on(state.Finish, "root"), nil,
+		},
+		{
+			"a container that abandons fails over children in any state",
+			pipeline(state.Running, act("a", state.Running), sub("s", state.Suspended, act("b", state.Running))),
+			on(state.Fail, "root", abandon), nil,
+		},
+		{
+			"a node that is not skippable is skipped before it has run",
+			pipeline(state.Running, act("a", state.Created).with(noSkip)), on(state.Skip, "a"), nil,
+		},
+		{
+			"a failed node that is not retryable is not reset",
+			pipeline(state.Running, act("a", state.Failed).with(noRetry)), on(state.Reset, "a"), state.ErrNotRetryable,
+		},
+		{
+			"one that has finished is",
+			pipeline(state.Running, act("a", state.Finished).with(noRetry)), on(state.Reset, "a"), nil,
+		},
+		{
+			"a reset counts as a loop",
+			pipeline(state.Running, act("a", state.Finished).with(func(n *state.Node) { n.MaxLoops = 1 })),
+			on(state.Reset, "a"), state.ErrLoopLimit,
+		},
+		{
+			"unless the attempt never started",
+			pipeline(state.Running, act("a", state.Revoked).with(func(n *state.Node) { n.MaxLoops = 1; notYet(n) })),
+			on(state.Reset, "a"), nil,
+		},
+		{
+			"a reset waits for what runs further below",
+			pipeline(state.Running, sub("s", state.Finished, sub("t", state.Revoked, act("a", state.Running)))),
+			on(state.Reset, "s"), state.ErrInvalidTransition,
+		},
+		{
+			"and for a container that is suspended further below",
+			pipeline(state.Running, sub("s", state.Finished, sub("t", state.Revoked, sub("u", state.Suspended)))),
+			on(state.Reset, "s"), state.ErrInvalidTransition,
+		},
+		{
+			"the limits of what a reset takes along do not count",
+			pipeline(state.Running, sub("s", state.Finished,
+				act("a", state.Finished).with(func(n *state.Node) { n.MaxLoops = 1 }), act("b", state.Failed).with(noRetry))),
+			on(state.Reset, "s"), nil,
+		},
+		{
+			"another task is not reopened in this tree",
+			pipeline(state.Finished), on(state.Reopen, "", func(op *state.Op) { op.Task.Task = "11" }), state.ErrInvalidArgument,
+		},
+		{
+			"an operation on the root that is based on another loop is refused",
+			pipeline(state.Running), on(state.Finish, "root", onLoop(2)), state.ErrVersionMismatch,
+		},
+		{
+			"one that is based on the current loop is not",
+			pipeline(state.Running), on(state.Finish, "root", onLoop(1)), nil,
+		},
+		{
+			"a reopening that is based on another loop is refused",
+			pipeline(state.Finished), on(state.Reopen, "", onLoop(2)), state.ErrVersionMismatch,
 		},
 		{
 			"a leaf holds no nodes",
@@ -291,14 +434,14 @@ func TestATaskThatDoesNotExist(t *testing.T) {
 	tree := state.NewTree(key)
 	_, _, err := tree.Apply(state.Limits{}, create("root", taken))
 	refusedWith(t, err, state.ErrExists)
-	for op := state.Start; op <= state.Revoke; op++ {
+	for _, op := range onExisting {
 		_, _, err := tree.Apply(state.Limits{}, on(op, "root"))
 		refusedWith(t, err, state.ErrNotFound)
 	}
 	_, _, err = tree.Apply(state.Limits{}, declare("root", "a"))
 	refusedWith(t, err, state.ErrNotFound)
-	if tree.Ended() || tree.Unfinished() {
-		t.Error("it has neither ended nor is it unfinished")
+	if tree.Ended() || tree.Unfinished() || tree.Settled() || tree.HasFailures() {
+		t.Error("it has neither ended nor is it unfinished or settled, and nothing has failed")
 	}
 }
 
@@ -308,5 +451,36 @@ func TestARefusalNamesOperationNodeStateAndTask(t *testing.T) {
 	const want = `start node "a" (FINISHED) of task "2"/"10": invalid transition`
 	if err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func TestARefusalInABatchNamesItsPlace(t *testing.T) {
+	tree := treeOf(t, pipeline(state.Finished))
+	_, _, err := tree.Apply(state.Limits{}, on(state.Reopen, ""), on(state.Start, "root"))
+	const want = `operation 1 of the batch: start node "root" (RUNNING) of task "2"/"10": invalid transition`
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func TestARefusedDeclareShowsWhoseStateItNames(t *testing.T) {
+	_, _, err := treeOf(t, pipeline(state.Finished)).Apply(state.Limits{}, declare("root", "a"))
+	const want = `declare node "a" (its parent is FINISHED) of task "2"/"10": invalid transition: parent "root" has ended`
+	if err == nil || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
+func TestALongIDThatIsRefusedDoesNotMakeALongMessage(t *testing.T) {
+	long := strings.Repeat("é", 5<<20)
+	for _, op := range []state.Op{
+		on(state.Start, long), declare(long, "a"), declare("root", long), create(long),
+		create("root", func(op *state.Op) { op.Task.Task = long }), on(state.Start, "root", func(op *state.Op) { op.Actor = long }),
+	} {
+		_, _, err := state.NewTree(op.Task).Apply(state.Limits{}, op)
+		refusedWith(t, err, state.ErrInvalidArgument)
+		if len(err.Error()) > 600 {
+			t.Errorf("%s: a message of %d bytes", op.Kind, len(err.Error()))
+		}
 	}
 }

@@ -86,18 +86,22 @@ func TestWhatAContainerShows(t *testing.T) {
 		{"suspended: a failure in a suspended subprocess", pipeline(suspended, sub("s", suspended, act("a", failed))), failed, failed},
 
 		// Pending automatic retries count as running above.
-		{"running: a failed leaf awaits its retry", pipeline(running, pending("a")), running, running},
+		{"running: a failed leaf awaits its retry", pipeline(running, pending("a")), running, failed},
 		{"running: one awaits its retry, another failed", pipeline(running, pending("a"), act("b", failed)), running, failed},
-		{"running: one awaits its retry, another is suspended", pipeline(running, pending("a"), act("b", suspended)), running, running},
+		{"running: one awaits its retry, another is suspended", pipeline(running, pending("a"), act("b", suspended)), running, failed},
 		{
 			"running: a leaf awaits its retry in a suspended subprocess",
 			pipeline(running, sub("s", suspended, pending("a")), act("b", failed)), running, failed,
 		},
 		{
 			"running: a leaf awaits its retry three levels below",
-			pipeline(running, sub("s", running, sub("t", running, pending("a"))), act("b", suspended)), running, running,
+			pipeline(running, sub("s", running, sub("t", running, pending("a"))), act("b", suspended)), running, failed,
 		},
-		{"suspended: a failed leaf awaits its retry", pipeline(suspended, pending("a")), suspended, suspended},
+		{
+			"running: a leaf awaits its retry in a subprocess that was retried",
+			pipeline(running, sub("s", created, pending("a")), act("b", suspended)), running, running,
+		},
+		{"suspended: a failed leaf awaits its retry", pipeline(suspended, pending("a")), suspended, failed},
 		{"suspended: one awaits its retry, another failed", pipeline(suspended, pending("a"), act("b", failed)), suspended, failed},
 
 		// All other own states show as they are.
@@ -182,25 +186,36 @@ func TestCounts(t *testing.T) {
 	}
 }
 
-func TestEndedAndUnfinished(t *testing.T) {
+func TestEndedUnfinishedSettledAndFailures(t *testing.T) {
 	for _, c := range []struct {
-		name              string
-		tree              spec
-		ended, unfinished bool
+		name                                  string
+		tree                                  spec
+		ended, unfinished, settled, hasFailed bool
 	}{
-		{"created", pipeline(state.Created), false, true},
-		{"running", pipeline(state.Running), false, true},
-		{"suspended", pipeline(state.Suspended), false, true},
-		{"finished", pipeline(state.Finished, act("a", state.Finished)), true, false},
-		{"failed", pipeline(state.Failed, act("a", state.Failed)), true, false},
-		{"revoked", pipeline(state.Revoked, act("a", state.Created)), true, false},
-		{"running and showing FAILED", pipeline(state.Running, act("a", state.Failed)), false, true},
-		{"revoked with a leaf that runs on", pipeline(state.Revoked, sub("s", state.Revoked, act("a", state.Running))), true, true},
-		{"finished over a container that runs", pipeline(state.Finished, sub("s", state.Running)), true, false},
+		{"created", pipeline(state.Created), false, true, true, false},
+		{"running", pipeline(state.Running), false, true, false, false},
+		{"running, between two steps", pipeline(state.Running, act("a", state.Finished), act("b", state.Created)), false, true, false, false},
+		{"suspended", pipeline(state.Suspended), false, true, true, false},
+		{"suspended over a leaf that runs on", pipeline(state.Suspended, act("a", state.Running)), false, true, false, false},
+		{"suspended over a pending retry", pipeline(state.Suspended, pending("a")), false, true, false, true},
+		{"finished", pipeline(state.Finished, act("a", state.Finished)), true, false, true, false},
+		{"finished over a failure", pipeline(state.Finished, sub("s", state.Revoked, act("a", state.Failed))), true, false, true, true},
+		{"failed", pipeline(state.Failed, act("a", state.Finished)), true, false, true, true},
+		{"revoked", pipeline(state.Revoked, act("a", state.Created)), true, false, true, false},
+		{"running and showing FAILED", pipeline(state.Running, act("a", state.Failed)), false, true, true, true},
+		{"running and showing FAILED by a subprocess", pipeline(state.Running, sub("s", state.Failed)), false, true, true, false},
+		{"running and showing SUSPENDED", pipeline(state.Running, act("a", state.Suspended)), false, true, true, false},
+		{"running over a pending retry", pipeline(state.Running, pending("a"), act("b", state.Failed)), false, true, false, true},
+		{
+			"revoked with a leaf that runs on",
+			pipeline(state.Revoked, sub("s", state.Revoked, act("a", state.Running))), true, true, false, false,
+		},
+		{"finished over a container that runs", pipeline(state.Finished, sub("s", state.Running)), true, false, true, false},
 	} {
 		tree := treeOf(t, c.tree)
-		if tree.Ended() != c.ended || tree.Unfinished() != c.unfinished {
-			t.Errorf("%s: ended %t, unfinished %t", c.name, tree.Ended(), tree.Unfinished())
+		if tree.Ended() != c.ended || tree.Unfinished() != c.unfinished || tree.Settled() != c.settled || tree.HasFailures() != c.hasFailed {
+			t.Errorf("%s: ended %t, unfinished %t, settled %t, has failures %t",
+				c.name, tree.Ended(), tree.Unfinished(), tree.Settled(), tree.HasFailures())
 		}
 	}
 }

@@ -35,7 +35,8 @@ func TestAnOperationHappensAtTheLaterOfItsTimeAndTheNodesLastTransition(t *testi
 		{"nanoseconds do not outweigh seconds", state.UnixInstant(10, 0), state.UnixInstant(9, 999_999_999), at(20), at(10)},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			before := treeOf(t, pipeline(state.Running, act("a", state.Created).with(func(n *state.Node) { n.Updated = c.last })))
+			before := treeOf(t, pipeline(state.Running, act("a", state.Created).with(func(n *state.Node) { n.Updated = c.last })).
+				with(func(n *state.Node) { n.Started = at(yearOne) }))
 			after, tr := apply(t, before, on(state.Start, "a", given(c.given), func(op *state.Op) { op.Now = c.now }))
 			n := node(t, after, "a")
 			if n.Started != c.want || n.Updated != c.want || tr.At != c.want {
@@ -51,19 +52,77 @@ func TestAnOperationHappensAtTheLaterOfItsTimeAndTheNodesLastTransition(t *testi
 func TestANodesCreationCountsAsItsFirstTransition(t *testing.T) {
 	tree, _ := apply(t, state.NewTree(key),
 		create("root", given(at(50))), on(state.Start, "root", given(at(40))),
-		declare("root", "a", given(at(30))), on(state.Start, "a", given(at(20))))
-	for id, want := range map[string]state.Instant{"root": at(50), "a": at(30)} {
+		declare("root", "a", given(at(70))), on(state.Start, "a", given(at(60))))
+	for id, want := range map[string]state.Instant{"root": at(50), "a": at(70)} {
 		if n := node(t, tree, id); n.Started != want {
 			t.Errorf("%s started at %s, want its creation at %s", id, n.Started, want)
 		}
 	}
 }
 
-func TestTimesOfOtherNodesDoNotMatter(t *testing.T) {
+func TestANodeDoesNotBeginBeforeItsContainerStarted(t *testing.T) {
+	tree, _ := apply(t, state.NewTree(key),
+		create("root", given(at(10))), on(state.Start, "root", given(at(100))),
+		declare("root", "a", given(at(30))), on(state.Start, "a", given(at(20))))
+	if n := node(t, tree, "a"); n.Started != at(100) || n.Updated != at(100) {
+		t.Errorf("started %s, want the start of its container", n.Started)
+	}
+}
+
+func TestAContainersLastTransitionDoesNotBindItsChildren(t *testing.T) {
 	tree := treeOf(t, pipeline(state.Running, act("a", state.Created)).with(func(n *state.Node) { n.Updated = at(1000) }))
 	tree, tr := apply(t, tree, on(state.Start, "a", given(at(20))))
 	if tr.At != at(20) || node(t, tree, "root").Updated != at(1000) {
-		t.Errorf("at %s; a child is not bound to its container's times", tr.At)
+		t.Errorf("at %s; only the start of the container counts", tr.At)
+	}
+}
+
+func TestAContainerDoesNotEndBeforeAnythingBelowIt(t *testing.T) {
+	late := at(1000)
+	lately := func(n *state.Node) { n.Updated = late }
+	for name, below := range map[string]spec{
+		"a child":      act("a", state.Finished).with(lately),
+		"a subprocess": sub("s", state.Revoked).with(lately),
+		"a grandchild": sub("s", state.Revoked, act("a", state.Running).with(lately)),
+	} {
+		for op, from := range map[state.OpKind]state.State{
+			state.Finish: state.Running, state.Fail: state.Running, state.Skip: state.Failed, state.Revoke: state.Running,
+		} {
+			after, tr := apply(t, treeOf(t, pipeline(state.Running, sub("c", from, below))), on(op, "c"))
+			if n := node(t, after, "c"); n.Finished != late || n.Updated != late || tr.At != late {
+				t.Errorf("%s over %s: at %s, finished %s, want %s", op, name, tr.At, n.Finished, late)
+			}
+		}
+		for op, from := range map[state.OpKind]state.State{
+			state.Suspend: state.Running, state.Retry: state.Failed, state.Loop: state.Finished,
+		} {
+			after, _ := apply(t, treeOf(t, pipeline(state.Running, sub("c", from, below))), on(op, "c"))
+			if n := node(t, after, "c"); n.Updated != now {
+				t.Errorf("%s over %s: at %s, want %s", op, name, n.Updated, now)
+			}
+		}
+	}
+}
+
+func TestTheLatestTransitionBelowIsKeptByOperations(t *testing.T) {
+	tree := treeOf(t, pipeline(state.Running, sub("s", state.Running, act("a", state.Running), act("b", state.Running))))
+	tree, _ = apply(t, tree, on(state.Finish, "a", given(at(1000))), on(state.Finish, "b", given(at(500))))
+	tree, _ = apply(t, tree, on(state.Finish, "s"), on(state.Finish, "root"))
+	for _, id := range []string{"s", "root"} {
+		if n := node(t, tree, id); n.Finished != at(1000) {
+			t.Errorf("%s finished at %s, before a node below it", id, n.Finished)
+		}
+	}
+}
+
+func TestWhatARevokeTakesAlongEndsWithIt(t *testing.T) {
+	before := treeOf(t, pipeline(state.Running,
+		sub("s", state.Running).with(func(n *state.Node) { n.Updated = at(1000) }), act("a", state.Suspended)))
+	after, _ := apply(t, before, on(state.Revoke, "root"))
+	for _, id := range []string{"root", "s", "a"} {
+		if n := node(t, after, id); n.Finished != at(1000) || n.Updated != at(1000) {
+			t.Errorf("%s finished at %s, last changed at %s", id, n.Finished, n.Updated)
+		}
 	}
 }
 

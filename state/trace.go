@@ -48,7 +48,7 @@ func (c *Change) Follows(t Trace) error {
 		return fmt.Errorf("%w: node %q is %s, not %s", ErrMalformed, c.ID, t.state, c.From)
 	}
 	if old := c.Superseded; old != nil {
-		if t.attempt != sumAttempt(old) || t.values != sumValues(old) {
+		if old.Began != 0 && t.began != old.Began || t.attempt != sumAttempt(old) || t.values != sumValues(old) {
 			return fmt.Errorf("%w: node %q supersedes an attempt that it did not have", ErrMalformed, c.ID)
 		}
 		return nil
@@ -68,7 +68,7 @@ func sumID(id string) uint32 { return uint32(maphash.String(seed, id) >> 32) }
 func sumVersion(v Version) uint32 { return uint32(mixVersion(traceKey, v)) }
 
 func sumAttempt(a *Attempt) uint32 {
-	h := mixVersion(traceKey, a.Version)
+	h := mix(mixVersion(traceKey, a.Version), uint64(flagIf(a.Along, flagAlong)))
 	return uint32(mix(mix(h, uint64(a.Loop)), uint64(a.Retries)<<32|uint64(a.Skips)))
 }
 

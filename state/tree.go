@@ -123,6 +123,38 @@ func (t *Tree) Unfinished() bool {
 	return t.Len() > 0 && (!t.State(0).Ended() || t.nodes.get(0).family.leaves[Running] > 0)
 }
 
+// Settled reports whether nothing goes on in the task: no leaf is RUNNING, none
+// awaits its automatic retry, and the task has ended, has not started, or shows
+// FAILED or SUSPENDED and so waits for somebody. A task that does not exist is
+// not settled.
+func (t *Tree) Settled() bool {
+	if t.Len() == 0 {
+		return false
+	}
+	root := t.nodes.get(0)
+	return Settled(root.state, root.shown(), int(root.family.leaves[Running]+root.family.pending))
+}
+
+// Settled is [Tree.Settled] for a task of which only this is known: its root's
+// own state, what it shows, and how many leaves are RUNNING or await their
+// automatic retry.
+func Settled(root, shown State, going int) bool {
+	return going == 0 && (root.Ended() || root == Created || shown == Failed || shown == Suspended)
+}
+
+// HasFailures reports whether the own state of the root or of a leaf is FAILED.
+func (t *Tree) HasFailures() bool {
+	if t.Len() == 0 {
+		return false
+	}
+	root := t.nodes.get(0)
+	return root.state == Failed || root.family.leaves[Failed] > 0
+}
+
+// Pending returns the number of leaves below a container that await their
+// automatic retry; of a leaf, 1 if it does.
+func (t *Tree) Pending(i int) int { return int(t.nodes.get(i).share().pending) }
+
 // Counts returns the number of leaves below a container by own state, which
 // is also the state a leaf shows; of a leaf, its own.
 func (t *Tree) Counts(i int) (c Counts) {
@@ -168,6 +200,7 @@ const (
 	flagNoSkip
 	flagSkipped
 	flagIgnored
+	flagAlong
 )
 
 // rare holds what few nodes have.
@@ -196,16 +229,21 @@ func (n *node) setTime(which int, at Instant) {
 // retry.
 func (n *node) pending() bool { return n.rare != nil && n.rare.retryAt.IsSet() }
 
+// waiting reports whether the node waits to run again: a retry or a reset that
+// named it took it back to CREATED.
+func (n *node) waiting() bool {
+	return n.state == Created && (n.began == Retry || n.began == Reset && n.flags&flagAlong == 0)
+}
+
 func (n *node) progress() Progress {
 	p := Progress{
 		Attempt: Attempt{
-			State: n.state,
-			Loop:  int(n.loop), Retries: int(n.retries), Skips: int(n.skips),
+			State: n.state, Began: n.began, Along: n.flags&flagAlong != 0,
+			Loop: int(n.loop), Retries: int(n.retries), Skips: int(n.skips),
 			Skipped: n.flags&flagSkipped != 0, ErrorIgnored: n.flags&flagIgnored != 0,
 			Started: n.time(started), Finished: n.time(finished),
 		},
 		Updated: n.time(updated),
-		Began:   n.began,
 	}
 	p.Version = NodeView{n}.Version()
 	if n.rare != nil {
@@ -219,7 +257,8 @@ func (n *node) setProgress(p *Progress) {
 	n.loop, n.retries, n.skips = int32(p.Loop), int32(p.Retries), int32(p.Skips)
 	n.version = p.Version.id
 	n.flags &= flagNoRetry | flagNoSkip
-	n.flags |= flagIf(p.Version.set, flagVersion) | flagIf(p.Skipped, flagSkipped) | flagIf(p.ErrorIgnored, flagIgnored)
+	n.flags |= flagIf(p.Version.set, flagVersion) | flagIf(p.Skipped, flagSkipped) | flagIf(p.ErrorIgnored, flagIgnored) |
+		flagIf(p.Along, flagAlong)
 	n.setTime(updated, p.Updated)
 	n.setTime(started, p.Started)
 	n.setTime(finished, p.Finished)

@@ -23,16 +23,16 @@ func (tr *Transition) Validate() error {
 	if !tr.At.IsSet() || !tr.At.Valid() || !tr.Recorded.IsSet() || !tr.Recorded.Valid() {
 		return fmt.Errorf("%w: a %s without times in the years 1 to 9999", ErrMalformed, tr.Op)
 	}
-	if err := checkActor(tr.Actor); err != nil {
+	if err := CheckActor(tr.Actor); err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if tr.Op == Delete {
-		if tr.Shown != 0 || len(tr.Changes) > 0 {
+		if tr.Shown != 0 || tr.Pending != 0 || len(tr.Changes) > 0 {
 			return fmt.Errorf("%w: a delete with an outcome", ErrMalformed)
 		}
 		return nil
 	}
-	if !tr.Shown.Valid() || len(tr.Changes) == 0 {
+	if !tr.Shown.Valid() || len(tr.Changes) == 0 || tr.Pending < 0 || tr.Pending > maxCount {
 		return fmt.Errorf("%w: a %s without outcome", ErrMalformed, tr.Op)
 	}
 	for i := range tr.Changes {
@@ -57,7 +57,7 @@ func (c *Change) validate(op OpKind, first bool) error {
 	switch {
 	case isNew != (c.Declared != nil) || isNew != (c.From == 0) || c.From != 0 && !c.From.Valid():
 		return malformed("a %s that declares it or does not, from state %d", op, c.From)
-	case first && op.NewAttempt() != (c.Superseded != nil):
+	case (c.Superseded != nil) != (first && op.NewAttempt() || op == Reset):
 		return malformed("a %s that supersedes an attempt or does not", op)
 	case isNew:
 		if c.Began != op || c.State != Created || c.Number() != 1 {
@@ -65,19 +65,19 @@ func (c *Change) validate(op OpKind, first bool) error {
 		}
 		return c.Declared.validate(c.Index, c.Kind)
 	case c.Superseded != nil:
-		return c.validateSuperseded(op)
+		return c.validateSuperseded(op, first)
 	}
 	return nil
 }
 
 // validateSuperseded checks a new attempt against the one that it supersedes.
-func (c *Change) validateSuperseded(op OpKind) error {
+func (c *Change) validateSuperseded(op OpKind, first bool) error {
 	old := c.Superseded
 	if err := old.validate(c.Index, c.Kind); err != nil {
 		return err
 	}
 	switch {
-	case old.State != c.From || old.Version != c.Supersedes || op != c.Began:
+	case old.State != c.From || old.Version != c.Supersedes || op != c.Began || c.Along == first:
 		return malformed("a new attempt that does not name the one before")
 	case old.Number()+1 != c.Number() ||
 		c.Loop < old.Loop || c.Retries < old.Retries || c.Skips < old.Skips:
@@ -121,7 +121,8 @@ func validNode(id string, index int, kind Kind, p *Progress) error {
 		return malformed("no time of its last transition in the years 1 to 9999")
 	}
 	switch again := p.Began.NewAttempt(); {
-	case !again && p.Began != Create && p.Began != Declare, again != (p.Number() > 1):
+	case again && (index == 0) != (p.Began == Reopen),
+		!again && p.Began != Create && p.Began != Declare, again != (p.Number() > 1):
 		return malformed("attempt %d begun by a %s", p.Number(), p.Began)
 	case p.Supersedes.IsSet() != (again && index > 0):
 		return malformed("supersedes %q", p.Supersedes)
@@ -133,6 +134,8 @@ func (a *Attempt) validate(index int, kind Kind) error {
 	switch {
 	case !a.State.Valid():
 		return malformed("state %d", a.State)
+	case a.Began != 0 && !a.Began.Valid() || a.Along && a.Began != Reset:
+		return malformed("begun by a %s, along %t", a.Began, a.Along)
 	case a.Loop < 1 || a.Retries < 0 || a.Skips < 0 ||
 		max(a.Loop, a.Retries, a.Skips) > maxCount || a.Number() > maxCount:
 		return malformed("counts %d, %d and %d", a.Loop, a.Retries, a.Skips)
@@ -175,7 +178,10 @@ func (d *Declaration) validateShape(index int, kind Kind) error {
 	case d.Name != "" && d.Name == kind.Class():
 		return malformed("the name of its kind as its own")
 	}
-	return checkName(d.Name)
+	if d.Name != CutName(d.Name) {
+		return malformed("a name that is too long or not UTF-8")
+	}
+	return nil
 }
 
 // malformed is the detail of an error that matches ErrMalformed in the end.

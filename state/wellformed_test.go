@@ -32,10 +32,10 @@ func TestTracesTellNodesApart(t *testing.T) {
 	base := func() state.Node {
 		return state.Node{ID: "n", Index: 1, Kind: state.ServiceActivity, Progress: state.Progress{
 			Attempt: state.Attempt{
-				Version: id(1), State: state.Failed, Loop: 2, Retries: 1,
+				Version: id(1), State: state.Failed, Began: state.Retry, Loop: 2, Retries: 1,
 				Started: at(10), Finished: at(20), Error: "text",
 			},
-			Updated: at(20), Began: state.Retry, Supersedes: id(2),
+			Updated: at(20), Supersedes: id(2),
 		}}
 	}
 	trace := func(n *state.Node) state.Trace { return state.TraceOf(n.ID, n.Kind, &n.Progress) }
@@ -52,6 +52,7 @@ func TestTracesTellNodesApart(t *testing.T) {
 		"retries":       func(n *state.Node) { n.Retries = 2 },
 		"skips":         func(n *state.Node) { n.Skips = 1 },
 		"counts moved":  func(n *state.Node) { n.Retries, n.Skips = 0, 1 },
+		"along":         func(n *state.Node) { n.Along = true },
 		"skipped":       func(n *state.Node) { n.Skipped = true },
 		"ignored":       func(n *state.Node) { n.ErrorIgnored = true },
 		"started":       func(n *state.Node) { n.Started = at(11) },

@@ -127,30 +127,29 @@ func checkNodes(ctx context.Context, r Reader, tree *state.Tree, attempts map[in
 
 // checkFeed reads the changes from the oldest to what was the newest.
 func checkFeed(ctx context.Context, r Reader, report func(string)) error {
-	end, err := r.Feed(ctx, End, 1)
+	feed, err := r.Feed(ctx, 1<<63, 1)
 	if err != nil {
 		return err
 	}
-	for after := end.Last.At(end.First - 1); after.Sequence < end.Last.Sequence; {
+	for after, last := feed.First-1, feed.Last; after < last; {
 		feed, err := r.Feed(ctx, after, 0)
 		if errors.Is(err, ErrTrimmed) {
 			return nil // while it was read
 		}
 		if err != nil {
-			report(fmt.Sprintf("changes after %d: %v", after.Sequence, err))
+			report(fmt.Sprintf("changes after %d: %v", after, err))
 			return ctx.Err()
 		}
 		if len(feed.Transitions) == 0 {
-			report(fmt.Sprintf("changes end at %d, not at %d", after.Sequence, end.Last.Sequence))
+			report(fmt.Sprintf("changes end at %d, not at %d", after, last))
 			return nil
 		}
 		for _, tr := range feed.Transitions {
-			if after.Sequence++; tr.Sequence != after.Sequence {
-				report(fmt.Sprintf("changes have %d in place of %d", tr.Sequence, after.Sequence))
+			if after++; tr.Sequence != after {
+				report(fmt.Sprintf("changes have %d in place of %d", tr.Sequence, after))
 				return nil
 			}
 		}
-		after = feed.After()
 	}
 	return nil
 }

@@ -15,6 +15,7 @@ type Task struct {
 	Shown    state.State  // by the default convention
 	State    state.State  // own state of the root
 	Counts   state.Counts // leaves by state
+	Pending  int          // of these, failed ones that await their automatic retry
 	Nodes    int          // all nodes, containers included
 	// Recorded is when the task was created by the recording clock, Updated
 	// the latest effective time of any of its transitions, Started and
@@ -24,6 +25,14 @@ type Task struct {
 
 // Unfinished reports whether the task has not ended or some leaf is RUNNING.
 func (t *Task) Unfinished() bool { return !t.State.Ended() || t.Counts[state.Running] > 0 }
+
+// Settled reports whether nothing goes on in the task, see [state.Tree.Settled].
+func (t *Task) Settled() bool {
+	return state.Settled(t.State, t.Shown, t.Counts[state.Running]+t.Pending)
+}
+
+// HasFailures reports whether the own state of the root or of a leaf is FAILED.
+func (t *Task) HasFailures() bool { return t.State == state.Failed || t.Counts[state.Failed] > 0 }
 
 // DisplayName is the name the snapshot shows for the root.
 func (t *Task) DisplayName() string {
@@ -38,7 +47,7 @@ func (t *Task) Add(tr *state.Transition) {
 	if tr.Op == state.Create {
 		t.Key, t.Number, t.Recorded = tr.Task, tr.Sequence, tr.Recorded
 	}
-	t.Revision, t.Shown = tr.Sequence, tr.Shown
+	t.Revision, t.Shown, t.Pending = tr.Sequence, tr.Shown, tr.Pending
 	if tr.At.After(t.Updated) {
 		t.Updated = tr.At
 	}

@@ -72,7 +72,7 @@ func step(r *rand.Rand, tree *state.Tree, now uint64) (*state.Tree, *state.Trans
 		if r.IntN(4) == 0 {
 			op.At = instant(r.Uint64N(1_000)) // an import
 		}
-		if op.Kind == state.Declare || op.Kind.NewAttempt() {
+		if op.Kind.NamesAttempt() {
 			op.NewVersion = state.VersionOf([16]byte{byte(now), byte(now >> 8)})
 		}
 	}

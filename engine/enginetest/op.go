@@ -8,14 +8,14 @@ import (
 // simple are the constructors of operations that take a node and no more.
 var simple = map[state.OpKind]func(node string, opts ...engine.Option) engine.Op{
 	state.Start: engine.Start, state.Finish: engine.Finish, state.Retry: engine.Retry, state.Skip: engine.Skip,
-	state.Loop: engine.Loop, state.Suspend: engine.Suspend, state.Resume: engine.Resume, state.Revoke: engine.Revoke,
+	state.Loop: engine.Loop, state.Reset: engine.Reset, state.Suspend: engine.Suspend, state.Resume: engine.Resume, state.Revoke: engine.Revoke,
 }
 
 // opOf is a well-formed operation, as package engine makes it.
 func opOf(op state.Op) engine.Op {
 	opts := []engine.Option{
 		engine.Name(op.Name), engine.MaxLoops(op.MaxLoops), engine.Actor(op.Actor),
-		engine.IfVersion(op.Version.String()), engine.NewVersion(op.NewVersion.String()),
+		engine.IfVersion(op.Version.String()), engine.IfLoop(op.Loop), engine.NewVersion(op.NewVersion.String()),
 	}
 	add := func(wanted bool, option engine.Option) {
 		if wanted {
@@ -27,12 +27,17 @@ func opOf(op state.Op) engine.Op {
 	add(op.NoRetry, engine.NoRetry())
 	add(op.NoSkip, engine.NoSkip())
 	add(op.Ignore, engine.Ignore())
+	add(op.Abandon, engine.Abandon())
+	add(op.Tolerate, engine.Tolerate())
+	add(op.Kind == state.Revoke && op.Error != "", engine.Reason(op.Error))
 	add(op.Idempotent, engine.Idempotent())
 	add(op.At.IsSet(), engine.At(op.At.Time()))
 	add(op.RetryAt.IsSet(), engine.RetryAt(op.RetryAt.Time()))
 	switch op.Kind {
 	case state.Create:
 		return engine.Create(op.Task.Business, op.Task.Task, opts...)
+	case state.Reopen:
+		return engine.Reopen(op.Task.Business, op.Task.Task, opts...)
 	case state.Declare:
 		return engine.Declare(op.Parent, op.NodeKind, opts...)
 	case state.Fail:

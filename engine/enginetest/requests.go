@@ -26,7 +26,7 @@ func (s *Story) complete(ops []state.Op) (given []engine.Op, completed []state.O
 		if isNew && !op.NodeGiven && op.Node == "" {
 			op.Node = s.newID()
 		}
-		if (op.Kind == state.Declare || op.Kind.NewAttempt()) && !op.NewVersion.IsSet() {
+		if op.Kind.NamesAttempt() && !op.NewVersion.IsSet() {
 			op.NewVersion, _ = state.ParseVersion(s.newID())
 		}
 		completed = append(completed, op)
@@ -122,7 +122,7 @@ func order(m *model.Store, requests [][]state.Op, got []answer, done []int) *mod
 // keyOf is the task an operation belongs to.
 func (s *Story) keyOf(op state.Op) (state.Key, bool) {
 	switch op.Kind {
-	case state.Create:
+	case state.Create, state.Reopen:
 		return op.Task, true
 	case state.Declare:
 		return s.model.Owner(op.Parent)

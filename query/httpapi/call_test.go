@@ -92,7 +92,7 @@ func TestBigIntegersAreExact(t *testing.T) {
 func TestAParameterThatIsMissingOrMalformedIsNamed(t *testing.T) {
 	f := serve(t, nil)
 	tasks, detail := httpapi.DefaultPrefix+"/get_tasks_status", httpapi.DefaultPrefix+"/get_task_node_detail"
-	long := strings.Repeat("x", 65)
+	long := strings.Repeat("x", 129)
 	for _, tt := range []struct {
 		path, body string
 		status     int
@@ -107,7 +107,7 @@ func TestAParameterThatIsMissingOrMalformedIsNamed(t *testing.T) {
 		{callPath, `{"bk_biz_id":"2","task_id":1e3}`, 200, "task_id must be a string, not a number that is no integer"},
 		{callPath, `{"bk_biz_id":"2","task_id":["1"]}`, 200, "task_id must be a string, not a list"},
 		{callPath, `{"bk_biz_id":{"a":1},"task_id":"1"}`, 200, "bk_biz_id must be a string, not an object"},
-		{callPath, `{"bk_biz_id":"2","task_id":"` + long + `"}`, 200, "task_id of 65 bytes, at most 64"},
+		{callPath, `{"bk_biz_id":"2","task_id":"` + long + `"}`, 200, "task_id of 129 bytes, at most 128"},
 		{callPath, `{"bk_biz_id":"2","task_id":"a\nb"}`, 200, `task_id "a\nb" has a control character`},
 		{callPath, `{"bk_biz_id":"2","task_id":"1","with_ex_data":"perhaps"}`, 200, "with_ex_data must be true or false"},
 		{callPath, `{"bk_biz_id":"2","task_id":"1"}`, 200, `business "2" has no task or node "1"`},

@@ -86,16 +86,16 @@ func (b *hub) shutdown() {
 // follow wakes until ctx ends.
 func (b *hub) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		last, err := store.Last(ctx, b.reader)
+		feed, err := b.reader.Feed(ctx, 1<<63, 1)
 		// Whatever came before this point had no wake of its own.
 		b.wakeAll()
 		if err == nil {
-			err = b.watch(ctx, last)
+			err = b.watch(ctx, feed.Last)
 		}
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, store.ErrTrimmed) || errors.Is(err, store.ErrHistory):
+		case errors.Is(err, store.ErrTrimmed):
 			continue
 		case errors.Is(err, store.ErrClosed):
 			b.shutdown()
@@ -106,8 +106,8 @@ func (b *hub) follow(ctx context.Context) {
 	}
 }
 
-// watch wakes for every change after a position, until an error.
-func (b *hub) watch(ctx context.Context, after store.Position) error {
+// watch wakes for every change after a sequence, until an error.
+func (b *hub) watch(ctx context.Context, after uint64) error {
 	if w, ok := b.reader.(Watcher); ok {
 		for tr, err := range w.Watch(ctx, after) {
 			if err != nil {
@@ -124,8 +124,8 @@ func (b *hub) watch(ctx context.Context, after store.Position) error {
 		}
 		for _, tr := range feed.Transitions {
 			b.wake(tr.Task)
+			after = tr.Sequence
 		}
-		after = feed.After()
 		if len(feed.Transitions) == 0 {
 			sleep(ctx, b.poll)
 		}

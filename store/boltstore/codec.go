@@ -13,8 +13,8 @@ import (
 // Records are written by append functions and read by a decoder. Counts and
 // lengths are varints, texts have their length before them.
 
-// appendID appends an ID: tag 0 and 16 bytes if it is 32 lower-case hex
-// digits, else its length (1 to 64) and its bytes.
+// appendID appends an ID or an actor: tag 0 and 16 bytes if it is 32 lower-case
+// hex digits, else its length (1 to 255) and its bytes.
 func appendID(dst []byte, id string) []byte {
 	if packed, ok := state.ParseHexID(id); ok {
 		return append(append(dst, 0), packed[:]...)
@@ -42,11 +42,13 @@ func appendMaybe(dst []byte, at, base state.Instant) []byte {
 }
 
 // decoder reads a record from its front. The first thing that does not fit
-// makes it bad, and everything read after that is zero.
+// makes it bad, and everything read after that is zero. newer says that what did
+// not fit is what a later version of the program may write.
 type decoder struct {
-	b   []byte
-	bad bool
-	ids *texts // where hexadecimal IDs go; nil: each into memory of its own
+	b     []byte
+	bad   bool
+	newer bool
+	ids   *texts // where hexadecimal IDs go; nil: each into memory of its own
 }
 
 // texts is memory for strings that are needed for about as long as each other,
@@ -73,7 +75,9 @@ func (t *texts) add(s []byte) string {
 // record begins to read a value, which starts with the version of its format.
 func record(v []byte) decoder {
 	d := decoder{b: v}
-	if d.byte() != recordVersion {
+	if version := d.byte(); version > recordVersion {
+		d.later()
+	} else if version != recordVersion {
 		d.fail()
 	}
 	return d
@@ -104,8 +108,20 @@ func sealed(key, v []byte) decoder {
 
 func (d *decoder) fail() { d.bad, d.b = true, nil }
 
+// later is fail for what only a later version of the program knows: a kind, a
+// state, an operation or a flag.
+func (d *decoder) later() {
+	if !d.bad {
+		d.newer = true
+	}
+	d.fail()
+}
+
 // end returns an error if the record was bad or has bytes left.
 func (d *decoder) end(what string) error {
+	if d.newer {
+		return fmt.Errorf("%w: %s record of a later version", store.ErrIncompatible, what)
+	}
 	if d.bad || len(d.b) > 0 {
 		return fmt.Errorf("%w: malformed %s record", store.ErrCorrupt, what)
 	}
@@ -172,7 +188,12 @@ func (d *decoder) bytes(n int) []byte {
 
 func (d *decoder) text() string { return string(d.bytes(d.int(maxInt))) }
 
-func (d *decoder) id() string {
+func (d *decoder) id() string { return d.shortText(state.MaxIDBytes) }
+
+func (d *decoder) actor() string { return d.shortText(state.MaxActorBytes) }
+
+// shortText reads what appendID wrote.
+func (d *decoder) shortText(most int) string {
 	n := int(d.byte())
 	switch {
 	case n == 0:
@@ -182,7 +203,7 @@ func (d *decoder) id() string {
 			return ""
 		}
 		return d.ids.add(state.AppendHexID(make([]byte, 0, 32), id))
-	case n > state.MaxIDBytes:
+	case n > most:
 		d.fail()
 	}
 	return string(d.bytes(n))

@@ -28,8 +28,13 @@ func future[T interface {
 
 func expectRefused(t *testing.T, what string, err error) {
 	t.Helper()
-	if !errors.Is(err, store.ErrCorrupt) {
-		t.Errorf("%s: error %v, want one that matches %q", what, err, store.ErrCorrupt)
+	expectError(t, what, err, store.ErrIncompatible)
+}
+
+func expectError(t *testing.T, what string, err, want error) {
+	t.Helper()
+	if !errors.Is(err, want) {
+		t.Errorf("%s: error %v, want one that matches %q", what, err, want)
 	}
 }
 
@@ -119,9 +124,18 @@ func TestFlagsOfALaterVersionAreRefused(t *testing.T) {
 	if err := errors.Join(node(0), attempt(hasUpdated)); err != nil {
 		t.Fatal(err)
 	}
-	for _, flags := range []uint16{known + 1, isDeclared, hasSuperseded} {
-		expectRefused(t, fmt.Sprintf("attempt with %#x", flags), attempt(flags))
-		expectRefused(t, fmt.Sprintf("node with %#x", flags), node(flags))
+	for _, flags := range []uint16{isDeclared, hasSuperseded} {
+		expectError(t, fmt.Sprintf("attempt with %#x", flags), attempt(flags), store.ErrCorrupt)
+		expectError(t, fmt.Sprintf("node with %#x", flags), node(flags), store.ErrCorrupt)
+	}
+	for bit := 1; bit < 8; bit++ {
+		along := p
+		along.Along = true
+		v := appendProgress([]byte{recordVersion}, &along, state.Instant{}, state.Version{}, 0)
+		v[len(v)-1] |= 1 << bit
+		k := attemptKey(5, 1, 1)
+		_, err := decodeAttempt(k, seal(k, v))
+		expectRefused(t, fmt.Sprint("attempt with more, bit ", bit), err)
 	}
 	tr := aTransition()
 	declared := *tr
@@ -131,7 +145,7 @@ func TestFlagsOfALaterVersionAreRefused(t *testing.T) {
 		_, err := readBlock(record(v), tr.Task, tr.Sequence-1, false, "block")
 		return err
 	}
-	for bit := 2; bit < 8; bit++ {
+	for bit := 3; bit < 8; bit++ {
 		v := block([]*state.Transition{tr}, false)
 		v[3] |= 1 << bit // version, sequence, operation, flags
 		expectRefused(t, fmt.Sprint("transition with bit ", bit), read(v))
@@ -145,7 +159,7 @@ func TestFlagsOfALaterVersionAreRefused(t *testing.T) {
 	for _, tell := range []byte{2, 255} {
 		d := decoder{b: append([]byte{tell}, appendInstant(nil, p.Updated, state.Instant{})...)}
 		d.maybe(state.Instant{})
-		expectRefused(t, fmt.Sprint("an instant that is there in way ", tell), d.end("instant"))
+		expectError(t, fmt.Sprint("an instant that is there in way ", tell), d.end("instant"), store.ErrCorrupt)
 	}
 }
 

@@ -34,10 +34,11 @@ func extremes() []*state.Transition {
 	first, last := state.UnixInstant(-62135596800, 0), state.UnixInstant(253402300799, 999_999_999)
 	full := state.Progress{
 		Attempt: state.Attempt{
-			Version: state.VersionOf([16]byte{0xff, 15: 1}), State: state.Failed, Loop: maxInt, Retries: maxInt, Skips: maxInt,
+			Version: state.VersionOf([16]byte{0xff, 15: 1}), State: state.Failed, Began: state.Reset, Along: true,
+			Loop: maxInt, Retries: maxInt, Skips: maxInt,
 			Skipped: true, ErrorIgnored: true, Started: first, Finished: last, Error: strings.Repeat("é\x00\xff", 5000), RetryAt: last,
 		},
-		Updated: last, Began: state.Loop, Supersedes: state.VersionOf([16]byte{}),
+		Updated: last, Supersedes: state.VersionOf([16]byte{}),
 	}
 	attempt := full.Attempt
 	id := strings.Repeat("i", state.MaxIDBytes)

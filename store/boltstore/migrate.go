@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"path/filepath"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -31,9 +32,14 @@ import (
 // transaction that it leaves open.
 type migration func(tx *bolt.Tx) error
 
-// migrations are those there are, by the version they begin with. The file has
-// had one schema so far.
-var migrations = map[byte]migration{}
+// migrations are those there are, by the version they begin with.
+var migrations = map[byte]migration{1: nothingToDo}
+
+// nothingToDo is the way from schema 1 to 2: the records of 1 stay as they are
+// and say less. Those of 2 may tell what began a superseded attempt, that a reset
+// took a node along, how many automatic retries are pending, and operations that
+// a program of schema 1 does not know.
+func nothingToDo(*bolt.Tx) error { return nil }
 
 // schema is a version of the file and the way to it.
 type schema struct {
@@ -94,7 +100,10 @@ func (s *Store) migrate() error {
 // unless a process that was killed in the middle of the same migration has
 // made it. Another file of that name stays.
 func (s *Store) keepCopy(tx *bolt.Tx, version byte) error {
-	path := s.at.real
+	path, err := filepath.EvalSymlinks(s.path)
+	if err != nil {
+		return err
+	}
 	name := fmt.Sprintf("%s.schema%d", path, version)
 	for n := 2; ; n++ {
 		removeLeftovers(name)

@@ -73,7 +73,7 @@ func fill(dir string, mount func(at string) error) error {
 	if err := expectFull("on a full disk", err, syscall.ENOSPC); err != nil {
 		return err
 	}
-	if !strings.Contains(err.Error(), path+".schema1") {
+	if !strings.Contains(err.Error(), path+".schema2") {
 		return fmt.Errorf("a migration without room for its copy: %w", err)
 	}
 	if left, err := os.ReadDir(at); err != nil || len(left) > 3 { // lost+found

@@ -25,9 +25,16 @@ const (
 	hasCounts                  // loop, retries and skips follow: they are not 1, 0, 0
 	isDeclared                 // changes only: the node is new
 	hasSuperseded              // changes only: the superseded attempt follows
+	hasMore                    // a byte with more flags follows
 
 	ofChanges = isDeclared | hasSuperseded
-	known     = hasSuperseded<<1 - 1
+)
+
+// More flags, for what few attempts have.
+const (
+	isAlong = 1 << iota
+
+	knownMore = 1<<iota - 1
 )
 
 // appendProgress appends p with more flags. last is the version that the node
@@ -71,6 +78,9 @@ func appendProgress(dst []byte, p *state.Progress, base state.Instant, last stat
 		dst = binary.AppendUvarint(dst, uint64(p.Retries))
 		dst = binary.AppendUvarint(dst, uint64(p.Skips))
 	}
+	if set(hasMore, p.Along) {
+		dst = append(dst, isAlong)
+	}
 	binary.LittleEndian.PutUint16(dst[at:], flags)
 	return dst
 }
@@ -81,8 +91,9 @@ func (d *decoder) progress(p *state.Progress, base state.Instant, last state.Ver
 	has := func(flag uint16) bool { return flags&flag != 0 }
 	b := d.byte()
 	p.State, p.Began = state.State(b&15), state.OpKind(b>>4)
-	if !p.State.Valid() || b>>4 != 0 && !p.Began.Valid() || flags&^known != 0 {
-		d.fail()
+	d.state(p.State)
+	if p.Began != 0 && !p.Began.Valid() {
+		d.later()
 	}
 	switch {
 	case has(sameVersion):
@@ -110,6 +121,12 @@ func (d *decoder) progress(p *state.Progress, base state.Instant, last state.Ver
 	if has(hasCounts) {
 		p.Loop, p.Retries, p.Skips = d.int(maxInt), d.int(maxInt), d.int(maxInt)
 	}
+	if has(hasMore) {
+		more := d.byte()
+		if p.Along = more&isAlong != 0; more&^knownMore != 0 {
+			d.later()
+		}
+	}
 	return flags
 }
 
@@ -123,8 +140,18 @@ func (d *decoder) progressTime(has, atBase bool, base state.Instant) state.Insta
 	return d.instant(base)
 }
 
-// appendAttempt appends a superseded attempt. What began it is known from the
-// attempt before and is not kept.
+// state checks a state that was read.
+func (d *decoder) state(st state.State) {
+	switch {
+	case st == 0:
+		d.fail()
+	case !st.Valid():
+		d.later()
+	}
+}
+
+// appendAttempt appends a superseded attempt. In records of schema 1 nothing
+// says what began it.
 func appendAttempt(dst []byte, a *state.Attempt, base state.Instant, last state.Version) []byte {
 	return appendProgress(dst, &state.Progress{Attempt: *a, Updated: base}, base, last, 0)
 }

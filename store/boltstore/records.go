@@ -68,9 +68,7 @@ func (d *decoder) identity(n *state.Node) {
 	b := d.byte()
 	flags := b & 15
 	n.Kind = state.Kind(b >> 4)
-	if !n.Kind.Valid() {
-		d.fail()
-	}
+	d.kind(n.Kind)
 	n.Declaration = state.Declaration{NoRetry: flags&declNoRetry != 0, NoSkip: flags&declNoSkip != 0}
 	n.ParentIndex = d.int(maxInt) - 1
 	n.ID = d.id()
@@ -79,6 +77,16 @@ func (d *decoder) identity(n *state.Node) {
 	}
 	if flags&declName != 0 {
 		n.Name = d.text()
+	}
+}
+
+// kind checks a kind that was read.
+func (d *decoder) kind(k state.Kind) {
+	switch {
+	case k == 0:
+		d.fail()
+	case !k.Valid():
+		d.later()
 	}
 }
 
@@ -95,16 +103,19 @@ func appendTask(dst []byte, t *store.Task) []byte {
 	dst = appendMaybe(dst, t.Recorded, state.Instant{})
 	dst = appendMaybe(dst, t.Updated, t.Recorded)
 	dst = appendMaybe(dst, t.Started, t.Recorded)
-	return appendMaybe(dst, t.Finished, t.Recorded)
+	dst = appendMaybe(dst, t.Finished, t.Recorded)
+	if t.Pending > 0 {
+		dst = binary.AppendUvarint(dst, uint64(t.Pending))
+	}
+	return dst
 }
 
 func decodeTask(k, v []byte) (t store.Task, err error) {
 	d := sealed(k, v)
 	b := d.byte()
 	t.Number, t.State, t.Shown = seqOf(k), state.State(b&15), state.State(b>>4)
-	if !t.State.Valid() || !t.Shown.Valid() {
-		d.fail()
-	}
+	d.state(t.State)
+	d.state(t.Shown)
 	t.Key.Business, t.Key.Task, t.Root = d.id(), d.id(), d.id()
 	t.Name = d.text()
 	t.Revision, t.Nodes = d.uvarint(), d.int(maxInt)
@@ -113,6 +124,9 @@ func decodeTask(k, v []byte) (t store.Task, err error) {
 	}
 	t.Recorded = d.maybe(state.Instant{})
 	t.Updated, t.Started, t.Finished = d.maybe(t.Recorded), d.maybe(t.Recorded), d.maybe(t.Recorded)
+	if len(d.b) > 0 {
+		t.Pending = d.int(maxInt)
+	}
 	return t, d.end("task")
 }
 

@@ -97,7 +97,10 @@ func madeUp(n *state.Node, old []state.Attempt) (trs []*state.Transition) {
 			}
 		} else {
 			before := &old[i-1]
-			op = began(before, &c.Attempt)
+			if op = c.Began; op == 0 { // from before records told
+				past := state.PastOf(before, &c.Attempt)
+				op = past.By
+			}
 			c.From, c.Superseded, c.Supersedes, c.Began = before.State, before, before.Version, op
 		}
 		if i == len(old) {
@@ -106,15 +109,4 @@ func madeUp(n *state.Node, old []state.Attempt) (trs []*state.Transition) {
 		trs = append(trs, &state.Transition{Op: op, At: n.Updated, Recorded: n.Updated, Actor: "salvage", Changes: []state.Change{c}})
 	}
 	return trs
-}
-
-// began is the operation that began an attempt after another.
-func began(before, after *state.Attempt) state.OpKind {
-	switch {
-	case after.Retries > before.Retries:
-		return state.Retry
-	case after.Skips > before.Skips:
-		return state.Skip
-	}
-	return state.Loop
 }

@@ -18,8 +18,7 @@ import (
 //
 //	meta
 //	├── "format"                     -> version, "pipestatus"
-//	├── "checkpoint"                 -> seq, sealed
-//	└── "histories"                  -> ID and seq after which it began of each, sealed
+//	└── "checkpoint"                 -> seq, sealed
 //	journal
 //	└── seq of the first transition  -> transitions of one commit, sealed
 //	tasks
@@ -69,13 +68,12 @@ func (b bucket) in(tx *bolt.Tx) *bolt.Bucket { return tx.Bucket([]byte(bucketNam
 var (
 	keyFormat     = []byte("format")
 	keyCheckpoint = []byte("checkpoint")
-	keyHistories  = []byte("histories")
 )
 
 const (
 	// schemaVersion is in the format record. A file with a higher one is
 	// refused.
-	schemaVersion = 1
+	schemaVersion = 2
 	// recordVersion begins every value.
 	recordVersion = 1
 	formatName    = "pipestatus"

@@ -15,6 +15,9 @@ import (
 const (
 	trRecorded = 1 << iota // the recording time follows: it is not the effective one
 	trActor
+	trPending // the number of pending automatic retries follows
+
+	trKnown = 1<<iota - 1
 )
 
 // changeMin is the least size of a change: index, kind, flags and state. It
@@ -57,6 +60,9 @@ func appendTransition(dst []byte, tr *state.Transition, base state.Instant, seen
 	if tr.Actor != "" {
 		flags |= trActor
 	}
+	if tr.Pending > 0 {
+		flags |= trPending
+	}
 	dst = append(dst, byte(tr.Op)|byte(tr.Shown)<<4, flags)
 	dst = appendInstant(dst, tr.At, base)
 	if flags&trRecorded != 0 {
@@ -64,6 +70,9 @@ func appendTransition(dst []byte, tr *state.Transition, base state.Instant, seen
 	}
 	if flags&trActor != 0 {
 		dst = appendID(dst, tr.Actor)
+	}
+	if flags&trPending != 0 {
+		dst = binary.AppendUvarint(dst, uint64(tr.Pending))
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(tr.Changes)))
 	for i := range tr.Changes {
@@ -172,8 +181,13 @@ func (r *blockReader) transition(tr *state.Transition) {
 	d := &r.d
 	b, flags := d.byte(), d.byte()
 	tr.Op, tr.Shown = state.OpKind(b&15), state.State(b>>4)
-	if !tr.Op.Valid() || tr.Op != state.Delete && !tr.Shown.Valid() || flags&^(trRecorded|trActor) != 0 {
+	switch {
+	case tr.Op == 0:
 		d.fail()
+	case !tr.Op.Valid() || flags&^trKnown != 0:
+		d.later()
+	case tr.Op != state.Delete:
+		d.state(tr.Shown)
 	}
 	tr.At = d.instant(r.at)
 	tr.Recorded = tr.At
@@ -182,7 +196,11 @@ func (r *blockReader) transition(tr *state.Transition) {
 	}
 	tr.Actor = ""
 	if flags&trActor != 0 {
-		tr.Actor = d.id()
+		tr.Actor = d.actor()
+	}
+	tr.Pending = 0
+	if flags&trPending != 0 {
+		tr.Pending = d.int(maxInt)
 	}
 	n := d.int(uint64(len(d.b)) / changeMin)
 	r.superseded = r.superseded[:0]
@@ -198,8 +216,9 @@ func (r *blockReader) change(c *state.Change, at state.Instant) {
 	c.Index = d.int(maxInt)
 	b := d.byte()
 	c.Kind, c.From = state.Kind(b&15), state.State(b>>4)
-	if !c.Kind.Valid() || c.From != 0 && !c.From.Valid() {
-		d.fail()
+	d.kind(c.Kind)
+	if c.From != 0 {
+		d.state(c.From)
 	}
 	flags := d.progress(&c.Progress, at, r.seen[c.Index])
 	if flags&isDeclared != 0 {
@@ -238,7 +257,7 @@ func (d *decoder) declaration(decl *state.Declaration) {
 	decl.Name = d.text()
 	flags := d.byte()
 	if flags&^(declNoRetry|declNoSkip) != 0 {
-		d.fail()
+		d.later()
 	}
 	decl.NoRetry, decl.NoSkip = flags&declNoRetry != 0, flags&declNoSkip != 0
 	decl.MaxLoops = d.int(maxInt)

@@ -57,16 +57,20 @@ func appendVersion(dst []byte, v state.Version) []byte {
 }
 
 // decoder reads a record from its front. The first thing that does not fit
-// makes it bad, and everything read after that is zero.
+// makes it bad, and everything read after that is zero. newer says that what did
+// not fit is what a later version of the program may write.
 type decoder struct {
-	b   []byte
-	bad bool
+	b     []byte
+	bad   bool
+	newer bool
 }
 
 // record begins to read a record.
 func record(b []byte) *decoder {
 	d := &decoder{b: b}
-	if d.byte() != recordVersion {
+	if version := d.byte(); version > recordVersion {
+		d.later()
+	} else if version != recordVersion {
 		d.fail()
 	}
 	return d
@@ -74,8 +78,20 @@ func record(b []byte) *decoder {
 
 func (d *decoder) fail() { d.bad, d.b = true, nil }
 
+// later is fail for what only a later version of the program knows: a kind, a
+// state, an operation or a flag.
+func (d *decoder) later() {
+	if !d.bad {
+		d.newer = true
+	}
+	d.fail()
+}
+
 // end returns an error if the record was bad or has bytes left.
 func (d *decoder) end(what string) error {
+	if d.newer {
+		return fmt.Errorf("%w: %s record of a later version", store.ErrIncompatible, what)
+	}
 	if d.bad || len(d.b) > 0 {
 		return fmt.Errorf("%w: malformed %s record", store.ErrCorrupt, what)
 	}
@@ -165,8 +181,11 @@ func known[T interface {
 	Valid() bool
 }](d *decoder, b byte) T {
 	v := T(b)
-	if !v.Valid() {
+	switch {
+	case v == 0:
 		d.fail()
+	case !v.Valid():
+		d.later()
 	}
 	return v
 }

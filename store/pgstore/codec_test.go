@@ -15,24 +15,24 @@ import (
 func sample() *state.Transition {
 	at := state.UnixInstant(1_500_000_000, 7)
 	attempt := state.Attempt{
-		Version: state.VersionOf([16]byte{1, 2, 3}), State: state.Failed, Loop: 3, Retries: 2, Skips: 1, Skipped: true,
+		Version: state.VersionOf([16]byte{1, 2, 3}), State: state.Failed, Began: state.Reset, Along: true, Loop: 3, Retries: 2, Skips: 1, Skipped: true,
 		ErrorIgnored: true, Started: at, Finished: state.UnixInstant(0, 0), Error: "it broke\x00", RetryAt: state.UnixInstant(-62135596800, 999_999_999),
 	}
 	return &state.Transition{
 		Task: state.Key{Business: "2", Task: "10"}, Sequence: 12, Op: state.Retry, At: at, Recorded: state.UnixInstant(9, 9),
-		Actor: "somebody", Shown: state.Running,
+		Actor: "somebody", Shown: state.Running, Pending: 3,
 		Changes: []state.Change{
 			{
 				ID: strings.Repeat("0a", 16), Index: 300, Kind: state.ServiceActivity, From: state.Failed,
 				Progress: state.Progress{
-					Attempt: attempt, Updated: at, Began: state.Loop, Supersedes: state.VersionOf([16]byte{}),
+					Attempt: attempt, Updated: at, Supersedes: state.VersionOf([16]byte{}),
 				},
 				Superseded: &attempt,
 			},
 			{
 				ID: "工作流", Index: 301, Kind: state.Subprocess,
 				Declared: &state.Declaration{Parent: "p", ParentIndex: 4, Name: "a name", NoRetry: true, NoSkip: true, MaxLoops: 1<<31 - 1},
-				Progress: state.Progress{Attempt: state.Attempt{State: state.Created, Loop: 1}, Updated: at, Began: state.Declare},
+				Progress: state.Progress{Attempt: state.Attempt{State: state.Created, Began: state.Declare, Loop: 1}, Updated: at},
 			},
 		},
 	}

@@ -112,7 +112,7 @@ func TestAClaimThatIsNotUsedIsLetGo(t *testing.T) {
 	stale := store.Write{Base: 1, Transitions: []*state.Transition{{
 		Task: state.Key{Business: "2", Task: "a"}, Op: state.Suspend, Shown: state.Suspended,
 		At: state.UnixInstant(1, 0), Recorded: state.UnixInstant(1, 0),
-		Changes: []state.Change{{ID: "a", Kind: state.Pipeline, From: state.Running, Progress: state.Progress{Began: state.Create, Updated: state.UnixInstant(1, 0), Attempt: state.Attempt{State: state.Suspended, Loop: 1}}}},
+		Changes: []state.Change{{ID: "a", Kind: state.Pipeline, From: state.Running, Progress: state.Progress{Updated: state.UnixInstant(1, 0), Attempt: state.Attempt{State: state.Suspended, Began: state.Create, Loop: 1}}}},
 	}}}
 	other := stale
 	tr := *stale.Transitions[0]

@@ -13,7 +13,13 @@ const (
 	attemptCounts // loop, retries and skips are not 1, 0 and 0
 	attemptError
 	attemptRetryAt
+	attemptBegan // what began it follows, and whether it was taken along
+
+	attemptKnown = 1<<iota - 1
 )
+
+// wentAlong is set in the byte that says what began an attempt.
+const wentAlong = 1 << 6
 
 func flagIf(cond bool, flag byte) byte {
 	if cond {
@@ -25,7 +31,8 @@ func flagIf(cond bool, flag byte) byte {
 func appendAttempt(dst []byte, a *state.Attempt, base state.Instant) []byte {
 	flags := flagIf(a.Version.IsSet(), attemptVersion) | flagIf(a.Skipped, attemptSkipped) |
 		flagIf(a.ErrorIgnored, attemptIgnored) | flagIf(a.Loop != 1 || a.Retries != 0 || a.Skips != 0, attemptCounts) |
-		flagIf(a.Error != "", attemptError) | flagIf(a.RetryAt.IsSet(), attemptRetryAt)
+		flagIf(a.Error != "", attemptError) | flagIf(a.RetryAt.IsSet(), attemptRetryAt) |
+		flagIf(a.Began != 0, attemptBegan)
 	dst = append(dst, flags, byte(a.State))
 	dst = appendTime(appendTime(dst, a.Started, base), a.Finished, base)
 	if flags&attemptVersion != 0 {
@@ -40,11 +47,17 @@ func appendAttempt(dst []byte, a *state.Attempt, base state.Instant) []byte {
 	if flags&attemptRetryAt != 0 {
 		dst = appendTime(dst, a.RetryAt, base)
 	}
+	if flags&attemptBegan != 0 {
+		dst = append(dst, byte(a.Began)|flagIf(a.Along, wentAlong))
+	}
 	return dst
 }
 
 func (d *decoder) attempt(a *state.Attempt, base state.Instant) {
 	flags := d.byte()
+	if flags&^attemptKnown != 0 {
+		d.later()
+	}
 	a.State = known[state.State](d, d.byte())
 	a.Started, a.Finished = d.time(base), d.time(base)
 	a.Skipped, a.ErrorIgnored = flags&attemptSkipped != 0, flags&attemptIgnored != 0
@@ -61,31 +74,41 @@ func (d *decoder) attempt(a *state.Attempt, base state.Instant) {
 	if flags&attemptRetryAt != 0 {
 		a.RetryAt = d.time(base)
 	}
+	if flags&attemptBegan != 0 {
+		d.began(a, d.byte())
+	}
+}
+
+// began reads the byte that says what began an attempt.
+func (d *decoder) began(a *state.Attempt, b byte) {
+	a.Began, a.Along = state.OpKind(b&^wentAlong), b&wentAlong != 0
+	if a.Began != 0 && !a.Began.Valid() {
+		d.later()
+	}
 }
 
 // supersedes is set in the byte of a progress that says what began it.
 const supersedes = 1 << 7
 
 func appendProgress(dst []byte, p *state.Progress, base state.Instant) []byte {
-	dst = append(dst, byte(p.Began)|flagIf(p.Supersedes.IsSet(), supersedes))
+	dst = append(dst, byte(p.Began)|flagIf(p.Along, wentAlong)|flagIf(p.Supersedes.IsSet(), supersedes))
 	dst = appendTime(dst, p.Updated, base)
 	if p.Supersedes.IsSet() {
 		dst = appendVersion(dst, p.Supersedes)
 	}
-	return appendAttempt(dst, &p.Attempt, p.Updated)
+	a := p.Attempt
+	a.Began, a.Along = 0, false // written above
+	return appendAttempt(dst, &a, p.Updated)
 }
 
 func (d *decoder) progress(p *state.Progress, base state.Instant) {
 	began := d.byte()
-	p.Began = state.OpKind(began &^ supersedes)
-	if p.Began != 0 && !p.Began.Valid() {
-		d.fail()
-	}
 	p.Updated = d.time(base)
 	if began&supersedes != 0 {
 		p.Supersedes = d.version()
 	}
 	d.attempt(&p.Attempt, p.Updated)
+	d.began(&p.Attempt, began&^supersedes)
 }
 
 // Flags of a declaration.
@@ -101,6 +124,9 @@ func appendDeclaration(dst []byte, decl *state.Declaration) []byte {
 
 func (d *decoder) declaration(decl *state.Declaration) {
 	flags := d.byte()
+	if flags&^(declaredNoRetry|declaredNoSkip) != 0 {
+		d.later()
+	}
 	decl.NoRetry, decl.NoSkip = flags&declaredNoRetry != 0, flags&declaredNoSkip != 0
 	decl.ParentIndex, decl.MaxLoops = d.count()-1, d.count()
 	decl.Name = d.text()
@@ -152,7 +178,11 @@ func encodeHeader(t *store.Task) []byte {
 		b = appendCount(b, t.Counts[s])
 	}
 	b = appendTime(b, t.Updated, state.Instant{})
-	return appendTime(appendTime(b, t.Started, t.Updated), t.Finished, t.Updated)
+	b = appendTime(appendTime(b, t.Started, t.Updated), t.Finished, t.Updated)
+	if t.Pending > 0 {
+		b = appendCount(b, t.Pending)
+	}
+	return b
 }
 
 // decodeHeader completes a task that has its columns.
@@ -165,6 +195,9 @@ func decodeHeader(b []byte, t *store.Task) error {
 	}
 	t.Updated = d.time(state.Instant{})
 	t.Started, t.Finished = d.time(t.Updated), d.time(t.Updated)
+	if len(d.b) > 0 {
+		t.Pending = d.count()
+	}
 	return d.end("header")
 }
 
@@ -178,6 +211,9 @@ func encodeTransition(tr *state.Transition) []byte {
 	b = appendCount(b, len(tr.Changes))
 	for i := range tr.Changes {
 		b = appendChange(b, &tr.Changes[i], tr.At)
+	}
+	if tr.Pending > 0 {
+		b = appendCount(b, tr.Pending)
 	}
 	return b
 }
@@ -209,7 +245,7 @@ func decodeTransition(b []byte, seq uint64, key state.Key) (*state.Transition, e
 	d := record(b)
 	tr := &state.Transition{Sequence: seq, Task: key, Op: known[state.OpKind](d, d.byte())}
 	if tr.Shown = state.State(d.byte()); tr.Shown != 0 && !tr.Shown.Valid() {
-		d.fail()
+		d.later()
 	}
 	tr.At = d.time(state.Instant{})
 	tr.Recorded = d.time(tr.At)
@@ -221,6 +257,9 @@ func decodeTransition(b []byte, seq uint64, key state.Key) (*state.Transition, e
 	for i := range tr.Changes {
 		d.change(&tr.Changes[i], tr.At)
 	}
+	if len(d.b) > 0 {
+		tr.Pending = d.count()
+	}
 	return tr, d.end("transition")
 }
 
@@ -228,7 +267,7 @@ func (d *decoder) change(c *state.Change, at state.Instant) {
 	b := d.byte()
 	c.Kind = known[state.Kind](d, b&^(changeDeclared|changeSuperseded))
 	if c.From = state.State(d.byte()); c.From != 0 && !c.From.Valid() {
-		d.fail()
+		d.later()
 	}
 	c.Index, c.ID = d.count(), d.id()
 	d.progress(&c.Progress, at)

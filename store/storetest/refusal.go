@@ -74,7 +74,7 @@ var malformations = map[string]func(d *store.Write){
 	"a task ID that is too long": func(d *store.Write) {
 		setTask(d, state.Key{Business: "2", Task: strings.Repeat("x", state.MaxIDBytes+1)})
 	},
-	"an actor that is too long":  func(d *store.Write) { d.Transitions[0].Actor = strings.Repeat("x", state.MaxIDBytes+1) },
+	"an actor that is too long":  func(d *store.Write) { d.Transitions[0].Actor = strings.Repeat("x", state.MaxActorBytes+1) },
 	"an actor that is not UTF-8": func(d *store.Write) { d.Transitions[0].Actor = "\xff" },
 	"an unknown shown state":     func(d *store.Write) { d.Transitions[1].Shown = 16 },
 	"a node listed twice": func(d *store.Write) {
@@ -142,8 +142,8 @@ func newNode(index int) state.Change {
 		ID: fmt.Sprint("new", index), Index: index, Kind: state.ServiceActivity,
 		Declared: &state.Declaration{Parent: "a"},
 		Progress: state.Progress{
-			Attempt: state.Attempt{Version: state.VersionOf([16]byte{15: byte(index)}), State: state.Created, Loop: 1},
-			Updated: moment(1), Began: state.Declare,
+			Attempt: state.Attempt{Version: state.VersionOf([16]byte{15: byte(index)}), State: state.Created, Began: state.Declare, Loop: 1},
+			Updated: moment(1),
 		},
 	}
 }

@@ -98,7 +98,7 @@ func (w *writer) fill(op *state.Op) {
 	if op.Kind == state.Create {
 		op.Task = w.key()
 	}
-	if (op.Kind == state.Declare || op.Kind.NewAttempt()) && !op.NewVersion.IsSet() {
+	if op.Kind.NamesAttempt() && !op.NewVersion.IsSet() {
 		var id [16]byte
 		binary.BigEndian.PutUint64(id[8:], uint64(tick))
 		op.NewVersion = state.VersionOf(id)

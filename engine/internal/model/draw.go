@@ -48,23 +48,23 @@ var (
 // operations to draw from, so that many are legal and trees live for a while.
 var likely = map[string]map[state.State][]state.OpKind{
 	"leaf": {
-		state.Created:   {state.Start, state.Start, state.Start, state.Start, state.Start, state.Suspend},
+		state.Created:   {state.Start, state.Start, state.Start, state.Start, state.Start, state.Start, state.Suspend, state.Skip},
 		state.Running:   {state.Finish, state.Finish, state.Fail, state.Fail, state.Fail, state.Fail, state.Suspend, state.Revoke},
-		state.Failed:    {state.Retry, state.Retry, state.Retry, state.Skip, state.Skip, state.Skip, state.Revoke},
-		state.Suspended: {state.Resume},
-		state.Finished:  {state.Loop, state.Loop, state.Loop, state.Finish, state.Fail},
-		state.Revoked:   {state.Revoke},
+		state.Failed:    {state.Retry, state.Retry, state.Retry, state.Skip, state.Skip, state.Fail, state.Reset, state.Revoke},
+		state.Suspended: {state.Resume, state.Resume, state.Finish, state.Fail},
+		state.Finished:  {state.Loop, state.Loop, state.Reset, state.Finish, state.Fail},
+		state.Revoked:   {state.Revoke, state.Reset, state.Reset},
 	},
 	"subprocess": {
 		state.Created: {state.Start, state.Start, state.Start, state.Start, state.Declare, state.Suspend},
 		state.Running: {
 			state.Declare, state.Declare, state.Declare, state.Declare, state.Declare,
-			state.Suspend, state.Finish, state.Fail, state.Fail, state.Revoke,
+			state.Suspend, state.Finish, state.Finish, state.Fail, state.Fail, state.Revoke,
 		},
-		state.Failed:    {state.Retry, state.Retry, state.Retry, state.Skip, state.Revoke},
+		state.Failed:    {state.Retry, state.Retry, state.Retry, state.Skip, state.Reset, state.Revoke},
 		state.Suspended: {state.Resume, state.Resume, state.Resume, state.Declare, state.Revoke},
-		state.Finished:  {state.Loop, state.Loop, state.Declare},
-		state.Revoked:   {state.Revoke},
+		state.Finished:  {state.Loop, state.Reset, state.Reset, state.Declare},
+		state.Revoked:   {state.Revoke, state.Reset, state.Reset},
 	},
 	"root": {
 		state.Created: {state.Start},
@@ -73,10 +73,10 @@ var likely = map[string]map[state.State][]state.OpKind{
 			state.Declare, state.Declare, state.Declare, state.Declare, state.Suspend, state.Suspend,
 			state.Declare, state.Finish, state.Fail, state.Revoke,
 		},
-		state.Failed:    {state.Retry, state.Revoke},
+		state.Failed:    {state.Reopen, state.Reopen, state.Retry, state.Revoke},
 		state.Suspended: {state.Resume, state.Resume, state.Resume, state.Declare},
-		state.Finished:  {state.Loop},
-		state.Revoked:   {state.Revoke},
+		state.Finished:  {state.Reopen, state.Reopen, state.Loop},
+		state.Revoked:   {state.Reopen, state.Revoke, state.Reset},
 	},
 }
 
@@ -152,7 +152,7 @@ func (d *Drawer) Ops(key state.Key, n int) (ops []state.Op) {
 var leads = map[state.OpKind]state.State{
 	state.Create: state.Created, state.Declare: state.Created, state.Start: state.Running,
 	state.Finish: state.Finished, state.Fail: state.Failed, state.Retry: state.Created, state.Skip: state.Finished,
-	state.Loop: state.Running, state.Suspend: state.Suspended, state.Resume: state.Running, state.Revoke: state.Revoked,
+	state.Loop: state.Running, state.Reset: state.Created, state.Reopen: state.Running, state.Suspend: state.Suspended, state.Resume: state.Running, state.Revoke: state.Revoked,
 }
 
 // op draws an operation on a task that has a root, or will have one after the
@@ -178,7 +178,7 @@ func (d *Drawer) op(root *Node, before []state.Op) state.Op {
 	if d.In(15, "unlikely") {
 		kind = one(d, "kind", []state.OpKind{
 			state.Declare, state.Start, state.Finish, state.Fail, state.Retry,
-			state.Skip, state.Loop, state.Suspend, state.Resume, state.Revoke,
+			state.Skip, state.Loop, state.Reset, state.Reopen, state.Suspend, state.Resume, state.Revoke,
 		})
 	}
 	op := state.Op{Kind: kind, Node: n.ID}
@@ -189,29 +189,56 @@ func (d *Drawer) op(root *Node, before []state.Op) state.Op {
 	if d.In(2, "unknown node") {
 		d.unknown(&op.Node)
 	}
+	if kind == state.Reopen {
+		op.Node, op.Task = "", d.keyOf(root)
+	}
+	if kind == state.Revoke {
+		op.Error = one(d, "reason", []string{"", "", "superseded"})
+	}
+	if kind == state.Finish {
+		op.Tolerate = d.In(50, "tolerate") && (n.Kind.Container() || d.In(5, "on a leaf"))
+	}
 	if kind == state.Fail {
+		op.Abandon = d.In(30, "abandon") && (n.Kind.Container() || d.In(5, "on a leaf"))
 		op.Error = one(d, "error", []string{"", "no such host", strings.Repeat("no", state.MaxErrorBytes)})
 		op.Ignore = d.In(20, "ignore")
 		op.RetryAt = one(d, "retry at", retryTimes)
 		if op.Ignore && !d.In(5, "both") {
 			op.RetryAt = state.Instant{}
 		}
-		if n.Kind.Container() && !d.In(20, "on a container") {
-			op.Ignore, op.RetryAt = false, state.Instant{}
+		if op.Ignore && !d.In(10, "ignore and abandon") {
+			op.Abandon = false
+		}
+		if n.Kind.Container() && !d.In(5, "on a container") {
+			op.RetryAt = state.Instant{}
 		}
 	}
-	if kind.NewAttempt() {
+	if kind.NamesAttempt() {
 		op.NewVersion = one(d, "new version", versions)
 	}
+	if n.Kind == state.Pipeline && d.In(50, "at a loop") || d.In(1, "at a loop anyway") {
+		op.Loop = max(1, n.Loop-d.UpTo(3, "loop"))
+	}
 	switch {
+	case kind == state.Reopen:
 	case d.In(30, "at the current version"):
 		op.Version = n.Version
 	case d.In(15, "at the version before"):
 		op.Version = n.Supersedes
-	case d.In(10, "at any version"):
+	case d.In(20, "at any version"):
 		op.Version = one(d, "version", versions)
 	}
 	return op
+}
+
+// keyOf is the key of the task with this root, or any if there is none.
+func (d *Drawer) keyOf(root *Node) state.Key {
+	if root != nil && !d.In(3, "another task") {
+		if key, ok := d.Model.Owner(root.ID); ok {
+			return key
+		}
+	}
+	return d.Key()
 }
 
 // declaration completes a Declare that names its parent as node.
@@ -251,7 +278,7 @@ var misshape = []func(*state.Op){
 	func(op *state.Op) { op.Kind = 0 },
 	func(op *state.Op) { op.Kind = state.Delete },
 	func(op *state.Op) { op.Node = "" },
-	func(op *state.Op) { op.Node = strings.Repeat("x", 65) },
+	func(op *state.Op) { op.Node = strings.Repeat("x", 129) },
 	func(op *state.Op) { op.Node = "a\u0085" },
 	func(op *state.Op) { op.Task.Task = "\xff" },
 	func(op *state.Op) { op.Task = keys[1] },
@@ -261,19 +288,24 @@ var misshape = []func(*state.Op){
 	func(op *state.Op) { op.NodeKind = state.StartEvent },
 	func(op *state.Op) { op.NodeKind = 200 },
 	func(op *state.Op) { op.Name = "name" },
-	func(op *state.Op) { op.Name = strings.Repeat("x", state.MaxNameBytes+1) },
+	func(op *state.Op) { op.Name = strings.Repeat("x", state.MaxNameBytes+1) }, // is cut
 	func(op *state.Op) { op.NoRetry = true },
 	func(op *state.Op) { op.NoSkip = true },
 	func(op *state.Op) { op.MaxLoops = 1 },
 	func(op *state.Op) { op.MaxLoops = -1 },
 	func(op *state.Op) { op.Error = "error" },
 	func(op *state.Op) { op.Ignore = true },
+	func(op *state.Op) { op.Abandon = true },
+	func(op *state.Op) { op.Tolerate = true },
+	func(op *state.Op) { op.Loop = 1 },
+	func(op *state.Op) { op.Loop = -1 },
 	func(op *state.Op) { op.RetryAt = times[0] },
 	func(op *state.Op) { op.RetryAt = state.UnixInstant(1<<40, 0) },
 	func(op *state.Op) { op.Version = versions[0] },
 	func(op *state.Op) { op.NewVersion = versions[0] },
 	func(op *state.Op) { op.NewVersion = state.Version{} },
 	func(op *state.Op) { op.Actor = "\n" },
+	func(op *state.Op) { op.Actor = strings.Repeat("x", 256) },
 	func(op *state.Op) { op.At = state.UnixInstant(0, -1) },
 	func(op *state.Op) { op.At = state.UnixInstant(-62135596801, 0) },
 	func(op *state.Op) { op.Now = state.Instant{} },
@@ -295,6 +327,6 @@ func flat(root *Node) (all []Node) {
 
 // describe is an operation as a failing test shows it.
 func describe(op state.Op) string {
-	return fmt.Sprintf("%s %s in %q at %s by %s for %s, idempotent %t",
-		op.Kind, op.Node, op.Parent, op.At, op.Version, op.NewVersion, op.Idempotent)
+	return fmt.Sprintf("%s %s in %q at %s by %s or loop %d for %s, idempotent %t, ignore %t, abandon %t, tolerate %t, retry at %s",
+		op.Kind, op.Node, op.Parent, op.At, op.Version, op.Loop, op.NewVersion, op.Idempotent, op.Ignore, op.Abandon, op.Tolerate, op.RetryAt)
 }

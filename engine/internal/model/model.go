@@ -1,5 +1,5 @@
 // Package model is a second implementation of the rules, for tests only: plain
-// and slow, written from the text of the design's sections 2, 3 and 7 and not
+// and slow, written from the text of state/RULES.md and not
 // from the code in package state. It keeps a whole store as maps and slices,
 // counts nothing and finds everything by looking at every node, so that what
 // it says can be checked against the text by reading.
@@ -15,7 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// The refusal codes of section 7 that rules can give.
+// The refusal codes that rules can give.
 const (
 	NotFound          = "not_found"
 	Exists            = "exists"
@@ -45,6 +45,7 @@ type Entry struct {
 	At       state.Instant
 	Actor    string
 	Shown    state.State // of the task, by the default convention; 0 for Delete
+	Pending  int         // its leaves that await their automatic retry
 }
 
 // Outcome is the answer to one operation that was not refused.
@@ -114,7 +115,7 @@ func (s *Store) Do(ops ...state.Op) (outcomes []Outcome, code string, index int)
 			}
 			at := t.find(out.Node).last
 			t.updated = latest(t.updated, at)
-			log = append(log, Entry{sequence, t.key, op.Kind, out.Node, at, op.Actor, t.shown(t.nodes[0], false)})
+			log = append(log, Entry{sequence, t.key, op.Kind, out.Node, at, op.Actor, t.shown(t.nodes[0], false), t.pending()})
 		}
 		out.Sequence = t.revision
 		outcomes = append(outcomes, out)
@@ -161,11 +162,14 @@ func (s *Store) Owner(id string) (key state.Key, ok bool) {
 // taskOf is the task an operation belongs to, nil if there is none. For the
 // creation of a task it is one without nodes.
 func (s *Store) taskOf(op state.Op) *task {
-	if op.Kind == state.Create {
+	switch op.Kind {
+	case state.Create:
 		if t := s.tasks[op.Task]; t != nil {
 			return t
 		}
 		return &task{key: op.Task}
+	case state.Reopen:
+		return s.tasks[op.Task]
 	}
 	id := op.Node
 	if op.Kind == state.Declare {
@@ -197,14 +201,8 @@ type node struct {
 	kind             state.Kind
 	noRetry, noSkip  bool
 	maxLoops         int
-	attempts         []attempt
+	attempts         []state.Attempt
 	last             state.Instant // time of its last transition
-}
-
-// attempt is one execution of a node and the operation that began it.
-type attempt struct {
-	state.Attempt
-	began state.OpKind
 }
 
 func (t *task) copy() *task {
@@ -255,7 +253,7 @@ func (t *task) below(n *node) (all []*node) {
 	return all
 }
 
-func (n *node) now() *attempt { return &n.attempts[len(n.attempts)-1] }
+func (n *node) now() *state.Attempt { return &n.attempts[len(n.attempts)-1] }
 
 func (n *node) leaf() bool { return n.kind != state.Pipeline && n.kind != state.Subprocess }
 

@@ -9,44 +9,46 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// wellFormed checks the shape of an operation: the fields of the table in
-// section 7, and the syntax of IDs and times in sections 2 and 3.
+// wellFormed checks the shape of an operation: which fields it may have, and the
+// syntax of IDs and times.
 func wellFormed(op state.Op) bool {
-	if op.Kind < state.Create || op.Kind > state.Revoke {
+	if op.Kind < state.Create || op.Kind > state.Reopen || op.Kind == state.Delete {
 		return false
 	}
-	isCreate, isDeclare, isFail := op.Kind == state.Create, op.Kind == state.Declare, op.Kind == state.Fail
-	begins := isDeclare || op.Kind == state.Retry || op.Kind == state.Skip || op.Kind == state.Loop
+	isCreate, isDeclare, isReopen := op.Kind == state.Create, op.Kind == state.Declare, op.Kind == state.Reopen
+	isFail, isNew := op.Kind == state.Fail, isCreate || isDeclare
+	named := isDeclare || op.Kind == state.Retry || op.Kind == state.Skip || op.Kind == state.Loop || op.Kind == state.Reset
 
-	ids := isID(op.Node) && (op.Actor == "" || isID(op.Actor))
+	ids := isText(op.Node, 128) && !isReopen || op.Node == "" && isReopen
+	ids = ids && (op.Actor == "" || isText(op.Actor, 255))
 	times := op.Now.IsSet() && isTime(op.Now) && isTime(op.At) && isTime(op.RetryAt)
 
 	task := op.Task == state.Key{}
-	if isCreate {
-		task = isID(op.Task.Business) && isID(op.Task.Task)
+	if isCreate || isReopen {
+		task = isText(op.Task.Business, 128) && isText(op.Task.Task, 128)
 	}
 	declaration := op.Parent == "" && op.NodeKind == 0 && !op.NoRetry && !op.NoSkip && op.MaxLoops == 0
 	if isDeclare {
-		declaration = isID(op.Parent) && op.MaxLoops >= 0 && op.MaxLoops <= math.MaxInt32 &&
+		declaration = isText(op.Parent, 128) && op.MaxLoops >= 0 && op.MaxLoops <= math.MaxInt32 &&
 			op.NodeKind >= state.Subprocess && op.NodeKind <= state.ConvergeGateway
 	}
-	name := op.Name == ""
-	if isCreate || isDeclare {
-		name = len(op.Name) <= state.MaxNameBytes && utf8.ValidString(op.Name)
-	}
-	failure := isFail || op.Error == "" && !op.Ignore && !op.RetryAt.IsSet()
-	versions := begins == op.NewVersion.IsSet() && (!op.Version.IsSet() || !isCreate && !isDeclare)
-	return ids && times && task && declaration && name && failure && versions
+	name := op.Name == "" || isNew
+	failure := isFail || !op.Ignore && !op.Abandon && !op.RetryAt.IsSet() && (op.Error == "" || op.Kind == state.Revoke)
+	tolerance := op.Kind == state.Finish || !op.Tolerate
+	versions := named == op.NewVersion.IsSet() && (!op.Version.IsSet() || !isNew && !isReopen)
+	loop := op.Loop == 0 || op.Loop > 0 && op.Loop <= math.MaxInt32 && !isNew
+	return ids && times && task && declaration && name && failure && tolerance && versions && loop
 }
 
-// isID: 1 to 64 bytes of UTF-8 without control characters.
-func isID(id string) bool {
+// isText: so many bytes at most, and at least one, of UTF-8 without control
+// characters.
+func isText(id string, most int) bool {
 	for _, r := range id {
 		if unicode.IsControl(r) {
 			return false
 		}
 	}
-	return len(id) >= 1 && len(id) <= 64 && utf8.ValidString(id)
+	return len(id) >= 1 && len(id) <= most && utf8.ValidString(id)
 }
 
 // isTime: unset, or within the years 1 to 9999.

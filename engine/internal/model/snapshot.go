@@ -29,9 +29,9 @@ type Header struct {
 	Number, Revision                     uint64
 	Shown, State                         state.State
 	Counts                               state.Counts
-	Nodes                                int
+	Nodes, Pending                       int
 	Recorded, Updated, Started, Finished state.Instant
-	Unfinished                           bool
+	Unfinished, Settled, HasFailures     bool
 }
 
 // Tree is the snapshot of a task, nil if there is none.
@@ -58,9 +58,7 @@ func (s *Store) Revision(key state.Key) uint64 {
 func (s *Store) History(id string) (past []state.Attempt) {
 	for _, t := range s.tasks {
 		if n := t.find(id); n != nil {
-			for _, a := range n.attempts[:len(n.attempts)-1] {
-				past = append(past, a.Attempt)
-			}
+			past = append(past, n.attempts[:len(n.attempts)-1]...)
 		}
 	}
 	return past
@@ -78,15 +76,30 @@ func (s *Store) Header(key state.Key) (h Header, ok bool) {
 		Shown: t.shown(root, false), State: root.now().State, Counts: t.counts(root), Nodes: len(t.nodes),
 		Recorded: t.recorded, Updated: t.updated, Started: root.now().Started, Finished: root.now().Finished,
 	}
-	h.Unfinished = !ended(root) || h.Counts[state.Running] > 0
+	h.Pending = t.pending()
+	runs := h.Counts[state.Running] > 0
+	h.Unfinished = !ended(root) || runs
+	waits := ended(root) || h.State == state.Created || h.Shown == state.Failed || h.Shown == state.Suspended
+	h.Settled = !runs && h.Pending == 0 && waits
+	h.HasFailures = h.State == state.Failed || h.Counts[state.Failed] > 0
 	return h, true
+}
+
+// pending is the number of leaves that await their automatic retry.
+func (t *task) pending() (pending int) {
+	for _, n := range t.nodes {
+		if n.awaitsRetry() {
+			pending++
+		}
+	}
+	return pending
 }
 
 func (t *task) snapshot(n *node) Node {
 	now := n.now()
 	s := Node{
 		ID: n.id, Name: n.called(), Kind: n.kind, NoRetry: n.noRetry, NoSkip: n.noSkip, MaxLoops: n.maxLoops,
-		Progress: state.Progress{Attempt: now.Attempt, Updated: n.last, Began: now.began},
+		Progress: state.Progress{Attempt: *now, Updated: n.last},
 		Shown:    t.shown(n, false), FailedFirst: t.shown(n, true), Counts: t.counts(n),
 	}
 	if len(n.attempts) > 1 {
@@ -113,7 +126,7 @@ func (t *task) counts(n *node) (c state.Counts) {
 	return c
 }
 
-// shown is the shown state of section 3, by one convention or the other.
+// shown is the shown state of RULES.md, by one convention or the other.
 func (t *task) shown(n *node, failedFirst bool) state.State {
 	own := n.now().State
 	if n.leaf() || own != state.Running && own != state.Suspended {
@@ -122,7 +135,7 @@ func (t *task) shown(n *node, failedFirst bool) state.State {
 	var childRuns, childFailed, childSuspended bool
 	for _, c := range t.children(n) {
 		switch shown := t.shown(c, failedFirst); {
-		case c.awaitsRetry(): // counts as running, below
+		case c.awaitsRetry() && !failedFirst: // counts as running, below
 		case shown == state.Running:
 			childRuns = true
 		case shown == state.Failed:
@@ -188,7 +201,7 @@ func HeaderOf(t *store.Task) Header {
 		Key: t.Key, Root: t.Root, Name: t.DisplayName(), Number: t.Number, Revision: t.Revision,
 		Shown: t.Shown, State: t.State, Counts: t.Counts, Nodes: t.Nodes,
 		Recorded: t.Recorded, Updated: t.Updated, Started: t.Started, Finished: t.Finished,
-		Unfinished: t.Unfinished(),
+		Pending: t.Pending, Unfinished: t.Unfinished(), Settled: t.Settled(), HasFailures: t.HasFailures(),
 	}
 }
 
@@ -196,11 +209,11 @@ func HeaderOf(t *store.Task) Header {
 func EntryOf(tr *state.Transition) Entry {
 	return Entry{
 		Sequence: tr.Sequence, Task: tr.Task, Op: tr.Op, Node: tr.Node(),
-		At: tr.At, Actor: tr.Actor, Shown: tr.Shown,
+		At: tr.At, Actor: tr.Actor, Shown: tr.Shown, Pending: tr.Pending,
 	}
 }
 
-// Code is the code of section 7 for a refusal, "" for nil and "internal" for
+// Code is the code of the protocol for a refusal, "" for nil and "internal" for
 // an error that is none.
 func Code(err error) string {
 	if err == nil {

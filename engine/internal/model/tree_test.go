@@ -90,6 +90,9 @@ func (p *pair) do(t *rapid.T, ops ...state.Op) {
 		ops[i].Taken = p.taken(ops[i], key)
 	}
 	after, outcomes, err := before.Apply(p.limits, ops...)
+	for p.recall(ops, err) {
+		after, outcomes, err = before.Apply(p.limits, ops...)
+	}
 	expected, code, index := p.model.Do(ops...)
 	if got := p.code(key, ops, err); got != code {
 		t.Fatalf("code %q, the model says %q at %d: %v", got, code, index, err)
@@ -121,6 +124,32 @@ func (p *pair) do(t *rapid.T, ops ...state.Op) {
 	}
 	p.last, p.lastWas = before, was
 	p.accept(t, key, after.WithRevision(p.model.Revision(key)), transitions)
+}
+
+// recall looks up the attempt that a refused operation may be a repeat on, as an
+// engine does, and reports whether the operations are to be applied again.
+func (p *pair) recall(ops []state.Op, err error) bool {
+	var refused *state.Error
+	if !errors.As(err, &refused) || !errors.Is(err, state.ErrVersionMismatch) {
+		return false
+	}
+	op := &ops[refused.Index]
+	tree := p.trees[p.keyOf(ops[0])]
+	if !op.Idempotent || op.Past != nil || tree == nil {
+		return false
+	}
+	i, _ := tree.Find(op.Node) // the root, if it reopens
+	n := tree.Node(i)
+	next := n.Attempt
+	for _, a := range slices.Backward(p.history[n.ID]) {
+		if op.Names(&a) {
+			past := state.PastOf(&a, &next)
+			op.Past = &past
+			return true
+		}
+		next = a
+	}
+	return false
 }
 
 // code is the code of a refusal as a whole store gives it: a tree cannot know
@@ -230,7 +259,7 @@ func (p *pair) compareHeader(t *rapid.T, key state.Key, transitions []*state.Tra
 		Key: tree.Key(), Root: tree.ID(0), Name: want.Name, Number: want.Number, Revision: tree.Revision(),
 		Shown: tree.Shown(0), State: tree.State(0), Counts: tree.Counts(0), Nodes: tree.Len(),
 		Recorded: want.Recorded, Updated: want.Updated, Started: want.Started, Finished: want.Finished,
-		Unfinished: tree.Unfinished(),
+		Pending: tree.Pending(0), Unfinished: tree.Unfinished(), Settled: tree.Settled(), HasFailures: tree.HasFailures(),
 	}, want)
 	same(t, "ended", tree.Ended(), want.State.Ended())
 }
@@ -266,7 +295,7 @@ func (p *pair) untouched(t *rapid.T) {
 func (p *pair) keyOf(op state.Op) state.Key {
 	id := op.Node
 	switch op.Kind {
-	case state.Create:
+	case state.Create, state.Reopen:
 		return op.Task
 	case state.Declare:
 		id = op.Parent

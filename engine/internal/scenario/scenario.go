@@ -147,7 +147,7 @@ func parse(text []byte) (s Scenario, err error) {
 			if err != nil {
 				return s, err
 			}
-			if op.Kind == state.Declare || op.Kind.NewAttempt() {
+			if op.Kind.NamesAttempt() {
 				attempts++
 				op.NewVersion = version(attempts)
 			}

@@ -43,9 +43,11 @@ func (r *run) resume(ctx context.Context) error {
 		r.again(b, n)
 	}
 	for _, n := range unfollowed {
-		if err := b.follow(n); err != nil {
+		to, err := n.choose(r.results)
+		if err != nil {
 			return fmt.Errorf("after %s: %w", n.label(), err)
 		}
+		b.leave(n, to)
 	}
 	return r.commit(ctx, b, nil)
 }

@@ -28,7 +28,7 @@ import (
 // own. The last line tells a whole export from one that was cut off.
 const (
 	exportFormat  = "pipestatus-export"
-	exportVersion = 1
+	exportVersion = 2
 )
 
 type exportHeader struct {
@@ -65,11 +65,11 @@ own.`,
 }
 
 func writeExport(ctx context.Context, r *reader, out io.Writer) error {
-	last, err := store.Last(ctx, r.store)
+	feed, err := r.store.Feed(ctx, 1<<63, 1)
 	if err != nil {
 		return err
 	}
-	if err := writeLine(out, exportHeader{exportFormat, exportVersion, last.Sequence}); err != nil {
+	if err := writeLine(out, exportHeader{exportFormat, exportVersion, feed.Last}); err != nil {
 		return err
 	}
 	keys, err := allTasks(ctx, r.store)

@@ -77,7 +77,7 @@ func (f *form) take(name string) (raw json.RawMessage, given bool) {
 }
 
 // text takes a string. Escapes of half a surrogate pair stand for no
-// character: no ID or name may have one.
+// character: no ID may have one.
 func (f *form) text(name string) (s string, given bool) {
 	raw, given := f.take(name)
 	if !given {
@@ -110,13 +110,18 @@ func (f *form) id(name string) string {
 
 // optionalID takes an ID that may be absent, but not empty.
 func (f *form) optionalID(name string) (id string, given bool) {
-	id, given = f.text(name)
+	return f.checked(name, func(id string) error { return state.CheckID(strconv.Quote(name), id) })
+}
+
+// checked takes a text that must pass a check.
+func (f *form) checked(name string, check func(string) error) (text string, given bool) {
+	text, given = f.text(name)
 	if given && f.err == nil {
-		if err := state.CheckID(strconv.Quote(name), id); err != nil {
+		if err := check(text); err != nil {
 			f.err = fmt.Errorf("%s: %w", f.op, err)
 		}
 	}
-	return id, given
+	return text, given
 }
 
 // message takes a text that is never refused for its characters.

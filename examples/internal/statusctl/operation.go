@@ -2,6 +2,7 @@ package statusctl
 
 import (
 	"encoding/json"
+	"math"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/state"
@@ -24,24 +25,47 @@ func (f *form) operation() engine.Op {
 		opts = append(opts, f.newNode("node")...)
 		opts = append(opts, f.declared()...)
 		return engine.Declare(f.id("parent"), f.kind(), opts...)
+	case state.Reopen:
+		return engine.Reopen(f.id("biz"), f.id("task"), append(opts, f.loop()...)...)
 	}
 
 	opts = append(opts, engine.IfVersion(f.version("version")))
 	if kind.NewAttempt() {
 		opts = append(opts, engine.NewVersion(f.version("new_version")))
+	} else {
+		opts = append(opts, f.loop()...)
 	}
 	node := f.id("node")
-	if kind == state.Fail {
+	switch kind {
+	case state.Fail:
 		return engine.Fail(node, f.message("error"), append(opts, f.failure()...)...)
+	case state.Finish:
+		if f.flag("tolerate", false) {
+			opts = append(opts, engine.Tolerate())
+		}
+	case state.Revoke:
+		opts = append(opts, engine.Reason(f.message("error")))
 	}
 	return onNode[kind](node, opts...)
 }
 
-// onNode are the operations that take no more than a node.
+// onNode are the operations that take no more than a node and options.
 var onNode = map[state.OpKind]func(string, ...engine.Option) engine.Op{
 	state.Start: engine.Start, state.Finish: engine.Finish,
-	state.Retry: engine.Retry, state.Skip: engine.Skip, state.Loop: engine.Loop,
+	state.Retry: engine.Retry, state.Skip: engine.Skip, state.Loop: engine.Loop, state.Reset: engine.Reset,
 	state.Suspend: engine.Suspend, state.Resume: engine.Resume, state.Revoke: engine.Revoke,
+}
+
+// loop takes the loop count of the root's attempt.
+func (f *form) loop() []engine.Option {
+	if _, given := f.fields["loop"]; !given {
+		return nil
+	}
+	n := f.count("loop")
+	if n == 0 {
+		f.fail("%q is not a whole number from 1 to %d", "loop", math.MaxInt32)
+	}
+	return []engine.Option{engine.IfLoop(n)}
 }
 
 // common takes the fields that every operation has.
@@ -49,7 +73,10 @@ func (f *form) common() (opts []engine.Option) {
 	if at, given := f.moment("at"); given {
 		opts = append(opts, engine.At(at))
 	}
-	if actor, given := f.optionalID("actor"); given {
+	if actor, given := f.checked("actor", state.CheckActor); given {
+		if actor == "" {
+			f.fail("%q is empty", "actor")
+		}
 		opts = append(opts, engine.Actor(actor))
 	}
 	if f.flag("idempotent", false) {
@@ -62,10 +89,7 @@ func (f *form) newNode(idField string) (opts []engine.Option) {
 	if id, given := f.optionalID(idField); given {
 		opts = append(opts, engine.ID(id))
 	}
-	if name, given := f.text("name"); given {
-		opts = append(opts, engine.Name(name))
-	}
-	return opts
+	return append(opts, engine.Name(f.message("name")))
 }
 
 func (f *form) declared() (opts []engine.Option) {
@@ -90,6 +114,9 @@ func (f *form) kind() state.Kind {
 func (f *form) failure() (opts []engine.Option) {
 	if f.flag("ignore", false) {
 		opts = append(opts, engine.Ignore())
+	}
+	if f.flag("abandon", false) {
+		opts = append(opts, engine.Abandon())
 	}
 	if at, given := f.moment("retry_at"); given {
 		opts = append(opts, engine.RetryAt(at))

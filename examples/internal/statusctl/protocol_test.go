@@ -19,15 +19,17 @@ import (
 var protocol = map[string]struct{ needs, takes string }{
 	"create":  {"biz task", "id name at actor idempotent"},
 	"declare": {"parent kind", "node name retryable skippable max_loops new_version at actor idempotent"},
-	"start":   {"node", "version at actor idempotent"},
-	"finish":  {"node", "version at actor idempotent"},
-	"suspend": {"node", "version at actor idempotent"},
-	"resume":  {"node", "version at actor idempotent"},
-	"revoke":  {"node", "version at actor idempotent"},
-	"fail":    {"node", "error ignore retry_at version at actor idempotent"},
+	"start":   {"node", "version loop at actor idempotent"},
+	"finish":  {"node", "tolerate version loop at actor idempotent"},
+	"suspend": {"node", "version loop at actor idempotent"},
+	"resume":  {"node", "version loop at actor idempotent"},
+	"revoke":  {"node", "error version loop at actor idempotent"},
+	"fail":    {"node", "error ignore abandon retry_at version loop at actor idempotent"},
 	"retry":   {"node", "new_version version at actor idempotent"},
 	"skip":    {"node", "new_version version at actor idempotent"},
 	"loop":    {"node", "new_version version at actor idempotent"},
+	"reset":   {"node", "new_version version at actor idempotent"},
+	"reopen":  {"biz task", "loop at actor idempotent"},
 	"batch":   {"ops", ""},
 	"status":  {"biz task", "failed_first"},
 	"history": {"node", ""},
@@ -41,6 +43,7 @@ var values = map[string][]string{
 	"actor": {`"alice"`}, "idempotent": {`true`, `false`}, "retryable": {`true`, `false`}, "skippable": {`true`, `false`},
 	"max_loops": {`0`, `3`}, "new_version": {`"7447cc2801b630f497768493c02fb488"`, `""`},
 	"version": {`"7447cc2801b630f497768493c02fb488"`, `""`}, "error": {`""`, `"text\u0000\n"`},
+	"abandon": {`true`, `false`}, "tolerate": {`true`, `false`}, "loop": {`1`, `2147483647`},
 	"ignore": {`true`, `false`}, "retry_at": {`1524730200`}, "failed_first": {`true`, `false`},
 	"ops": {`[{"op":"start","node":"a"}]`},
 }
@@ -104,7 +107,7 @@ func TestEveryOperationTakesItsFieldsAndNoOthers(t *testing.T) {
 // wrongScalar is a boolean where there should be none, or else a string.
 func wrongScalar(field string) string {
 	switch field {
-	case "idempotent", "retryable", "skippable", "ignore", "failed_first", "ops":
+	case "idempotent", "retryable", "skippable", "ignore", "abandon", "tolerate", "failed_first", "ops":
 		return `"true"`
 	}
 	return `true`
@@ -150,14 +153,15 @@ func TestTheOrderOfChecks(t *testing.T) {
 	const stale = `"version":"0000000000000000000000000000000b"`
 	cases := map[string]string{
 		// Shape before all.
-		`{"op":"start","node":"nobody","version":"x"}`:                                    "invalid_argument",
-		`{"op":"start","node":"nobody","ignore":true}`:                                    "invalid_argument",
-		`{"op":"declare","node":"a","parent":"nobody","kind":"pipeline"}`:                 "invalid_argument",
-		`{"op":"create","biz":"b","task":"t","id":"` + strings.Repeat("x", 65) + `"}`:     "invalid_argument",
-		`{"op":"create","biz":"b","task":"t","name":"` + strings.Repeat("x", 2000) + `"}`: "invalid_argument",
+		`{"op":"start","node":"nobody","version":"x"}`:                                 "invalid_argument",
+		`{"op":"start","node":"nobody","ignore":true}`:                                 "invalid_argument",
+		`{"op":"declare","node":"a","parent":"nobody","kind":"pipeline"}`:              "invalid_argument",
+		`{"op":"create","biz":"b","task":"t","id":"` + strings.Repeat("x", 129) + `"}`: "invalid_argument",
+		`{"op":"reopen","biz":"b","task":"none","loop":0}`:                             "invalid_argument",
 		// Unknown node before the rest.
 		`{"op":"declare","node":"a","parent":"nobody","kind":"end_event"}`: "not_found",
 		`{"op":"fail","node":"nobody","ignore":true,"retry_at":1}`:         "not_found",
+		`{"op":"reopen","biz":"b","task":"none"}`:                          "not_found",
 		// IDs and keys in use before kinds and states.
 		`{"op":"declare","node":"a","parent":"r","kind":"end_event"}`: "exists",
 		`{"op":"declare","node":"x","parent":"r","kind":"end_event"}`: "exists",
@@ -165,17 +169,26 @@ func TestTheOrderOfChecks(t *testing.T) {
 		`{"op":"create","biz":"b","task":"t"}`:                        "exists",
 		`{"op":"create","biz":"b","task":"new","id":"a"}`:             "exists",
 		// Kind before version.
-		`{"op":"fail","node":"p","ignore":true,` + stale + `}`:              "invalid_argument",
+		`{"op":"fail","node":"p","retry_at":1,` + stale + `}`:               "invalid_argument",
+		`{"op":"fail","node":"a","abandon":true,` + stale + `}`:             "invalid_argument",
+		`{"op":"finish","node":"a","tolerate":true,` + stale + `}`:          "invalid_argument",
+		`{"op":"finish","node":"a","loop":1,` + stale + `}`:                 "invalid_argument",
 		`{"op":"fail","node":"a","ignore":true,"retry_at":1,` + stale + `}`: "invalid_argument",
 		`{"op":"declare","parent":"r","kind":"end_event"}`:                  "invalid_argument",
 		// Version before own state.
-		`{"op":"start","node":"a",` + stale + `}`: "version_mismatch",
-		`{"op":"retry","node":"p",` + stale + `}`: "version_mismatch",
+		`{"op":"start","node":"a",` + stale + `}`:       "version_mismatch",
+		`{"op":"retry","node":"p",` + stale + `}`:       "version_mismatch",
+		`{"op":"start","node":"p","loop":2}`:            "version_mismatch",
+		`{"op":"reopen","biz":"b","task":"t","loop":2}`: "version_mismatch",
 		// Own state, root or container, ancestors and children are one code,
 		// and come before the flags and limits.
 		`{"op":"retry","node":"r"}`:                        "invalid_transition",
 		`{"op":"retry","node":"x"}`:                        "invalid_transition",
 		`{"op":"loop","node":"p"}`:                         "invalid_transition",
+		`{"op":"reset","node":"p"}`:                        "invalid_transition",
+		`{"op":"reset","node":"r"}`:                        "invalid_transition",
+		`{"op":"reopen","biz":"b","task":"t"}`:             "invalid_transition",
+		`{"op":"skip","node":"p"}`:                         "invalid_transition",
 		`{"op":"loop","node":"x"}`:                         "invalid_transition",
 		`{"op":"start","node":"b"}`:                        "invalid_transition",
 		`{"op":"finish","node":"p"}`:                       "invalid_transition",
@@ -186,6 +199,8 @@ func TestTheOrderOfChecks(t *testing.T) {
 		`{"op":"declare","parent":"q","kind":"end_event"}`: "invalid_transition",
 		// Flags, then limits.
 		`{"op":"retry","node":"a"}`: "not_retryable",
+		`{"op":"reset","node":"a"}`: "not_retryable",
+		`{"op":"reset","node":"l"}`: "loop_limit",
 		`{"op":"skip","node":"a"}`:  "not_skippable",
 		`{"op":"loop","node":"l"}`:  "loop_limit",
 	}

@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // Limits of an export, so that a hostile one takes neither all memory nor a
@@ -45,9 +46,10 @@ func readExport(r io.Reader) iter.Seq2[*state.Transition, error] {
 
 // importer reads an export.
 type importer struct {
-	lines *lineReader
-	tree  *state.Tree // of the task being read, nil before the first
-	read  exportEnd   // what the last line must say
+	lines   *lineReader
+	version int         // of the export
+	tree    *state.Tree // of the task being read, nil before the first
+	read    exportEnd   // what the last line must say
 }
 
 func damaged(format string, args ...any) error {
@@ -94,9 +96,12 @@ func (in *importer) header() error {
 		return err
 	case err != nil || h.Format != exportFormat:
 		return damaged("its first line is not that of an export")
-	case h.Version != exportVersion:
-		return damaged("it is of version %d, this program reads %d", h.Version, exportVersion)
+	case h.Version > exportVersion:
+		return fmt.Errorf("%w: an export of version %d, this program reads up to %d", store.ErrIncompatible, h.Version, exportVersion)
+	case h.Version < 1:
+		return damaged("it is of version %d", h.Version)
 	}
+	in.version = h.Version
 	return nil
 }
 
@@ -153,6 +158,11 @@ func (in *importer) follow(tr *state.Transition) error {
 	next, err := in.tree.Replay(tr)
 	if err != nil {
 		return err
+	}
+	if in.version == 1 {
+		tr.Pending = next.Pending(0) // not told then
+	} else if tr.Pending != next.Pending(0) {
+		return fmt.Errorf("%d retries are pending after it, not %d", next.Pending(0), tr.Pending)
 	}
 	in.tree = next
 	in.read.Transitions++

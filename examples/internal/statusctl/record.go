@@ -22,7 +22,8 @@ type transitionRecord struct {
 	At       string     `json:"at"`
 	Recorded string     `json:"recorded"`
 	Actor    string     `json:"actor,omitempty"`
-	Shown    string     `json:"shown,omitempty"` // state of the task after it
+	Shown    string     `json:"shown,omitempty"`   // state of the task after it
+	Pending  int        `json:"pending,omitempty"` // automatic retries then
 	Changes  changeList `json:"changes,omitempty"`
 }
 
@@ -57,7 +58,6 @@ type changeRecord struct {
 	From     string             `json:"from,omitempty"`     // own state before
 	attemptRecord
 	Updated    string         `json:"updated,omitempty"`
-	Began      string         `json:"began,omitempty"`      // operation that began the attempt
 	Supersedes string         `json:"supersedes,omitempty"` // version before it
 	Superseded *attemptRecord `json:"superseded,omitempty"` // attempt that has become history
 }
@@ -82,12 +82,14 @@ type attemptRecord struct {
 	Finished     string `json:"finish_time,omitempty"`
 	Error        string `json:"error,omitempty"`
 	RetryAt      string `json:"retry_at,omitempty"`
+	Began        string `json:"began,omitempty"` // operation that began the attempt
+	Along        bool   `json:"along,omitempty"` // it was the reset of a container above
 }
 
 func recordOf(tr *state.Transition) transitionRecord {
 	r := transitionRecord{
 		Seq: tr.Sequence, Business: tr.Task.Business, Task: tr.Task.Task, Op: tr.Op.String(),
-		At: tr.At.String(), Recorded: tr.Recorded.String(), Actor: tr.Actor, Shown: stateName(tr.Shown),
+		At: tr.At.String(), Recorded: tr.Recorded.String(), Actor: tr.Actor, Shown: stateName(tr.Shown), Pending: tr.Pending,
 		Changes: make(changeList, len(tr.Changes)),
 	}
 	for i := range tr.Changes {
@@ -95,9 +97,6 @@ func recordOf(tr *state.Transition) transitionRecord {
 		*to = changeRecord{
 			ID: c.ID, Index: c.Index, Kind: c.Kind.String(), From: stateName(c.From),
 			attemptRecord: attemptOf(&c.Attempt), Updated: c.Updated.String(), Supersedes: c.Supersedes.String(),
-		}
-		if c.Began != 0 {
-			to.Began = c.Began.String()
 		}
 		if d := c.Declared; d != nil {
 			to.Declared = &declarationRecord{d.Parent, d.Name, d.NoRetry, d.NoSkip, d.MaxLoops}
@@ -114,8 +113,16 @@ func attemptOf(a *state.Attempt) attemptRecord {
 	return attemptRecord{
 		State: stateName(a.State), Version: a.Version.String(), Loop: a.Loop, Retries: a.Retries, Skips: a.Skips,
 		Skipped: a.Skipped, ErrorIgnored: a.ErrorIgnored, Started: a.Started.String(), Finished: a.Finished.String(),
-		Error: a.Error, RetryAt: a.RetryAt.String(),
+		Error: a.Error, RetryAt: a.RetryAt.String(), Began: opName(a.Began), Along: a.Along,
 	}
+}
+
+// opName is the operation's name, "" for none.
+func opName(o state.OpKind) string {
+	if o == 0 {
+		return ""
+	}
+	return o.String()
 }
 
 // stateName is the state's name, "" for none.
@@ -132,7 +139,7 @@ func (r *transitionRecord) transition() (*state.Transition, error) {
 	var p reading
 	tr := &state.Transition{
 		Sequence: r.Seq, Task: state.Key{Business: r.Business, Task: r.Task}, Op: p.op(r.Op),
-		At: p.instant(r.At), Recorded: p.instant(r.Recorded), Actor: r.Actor, Shown: p.state(r.Shown),
+		At: p.instant(r.At), Recorded: p.instant(r.Recorded), Actor: r.Actor, Shown: p.state(r.Shown), Pending: r.Pending,
 		Changes: make([]state.Change, len(r.Changes)),
 	}
 	for i := range r.Changes {
@@ -146,8 +153,7 @@ type reading struct{ err error }
 
 func (p *reading) change(c *state.Change, r *changeRecord) {
 	*c = state.Change{ID: r.ID, Index: r.Index, From: p.state(r.From), Progress: state.Progress{
-		Attempt: p.attempt(&r.attemptRecord), Updated: p.instant(r.Updated),
-		Began: p.op(r.Began), Supersedes: p.version(r.Supersedes),
+		Attempt: p.attempt(&r.attemptRecord), Updated: p.instant(r.Updated), Supersedes: p.version(r.Supersedes),
 	}}
 	kind, err := state.ParseKind(r.Kind)
 	p.keep(err)
@@ -165,7 +171,7 @@ func (p *reading) attempt(r *attemptRecord) state.Attempt {
 	return state.Attempt{
 		State: p.state(r.State), Version: p.version(r.Version), Loop: r.Loop, Retries: r.Retries, Skips: r.Skips,
 		Skipped: r.Skipped, ErrorIgnored: r.ErrorIgnored, Started: p.instant(r.Started), Finished: p.instant(r.Finished),
-		Error: r.Error, RetryAt: p.instant(r.RetryAt),
+		Error: r.Error, RetryAt: p.instant(r.RetryAt), Began: p.op(r.Began), Along: r.Along,
 	}
 }
 

@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// apply applies operations to a task. An idempotent operation about an attempt
+// that is no longer current is refused at first, since trees have current
+// attempts only; then the history is looked at, which may tell that it was done.
+func (g *group) apply(w *work, ops []state.Op) (tree *state.Tree, outcomes []state.Outcome, err error) {
+	tree, outcomes, err = w.tree.Apply(g.engine.opts.Limits, ops...)
+	for recalled := false; ; recalled = true {
+		found, lookErr := g.recall(w, ops, err)
+		if lookErr != nil {
+			return nil, nil, lookErr
+		}
+		if !found {
+			if recalled {
+				forget(ops)
+			}
+			return tree, outcomes, err
+		}
+		tree, outcomes, err = w.tree.Apply(g.engine.opts.Limits, ops...)
+	}
+}
+
+// forget clears what the history said: when the operations are applied again,
+// the task may be another one.
+func forget(ops []state.Op) {
+	for i := range ops {
+		ops[i].Past = nil
+	}
+}
+
+// recall looks in a task's history for the attempt that a refused operation
+// named, and reports whether it found it.
+func (g *group) recall(w *work, ops []state.Op, err error) (bool, error) {
+	var refused *state.Error
+	if !errors.Is(err, state.ErrVersionMismatch) || !errors.As(err, &refused) {
+		return false, nil
+	}
+	op := &ops[refused.Index]
+	if !op.Idempotent || op.Past != nil {
+		return false, nil
+	}
+	i, known := w.tree.Find(op.Node)
+	if op.Kind == state.Reopen {
+		i, known = 0, w.tree.Len() > 0
+	}
+	if !known {
+		return false, nil // the batch itself makes it
+	}
+	op.Past = op.Recall(w.tree.ID(i), w.transitions)
+	if op.Past == nil && i < w.base.Len() {
+		n := w.base.Node(i)
+		if op.Past, err = g.engine.past(op, &n); err != nil {
+			return false, err
+		}
+	}
+	return op.Past != nil, nil
+}
+
+// past looks in the store for the attempt of a node that an operation named,
+// the newest first; nil if there is none. n is the node as it is in the store.
+func (e *Engine) past(op *state.Op, n *state.Node) (*state.Past, error) {
+	next := n.Attempt
+	for end := n.Number() - 1; end > 0; {
+		skip := max(0, end-pastPage)
+		page, err := e.store.Attempts(context.Background(), n.ID, skip, end-skip)
+		if err != nil {
+			return nil, err
+		}
+		for i := len(page) - 1; i >= 0; i-- {
+			if op.Names(&page[i]) {
+				past := state.PastOf(&page[i], &next)
+				return &past, nil
+			}
+			next = page[i]
+		}
+		end = skip
+	}
+	return nil, nil
+}
+
+// pastPage is how many attempts are read at a time.
+const pastPage = 256
