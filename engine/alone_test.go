@@ -26,7 +26,7 @@ func (f *fixture) everything() (all account) {
 	if err != nil {
 		f.Fatal(err)
 	}
-	if all.Feed, err = f.Feed(f.ctx, 0, 0); err != nil {
+	if all.Feed, err = f.Feed(f.ctx, store.Position{}, 0); err != nil {
 		f.Fatal(err)
 	}
 	all.Tasks = page.Tasks

@@ -102,14 +102,14 @@ func BenchmarkWholeTasks(b *testing.B) {
 func BenchmarkWatch(b *testing.B) {
 	_, e := benchStore(b, filepath.Join(b.TempDir(), "tasks.db"))
 	fillStore(b, e, "t", 200)
-	last := e.Sequence()
+	last := e.Position().Sequence
 	for _, consumers := range []int{1, 100} {
 		b.Run(fmt.Sprintf("consumers=%d", consumers), func(b *testing.B) {
 			for b.Loop() {
 				var wg sync.WaitGroup
 				for range consumers {
 					wg.Go(func() {
-						for tr, err := range e.Watch(b.Context(), 0) {
+						for tr, err := range e.Watch(b.Context(), store.Position{}) {
 							if err != nil {
 								b.Error(err)
 								return

@@ -40,7 +40,7 @@ func (l *ledger) note(t testing.TB, results ...engine.Result) {
 // sequences, nodes and versions, no more and no less.
 func (l *ledger) expect(f *fixture) {
 	f.Helper()
-	feed, err := f.store.Feed(context.Background(), 0, 1<<30)
+	feed, err := f.store.Feed(context.Background(), store.Position{}, 1<<30)
 	if err != nil {
 		f.Fatal(err)
 	}

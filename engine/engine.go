@@ -18,9 +18,9 @@ type Engine struct {
 	opts     Options
 	observer observer
 	cache    *cache
-	opened   uint64        // the store's last sequence when the engine was opened
-	last     atomic.Uint64 // the last sequence this engine committed or was opened at
-	feed     bell          // rings after each commit and on Close
+	opened   uint64                         // the store's last sequence when the engine was opened
+	last     atomic.Pointer[store.Position] // that this engine committed or was opened at
+	feed     bell                           // rings after each commit and on Close
 	// committing is held from before a commit until its trees are visible, so
 	// that a watch can wait for that.
 	committing sync.Mutex
@@ -50,13 +50,13 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := s.Feed(ctx, 1<<63, 1)
+	last, err := store.Last(ctx, s)
 	if err != nil {
 		return nil, fmt.Errorf("engine: open: %w", err)
 	}
-	e := &Engine{store: s, opts: opts, opened: at.Last, observer: observer{opts.Logger, *opts.Hooks}}
+	e := &Engine{store: s, opts: opts, opened: last.Sequence, observer: observer{opts.Logger, *opts.Hooks}}
 	e.idle.L = &e.mu
-	e.last.Store(at.Last)
+	e.last.Store(&last)
 	e.cache = newCache(opts.MaxLiveNodes, e.observer.evicted)
 	return e, nil
 }
@@ -83,16 +83,16 @@ func (e *Engine) drained() bool {
 	return e.closed.Load() && !e.leading
 }
 
-// Sequence is the last committed sequence the engine knows of: its own last,
-// or the store's when it was opened.
-func (e *Engine) Sequence() uint64 { return e.last.Load() }
+// Position is the last position of the store that the engine knows of: behind
+// its own last transition, or the store's when it was opened.
+func (e *Engine) Position() store.Position { return *e.last.Load() }
 
 // Load returns a task's tree, from memory if it is there. See [store.Reader].
 func (e *Engine) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
 	if err := e.ready(ctx); err != nil {
 		return store.Snapshot{}, err
 	}
-	snap := store.Snapshot{Sequence: e.last.Load()}
+	snap := store.Snapshot{Position: e.Position()}
 	if snap.Tree = e.cache.get(ref); snap.Tree == nil {
 		var err error
 		if snap, err = e.fetch(ctx, ref); err != nil {
@@ -170,7 +170,7 @@ func (e *Engine) Attempts(ctx context.Context, node string, skip, limit int) ([]
 
 // Feed returns a page of the store-wide changes. See [store.Reader], and
 // [Engine.Watch] to follow them.
-func (e *Engine) Feed(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+func (e *Engine) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
 	if err := e.ready(ctx); err != nil {
 		return store.FeedPage{}, err
 	}

@@ -96,8 +96,8 @@ func TestSnapshotSequenceDoesNotPassOverAnotherEnginesCommits(t *testing.T) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		if snap.Sequence >= 5 && snap.Tree.Revision() < 5 {
-			f.Errorf("revision %d at sequence %d: 5 would be missed", snap.Tree.Revision(), snap.Sequence)
+		if snap.Position.Sequence >= 5 && snap.Tree.Revision() < 5 {
+			f.Errorf("revision %d at %s: 5 would be missed", snap.Tree.Revision(), snap.Position)
 		}
 
 		// The same where reading another task brought news of the sequence.
@@ -109,8 +109,8 @@ func TestSnapshotSequenceDoesNotPassOverAnotherEnginesCommits(t *testing.T) {
 		if snap, err = f.Load(f.ctx, store.ByNode("root")); err != nil {
 			f.Fatal(err)
 		}
-		if snap.Sequence >= 7 && snap.Tree.Revision() < 7 {
-			f.Errorf("revision %d at sequence %d: 7 would be missed", snap.Tree.Revision(), snap.Sequence)
+		if snap.Position.Sequence >= 7 && snap.Tree.Revision() < 7 {
+			f.Errorf("revision %d at %s: 7 would be missed", snap.Tree.Revision(), snap.Position)
 		}
 	})
 }

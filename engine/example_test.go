@@ -164,7 +164,7 @@ func ExampleEngine_Watch() {
 	e.Submit(engine.Suspend("pipeline"))
 	e.Submit(engine.Resume("pipeline"))
 	e.Submit(engine.Finish("pipeline"))
-	for tr, err := range e.Watch(ctx, snap.Sequence) {
+	for tr, err := range e.Watch(ctx, snap.Position) {
 		check(err)
 		if tr.Task != snap.Tree.Key() || tr.Sequence <= snap.Tree.Revision() {
 			continue // another task, or in the snapshot already

@@ -251,10 +251,10 @@ func read(t testing.TB, r store.Reader) contents {
 			t.Fatal(err)
 		}
 	}
-	feed, err := r.Feed(ctx, 0, 1<<30)
+	feed, err := r.Feed(ctx, store.Position{}, 1<<30)
 	check(err)
 	c := contents{
-		Last: feed.Last, Feed: feed.Transitions,
+		Last: feed.Last.Sequence, Feed: feed.Transitions,
 		Trees: map[state.Key]*model.Node{}, Attempts: map[string][]state.Attempt{},
 	}
 	for q := (store.ListQuery{}); ; {
@@ -286,13 +286,13 @@ var byValue = cmpopts.EquateComparable(state.Version{}, state.Instant{})
 // differ after it.
 func (f *fixture) expectUnchanged(do func()) {
 	f.Helper()
-	before, seq := read(f.T, f.store), f.Sequence()
+	before, seq := read(f.T, f.store), f.Position().Sequence
 	do()
 	expectSame(f.T, "the store changed", before, read(f.T, f.store))
-	if f.Sequence() != seq {
-		f.Errorf("the sequence went from %d to %d", seq, f.Sequence())
+	if f.Position().Sequence != seq {
+		f.Errorf("the sequence went from %d to %d", seq, f.Position().Sequence)
 	}
-	switch _, err := f.Feed(context.Background(), 0, 1); {
+	switch _, err := f.Feed(context.Background(), store.Position{}, 1); {
 	case errors.Is(err, store.ErrClosed):
 	case err != nil:
 		f.Error(err)
@@ -314,11 +314,11 @@ func expectSame(t testing.TB, what string, before, after contents) {
 // another, and fails if they are not all of those between.
 func (f *fixture) watched(after, to uint64) (all []*state.Transition) {
 	f.Helper()
-	for tr, err := range f.Watch(f.ctx, after) {
+	for tr, err := range f.Watch(f.ctx, f.Position().At(after)) {
 		if err != nil {
 			f.Fatal(err)
 		}
-		if all = append(all, tr); tr.Sequence >= to {
+		if all = append(all, tr.Transition); tr.Sequence >= to {
 			break
 		}
 	}

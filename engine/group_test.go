@@ -120,22 +120,23 @@ func TestNothingIsVisibleBeforeItsCommit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hold(t)
 		p := h.Submit(engine.Finish("a"), engine.Declare("root", state.EndEvent, engine.ID("end")))
+		h.answer <- nil // the door; the group waits now
+		synctest.Wait()
 		var watched []uint64
 		go func() {
-			for tr, err := range h.Watch(h.ctx, 7) {
+			for tr, err := range h.Watch(h.ctx, h.Position()) {
 				if err == nil {
 					watched = append(watched, tr.Sequence)
 				}
 			}
 		}()
-		h.answer <- nil // the door; the group waits now
 		synctest.Wait()
 		h.expectStates(map[string]state.State{"a": state.Running})
 		if _, err := h.Locate(h.ctx, store.ByNode("end")); !errors.Is(err, state.ErrNotFound) {
 			t.Errorf("locate: %v", err)
 		}
-		if len(watched) > 0 || h.Sequence() != 7 {
-			t.Errorf("watched %v, sequence %d", watched, h.Sequence())
+		if len(watched) > 0 || h.Position().Sequence != 7 {
+			t.Errorf("watched %v, sequence %d", watched, h.Position().Sequence)
 		}
 		select {
 		case <-p.Done():
@@ -144,8 +145,8 @@ func TestNothingIsVisibleBeforeItsCommit(t *testing.T) {
 		}
 		close(h.answer)
 		synctest.Wait()
-		if len(watched) != 2 || h.Sequence() != 9 {
-			t.Errorf("afterwards watched %v, sequence %d", watched, h.Sequence())
+		if len(watched) != 2 || h.Position().Sequence != 9 {
+			t.Errorf("afterwards watched %v, sequence %d", watched, h.Position().Sequence)
 		}
 	})
 }
@@ -325,8 +326,8 @@ func TestCommitOfUnknownOutcomeIsNotShown(t *testing.T) {
 		t.Errorf("got %v", err)
 	}
 	f.expectStates(map[string]state.State{"root": state.Running})
-	if f.Sequence() != 2 {
-		t.Errorf("sequence %d, want 2", f.Sequence())
+	if f.Position().Sequence != 2 {
+		t.Errorf("sequence %d, want 2", f.Position().Sequence)
 	}
 }
 

@@ -195,11 +195,11 @@ func (l *load) write(w int, begin time.Time) uint64 {
 // keeps.
 func (l *load) pace() {
 	for !l.Failed() {
-		slowest := l.Sequence()
+		slowest := l.Position().Sequence
 		for i := range l.progress {
 			slowest = min(slowest, l.progress[i].Load())
 		}
-		if l.Sequence() < slowest+l.lag {
+		if l.Position().Sequence < slowest+l.lag {
 			return
 		}
 		time.Sleep(time.Millisecond)
@@ -209,11 +209,12 @@ func (l *load) pace() {
 // watch expects every sequence once, in order. The first watcher takes note of
 // what they are; every second one begins in the middle.
 func (l *load) watch(i int) {
-	after := uint64(0)
+	var after store.Position
 	if i%2 == 1 {
-		after = l.Sequence() / 2
+		after = l.Position()
+		after.Sequence /= 2
 	}
-	next := after + 1
+	next := after.Sequence + 1
 	for tr, err := range l.Watch(l.Context(), after) {
 		if err != nil || tr.Sequence != next {
 			l.Errorf("watcher %d: %v, sequence of %v in place of %d", i, err, tr, next)
@@ -256,8 +257,8 @@ func (l *load) poll(i int) {
 			l.Error(err)
 			return
 		}
-		if snap.Tree.Revision() < revision || snap.Tree.Revision() > l.Sequence() {
-			l.Errorf("revision %d after %d, the last sequence is %d", snap.Tree.Revision(), revision, l.Sequence())
+		if snap.Tree.Revision() < revision || snap.Tree.Revision() > l.Position().Sequence {
+			l.Errorf("revision %d after %d, the last sequence is %d", snap.Tree.Revision(), revision, l.Position().Sequence)
 		}
 		revision = snap.Tree.Revision()
 		l.expectPairs(snap.Tree)
@@ -301,7 +302,7 @@ func (l *load) purge() {
 func (l *load) backup() {
 	path := filepath.Join(l.dir, "backup.db")
 	l.until(10*time.Millisecond, func() {
-		before := l.Sequence()
+		before := l.Position().Sequence
 		if err := l.store.BackupTo(l.Context(), path); err != nil {
 			l.Error(err)
 			return
@@ -312,9 +313,9 @@ func (l *load) backup() {
 			return
 		}
 		defer s.Close()
-		feed, err := s.Feed(l.Context(), 1<<62, 1)
-		if err != nil || feed.Last < before {
-			l.Errorf("a backup after %d ends at %d, %v", before, feed.Last, err)
+		feed, err := s.Feed(l.Context(), store.End, 1)
+		if err != nil || feed.Last.Sequence < before {
+			l.Errorf("a backup after %d ends at %d, %v", before, feed.Last.Sequence, err)
 		}
 		snap, err := s.Load(l.Context(), store.ByKey("wide", "wide"))
 		if err != nil {

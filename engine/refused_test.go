@@ -292,11 +292,11 @@ func everyCall(ctx context.Context, f *fixture) map[string]error {
 	_, errs["list"] = f.List(ctx, store.ListQuery{})
 	_, errs["transitions"] = f.Transitions(ctx, key, 0, 0)
 	_, errs["attempts"] = f.Attempts(ctx, "a", 0, 0)
-	_, errs["changes"] = f.Feed(ctx, 0, 0)
+	_, errs["changes"] = f.Feed(ctx, store.Position{}, 0)
 	for _, err := range f.Interrupted(ctx) {
 		errs["interrupted"] = err
 	}
-	for _, err := range f.Watch(ctx, 0) {
+	for _, err := range f.Watch(ctx, store.Position{}) {
 		errs["watch"] = err
 	}
 	return errs

@@ -93,7 +93,8 @@ func (g *group) send() ([]store.Result, CommitInfo) {
 // so that whoever reads it first and a tree then has missed nothing between.
 func (g *group) publish(results []store.Result, info *CommitInfo) {
 	c := g.engine.cache
-	var first, last uint64
+	var first uint64
+	var last store.Position
 	for i, w := range g.changed {
 		if results[i].Err != nil {
 			info.Conflicts++
@@ -105,19 +106,19 @@ func (g *group) publish(results []store.Result, info *CommitInfo) {
 		if first == 0 {
 			first = results[i].First
 		}
-		last = revision
+		last = store.Position{History: results[i].History, Sequence: revision}
 		if w.deleted {
 			c.remove(w.key)
 		} else {
 			g.trees = append(g.trees, w.tree.WithRevision(revision))
 		}
 	}
-	if first > g.engine.Sequence()+1 {
+	if first > g.engine.Position().Sequence+1 {
 		g.engine.forgetChanged(first)
 	}
 	c.put(g.trees...)
-	if last > 0 {
-		g.engine.last.Store(last)
+	if first > 0 {
+		g.engine.last.Store(&last)
 	}
 	g.engine.feed.ring()
 }
@@ -129,19 +130,19 @@ func (e *Engine) forgetChanged(first uint64) {
 	e.cache.removed() // what is being read now may be from before
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
 	defer cancel()
-	after := e.Sequence()
-	if first-1-after > forgetMost {
+	after := e.Position()
+	if first-1-after.Sequence > forgetMost {
 		e.cache.clear()
 		return
 	}
-	for after+1 < first {
-		page, err := e.store.Feed(ctx, after, int(first-1-after))
+	for after.Sequence+1 < first {
+		page, err := e.store.Feed(ctx, after, int(first-1-after.Sequence))
 		if err != nil || len(page.Transitions) == 0 {
 			e.cache.clear()
 			return
 		}
 		e.cache.removeOlder(page.Transitions)
-		after = page.Transitions[len(page.Transitions)-1].Sequence
+		after = page.After()
 	}
 }
 

@@ -153,7 +153,7 @@ func TestWatchSeesOtherProcessesCommitsAndLoadShowsThem(t *testing.T) {
 		t.Fatal(err)
 	}
 	seen := 0
-	for tr, err := range e.Watch(t.Context(), 0) {
+	for tr, err := range e.Watch(t.Context(), store.Position{}) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,20 +9,24 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Watch iterates over every committed transition with a sequence greater than
-// after, in order, without gap or duplicate: first those that are history,
-// then each as it is committed. 0 begins with the first there ever was. What
-// has been yielded, [Engine.Load] shows.
+// Watch iterates over every committed transition after a position, in order,
+// without gap or duplicate: first those that are history, then each as it is
+// committed. The zero position begins with the first there ever was. What has
+// been yielded, [Engine.Load] shows. A consumer that keeps the position of the
+// last event can go on from there later, in another process too.
 //
 // It reads the store at the consumer's own pace, so a slow one holds up nobody
 // and loses nothing, unless it falls behind what the store keeps: then the
-// iterator yields [store.ErrTrimmed]. It ends with the context's error or,
+// iterator yields [store.ErrTrimmed]. It yields [store.ErrHistory] if the store
+// never had the position, as when it is a backup that was restored. In both
+// cases load what is there and watch after the position of what was loaded. It
+// ends with the context's error or,
 // after all that was committed, with [store.ErrClosed]. Every error is the
 // last thing yielded. A second engine's commits on the same store are seen
 // with this engine's next commit, or, if the store is a [store.Notifier], soon.
-func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Transition, error] {
+func (e *Engine) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Event, error] {
 	notifier, shared := e.store.(store.Notifier)
-	return func(yield func(*state.Transition, error) bool) {
+	return func(yield func(store.Event, error) bool) {
 		for {
 			// Listening begins before reading, so that no commit can fall
 			// between the two.
@@ -34,7 +38,7 @@ func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Trans
 			drained := e.drained()
 			page, err := e.store.Feed(ctx, after, 0)
 			if err != nil {
-				yield(nil, err)
+				yield(store.Event{}, err)
 				return
 			}
 			e.awaitTrees(page.Transitions)
@@ -43,25 +47,25 @@ func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Trans
 			}
 			for _, tr := range page.Transitions {
 				if err := ctx.Err(); err != nil {
-					yield(nil, err)
+					yield(store.Event{}, err)
 					return
 				}
-				if !yield(tr, nil) {
+				if !yield(store.Event{Transition: tr, Position: page.Last.At(tr.Sequence)}, nil) {
 					return
 				}
-				after = tr.Sequence
 			}
+			after = page.After()
 			switch {
 			case len(page.Transitions) > 0:
 			case drained:
-				yield(nil, store.ErrClosed)
+				yield(store.Event{}, store.ErrClosed)
 				return
 			default:
 				select {
 				case <-rung:
 				case <-changed:
 				case <-ctx.Done():
-					yield(nil, ctx.Err())
+					yield(store.Event{}, ctx.Err())
 					return
 				}
 			}
@@ -72,7 +76,7 @@ func (e *Engine) Watch(ctx context.Context, after uint64) iter.Seq2[*state.Trans
 // awaitTrees returns when what transitions led to is visible: the store shows
 // a commit to readers a moment before the engine does.
 func (e *Engine) awaitTrees(trs []*state.Transition) {
-	if len(trs) > 0 && trs[len(trs)-1].Sequence > e.last.Load() {
+	if len(trs) > 0 && trs[len(trs)-1].Sequence > e.Position().Sequence {
 		e.committing.Lock()
 		defer e.committing.Unlock()
 	}

@@ -13,7 +13,7 @@ import (
 // first transition, in sequence, later than t. It is rebuilt from the
 // transitions; [Query.StatusOf] and [Query.AppendTree] show it, with elapsed
 // times until [Options.Now], which may be set to t. A task or node that did
-// not exist at t is not found. For errors see [Query.Snapshot]. The Sequence
+// not exist at t is not found. For errors see [Query.Snapshot]. The Position
 // is that of the present.
 func (q *Query) AsOf(ctx context.Context, business, task string, t time.Time) (store.Snapshot, error) {
 	var past *state.Tree
@@ -33,7 +33,7 @@ func (q *Query) AsOf(ctx context.Context, business, task string, t time.Time) (s
 	if !ok {
 		return store.Snapshot{}, &NotFoundError{business, task, t.In(q.opts.Location)}
 	}
-	return store.Snapshot{Tree: past, Index: node, Sequence: snap.Sequence}, nil
+	return store.Snapshot{Tree: past, Index: node, Position: snap.Position}, nil
 }
 
 // replay takes a snapshot and goes through the transitions that led to it, to

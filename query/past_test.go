@@ -90,8 +90,8 @@ func asOf(t *testing.T, q *query.Query, moment time.Time, want *state.Tree, now 
 		case there && err != nil:
 			t.Fatalf("%s at %s: %v", name, moment, err)
 		case there:
-			if diff := cmp.Diff(q.StatusOf(got.Tree, got.Index), q.StatusOf(want, node)); diff != "" || got.Sequence != now.Sequence {
-				t.Fatalf("%s at %s, sequence %d:\n%s", name, moment, got.Sequence, diff)
+			if diff := cmp.Diff(q.StatusOf(got.Tree, got.Index), q.StatusOf(want, node)); diff != "" || got.Position != now.Position {
+				t.Fatalf("%s at %s, position %s:\n%s", name, moment, got.Position, diff)
 			}
 		}
 	}

@@ -63,7 +63,7 @@ func TestASnapshotAndWhatIsWatchedAfterItMissNothing(t *testing.T) {
 					followed[i] = tree
 					return
 				}
-				for tr, err := range e.Watch(ctx, snap.Sequence) {
+				for tr, err := range e.Watch(ctx, snap.Position) {
 					if err != nil {
 						t.Error(err)
 						return
@@ -71,7 +71,7 @@ func TestASnapshotAndWhatIsWatchedAfterItMissNothing(t *testing.T) {
 					if tr.Task != tree.Key() || tr.Sequence <= snap.Tree.Revision() {
 						continue
 					}
-					if tree, err = tree.Replay(tr); err != nil {
+					if tree, err = tree.Replay(tr.Transition); err != nil {
 						t.Error(err)
 						return
 					}

@@ -127,29 +127,30 @@ func checkNodes(ctx context.Context, r Reader, tree *state.Tree, attempts map[in
 
 // checkFeed reads the changes from the oldest to what was the newest.
 func checkFeed(ctx context.Context, r Reader, report func(string)) error {
-	feed, err := r.Feed(ctx, 1<<63, 1)
+	end, err := r.Feed(ctx, End, 1)
 	if err != nil {
 		return err
 	}
-	for after, last := feed.First-1, feed.Last; after < last; {
+	for after := end.Last.At(end.First - 1); after.Sequence < end.Last.Sequence; {
 		feed, err := r.Feed(ctx, after, 0)
 		if errors.Is(err, ErrTrimmed) {
 			return nil // while it was read
 		}
 		if err != nil {
-			report(fmt.Sprintf("changes after %d: %v", after, err))
+			report(fmt.Sprintf("changes after %d: %v", after.Sequence, err))
 			return ctx.Err()
 		}
 		if len(feed.Transitions) == 0 {
-			report(fmt.Sprintf("changes end at %d, not at %d", after, last))
+			report(fmt.Sprintf("changes end at %d, not at %d", after.Sequence, end.Last.Sequence))
 			return nil
 		}
 		for _, tr := range feed.Transitions {
-			if after++; tr.Sequence != after {
-				report(fmt.Sprintf("changes have %d in place of %d", tr.Sequence, after))
+			if after.Sequence++; tr.Sequence != after.Sequence {
+				report(fmt.Sprintf("changes have %d in place of %d", tr.Sequence, after.Sequence))
 				return nil
 			}
 		}
+		after = feed.After()
 	}
 	return nil
 }

@@ -16,11 +16,19 @@ var (
 	ErrConflict = errors.New("conflict: the task has changed")
 	// ErrTrimmed: the changes asked for are older than the feed keeps.
 	ErrTrimmed = errors.New("changes no longer kept")
+	// ErrHistory: the position is not one that this store ever had, because it
+	// is another store, or a backup from before that was restored. Whoever
+	// follows the store has to begin anew, with what the store holds now.
+	ErrHistory = errors.New("position of another history")
 	// ErrLocked: another process has the file open.
 	ErrLocked = errors.New("locked by another process")
 	// ErrFull: there is no room for the change. Nothing was committed, and
 	// later commits may succeed.
 	ErrFull = errors.New("store full")
+	// ErrReplaced: the file of an open store was removed, renamed or replaced
+	// by another one. Nothing was committed: whoever opens the path later would
+	// not find it. Reading goes on, backups too.
+	ErrReplaced = errors.New("store file removed or replaced")
 	// ErrFailed: a commit failed in a way that leaves its outcome unknown.
 	// The store refuses everything until it is reopened.
 	ErrFailed = errors.New("store failed, outcome unknown, reopen")

@@ -25,6 +25,7 @@ type Memory struct {
 	nodes  map[string]*memoryTask // by the ID of any node
 	order  []*memoryTask          // by Number
 	feed   []*state.Transition    // feed[i] has the sequence i+1
+	past   Histories              // one, from the first commit on
 	closed bool
 }
 
@@ -65,7 +66,7 @@ func (m *Memory) Load(ctx context.Context, ref Ref) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, err
 	}
-	s := Snapshot{Tree: t.tree, Sequence: uint64(len(m.feed))}
+	s := Snapshot{Tree: t.tree, Position: m.past.At(uint64(len(m.feed)))}
 	if ref.Node != "" {
 		s.Index, _ = t.tree.Find(ref.Node)
 	}
@@ -159,14 +160,18 @@ func (m *Memory) Attempts(ctx context.Context, node string, skip, limit int) ([]
 }
 
 // Feed implements [Reader].
-func (m *Memory) Feed(ctx context.Context, after uint64, limit int) (FeedPage, error) {
+func (m *Memory) Feed(ctx context.Context, after Position, limit int) (FeedPage, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
 	if err := m.usable(ctx); err != nil {
 		return FeedPage{}, err
 	}
 	last := uint64(len(m.feed))
-	return FeedPage{Transitions: page(m.feed[min(after, last):], limit), First: 1, Last: last}, nil
+	if err := m.past.Check(after, 1, last); err != nil {
+		return FeedPage{}, err
+	}
+	rest := m.feed[min(after.Sequence, last):]
+	return FeedPage{Transitions: page(rest, limit), First: 1, Last: m.past.At(last)}, nil
 }
 
 // Check implements [Checker].

@@ -84,21 +84,25 @@ func (m *Memory) replay(c *Write) (*state.Tree, error) {
 
 // apply makes a change that begins at its base, unless an ID is taken.
 func (m *Memory) apply(c *Write, tree *state.Tree) Result {
-	first := uint64(len(m.feed)) + 1
-	if c.Deletes() {
-		m.remove(m.tasks[c.Key()])
-		m.feed = append(m.feed, copyTransition(c.Transitions[0], first))
-		return Result{First: first}
-	}
 	if id, taken := m.taken(c, tree); taken {
 		return Result{Err: fmt.Errorf("%w: node %q", state.ErrExists, id)}
+	}
+	if m.past == nil {
+		m.past = m.past.Begin(0)
+	}
+	first := m.past.At(uint64(len(m.feed)) + 1)
+	result := Result{First: first.Sequence, History: first.History}
+	if c.Deletes() {
+		m.remove(m.tasks[c.Key()])
+		m.feed = append(m.feed, copyTransition(c.Transitions[0], first.Sequence))
+		return result
 	}
 	t := m.tasks[c.Key()]
 	if t == nil {
 		t = m.insert(c.Key())
 	}
 	for i, tr := range c.Transitions {
-		tr = copyTransition(tr, first+uint64(i))
+		tr = copyTransition(tr, first.Sequence+uint64(i))
 		m.feed = append(m.feed, tr)
 		t.record(tr)
 		for j := range tr.Changes {
@@ -108,7 +112,7 @@ func (m *Memory) apply(c *Write, tree *state.Tree) Result {
 		}
 	}
 	t.tree = tree.WithRevision(t.Revision)
-	return Result{First: first}
+	return result
 }
 
 // taken looks for a node that the change declares under an ID in use, be it

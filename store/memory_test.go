@@ -102,8 +102,8 @@ func TestMemoryRefusesWhatDoesNotFitTheTask(t *testing.T) {
 		t.Errorf("a parent whose ID and index differ: %v, want ErrInvalidArgument", err)
 	}
 
-	feed, err := m.Feed(t.Context(), 0, 0)
-	if err != nil || feed.Last != 4 || len(feed.Transitions) != 4 {
+	feed, err := m.Feed(t.Context(), store.Position{}, 0)
+	if err != nil || feed.Last.Sequence != 4 || len(feed.Transitions) != 4 {
 		t.Errorf("changes to %d, %v, want the first 4", feed.Last, err)
 	}
 	if _, err := m.Locate(t.Context(), store.ByKey("2", "b")); !errors.Is(err, state.ErrNotFound) {

@@ -62,10 +62,10 @@ type Reader interface {
 	Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error)
 
 	// Feed returns, in order, up to limit committed transitions of all
-	// tasks with sequences greater than after, deletes included, fewer only
-	// if there are no more. [ErrTrimmed] if transitions after that sequence
-	// are no longer kept.
-	Feed(ctx context.Context, after uint64, limit int) (FeedPage, error)
+	// tasks after a position, deletes included, fewer only if there are no
+	// more. [ErrHistory] if the position is not one that this store ever had,
+	// and [ErrTrimmed] if transitions after it are no longer kept.
+	Feed(ctx context.Context, after Position, limit int) (FeedPage, error)
 }
 
 // DefaultLimit is the length of a page when the caller names none.
@@ -117,6 +117,9 @@ type Result struct {
 	// First is the sequence of the write's first transition; the others
 	// follow without gap. 0 if the write was left out.
 	First uint64
+	// History is the one that the sequences are of, zero if the change was
+	// left out.
+	History History
 	// Err is nil, [ErrConflict] if the task is not at the write's base, or
 	// [state.ErrExists] if its key or one of its node IDs is taken, possibly
 	// by an earlier write of the same commit.
@@ -151,10 +154,10 @@ type Snapshot struct {
 	Tree *state.Tree
 	// Index is the index of the node that the reference named, 0 for a key.
 	Index int
-	// Sequence is the store's last committed sequence, read before the tree:
-	// whoever watches after it, leaving out this task's transitions up to the
-	// tree's revision, misses nothing.
-	Sequence uint64
+	// Position is the store's last, read before the tree: whoever watches after
+	// it, leaving out this task's transitions up to the tree's revision, misses
+	// nothing.
+	Position Position
 }
 
 // Location is where a task or node is.
@@ -195,10 +198,19 @@ type ListPage struct {
 }
 
 // FeedPage is a page of the store-wide changes. The transitions retained are those
-// with sequences First to Last; First is Last+1 if there are none.
+// with sequences First to Last.Sequence; First is one more if there are none.
 type FeedPage struct {
 	Transitions []*state.Transition
-	First, Last uint64
+	First       uint64
+	Last        Position // of the store, not of the page
+}
+
+// After is the position behind the page, from which the next one goes on.
+func (f *FeedPage) After() Position {
+	if n := len(f.Transitions); n > 0 {
+		return f.Last.At(f.Transitions[n-1].Sequence)
+	}
+	return f.Last
 }
 
 // Checker is implemented by stores that can examine what they keep.

@@ -63,14 +63,15 @@ func (s *Story) compareHistories(n *model.Node) {
 func (s *Story) compareFeed() {
 	s.Helper()
 	ctx := context.Background()
-	feed, err := s.engine().Feed(ctx, 1<<63, 1)
+	feed, err := s.engine().Feed(ctx, store.End, 1)
 	if err != nil {
 		s.Fatal("changes:", err)
 	}
-	s.same("last sequence", feed.Last, s.model.Sequence())
+	s.same("last sequence", feed.Last.Sequence, s.model.Sequence())
 	// A page of the latest is enough: the earlier ones were the latest once.
-	after := max(feed.First-1, feed.Last-min(feed.Last, 200))
-	if feed, err = s.engine().Feed(ctx, after, 0); err != nil {
+	last := feed.Last.Sequence
+	after := max(feed.First-1, last-min(last, 200))
+	if feed, err = s.engine().Feed(ctx, feed.Last.At(after), 0); err != nil {
 		s.Fatal("changes:", err)
 	}
 	var got []model.Entry

@@ -97,7 +97,7 @@ func (s *listsOldestFirst) List(ctx context.Context, q store.ListQuery) (store.L
 
 type feedsTheLastTwice struct{ kept }
 
-func (s *feedsTheLastTwice) Feed(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+func (s *feedsTheLastTwice) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
 	page, err := s.kept.Feed(ctx, after, limit)
 	if n := len(page.Transitions); n > 0 {
 		page.Transitions = append(slices.Clip(page.Transitions), page.Transitions[n-1])

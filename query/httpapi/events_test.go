@@ -305,8 +305,8 @@ type trimming struct {
 	left atomic.Int64
 }
 
-func (r *trimming) Feed(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
-	if after < 1<<63 && r.left.Add(-1) >= 0 {
+func (r *trimming) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
+	if after != store.End && r.left.Add(-1) >= 0 {
 		return store.FeedPage{}, store.ErrTrimmed
 	}
 	return r.Reader.Feed(ctx, after, limit)

@@ -86,16 +86,16 @@ func (b *hub) shutdown() {
 // follow wakes until ctx ends.
 func (b *hub) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		feed, err := b.reader.Feed(ctx, 1<<63, 1)
+		last, err := store.Last(ctx, b.reader)
 		// Whatever came before this point had no wake of its own.
 		b.wakeAll()
 		if err == nil {
-			err = b.watch(ctx, feed.Last)
+			err = b.watch(ctx, last)
 		}
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, store.ErrTrimmed):
+		case errors.Is(err, store.ErrTrimmed) || errors.Is(err, store.ErrHistory):
 			continue
 		case errors.Is(err, store.ErrClosed):
 			b.shutdown()
@@ -106,8 +106,8 @@ func (b *hub) follow(ctx context.Context) {
 	}
 }
 
-// watch wakes for every change after a sequence, until an error.
-func (b *hub) watch(ctx context.Context, after uint64) error {
+// watch wakes for every change after a position, until an error.
+func (b *hub) watch(ctx context.Context, after store.Position) error {
 	if w, ok := b.reader.(Watcher); ok {
 		for tr, err := range w.Watch(ctx, after) {
 			if err != nil {
@@ -124,8 +124,8 @@ func (b *hub) watch(ctx context.Context, after uint64) error {
 		}
 		for _, tr := range feed.Transitions {
 			b.wake(tr.Task)
-			after = tr.Sequence
 		}
+		after = feed.After()
 		if len(feed.Transitions) == 0 {
 			sleep(ctx, b.poll)
 		}

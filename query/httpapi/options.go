@@ -8,17 +8,17 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/query"
-	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // DefaultPrefix is the path under which the documented calls are by default.
 const DefaultPrefix = "/api/c/compapi/v2/sops"
 
 // Watcher is what an engine adds to a store: it tells of changes as they are
-// committed. The iterator yields every transition with a sequence greater than
-// after, in order, and ends with an error.
+// committed. The iterator yields every transition after a position, in order, and
+// ends with an error.
 type Watcher interface {
-	Watch(ctx context.Context, after uint64) iter.Seq2[*state.Transition, error]
+	Watch(ctx context.Context, after store.Position) iter.Seq2[store.Event, error]
 }
 
 // Options configure a handler. A nil *Options and zero fields stand for the

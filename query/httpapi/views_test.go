@@ -126,7 +126,7 @@ func TestAListTellsNothingOfTasksThatMayNotBeSeen(t *testing.T) {
 	})
 	create := func(business string, n int) {
 		for range n {
-			f.record(engine.Create(business, fmt.Sprintf("%s-%d", business, f.engine.Sequence())))
+			f.record(engine.Create(business, fmt.Sprintf("%s-%d", business, f.engine.Position().Sequence)))
 		}
 	}
 	// Six tasks that may be seen, with many others before, between and behind.

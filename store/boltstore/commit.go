@@ -27,6 +27,9 @@ func (s *Store) Commit(ctx context.Context, changes []store.Write) ([]store.Resu
 	if err := s.state(); err != nil {
 		return nil, err
 	}
+	if err := s.at.leadsTo(s.info); err != nil {
+		return nil, fmt.Errorf("boltstore: commit: %w", err)
+	}
 	c := &commit{store: s, changes: changes}
 	s.makeRoom(c.size())
 	if err := s.state(); err != nil {
@@ -79,6 +82,7 @@ type commit struct {
 	planned []planned
 	next    uint64 // sequence of the next transition
 	ids     map[string]struct{}
+	past    store.Histories // with the one that this commit is of
 }
 
 // planned is a change that applies.
@@ -108,10 +112,13 @@ func (s *Store) attempt(c *commit, writeBack bool) error {
 		if err := c.append(tx); err != nil {
 			return false, err
 		}
+		var err error
+		if err = c.beginHistory(tx); err != nil {
+			return false, err
+		}
 		if !writeBack {
 			return true, nil
 		}
-		var err error
 		if gathering == nil {
 			if wrote, err = s.writeBack(tx, int(c.next-1-s.last)); err != nil {
 				return false, err
@@ -320,7 +327,11 @@ func (c *commit) append(tx *bolt.Tx) error {
 	b := journalBucket.in(tx)
 	b.FillPercent = 0.9
 	for i := range c.frames {
-		if err := b.Put(seqKey(c.frames[i].first), c.frames[i].value); err != nil {
+		k := seqKey(c.frames[i].first)
+		if err := c.store.ready(tx, journalBucket, k, false); err != nil {
+			return err
+		}
+		if err := b.Put(k, c.frames[i].value); err != nil {
 			return err
 		}
 	}
@@ -339,7 +350,9 @@ func (s *Store) publish(c *commit, wrote written) {
 			i, done = i+1, 0
 		}
 	}
-	s.last = c.next - 1
+	if s.last = c.next - 1; len(c.planned) > 0 {
+		s.past, s.writes = c.past, true
+	}
 	if s.untrimmed += len(c.frames); wrote.trimmed {
 		s.untrimmed = 0
 	}

@@ -59,6 +59,13 @@ func factory(t *testing.T, o boltstore.Options) storetest.Factory {
 		Reopen: func(t testing.TB, closed store.Store) store.Store {
 			return open(t, paths[closed])
 		},
+		Backup: func(t testing.TB, s store.Store) func(testing.TB) store.Store {
+			path := filepath.Join(t.TempDir(), "backup.db")
+			if err := s.(*boltstore.Store).BackupTo(t.Context(), path); err != nil {
+				t.Fatal(err)
+			}
+			return func(t testing.TB) store.Store { return open(t, path) }
+		},
 	}
 }
 

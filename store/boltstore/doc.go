@@ -62,6 +62,8 @@
 // make it seem absent, which [Store.Check] finds. One that leads back to where
 // a reader has been would keep it for ever, so Open reads every page that leads
 // to others, about one in a hundred, and refuses the file; what happens to the
-// pages of an open file it cannot know. Nothing is repaired; [Salvage] copies
+// pages of an open file it cannot know. The other pages are examined before a
+// commit changes them and before a compaction copies them. bbolt asks for as much
+// memory as a page says it needs, so it sees none that was not examined. Nothing is repaired; [Salvage] copies
 // what can be read of a damaged file into a new one.
 package boltstore

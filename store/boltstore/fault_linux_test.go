@@ -63,6 +63,12 @@ func TestFullDiskIsCleanLikeAFullFile(t *testing.T) {
 			}
 			pageSize := s.pageSize
 			s.pageSize = 0 // a device has no size to compare
+			readable, err := os.Open(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer readable.Close()
+			s.footing.file = readable // a device holds nothing of the file
 			undo := replaceDescriptor(t, s.file, "/dev/full")
 			for i := range 3 {
 				_, err := s.Commit(t.Context(), []store.Write{m.large(t, fmt.Sprint("late", i), 10)})

@@ -128,7 +128,7 @@ func TestFailedWriteStopsTheStoreUntilItIsReopened(t *testing.T) {
 			expectFailed(t, "transitions", err)
 			_, err = s.Attempts(t.Context(), "a", 0, 0)
 			expectFailed(t, "attempts", err)
-			_, err = s.Feed(t.Context(), 0, 0)
+			_, err = s.Feed(t.Context(), store.Position{}, 0)
 			expectFailed(t, "changes", err)
 			expectFailed(t, "check", s.Check(t.Context(), func(string) {}))
 			_ = s.Close() // it says that the file is closed already
@@ -174,7 +174,7 @@ func everyCall(ctx context.Context, s *Store, key state.Key, node string) map[st
 	_, errs["list"] = s.List(ctx, store.ListQuery{})
 	_, errs["transitions"] = s.Transitions(ctx, key, 0, 0)
 	_, errs["attempts"] = s.Attempts(ctx, node, 0, 0)
-	_, errs["changes"] = s.Feed(ctx, 0, 0)
+	_, errs["changes"] = s.Feed(ctx, store.Position{}, 0)
 	return errs
 }
 

@@ -20,81 +20,104 @@ type bboltMeta struct {
 	pageSize              int64
 }
 
+// What bbolt's meta pages begin with.
+const (
+	bboltMagic   = 0xED0CDAED
+	bboltVersion = 2
+)
+
 // readMeta returns the newer of the two meta pages that are whole.
 func readMeta(file io.ReaderAt, pageSize int64) (newest bboltMeta, ok bool) {
 	for i := range int64(2) {
-		var m [64]byte // from magic to checksum
-		if _, err := file.ReadAt(m[:], i*pageSize+pageHeader); err != nil {
-			continue
-		}
-		sum := fnv.New64a()
-		_, _ = sum.Write(m[:56]) // cannot fail
-		field := func(at int) uint64 { return binary.NativeEndian.Uint64(m[at:]) }
-		if sum.Sum64() == field(56) && (!ok || field(48) > newest.transaction) {
-			newest, ok = bboltMeta{root: field(16), freelist: field(32), limit: field(40), transaction: field(48), pageSize: int64(binary.NativeEndian.Uint32(m[8:]))}, true
+		if m, whole := readMetaAt(file, i*pageSize); whole && (!ok || m.transaction > newest.transaction) {
+			newest, ok = m, true
 		}
 	}
 	return newest, ok
+}
+
+// readMetaAt returns what a meta page says; ok is false if it is not whole.
+func readMetaAt(file io.ReaderAt, at int64) (m bboltMeta, ok bool) {
+	var p [64]byte // from magic to checksum
+	if _, err := file.ReadAt(p[:], at+pageHeader); err != nil {
+		return m, false
+	}
+	sum := fnv.New64a()
+	_, _ = sum.Write(p[:56]) // cannot fail
+	field := func(at int) uint64 { return binary.NativeEndian.Uint64(p[at:]) }
+	short := func(at int) uint32 { return binary.NativeEndian.Uint32(p[at:]) }
+	if short(0) != bboltMagic || short(4) != bboltVersion || sum.Sum64() != field(56) {
+		return m, false
+	}
+	return bboltMeta{root: field(16), freelist: field(32), limit: field(40), transaction: field(48), pageSize: int64(short(8))}, true
 }
 
 func damagedFreelist(format string, args ...any) error {
 	return fmt.Errorf("%w: list of free pages: %s", store.ErrCorrupt, fmt.Sprintf(format, args...))
 }
 
-// readFreelist returns the numbers of the free pages, 8 bytes each, ascending,
-// and how many pages the list takes itself.
-func readFreelist(file io.ReaderAt, pageSize int64, m *bboltMeta) (list []byte, pages uint64, err error) {
+// readFreelist calls each with the numbers of the free pages, ascending, and
+// returns how many pages the list takes itself. It reads a part at a time, since
+// the list may claim to be as long as the file.
+func readFreelist(file io.ReaderAt, pageSize int64, m *bboltMeta, each func(id uint64)) (pages uint64, err error) {
 	var head [pageHeader + 8]byte
 	if m.freelist < 2 || m.freelist >= m.limit {
-		return nil, 0, damagedFreelist("at page %d of %d", m.freelist, m.limit)
+		return 0, damagedFreelist("at page %d of %d", m.freelist, m.limit)
 	}
 	if _, err := file.ReadAt(head[:], int64(m.freelist)*pageSize); err != nil {
-		return nil, 0, damagedFreelist("page %d: %v", m.freelist, err)
+		return 0, damagedFreelist("page %d: %v", m.freelist, err)
 	}
 	overflow := uint64(binary.NativeEndian.Uint32(head[12:]))
 	if id := binary.NativeEndian.Uint64(head[:]); id != m.freelist || head[8] != freelistPage || overflow >= m.limit-id {
-		return nil, 0, damagedFreelist("page %d is page %d with flags %#x and %d more", m.freelist, id, head[8], overflow)
+		return 0, damagedFreelist("page %d is page %d with flags %#x and %d more", m.freelist, id, head[8], overflow)
 	}
 	count, skip := uint64(binary.NativeEndian.Uint16(head[10:])), int64(pageHeader)
 	if count == math.MaxUint16 { // then the first number is the count
 		count, skip = binary.NativeEndian.Uint64(head[pageHeader:]), skip+8
 	}
-	if room := (int64(overflow+1)*pageSize - skip) / 8; count > uint64(room) {
-		return nil, 0, damagedFreelist("%d pages where there is room for %d", count, room)
+	room := uint64(int64(overflow+1)*pageSize-skip) / 8
+	// bbolt makes the list a page longer than it needs, not much more.
+	if count > room || room-count > spareFreelist*uint64(pageSize)/8 {
+		return 0, damagedFreelist("%d pages where there is room for %d", count, room)
 	}
-	list = make([]byte, 8*count)
-	if _, err := file.ReadAt(list, int64(m.freelist)*pageSize+skip); err != nil {
-		return nil, 0, damagedFreelist("page %d: %v", m.freelist, err)
-	}
+	list := io.NewSectionReader(file, int64(m.freelist)*pageSize+skip, int64(8*count))
 	before := uint64(1)
-	for at := 0; at < len(list); at += 8 {
-		id := binary.NativeEndian.Uint64(list[at:])
-		if id <= before || id >= m.limit {
-			return nil, 0, damagedFreelist("page %d of %d after page %d", id, m.limit, before)
+	var part [4096]byte
+	for count > 0 {
+		p := part[:8*min(count, uint64(len(part)/8))]
+		if _, err := io.ReadFull(list, p); err != nil {
+			return 0, damagedFreelist("page %d: %v", m.freelist, err)
 		}
-		before = id
+		for count -= uint64(len(p) / 8); len(p) > 0; p = p[8:] {
+			id := binary.NativeEndian.Uint64(p)
+			if id <= before || id >= m.limit {
+				return 0, damagedFreelist("page %d of %d after page %d", id, m.limit, before)
+			}
+			each(id)
+			before = id
+		}
 	}
-	return list, overflow + 1, nil
+	return overflow + 1, nil
 }
+
+// spareFreelist is more pages than the list of free ones has in reserve.
+const spareFreelist = 16
 
 // unusedPages returns the set of the pages that no tree may lead to: those that
 // are free, as far as the file lists them, and those of the list. bbolt takes
 // the list on trust: a commit that follows a damaged one writes over pages in
 // use, or far behind the end of the file.
-func unusedPages(file io.ReaderAt, pageSize int64, m *bboltMeta) (pageSet, error) {
-	unused := newPageSet(m.limit)
+func unusedPages(file io.ReaderAt, pageSize int64, m *bboltMeta) (*pageSet, error) {
+	unused := &pageSet{}
 	if m.freelist == math.MaxUint64 {
 		return unused, nil
 	}
-	list, pages, err := readFreelist(file, pageSize, m)
+	pages, err := readFreelist(file, pageSize, m, func(id uint64) { unused.add(id) })
 	if err != nil {
 		return nil, err
 	}
 	for i := range pages {
 		unused.add(m.freelist + i)
-	}
-	for ; len(list) > 0; list = list[8:] {
-		unused.add(binary.NativeEndian.Uint64(list))
 	}
 	return unused, nil
 }

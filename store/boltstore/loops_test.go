@@ -62,6 +62,16 @@ func children(page []byte) (ids []uint64) {
 	return ids
 }
 
+// freePages are the pages that an image lists as free; there are some.
+func freePages(t *testing.T, image []byte, meta *bboltMeta) (free []uint64) {
+	t.Helper()
+	_, err := readFreelist(bytes.NewReader(image), meta.pageSize, meta, func(id uint64) { free = append(free, id) })
+	if err != nil || len(free) == 0 {
+		t.Fatalf("%d free pages, %v", len(free), err)
+	}
+	return free
+}
+
 // A page that leads back would have a reader go round until the process ends,
 // so Open refuses the file, wherever in it that page is.
 func TestPageThatLeadsBackIsSeenByOpen(t *testing.T) {
@@ -77,13 +87,10 @@ func TestPageThatLeadsBackIsSeenByOpen(t *testing.T) {
 		branches := levels[len(levels)-2] // above the leaves
 		from := branches[len(branches)-1]
 		leaves := children(image[int(from)*size:])
-		list, _, err := readFreelist(bytes.NewReader(image), int64(size), &meta)
-		if err != nil || len(list) == 0 {
-			t.Fatalf("%d bytes of free pages, %v", len(list), err)
-		}
+		free := freePages(t, image, &meta)
 		for name, to := range map[string]uint64{
 			"itself": from, "the root of the bucket": levels[0][0], "the root": meta.root,
-			"a meta page": 1, "the list of free pages": meta.freelist, "a free page": binary.NativeEndian.Uint64(list),
+			"a meta page": 1, "the list of free pages": meta.freelist, "a free page": free[0],
 			"another's leaf": leaves[1], "behind the end": meta.limit, "far behind the end": 1 << 62,
 		} {
 			for _, i := range []int{0, len(leaves) - 1} {
@@ -147,8 +154,8 @@ func TestKeysOutOfOrderKeepNoReader(t *testing.T) {
 		}
 		changed := 0
 		for _, leaf := range levels[len(levels)-1] {
-			page := image[int(leaf)*size:][:size]
-			elements(page, func(_ uint32, k, _ []byte, _ uint64) {
+			page := inline(image[int(leaf)*size:][:size])
+			elements(&page, func(_ uint32, k, _ []byte, _ uint64) {
 				if bytes.Equal(k, key) {
 					k[len(k)-1] = 90
 					changed++
@@ -201,7 +208,7 @@ func TestPageThatCannotBeReadIsNamedAlone(t *testing.T) {
 	// walk returns the problems and how many pages were examined.
 	walk := func(file io.ReaderAt) (problems []string, pages int) {
 		w := pageWalk{
-			file: file, pageSize: int64(size), limit: meta.limit, seen: newPageSet(meta.limit),
+			file: file, pageSize: int64(size), limit: meta.limit,
 			report: func(p string) { problems = append(problems, p) },
 		}
 		if w.walk(t.Context(), meta.root) != (len(problems) == 0) {

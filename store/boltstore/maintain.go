@@ -9,6 +9,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"sync"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -79,7 +80,10 @@ func (s *Store) BackupTo(ctx context.Context, path string) error {
 // CompactTo is [Store.BackupTo] with all free room left out. It takes longer.
 // Writers go on meanwhile.
 func (s *Store) CompactTo(ctx context.Context, path string) error {
-	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.copyInto(ctx, f.Name()) })
+	s.writer.Lock()
+	unlock := sync.OnceFunc(s.writer.Unlock)
+	defer unlock()
+	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.copyInto(ctx, f.Name(), unlock) })
 	if err != nil {
 		return fmt.Errorf("boltstore: compact to %s: %w", path, full(path, err))
 	}
@@ -89,14 +93,26 @@ func (s *Store) CompactTo(ctx context.Context, path string) error {
 // copyBatch is how many bytes one transaction copies.
 const copyBatch = 4 << 20
 
-// copyInto copies every record into an empty file, which it syncs.
-func (s *Store) copyInto(ctx context.Context, path string) error {
+// copyInto copies every record into an empty file, which it syncs. Pages that
+// are damaged are not copied: what they no longer lead to would be missing in the
+// copy without a word. It is called with the writer lock held and calls begun
+// when that may go.
+func (s *Store) copyInto(ctx context.Context, path string, begun func()) error {
 	dst, err := bolt.Open(path, s.opts.FileMode, &bolt.Options{FreelistType: bolt.FreelistMapType, NoGrowSync: true})
 	if err != nil {
 		return err
 	}
 	dst.NoSync = true // nobody knows the file yet
-	err = s.view(ctx, func() {}, func(tx *bolt.Tx) error {
+	var meta bboltMeta
+	read := func() {
+		meta, _ = readMeta(s.file, s.pageSize)
+		begun()
+	}
+	err = s.view(ctx, read, func(tx *bolt.Tx) error {
+		problem := ""
+		if !s.walkPages(ctx, tx, &meta, func(p string) { problem = cmp.Or(problem, p) }) {
+			return cmp.Or(ctx.Err(), fmt.Errorf("%w: %s", store.ErrCorrupt, problem))
+		}
 		for b := range bucketCount {
 			if err := copyBucket(ctx, dst, tx, b); err != nil {
 				return err
@@ -141,7 +157,9 @@ func copyBucket(ctx context.Context, dst *bolt.DB, src *bolt.Tx, b bucket) error
 // places. A process that is killed meanwhile leaves the old file or the new
 // one, and maybe an unfinished one with ".new-" in its name, which the next
 // Open removes. Where open files cannot be renamed, as on Windows, it returns
-// an error; use [Store.CompactTo].
+// an error; use [Store.CompactTo]. The error matches [store.ErrReplaced], and
+// nothing changes, if the path leads to another file by now, or if the file has
+// several names, by hard links.
 func (s *Store) Compact(ctx context.Context) error {
 	s.writer.Lock()
 	defer s.writer.Unlock()
@@ -157,8 +175,8 @@ func (s *Store) Compact(ctx context.Context) error {
 
 // replaceFile is called with the writer lock held.
 func (s *Store) replaceFile(ctx context.Context) (err error) {
-	path, err := filepath.EvalSymlinks(s.path) // a link stays a link
-	if err != nil {
+	path := s.at.real // a link stays a link
+	if err := s.at.mayReplace(s.info); err != nil {
 		return err
 	}
 	temp, err := tempFile(path, s.opts.FileMode)
@@ -170,7 +188,7 @@ func (s *Store) replaceFile(ctx context.Context) (err error) {
 	if info, err := s.file.Stat(); err == nil {
 		_ = temp.Chmod(info.Mode().Perm()) // as far as that is ours to set
 	}
-	if err := errors.Join(temp.Close(), s.copyInto(ctx, name)); err != nil {
+	if err := errors.Join(temp.Close(), s.copyInto(ctx, name, func() {})); err != nil {
 		return err
 	}
 	// Locked before it has the name, so that nobody comes in between.
@@ -188,7 +206,13 @@ func (s *Store) swap(compacted boltFile, name, path string) (unused *bolt.DB, er
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.readers.Wait()
-	if err := errors.Join(s.usable(), os.Rename(name, path)); err != nil {
+	if err := s.usable(); err != nil {
+		return compacted.db, err
+	}
+	if err := s.at.mayReplace(s.info); err != nil { // again: copying takes a while
+		return compacted.db, err
+	}
+	if err := os.Rename(name, path); err != nil {
 		return compacted.db, err
 	}
 	unused, s.boltFile = s.db, compacted

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -100,10 +99,7 @@ func (s *Store) migrate() error {
 // unless a process that was killed in the middle of the same migration has
 // made it. Another file of that name stays.
 func (s *Store) keepCopy(tx *bolt.Tx, version byte) error {
-	path, err := filepath.EvalSymlinks(s.path)
-	if err != nil {
-		return err
-	}
+	path := s.at.real
 	name := fmt.Sprintf("%s.schema%d", path, version)
 	for n := 2; ; n++ {
 		removeLeftovers(name)

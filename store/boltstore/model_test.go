@@ -265,16 +265,16 @@ func (m *model) compareList(listed []store.Task, report func(string)) {
 }
 
 func (m *model) compareFeed(ctx context.Context, s *Store, report func(string), fail func(error)) {
-	feed, err := s.Feed(ctx, 1<<62, 1)
+	feed, err := s.Feed(ctx, store.End, 1)
 	if err != nil {
 		fail(fmt.Errorf("changes: %w", err))
 		return
 	}
-	if feed.Last != uint64(len(m.feed)) {
+	if feed.Last.Sequence != uint64(len(m.feed)) {
 		report(fmt.Sprintf("the last sequence is %d, want %d", feed.Last, len(m.feed)))
 		return
 	}
-	got, err := s.Feed(ctx, feed.First-1, len(m.feed)+1)
+	got, err := s.Feed(ctx, feed.Last.At(feed.First-1), len(m.feed)+1)
 	if err != nil {
 		fail(fmt.Errorf("changes: %w", err))
 		return

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"runtime"
 	"syscall"
 
@@ -33,17 +32,21 @@ func Open(path string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: path, opts: opts, overlay: newOverlay(), keys: make(map[state.Key]struct{}), ids: make(map[string]struct{})}
-	if err := s.open(); err != nil {
+	at, err := newWhereabouts(path)
+	if err != nil {
+		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
+	}
+	s := &Store{path: path, at: at, opts: opts, overlay: newOverlay(), keys: make(map[state.Key]struct{}), ids: make(map[string]struct{})}
+	if err := guard(s.open); err != nil {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
 	}
 	return s, nil
 }
 
 func (s *Store) open() error {
-	switch info, err := os.Stat(s.path); {
+	switch info, err := os.Stat(s.at.absolute); {
 	case errors.Is(err, fs.ErrNotExist):
-		if err := create(s.path, s.opts.FileMode); err != nil {
+		if err := create(s.at.absolute, s.opts.FileMode); err != nil {
 			return full(s.path, err)
 		}
 	case err != nil:
@@ -57,9 +60,7 @@ func (s *Store) open() error {
 	if err := s.openCurrent(); err != nil {
 		return err
 	}
-	if path, err := filepath.EvalSymlinks(s.path); err == nil {
-		removeLeftovers(path)
-	}
+	removeLeftovers(s.at.real)
 	err := guard(s.migrate)
 	if err == nil {
 		err = guard(s.load)
@@ -74,15 +75,16 @@ func (s *Store) open() error {
 // the lock, whoever had it may have put a compacted file in its place.
 func (s *Store) openCurrent() (err error) {
 	for range 3 {
-		if s.boltFile, err = s.openBolt(s.path); err != nil {
+		if err := s.at.resolve(); err != nil {
 			return err
 		}
-		named, err := os.Stat(s.path)
-		opened, openedErr := s.file.Stat()
-		if err == nil && openedErr == nil && os.SameFile(named, opened) {
+		if s.boltFile, err = s.openBolt(s.at.real); err != nil {
+			return err
+		}
+		if s.at.leadsTo(s.info) == nil {
 			return nil
 		}
-		if err := errors.Join(err, openedErr, s.db.Close()); err != nil {
+		if err := s.db.Close(); err != nil {
 			return err
 		}
 	}
@@ -96,8 +98,20 @@ func (s *Store) openBolt(path string) (f boltFile, err error) {
 	o.OpenFile = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
 		// Without the flag a file that vanished meanwhile stays away, instead
 		// of coming back as an empty one.
-		f.file, openErr = s.opts.OpenFile(name, flag&^os.O_CREATE, mode)
-		return f.file, openErr
+		if f.file, openErr = s.opts.OpenFile(name, flag&^os.O_CREATE, mode); openErr != nil {
+			return nil, openErr
+		}
+		// Before bbolt believes what the file says.
+		if openErr = lock(f.file, false, s.opts.LockTimeout); openErr == nil {
+			openErr = examineFile(f.file)
+		}
+		if openErr == nil {
+			f.info, openErr = f.file.Stat()
+		}
+		if openErr != nil {
+			return nil, errors.Join(openErr, f.file.Close())
+		}
+		return f.file, nil
 	}
 	panicked := true
 	err = guard(func() (err error) {
@@ -110,9 +124,7 @@ func (s *Store) openBolt(path string) (f boltFile, err error) {
 		return f, errors.Join(err, release(f.file))
 	case err == nil:
 		f.pageSize = int64(f.db.Info().PageSize)
-		if err := checkPages(f.file, f.pageSize); err != nil {
-			return f, errors.Join(err, guard(f.db.Close))
-		}
+		f.footing = footing{file: f.file, pageSize: f.pageSize}
 		if s.opts.MaxSize > 0 {
 			// bbolt grows a file in steps of this size and counts the next
 			// step against the bound.
@@ -180,6 +192,9 @@ func (s *Store) load() error {
 			return err
 		}
 		s.checkpoint, s.last = checkpoint, max(checkpoint, last)
+		if s.past, err = readHistories(tx, s.last); err != nil {
+			return err
+		}
 		return s.replay(tx)
 	})
 }

@@ -233,7 +233,7 @@ func TestCloseIsIdempotentAndLaterCallsSaySo(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if _, err := s.Feed(t.Context(), 0, 1); !errors.Is(err, store.ErrClosed) {
+	if _, err := s.Feed(t.Context(), store.Position{}, 1); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("error %v, want one that matches %q", err, store.ErrClosed)
 	}
 	if err := s.Check(t.Context(), nil); !errors.Is(err, store.ErrClosed) {

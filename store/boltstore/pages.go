@@ -12,8 +12,6 @@ import (
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
-
-	"github.com/pipestatus/pipestatus/store"
 )
 
 // bbolt trusts its pages: one that leads back to itself makes a reader go
@@ -41,20 +39,6 @@ const (
 	bucketHeader  = 16 // root page or 0, sequence; an inline page follows if 0
 )
 
-// pageSet is a set of page numbers, a bit for each below a limit.
-type pageSet []uint64
-
-func newPageSet(limit uint64) pageSet { return make(pageSet, limit/64+1) }
-
-func (s pageSet) has(id uint64) bool { return s[id/64]&(1<<(id%64)) != 0 }
-
-// add adds a page and reports whether it was there.
-func (s pageSet) add(id uint64) (was bool) {
-	was = s.has(id)
-	s[id/64] |= 1 << (id % 64)
-	return was
-}
-
 // pageWalk examines the pages of one transaction.
 type pageWalk struct {
 	file     io.ReaderAt
@@ -62,7 +46,7 @@ type pageWalk struct {
 	report   func(problem string)
 	limit    uint64 // of page numbers
 	seen     pageSet
-	free     pageSet // what no tree may lead to; nil if seen has it from the start
+	free     *pageSet // what no tree may lead to; nil if seen has it from the start
 	queue    []pageAt
 	batch    [walkBatch]fetched
 	sound    bool
@@ -96,28 +80,6 @@ type fetched struct {
 	err  error
 }
 
-// checkPages examines the list of free pages and the branches, before the first
-// transaction can be.
-func checkPages(file io.ReaderAt, pageSize int64) error {
-	m, ok := readMeta(file, pageSize)
-	if !ok {
-		return fmt.Errorf("%w: no meta page is whole", store.ErrCorrupt)
-	}
-	unused, err := unusedPages(file, pageSize, &m)
-	if err != nil {
-		return err
-	}
-	problem := ""
-	w := pageWalk{
-		file: file, pageSize: pageSize, limit: m.limit, seen: unused, branches: true,
-		report: func(p string) { problem = cmp.Or(problem, p) },
-	}
-	if !w.walk(context.Background(), m.root) {
-		return fmt.Errorf("%w: %s", store.ErrCorrupt, problem)
-	}
-	return nil
-}
-
 // walkPages examines every page that a read transaction can come to, and that
 // all other pages are free. It reports what does not fit, and returns whether
 // all does. The caller read the meta page when the transaction began and no
@@ -142,22 +104,27 @@ func (s *Store) walkPages(ctx context.Context, tx *bolt.Tx, m *bboltMeta, report
 	if err != nil {
 		return damaged("%v", err)
 	}
-	w := pageWalk{file: s.file, pageSize: s.pageSize, report: report, limit: m.limit, seen: newPageSet(m.limit), free: free}
+	w := pageWalk{file: s.file, pageSize: s.pageSize, report: report, limit: m.limit, free: free}
 	if !w.walk(ctx, m.root) {
 		return false
 	}
 	if m.freelist != math.MaxUint64 { // else nothing says what is free
-		w.account()
+		w.account(ctx)
 	}
 	return true
 }
 
 // account reports the pages that nothing leads to and that are not free. Nobody
 // reads them, so they are no reason to examine nothing else.
-func (w *pageWalk) account() {
-	for id := uint64(2); id < w.limit; id++ {
-		if !w.seen.has(id) && !w.free.has(id) {
-			w.report(fmt.Sprintf("page %d: nothing leads to it, and it is not free", id))
+func (w *pageWalk) account(ctx context.Context) {
+	lost := uint64(0) // how many up to the present one
+	for id := uint64(2); id <= w.limit && ctx.Err() == nil; id++ {
+		switch {
+		case id < w.limit && !w.seen.has(id) && !w.free.has(id):
+			lost++
+		case lost > 0:
+			w.report(fmt.Sprintf("pages %d to %d: nothing leads to any of them, and they are not free", id-lost, id-1))
+			lost = 0
 		}
 	}
 }
@@ -166,7 +133,8 @@ func (w *pageWalk) account() {
 func (w *pageWalk) walk(ctx context.Context, root uint64) bool {
 	w.sound = true
 	w.follow(pageAt{id: root, height: maxHeight}, 0) // all of the root bucket: its leaves lead to buckets
-	buf := make([]byte, min(walkBatch, max(walkBytes/w.pageSize, 1))*w.pageSize)
+	pages := min(walkBatch, max(walkBytes/w.pageSize, 1), int64(w.limit))
+	buf := make([]byte, pages*w.pageSize)
 	for len(w.queue) > 0 && ctx.Err() == nil {
 		batch := w.fetch(buf)
 		for i := range batch {
@@ -259,7 +227,7 @@ func (w *pageWalk) claim(id uint64) bool {
 }
 
 func (w *pageWalk) page(at *fetched) {
-	id, p := at.id, at.data
+	id := at.id
 	if !w.claim(id) {
 		return
 	}
@@ -267,9 +235,22 @@ func (w *pageWalk) page(at *fetched) {
 		w.problem("page %d: %v", id, at.err)
 		return
 	}
-	overflow := uint64(binary.NativeEndian.Uint32(p[12:]))
-	if found := binary.NativeEndian.Uint64(p); found != id || overflow >= w.limit-id {
+	overflow := uint64(binary.NativeEndian.Uint32(at.data[12:]))
+	if found := binary.NativeEndian.Uint64(at.data); found != id || overflow >= w.limit-id {
 		w.problem("page %d: is page %d with %d more, of %d", id, found, overflow, w.limit)
+		return
+	}
+	p, err := readRun(w.file, id, at.data, overflow)
+	if err != nil {
+		w.problem("page %d: %v", id, err)
+		return
+	}
+	end, ok := w.elements(at.pageAt, &p)
+	if !ok {
+		return
+	}
+	if end+uint64(w.pageSize) <= uint64(p.size) {
+		w.problem("page %d: has %d more, which it does not need", id, overflow)
 		return
 	}
 	for i := range overflow {
@@ -277,71 +258,65 @@ func (w *pageWalk) page(at *fetched) {
 			return
 		}
 	}
-	if overflow > 0 {
-		p = make([]byte, int64(1+overflow)*w.pageSize)
-		if _, err := w.file.ReadAt(p, int64(id)*w.pageSize); err != nil {
-			w.problem("page %d: %v", id, err)
-			return
-		}
-	}
-	w.elements(at.pageAt, p)
 }
 
-// elements examines what is on a page, or on one that is part of it.
-func (w *pageWalk) elements(page pageAt, p []byte) {
-	id := page.id
-	flags, count := binary.NativeEndian.Uint16(p[8:]), int(binary.NativeEndian.Uint16(p[10:]))
-	if flags != branchPage && flags != leafPage || pageHeader+count*pageElement > len(p) || flags == branchPage && count == 0 {
-		w.problem("page %d: has flags %#x and %d elements in %d bytes", id, flags, count, len(p))
-		return
+// elements examines what is on a page, or on one that is part of it, and returns
+// where the last of it ends.
+func (w *pageWalk) elements(page pageAt, p *run) (end uint64, ok bool) {
+	id, flags, count := page.id, p.flags(), p.count()
+	if flags != branchPage && flags != leafPage || count > p.room() || flags == branchPage && count == 0 {
+		w.problem("page %d: has flags %#x and %d elements in %d bytes", id, flags, count, p.size)
+		return 0, false
 	}
+	end = pageHeader
 	var before []byte
 	var below uint64 // the page that the element before leads to
 	for i := range count {
-		at := pageHeader + i*pageElement
-		e := p[at:]
-		var flag, pos, keySize, valueSize uint32
-		if flags == leafPage {
-			flag, pos = binary.NativeEndian.Uint32(e), binary.NativeEndian.Uint32(e[4:])
-			keySize, valueSize = binary.NativeEndian.Uint32(e[8:]), binary.NativeEndian.Uint32(e[12:])
-		} else {
-			pos, keySize = binary.NativeEndian.Uint32(e), binary.NativeEndian.Uint32(e[4:])
-		}
-		begin := uint64(at) + uint64(pos)
-		middle := begin + uint64(keySize)
-		end := middle + uint64(valueSize)
-		if int(pos) < (count-i)*pageElement || end > min(uint64(len(p)), math.MaxInt32) {
+		e := p.element(i)
+		if int(e.offset) < (count-i)*pageElement || e.behind > min(uint64(p.size), math.MaxInt32) || e.value-e.key > maxKey {
 			w.problem("page %d: element %d of %d lies outside", id, i, count)
-			return
+			return 0, false
 		}
-		key := p[begin:middle]
+		key, err := p.part(e.key, e.value)
+		if err != nil {
+			w.problem("page %d: element %d: %v", id, i, err)
+			return 0, false
+		}
 		if i > 0 && bytes.Compare(before, key) >= 0 || bytes.Compare(key, page.low) < 0 || page.high != nil && bytes.Compare(key, page.high) >= 0 {
 			w.problem("page %d: element %d is out of order", id, i)
-			return
+			return 0, false
 		}
 		switch {
 		case flags == branchPage:
 			if i > 0 {
 				w.follow(pageAt{below, page.height - 1, before, key}, id)
 			}
-			below = binary.NativeEndian.Uint64(e[8:])
-		case flag == bucketElement:
-			w.bucket(id, p[middle:end])
-		case flag != 0:
-			w.problem("page %d: element %d has flags %#x", id, i, flag)
-			return
+			below = e.child
+		case e.flags == bucketElement:
+			w.bucket(id, p, &e)
+		case e.flags != 0:
+			w.problem("page %d: element %d has flags %#x", id, i, e.flags)
+			return 0, false
 		}
-		before = key
+		before, end = key, max(end, e.behind)
 	}
 	if flags == branchPage {
 		w.follow(pageAt{below, page.height - 1, before, page.high}, id)
 	}
+	return end, true
 }
 
-// bucket examines the value that stands for a bucket.
-func (w *pageWalk) bucket(id uint64, v []byte) {
-	if len(v) < bucketHeader {
-		w.problem("page %d: a bucket of %d bytes", id, len(v))
+// bucket examines the value that stands for a bucket. One that lies within is
+// never larger than a page.
+func (w *pageWalk) bucket(id uint64, p *run, e *element) {
+	size := e.behind - e.value
+	if size < bucketHeader || size > uint64(w.pageSize) {
+		w.problem("page %d: a bucket of %d bytes", id, size)
+		return
+	}
+	v, err := p.part(e.value, e.behind)
+	if err != nil {
+		w.problem("page %d: a bucket: %v", id, err)
 		return
 	}
 	if root := binary.NativeEndian.Uint64(v); root != 0 {
@@ -352,5 +327,6 @@ func (w *pageWalk) bucket(id uint64, v []byte) {
 		w.problem("page %d: an inline bucket that is no leaf", id)
 		return
 	}
-	w.elements(pageAt{id: id}, v)
+	within := inline(v)
+	w.elements(pageAt{id: id}, &within)
 }

@@ -64,12 +64,12 @@ const (
 	stageCount   = nodeRemovals + 1
 )
 
-// in returns the stage's bucket in a transaction.
-func (st stage) in(tx *bolt.Tx) *bolt.Bucket {
+// bucket returns the bucket that the stage changes.
+func (st stage) bucket() bucket {
 	if st == nodeRemovals {
-		return nodesBucket.in(tx)
+		return nodesBucket
 	}
-	return bucket(st).in(tx)
+	return bucket(st)
 }
 
 // fill is how full a page stays that is split for more. Most buckets grow at
@@ -146,22 +146,27 @@ func (p *pass) putSealed(b bucket, key, value []byte) { p.put(b, key, seal(key, 
 // of the keys, and returns the position after them. A stage is sorted when
 // its turn comes, so that no commit sorts everything. Of one key the deletion
 // comes first: a key or ID that one task has freed may be taken by another,
-// which need not come later in the pass.
-func (p *pass) write(tx *bolt.Tx, n int) (position, error) {
+// which need not come later in the pass. Before each it asks whether the pages
+// are ready.
+func (p *pass) write(tx *bolt.Tx, n int, ready func(tx *bolt.Tx, b bucket, key []byte, deletes bool) error) (position, error) {
 	at := p.next
 	for ; at.stage < stageCount; at = (position{stage: at.stage + 1}) {
 		puts := p.puts[at.stage]
 		if at.index == 0 {
 			slices.SortStableFunc(puts, put.compare)
 		}
-		b := at.stage.in(tx)
+		b := at.stage.bucket().in(tx)
 		b.FillPercent = at.stage.fill()
 		for ; at.index < len(puts); at.index++ {
 			if n == 0 {
 				return at, nil
 			}
 			n--
-			if err := puts[at.index].apply(b); err != nil {
+			u := &puts[at.index]
+			if err := ready(tx, at.stage.bucket(), u.key, u.value == nil); err != nil {
+				return at, err
+			}
+			if err := u.apply(b); err != nil {
 				return at, err
 			}
 		}
@@ -316,6 +321,9 @@ func (p *pass) remove(tx *bolt.Tx, e *entry) error {
 	for _, b := range [...]bucket{nodesBucket, attemptsBucket, transitionsBucket} {
 		c := b.in(tx).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+			if len(k) > 16 {
+				return fmt.Errorf("%w: malformed key of task %d", store.ErrCorrupt, e.number)
+			}
 			p.put(b, k, nil)
 			if b != nodesBucket {
 				continue

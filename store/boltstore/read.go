@@ -18,8 +18,8 @@ import (
 type found struct {
 	place  place
 	header store.Task
-	pieces []piece // not on disk, or not surely
-	last   uint64  // the store's last sequence at that moment
+	pieces []piece        // not on disk, or not surely
+	last   store.Position // the store's at that moment
 }
 
 // lookupTries bounds how often a task that vanishes while it is looked up is
@@ -68,7 +68,7 @@ func (s *Store) findKey(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, 
 	var t found
 	known := false
 	overlaid := func() {
-		t.last = s.last
+		t.last = s.position()
 		if t.place.number, known = s.overlay.keys[ref.Key]; known {
 			t.overlay(s.overlay.entries[t.place.number])
 		}
@@ -158,7 +158,7 @@ func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *foun
 	t := found{place: at}
 	known, deleted := false, false
 	overlaid := func() {
-		t.last = s.last
+		t.last = s.position()
 		if e := s.overlay.entries[at.number]; e != nil {
 			known, deleted = true, e.deleted
 			t.overlay(e)
@@ -187,7 +187,7 @@ func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *foun
 // Load implements [store.Store].
 func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, err error) {
 	err = s.find(ctx, ref, func(tx *bolt.Tx, t *found) error {
-		snap.Index, snap.Sequence = t.place.index, t.last
+		snap.Index, snap.Position = t.place.index, t.last
 		snap.Tree, err = t.tree(tx)
 		return err
 	})
@@ -207,13 +207,17 @@ func (t *found) fold() (*folded, error) {
 	return f, f.add(t.pieces, nil)
 }
 
+// nodeRoom is about what a node takes in memory.
+const nodeRoom = 256
+
 // tree builds the task's tree: the nodes on disk, over them the overlay.
 func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
 	changed, err := t.fold()
 	if err != nil {
 		return nil, err
 	}
-	b := state.NewBuilder(t.header.Key, t.header.Nodes)
+	// No more at once than the file has room for, whatever the header says.
+	b := state.NewBuilder(t.header.Key, min(t.header.Nodes, int(tx.Size()/nodeRoom)+len(changed.nodes)))
 	prefix := seqKey(t.place.number)
 	c := nodesBucket.in(tx).Cursor()
 	k, v := c.Seek(prefix)
@@ -308,22 +312,24 @@ func (t *found) attempts(tx *bolt.Tx, skip, limit int) (list []state.Attempt, er
 }
 
 // Feed implements [store.Store].
-func (s *Store) Feed(ctx context.Context, after uint64, limit int) (feed store.FeedPage, err error) {
+func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (feed store.FeedPage, err error) {
 	if limit <= 0 {
 		limit = store.DefaultLimit
 	}
-	err = s.view(ctx, func() { feed.Last = s.last }, func(tx *bolt.Tx) error {
+	var past store.Histories
+	begun := func() { feed.Last, past = s.position(), s.past }
+	err = s.view(ctx, begun, func(tx *bolt.Tx) error {
 		first, _, err := journalEnds(tx)
 		if err != nil {
 			return err
 		}
 		if feed.First = first; first == 0 {
-			feed.First = feed.Last + 1
+			feed.First = feed.Last.Sequence + 1
 		}
-		if after < feed.First-1 {
-			return fmt.Errorf("%w: after %d, kept from %d", store.ErrTrimmed, after, feed.First)
+		if err := past.Check(after, feed.First, feed.Last.Sequence); err != nil {
+			return err
 		}
-		feed.Transitions, err = readJournal(tx, after, feed.Last, limit)
+		feed.Transitions, err = readJournal(tx, after.Sequence, feed.Last.Sequence, limit)
 		return err
 	})
 	if err != nil {

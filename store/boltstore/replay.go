@@ -20,6 +20,9 @@ func (s *Store) replay(tx *bolt.Tx) error {
 		if seqOf(k) > next {
 			return fmt.Errorf("%w: the journal has a gap before %d", store.ErrCorrupt, seqOf(k))
 		}
+		if _, _, err := decodeFrameHead(k, v); err != nil {
+			return err // before it is copied: its length may be damaged
+		}
 		pieces, err := decodeFrame(k, bytes.Clone(v))
 		if err != nil {
 			return err

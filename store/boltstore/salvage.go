@@ -50,7 +50,11 @@ func Salvage(ctx context.Context, path, newPath string, report func(problem stri
 	if report == nil {
 		report = func(string) {}
 	}
-	if done, err = salvage(ctx, path, newPath, report); err != nil {
+	err = guard(func() (err error) {
+		done, err = salvage(ctx, path, newPath, report)
+		return err
+	})
+	if err != nil {
 		return Salvaged{}, fmt.Errorf("boltstore: salvage %s to %s: %w", path, newPath, full(newPath, err))
 	}
 	return done, nil

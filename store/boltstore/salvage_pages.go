@@ -3,6 +3,7 @@ package boltstore
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -58,7 +59,6 @@ func (w *wreck) search(ctx context.Context) error {
 	} else if ok {
 		w.limit = meta.limit // what is behind was never used
 	}
-	w.done = newPageSet(w.limit)
 	if ok {
 		w.queue = []branch{{meta.root, bucketCount}}
 		for len(w.queue) > 0 {
@@ -82,25 +82,30 @@ func (w *wreck) search(ctx context.Context) error {
 }
 
 // continued marks the pages that continue another.
-func (w *wreck) continued(id uint64, p []byte) {
-	for i := int64(1); i < int64(len(p))/w.pageSize; i++ {
-		w.done.add(id + uint64(i))
+func (w *wreck) continued(id uint64, p *run) {
+	end := uint64(p.size) // or where its last element ends: it may claim any number
+	if n := min(p.count(), p.room()); n > 0 {
+		end = min(end, p.element(n-1).behind)
+	}
+	for i := uint64(1); i*uint64(w.pageSize) < end; i++ {
+		w.done.add(id + i)
 	}
 }
 
 // leaveFree marks the pages that are free: they hold what is no more.
 func (w *wreck) leaveFree(m *bboltMeta) {
-	list, err := []byte(nil), error(nil)
+	var free []uint64 // none of them, if the list cannot be read to its end
+	err := errors.New("there is none")
 	if m.freelist != math.MaxUint64 {
-		list, _, err = readFreelist(w.file, w.pageSize, m)
+		_, err = readFreelist(w.file, w.pageSize, m, func(id uint64) { free = append(free, id) })
 	}
-	if err != nil || m.freelist == math.MaxUint64 {
+	if err != nil {
 		w.finds.stale = true
 		w.problem("the list of free pages cannot be read: what was removed may be among what is copied")
 		return
 	}
-	for ; len(list) > 0; list = list[8:] {
-		if id := binary.NativeEndian.Uint64(list); id < w.limit {
+	for _, id := range free {
+		if id < w.limit {
 			w.done.add(id)
 		}
 	}
@@ -124,10 +129,10 @@ func (w *wreck) follow(ctx context.Context, at branch) error {
 		w.problem("page %d, of %s: is in use twice", at.page, name)
 		return nil
 	}
-	w.continued(at.page, p)
-	switch flags := binary.NativeEndian.Uint16(p[8:]); flags {
+	w.continued(at.page, &p)
+	switch flags := p.flags(); flags {
 	case branchPage:
-		bad := elements(p, func(_ uint32, _, _ []byte, child uint64) {
+		bad := elements(&p, func(_ uint32, _, _ []byte, child uint64) {
 			w.queue = append(w.queue, branch{child, at.in})
 		})
 		if bad > 0 {
@@ -135,7 +140,7 @@ func (w *wreck) follow(ctx context.Context, at branch) error {
 		}
 		return nil
 	case leafPage:
-		return w.leaf(fmt.Sprintf("page %d, of %s", at.page, name), p, at.in)
+		return w.leaf(fmt.Sprintf("page %d, of %s", at.page, name), &p, at.in)
 	default:
 		w.problem("page %d, of %s: has flags %#x", at.page, name, flags)
 		return nil
@@ -143,7 +148,7 @@ func (w *wreck) follow(ctx context.Context, at branch) error {
 }
 
 // leaf searches a leaf of a bucket, or of the root.
-func (w *wreck) leaf(what string, p []byte, in bucket) (err error) {
+func (w *wreck) leaf(what string, p *run, in bucket) (err error) {
 	altered := 0
 	bad := elements(p, func(flag uint32, k, v []byte, _ uint64) {
 		switch {
@@ -186,7 +191,8 @@ func (w *wreck) bucket(name, v []byte) error {
 		w.problem("bucket %s: is malformed", name)
 		return nil
 	}
-	return w.leaf("bucket "+bucketNames[b], v[bucketHeader:], b)
+	within := inline(v[bucketHeader:])
+	return w.leaf("bucket "+bucketNames[b], &within, b)
 }
 
 // take keeps a record of a bucket; ok is false if it is not what was written.
@@ -210,6 +216,9 @@ func (w *wreck) about(k, v []byte) (ok bool, err error) {
 	case string(k) == string(keyCheckpoint):
 		seq, err := decodeCheckpoint(v)
 		w.finds.upTo = max(w.finds.upTo, seq)
+		return err == nil, nil
+	case string(k) == string(keyHistories):
+		_, err := decodeHistories(v) // the new file has its own
 		return err == nil, nil
 	case string(k) == string(keyFormat) && len(v) > 0 && string(v[1:]) == formatName:
 		if w.named = true; v[0] > schemaVersion {
@@ -265,11 +274,11 @@ func (w *wreck) strays(ctx context.Context, known bool) error {
 		if err != nil {
 			continue
 		}
-		w.continued(id, p)
-		if binary.NativeEndian.Uint16(p[8:]) != leafPage {
+		w.continued(id, &p)
+		if p.flags() != leafPage {
 			continue
 		}
-		found, err := w.stray(p)
+		found, err := w.stray(&p)
 		if err != nil {
 			return err
 		}
@@ -281,7 +290,7 @@ func (w *wreck) strays(ctx context.Context, known bool) error {
 }
 
 // stray keeps the records on a leaf of no bucket.
-func (w *wreck) stray(p []byte) (found int, err error) {
+func (w *wreck) stray(p *run) (found int, err error) {
 	elements(p, func(flag uint32, k, v []byte, _ uint64) {
 		if err != nil {
 			return
@@ -290,7 +299,8 @@ func (w *wreck) stray(p []byte) (found int, err error) {
 			b := bucket(slices.Index(bucketNames[:], string(k)))
 			if b >= 0 && len(v) > bucketHeader+pageHeader && binary.NativeEndian.Uint64(v) == 0 {
 				var n int
-				n, err = w.stray(v[bucketHeader:])
+				within := inline(v[bucketHeader:])
+				n, err = w.stray(&within)
 				found += n
 			}
 			return

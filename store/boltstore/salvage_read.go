@@ -3,7 +3,6 @@ package boltstore
 import (
 	"encoding/binary"
 	"fmt"
-	"slices"
 )
 
 // meta finds the newest meta page and the size of pages, which it guesses if
@@ -29,69 +28,50 @@ func (w *wreck) meta() (bboltMeta, bool) {
 	return bboltMeta{}, false
 }
 
-// page reads a page and those that continue it.
-func (w *wreck) page(id uint64) ([]byte, error) {
+// page reads a page and what it says of those that continue it.
+func (w *wreck) page(id uint64) (run, error) {
 	if id < 2 || id >= w.limit {
-		return nil, fmt.Errorf("there are %d", w.limit)
+		return run{}, fmt.Errorf("there are %d", w.limit)
 	}
 	p := make([]byte, w.pageSize)
 	if _, err := w.file.ReadAt(p, int64(id)*w.pageSize); err != nil {
-		return nil, err
+		return run{}, err
 	}
 	overflow := uint64(binary.NativeEndian.Uint32(p[12:]))
 	if found := binary.NativeEndian.Uint64(p); found != id || overflow >= w.limit-id {
-		return nil, fmt.Errorf("its head says page %d and %d more", found, overflow)
+		return run{}, fmt.Errorf("its head says page %d and %d more", found, overflow)
 	}
-	if overflow > 0 {
-		p = slices.Grow(p, int(int64(overflow)*w.pageSize))[:int64(1+overflow)*w.pageSize]
-		if _, err := w.file.ReadAt(p, int64(id)*w.pageSize); err != nil {
-			return nil, err
-		}
-	}
-	return p, nil
+	return readRun(w.file, id, p, overflow)
 }
 
-// firstAt is where, after the header, what the first element is about begins.
-func firstAt(p []byte, isLeaf bool) int {
-	switch {
-	case len(p) < pageHeader+pageElement:
-		return 0
-	case isLeaf:
-		return int(binary.NativeEndian.Uint32(p[pageHeader+4:]))
-	}
-	return int(binary.NativeEndian.Uint32(p[pageHeader:]))
-}
+// valueMax is larger than any record that a store writes.
+const valueMax = 256 << 20
 
 // elements calls f for everything on a page, or on what is part of one, that
-// lies within it, and returns how many do not.
-func elements(p []byte, f func(flag uint32, key, value []byte, child uint64)) (bad int) {
-	count := int(binary.NativeEndian.Uint16(p[10:]))
-	isLeaf := binary.NativeEndian.Uint16(p[8:]) == leafPage
-	if there := firstAt(p, isLeaf) / pageElement; there != count && count > 0 {
-		count, bad = there, 1 // what is first lies behind all the elements
+// lies within it and can be read, and returns how many do not.
+func elements(p *run, f func(flag uint32, key, value []byte, child uint64)) (bad int) {
+	count := p.count()
+	if count > 0 && p.room() > 0 { // what is first lies behind all the elements
+		if there := int(p.element(0).offset) / pageElement; there != count {
+			count, bad = there, 1
+		}
 	}
-	if most := (len(p) - pageHeader) / pageElement; count > most {
+	if most := p.room(); count > most {
 		count, bad = most, bad+count-most
 	}
 	for i := range count {
-		at := pageHeader + i*pageElement
-		e := p[at:]
-		var flag, pos, keySize, valueSize uint32
-		var child uint64
-		if isLeaf {
-			flag, pos = binary.NativeEndian.Uint32(e), binary.NativeEndian.Uint32(e[4:])
-			keySize, valueSize = binary.NativeEndian.Uint32(e[8:]), binary.NativeEndian.Uint32(e[12:])
-		} else {
-			pos, keySize, child = binary.NativeEndian.Uint32(e), binary.NativeEndian.Uint32(e[4:]), binary.NativeEndian.Uint64(e[8:])
-		}
-		begin := uint64(at) + uint64(pos)
-		middle := begin + uint64(keySize)
-		end := middle + uint64(valueSize)
-		if pos < pageElement || end > uint64(len(p)) {
+		e := p.element(i)
+		if e.offset < pageElement || e.behind > uint64(p.size) || e.value-e.key > maxKey || e.behind-e.value > valueMax {
 			bad++
 			continue
 		}
-		f(flag, p[begin:middle:middle], p[middle:end:end], child)
+		key, err := p.part(e.key, e.value)
+		value, valueErr := p.part(e.value, e.behind)
+		if err != nil || valueErr != nil {
+			bad++
+			continue
+		}
+		f(e.flags, key, value, e.child)
 	}
 	return bad
 }

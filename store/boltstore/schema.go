@@ -18,7 +18,8 @@ import (
 //
 //	meta
 //	├── "format"                     -> version, "pipestatus"
-//	└── "checkpoint"                 -> seq, sealed
+//	├── "checkpoint"                 -> seq, sealed
+//	└── "histories"                  -> ID and seq after which it began of each, sealed
 //	journal
 //	└── seq of the first transition  -> transitions of one commit, sealed
 //	tasks
@@ -68,6 +69,7 @@ func (b bucket) in(tx *bolt.Tx) *bolt.Bucket { return tx.Bucket([]byte(bucketNam
 var (
 	keyFormat     = []byte("format")
 	keyCheckpoint = []byte("checkpoint")
+	keyHistories  = []byte("histories")
 )
 
 const (

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"compress/gzip"
 	"flag"
 	"fmt"
@@ -96,6 +97,9 @@ func dump(t testing.TB, s *Store) string {
 		return tx.ForEach(func(name []byte, b *bolt.Bucket) error {
 			fmt.Fprintf(&out, "%s\n", name)
 			return b.ForEach(func(k, v []byte) error {
+				if bytes.Equal(k, keyHistories) {
+					v = []byte("random") // each file has others
+				}
 				fmt.Fprintf(&out, "  %x\n    %x\n", k, v)
 				return nil
 			})

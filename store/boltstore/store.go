@@ -78,7 +78,8 @@ func defaultTo[T comparable](field *T, value T) {
 // Store keeps tasks in a bbolt file. It is a [store.Store], and a
 // [store.Checker], [store.Backuper], [store.Compacter] and [store.Statter].
 type Store struct {
-	path string
+	path string // as given to Open, for messages
+	at   whereabouts
 	opts Options
 
 	boltFile // replaced by Compact, with writer and mu held and no reader left
@@ -86,14 +87,15 @@ type Store struct {
 	looked atomic.Int64 // when begin last looked at the file, Unix nanoseconds
 	broken atomic.Bool  // a transaction began or ended in a panic: bbolt's locks are lost
 
-	writer sync.Mutex // held by Commit and Close; protects the next six, which
+	writer sync.Mutex // held by Commit and Close; protects the next seven, which
 	// the goroutine that gathers beside a commit has meanwhile
 	pass *pass // the write-back in progress, nil if there is none
 	// gatherFailed says that gathering beside a commit failed, so that the next
 	// one does it itself and reports why.
 	gatherFailed bool
 	enc          encoder
-	untrimmed    int // journal records appended since it was trimmed
+	untrimmed    int  // journal records appended since it was trimmed
+	writes       bool // has committed, so that past ends with a history of its own
 	// Sets that commits use, kept for their memory.
 	keys map[state.Key]struct{} // tasks changed
 	ids  map[string]struct{}    // nodes declared
@@ -101,6 +103,7 @@ type Store struct {
 	mu         sync.RWMutex // protects everything below; commits hold it only to publish
 	overlay    overlay
 	last       uint64 // sequence of the last committed transition
+	past       store.Histories
 	checkpoint uint64
 	failed     error // not nil: refuse everything, see store.ErrFailed
 	closed     bool
@@ -112,6 +115,8 @@ type boltFile struct {
 	db       *bolt.DB
 	file     *os.File // the one bbolt uses
 	pageSize int64
+	info     fs.FileInfo // which file it is
+	footing  footing     // of the write transactions
 }
 
 var (

@@ -195,12 +195,15 @@ func (s *Store) take(c collected) {
 // slice writes up to n puts of the pass and, if that finishes it, the
 // checkpoint.
 func (s *Store) slice(tx *bolt.Tx, n int) (written, error) {
-	next, err := s.pass.write(tx, n)
+	next, err := s.pass.write(tx, n, s.ready)
 	w := written{sliced: true, next: next, checkpoint: s.checkpoint, finished: next.stage == stageCount}
 	if err != nil || !w.finished {
 		return w, err
 	}
 	w.checkpoint = s.overlay.oldest(s.last+1) - 1
+	if err := s.ready(tx, metaBucket, keyCheckpoint, false); err != nil {
+		return w, err
+	}
 	return w, metaBucket.in(tx).Put(keyCheckpoint, checkpointRecord(w.checkpoint))
 }
 
@@ -280,6 +283,9 @@ func (s *Store) trim(tx *bolt.Tx, checkpoint uint64, n int) error {
 		old = append(old, bytes.Clone(k))
 	}
 	for _, k := range old {
+		if err := s.ready(tx, journalBucket, k, true); err != nil {
+			return err
+		}
 		if err := b.Delete(k); err != nil {
 			return err
 		}

@@ -80,13 +80,14 @@ func (s *Store) commit(ctx context.Context, changes []store.Write) (results []st
 	if s.beforeWrite != nil {
 		s.beforeWrite()
 	}
-	base, err := s.write(context.WithoutCancel(ctx), conn, p)
+	base, history, err := s.write(context.WithoutCancel(ctx), conn, p)
 	if err != nil {
 		return nil, err
 	}
 	for i := range p.results {
 		if r := &p.results[i]; r.Err == nil {
 			r.First += uint64(base)
+			r.History = history
 		}
 	}
 	s.leases.committed(p.kept)
@@ -156,23 +157,23 @@ func (f *found) readIDs(rows pgx.Rows) error {
 }
 
 // write sends all that a plan writes and the commit, in one go, and returns
-// the sequence before the first. It finds out what became of a commit whose
-// answer was lost.
-func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan) (base int64, err error) {
+// the sequence before the first, and its history. It finds out what became of a
+// commit whose answer was lost.
+func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan) (base int64, history store.History, err error) {
 	n := s.commits.take()
-	b := s.batch(p, n, &base)
+	b := s.batch(p, n, &base, &history)
 	sent, cancel := s.bounded(ctx)
 	err = commitBatch(sent, conn, b)
 	cancel()
 	switch {
 	case err == nil:
 		s.commits.acknowledge(n)
-		return base, nil
+		return base, history, nil
 	case errors.Is(err, errRolledBack):
-		return 0, err
+		return 0, history, err
 	case refusedForSure(err):
 		rollback(ctx, conn)
-		return 0, err
+		return 0, history, err
 	}
 	conn.Release() // it may be the only one that the pool has
 	return s.outcome(ctx, n, err)
@@ -188,7 +189,7 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 
 // batch is the statements of a plan. Names come first: an insert that has to
 // wait for another transaction must not hold up the feed.
-func (s *Store) batch(p *plan, n int64, base *int64) *pgx.Batch {
+func (s *Store) batch(p *plan, n int64, base *int64, history *store.History) *pgx.Batch {
 	b := new(pgx.Batch)
 	if d := &p.deleted; len(d.tasks) > 0 {
 		b.Queue(s.sql.forgetKeys, d.keys.business, d.keys.task)
@@ -220,7 +221,7 @@ func (s *Store) batch(p *plan, n int64, base *int64) *pgx.Batch {
 		s.sql.finish, len(p.transitions.task), s.id, n, p.transitions.task, p.transitions.data,
 		t.id, t.business, t.task, t.number, t.first, t.last, t.shown, t.unfinished, t.recordedS, t.recordedNS,
 		t.holder, t.gone, t.header,
-	).QueryRow(func(row pgx.Row) error { return row.Scan(base, nil) })
+	).QueryRow(func(row pgx.Row) error { return row.Scan(base, (*[16]byte)(history), nil) })
 	return b
 }
 
@@ -236,22 +237,26 @@ func refusedForSure(err error) bool {
 // outcome finds out about a commit whose answer was lost, on another
 // connection. If it did not happen, it never will, and the error is cause. The
 // handle fails if this cannot be found out.
-func (s *Store) outcome(ctx context.Context, n int64, cause error) (base int64, err error) {
+func (s *Store) outcome(ctx context.Context, n int64, cause error) (base int64, history store.History, err error) {
 	bounded, cancel := s.bounded(ctx)
 	defer cancel()
 	err = s.retry(bounded, func(ctx context.Context) error {
-		return s.transact(ctx, func(b *pgx.Batch) {
+		if err := s.transact(ctx, func(b *pgx.Batch) {
 			b.Queue(s.sql.outcome, s.id, n).QueryRow(func(row pgx.Row) error { return row.Scan(&base, nil) })
-		})
+		}); err != nil {
+			return err
+		}
+		// Asked afterwards: the commit may have begun it.
+		return s.pool.QueryRow(ctx, s.sql.history).Scan((*[16]byte)(&history))
 	})
 	switch {
 	case err != nil:
-		return 0, s.fail(fmt.Errorf("%w; asking for its outcome: %w", cause, err))
+		return 0, history, s.fail(fmt.Errorf("%w; asking for its outcome: %w", cause, err))
 	case base < 0:
-		return 0, &notCommitted{cause}
+		return 0, history, &notCommitted{cause}
 	}
 	s.commits.acknowledge(n)
-	return base, nil
+	return base, history, nil
 }
 
 // notCommitted is the error of a commit that did not happen because the

@@ -141,9 +141,11 @@ func work(t *testing.T, conn string, o pgstore.Options, task string) {
 	}
 	var page store.FeedPage
 	if err == nil {
-		page, err = s.Feed(t.Context(), 0, 0)
+		_, err = s.Feed(t.Context(), store.Position{}, 0)
 		if errors.Is(err, store.ErrTrimmed) {
-			page, err = s.Feed(t.Context(), page.First-1, 0)
+			if page, err = s.Feed(t.Context(), store.End, 0); err == nil {
+				_, err = s.Feed(t.Context(), page.Last.At(page.First-1), 0)
+			}
 			if errors.Is(err, store.ErrTrimmed) {
 				err = nil // trimmed on meanwhile
 			}

@@ -42,8 +42,13 @@ func enter(t testing.TB, e *engine.Engine, parent, node string) {
 // feed reads all changes after a sequence and checks that they are dense.
 func feed(t testing.TB, r store.Reader, after uint64) (all []*state.Transition) {
 	t.Helper()
+	from, err := store.Last(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	from = from.At(after)
 	for {
-		page, err := r.Feed(t.Context(), after, 0)
+		page, err := r.Feed(t.Context(), from, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -53,9 +58,10 @@ func feed(t testing.TB, r store.Reader, after uint64) (all []*state.Transition) 
 			}
 			all = append(all, tr)
 		}
+		from = page.After()
 		if len(page.Transitions) == 0 {
-			if page.Last != after {
-				t.Fatalf("the feed ends at %d and says %d", after, page.Last)
+			if page.Last.Sequence != after {
+				t.Fatalf("the feed ends at %d and says %d", after, page.Last.Sequence)
 			}
 			return all
 		}

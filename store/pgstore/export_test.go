@@ -41,5 +41,9 @@ const SchemaVersion = schemaVersion
 func (s *Store) OutOfOrder() {
 	before, rest, _ := strings.Cut(s.sql.finish, "WITH c AS (")
 	_, after, _ := strings.Cut(rest, "), commits AS (")
-	s.sql.finish = before + "WITH c AS (SELECT nextval('" + s.opts.quotedSchema() + ".unordered') * $1::bigint AS base), commits AS (" + after
+	s.sql.finish = before + "WITH c AS (SELECT nextval('" + s.opts.quotedSchema() + ".unordered') * $1::bigint AS base, history FROM " +
+		s.opts.quotedSchema() + ".feed), commits AS (" + after
 }
+
+// Opts is what the handle was opened with, defaults included.
+func (s *Store) Opts() Options { return s.opts }

@@ -5,6 +5,7 @@ package pgstore_test
 import (
 	"context"
 	"fmt"
+	"github.com/pipestatus/pipestatus/store"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -136,8 +137,9 @@ func TestEnginesOnOneDatabaseShareTasks(t *testing.T) {
 	reader := open(t, pool, pgstore.Options{Schema: schema})
 	var watchers sync.WaitGroup
 	watchers.Go(func() {
+		var from store.Position
 		for after := uint64(0); watching.Err() == nil; {
-			page, err := reader.Feed(t.Context(), after, 0)
+			page, err := reader.Feed(t.Context(), from, 0)
 			if err != nil {
 				t.Error(err)
 				return
@@ -148,6 +150,7 @@ func TestEnginesOnOneDatabaseShareTasks(t *testing.T) {
 					return
 				}
 			}
+			from = page.After()
 			seen.Store(int64(after))
 		}
 	})

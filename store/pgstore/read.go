@@ -77,7 +77,7 @@ func (s *Store) load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 	case err != nil:
 		return snap, err
 	}
-	snap.Sequence, snap.Index = header.sequence, header.node
+	snap.Position, snap.Index = header.position, header.node
 	if snap.Tree, err = tree.Tree(header.task.Revision); err != nil {
 		return snap, fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, header.task.Key, err)
 	}
@@ -86,7 +86,7 @@ func (s *Store) load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 
 // loadedTask is what Load reads of a task beside its nodes.
 type loadedTask struct {
-	sequence uint64
+	position store.Position
 	task     store.Task
 	node     int
 }
@@ -94,10 +94,10 @@ type loadedTask struct {
 func (t *loadedTask) scan(row pgx.Row) error {
 	var revision, last int64
 	var header []byte
-	if err := row.Scan(&last, &t.task.Key.Business, &t.task.Key.Task, &revision, &header, &t.node); err != nil {
+	if err := row.Scan(&last, (*[16]byte)(&t.position.History), &t.task.Key.Business, &t.task.Key.Task, &revision, &header, &t.node); err != nil {
 		return err
 	}
-	t.sequence, t.task.Revision = uint64(last), uint64(revision)
+	t.position.Sequence, t.task.Revision = uint64(last), uint64(revision)
 	return decodeHeader(header, &t.task)
 }
 
@@ -199,26 +199,45 @@ func (s *Store) Attempts(ctx context.Context, node string, skip, limit int) (att
 }
 
 // Feed implements [store.Reader].
-func (s *Store) Feed(ctx context.Context, after uint64, limit int) (feed store.FeedPage, err error) {
+func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (feed store.FeedPage, err error) {
 	err = s.read(ctx, func(ctx context.Context) error {
 		feed = store.FeedPage{}
-		from := clamp(after)
+		var past store.Histories
+		from := clamp(after.Sequence)
 		to := from + min(int64(pageLimit(limit)), math.MaxInt64-from)
 		err := s.snapshot(ctx, func(b *pgx.Batch) {
 			b.Queue(s.sql.ends).QueryRow(func(row pgx.Row) error {
 				var first, last int64
-				err := row.Scan(&first, &last)
-				feed.First, feed.Last = uint64(first), uint64(last)
+				err := row.Scan(&first, &last, (*[16]byte)(&feed.Last.History))
+				feed.First, feed.Last.Sequence = uint64(first), uint64(last)
+				return err
+			})
+			b.Queue(s.sql.known, pgtype.UUID{Bytes: after.History, Valid: true}).Query(func(rows pgx.Rows) (err error) {
+				past, err = readHistories(rows)
 				return err
 			})
 			b.Queue(s.sql.changes, from, to).Query(func(rows pgx.Rows) error { return readFeed(rows, &feed) })
 		})
-		if err == nil && after < feed.First-1 {
-			return fmt.Errorf("%w: after %d, the oldest is %d", store.ErrTrimmed, after, feed.First)
+		if err != nil {
+			return err
 		}
-		return err
+		return past.Check(after, feed.First, feed.Last.Sequence)
 	})
-	return feed, err
+	if err != nil {
+		return store.FeedPage{}, err
+	}
+	return feed, nil
+}
+
+func readHistories(rows pgx.Rows) (past store.Histories, err error) {
+	var b store.Beginning
+	var began int64
+	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&b.History), &began}, func() error {
+		b.After = uint64(began)
+		past = append(past, b)
+		return nil
+	})
+	return past, err
 }
 
 func readFeed(rows pgx.Rows, feed *store.FeedPage) error {

@@ -4,6 +4,7 @@ package pgstore_test
 
 import (
 	"context"
+	"github.com/pipestatus/pipestatus/store"
 	"sync"
 	"testing"
 
@@ -79,7 +80,7 @@ func TestWatchFollowsAllProcesses(t *testing.T) {
 		})
 	}
 	after := uint64(0)
-	for tr, err := range watcher.Watch(ctx, 0) {
+	for tr, err := range watcher.Watch(ctx, store.Position{}) {
 		if after++; err != nil || tr.Sequence != after {
 			t.Fatalf("watch: %v, want %d: %v", tr, after, err)
 		}

@@ -95,7 +95,7 @@ func open(t testing.TB, pool *pgxpool.Pool, o pgstore.Options) *pgstore.Store {
 }
 
 // tables are those that grow with what is stored.
-var tables = []string{"task_keys", "node_ids", "tasks", "nodes", "attempts", "transitions", "commits"}
+var tables = []string{"task_keys", "node_ids", "tasks", "nodes", "attempts", "transitions", "commits", "histories"}
 
 // empty deletes everything in a store.
 func empty(t testing.TB, pool *pgxpool.Pool, schema string) {
@@ -105,7 +105,8 @@ func empty(t testing.TB, pool *pgxpool.Pool, schema string) {
 		names = append(names, pgx.Identifier{schema, table}.Sanitize())
 	}
 	execSQL(t, pool, "TRUNCATE "+strings.Join(names, ", "))
-	execSQL(t, pool, "UPDATE "+pgx.Identifier{schema, "feed"}.Sanitize()+" SET first = 1, last = 0")
+	execSQL(t, pool, "UPDATE "+pgx.Identifier{schema, "feed"}.Sanitize()+
+		" SET first = 1, last = 0, history = DEFAULT, began = DEFAULT, started = DEFAULT, path = DEFAULT")
 }
 
 func execSQL(t testing.TB, pool *pgxpool.Pool, sql string, args ...any) {

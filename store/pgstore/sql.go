@@ -15,6 +15,14 @@ import "strings"
 // before finish has no sequence to hold up. What waits for its turn is only
 // the end of a commit; work on different tasks goes on side by side until
 // there. See the package documentation for what that costs.
+//
+// # Histories
+//
+// A database that was restored, or a replica that took over, may lack what was
+// committed, and has other transitions under the same sequences later. Nothing in
+// the data tells so, but its server was started since, or the table is in
+// another file. So finish begins a history whenever it finds that: positions
+// that the data does not lead to are then in no history, or behind its end.
 type statements struct {
 	in func(text string) string // puts the schema into another text
 
@@ -25,7 +33,7 @@ type statements struct {
 	outcome                                                                 string
 	taskByKey, taskByNode, nodesByKey, nodesByNode                          string
 	locateKey, locateNode, transitions, attempts                            string
-	ends, changes, tasks, unheld                                            string
+	ends, changes, known, history, tasks, unheld                            string
 	trimmable, trimTransitions, trimTasks, trimFeed, oldHolders, oldCommits string
 	register, holderID, supersede, unregister, forgetCommits, takeOver      string
 }
@@ -35,6 +43,9 @@ type statements struct {
 // synchronous standby does not undo it: the server acknowledges what the
 // standby does not have.
 const noTimeout = `set_config('statement_timeout', '0', true)`
+
+// unmoved is whether the feed is where it was at the last commit.
+const unmoved = `f.started = pg_postmaster_start_time() AND f.path = pg_relation_filepath(f.tableoid)`
 
 // newStatements returns the statements for a schema, given as it has to be
 // written in SQL.
@@ -90,7 +101,13 @@ SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bytea[])`),
 		// the lock is taken.
 		finish: in(`
 WITH c AS (
-	UPDATE pipestatus.feed SET last = last + $1 WHERE one RETURNING last - $1 AS base
+	UPDATE pipestatus.feed f SET last = last + $1,
+		history = CASE WHEN ` + unmoved + ` THEN history ELSE gen_random_uuid() END,
+		began = CASE WHEN ` + unmoved + ` THEN began ELSE last END,
+		started = pg_postmaster_start_time(), path = pg_relation_filepath(f.tableoid)
+	WHERE one RETURNING last - $1 AS base, history, began
+), histories AS (
+	INSERT INTO pipestatus.histories (id, after) SELECT c.history, c.base FROM c WHERE c.began = c.base
 ), commits AS (
 	INSERT INTO pipestatus.commits (holder, n, base) SELECT $2, $3, c.base FROM c
 ), transitions AS (
@@ -108,7 +125,7 @@ WITH c AS (
 	ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, shown = excluded.shown,
 		unfinished = excluded.unfinished, holder = excluded.holder, gone = excluded.gone, header = excluded.header
 )
-SELECT base, ` + noTimeout + ` FROM c`),
+SELECT base, history, ` + noTimeout + ` FROM c`),
 		notify: `SELECT pg_notify($1, '')`,
 
 		// Waits for a commit that is still going on. If there is none, the
@@ -119,12 +136,12 @@ INSERT INTO pipestatus.commits AS c (holder, n, base) VALUES ($1, $2, -1)
 ON CONFLICT (holder, n) DO UPDATE SET base = c.base RETURNING base, ` + noTimeout),
 
 		taskByKey: in(`
-SELECT f.last, t.business, t.task, t.revision, t.header, 0
+SELECT f.last, f.history, t.business, t.task, t.revision, t.header, 0
 FROM pipestatus.feed f
 JOIN pipestatus.task_keys k ON k.business = $1 AND k.task = $2
 JOIN pipestatus.tasks t ON t.id = k.id`),
 		taskByNode: in(`
-SELECT f.last, t.business, t.task, t.revision, t.header, i.idx
+SELECT f.last, f.history, t.business, t.task, t.revision, t.header, i.idx
 FROM pipestatus.feed f
 JOIN pipestatus.node_ids i ON i.id = $1
 JOIN pipestatus.tasks t ON t.id = i.task`),
@@ -156,7 +173,12 @@ LEFT JOIN LATERAL (
 ) a ON true
 WHERE i.id = $1
 ORDER BY a.n`),
-		ends: in(`SELECT first, last FROM pipestatus.feed`),
+		ends: in(`SELECT first, last, history FROM pipestatus.feed`),
+		// A history and the next one, which is where it ends.
+		known: in(`
+SELECT id, after FROM pipestatus.histories
+WHERE after >= (SELECT after FROM pipestatus.histories WHERE id = $1::uuid) ORDER BY after LIMIT 2`),
+		history: in(`SELECT history FROM pipestatus.feed`),
 		// The feed has no gaps, so a page is a range.
 		changes: in(`
 SELECT r.seq, t.business, t.task, r.data

@@ -83,7 +83,8 @@ func (s *Store) awaitGrowth(ctx context.Context, e *ear, last *int64) {
 	for ctx.Err() == nil {
 		bounded, cancel := context.WithTimeout(ctx, s.opts.Poll)
 		var first, now int64
-		err := s.pool.QueryRow(bounded, s.sql.ends).Scan(&first, &now)
+		var history [16]byte
+		err := s.pool.QueryRow(bounded, s.sql.ends).Scan(&first, &now, &history)
 		if err == nil && now != *last {
 			*last = now
 			cancel()

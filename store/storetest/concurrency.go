@@ -138,10 +138,11 @@ func ownTasks(c *trial) {
 func feedGrows(c *trial) {
 	k := newCrew(c)
 	var seen [2][]*state.Transition
+	var positions [2]store.Position
 	for i, limit := range []int{0, 3} {
 		k.watch(func() error {
 			after := uint64(len(seen[i]))
-			feed, err := c.store.Feed(c.Context(), after, limit)
+			feed, err := c.store.Feed(c.Context(), positions[i], limit)
 			if err != nil {
 				return fmt.Errorf("changes: %w", err)
 			}
@@ -150,10 +151,10 @@ func feedGrows(c *trial) {
 					return fmt.Errorf("changes: sequence %d in place of %d", tr.Sequence, after)
 				}
 			}
-			if feed.Last < after {
-				return fmt.Errorf("changes: last is %d after sequence %d was read", feed.Last, after)
+			if feed.Last.Sequence < after {
+				return fmt.Errorf("changes: last is %d after sequence %d was read", feed.Last.Sequence, after)
 			}
-			seen[i] = append(seen[i], feed.Transitions...)
+			seen[i], positions[i] = append(seen[i], feed.Transitions...), feed.After()
 			return nil
 		})
 	}
@@ -189,17 +190,17 @@ func wholeChanges(c *trial) {
 	k.write()
 	for i, snap := range early {
 		tree := snap.Tree
-		for _, tr := range c.changes(snap.Sequence) {
+		for _, tr := range c.changes(snap.Position) {
 			if tr.Task != tree.Key() || tr.Sequence <= tree.Revision() {
 				continue
 			}
 			var err error
 			if tree, err = tree.Replay(tr); err != nil {
-				c.broken("replay after sequence %d: %v", snap.Sequence, err)
+				c.broken("replay after position %s: %v", snap.Position, err)
 			}
 		}
 		if d := diffTrees(tree, k.tasks[i].tree); d != "" {
-			c.broken("the tree loaded at sequence %d and the changes after that: %s", snap.Sequence, d)
+			c.broken("the tree loaded at position %s and the changes after that: %s", snap.Position, d)
 		}
 	}
 }

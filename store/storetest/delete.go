@@ -77,7 +77,7 @@ func deleteInFeed(c *trial) {
 	neighbours[0].do(on(state.Suspend, neighbours[0].root()))
 	c.reopen()
 	c.expectFeed()
-	feed, err := c.store.Feed(c.Context(), before, 1)
+	feed, err := c.store.Feed(c.Context(), c.at(before), 1)
 	c.want("changes", err, nil)
 	if len(feed.Transitions) != 1 || feed.Transitions[0].Op != state.Delete || feed.Transitions[0].Task != w.key() {
 		c.broken("the change after sequence %d is not the delete of task %s", before, w.key())

@@ -88,7 +88,7 @@ func (c *trial) expectGone(key state.Key, nodes ...string) {
 // expectFeed checks that the changes are what was committed, from the first.
 func (c *trial) expectFeed() {
 	c.Helper()
-	if d := diffTransitions(c.changes(0), c.history()); d != "" {
+	if d := diffTransitions(c.changes(store.Position{}), c.history()); d != "" {
 		c.broken("changes: %s", d)
 	}
 }
@@ -102,8 +102,16 @@ func (c *trial) expectNothing() {
 	}
 }
 
-// changes reads the feed after a sequence, to its end.
-func (c *trial) changes(after uint64) (all []*state.Transition) {
+// at is the position of a sequence in the store's present history.
+func (c *trial) at(sequence uint64) store.Position {
+	c.Helper()
+	last, err := store.Last(c.Context(), c.store)
+	c.want("last position", err, nil)
+	return last.At(sequence)
+}
+
+// changes reads the feed after a position, to its end.
+func (c *trial) changes(after store.Position) (all []*state.Transition) {
 	c.Helper()
 	for {
 		feed, err := c.store.Feed(c.Context(), after, 0)
@@ -112,7 +120,8 @@ func (c *trial) changes(after uint64) (all []*state.Transition) {
 			return all
 		}
 		all = append(all, feed.Transitions...)
-		after = c.forward(after, feed.Transitions)
+		c.forward(after.Sequence, feed.Transitions)
+		after = feed.After()
 	}
 }
 

@@ -90,7 +90,7 @@ func loadSequence(c *trial) {
 		c.reopen()
 		for _, w := range []*writer{a, b} {
 			for _, ref := range []store.Ref{w.ref(), store.ByNode(w.root())} {
-				if got := c.load(ref).Sequence; got != c.last() {
+				if got := c.load(ref).Position.Sequence; got != c.last() {
 					c.broken("load %s: sequence %d, want %d", ref, got, c.last())
 				}
 			}

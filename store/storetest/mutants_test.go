@@ -25,7 +25,7 @@ type broken struct {
 	list        func(ctx context.Context, q store.ListQuery) (store.ListPage, error)
 	transitions func(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error)
 	attempts    func(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error)
-	changes     func(ctx context.Context, after uint64, limit int) (store.FeedPage, error)
+	changes     func(ctx context.Context, after store.Position, limit int) (store.FeedPage, error)
 	close       func() error
 }
 
@@ -60,7 +60,7 @@ func (b *broken) Attempts(ctx context.Context, node string, skip, limit int) ([]
 	return b.attempts(ctx, node, skip, limit)
 }
 
-func (b *broken) Feed(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+func (b *broken) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
 	return b.changes(ctx, after, limit)
 }
 
@@ -71,7 +71,8 @@ type mutant struct {
 	name   string
 	breaks []string
 	spoil  func(s store.Store, b *broken)
-	forget int // transitions that are lost by reopening
+	forget int  // transitions that are lost by reopening
+	same   bool // a restored backup goes on with the history it had
 }
 
 func (m *mutant) factory() Factory {
@@ -80,6 +81,17 @@ func (m *mutant) factory() Factory {
 		f.Reopen = func(t testing.TB, closed store.Store) store.Store {
 			feed := closed.(*kept).feed
 			return reopen(t, feed[:max(len(feed)-m.forget, 0)])
+		}
+		return f
+	}
+	if m.same {
+		f.Backup = func(t testing.TB, s store.Store) func(testing.TB) store.Store {
+			restore := s.(*kept).backup(t)
+			return func(t testing.TB) store.Store {
+				k := restore(t).(*kept)
+				k.writes = true
+				return k
+			}
 		}
 		return f
 	}
@@ -93,7 +105,7 @@ func (m *mutant) factory() Factory {
 }
 
 func mutants() []mutant {
-	return slices.Concat(commitMutants, readMutants, listMutants, pageMutants, valueMutants, lifeMutants)
+	return slices.Concat(commitMutants, readMutants, listMutants, pageMutants, positionMutants, valueMutants, lifeMutants)
 }
 
 // onResults spoils what Commit returns.
@@ -123,7 +135,7 @@ func onTransitions(f func(tr *state.Transition)) func(store.Store, *broken) {
 			trs, err := s.Transitions(ctx, key, after, limit)
 			return spoiled(trs), err
 		}
-		b.changes = func(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+		b.changes = func(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
 			feed, err := s.Feed(ctx, after, limit)
 			feed.Transitions = spoiled(feed.Transitions)
 			return feed, err
@@ -325,11 +337,11 @@ var commitMutants = []mutant{
 				if n++; n%40 > 0 {
 					return s.Commit(ctx, changes)
 				}
-				feed, err := s.Feed(ctx, math.MaxUint64, 1)
+				last, err := store.Last(ctx, s)
 				results := make([]store.Result, len(changes))
 				for i := range changes {
-					results[i].First = feed.Last + 1
-					feed.Last += uint64(len(changes[i].Transitions))
+					results[i] = store.Result{First: last.Sequence + 1, History: last.History}
+					last.Sequence += uint64(len(changes[i].Transitions))
 				}
 				return results, err
 			}
@@ -394,7 +406,7 @@ var readMutants = []mutant{
 		name:   "hides deletes",
 		breaks: []string{"a delete is a change of its own", "changes come back as committed"},
 		spoil: func(s store.Store, b *broken) {
-			b.changes = func(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+			b.changes = func(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
 				feed, err := s.Feed(ctx, after, limit)
 				feed.Transitions = slices.DeleteFunc(feed.Transitions, func(tr *state.Transition) bool { return tr.Op == state.Delete })
 				return feed, err
@@ -428,12 +440,12 @@ var readMutants = []mutant{
 	{
 		name:   "gives the task's revision as the store's sequence",
 		breaks: []string{"a snapshot carries the store's sequence"},
-		spoil:  onSnapshot(func(snap *store.Snapshot) { snap.Sequence = snap.Tree.Revision() }),
+		spoil:  onSnapshot(func(snap *store.Snapshot) { snap.Position.Sequence = snap.Tree.Revision() }),
 	},
 	{
 		name:   "reads the sequence after the tree",
 		breaks: []string{"readers see whole changes"},
-		spoil:  onSnapshot(func(snap *store.Snapshot) { snap.Sequence += 10_000 }),
+		spoil:  onSnapshot(func(snap *store.Snapshot) { snap.Position.Sequence += 10_000 }),
 	},
 	{
 		name:   "locates at the revision before",
@@ -595,8 +607,9 @@ var pageMutants = []mutant{
 		name:   "begins changes with the one named",
 		breaks: []string{"changes come in pages", "no changes after the last"},
 		spoil: func(s store.Store, b *broken) {
-			b.changes = func(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
-				return s.Feed(ctx, max(after, 1)-1, limit)
+			b.changes = func(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
+				after.Sequence = max(after.Sequence, 1) - 1
+				return s.Feed(ctx, after, limit)
 			}
 		},
 	},
@@ -604,7 +617,7 @@ var pageMutants = []mutant{
 		name:   "says 0 is the first that is kept",
 		breaks: []string{"no changes after the last"},
 		spoil: func(s store.Store, b *broken) {
-			b.changes = func(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+			b.changes = func(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
 				feed, err := s.Feed(ctx, after, limit)
 				feed.First = 0
 				return feed, err
@@ -615,7 +628,7 @@ var pageMutants = []mutant{
 		name:   "shows a change later than the one after it",
 		breaks: []string{"the feed only grows at its end"},
 		spoil: func(s store.Store, b *broken) {
-			b.changes = func(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+			b.changes = func(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
 				feed, err := s.Feed(ctx, after, limit)
 				if n := len(feed.Transitions); n > 1 {
 					feed.Transitions = slices.Delete(feed.Transitions, n-2, n-1)

@@ -127,7 +127,7 @@ func returnsCopies(c *trial) {
 		}
 		trs, err := c.store.Transitions(c.Context(), w.key(), 0, 0)
 		c.want("transitions", err, nil)
-		feed, err := c.store.Feed(c.Context(), 0, 0)
+		feed, err := c.store.Feed(c.Context(), store.Position{}, 0)
 		c.want("changes", err, nil)
 		clear(trs)
 		clear(feed.Transitions)

@@ -47,7 +47,7 @@ var feedCases = []testCase{
 	},
 	{
 		"no changes after the last",
-		"Feed after the last sequence or any later one returns none, no error, and the same First and Last",
+		"Feed after the last position, or after End, returns none, no error, and the same First and Last",
 		changesBeyond,
 	},
 	{
@@ -193,13 +193,13 @@ func changePages(c *trial) {
 	want := c.history()
 	for after := range want {
 		for _, limit := range limitsFor(len(want)) {
-			feed, err := c.store.Feed(c.Context(), uint64(after), limit)
+			feed, err := c.store.Feed(c.Context(), c.at(uint64(after)), limit)
 			c.want("changes", err, nil)
 			if d := diffTransitions(feed.Transitions, want[after:][:min(limit, len(want)-after)]); d != "" {
 				c.broken("changes after %d, limit %d: %s", after, limit, d)
 			}
-			if feed.First != 1 || feed.Last != uint64(len(want)) {
-				c.broken("changes after %d say %d to %d, want 1 to %d", after, feed.First, feed.Last, len(want))
+			if feed.First != 1 || feed.Last.Sequence != uint64(len(want)) {
+				c.broken("changes after %d say %d to %d, want 1 to %d", after, feed.First, feed.Last.Sequence, len(want))
 			}
 		}
 	}
@@ -208,11 +208,11 @@ func changePages(c *trial) {
 // wantEnds checks First and Last of a feed of which nothing was trimmed.
 func (c *trial) wantEnds(last uint64) {
 	c.Helper()
-	for _, after := range []uint64{last, last + 1, 1 << 32, 1 << 63, math.MaxUint64} {
+	for _, after := range []store.Position{store.End, c.at(last)} {
 		feed, err := c.store.Feed(c.Context(), after, 0)
-		c.want(fmt.Sprintf("changes after %d", after), err, nil)
-		if len(feed.Transitions) > 0 || feed.First != 1 || feed.Last != last {
-			c.broken("changes after %d: %d transitions, %d to %d, want none, 1 to %d", after, len(feed.Transitions), feed.First, feed.Last, last)
+		c.want(fmt.Sprintf("changes after %s", after), err, nil)
+		if len(feed.Transitions) > 0 || feed.First != 1 || feed.Last.Sequence != last {
+			c.broken("changes after %s: %d transitions, %d to %d, want none, 1 to %d", after, len(feed.Transitions), feed.First, feed.Last.Sequence, last)
 		}
 	}
 }
@@ -234,7 +234,7 @@ func defaultLimits(c *trial) {
 	for _, limit := range []int{0, -1, math.MinInt} {
 		trs, err := c.store.Transitions(c.Context(), w.key(), 0, limit)
 		c.want("transitions", err, nil)
-		feed, err := c.store.Feed(c.Context(), 0, limit)
+		feed, err := c.store.Feed(c.Context(), store.Position{}, limit)
 		c.want("changes", err, nil)
 		attempts, err := c.store.Attempts(c.Context(), "a.n", 0, limit)
 		c.want("attempts", err, nil)

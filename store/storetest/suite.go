@@ -21,6 +21,10 @@ type Factory struct {
 	// Reopen opens again what a store kept that New or Reopen returned and
 	// that the suite has closed. Nil for stores that keep nothing.
 	Reopen func(t testing.TB, closed store.Store) store.Store
+	// Backup copies what a store holds, while it is open, and returns a function
+	// that opens the copy as a store of its own, which the suite closes. Nil for
+	// stores that cannot be copied.
+	Backup func(t testing.TB, s store.Store) (restore func(t testing.TB) store.Store)
 }
 
 // Run holds the stores of a factory against the contract. Each failure names
@@ -39,7 +43,7 @@ func Run(t *testing.T, f Factory) {
 func cases() []testCase {
 	return slices.Concat(
 		commitCases, refusalCases, deleteCases, loadCases, listCases, cursorCases,
-		transitionCases, attemptCases, feedCases,
+		transitionCases, attemptCases, feedCases, positionCases,
 		valueCases, sizeCases, ownershipCases, lifeCases, concurrencyCases, raceCases,
 	)
 }

@@ -53,29 +53,89 @@ func verdict(t *testing.T, tc testCase, f Factory, reopening bool) []string {
 	return r.messages
 }
 
-// kept is a Memory that can be opened again: it is made anew from its changes.
+// kept is a Memory that can be opened again and copied: it is made anew from its
+// changes. Its positions are its own, since each Memory begins a history.
 type kept struct {
 	*store.Memory
 
-	mu   sync.RWMutex // keeps commits away from Close; protects feed
-	feed []*state.Transition
+	mu     sync.RWMutex // keeps commits away from Close; protects the rest
+	feed   []*state.Transition
+	past   store.Histories
+	writes bool // has committed since it was opened
 }
 
 func (k *kept) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
+	k.mu.Lock()
+	if last, err := store.Last(ctx, k.Memory); err == nil && !k.writes {
+		k.past, k.writes = k.past.Begin(last.Sequence), true
+	}
+	k.mu.Unlock()
 	k.mu.RLock()
 	defer k.mu.RUnlock()
-	return k.Memory.Commit(ctx, changes)
+	results, err := k.Memory.Commit(ctx, changes)
+	for i := range results {
+		if r := &results[i]; r.Err == nil {
+			r.History = k.past.At(r.First).History
+		}
+	}
+	return results, err
+}
+
+func (k *kept) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
+	snap, err := k.Memory.Load(ctx, ref)
+	snap.Position = k.position(snap.Position.Sequence)
+	return snap, err
+}
+
+func (k *kept) position(sequence uint64) store.Position {
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	return k.past.At(sequence)
+}
+
+func (k *kept) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
+	end, err := k.Memory.Feed(ctx, store.End, 1)
+	if err != nil {
+		return store.FeedPage{}, err
+	}
+	k.mu.RLock()
+	defer k.mu.RUnlock()
+	if err := k.past.Check(after, end.First, end.Last.Sequence); err != nil {
+		return store.FeedPage{}, err
+	}
+	feed, err := k.Memory.Feed(ctx, end.Last.At(min(after.Sequence, end.Last.Sequence)), limit)
+	feed.Last = k.past.At(feed.Last.Sequence)
+	return feed, err
 }
 
 func (k *kept) Close() error {
 	k.mu.Lock()
 	defer k.mu.Unlock()
-	for {
-		feed, err := k.Feed(context.Background(), uint64(len(k.feed)), 0)
-		if err != nil || len(feed.Transitions) == 0 {
-			return k.Memory.Close()
+	k.feed = k.all()
+	return k.Memory.Close()
+}
+
+// all is the whole feed, or what Close left of it.
+func (k *kept) all() (all []*state.Transition) {
+	for after := (store.Position{}); ; {
+		feed, err := k.Memory.Feed(context.Background(), after, 0)
+		if err != nil {
+			return k.feed
 		}
-		k.feed = append(k.feed, feed.Transitions...)
+		if len(feed.Transitions) == 0 {
+			return all
+		}
+		all = append(all, feed.Transitions...)
+		after = feed.After()
+	}
+}
+
+func (k *kept) backup(testing.TB) func(t testing.TB) store.Store {
+	feed, past := k.all(), k.past
+	return func(t testing.TB) store.Store {
+		restored := reopen(t, feed)
+		restored.past, restored.writes = past, false
+		return restored
 	}
 }
 
@@ -99,8 +159,12 @@ func reopen(t testing.TB, feed []*state.Transition) *kept {
 
 func keptFactory() Factory {
 	return Factory{
-		New:    func(testing.TB) store.Store { return &kept{Memory: store.NewMemory()} },
-		Reopen: func(t testing.TB, closed store.Store) store.Store { return reopen(t, closed.(*kept).feed) },
+		New: func(testing.TB) store.Store { return &kept{Memory: store.NewMemory()} },
+		Reopen: func(t testing.TB, closed store.Store) store.Store {
+			k := closed.(*kept)
+			return k.backup(t)(t)
+		},
+		Backup: func(t testing.TB, s store.Store) func(testing.TB) store.Store { return s.(*kept).backup(t) },
 	}
 }
 

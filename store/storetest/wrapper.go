@@ -115,7 +115,7 @@ func (w *Wrapper) Attempts(ctx context.Context, node string, skip, limit int) ([
 }
 
 // Feed implements [store.Reader].
-func (w *Wrapper) Feed(ctx context.Context, after uint64, limit int) (store.FeedPage, error) {
+func (w *Wrapper) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
 	if err := w.beforeRead(ctx, "Feed"); err != nil {
 		return store.FeedPage{}, err
 	}

@@ -89,7 +89,8 @@ func TestWrapperRefusesSingleChanges(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := []store.Result{{First: 1}, {Err: store.ErrConflict}, {First: 2}}
+	history := results[0].History
+	want := []store.Result{{First: 1, History: history}, {Err: store.ErrConflict}, {First: 2, History: history}}
 	if !slices.Equal(results, want) {
 		t.Errorf("results %v, want %v", results, want)
 	}
@@ -123,7 +124,7 @@ func TestWrapperFailsReadsByName(t *testing.T) {
 	_, errs["List"] = w.List(ctx, store.ListQuery{})
 	_, errs["Transitions"] = w.Transitions(ctx, ref.Key, 0, 0)
 	_, errs["Attempts"] = w.Attempts(ctx, "a", 0, 0)
-	_, errs["Feed"] = w.Feed(ctx, 0, 0)
+	_, errs["Feed"] = w.Feed(ctx, store.Position{}, 0)
 	for method, err := range errs {
 		if err == nil || err.Error() != "no "+method {
 			t.Errorf("%s: %v", method, err)

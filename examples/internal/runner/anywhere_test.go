@@ -22,17 +22,25 @@ import (
 
 var stride = flag.Int("stride", 4, "try every so manyth commit in the tests that stop a run at a commit")
 
-// everythingTree has a subprocess with a parallel part that loops, then a
-// parallel part with a loop in a branch, a retry, a skip, an ignored failure
-// and a branch that goes straight to the converge gateway. The retried activity
-// makes a file, flag, by which it knows that it has failed before.
+// everythingTree has a subprocess with a parallel part that loops and has
+// params and outputs, then a parallel part with a loop in a branch, a retry, a
+// skip, an ignored failure and a branch that goes straight to the converge
+// gateway, and an activity of three passes that needs an output. The retried
+// activity makes a file, flag, by which it knows that it has failed before.
 func everythingTree(flag string) object {
 	inside := parallelTree("ConditionalParallelGateway")
 	find(inside, "fork")["conditions"] = object{"fork>b": object{"evaluate": "${n} == 1"}}
 	find(inside, "fork")["default_condition"] = object{"flow_id": "fork>a"}
+	for _, id := range []string{"a", "b"} {
+		setCommand(inside, id, "echo ::set y=$NODE_ID")
+	}
+	inside["data"] = object{"outputs": []any{"${y}"}}
 	tree := newTree("outer")
-	tree["data"] = object{"inputs": object{"${n}": object{"value": 0}}}
+	tree["data"] = object{"inputs": object{
+		"${n}": object{"value": 0}, "${from_sub}": object{"source_act": "sub", "source_key": "${y}"},
+	}}
 	subprocess(tree, "sub", inside)
+	find(tree, "sub")["params"] = object{"${n}": object{"type": "splice", "value": "${n}"}}
 	activity(tree, "count", `echo "::set n=$NODE_LOOP"`)
 	gateway(tree, "again", "ExclusiveGateway")
 	chain(tree, "outer_start", "sub", "count", "again")
@@ -50,14 +58,15 @@ func everythingTree(flag string) object {
 	activity(tree, "skipped", "false", "auto_skip", true)
 	activity(tree, "ignored", "false", "error_ignorable", true)
 	chain(tree, "spread", "retried", "meet")
-	chain(tree, "spread", "skipped", "ignored", "meet", "outer_end")
+	activity(tree, "thrice", `test "$from_sub" = b`, "loop_config", object{"enable": true, "loop_times": 3})
+	chain(tree, "spread", "skipped", "ignored", "meet", "thrice", "outer_end")
 	chain(tree, "spread", "meet")
 	return tree
 }
 
-// everythingRun is a run of everythingTree on a store that does something
+// memoryRun is a run of a definition on a store that does something
 // just before its nth commit.
-type everythingRun struct {
+type memoryRun struct {
 	t       *testing.T
 	store   *store.Memory
 	results string
@@ -80,19 +89,25 @@ func (c *counted) Commit(ctx context.Context, changes []store.Write) ([]store.Re
 	return c.Memory.Commit(ctx, changes)
 }
 
-func newEverythingRun(t *testing.T) *everythingRun {
+func newEverythingRun(t *testing.T) *memoryRun {
 	t.Helper()
 	dir := t.TempDir()
 	def, err := parseDefinition(encode(t, everythingTree(filepath.Join(dir, "flag"))), false)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return &everythingRun{t: t, store: store.NewMemory(), results: filepath.Join(dir, "results"), def: def}
+	return inMemory(t, def)
+}
+
+// inMemory is a run of a definition on a new store.
+func inMemory(t *testing.T, def *definition) *memoryRun {
+	t.Helper()
+	return &memoryRun{t: t, store: store.NewMemory(), results: filepath.Join(t.TempDir(), "results"), def: def}
 }
 
 // do runs the task from where it is, as a new process does, and returns the
 // number of commits and the error that ended it.
-func (r *everythingRun) do(signals <-chan os.Signal, before func(commit int) error) (commits int, err error) {
+func (r *memoryRun) do(signals <-chan os.Signal, before func(commit int) error) (commits int, err error) {
 	r.t.Helper()
 	ctx, s := r.t.Context(), &counted{Memory: r.store, before: before}
 	e, err := engine.Open(ctx, s, nil)
@@ -123,15 +138,20 @@ func (r *everythingRun) do(signals <-chan os.Signal, before func(commit int) err
 	return s.commits, run.loop(ctx, signals)
 }
 
-func (r *everythingRun) shape() []string {
+func (r *memoryRun) shape() []string {
+	r.t.Helper()
+	lines := shape(r.status())
+	slices.Sort(lines[1:]) // branches that raced
+	return lines
+}
+
+func (r *memoryRun) status() *query.Status {
 	r.t.Helper()
 	status, err := query.New(r.store, nil).Status(r.t.Context(), "1", "1")
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	lines := shape(status)
-	slices.Sort(lines[1:]) // branches that raced
-	return lines
+	return status
 }
 
 var errDisk = errors.New("the disk is gone")
@@ -149,7 +169,7 @@ func uninterrupted(t *testing.T) (want []string, commits int) {
 	want = whole.shape()
 	for _, line := range []string{
 		"  sub FINISHED loop=2", "    a FINISHED", "    b FINISHED", "    join FINISHED loop=2", "  x FINISHED loop=2",
-		"  retried FINISHED retry=1", "  skipped FINISHED retry=1 skip", "  meet FINISHED", "  end FINISHED",
+		"  retried FINISHED retry=1", "  skipped FINISHED retry=1 skip", "  meet FINISHED", "  thrice FINISHED loop=3", "  end FINISHED",
 	} {
 		if !slices.Contains(want, line) {
 			t.Errorf("no line %q in\n%s", line, strings.Join(want, "\n"))

@@ -2,7 +2,6 @@ package runner
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 
@@ -17,6 +16,15 @@ type batch struct {
 	tree          *state.Tree // as it is before
 	ops           []engine.Op
 	left, entered []*node
+	spent         []*node // entered, and failed since they made too many passes
+	opened        []opened
+	closed        []*node // subprocesses whose inside has ended
+}
+
+// opened is a subprocess whose inside begins, and the pass that it is.
+type opened struct {
+	node *node
+	pass int
 }
 
 func (r *run) batch(ctx context.Context) (*batch, error) {
@@ -54,9 +62,11 @@ func (b *batch) enter(n *node) bool {
 		return true
 	}
 	running := false // and so are, or were, the nodes inside
+	pass := max(was.Loop, 1)
 	switch was.State {
 	case state.Finished:
 		b.record(engine.Loop(id))
+		pass++
 	case state.Failed:
 		b.record(engine.Retry(id), engine.Start(id))
 	case state.Suspended:
@@ -69,10 +79,42 @@ func (b *batch) enter(n *node) bool {
 	default:
 		b.record(engine.Start(id))
 	}
-	if n.inside != nil && !running {
+	b.begun(n, pass, running)
+	return true
+}
+
+// begun does what follows from a node that has begun with a pass: one too many
+// fails it, and a subprocess enters its inside.
+func (b *batch) begun(n *node, pass int, running bool) {
+	switch {
+	case pass > n.maxLoops:
+		b.record(engine.Fail(b.run.id(n), fmt.Sprintf("it exceeds the rerun limit of %d passes", n.maxLoops)))
+		b.spent = append(b.spent, n)
+	case n.inside != nil && !running:
+		b.opened = append(b.opened, opened{n, pass})
 		b.enter(n.inside.start)
 	}
-	return true
+}
+
+// follow enters what follows a node that ends with the batch, or has ended. The
+// error says why nobody can tell what that is.
+func (b *batch) follow(n *node) error {
+	was := b.recorded(n)
+	if was.Loop%n.passes != 0 {
+		if b.run.suspended { // it makes its next pass afterwards
+			return nil
+		}
+		b.record(engine.Loop(b.run.id(n)))
+		b.entered = append(b.entered, n)
+		b.begun(n, was.Loop+1, false)
+		return nil
+	}
+	to, err := n.choose(b.run.scope(n, was.Loop))
+	if err != nil {
+		return err
+	}
+	b.leave(n, to)
+	return nil
 }
 
 func (b *batch) declare(n *node) engine.Op {
@@ -80,7 +122,7 @@ func (b *batch) declare(n *node) engine.Op {
 	if n.in.within != nil {
 		parent = b.run.id(n.in.within)
 	}
-	opts := []engine.Option{engine.ID(b.run.id(n)), engine.Name(n.name), engine.MaxLoops(n.maxLoops)}
+	opts := []engine.Option{engine.ID(b.run.id(n)), engine.Name(n.name)}
 	if n.noRetry {
 		opts = append(opts, engine.NoRetry())
 	}
@@ -103,6 +145,7 @@ func (b *batch) leave(n *node, to []*node) {
 			return
 		}
 		b.record(engine.Finish(b.run.id(outer)))
+		b.closed = append(b.closed, outer)
 		b.leave(outer, []*node{outer.next[0].to})
 		return
 	}
@@ -129,17 +172,4 @@ func (b *batch) busy(r *region) bool {
 		}
 	}
 	return slices.ContainsFunc(b.entered, r.contains)
-}
-
-// limited says which node of the batch has reached its loop limit.
-func (b *batch) limited(err error) string {
-	var refused *state.Error
-	if errors.As(err, &refused) {
-		for _, n := range b.entered {
-			if b.run.id(n) == refused.Node {
-				return fmt.Sprintf("%s has max_loops %d", n.label(), n.maxLoops)
-			}
-		}
-	}
-	return err.Error()
 }

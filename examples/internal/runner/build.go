@@ -1,11 +1,11 @@
 package runner
 
 import (
+	"cmp"
 	"fmt"
 	"maps"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -16,6 +16,7 @@ type builder struct {
 	windows  bool
 	owners   map[string]string // where each ID was seen
 	gateways []gatewayAt
+	feeds    []feedAt
 	problems []string
 }
 
@@ -45,6 +46,12 @@ func (b *builder) claim(path, id string) {
 // pipeline builds a document at a path ("" for the root) inside a subprocess
 // (nil for the root).
 func (b *builder) pipeline(path string, doc *document, within *node) *pipeline {
+	if doc.ID == "" { // the web API gives it none
+		doc.ID = "pipeline"
+		if within != nil {
+			doc.ID = within.id
+		}
+	}
 	p := &pipeline{id: doc.ID, name: doc.Name, within: within}
 	// The builder of such trees gives the pipeline of a subprocess the
 	// subprocess's ID.
@@ -55,7 +62,7 @@ func (b *builder) pipeline(path string, doc *document, within *node) *pipeline {
 		b.problem(path, "more than %d pipelines inside each other", maxLevels-1)
 		return p
 	}
-	b.inputs(path, doc)
+	b.declared(path, p, doc)
 	nodes := map[string]*node{}
 	var all []*node
 	elements := map[*node]*element{}
@@ -82,11 +89,12 @@ func (b *builder) pipeline(path string, doc *document, within *node) *pipeline {
 	}
 	p.end = add(join(path, "end_event"), doc.EndEvent, state.EndEvent)
 	before := len(b.problems)
-	b.flows(path, doc, nodes)
+	ends := b.flows(path, doc, nodes)
 	for _, n := range all {
-		b.link(b.owners[n.id], n, elements[n], doc.Flows, nodes)
+		b.link(b.owners[n.id], n, elements[n], ends)
 	}
-	whole := len(b.problems) == before && p.start != nil && p.end != nil
+	whole := len(b.problems) == before && p.start != nil && p.end != nil &&
+		!slices.ContainsFunc(all, func(n *node) bool { return !n.kind.Valid() })
 	for _, n := range all {
 		b.conditions(b.owners[n.id], n, elements[n])
 		if e := elements[n]; n.kind == state.Subprocess && e.Pipeline != nil {
@@ -119,26 +127,6 @@ func (b *builder) sameID(path, key string, e *element) {
 	}
 }
 
-// inputs takes over the variables of a pipeline.
-func (b *builder) inputs(path string, doc *document) {
-	for _, key := range slices.Sorted(maps.Keys(doc.Data.Inputs)) {
-		place := join(path, "data.inputs."+key)
-		name := strings.TrimSuffix(strings.TrimPrefix(key, "${"), "}")
-		value, ok := doc.Data.Inputs[key].text()
-		other, taken := b.variables[name]
-		switch {
-		case !isName(name):
-			b.problem(place, "a variable is named ${name}, with letters, digits and _")
-		case !ok:
-			b.problem(place, "only plain values can be used: text, number, true or false")
-		case taken && other != value:
-			b.problem(place, "variable %s is %q elsewhere; variables are the same in all pipelines", name, other)
-		default:
-			b.variables[name] = value
-		}
-	}
-}
-
 // types are the names of the kinds of node in a definition.
 var types = map[string]state.Kind{
 	"EmptyStartEvent": state.StartEvent, "EmptyEndEvent": state.EndEvent,
@@ -159,7 +147,7 @@ func (b *builder) node(path string, e *element, kinds []state.Kind, in *pipeline
 		return nil
 	}
 	b.claim(path, e.ID)
-	n := &node{id: e.ID, name: e.Name, kind: types[e.Type], in: in, maxLoops: e.MaxLoops}
+	n := &node{id: e.ID, name: e.Name, kind: types[e.Type], in: in, passes: 1, maxLoops: cmp.Or(e.MaxLoops, rerunLimit)}
 	b.nodes[n.id] = n
 	if !slices.Contains(kinds, n.kind) {
 		b.problem(path, "type %q is not one of those that can stand here", e.Type)
@@ -174,164 +162,15 @@ func (b *builder) node(path string, e *element, kinds []state.Kind, in *pipeline
 	case state.ServiceActivity:
 		b.activity(path, n, e)
 	case state.Subprocess:
-		if e.Pipeline == nil {
-			b.problem(path, "a SubProcess needs a pipeline")
+		b.subprocess(path, n, e)
+	default:
+		if e.LoopConfig.Enable || e.TimeoutConfig.Enable {
+			b.problem(path, "only activities have a loop_config or timeout_config")
 		}
 	}
 	return n
 }
 
-// activity takes over what a service activity does and its policy.
-func (b *builder) activity(path string, n *node, e *element) {
-	if e.Component.Code != "shell" {
-		b.problem(path, "component %q cannot be run here, only shell", e.Component.Code)
-	} else {
-		in := e.Component.Inputs["command"]
-		if other, ok := e.Component.Inputs["command_windows"]; ok && b.windows {
-			in = other
-		}
-		if n.command, _ = in.text(); strings.TrimSpace(n.command) == "" {
-			b.problem(path, `needs a command: "component": {"code": "shell", "inputs": {"command": {"value": "…"}}}`)
-		}
-	}
-	n.timeout = b.seconds(path, "timeout", e.Timeout)
-	if e.AutoRetry.Enable {
-		n.retries, n.retryDelay = e.AutoRetry.Times, b.seconds(path, "auto_retry.interval", e.AutoRetry.Interval)
-	}
-	n.autoSkip, n.ignoreError = e.AutoSkip, e.ErrorIgnorable
-	n.noRetry = e.Retryable != nil && !*e.Retryable
-	n.noSkip = e.Skippable != nil && !*e.Skippable
-	switch {
-	case n.retries < 0:
-		b.problem(path, "auto_retry.times is negative")
-	case n.retries > 0 && n.noRetry:
-		b.problem(path, "auto_retry of an activity that is not retryable")
-	}
-	switch {
-	case n.autoSkip && n.noSkip:
-		b.problem(path, "auto_skip of an activity that is not skippable")
-	case n.autoSkip && n.ignoreError:
-		b.problem(path, "auto_skip and error_ignorable together: which?")
-	}
-}
-
-// maxSeconds keeps durations far from the limits of time.Duration.
-const maxSeconds = 365 * 24 * 3600
-
-func (b *builder) seconds(path, field string, s float64) time.Duration {
-	if s < 0 || s > maxSeconds {
-		b.problem(path, "%s is not between 0 and %d seconds", field, maxSeconds)
-		return 0
-	}
-	return time.Duration(s * float64(time.Second))
-}
-
-// flows checks the flows of a pipeline.
-func (b *builder) flows(path string, doc *document, nodes map[string]*node) {
-	for _, id := range slices.Sorted(maps.Keys(doc.Flows)) {
-		place, f := join(path, "flows."+id), doc.Flows[id]
-		if f == nil {
-			b.problem(place, "is null")
-			delete(doc.Flows, id)
-			continue
-		}
-		if f.ID != id {
-			b.problem(place, "has another id, %q", f.ID)
-		}
-		source, target := nodes[f.Source], nodes[f.Target]
-		if source == nil {
-			b.problem(place, "unknown source %q", f.Source)
-		}
-		if target == nil {
-			b.problem(place, "unknown target %q", f.Target)
-		}
-	}
-}
-
-// link resolves the flows of a node and holds its lists against them.
-func (b *builder) link(path string, n *node, e *element, flows map[string]*flow, nodes map[string]*node) {
-	least, most := 1, 1
-	switch {
-	case n.kind == state.EndEvent:
-		least, most = 0, 0
-	case branching(n.kind):
-		most = len(flows) + 1
-	}
-	if len(e.Outgoing) < least || len(e.Outgoing) > most {
-		b.problem(path, "has %d outgoing flows", len(e.Outgoing))
-	}
-	for i, id := range e.Outgoing {
-		f := flows[id]
-		switch {
-		case f == nil:
-			b.problem(path, "unknown outgoing flow %q", id)
-		case f.Source != n.id:
-			b.problem(path, "outgoing flow %s comes from %q", id, f.Source)
-		case slices.Contains(e.Outgoing[:i], id):
-			b.problem(path, "outgoing flow %s is listed twice", id)
-		case nodes[f.Target] != nil:
-			n.next = append(n.next, branch{flow: id, to: nodes[f.Target]})
-		}
-	}
-	for _, id := range e.Incoming {
-		if f := flows[id]; f == nil {
-			b.problem(path, "unknown incoming flow %q", id)
-		} else if f.Target != n.id {
-			b.problem(path, "incoming flow %s leads to %q", id, f.Target)
-		}
-	}
-	for _, id := range slices.Sorted(maps.Keys(flows)) {
-		f := flows[id]
-		if f.Source == n.id && !slices.Contains(e.Outgoing, id) {
-			b.problem(path, "flow %s comes from here and is not in outgoing", id)
-		}
-		if f.Target != n.id {
-			continue
-		}
-		if e.Incoming != nil && !slices.Contains(e.Incoming, id) {
-			b.problem(path, "flow %s leads here and is not in incoming", id)
-		}
-		if n.kind == state.StartEvent {
-			b.problem(path, "flow %s leads to the start event", id)
-		}
-		if source := nodes[f.Source]; source != nil {
-			n.previous = append(n.previous, source)
-		}
-	}
-}
-
-// conditions gives the flows of a gateway their conditions.
-func (b *builder) conditions(path string, n *node, e *element) {
-	if !conditional(n.kind) {
-		if len(e.Conditions) > 0 {
-			b.problem(path, "a %s has no conditions", e.Type)
-		}
-		return
-	}
-	fallback := e.DefaultCondition.FlowID
-	for _, id := range slices.Sorted(maps.Keys(e.Conditions)) {
-		if !slices.Contains(e.Outgoing, id) {
-			b.problem(path, "condition for %s, which is no outgoing flow", id)
-		}
-	}
-	if fallback != "" && !slices.Contains(e.Outgoing, fallback) {
-		b.problem(path, "default_condition is %s, which is no outgoing flow", fallback)
-	}
-	for i := range n.next {
-		br := &n.next[i]
-		c, ok := e.Conditions[br.flow]
-		switch {
-		case br.flow == fallback && ok:
-			b.problem(path, "flow %s is the default and has a condition: which?", br.flow)
-		case br.flow == fallback:
-			br.isFallback = true
-		case ok:
-			var err error
-			if br.when, err = parseCondition(c.Evaluate); err != nil {
-				b.problem(path, "flow %s: %v", br.flow, err)
-			}
-		case len(n.next) > 1:
-			b.problem(path, "flow %s has no condition and is not the default", br.flow)
-		}
-	}
-}
+// rerunLimit is how many passes a node may make unless max_loops says more or
+// less: the limit of the reference engine.
+const rerunLimit = 100

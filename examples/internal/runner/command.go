@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -12,9 +13,10 @@ import (
 // command is a line for the shell.
 type command struct {
 	line    string
-	env     []string      // beside the runner's own
-	timeout time.Duration // 0: none
-	grace   time.Duration // between asking its processes to end and killing them
+	env     []string                // beside the runner's own
+	maySet  func(name string) error // reports why it may not set a variable; nil: it may set any
+	timeout time.Duration           // 0: none
+	grace   time.Duration           // between asking its processes to end and killing them
 }
 
 // ending is how a command ended.
@@ -23,6 +25,7 @@ type ending struct {
 	set         map[string]string // the variables it set
 	problem     string            // "" if it exited with 0
 	interrupted bool              // it ended because the context did
+	late        bool              // the timeout passed
 }
 
 // errTimeout is the cause when a command took longer than it may.
@@ -32,8 +35,13 @@ var errTimeout = errors.New("timeout")
 // timeout(1).
 const exitTimeout = 124
 
+// exitRefused is the exit code of a command that succeeded and set what it may
+// not.
+const exitRefused = 125
+
 // run runs the command until it ends, the timeout passes or ctx ends; then it
-// ends all processes of the command's group.
+// ends all processes of the command's group. After the timeout, or when ctx has
+// ended, it also ends those that left the group, as far as the system tells.
 func (c *command) run(ctx context.Context) ending {
 	limited := ctx
 	if c.timeout > 0 {
@@ -41,33 +49,48 @@ func (c *command) run(ctx context.Context) ending {
 		limited, cancel = context.WithTimeoutCause(ctx, c.timeout, errTimeout)
 		defer cancel()
 	}
-	var out output
+	out := output{maySet: c.maySet}
+	mark := markPrefix + rand.Text()
 	cmd := shell(limited, c.line)
-	cmd.Env = append(os.Environ(), c.env...)
+	cmd.Env = append(append(os.Environ(), c.env...), mark)
 	cmd.Stdout, cmd.Stderr = &out, &out
-	cmd.Cancel = func() error { return endGroup(cmd.Process) }
+	started := &processes{mark: mark}
+	cmd.Cancel = func() error { return started.end(cmd.Process) }
 	cmd.WaitDelay = c.grace
 	err := cmd.Run()
 	if cmd.Process != nil {
-		killGroup(cmd.Process)
+		started.kill(cmd.Process, limited.Err() != nil)
 	}
-	e := ending{set: out.set}
+	e := c.ending(ctx, limited, cmd, err)
+	tail := out.tail()
+	e.set = out.set
 	switch {
-	case cmd.ProcessState == nil:
-		e.exit, e.problem = 127, err.Error()
-		e.interrupted = ctx.Err() != nil
-	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
-		return e // it may have left something behind that kept its output open
-	case ctx.Err() != nil:
-		e.exit, e.interrupted = exitCode(cmd.ProcessState), true
-		e.problem = "interrupted: the runner was told to stop"
-	case errors.Is(context.Cause(limited), errTimeout):
-		e.exit, e.problem = exitTimeout, fmt.Sprintf("timed out after %s", c.timeout)
-	default:
-		e.exit, e.problem = exitCode(cmd.ProcessState), cmd.ProcessState.String()
+	case out.problem != "" && e.problem == "":
+		e.exit, e.problem = exitRefused, out.problem
+	case out.problem != "":
+		e.problem += "\n" + out.problem
 	}
-	if tail := out.tail(); tail != "" {
+	if e.problem != "" && tail != "" {
 		e.problem += "\n" + tail
 	}
 	return e
+}
+
+// markPrefix begins the environment variable by which a command's processes are
+// known, wherever they have gone.
+const markPrefix = "RUNNER_COMMAND="
+
+// ending is how a command ended that Run returned err for.
+func (c *command) ending(ctx, limited context.Context, cmd *exec.Cmd, err error) ending {
+	switch {
+	case cmd.ProcessState == nil:
+		return ending{exit: 127, problem: err.Error(), interrupted: ctx.Err() != nil}
+	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
+		return ending{} // it may have left something behind that kept its output open
+	case ctx.Err() != nil:
+		return ending{exit: exitCode(cmd.ProcessState), problem: "interrupted: the runner was told to stop", interrupted: true}
+	case errors.Is(context.Cause(limited), errTimeout):
+		return ending{exit: exitTimeout, problem: fmt.Sprintf("timed out after %s", c.timeout), late: true}
+	}
+	return ending{exit: exitCode(cmd.ProcessState), problem: cmd.ProcessState.String()}
 }

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"strings"
 	"syscall"
@@ -31,6 +32,11 @@ func TestHowCommandsEnd(t *testing.T) {
 		{"kill -9 $$", 137, "signal: killed", nil},
 		{"no-such-program-anywhere 2>/dev/null", 127, "exit status 127", nil},
 		{`exit "$CODE"`, 12, "exit status 12", nil},
+		{"printf '\\n  indented\\n    more\\n\\n'; exit 1", 1, "exit status 1\n  indented\n    more", nil},
+		{`printf '\r10%%\r90%%\r  \r\nfatal: full\r\n'; exit 1`, 1, "exit status 1\n90%\nfatal: full", nil},
+		{"echo ::set a=1; printf '::set b=x\\000y\\n'", exitRefused, "::set b: the value contains a NUL, which no environment can hold", map[string]string{"a": "1"}},
+		{"printf '::set b=\\377\\n'; exit 3", 3, "exit status 3\n::set b: the value is not UTF-8", map[string]string{}},
+		{"printf '::set b=x\\ry\\r\\n'", 0, "", map[string]string{"b": "x\ry"}},
 	} {
 		c := &command{line: tt.line, env: []string{"CODE=12"}, grace: time.Minute}
 		got := c.run(t.Context())
@@ -88,6 +94,61 @@ func TestWhatACommandLeavesRunningEndsWithIt(t *testing.T) {
 		t.Errorf("it ended as %+v", got)
 	}
 	gone(t, grandchild())
+}
+
+// Whatever a process does to leave its command, the timeout ends it.
+func TestATimeoutKillsWhatHasLeftTheGroup(t *testing.T) {
+	t.Parallel()
+	if runtime.GOOS != "linux" {
+		return // only there does the system tell what else belongs to a command
+	}
+	for name, format := range map[string]string{
+		"a session of its own":                "setsid %s & echo waiting; wait",
+		"whose parents are gone":              "(setsid %s </dev/null >/dev/null 2>&1 &); echo waiting; sleep 60",
+		"with another environment":            "setsid env -i PATH=\"$PATH\" %s & echo waiting; wait",
+		"of a command that ends when asked":   "trap 'exit 0' TERM; (setsid %s </dev/null >/dev/null 2>&1 &); echo waiting; while :; do sleep 0.02; done",
+		"that starts others while it is told": "setsid sh -c 'trap \"exec %s\" TERM; %[1]s & wait' & echo waiting; wait",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			script := filepath.Join(dir, "stray")
+			text := fmt.Sprintf("#!/bin/sh\ntrap '' TERM\ntouch %s/$$\nwhile :; do sleep 0.02; done\n", dir)
+			if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			c := &command{line: fmt.Sprintf(format, script), timeout: 2 * time.Second, grace: 20 * time.Millisecond}
+			if got := c.run(t.Context()); got.exit != exitTimeout || !got.late {
+				t.Errorf("it ended as %+v", got)
+			}
+			entries, err := os.ReadDir(dir)
+			if err != nil || len(entries) < 2 {
+				t.Fatalf("nothing left the group: %v", err)
+			}
+			for _, e := range entries {
+				if pid, err := strconv.Atoi(e.Name()); err == nil {
+					gone(t, pid)
+				}
+			}
+		})
+	}
+}
+
+func TestWhatLeavesTheGroupMayOutliveACommandThatEnds(t *testing.T) {
+	t.Parallel()
+	file := filepath.Join(t.TempDir(), "pid")
+	line := fmt.Sprintf("setsid sh -c 'echo $$ > %[1]s.new; mv %[1]s.new %[1]s; exec sleep 60' </dev/null >/dev/null 2>&1 & until [ -e %[1]s ]; do sleep 0.01; done", file)
+	if got := (&command{line: line, timeout: time.Minute, grace: time.Minute}).run(t.Context()); got.exit != 0 {
+		t.Errorf("it ended as %+v", got)
+	}
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(data)))
+	if err != nil || syscall.Kill(pid, syscall.SIGKILL) != nil {
+		t.Errorf("the service it left running is gone: %v", err)
+	}
 }
 
 func TestStoppingACommandInterruptsIt(t *testing.T) {

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 )
 
 // windows says which commands of a definition to run.
@@ -19,13 +20,42 @@ func shell(ctx context.Context, line string) *exec.Cmd {
 	return cmd
 }
 
-// endGroup asks the process and all it started to end.
-func endGroup(p *os.Process) error { return signalGroup(p, syscall.SIGTERM) }
+// processes are those of a command: its group and, where the system tells,
+// what has left the group.
+type processes struct {
+	mark  string // in their environment
+	known []stray
+}
 
-// killGroup kills what is left of the process and all it started. While any
-// of it lives, the group's number is nobody else's; if nothing does, the
-// number would have to be reused within the moment since the process ended.
-func killGroup(p *os.Process) { _ = signalGroup(p, syscall.SIGKILL) }
+// end asks the processes to end.
+func (p *processes) end(leader *os.Process) error {
+	p.look(leader.Pid)
+	for _, s := range p.known {
+		s.signal(syscall.SIGTERM)
+	}
+	return signalGroup(leader, syscall.SIGTERM)
+}
+
+// kill kills what is left of the group, and, if all, of the others. While any
+// of the group lives, its number is nobody else's; if nothing does, the number
+// would have to be reused within the moment since the leader ended.
+func (p *processes) kill(leader *os.Process, all bool) {
+	_ = signalGroup(leader, syscall.SIGKILL)
+	if !all {
+		return
+	}
+	// A process can start others while it is looked for.
+	for range 100 {
+		p.look(leader.Pid)
+		if len(p.known) == 0 {
+			return
+		}
+		for _, s := range p.known {
+			s.signal(syscall.SIGKILL)
+		}
+		time.Sleep(time.Millisecond)
+	}
+}
 
 func signalGroup(p *os.Process, s syscall.Signal) error {
 	err := syscall.Kill(-p.Pid, s)

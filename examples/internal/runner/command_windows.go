@@ -22,13 +22,16 @@ func shell(ctx context.Context, line string) *exec.Cmd {
 	return cmd
 }
 
-// endGroup ends the process and all it started: Windows has no way to ask.
-func endGroup(p *os.Process) error {
-	return exec.Command("taskkill", "/t", "/f", "/pid", strconv.Itoa(p.Pid)).Run()
+// processes are those that a command started.
+type processes struct{ mark string }
+
+// end ends the processes: Windows has no way to ask.
+func (p *processes) end(leader *os.Process) error {
+	return exec.Command("taskkill", "/t", "/f", "/pid", strconv.Itoa(leader.Pid)).Run()
 }
 
-// killGroup has nothing left to kill: a process that has ended is no longer
-// known as the parent of what it started.
-func killGroup(*os.Process) {}
+// kill has nothing left to kill: a process that has ended is no longer known as
+// the parent of what it started.
+func (p *processes) kill(*os.Process, bool) {}
 
 func exitCode(s *os.ProcessState) int { return s.ExitCode() }

@@ -6,15 +6,15 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pipestatus/pipestatus/examples/internal/runner/expression"
 	"github.com/pipestatus/pipestatus/state"
 )
 
 // definition is a definition that can be run: checked, and its flows resolved.
 type definition struct {
-	root      *pipeline
-	nodes     map[string]*node  // all nodes of all pipelines, by ID
-	variables map[string]string // in the beginning
-	source    []byte            // the JSON it was read from
+	root   *pipeline
+	nodes  map[string]*node // all nodes of all pipelines, by ID
+	source []byte           // the JSON it was read from
 }
 
 // pipeline is the root pipeline or the inside of a subprocess.
@@ -23,6 +23,8 @@ type pipeline struct {
 	within     *node // the subprocess, nil for the root
 	start, end *node
 	nodes      []*node // in the order in which they are reached
+	variables  map[string]variable
+	outputs    []string // the variables that are outputs of its subprocess
 }
 
 // node is a node of a pipeline. Fields that its kind has no use for are zero.
@@ -32,17 +34,22 @@ type node struct {
 	in       *pipeline
 	next     []branch // in the order of outgoing
 	previous []*node
-	maxLoops int
+	maxLoops int                             // passes after which it fails
+	passes   int                             // that it makes in a row each time it is entered
+	feeds    []feed                          // the variables that get its outputs
+	inputs   map[string]*expression.Template // of an activity or a subprocess
 
-	command         string // of a service activity, as are those that follow
+	command         *expression.Template // of a service activity, as are those that follow
 	timeout         time.Duration
 	retries         int
 	retryDelay      time.Duration
 	autoSkip        bool
+	skipLate        bool // skip it when the timeout has passed
 	ignoreError     bool
 	noRetry, noSkip bool
 
 	inside *pipeline // of a subprocess
+	after  *node     // the activity whose exit_code a gateway means
 
 	opens  *region // the parallel part that a parallel gateway begins
 	region *region // the innermost parallel part it is in
@@ -52,15 +59,15 @@ type node struct {
 type branch struct {
 	flow       string
 	to         *node
-	when       *condition // nil: always
-	isFallback bool       // taken if no condition holds
+	when       *expression.Condition // nil: always, or only as the fallback
+	isFallback bool                  // taken if no condition holds
 }
 
 // region is a parallel part: everything between a parallel gateway and the
 // converge gateway where its branches meet.
 type region struct {
-	converge *node
-	outer    *region
+	gateway, converge *node
+	outer             *region
 }
 
 // contains reports whether n is in the region, however deep.
@@ -110,16 +117,19 @@ func (n *node) label() string {
 	return n.id
 }
 
-// choose returns where a node leads now.
-func (n *node) choose(s scope) ([]*node, error) {
+// choose returns where a node leads now. The error says why nobody can tell.
+func (n *node) choose(s expression.Scope) ([]*node, error) {
 	var chosen, fallback []*node
+	var flows []string
 	for _, b := range n.next {
 		if b.isFallback {
 			fallback = []*node{b.to}
-			continue
+			if b.when == nil {
+				continue
+			}
 		}
 		if b.when != nil {
-			holds, err := b.when.holds(s)
+			holds, err := b.when.Holds(s)
 			if err != nil {
 				return nil, fmt.Errorf("condition of flow %s: %w", b.flow, err)
 			}
@@ -127,16 +137,16 @@ func (n *node) choose(s scope) ([]*node, error) {
 				continue
 			}
 		}
-		chosen = append(chosen, b.to)
-		if n.kind == state.ExclusiveGateway {
-			return chosen, nil
-		}
+		chosen, flows = append(chosen, b.to), append(flows, b.flow)
 	}
 	if len(chosen) == 0 {
 		chosen = fallback
 	}
-	if len(chosen) == 0 && len(n.next) > 0 {
+	switch {
+	case len(chosen) == 0 && len(n.next) > 0:
 		return nil, fmt.Errorf("no condition of gateway %s holds, and it has no default", n.id)
+	case len(chosen) > 1 && n.kind == state.ExclusiveGateway:
+		return nil, fmt.Errorf("several conditions of exclusive gateway %s hold, those of flows %s", n.id, strings.Join(flows, ", "))
 	}
 	return chosen, nil
 }
@@ -158,7 +168,7 @@ func parseDefinition(data []byte, windows bool) (*definition, error) {
 	}
 	b := &builder{
 		windows:    windows,
-		definition: definition{nodes: map[string]*node{}, variables: map[string]string{}, source: data},
+		definition: definition{nodes: map[string]*node{}, source: data},
 		owners:     map[string]string{},
 	}
 	for _, path := range repeatedKeys(data) {
@@ -166,6 +176,7 @@ func parseDefinition(data []byte, windows bool) (*definition, error) {
 	}
 	b.root = b.pipeline("", doc, nil)
 	b.resolveConditions()
+	b.resolveFeeds()
 	if len(b.problems) > 0 {
 		slices.Sort(b.problems)
 		return nil, &invalidError{slices.Compact(b.problems)}

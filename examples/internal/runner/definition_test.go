@@ -129,11 +129,11 @@ func TestWhatIsWrongWithADefinition(t *testing.T) {
 			find(tree, "again")["conditions"].(object)["x"] = object{"evaluate": "true"}
 			return tree
 		}, []string{"gateways.again: condition for x, which is no outgoing flow"}},
-		{"default with a condition", func() object {
+		{"nothing in a default with a condition", func() object {
 			tree := loopTree("true", "exit_code == 0")
 			find(tree, "again")["conditions"].(object)["again>p_end"] = object{"evaluate": "true"}
 			return tree
-		}, []string{"gateways.again: flow again>p_end is the default and has a condition"}},
+		}, nil},
 		{"exit_code after a parallel part", func() object {
 			tree := parallelTree("ParallelGateway")
 			gateway(tree, "which", "ExclusiveGateway")
@@ -207,15 +207,64 @@ func TestWhatIsWrongWithADefinition(t *testing.T) {
 			tree := loopTree("true", "exit_code == 0")
 			tree["data"] = object{"inputs": object{
 				"${ok}": object{"value": 1}, "${no-name}": object{"value": 1}, "${list}": object{"value": []any{1}},
-				"${splice}": object{"type": "splice", "value": "${ok}"},
+				"${splice}": object{"type": "splice", "value": "${ok}"}, "${none}": object{"value": nil},
+				"${nul}": object{"value": "a\x00b"}, "${long}": object{"value": strings.Repeat("x", maxValueBytes+1)},
+				"${mako}": object{"type": "splice", "value": "x${ok + 1}"}, "${lazy}": object{"type": "lazy", "value": "x"},
+				"${round}": object{"type": "splice", "value": "<${about}>"}, "${about}": object{"type": "splice", "value": "${round}"},
+				"${lists}":  object{"type": "splice", "value": []any{"${ok}"}},
+				"${from_a}": object{"source_act": "a", "source_key": "x"}, "${from_gateway}": object{"source_act": "again", "source_key": "x"},
+				"${inner}": object{"source_act": "a", "source_key": "_inner_loop"}, "${keyless}": object{"source_act": "a"},
 			}}
 			return tree
-		}, []string{"${no-name}: a variable is named", "${list}: only plain values", "${splice}: only plain values"}},
+		}, []string{
+			"${no-name}: a variable is named", "${none}: has no value", "${nul}: its value contains a NUL",
+			"${long}: its value is longer", "${mako}: ${ok + 1} is an expression", `${lazy}: type "lazy" is not supported`,
+			"variable ${about} refers to itself", "${lists}: a list or an object cannot refer to ${ok}",
+			`${from_gateway}: source_act "again" is no activity`, `${inner}: source_key "_inner_loop" is not known`,
+			"${keyless}: needs source_act",
+		}},
 		{"malformed id", func() object {
 			tree := loopTree("true", "exit_code == 0")
-			tree["id"] = ""
+			tree["id"] = "a\nb"
 			return tree
 		}, []string{"id: "}},
+		{"what cannot be honored", func() object {
+			tree := loopTree("true", "exit_code == 0")
+			tree["data"] = object{"pre_render_keys": []any{"${x}"}}
+			a := find(tree, "a")
+			a["timeout"], a["timeout_config"] = 1, object{"enable": true, "seconds": 1, "action": "forced_pause"}
+			a["loop_config"] = object{"enable": true, "loop_times": 101}
+			a["can_retry"], a["retryable"] = true, false
+			a["component"].(object)["inputs"].(object)["no-name"] = object{"value": "x"}
+			find(tree, "again")["loop_config"] = object{"enable": true, "loop_times": 2}
+			return tree
+		}, []string{
+			"data.pre_render_keys: is not supported", "timeout and timeout_config together", `timeout_config.action "forced_pause"`,
+			"loop_config.loop_times is not between 1 and the limit of 100", "retryable and can_retry differ",
+			"component.inputs.no-name: an input is named", "gateways.again: only activities have a loop_config",
+		}},
+		{"a subprocess of a template", func() object {
+			inside := newTree("sub")
+			activity(inside, "x", "true")
+			chain(inside, "sub_start", "x", "sub_end")
+			tree := newTree("p")
+			tree["data"] = object{"inputs": object{"${y}": object{"source_act": "sub", "source_key": "${y}"}}}
+			subprocess(tree, "sub", inside)
+			subprocess(tree, "other", nil)
+			find(tree, "other")["template_id"] = 12
+			find(tree, "sub")["params"] = object{"${z}": object{"type": "lazy", "value": ""}}
+			find(tree, "sub")["constants"] = object{"${z}": object{"value": ""}}
+			chain(tree, "p_start", "sub", "other", "p_end")
+			return tree
+		}, []string{
+			"activities.other: a SubProcess needs a pipeline: template_id 12", "source_key ${y} is not in data.outputs of sub",
+			`activities.sub.params.${z}: type "lazy"`, "activities.sub: constants of a SubProcess",
+		}},
+		{"an end event that runs something", func() object {
+			tree := loopTree("true", "exit_code == 0")
+			tree["end_event"].(object)["type"] = "ExecutableEndEvent"
+			return tree
+		}, []string{`end_event: type "ExecutableEndEvent"`}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -275,7 +324,7 @@ func TestADefinitionMayHaveNullsAndFieldsOfOtherPrograms(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if a := def.nodes["a"]; a.command != "true" || a.noRetry || a.timeout != 0 || a.next[0].to != def.root.end {
+	if a := def.nodes["a"]; line(t, a) != "true" || a.noRetry || a.timeout != 0 || a.next[0].to != def.root.end {
 		t.Errorf("the activity is %+v", a)
 	}
 }
@@ -303,8 +352,8 @@ func TestTheBundledDefinitionIsValidOnEverySystem(t *testing.T) {
 		if test.retries != 3 || test.retryDelay != 400*time.Millisecond || test.timeout != 20*time.Second {
 			t.Errorf("policy of test is %d times, %s, timeout %s", test.retries, test.retryDelay, test.timeout)
 		}
-		if got := strings.Contains(test.command, "%NODE_RETRY%"); got != onWindows {
-			t.Errorf("windows %v runs %q", onWindows, test.command)
+		if got := strings.Contains(line(t, test), "%NODE_RETRY%"); got != onWindows {
+			t.Errorf("windows %v runs %q", onWindows, line(t, test))
 		}
 		if fork := def.nodes["fork"]; fork.opens == nil || fork.opens.converge != def.nodes["join"] {
 			t.Error("fork does not meet in join")
@@ -365,4 +414,14 @@ func FuzzParseDefinition(f *testing.F) {
 			}
 		}
 	})
+}
+
+// line is the command of an activity that refers to nothing.
+func line(t *testing.T, n *node) string {
+	t.Helper()
+	text, err := n.command.Render(&scope{results: &results{}, in: n.in}, maxValueBytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return text
 }

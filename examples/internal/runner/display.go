@@ -60,16 +60,16 @@ func labels(task state.Key, def *definition) map[string]string {
 	return byID
 }
 
-// follow shows what happens after a sequence until the engine is closed; then
+// follow shows what happens after a position until the engine is closed; then
 // done is closed.
-func (d *display) follow(e *engine.Engine, after uint64) {
+func (d *display) follow(e *engine.Engine, after store.Position) {
 	changes := make(chan *state.Transition)
 	go func() {
 		defer close(changes)
 		// The watch ends when the engine is closed, after all it committed.
-		for tr, err := range e.Watch(context.Background(), after) {
-			if err == nil && tr.Task == d.task {
-				changes <- tr
+		for event, err := range e.Watch(context.Background(), after) {
+			if err == nil && event.Task == d.task {
+				changes <- event.Transition
 			}
 		}
 	}()

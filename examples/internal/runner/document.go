@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 )
 
@@ -19,8 +21,14 @@ type document struct {
 	Gateways   map[string]*element `json:"gateways"`
 	Flows      map[string]*flow    `json:"flows"`
 	Data       struct {
-		Inputs map[string]input `json:"inputs"`
+		Inputs        map[string]input `json:"inputs"`
+		Outputs       keys             `json:"outputs"`
+		PreRenderKeys keys             `json:"pre_render_keys"`
 	} `json:"data"`
+
+	// The web API has these instead of data.
+	Constants map[string]constant `json:"constants"`
+	Outputs   keys                `json:"outputs"`
 }
 
 // element is an event, an activity or a gateway.
@@ -35,19 +43,37 @@ type element struct {
 	Component struct {
 		Code   string           `json:"code"`
 		Inputs map[string]input `json:"inputs"`
+		Data   map[string]input `json:"data"` // in the web API
 	} `json:"component"`
-	Timeout        float64 `json:"timeout"`
-	ErrorIgnorable bool    `json:"error_ignorable"`
-	Retryable      *bool   `json:"retryable"`
-	Skippable      *bool   `json:"skippable"`
-	AutoSkip       bool    `json:"auto_skip"`
+	Timeout       float64 `json:"timeout"`
+	TimeoutConfig struct {
+		Enable  bool    `json:"enable"`
+		Seconds float64 `json:"seconds"`
+		Action  string  `json:"action"`
+	} `json:"timeout_config"`
+	LoopConfig struct {
+		Enable    bool  `json:"enable"`
+		Times     int   `json:"loop_times"`
+		FailSkip  bool  `json:"fail_skip"`
+		Retryable *bool `json:"retryable"`
+		Skippable *bool `json:"skippable"`
+	} `json:"loop_config"`
+	ErrorIgnorable bool  `json:"error_ignorable"`
+	Retryable      *bool `json:"retryable"`
+	Skippable      *bool `json:"skippable"`
+	CanRetry       *bool `json:"can_retry"` // an older name of retryable
+	IsSkipped      *bool `json:"isSkipped"` // and of skippable
+	AutoSkip       bool  `json:"auto_skip"`
 	AutoRetry      struct {
 		Enable   bool    `json:"enable"`
 		Times    int     `json:"times"`
 		Interval float64 `json:"interval"`
 	} `json:"auto_retry"`
 
-	Pipeline *document `json:"pipeline"`
+	Pipeline   *document           `json:"pipeline"`
+	Params     map[string]input    `json:"params"`
+	TemplateID any                 `json:"template_id"` // in the web API, as is
+	Constants  map[string]constant `json:"constants"`   // this one
 
 	Conditions map[string]struct {
 		Evaluate string `json:"evaluate"`
@@ -63,10 +89,39 @@ type flow struct {
 	Target string `json:"target"`
 }
 
-// input is the value of a variable or of a component's input.
+// input is a variable, or an input of a component or a subprocess.
 type input struct {
-	Type  string `json:"type"`
-	Value any    `json:"value"`
+	Type       string `json:"type"`
+	Value      any    `json:"value"`
+	NeedRender *bool  `json:"need_render"`
+	SourceAct  any    `json:"source_act"` // an ID, or a list of objects with both
+	SourceKey  string `json:"source_key"`
+}
+
+// constant is a variable as the web API has it.
+type constant struct {
+	input
+	CustomType string              `json:"custom_type"`
+	SourceType string              `json:"source_type"`
+	SourceInfo map[string][]string `json:"source_info"`
+}
+
+// keys is a list, or the keys of an object, or nothing.
+type keys []string
+
+// UnmarshalJSON reads any of the ways it is written.
+func (k *keys) UnmarshalJSON(data []byte) error {
+	var keyed map[string]any
+	if err := json.Unmarshal(data, &keyed); err == nil {
+		*k = slices.Sorted(maps.Keys(keyed))
+		return nil
+	}
+	var list []string
+	if err := json.Unmarshal(data, &list); err != nil {
+		return errors.New("outputs or pre_render_keys is neither a list of keys nor an object")
+	}
+	*k = list
+	return nil
 }
 
 // flowIDs are written as one string, as a list, or as "" or null for none.
@@ -87,20 +142,6 @@ func (f *flowIDs) UnmarshalJSON(data []byte) error {
 	}
 	*f = list
 	return nil
-}
-
-// text is the input as text; ok is false if it is no plain scalar.
-func (in input) text() (s string, ok bool) {
-	if in.Type != "" && in.Type != "plain" {
-		return "", false
-	}
-	switch v := in.Value.(type) {
-	case string:
-		return v, true
-	case bool, json.Number:
-		return fmt.Sprint(v), true
-	}
-	return "", false
 }
 
 // readDocument reads a document. Its error says where the JSON is malformed.

@@ -12,6 +12,7 @@ import (
 	"reflect"
 	"strings"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/pipestatus/pipestatus/engine"
@@ -88,7 +89,7 @@ func (c *call) run(ctx context.Context, s store.Store, def *definition, res *res
 	r := newRun(e, c.key(), def, res)
 	d := newDisplay(c.stderr, c.quiet, c.key(), def)
 	r.note, r.grace = d.note, c.grace
-	d.follow(e, e.Sequence())
+	d.follow(e, e.Position())
 	d.note(fmt.Sprintf("task %s of business %s in %s", c.task, c.business, c.where()))
 	if server != nil {
 		d.note("serving " + c.page(server))
@@ -294,8 +295,10 @@ func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 
 // quoted is s as a shell takes it for one word.
 func quoted(s string) string {
-	plain := func(r rune) bool { return isNameRune(r) || strings.ContainsRune("-./:@%+,", r) }
-	if s != "" && prefix(s, plain) == len(s) {
+	special := func(r rune) bool {
+		return r >= utf8.RuneSelf || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:@%+,", r)
+	}
+	if s != "" && !strings.ContainsFunc(s, special) {
 		return s
 	}
 	if terminal.Printable(s) == s {

@@ -118,119 +118,38 @@ func names(nodes []*node) string {
 	return strings.Join(ids, " → ")
 }
 
-// findRegions finds the parallel part of each parallel gateway with several
-// flows. Only parts that are entered at the gateway and left at one converge
-// gateway can be run: elsewhere nobody knows whom to wait for.
-func (b *builder) findRegions(p *pipeline) {
-	type part struct {
-		gateway *node
-		inside  []*node
-	}
-	var parts []part
-	for _, n := range p.nodes {
-		if len(n.next) < 2 || n.kind != state.ParallelGateway && n.kind != state.ConditionalParallelGateway {
-			continue
-		}
-		if inside, ok := b.parallelPart(p, n); ok {
-			parts = append(parts, part{n, inside})
-		}
-	}
-	// The larger one is the outer one.
-	slices.SortStableFunc(parts, func(x, y part) int { return len(y.inside) - len(x.inside) })
-	for _, part := range parts {
-		part.gateway.opens.outer = part.gateway.region
-		for _, n := range part.inside {
-			n.region = part.gateway.opens
-		}
-	}
-}
-
-// parallelPart returns the nodes between a parallel gateway and the converge
-// gateway where its branches meet.
-func (b *builder) parallelPart(p *pipeline, gateway *node) (inside []*node, ok bool) {
-	path := b.owners[gateway.id]
-	meet := meetingPoint(p, gateway)
-	if meet.kind != state.ConvergeGateway {
-		b.problem(path, "a converge gateway is missing: its branches meet in %s (%s)", meet.id, meet.kind)
-		return nil, false
-	}
-	before := len(b.problems)
-	owner := map[*node]string{}
-	for _, br := range gateway.next {
-		for _, n := range reachable(meet, br.to) {
-			switch flow, taken := owner[n]; {
-			case n == gateway:
-				b.problem(path, "the branch of flow %s leads back to the gateway without passing converge gateway %s", br.flow, meet.id)
-				return nil, false
-			case taken && flow != br.flow:
-				b.problem(path, "flows %s and %s both lead to %s before converge gateway %s", flow, br.flow, n.id, meet.id)
-			case !taken:
-				owner[n] = br.flow
-				inside = append(inside, n)
-			}
-		}
-	}
-	for _, n := range inside {
-		for _, from := range n.previous {
-			if from != gateway && owner[from] == "" {
-				b.problem(b.owners[from.id], "leads to %s, into the parallel part of %s", n.id, gateway.id)
-			}
-		}
-	}
-	gateway.opens = &region{converge: meet}
-	return inside, len(b.problems) == before
-}
-
-// meetingPoint is the first node that every way from n to the end passes.
-func meetingPoint(p *pipeline, n *node) *node {
-	var common []*node
-	for _, m := range reachable(nil, n) {
-		if m != n && (m == p.end || !slices.Contains(reachable(m, n), p.end)) {
-			common = append(common, m)
-		}
-	}
-	for _, m := range common {
-		before := reachable(m, n)
-		if !slices.ContainsFunc(common, func(other *node) bool { return slices.Contains(before, other) }) {
-			return m
-		}
-	}
-	return p.end
-}
-
-// resolveConditions checks what conditions refer to, and finds the activity
-// that a bare exit_code means.
+// resolveConditions checks the exit codes that conditions refer to, and finds
+// the activity that a bare exit_code means.
 func (b *builder) resolveConditions() {
 	for _, g := range b.gateways {
 		for _, br := range g.node.next {
 			if br.when == nil {
 				continue
 			}
-			br.when.each(func(c *condition) {
-				if err := b.resolve(g.node, c); err != nil {
+			for _, activity := range br.when.ExitCodes() {
+				if err := b.resolve(g.node, activity); err != nil {
 					b.problem(g.path, "flow %s: %v", br.flow, err)
 				}
-			})
+			}
 		}
 	}
 }
 
-func (b *builder) resolve(gateway *node, c *condition) error {
-	if c.op != "exit" {
+func (b *builder) resolve(gateway *node, activity string) error {
+	if activity != "" {
+		if n := b.nodes[activity]; n == nil || n.kind != state.ServiceActivity {
+			return fmt.Errorf("${%s.exit_code}: there is no such activity", activity)
+		}
 		return nil
 	}
-	if c.text != "" {
-		n := b.nodes[c.text]
-		if n == nil || n.kind != state.ServiceActivity {
-			return fmt.Errorf("${%s.exit_code}: there is no such activity", c.text)
-		}
+	if gateway.after != nil {
 		return nil
 	}
 	before := activitiesBefore(gateway)
 	if len(before) != 1 || before[0].kind != state.ServiceActivity {
 		return fmt.Errorf("exit_code of which activity? Write ${activity.exit_code}")
 	}
-	c.text = before[0].id
+	gateway.after = before[0]
 	return nil
 }
 

@@ -24,32 +24,34 @@ type Log interface {
 	AddResultLine(ctx context.Context, task state.Key, n int, line []byte) error
 }
 
-// results is what a task's conditions and commands know: exit codes and
-// variables. results is a scope.
+// results is what happened in a task: the exit codes of its activities, and the
+// values that were given to variables, by pipeline.
 type results struct {
 	log        Log
 	task       state.Key
 	lines      int    // of the log that are taken into account
 	definition []byte // as the task began with it, nil if it did not
 	exits      map[string]int
-	variables  map[string]string
+	variables  map[string]map[string]string
 }
 
 // resultLine is a line of the log: the definition a task begins with, that a
-// runner goes on with it, or the end of one of its commands.
+// runner goes on with it, the end of one of its commands, or what the variables
+// of a pipeline were given else.
 type resultLine struct {
 	Business   string            `json:"biz"`
 	Task       string            `json:"task"`
 	Definition json.RawMessage   `json:"definition,omitempty"`
 	Resumed    string            `json:"resumed,omitempty"` // never the same twice
-	Node       string            `json:"node,omitempty"`
+	Node       string            `json:"node,omitempty"`    // "" if no command ended
 	ExitCode   int               `json:"exit_code,omitempty"`
+	Pipeline   string            `json:"pipeline,omitempty"` // whose variables are set
 	Set        map[string]string `json:"set,omitempty"`
 }
 
 // readResults reads what a log says about a task.
 func readResults(ctx context.Context, log Log, task state.Key) (*results, error) {
-	r := &results{log: log, task: task, exits: map[string]int{}, variables: map[string]string{}}
+	r := &results{log: log, task: task, exits: map[string]int{}, variables: map[string]map[string]string{}}
 	return r, r.catchUp(ctx)
 }
 
@@ -76,8 +78,13 @@ func (r *results) take(line *resultLine) {
 		clear(r.exits)
 		clear(r.variables)
 	case line.Resumed == "":
-		r.exits[line.Node] = line.ExitCode
-		maps.Copy(r.variables, line.Set)
+		if line.Node != "" {
+			r.exits[line.Node] = line.ExitCode
+		}
+		if r.variables[line.Pipeline] == nil {
+			r.variables[line.Pipeline] = map[string]string{}
+		}
+		maps.Copy(r.variables[line.Pipeline], line.Set)
 	}
 }
 
@@ -100,9 +107,17 @@ func (r *results) resume(ctx context.Context) error {
 	}
 }
 
-// add writes how the command of a node ended.
+// add writes how the command of a node ended, and the variables it set.
 func (r *results) add(ctx context.Context, n *node, exit int, set map[string]string) error {
-	return r.write(ctx, &resultLine{Node: n.id, ExitCode: exit, Set: set})
+	return r.write(ctx, &resultLine{Node: n.id, ExitCode: exit, Pipeline: n.in.id, Set: set})
+}
+
+// give writes values for variables of a pipeline, if there are any.
+func (r *results) give(ctx context.Context, p *pipeline, values map[string]string) error {
+	if len(values) == 0 {
+		return nil
+	}
+	return r.write(ctx, &resultLine{Pipeline: p.id, Set: values})
 }
 
 // write returns when the line is durable.
@@ -117,23 +132,4 @@ func (r *results) write(ctx context.Context, line *resultLine) error {
 	}
 	r.take(line)
 	return nil
-}
-
-// defaults sets the variables that nothing has set yet.
-func (r *results) defaults(variables map[string]string) {
-	for name, value := range variables {
-		if _, set := r.variables[name]; !set {
-			r.variables[name] = value
-		}
-	}
-}
-
-func (r *results) variable(name string) (string, bool) {
-	v, ok := r.variables[name]
-	return v, ok
-}
-
-func (r *results) exitCode(activity string) (int, bool) {
-	code, ok := r.exits[activity]
-	return code, ok
 }

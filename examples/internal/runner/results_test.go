@@ -35,26 +35,28 @@ func TestResultsOutliveTheProcess(t *testing.T) {
 	}
 	r, file := open(t, path, "1")
 	must(r.begin(t.Context(), []byte(`{"id":"p"}`)))
-	must(r.add(t.Context(), &node{id: "a"}, 3, map[string]string{"x": "1", "y": "<2>"}))
-	must(r.add(t.Context(), &node{id: "a"}, 0, map[string]string{"x": "3"}))
-	must(r.add(t.Context(), &node{id: "b"}, 4, nil))
+	root := &pipeline{id: "p"}
+	must(r.add(t.Context(), &node{id: "a", in: root}, 3, map[string]string{"x": "1", "y": "<2>"}))
+	must(r.add(t.Context(), &node{id: "a", in: root}, 0, map[string]string{"x": "3"}))
+	must(r.add(t.Context(), &node{id: "b", in: root}, 4, nil))
+	must(r.give(t.Context(), &pipeline{id: "sub"}, map[string]string{"x": "inside"}))
 	// A process that died while writing.
 	if _, err := file.WriteString(`{"biz":"1","task":"1","node":"b","exit_c`); err != nil {
 		t.Fatal(err)
 	}
 	again, _ := open(t, path, "1")
-	again.defaults(map[string]string{"x": "default", "z": "default"})
-	if diff := cmp.Diff(map[string]string{"x": "3", "y": "<2>", "z": "default"}, again.variables); diff != "" {
+	want := map[string]map[string]string{"p": {"x": "3", "y": "<2>"}, "sub": {"x": "inside"}}
+	if diff := cmp.Diff(want, again.variables); diff != "" {
 		t.Errorf("variables (-want +got):\n%s", diff)
 	}
 	if diff := cmp.Diff(map[string]int{"a": 0, "b": 4}, again.exits); diff != "" {
 		t.Errorf("exit codes (-want +got):\n%s", diff)
 	}
-	must(again.add(t.Context(), &node{id: "c"}, 5, nil))
+	must(again.add(t.Context(), &node{id: "c", in: root}, 5, nil))
 	once, _ := open(t, path, "1")
 	must(once.resume(t.Context()))
 	more, _ := open(t, path, "1")
-	if code, ok := more.exitCode("c"); code != 5 || !ok || len(more.exits) != 3 {
+	if code, ok := more.exits["c"]; code != 5 || !ok || len(more.exits) != 3 {
 		t.Error("what was written after the torn line is lost")
 	}
 	if r, _ := open(t, path, "2"); r.definition != nil || len(r.exits) > 0 {

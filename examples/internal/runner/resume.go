@@ -43,11 +43,9 @@ func (r *run) resume(ctx context.Context) error {
 		r.again(b, n)
 	}
 	for _, n := range unfollowed {
-		to, err := n.choose(r.results)
-		if err != nil {
+		if err := b.follow(n); err != nil {
 			return fmt.Errorf("after %s: %w", n.label(), err)
 		}
-		b.leave(n, to)
 	}
 	return r.commit(ctx, b, nil)
 }

@@ -301,14 +301,16 @@ func TestKilledInTheMiddleItResumes(t *testing.T) {
 	activity(inside, "before", "echo ::set x=1")
 	activity(inside, "waiting", g.command())
 	chain(inside, "sub_start", "before", "waiting", "sub_end")
+	inside["data"] = object{"outputs": []any{"${x}"}}
 	tree := parallelTree("ParallelGateway")
 	subprocess(tree, "sub", inside)
+	tree["data"] = object{"inputs": object{"${x_inside}": object{"source_act": "sub", "source_key": "${x}"}}}
 	chain(tree, "fork", "sub", "join")
 	gateway(tree, "known", "ExclusiveGateway")
 	activity(tree, "lost", "true")
 	remove(tree, "join", "p_end")
 	chain(tree, "join", "known")
-	connect(tree, "known", "p_end", "${x} == 1 && ${before.exit_code} == 0")
+	connect(tree, "known", "p_end", "${x_inside} == 1 && ${before.exit_code} == 0")
 	connect(tree, "known", "lost", "default")
 	chain(tree, "lost", "p_end")
 

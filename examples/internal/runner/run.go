@@ -6,8 +6,11 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
@@ -40,6 +43,7 @@ type run struct {
 
 type endedCommand struct {
 	node *node
+	pass int
 	ending
 }
 
@@ -47,7 +51,6 @@ type endedCommand struct {
 const killDelay = 2 * time.Second
 
 func newRun(e *engine.Engine, task state.Key, def *definition, res *results) *run {
-	res.defaults(def.variables)
 	return &run{
 		engine: e, task: task, def: def, results: res, note: func(string) {},
 		active: map[*node]bool{}, due: map[*node]time.Time{}, retried: map[*node]int{}, running: map[*node]bool{},
@@ -73,7 +76,6 @@ func (r *run) begin(ctx context.Context) error {
 	if err := r.results.begin(ctx, r.def.source); err != nil {
 		return err
 	}
-	r.results.defaults(r.def.variables)
 	b := &batch{run: r, tree: state.NewTree(r.task)}
 	b.record(
 		engine.Create(r.task.Business, r.task.Task, engine.ID(r.rootID()), engine.Name(r.def.root.name)),
@@ -140,43 +142,92 @@ func (r *run) start(ctx, commands context.Context) error {
 			}
 			continue
 		}
-		env, err := r.environment(ctx, n)
+		c, pass, err := r.command(ctx, n)
+		var invalid *dataError
+		if errors.As(err, &invalid) {
+			err = r.fail(ctx, n, invalid.Error())
+		}
 		if err != nil {
 			return err
 		}
+		if c == nil {
+			continue
+		}
 		r.running[n] = true
-		c := &command{line: n.command, env: env, timeout: n.timeout, grace: killDelay}
-		go func() { r.ended <- endedCommand{n, c.run(commands)} }()
+		go func() { r.ended <- endedCommand{n, pass, c.run(commands)} }()
 	}
 	return nil
 }
 
-// environment is what a command gets to know.
-func (r *run) environment(ctx context.Context, n *node) ([]string, error) {
+// dataError is the data of a node that cannot be made.
+type dataError struct{ error }
+
+// command is the command of an activity with what it gets to know, and the pass
+// that it is.
+func (r *run) command(ctx context.Context, n *node) (c *command, pass int, err error) {
 	snap, err := r.engine.Load(ctx, store.ByNode(r.id(n)))
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	recorded := snap.Tree.Node(snap.Index)
-	env := make([]string, 0, len(r.results.variables)+4)
-	for name, value := range r.results.variables {
-		env = append(env, name+"="+value)
+	s := r.scope(n, recorded.Loop)
+	c = &command{line: s.render("the command", n.command), maySet: n.in.maySet, timeout: n.timeout, grace: killDelay}
+	for _, values := range []map[string]string{s.all(), s.inputs(n)} {
+		for name, value := range values {
+			c.env = append(c.env, name+"="+value)
+		}
 	}
-	return append(env, "TASK_ID="+r.task.Task, "NODE_ID="+n.id,
-		"NODE_LOOP="+strconv.Itoa(recorded.Loop), "NODE_RETRY="+strconv.Itoa(recorded.Retry())), nil
+	if s.err != nil {
+		return nil, 0, &dataError{s.err}
+	}
+	c.env = append(c.env, "TASK_ID="+r.task.Task, "NODE_ID="+n.id,
+		"NODE_LOOP="+strconv.Itoa(recorded.Loop), "NODE_RETRY="+strconv.Itoa(recorded.Retry()))
+	return c, recorded.Loop, nil
+}
+
+// maySet reports why a command of the pipeline may not set a variable. What
+// some program prints must not change which programs later commands run, so it
+// may set those of the definition, and others only from the names that POSIX
+// reserves for applications, those with a lower-case letter.
+func (p *pipeline) maySet(name string) error {
+	if _, declared := p.variables[name]; declared {
+		return nil
+	}
+	switch {
+	case strings.ToUpper(name) == name, strings.HasSuffix(strings.ToLower(name), "_proxy"), windows && os.Getenv(name) != "":
+		return errors.New("a name that programs take for a setting of theirs can be set only if the definition has such a variable in data.inputs")
+	}
+	return nil
 }
 
 // activityEnded records how a command ended and does what the policy of its
 // activity says.
 func (r *run) activityEnded(ctx context.Context, e endedCommand) error {
 	n := e.node
-	if err := r.results.add(ctx, n, e.exit, e.set); err != nil {
+	set := maps.Clone(e.set)
+	if set == nil {
+		set = map[string]string{}
+	}
+	maps.Copy(set, fed(n, e.pass, e.problem == "", func(output string) (string, bool) {
+		text, ok := e.set[output]
+		return text, ok
+	}))
+	values := r.scope(n, e.pass).all()
+	if maps.Copy(values, set); size(values) > maxSetBytes && len(set) > 0 {
+		set = nil
+		if e.problem == "" {
+			e.exit, e.problem = exitRefused, fmt.Sprintf("with what it set, the variables would be longer than %d bytes", maxSetBytes)
+		}
+	}
+	if err := r.results.add(ctx, n, e.exit, set); err != nil {
 		return err
 	}
 	id := r.id(n)
 	switch {
 	case e.problem == "":
 		return r.leave(ctx, n, engine.Finish(id))
+	case e.late && n.skipLate:
+		return r.leave(ctx, n, engine.Fail(id, e.problem), engine.Skip(id))
 	case e.interrupted:
 		return r.fail(ctx, n, e.problem)
 	case r.retried[n] < n.retries:
@@ -191,18 +242,17 @@ func (r *run) activityEnded(ctx context.Context, e endedCommand) error {
 	return r.fail(ctx, n, e.problem)
 }
 
-// leave records the operations that end a node and enters what follows.
+// leave records the operations that end a node and enters what follows, which
+// is the node itself while it has passes to make.
 func (r *run) leave(ctx context.Context, n *node, ops ...engine.Op) error {
-	to, err := n.choose(r.results)
-	if err != nil {
-		return r.fail(ctx, n, err.Error())
-	}
 	b, err := r.batch(ctx)
 	if err != nil {
 		return err
 	}
 	b.record(ops...)
-	b.leave(n, to)
+	if err := b.follow(n); err != nil {
+		return r.fail(ctx, n, err.Error())
+	}
 	return r.commit(ctx, b, n)
 }
 
@@ -253,14 +303,16 @@ func (r *run) suspend(ctx context.Context) error {
 }
 
 // commit records a batch and then does what it was for. origin is the node
-// whose end led to it: if what follows may not loop again, that one fails.
+// whose end led to it: if what follows cannot get its data, that one fails.
 func (r *run) commit(ctx context.Context, b *batch, origin *node) error {
+	var invalid *dataError
+	if err := r.handOver(ctx, b); errors.As(err, &invalid) && origin != nil {
+		return r.fail(ctx, origin, "cannot go on: "+invalid.Error())
+	} else if err != nil {
+		return err
+	}
 	if len(b.ops) > 0 {
-		_, err := r.engine.Record(ctx, b.ops...)
-		if errors.Is(err, state.ErrLoopLimit) && origin != nil {
-			return r.fail(ctx, origin, "cannot go on: "+b.limited(err))
-		}
-		if err != nil {
+		if _, err := r.engine.Record(ctx, b.ops...); err != nil {
 			return err
 		}
 	}
@@ -270,8 +322,35 @@ func (r *run) commit(ctx context.Context, b *batch, origin *node) error {
 	}
 	for _, n := range b.entered {
 		r.active[n] = true
-		if n.inside == nil && !r.suspended {
+		if n.inside == nil && !r.suspended && !slices.Contains(b.spent, n) {
 			r.ready = append(r.ready, n)
+		}
+	}
+	return nil
+}
+
+// handOver gives the variables of pipelines what comes from subprocesses that
+// end with a batch, and those of subprocesses that begin their params.
+func (r *run) handOver(ctx context.Context, b *batch) error {
+	for _, n := range b.closed {
+		pass := b.recorded(n).Loop
+		inside := &scope{results: r.results, in: n.inside, now: map[string]string{}}
+		values := fed(n, pass, true, inside.Variable)
+		if inside.err != nil {
+			return &dataError{fmt.Errorf("outputs of %s: %w", n.label(), inside.err)}
+		}
+		if err := r.results.give(ctx, n.in, values); err != nil {
+			return err
+		}
+	}
+	for _, o := range b.opened {
+		s := r.scope(o.node, o.pass)
+		values := s.inputs(o.node)
+		if s.err != nil {
+			return &dataError{fmt.Errorf("params of %s: %w", o.node.label(), s.err)}
+		}
+		if err := r.results.give(ctx, o.node.inside, values); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -172,21 +172,20 @@ func TestCommandsSeeVariablesAndTheirOwnAttempt(t *testing.T) {
 	expect(t, o, exitFinished, pipelineName+" FINISHED", "  start FINISHED", "  a FINISHED", "  b FINISHED", "  end FINISHED")
 }
 
-func TestAnExclusiveGatewayTakesTheFirstThatHolds(t *testing.T) {
+func TestAnExclusiveGatewayTakesTheOneThatHoldsOrTheDefault(t *testing.T) {
 	t.Parallel()
-	for code, want := range map[int]string{0: "zero", 3: "many", 9: "other"} {
+	for code, want := range map[int]string{0: "zero", 3: "few", 9: "other"} {
 		tree := newTree("p")
 		activity(tree, "a", fmt.Sprintf("exit %d", code), "error_ignorable", true)
 		gateway(tree, "which", "ExclusiveGateway")
 		chain(tree, "p_start", "a", "which")
-		for _, id := range []string{"zero", "many", "few", "other"} {
+		for _, id := range []string{"zero", "few", "other"} {
 			activity(tree, id, "true")
 			chain(tree, id, "p_end")
 		}
 		connect(tree, "which", "other", "default")
 		connect(tree, "which", "zero", "exit_code == 0")
-		connect(tree, "which", "many", "exit_code > 2 && ${a.exit_code} < 5")
-		connect(tree, "which", "few", "exit_code > 0 && exit_code < 5")
+		connect(tree, "which", "few", "exit_code > 0 && ${a.exit_code} < 5")
 		runTree(t, tree, exitFinished, pipelineName+" FINISHED",
 			"  start FINISHED", "  a FINISHED", "  which FINISHED", "  "+want+" FINISHED", "  end FINISHED")
 	}
@@ -264,12 +263,12 @@ func TestALoopedSubprocessAndParallelPartRunAgain(t *testing.T) {
 		"  count FINISHED loop=2", "  again FINISHED loop=2", "  end FINISHED")
 }
 
-func TestALoopLimitFailsTheNodeThatLeadsThere(t *testing.T) {
+func TestANodeFailsInThePassAfterItsLimit(t *testing.T) {
 	t.Parallel()
 	tree := loopTree("true", "exit_code == 0")
 	find(tree, "a")["max_loops"] = 3
-	o := runTree(t, tree, exitFailed, pipelineName+" FAILED", "  start FINISHED", "  a FINISHED loop=3", "  again FAILED loop=3")
-	if !strings.Contains(o.stderr, "cannot go on: a has max_loops 3") {
+	o := runTree(t, tree, exitFailed, pipelineName+" FAILED", "  start FINISHED", "  a FAILED loop=4", "  again FINISHED loop=3")
+	if !strings.Contains(o.stderr, "it exceeds the rerun limit of 3 passes") {
 		t.Error("it does not say why")
 	}
 }

@@ -53,6 +53,11 @@ func chain(tree object, ids ...string) {
 	}
 }
 
+// setCommand gives an activity another command.
+func setCommand(tree object, id, command string) {
+	find(tree, id)["component"].(object)["inputs"].(object)["command"] = object{"value": command}
+}
+
 // connect adds a flow, with a condition, "default" or "" for none.
 func connect(tree object, from, to, condition string) {
 	id := from + ">" + to

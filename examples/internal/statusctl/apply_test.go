@@ -102,12 +102,12 @@ func TestAtMost64LinesAreInFlight(t *testing.T) {
 		done := make(chan error)
 		go func() { done <- r.apply(t.Context(), strings.NewReader(creates(1000)), out) }()
 		synctest.Wait()
-		if n := r.engine.Sequence(); n != 64 {
+		if n := r.engine.Position().Sequence; n != 64 {
 			t.Errorf("%d operations are recorded with no answer read", n)
 		}
 		out.release <- struct{}{} // what was written is read
 		synctest.Wait()
-		if n, read := int(r.engine.Sequence()), strings.Count(out.String(), "\n"); read == 0 || n != read+64 {
+		if n, read := int(r.engine.Position().Sequence), strings.Count(out.String(), "\n"); read == 0 || n != read+64 {
 			t.Errorf("%d operations are recorded with %d answers read", n, read)
 		}
 		close(out.release)

@@ -65,11 +65,11 @@ own.`,
 }
 
 func writeExport(ctx context.Context, r *reader, out io.Writer) error {
-	feed, err := r.store.Feed(ctx, 1<<63, 1)
+	last, err := store.Last(ctx, r.store)
 	if err != nil {
 		return err
 	}
-	if err := writeLine(out, exportHeader{exportFormat, exportVersion, feed.Last}); err != nil {
+	if err := writeLine(out, exportHeader{exportFormat, exportVersion, last.Sequence}); err != nil {
 		return err
 	}
 	keys, err := allTasks(ctx, r.store)

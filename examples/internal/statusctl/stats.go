@@ -66,12 +66,12 @@ func (f *figures) measure(ctx context.Context, s store.Store, zone *time.Locatio
 		f.First, f.Last, f.Oldest = stats.First, stats.Last, shownTime(stats.Oldest, zone)
 		return nil
 	}
-	end, err := s.Feed(ctx, 1<<63, 1)
+	end, err := s.Feed(ctx, store.End, 1)
 	if err != nil {
 		return err
 	}
-	f.First, f.Last = end.First, end.Last
-	oldest, err := s.Feed(ctx, end.First-1, 1)
+	f.First, f.Last = end.First, end.Last.Sequence
+	oldest, err := s.Feed(ctx, end.Last.At(end.First-1), 1)
 	if err != nil {
 		return err
 	}

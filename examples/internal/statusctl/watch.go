@@ -2,6 +2,7 @@ package statusctl
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -32,7 +33,7 @@ With -json each line has all values of every node that the transition changed.`,
 		after := flags.Uint64("after", 0, "begin after transition `N`")
 		follow := flags.Bool("follow", false, "go on until interrupted, or until nobody reads the output")
 		return func(ctx context.Context, t *tool, _ []string) error {
-			w := &watcher{tool: t, after: *after}
+			w := &watcher{tool: t, from: *after}
 			if !*follow {
 				return t.read(ctx, func(r *reader) error { return w.catchUp(ctx, r) })
 			}
@@ -44,7 +45,8 @@ With -json each line has all values of every node that the transition changed.`,
 // watcher shows transitions.
 type watcher struct {
 	*tool
-	after uint64 // the last one shown, 0 before the first
+	from  uint64         // the last transition not to show, 0 for the oldest
+	after store.Position // of the last one shown, zero before the first
 }
 
 // follow shows transitions until ctx ends or nobody reads them any more, which
@@ -99,12 +101,13 @@ func (w *watcher) listen(ctx context.Context, r *reader) error {
 // catchUp shows what was recorded after the last one shown.
 func (w *watcher) catchUp(ctx context.Context, r *reader) error {
 	out := bufio.NewWriter(w.stdout)
-	if w.after == 0 {
-		feed, err := r.store.Feed(ctx, 1<<63, 1)
+	if w.after == (store.Position{}) {
+		end, err := r.store.Feed(ctx, store.End, 1)
 		if err != nil {
 			return err
 		}
-		w.after = feed.First - 1
+		// A number alone names no history: it is taken for one of this.
+		w.after = end.Last.At(cmp.Or(w.from, end.First-1))
 	}
 	for {
 		page, err := r.store.Feed(ctx, w.after, 0)
@@ -115,8 +118,8 @@ func (w *watcher) catchUp(ctx context.Context, r *reader) error {
 			if err := w.show(out, tr); err != nil {
 				return err
 			}
-			w.after = tr.Sequence
 		}
+		w.after = page.After()
 		if len(page.Transitions) == 0 {
 			return out.Flush()
 		}

@@ -11,9 +11,22 @@
 CREATE TABLE feed (
     one   boolean PRIMARY KEY DEFAULT true CHECK (one),
     first bigint NOT NULL,
-    last  bigint NOT NULL
+    last  bigint NOT NULL,
+    -- The history that the next sequence is of, if the table is still where it
+    -- was, on a server that has not been started since. See sql.go.
+    history uuid        NOT NULL DEFAULT '00000000-0000-0000-0000-000000000000',
+    began   bigint      NOT NULL DEFAULT 0,
+    started timestamptz NOT NULL DEFAULT '-infinity',
+    path    text        NOT NULL DEFAULT ''
 ) WITH (fillfactor = 10, autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 1000);
 INSERT INTO feed (first, last) VALUES (1, 0);
+
+-- All histories that led to what is here, each with the sequence after which it
+-- began.
+CREATE TABLE histories (
+    id    uuid PRIMARY KEY,
+    after bigint NOT NULL UNIQUE
+);
 
 -- Internal names of tasks and of store handles, never used again.
 CREATE SEQUENCE task_ids;

@@ -1,0 +1,136 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// History names one course of events in a store. A sequence alone does not say
+// what a consumer has seen: a restored backup counts on from an earlier
+// sequence, with other transitions. The zero History is that of an empty store.
+type History [16]byte
+
+// NewHistory returns a random History, for stores that begin one.
+func NewHistory() (h History) {
+	rand.Read(h[:]) // never fails
+	return h
+}
+
+// Position is a place in a store's feed of changes: behind the transition with
+// that sequence, in that history. Positions come from a [FeedPage], a [Snapshot],
+// an [Event] or [Last], can be kept as text, and are compared with ==. The zero
+// Position is the beginning of any store.
+type Position struct {
+	History  History
+	Sequence uint64
+}
+
+// End stands for the end of the feed, wherever that is. [Reader.Feed] after
+// End has no transitions, and says what the feed keeps.
+var End = Position{Sequence: math.MaxUint64}
+
+// Last returns the position of a store's last transition.
+func Last(ctx context.Context, r Reader) (Position, error) {
+	feed, err := r.Feed(ctx, End, 1)
+	return feed.Last, err
+}
+
+// At is the position of another sequence in the same history.
+func (p Position) At(sequence uint64) Position { return Position{p.History, sequence} }
+
+// String is the position as text that [ParsePosition] reads: up to 53
+// characters without spaces. Its form may change.
+func (p Position) String() string {
+	b := strconv.AppendUint(make([]byte, 0, 53), p.Sequence, 10)
+	if p.History == (History{}) {
+		return string(b)
+	}
+	return string(state.AppendHexID(append(b, '-'), p.History))
+}
+
+// ParsePosition reads what [Position.String] wrote. Anything else is an error
+// that matches [state.ErrInvalidArgument].
+func ParsePosition(text string) (Position, error) {
+	if text == "0" {
+		return Position{}, nil
+	}
+	digits, history, _ := strings.Cut(text, "-")
+	sequence, err := strconv.ParseUint(digits, 10, 64)
+	id, ok := state.ParseHexID(history)
+	p := Position{id, sequence}
+	if err != nil || !ok || p.String() != text {
+		return Position{}, invalid("that is no position of a feed")
+	}
+	return p, nil
+}
+
+// Event is a committed transition with its place in the feed.
+type Event struct {
+	*state.Transition
+	Position Position // behind the transition
+}
+
+// Histories are what a store keeps to know its own positions: the histories
+// that led to what it holds, oldest first, each with the sequence after which it
+// began. They never change but by Begin, so they can be copied with the rest of
+// the store: a store that may be a copy begins a history of its own before its
+// first commit, and what was committed elsewhere since is then in none of its
+// histories. A nil Histories is that of an empty store.
+type Histories []Beginning
+
+// Beginning is where a history began.
+type Beginning struct {
+	History History
+	After   uint64
+}
+
+// historiesKept bounds the histories: a store that is opened for each of its
+// commits has many. Positions of older ones are then unknown to it.
+const historiesKept = 1000
+
+// Begin returns the histories with a new one that begins after a sequence.
+func (hs Histories) Begin(after uint64) Histories {
+	kept := hs[max(0, len(hs)+1-historiesKept):]
+	return append(slices.Clip(kept), Beginning{NewHistory(), after})
+}
+
+// At is the position of a sequence, which must be one of the store's, in the
+// newest history.
+func (hs Histories) At(sequence uint64) Position {
+	if len(hs) == 0 {
+		return Position{Sequence: sequence}
+	}
+	return Position{hs[len(hs)-1].History, sequence}
+}
+
+// Check reports whether a feed that keeps the transitions from first to last can
+// tell what comes after a position: [ErrHistory] if the position is of another
+// history, [ErrTrimmed] if it is too far back.
+func (hs Histories) Check(after Position, first, last uint64) error {
+	if after == End {
+		return nil
+	}
+	if after != (Position{}) {
+		i := slices.IndexFunc(hs, func(b Beginning) bool { return b.History == after.History })
+		if i < 0 {
+			return fmt.Errorf("%w: position %s", ErrHistory, after)
+		}
+		if i+1 < len(hs) {
+			last = hs[i+1].After
+		}
+		if after.Sequence > last {
+			return fmt.Errorf("%w: position %s, that history ends at %d", ErrHistory, after, last)
+		}
+	}
+	if after.Sequence < first-1 {
+		return fmt.Errorf("%w: after %d, kept from %d", ErrTrimmed, after.Sequence, first)
+	}
+	return nil
+}

@@ -1,0 +1,151 @@
+package storetest
+
+import (
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var positionCases = []testCase{
+	{
+		"positions stay valid",
+		"every position that a commit, a snapshot or the feed gave stays one behind the same transition, also when the store is reopened",
+		positionsStay,
+	},
+	{
+		"positions do not end too late",
+		"Feed after a position behind the last transition is ErrHistory",
+		positionsBeyond,
+	},
+	{
+		"positions of another store are refused",
+		"Feed after a position of another store is ErrHistory, whatever its sequence, and after a sequence without a history too",
+		positionsElsewhere,
+	},
+	{
+		"a restored backup refuses later positions",
+		"a backup that was restored takes positions from before it was made, and refuses later ones with ErrHistory, also when it has passed their sequence",
+		positionsRestored,
+	},
+}
+
+// another is a trial of the same case on another store.
+func (c *trial) another(s store.Store) *trial {
+	other := &trial{TB: c.TB, rule: c.rule, factory: c.factory, reopening: c.reopening, store: s, log: c.history()}
+	other.ticks.Store(c.tick())
+	c.Cleanup(func() { _ = other.store.Close() })
+	return other
+}
+
+// steps commits n transitions to a task, each for itself, and returns the
+// positions behind them.
+func (w *writer) steps(n int) (positions []store.Position) {
+	w.c.Helper()
+	for i := range n {
+		op := on(state.Suspend, w.root())
+		if w.tree.State(0) == state.Suspended {
+			op.Kind = state.Resume
+		}
+		r := w.c.commit(w.draft(op))[0]
+		p := store.Position{History: r.History, Sequence: r.First}
+		if i%3 == 0 {
+			p = w.c.load(w.ref()).Position
+		}
+		positions = append(positions, p)
+	}
+	return positions
+}
+
+// wantAfter checks what comes after positions.
+func (c *trial) wantAfter(positions ...store.Position) {
+	c.Helper()
+	for _, p := range positions {
+		if d := diffTransitions(c.changes(p), c.history()[p.Sequence:]); d != "" {
+			c.broken("changes after %s: %s", p, d)
+		}
+	}
+}
+
+// wantUnknown checks that the store refuses positions.
+func (c *trial) wantUnknown(positions ...store.Position) {
+	c.Helper()
+	for _, p := range positions {
+		_, err := c.store.Feed(c.Context(), p, 0)
+		c.want(fmt.Sprintf("changes after %s", p), err, store.ErrHistory)
+	}
+}
+
+func positionsStay(c *trial) {
+	w := c.started("2", "a")
+	positions := []store.Position{{}, c.at(0), c.at(1)}
+	for range 3 {
+		positions = append(positions, w.steps(4)...)
+		c.reopen()
+		positions = append(positions, c.at(c.last()))
+		c.wantAfter(positions...)
+		if parsed, err := store.ParsePosition(c.at(2).String()); err != nil || parsed != c.at(2) {
+			c.broken("position %s is read as %s: %v", c.at(2), parsed, err)
+		}
+	}
+	w.delete()
+	positions = append(positions, c.at(c.last()))
+	c.reopen()
+	c.wantAfter(positions...)
+}
+
+func positionsBeyond(c *trial) {
+	w := c.started("2", "a")
+	for range 2 {
+		beyond := []store.Position{c.at(c.last() + 1), c.at(c.last() + 3), c.at(1 << 63)}
+		c.wantUnknown(beyond...)
+		c.reopen()
+		c.wantUnknown(beyond...)
+		w.steps(1)
+	}
+}
+
+func positionsElsewhere(c *trial) {
+	other := c.another(store.NewMemory())
+	other.log = nil
+	here, there := c.started("2", "a"), other.started("2", "a")
+	elsewhere := append(there.steps(6), other.at(0), other.at(1), store.Position{Sequence: 1}, store.Position{Sequence: 1 << 63})
+	c.wantUnknown(elsewhere...)
+	here.steps(9)
+	c.wantUnknown(elsewhere...)
+	c.reopen()
+	here.steps(1)
+	c.wantUnknown(elsewhere...)
+}
+
+func positionsRestored(c *trial) {
+	w := c.started("2", "a")
+	c.reopen()
+	if c.factory.Backup == nil {
+		return
+	}
+	before := w.steps(5)
+	restore := c.factory.Backup(c.TB, c.store)
+	restored := *w
+	restored.c = c.another(nil)
+	later := w.steps(3)
+
+	restored.c.store = restore(c.TB)
+	restored.c.wantAfter(before...)
+	restored.c.wantUnknown(later...)
+	passed := restored.steps(7)
+	restored.c.wantAfter(append(before, passed...)...)
+	restored.c.wantUnknown(later...)
+	restored.c.reopen()
+	passed = append(passed, restored.steps(1)...)
+	restored.c.wantAfter(append(before, passed...)...)
+	restored.c.wantUnknown(later...)
+
+	// The original goes on with its own.
+	c.wantAfter(append(before, later...)...)
+	c.wantUnknown(passed...)
+	c.reopen()
+	later = append(later, w.steps(9)...)
+	c.wantAfter(append(before, later...)...)
+	c.wantUnknown(passed...)
+}
