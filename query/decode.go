@@ -198,6 +198,10 @@ func (n *nodeReader) extra(d *json.Decoder, name string) error {
 		s.Elapsed = wholeSeconds(whole)
 	case "error_ignored":
 		field, err = FieldErrorIgnored, d.Decode(&s.ErrorIgnored)
+	case "error_ignorable":
+		var ignored bool
+		field, err = FieldErrorIgnorable, d.Decode(&ignored)
+		s.ErrorIgnored = s.ErrorIgnored || ignored
 	case "state_refresh_at":
 		field, err = FieldStateRefreshAt, readTime(d, &s.Updated)
 	case "retry_at":

@@ -50,8 +50,11 @@ func (r *renderer) appendFields(dst []byte, i int) []byte {
 	if f&FieldErrorIgnored != 0 {
 		dst = appendErrorIgnored(dst, n.ErrorIgnored)
 	}
+	if f&FieldErrorIgnorable != 0 {
+		dst = appendErrorIgnorable(dst, n.ErrorIgnored)
+	}
 	if f&FieldStateRefreshAt != 0 {
-		dst = append(r.face.append(append(dst, stateRefreshAt...), n.Updated), '"')
+		dst = append(appendRefresh(append(dst, stateRefreshAt...), r.time(n.Updated)), '"')
 	}
 	if f&FieldExData != 0 {
 		dst = append(r.appendErrors(append(dst, exData...), i), '}')
@@ -92,8 +95,11 @@ func (s *Status) appendFields(dst []byte) []byte {
 	if s.Fields&FieldErrorIgnored != 0 {
 		dst = appendErrorIgnored(dst, s.ErrorIgnored)
 	}
+	if s.Fields&FieldErrorIgnorable != 0 {
+		dst = appendErrorIgnorable(dst, s.ErrorIgnored)
+	}
 	if s.Fields&FieldStateRefreshAt != 0 {
-		dst = append(appendTime(append(dst, stateRefreshAt...), s.Updated), '"')
+		dst = append(appendRefresh(append(dst, stateRefreshAt...), s.Updated), '"')
 	}
 	if s.Fields&FieldExData != 0 {
 		dst = append(s.appendErrors(append(dst, exData...), make(map[string]bool)), '}')
@@ -141,6 +147,10 @@ func appendElapsed(dst []byte, d time.Duration) []byte {
 
 func appendErrorIgnored(dst []byte, ignored bool) []byte {
 	return strconv.AppendBool(append(dst, `,"error_ignored":`...), ignored)
+}
+
+func appendErrorIgnorable(dst []byte, ignored bool) []byte {
+	return strconv.AppendBool(append(dst, `,"error_ignorable":`...), ignored)
 }
 
 func appendKind(dst []byte, k state.Kind) []byte {

@@ -35,7 +35,11 @@ const (
 	FieldElapsedTime Fields = 1 << iota
 	// FieldErrorIgnored is error_ignored.
 	FieldErrorIgnored
-	// FieldStateRefreshAt is state_refresh_at: the time of the node's last transition.
+	// FieldErrorIgnorable is error_ignorable, under which clients of later
+	// versions look for the same as error_ignored.
+	FieldErrorIgnorable
+	// FieldStateRefreshAt is state_refresh_at: the time of the node's last
+	// transition, in RefreshLayout.
 	FieldStateRefreshAt
 	// FieldExData is ex_data: on the answered node only, an object from the ID of
 	// each failed node in it to its error text.

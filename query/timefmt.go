@@ -7,8 +7,19 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// TimeLayout is the layout of all times in answers.
+// TimeLayout is the layout of times in answers, state_refresh_at aside.
 const TimeLayout = "2006-01-02 15:04:05 -0700"
+
+// RefreshLayout is the layout of state_refresh_at, which is in UTC.
+const RefreshLayout = "2006-01-02T15:04:05.000Z"
+
+// appendRefresh appends t in RefreshLayout, nothing if it is zero.
+func appendRefresh(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return dst
+	}
+	return t.UTC().AppendFormat(dst, RefreshLayout)
+}
 
 // clockFace formats times in one location. It remembers the date and offset of
 // the last one and how long both hold, since two formatted times are most of

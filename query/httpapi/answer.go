@@ -48,7 +48,7 @@ func (x *exchange) respond(tag string, data func(*sink) error) error {
 	}()
 	s.text(`{"result":true,"data":`)
 	err := data(s)
-	s.text("}")
+	s.text(string(x.extra) + string(x.tail(codeSuccess, "")))
 	if err == nil {
 		err = s.err
 	}
@@ -189,9 +189,10 @@ func (x *exchange) deadline() {
 }
 
 // etag is the entity tag of a representation of a task at a revision. The
-// address of the request names what is represented; the handler fixes how.
+// address of the request names what is represented; the handler fixes how. It is
+// a weak one, since the envelope names the request.
 func (x *exchange) etag(key state.Key, revision uint64) string {
-	tag := `"` + x.h.boot + "-" + x.h.positions.seal(key, revision)
+	tag := `W/"` + x.h.boot + "-" + x.h.positions.seal(key, revision)
 	if acceptsGzip(x.r) {
 		tag += "-gz"
 	}
@@ -216,7 +217,7 @@ func matches(lists []string, tag string) bool {
 	for _, list := range lists {
 		for candidate := range strings.SplitSeq(list, ",") {
 			candidate = strings.TrimSpace(candidate)
-			if candidate == "*" || strings.TrimPrefix(candidate, "W/") == tag {
+			if candidate == "*" || strings.TrimPrefix(candidate, "W/") == strings.TrimPrefix(tag, "W/") {
 				return true
 			}
 		}
@@ -239,11 +240,6 @@ func acceptsGzip(r *http.Request) bool {
 		}
 	}
 	return false
-}
-
-// appendRefusal appends the documented envelope with a message.
-func appendRefusal(dst []byte, message string) []byte {
-	return append(appendJSON(append(dst, `{"result":false,"message":`...), message), '}')
 }
 
 // appendJSON appends a value that marshals without error. What is markup

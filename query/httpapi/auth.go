@@ -19,6 +19,8 @@ type Credentials struct {
 	AppSecret string // bk_app_secret
 	Token     string // bk_token
 	Username  string // bk_username
+	// AccessToken is access_token, which names application and user at once.
+	AccessToken string
 }
 
 // Identity is who asks. It is logged.
@@ -69,6 +71,10 @@ type Applications struct {
 	// VerifyToken returns the user of a token, "" if it is not valid. An
 	// error says that this could not be determined. Nil: no token is valid.
 	VerifyToken func(ctx context.Context, token string) (user string, err error)
+	// VerifyAccessToken returns whom an access_token stands for, which needs no
+	// code and secret beside it; the zero Identity if it is not valid. An error
+	// says that this could not be determined. Nil: none is valid.
+	VerifyAccessToken func(ctx context.Context, token string) (Identity, error)
 }
 
 var _ Authenticator = (*Applications)(nil)
@@ -119,6 +125,9 @@ func (a *Applications) Validate() error {
 
 // Authenticate implements [Authenticator].
 func (a *Applications) Authenticate(r *http.Request, g Credentials) (Identity, error) {
+	if g.AccessToken != "" {
+		return a.byAccessToken(r.Context(), g)
+	}
 	switch {
 	case g.AppCode == "":
 		return Identity{}, &AuthError{"bk_app_code is required"}
@@ -145,6 +154,23 @@ func (a *Applications) Authenticate(r *http.Request, g Credentials) (Identity, e
 		return Identity{}, &AuthError{"this application may not name a user by bk_username, bk_token is required"}
 	}
 	return Identity{}, &AuthError{"bk_token or bk_username is required"}
+}
+
+// byAccessToken lets in by an access token. A code or secret that comes with it
+// must be right.
+func (a *Applications) byAccessToken(ctx context.Context, g Credentials) (who Identity, err error) {
+	if a.VerifyAccessToken != nil {
+		if who, err = a.VerifyAccessToken(ctx, g.AccessToken); err != nil {
+			return Identity{}, fmt.Errorf("verify access_token: %w", err)
+		}
+	}
+	switch {
+	case who == (Identity{}):
+		return Identity{}, &AuthError{"access_token is not valid"}
+	case g.AppSecret != "" && !a.secretMatches(g.AppCode, g.AppSecret), g.AppCode != "" && who.App != "" && g.AppCode != who.App:
+		return Identity{}, &AuthError{"bk_app_code or bk_app_secret is wrong"}
+	}
+	return who, nil
 }
 
 // secretMatches takes the same time for an unknown application as for a wrong

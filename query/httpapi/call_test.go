@@ -59,7 +59,7 @@ func TestTheExampleIsAnsweredAsDocumented(t *testing.T) {
 		"POST no type":   post(callPath, "", `{"bk_biz_id":"2","task_id":"10"}`),
 		"POST and query": post(callPath+"?bk_biz_id=2", "application/json; charset=utf-8", `{"task_id":10,"bk_biz_id":"2"}`),
 	} {
-		if w := f.do(r); w.Code != 200 || w.Body.String() != want {
+		if w := f.do(r); w.Code != 200 || inProcess(t, w.Body.Bytes()) != want {
 			t.Errorf("%s: %d %s", name, w.Code, w.Body)
 		}
 	}
@@ -119,7 +119,6 @@ func TestAParameterThatIsMissingOrMalformedIsNamed(t *testing.T) {
 		{callPath + "?task_id=2&task_id=1", `{"bk_biz_id":"2"}`, 400, "task_id is given more than once, with different values"},
 		{callPath + "?task_id=%zz", `{"bk_biz_id":"2"}`, 400, "the query is malformed"},
 		{tasks, `{"bk_biz_id":"2"}`, 200, "task_id_list is required"},
-		{tasks, `{"bk_biz_id":"2","task_id_list":[]}`, 200, "task_id_list is required"},
 		{tasks, `{"bk_biz_id":"2","task_id_list":{}}`, 200, "task_id_list must be a list of task IDs, not an object"},
 		{tasks, `{"bk_biz_id":"2","task_id_list":["1",[2]]}`, 200, "task_id_list must be a list of task IDs, not a list with a list"},
 		{tasks, `{"bk_biz_id":"2","task_id_list":["1",""]}`, 200, "ID in task_id_list is empty"},
@@ -214,9 +213,12 @@ type documentedNode struct {
 }
 
 type documentedResponse struct {
-	Result  bool           `json:"result"`
-	Data    documentedNode `json:"data"`
-	Message string         `json:"message"`
+	Result    bool           `json:"result"`
+	Data      documentedNode `json:"data"`
+	Message   string         `json:"message"`
+	Code      int            `json:"code"`
+	RequestID string         `json:"request_id"`
+	TraceID   string         `json:"trace_id"`
 }
 
 func TestAClientOfTheDocumentationIsServed(t *testing.T) {
@@ -249,7 +251,7 @@ func TestAClientOfTheDocumentationIsServed(t *testing.T) {
 		err != nil || started.Unix() != 1524730114 {
 		t.Errorf("got %+v", r)
 	}
-	if r := ask("404"); r.Result || r.Message == "" {
+	if r := ask("404"); r.Result || r.Message == "" || r.Code == 0 || r.RequestID == "" || r.TraceID == "" {
 		t.Errorf("got %+v", r)
 	}
 }
@@ -289,7 +291,7 @@ func FuzzParameters(f *testing.F) {
 				Data    json.RawMessage
 				Message string
 			}
-			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Result == nil || *answer.Result == (answer.Message != "") {
+			if err := json.Unmarshal(w.Body.Bytes(), &answer); err != nil || answer.Result == nil || *answer.Result != (answer.Message == "") {
 				t.Fatalf("answer %d %q", w.Code, w.Body)
 			}
 			if w.Code >= 500 {

@@ -235,7 +235,7 @@ func (s *stream) snapshot() error {
 	out := &sink{buf: s.buf[:0], spill: s.write}
 	out.text("event: snapshot\nid: " + s.h.positions.seal(key, s.after) + "\ndata: ")
 	// JSON has no line breaks, so one line holds it.
-	s.h.story(out, snap, nil)
+	s.exchange.story(out, snap, nil)
 	out.text("\n\n")
 	out.flush()
 	s.buf = out.buf

@@ -2,8 +2,8 @@ package httpapi_test
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"time"
@@ -54,8 +54,12 @@ func Example() {
 		return
 	}
 	defer resp.Body.Close()
-	body, _ := io.ReadAll(resp.Body)
-	fmt.Println(resp.StatusCode, string(body))
+	var answer query.Response
+	if err := json.NewDecoder(resp.Body).Decode(&answer); err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(resp.StatusCode, answer.Result, answer.Data.ID, answer.Data.State)
 	// Output:
-	// 200 {"result":true,"data":{"retry":0,"name":"<class 'pipeline.core.pipeline.Pipeline'>","finish_time":"","skip":false,"start_time":"","children":{},"state":"CREATED","version":"","id":"root","loop":1}}
+	// 200 true root CREATED
 }

@@ -12,6 +12,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -149,6 +150,8 @@ func request(method, path string, body io.Reader, query ...string) *http.Request
 	}
 	r := httptest.NewRequestWithContext(context.Background(), method, path, body)
 	r.Host = "localhost"
+	r.Header.Set("X-Bkapi-Request-Id", "asked-by-a-test")
+	r.Header.Set("Traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01")
 	return r
 }
 
@@ -160,26 +163,57 @@ func post(path, contentType, body string) *http.Request {
 
 func postJSON(path, body string) *http.Request { return post(path, "application/json", body) }
 
-// refusal is the message of an answer, which must be the documented envelope
-// with result false and nothing else.
+// refusal is the message of an answer, which must be the envelope around nothing.
 func refusal(t *testing.T, w *httptest.ResponseRecorder) string {
+	t.Helper()
+	message, _ := refused(t, w)
+	return message
+}
+
+// refused is the message and the code of a refusal.
+func refused(t *testing.T, w *httptest.ResponseRecorder) (message string, code int) {
 	t.Helper()
 	var fields map[string]any
 	if err := json.Unmarshal(w.Body.Bytes(), &fields); err != nil {
 		t.Fatalf("the answer %q is no JSON: %v", w.Body, err)
 	}
-	message, _ := fields["message"].(string)
-	if fields["result"] != false || message == "" || len(fields) != 2 {
+	message, _ = fields["message"].(string)
+	number, _ := fields["code"].(float64)
+	data, given := fields["data"]
+	if fields["result"] != false || message == "" || number == 0 || !given || data != nil || !named(fields) || len(fields) != 6 {
 		t.Fatalf("the answer %s is no refusal", w.Body)
 	}
-	return message
+	return message, int(number)
+}
+
+// named reports whether an envelope names its request.
+func named(fields map[string]any) bool {
+	request, _ := fields["request_id"].(string)
+	trace, _ := fields["trace_id"].(string)
+	return request != "" && trace != ""
+}
+
+// names are what differs from answer to answer.
+var names = regexp.MustCompile(`"(request_id|trace_id)":"[^"]*"`)
+
+// plain is an answer without what names it.
+func plain(body []byte) []byte { return names.ReplaceAll(body, []byte(`"$1":""`)) }
+
+// inProcess is an answer as it is without HTTP.
+func inProcess(t *testing.T, body []byte) string {
+	t.Helper()
+	head, ok := bytes.CutSuffix(plain(body), []byte(`,"code":0,"message":"","request_id":"","trace_id":""}`))
+	if !ok {
+		t.Fatalf("the answer %s has no envelope", body)
+	}
+	return string(head) + "}"
 }
 
 // golden compares JSON, indented, with a file.
 func golden(t *testing.T, name string, body []byte) {
 	t.Helper()
 	var out bytes.Buffer
-	if err := json.Indent(&out, body, "", "  "); err != nil {
+	if err := json.Indent(&out, plain(body), "", "  "); err != nil {
 		t.Fatalf("%v in %q", err, body)
 	}
 	out.WriteByte('\n')

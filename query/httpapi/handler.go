@@ -7,7 +7,6 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime/debug"
-	"strings"
 	"time"
 
 	"github.com/pipestatus/pipestatus/query"
@@ -17,10 +16,13 @@ import (
 // Handler serves what the package documentation says. It may be used from many
 // goroutines and needs no closing; see [Handler.Shutdown] for open streams.
 type Handler struct {
-	reader store.Reader
-	query  *query.Query
-	opts   Options
-	routes map[string]route
+	reader  store.Reader
+	query   *query.Query
+	opts    Options
+	routes  map[string]route // by path
+	gateway map[string]route // by the call's name
+	origins crossOrigin
+	policy  string // Content-Security-Policy of the page
 	// boot is part of all entity tags: another handler may have other options
 	// or another store.
 	boot  string
@@ -32,14 +34,6 @@ type Handler struct {
 	loads             chan struct{} // holds one for each tree being read
 	memory            *budget       // of answers being made
 	held              *holdings     // of streams
-}
-
-// route is what one path does.
-type route struct {
-	post   bool // answers POST
-	get    bool // answers GET and HEAD
-	serve  func(*Handler, *exchange) error
-	public bool // needs no credentials
 }
 
 // New makes a handler on a store or an engine; o may be nil, but then it
@@ -54,18 +48,11 @@ func New(r store.Reader, o *Options) *Handler {
 		loads: make(chan struct{}, loadsMost), memory: newBudget(opts.MaxMemory), held: newHoldings(r, opts.MaxMemory),
 	}
 	h.hub = newHub(r, opts.Poll, opts.Logger)
-	h.routes = map[string]route{
-		opts.Prefix + "/get_task_status":      {get: true, post: true, serve: (*Handler).taskStatus},
-		opts.Prefix + "/get_tasks_status":     {post: true, serve: (*Handler).tasksStatus},
-		opts.Prefix + "/get_task_node_detail": {get: true, post: true, serve: (*Handler).nodeDetail},
-		"/api/tasks":                          {get: true, serve: (*Handler).listTasks},
-		"/api/task":                           {get: true, serve: (*Handler).task},
-		"/api/status":                         {get: true, serve: (*Handler).status},
-		"/api/history":                        {get: true, serve: (*Handler).history},
-		"/api/timeline":                       {get: true, serve: (*Handler).timeline},
-		"/api/events":                         {get: true, serve: (*Handler).events},
-		"":                                    {get: true, public: true, serve: (*Handler).page},
+	h.gateway, h.routes = h.calls(), h.views()
+	for name, call := range h.gateway {
+		h.routes[opts.Prefix+"/"+name] = call
 	}
+	h.origins, h.policy = crossOrigin{opts.Origins}, statusPage.policy+opts.frames()
 	if opts.Authenticator == nil {
 		opts.Logger.Error("no authenticator configured: every request is refused")
 	}
@@ -80,10 +67,11 @@ func (h *Handler) Shutdown() { h.hub.shutdown() }
 
 // ServeHTTP implements [http.Handler].
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	x := &exchange{h: h, r: r, w: &countingWriter{ResponseWriter: w}, begin: time.Now()}
+	x := &exchange{h: h, r: r, w: &countingWriter{ResponseWriter: w}, begin: time.Now(), ids: identify(r)}
 	defer x.end()
 	defer x.contain()
-	secure(w.Header())
+	secure(w.Header(), &h.opts)
+	w.Header().Set(requestIDHeader, x.ids.request)
 	x.limitBody()
 	if err := h.serve(x); err != nil {
 		x.refuse(err)
@@ -113,16 +101,23 @@ func (h *Handler) serve(x *exchange) error {
 	if !h.hosts.allow(x.r) {
 		return errHost
 	}
-	route, err := h.find(x.r)
+	if h.origins.greet(x.w, x.r) {
+		return nil
+	}
+	route, inPath, err := h.find(x.r)
 	if err != nil {
 		return err
 	}
+	if route.changes && h.origins.intrudes(x.r) {
+		return errIntruder
+	}
+	x.inPath = inPath != nil
 	if h.opts.Authenticator == nil {
 		return &AuthError{"this service has no authenticator configured and refuses everything"}
 	}
 	if !route.public {
 		// Before it is known who asks, a request takes nobody's place.
-		if err := h.authenticate(x); err != nil {
+		if err := h.authenticate(x, inPath); err != nil {
 			return err
 		}
 		if x.seated = h.requests.take(x.client()); !x.seated {
@@ -132,26 +127,13 @@ func (h *Handler) serve(x *exchange) error {
 	return route.serve(h, x)
 }
 
-func (h *Handler) find(r *http.Request) (route, error) {
-	found, ok := h.routes[strings.TrimSuffix(r.URL.Path, "/")]
-	switch {
-	case !ok:
-		return route{}, &requestError{http.StatusNotFound, "there is nothing at this path"}
-	case found.post && r.Method == http.MethodPost:
-	case found.get && (r.Method == http.MethodGet || r.Method == http.MethodHead):
-	default:
-		return route{}, &methodError{found}
-	}
-	return found, nil
-}
-
 // authenticate reads the parameters and finds out who asks.
-func (h *Handler) authenticate(x *exchange) (err error) {
+func (h *Handler) authenticate(x *exchange, inPath params) (err error) {
 	body, err := x.readBody()
 	if err != nil {
 		return err
 	}
-	if x.params, err = readParams(x.r, body); err != nil {
+	if x.params, err = readParams(x.r, body, inPath); err != nil {
 		return err
 	}
 	x.who, err = h.opts.Authenticator.Authenticate(x.r, x.params.general())
@@ -169,13 +151,21 @@ func (h *Handler) authorise(x *exchange) (err error) {
 		return err
 	}
 	if !h.allowed(x.r.Context(), x.who, x.business) {
-		return &requestError{http.StatusForbidden, "no permission for this business"}
+		return h.forbidden("no permission for this business")
 	}
 	return nil
 }
 
 func (h *Handler) allowed(ctx context.Context, who Identity, business string) bool {
 	return h.opts.Authorize == nil || h.opts.Authorize(ctx, who, business)
+}
+
+// forbidden refuses by status, or by the code that clients know.
+func (h *Handler) forbidden(message string) error {
+	if h.opts.ForbiddenCode != 0 {
+		return &questionError{h.opts.ForbiddenCode, message}
+	}
+	return &requestError{http.StatusForbidden, message}
 }
 
 // target takes business and task.
@@ -193,10 +183,13 @@ type exchange struct {
 	r        *http.Request
 	w        *countingWriter
 	begin    time.Time
+	ids      ids
+	inPath   bool // some parameters come from the path
 	params   params
 	who      Identity
 	business string
 	task     string
+	extra    []byte // of the envelope, behind data: each field with a comma before it
 	seated   bool   // has a seat among the requests
 	claim    *claim // to the tree it loaded last, nil if it has none
 	cut      bool   // the answer is not whole
@@ -224,7 +217,7 @@ func (x *exchange) log() {
 		level = slog.LevelError
 	}
 	attrs := []slog.Attr{
-		slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.String("remote", x.r.RemoteAddr),
+		slog.String("request", x.ids.request), slog.String("method", x.r.Method), slog.String("path", x.r.URL.Path), slog.String("remote", x.r.RemoteAddr),
 		slog.Int("status", x.w.status), slog.Int64("bytes", x.w.bytes), slog.Duration("took", time.Since(x.begin)),
 	}
 	for _, a := range []slog.Attr{
@@ -268,11 +261,13 @@ func (w *countingWriter) Write(p []byte) (int, error) {
 func (w *countingWriter) Unwrap() http.ResponseWriter { return w.ResponseWriter }
 
 // secure sets the headers of every answer.
-func secure(header http.Header) {
+func secure(header http.Header, o *Options) {
 	header.Set("Cache-Control", "no-store")
-	header.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'")
+	header.Set("Content-Security-Policy", "default-src 'none'; "+o.frames())
 	header.Set("Cross-Origin-Resource-Policy", "same-origin")
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
-	header.Set("X-Frame-Options", "DENY")
+	if len(o.Frames) == 0 {
+		header.Set("X-Frame-Options", "DENY") // which knows no addresses
+	}
 }

@@ -99,7 +99,7 @@ func (x *exchange) attempts(tree *state.Tree, node *state.Node, each func(*state
 }
 
 func (x *exchange) noNode(id string) error {
-	return malformed("task %q of business %q has no node %q", x.task, x.business, id)
+	return missing("task %q of business %q has no node %q", x.task, x.business, id)
 }
 
 // node is the node of the task that the request names in node_id.

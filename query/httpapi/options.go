@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"encoding/json"
 	"iter"
 	"log/slog"
 	"strings"
@@ -33,6 +34,29 @@ type Options struct {
 	// take no longer for some businesses than for others, and may be called
 	// from many goroutines. Default: who is authenticated may see all.
 	Authorize func(ctx context.Context, who Identity, business string) bool
+	// Operator, if there is one, is the runner behind operate_task and
+	// operate_node, which are absent otherwise.
+	Operator Operator
+	// AuthorizeOperation says whether somebody may do something, after
+	// Authorize. It is asked before task and node are looked up, and once for
+	// each answer of api/task, for the task and the action [Pause]. Default:
+	// nobody may do anything.
+	AuthorizeOperation func(ctx context.Context, who Identity, op Operation) bool
+	// ForbiddenCode, if it is not 0, is the code of an answer to somebody who
+	// lacks permission, which then has HTTP status 200 like other refusals.
+	// Default: HTTP status 403.
+	ForbiddenCode int
+	// Definition returns what a task was created with, as JSON; nil if that is
+	// not known. get_task_detail answers it as pipeline_tree, and
+	// get_task_node_detail knows from it the nodes that have not been recorded
+	// yet. Default: no definition is known.
+	Definition func(ctx context.Context, business, task string) (json.RawMessage, error)
+	// Origins are the origins, such as https://portal.example, whose web pages
+	// may read answers and send requests; "*" stands for all. Default: none.
+	Origins []string
+	// Frames are the origins whose pages may show the status page in a frame.
+	// Default: none.
+	Frames []string
 	// Hosts are names, without port, by which clients may ask for the
 	// service in the Host header, besides localhost and IP addresses (over
 	// loopback, loopback addresses only). Who asks by another is refused with
@@ -54,6 +78,9 @@ type Options struct {
 	Query *query.Options
 	// Prefix is the path of the documented calls. Default: [DefaultPrefix].
 	Prefix string
+	// GatewayPrefix is the path of the calls as API gateways have them, with
+	// IDs in the path. Default: none, they lie where the handler is mounted.
+	GatewayPrefix string
 	// Logger gets a line for each request, without parameters but business
 	// and task, and what went wrong. Default: silent.
 	Logger *slog.Logger
@@ -105,6 +132,9 @@ func (o *Options) withDefaults() Options {
 		d.Prefix = DefaultPrefix
 	}
 	d.Prefix = "/" + strings.Trim(d.Prefix, "/")
+	if d.GatewayPrefix = strings.Trim(d.GatewayPrefix, "/"); d.GatewayPrefix != "" {
+		d.GatewayPrefix = "/" + d.GatewayPrefix
+	}
 	if d.Logger == nil {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
@@ -117,6 +147,21 @@ func (o *Options) withDefaults() Options {
 	orDefault(&d.Heartbeat, 15*time.Second)
 	orDefault(&d.Poll, time.Second)
 	return d
+}
+
+// frames is the part of a policy that says who may frame the page. What would
+// end that part is left out.
+func (o *Options) frames() string {
+	policy := "frame-ancestors"
+	for _, origin := range o.Frames {
+		if origin != "" && !strings.ContainsAny(origin, "; ,\t\r\n") {
+			policy += " " + origin
+		}
+	}
+	if policy == "frame-ancestors" {
+		policy += " 'none'"
+	}
+	return policy
 }
 
 func orDefault[T int | int64 | time.Duration](field *T, value T) {

@@ -21,14 +21,23 @@ type params map[string]param
 
 type param struct {
 	values []string
-	list   bool   // given as a JSON array
-	wrong  string // what it is, if it is nothing a parameter can be
+	list   bool            // given as a JSON array
+	wrong  string          // what it is, if it is nothing a parameter can be
+	raw    json.RawMessage // the text of an object, which few parameters can be
+}
+
+// plain is the value, "" if it is missing, a list or malformed.
+func (v param) plain() string {
+	if v.wrong != "" || v.list || len(v.values) == 0 {
+		return ""
+	}
+	return v.values[0]
 }
 
 // authHeader holds the general parameters as a JSON object.
 const authHeader = "X-Bkapi-Authorization"
 
-var generalNames = []string{"bk_app_code", "bk_app_secret", "bk_token", "bk_username"}
+var generalNames = []string{"bk_app_code", "bk_app_secret", "bk_token", "bk_username", "access_token", "app_code", "app_secret"}
 
 // requestError is a request that cannot be read as one.
 type requestError struct {
@@ -42,9 +51,9 @@ func badRequest(format string, args ...any) error {
 	return &requestError{http.StatusBadRequest, fmt.Sprintf(format, args...)}
 }
 
-// readParams reads the parameters of a request from all places but the body,
-// which has been read already.
-func readParams(r *http.Request, body []byte) (params, error) {
+// readParams reads the parameters of a request from all places but the body and
+// the path, which have been read already.
+func readParams(r *http.Request, body []byte, inPath params) (params, error) {
 	p := make(params)
 	for _, text := range r.Header.Values(authHeader) {
 		given := make(params)
@@ -73,7 +82,21 @@ func readParams(r *http.Request, body []byte) (params, error) {
 	if err != nil {
 		return nil, badRequest("the query is malformed")
 	}
-	return p, p.merge(ofValues(values))
+	if err := p.merge(ofValues(values)); err != nil {
+		return nil, err
+	}
+	if err := p.merge(inPath); err != nil {
+		return nil, err
+	}
+	// Some clients of gateways leave the prefix out.
+	for _, name := range []string{"app_code", "app_secret"} {
+		if v, ok := p[name]; ok {
+			if err := p.merge(params{"bk_" + name: v}); err != nil {
+				return nil, err
+			}
+		}
+	}
+	return p, nil
 }
 
 func bodyParams(r *http.Request, body []byte) (params, error) {
@@ -148,8 +171,16 @@ func (p params) readJSON(text []byte) error {
 			p[name] = listOf(v)
 		default:
 			text, wrong := scalar(v)
-			p[name] = param{values: []string{text}, wrong: wrong}
+			p[name] = param{values: []string{text}, wrong: wrong, raw: object(v, raw)}
 		}
+	}
+	return nil
+}
+
+// object is raw if it is an object.
+func object(v any, raw json.RawMessage) json.RawMessage {
+	if _, ok := v.(map[string]any); ok {
+		return raw
 	}
 	return nil
 }
@@ -225,14 +256,9 @@ func shorten(s string) string {
 func (p params) general() Credentials {
 	return Credentials{
 		AppCode: p.plain("bk_app_code"), AppSecret: p.plain("bk_app_secret"),
-		Token: p.plain("bk_token"), Username: p.plain("bk_username"),
+		Token: p.plain("bk_token"), Username: p.plain("bk_username"), AccessToken: p.plain("access_token"),
 	}
 }
 
 // plain is a parameter's value, "" if it is missing, a list or malformed.
-func (p params) plain(name string) string {
-	if v := p[name]; v.wrong == "" && !v.list && len(v.values) > 0 {
-		return v.values[0]
-	}
-	return ""
-}
+func (p params) plain(name string) string { return p[name].plain() }

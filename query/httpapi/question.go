@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -8,17 +9,26 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pipestatus/pipestatus/query/strictjson"
 	"github.com/pipestatus/pipestatus/state"
 )
 
 // questionError is what is wrong with an interface parameter. It is an answer:
 // the documented envelope with HTTP status 200.
-type questionError struct{ message string }
+type questionError struct {
+	code    int
+	message string
+}
 
 func (e *questionError) Error() string { return e.message }
 
 func malformed(format string, args ...any) error {
-	return &questionError{fmt.Sprintf(format, args...)}
+	return &questionError{codeInvalid, fmt.Sprintf(format, args...)}
+}
+
+// missing is malformed for what there is not.
+func missing(format string, args ...any) error {
+	return &questionError{codeNotFound, fmt.Sprintf(format, args...)}
 }
 
 // given is the value of a plain parameter, ok only if it has one.
@@ -66,7 +76,7 @@ func (p params) ids(name string, limit int) ([]string, error) {
 		v = inner["list"]
 	}
 	switch {
-	case !ok || v.wrong == "" && len(v.values) == 0:
+	case !ok || !v.list && v.wrong == "" && v.plain() == "":
 		return nil, malformed("%s is required", name)
 	case v.wrong != "":
 		return nil, malformed("%s must be a list of task IDs, not %s", name, v.wrong)
@@ -87,6 +97,48 @@ func (p params) ids(name string, limit int) ([]string, error) {
 		}
 	}
 	return values, nil
+}
+
+// object is an optional JSON object, nil if it is empty.
+func (p params) object(name string) (json.RawMessage, error) {
+	v, ok := p[name]
+	raw := v.raw
+	switch {
+	case !ok:
+		return nil, nil
+	case raw == nil && v.plain() != "":
+		raw = json.RawMessage(v.plain()) // as a form has it
+	}
+	fields, err := strictjson.Fields(raw, fieldsMax)
+	if err != nil {
+		return nil, malformed("%s must be an object", name)
+	}
+	if len(fields) == 0 {
+		return nil, nil
+	}
+	return raw, nil
+}
+
+// optionalFlag is flag with a third value, nil if it is not given.
+func (p params) optionalFlag(name string) (*bool, error) {
+	if p.plain(name) == "" {
+		_, _, err := p.given(name)
+		return nil, err
+	}
+	value, err := p.flag(name)
+	return &value, err
+}
+
+// scope says what sort of ID a business's is. There is only one sort here, which
+// stands for both.
+func (p params) scope() error {
+	switch value, _, err := p.given("scope"); {
+	case err != nil:
+		return err
+	case value != "" && value != "cmdb_biz" && value != "project":
+		return malformed("scope must be cmdb_biz or project")
+	}
+	return nil
 }
 
 // flag is an optional true or false.

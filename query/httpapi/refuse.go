@@ -43,11 +43,12 @@ func (e *internalError) Error() string { return "internal error" }
 func (e *internalError) Unwrap() error { return e.cause }
 
 var (
-	errHost    = &requestError{http.StatusMisdirectedRequest, "this service is not to be asked for by the name in the Host header"}
-	errLate    = &requestError{http.StatusRequestTimeout, "the body did not come in time"}
-	errTooMany = &requestError{http.StatusTooManyRequests, "too many requests at once"}
-	errBusy    = &unavailableError{message: "too many large answers are being made"}
-	errEnding  = &unavailableError{message: "the service is shutting down"}
+	errHost     = &requestError{http.StatusMisdirectedRequest, "this service is not to be asked for by the name in the Host header"}
+	errIntruder = &requestError{http.StatusForbidden, "web pages of this origin may not do this"}
+	errLate     = &requestError{http.StatusRequestTimeout, "the body did not come in time"}
+	errTooMany  = &requestError{http.StatusTooManyRequests, "too many requests at once"}
+	errBusy     = &unavailableError{message: "too many large answers are being made"}
+	errEnding   = &unavailableError{message: "the service is shutting down"}
 )
 
 // statusClientGone is logged for clients that did not wait for their answer.
@@ -65,45 +66,68 @@ func (x *exchange) refuse(err error) {
 		return
 	}
 	header := x.w.Header()
-	status, message := http.StatusInternalServerError, (&internalError{}).Error()
+	status, code, message := x.verdict(err)
+	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
+		header.Set("Retry-After", "1")
+	}
+	x.send(status, x.refusal(code, message))
+}
+
+// verdict is what an error is answered with. It sets the headers that belong to
+// that and notes what is to be logged.
+func (x *exchange) verdict(err error) (status, code int, message string) {
 	var (
 		auth        *AuthError
 		request     *requestError
 		question    *questionError
+		operation   *refusedOperation
 		method      *methodError
 		unavailable *unavailableError
 		notFound    *query.NotFoundError
 	)
 	switch {
 	case errors.As(err, &question):
-		status, message = http.StatusOK, question.message
+		return http.StatusOK, question.code, question.message
+	case errors.As(err, &operation):
+		return http.StatusOK, codeOperation, operation.Error()
 	case errors.As(err, &notFound):
-		status, message = http.StatusOK, notFound.Error()
+		return http.StatusOK, codeNotFound, notFound.Error()
 	case errors.As(err, &auth):
-		status, message = http.StatusUnauthorized, auth.Message
-		header.Set("WWW-Authenticate", `Bkapi realm="pipestatus"`)
+		x.w.Header().Set("WWW-Authenticate", `Bkapi realm="pipestatus"`)
+		return http.StatusUnauthorized, codeForbidden, auth.Message
 	case errors.As(err, &request):
-		status, message = request.status, request.message
+		return request.status, codeOf(request.status), request.message
 	case errors.As(err, &method):
-		status, message = http.StatusMethodNotAllowed, method.Error()
-		header.Set("Allow", method.allow())
+		x.w.Header().Set("Allow", method.allow())
+		return http.StatusMethodNotAllowed, codeInvalid, method.Error()
 	case errors.As(err, &unavailable):
-		status, message = http.StatusServiceUnavailable, unavailable.message
 		x.failure = unavailable.cause
+		return http.StatusServiceUnavailable, codeUnavailable, unavailable.message
+	}
+	x.failure = err
+	switch {
 	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFailed), errors.Is(err, context.DeadlineExceeded):
-		status, message = http.StatusServiceUnavailable, "the store is not available"
-		x.failure = err
+		return http.StatusServiceUnavailable, codeUnavailable, "the store is not available"
 	case errors.Is(err, state.ErrNotFound):
 		// Deleted while it was being read.
-		status, message = http.StatusOK, (&query.NotFoundError{Business: x.business, Task: x.task}).Error()
+		x.failure = nil
+		return http.StatusOK, codeNotFound, (&query.NotFoundError{Business: x.business, Task: x.task}).Error()
 	case errors.Is(err, state.ErrInvalidArgument):
 		// A cursor that no list returned; all else has been checked before.
-		status, message = http.StatusOK, "cursor is malformed"
-	default:
-		x.failure = err
+		x.failure = nil
+		return http.StatusOK, codeInvalid, "cursor is malformed"
 	}
-	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
-		header.Set("Retry-After", "1")
+	return http.StatusInternalServerError, codeInternal, (&internalError{}).Error()
+}
+
+func codeOf(status int) int {
+	switch status {
+	case http.StatusForbidden:
+		return codeForbidden
+	case http.StatusNotFound:
+		return codeNotFound
+	case http.StatusTooManyRequests:
+		return codeUnavailable
 	}
-	x.send(status, appendRefusal(nil, message))
+	return codeInvalid
 }

@@ -43,7 +43,8 @@ type story struct {
 	State    string `json:"state"`
 	Position string `json:"position"`
 	Now      string `json:"now"`
-	Last     *step  `json:"last"` // the transition that led here
+	Operable bool   `json:"operable,omitempty"` // the caller may operate it
+	Last     *step  `json:"last"`               // the transition that led here
 }
 
 // step is a transition without what it changed.
@@ -137,12 +138,14 @@ func byName(c *state.Counts) map[string]int {
 
 // story tells a whole tree; last is the transition that led to it, nil if that
 // is not known.
-func (h *Handler) story(s *sink, snap store.Snapshot, last *state.Transition) {
+func (x *exchange) story(s *sink, snap store.Snapshot, last *state.Transition) {
+	h := x.h
 	tree, shown := snap.Tree, h.shown(snap.Tree)
 	head := story{
 		Business: tree.Key().Business, Task: tree.Key().Task, Node: tree.ID(snap.Index),
 		State: shown.of(0).String(), Position: h.positions.seal(tree.Key(), tree.Revision()), Now: h.time(h.now()),
 	}
+	head.Operable = h.mayOperate(x, Operation{Business: head.Business, Task: head.Task, Actor: x.who.User, Action: Pause})
 	if last != nil {
 		step := h.step(last)
 		head.Last = &step

@@ -66,7 +66,7 @@ func TestAnUnchangedTaskIsNotSentAgain(t *testing.T) {
 				t.Fatalf("%s has no tag", path)
 			}
 			loads := reader.loads.Load()
-			for _, list := range []string{tag, "W/" + tag, `"other", ` + tag, "*"} {
+			for _, list := range []string{tag, strings.TrimPrefix(tag, "W/"), `"other", ` + tag, "*"} {
 				if w := ask(list); w.Code != 304 || w.Body.Len() > 0 || w.Header().Get("ETag") != tag {
 					t.Errorf("%s, If-None-Match %s: %d %s", path, list, w.Code, w.Body)
 				}
@@ -128,8 +128,10 @@ func TestHEADIsGETWithoutBody(t *testing.T) {
 		}
 		body, _ := io.ReadAll(head.Body)
 		head.Body.Close()
-		get.Header.Del("Date")
-		head.Header.Del("Date")
+		for _, name := range []string{"Date", "X-Bkapi-Request-Id"} {
+			get.Header.Del(name)
+			head.Header.Del(name)
+		}
 		if head.StatusCode != get.StatusCode || len(body) > 0 || fmt.Sprint(head.Header) != fmt.Sprint(get.Header) {
 			t.Errorf("%s:\nHEAD %d %v\nGET  %d %v", path, head.StatusCode, head.Header, get.StatusCode, get.Header)
 		}

@@ -226,7 +226,7 @@ func (h *Handler) task(x *exchange) error {
 		last = steps[0]
 	}
 	return x.respond(h.tagNow(x, snap.Tree), func(s *sink) error {
-		h.story(s, snap, last)
+		x.story(s, snap, last)
 		return nil
 	})
 }

@@ -68,7 +68,7 @@ func TestServeAnswersWhoIsLetIn(t *testing.T) {
 	s := serve(t, "-db", db, "-tz", "Asia/Shanghai",
 		"-app", "web:secret", "-token", "dG9rZW4==ann", "-app", "robot:"+httpapi.HashSecret("other"), "-trusted-app", "robot")
 	call := s.url + strings.TrimPrefix(httpapi.DefaultPrefix, "/") + "/get_task_status/?bk_biz_id=2&"
-	want := strings.TrimSpace(succeed(t, "", "get", "-json", "-tz", "Asia/Shanghai", "-db", copyOf(t, db), "2", "10"))
+	want := strings.TrimSuffix(succeed(t, "", "get", "-json", "-tz", "Asia/Shanghai", "-db", copyOf(t, db), "2", "10"), "}\n")
 	for name, test := range map[string]struct {
 		query  string
 		status int

@@ -1,0 +1,188 @@
+package httpapi
+
+import (
+	"encoding/json"
+	"errors"
+
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/strictjson"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// past is an attempt in the histories of get_task_node_detail.
+type past struct {
+	StartTime    string `json:"start_time"`
+	FinishTime   string `json:"finish_time"`
+	ElapsedTime  int64  `json:"elapsed_time"`
+	State        string `json:"state"`
+	Skip         bool   `json:"skip"`
+	Retry        int    `json:"retry"`
+	Loop         int    `json:"loop"`
+	Version      string `json:"version"`
+	ErrorIgnored bool   `json:"error_ignored"`
+	Ignorable    bool   `json:"error_ignorable"`
+	ExData       string `json:"ex_data"`
+}
+
+func (h *Handler) past(a *state.Attempt) past {
+	return past{
+		StartTime: h.wire(a.Started), FinishTime: h.wire(a.Finished), ElapsedTime: h.elapsed(a),
+		State: a.State.String(), Skip: a.Skipped, Retry: a.Retry(), Loop: a.Loop,
+		Version: a.Version.String(), ErrorIgnored: a.ErrorIgnored, Ignorable: a.ErrorIgnored, ExData: a.Error,
+	}
+}
+
+// nodeDetail is get_task_node_detail.
+func (h *Handler) nodeDetail(x *exchange) error {
+	if err := x.params.scope(); err != nil {
+		return err
+	}
+	loop, err := x.params.number("loop", 0, loopMost)
+	if err != nil {
+		return err
+	}
+	snap, node, err := x.node()
+	var unknown *questionError
+	if errors.As(err, &unknown) && unknown.code == codeNotFound && snap.Tree != nil && loop <= 1 {
+		return h.notYetRun(x, err)
+	}
+	if err != nil {
+		return err
+	}
+	if loop != 0 && loop != node.Loop {
+		return h.loopDetail(x, &snap, &node, loop)
+	}
+	fields := (h.opts.Query.Fields | detailFields) &^ query.FieldExData
+	return x.respond("", func(s *sink) error {
+		s.open(h.with(fields), snap.Tree, node.Index)
+		// Here ex_data is the text of the one node.
+		s.field(`,"ex_data":`, node.Error)
+		s.text(`,"histories":[`)
+		first := true
+		err := x.attempts(snap.Tree, &node, func(a *state.Attempt) {
+			if loop == 0 || a.Loop == loop {
+				s.element(&first, h.past(a))
+			}
+		})
+		s.text("]}")
+		return err
+	})
+}
+
+// loopDetail is the last attempt of an earlier loop, with those before it in the
+// same loop.
+func (h *Handler) loopDetail(x *exchange, snap *store.Snapshot, node *state.Node, loop int) error {
+	var last *state.Attempt
+	err := x.attempts(snap.Tree, node, func(a *state.Attempt) {
+		if a.Loop == loop {
+			last = a
+		}
+	})
+	if err != nil {
+		return err
+	}
+	if last == nil {
+		return missing("node %q has no loop %d", node.ID, loop)
+	}
+	return x.respond("", func(s *sink) error {
+		head := appendJSON(nil, struct {
+			past
+			Name     string   `json:"name"`
+			ID       string   `json:"id"`
+			Children struct{} `json:"children"`
+		}{h.past(last), node.DisplayName(), node.ID, struct{}{}})
+		s.text(string(head[:len(head)-1]) + `,"histories":[`)
+		first := true
+		err := x.attempts(snap.Tree, node, func(a *state.Attempt) {
+			if a.Loop == loop && a.Version != last.Version {
+				s.element(&first, h.past(a))
+			}
+		})
+		s.text("]}")
+		return err
+	})
+}
+
+// notYetRun answers for a node that the definition has and the record does not
+// have yet; otherwise it is unknown.
+func (h *Handler) notYetRun(x *exchange, unknown error) error {
+	id := x.params.plain("node_id")
+	definition, err := h.definition(x)
+	if err != nil {
+		return err
+	}
+	name, ok := defined(definition, id, 0)
+	if !ok {
+		return unknown
+	}
+	return x.respond("", func(s *sink) error {
+		a := state.Attempt{State: state.Created, Loop: 1}
+		head := appendJSON(nil, struct {
+			past
+			Name      string   `json:"name"`
+			ID        string   `json:"id"`
+			Children  struct{} `json:"children"`
+			Histories []past   `json:"histories"`
+		}{h.past(&a), name, id, struct{}{}, []past{}})
+		s.text(string(head))
+		return nil
+	})
+}
+
+// definition is what the task was created with, nil if that is not known.
+func (h *Handler) definition(x *exchange) (json.RawMessage, error) {
+	if h.opts.Definition == nil {
+		return nil, nil
+	}
+	definition, err := h.opts.Definition(x.r.Context(), x.business, x.task)
+	if err == nil && definition != nil && !json.Valid(definition) {
+		err = errors.New("the definition is not JSON")
+	}
+	return definition, err
+}
+
+// definitionMost is how many levels of a definition are looked at, and how many
+// nodes a level may have.
+const (
+	definitionLevels = 100
+	definitionNodes  = 100_000
+)
+
+// defined looks for a node in a pipeline tree, by its ID, and in the
+// subprocesses of it, and returns its name.
+func defined(tree json.RawMessage, id string, level int) (name string, ok bool) {
+	parts, err := strictjson.Fields(tree, definitionNodes)
+	if err != nil || level > definitionLevels {
+		return "", false
+	}
+	type node struct {
+		ID       string          `json:"id"`
+		Name     string          `json:"name"`
+		Pipeline json.RawMessage `json:"pipeline"`
+	}
+	for _, part := range []string{"start_event", "end_event"} {
+		var n node
+		if json.Unmarshal(parts[part], &n) == nil && n.ID == id {
+			return n.Name, true
+		}
+	}
+	for _, part := range []string{"activities", "gateways"} {
+		nodes, _ := strictjson.Fields(parts[part], definitionNodes)
+		for key, raw := range nodes {
+			var n node
+			if json.Unmarshal(raw, &n) != nil {
+				continue
+			}
+			if key == id {
+				return n.Name, true
+			}
+			if n.Pipeline != nil {
+				if name, ok := defined(n.Pipeline, id, level+1); ok {
+					return name, true
+				}
+			}
+		}
+	}
+	return "", false
+}

@@ -1,0 +1,209 @@
+package httpapi
+
+import (
+	"strings"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// project is what there is of a task's project, which here is the business.
+type project struct {
+	ProjectID    any    `json:"project_id"`
+	ProjectName  string `json:"project_name"`
+	BusinessID   any    `json:"bk_biz_id"`
+	BusinessName string `json:"bk_biz_name"`
+}
+
+// unrecorded is what clients look for and nobody records here.
+type unrecorded struct {
+	Category       string `json:"category"`
+	CreateMethod   string `json:"create_method"`
+	Creator        string `json:"creator"`
+	Executor       string `json:"executor"`
+	TemplateID     string `json:"template_id"`
+	TemplateSource string `json:"template_source"`
+}
+
+// listedTask is a task of get_task_list, and the beginning of get_task_detail.
+type listedTask struct {
+	ID         any      `json:"id"`
+	Name       string   `json:"name"`
+	CreateTime string   `json:"create_time"`
+	StartTime  *string  `json:"start_time"` // null before
+	FinishTime *string  `json:"finish_time"`
+	IsStarted  bool     `json:"is_started"`
+	IsFinished bool     `json:"is_finished"`
+	Flow       string   `json:"current_flow"`
+	FlowType   string   `json:"flow_type"`
+	URL        string   `json:"url"`
+	Actions    []string `json:"auth_actions"`
+	project
+	unrecorded
+}
+
+func projectOf(key state.Key) project {
+	id := wireID(key.Business)
+	return project{id, key.Business, id, key.Business}
+}
+
+// orNull is a time, null if it is unset.
+func (h *Handler) orNull(i state.Instant) *string {
+	if !i.IsSet() {
+		return nil
+	}
+	text := h.wire(i)
+	return &text
+}
+
+// mayDo are the actions that a caller may do to a task, as clients know them.
+func (h *Handler) mayDo(x *exchange, key state.Key) []string {
+	actions := []string{"task_view"}
+	if h.mayOperate(x, Operation{Business: key.Business, Task: key.Task, Actor: x.who.User, Action: Pause}) {
+		actions = append(actions, "task_operate")
+	}
+	return actions
+}
+
+const (
+	pageDefault = 100
+	pageMost    = 200
+	// countMost bounds how many tasks of a business are looked at for one
+	// answer. Beyond them there is no count.
+	countMost = 100_000
+)
+
+// listAsked is what get_task_list is asked for.
+type listAsked struct {
+	keyword           string
+	started, finished *bool
+	limit, offset     int
+	uncounted         bool
+}
+
+func (p params) listAsked() (a listAsked, err error) {
+	if err = p.scope(); err != nil {
+		return a, err
+	}
+	if a.keyword, _, err = p.given("keyword"); err != nil {
+		return a, err
+	}
+	if a.started, err = p.optionalFlag("is_started"); err != nil {
+		return a, err
+	}
+	if a.finished, err = p.optionalFlag("is_finished"); err != nil {
+		return a, err
+	}
+	if a.uncounted, err = p.flag("without_count"); err != nil {
+		return a, err
+	}
+	if a.limit, err = p.number("limit", pageDefault, pageMost); err != nil {
+		return a, err
+	}
+	if p.plain("offset") != "0" {
+		a.offset, err = p.number("offset", 0, countMost)
+	}
+	return a, err
+}
+
+func (a *listAsked) matches(t *store.Task) bool {
+	return strings.Contains(t.DisplayName(), a.keyword) &&
+		(a.started == nil || *a.started == t.Started.IsSet()) &&
+		(a.finished == nil || *a.finished == (t.State == state.Finished))
+}
+
+// taskList is get_task_list, newest first.
+func (h *Handler) taskList(x *exchange) error {
+	if err := h.authorise(x); err != nil {
+		return err
+	}
+	asked, err := x.params.listAsked()
+	if err != nil {
+		return err
+	}
+	var page []store.Task
+	count, all := 0, false
+	q := store.ListQuery{Business: x.business, Limit: listMax}
+	for seen := 0; !all && seen < countMost && (!asked.uncounted || len(page) < asked.limit); {
+		next, err := h.reader.List(x.r.Context(), q)
+		if err != nil {
+			return err
+		}
+		for i := range next.Tasks {
+			if seen++; !asked.matches(&next.Tasks[i]) {
+				continue
+			}
+			if count++; count > asked.offset && len(page) < asked.limit {
+				page = append(page, next.Tasks[i])
+			}
+		}
+		q.Cursor = next.Cursor
+		all = q.Cursor == ""
+	}
+	if all && !asked.uncounted {
+		x.extra = appendJSON([]byte(`,"count":`), count)
+	}
+	return x.respond("", func(s *sink) error {
+		s.text("[")
+		first := true
+		for i := range page {
+			s.element(&first, h.listedTask(x, &page[i]))
+		}
+		s.text("]")
+		return nil
+	})
+}
+
+func (h *Handler) listedTask(x *exchange, t *store.Task) listedTask {
+	return listedTask{
+		ID: wireID(t.Key.Task), Name: t.DisplayName(), CreateTime: h.wire(t.Recorded),
+		StartTime: h.orNull(t.Started), FinishTime: h.orNull(t.Finished),
+		IsStarted: t.Started.IsSet(), IsFinished: t.State == state.Finished,
+		Flow: flow(t.State), FlowType: flowType, URL: x.pageOf(t.Key), Actions: h.mayDo(x, t.Key), project: projectOf(t.Key),
+	}
+}
+
+// taskDetail is get_task_detail.
+func (h *Handler) taskDetail(x *exchange) error {
+	if err := h.target(x); err != nil {
+		return err
+	}
+	if err := x.params.scope(); err != nil {
+		return err
+	}
+	snap, err := x.now(0)
+	if err != nil {
+		return err
+	}
+	key, root := snap.Tree.Key(), snap.Tree.Node(0)
+	created, err := h.created(x, snap.Tree)
+	if err != nil {
+		return err
+	}
+	x.task = key.Task // task_id may have named a node
+	definition, err := h.definition(x)
+	if err != nil {
+		return err
+	}
+	return x.respond("", func(s *sink) error {
+		head := appendJSON(nil, struct {
+			listedTask
+			ElapsedTime int64  `json:"elapsed_time"`
+			State       string `json:"state"`
+		}{
+			listedTask{
+				ID: wireID(key.Task), Name: root.DisplayName(), CreateTime: h.wire(created),
+				StartTime: h.orNull(root.Started), FinishTime: h.orNull(root.Finished),
+				IsStarted: root.Started.IsSet(), IsFinished: root.State == state.Finished,
+				Flow: flow(root.State), FlowType: flowType, URL: x.pageOf(key), Actions: h.mayDo(x, key), project: projectOf(key),
+			},
+			h.elapsed(&root.Attempt), h.shown(snap.Tree).of(0).String(),
+		})
+		s.text(string(head[:len(head)-1]))
+		if definition != nil {
+			s.field(`,"pipeline_tree":`, definition)
+		}
+		s.text("}")
+		return nil
+	})
+}

@@ -1,0 +1,189 @@
+package httpapi
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"slices"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Action is what somebody asks a runner to do.
+type Action string
+
+// The actions. A task is paused, resumed and revoked; a node is paused, resumed,
+// retried, skipped and made to fail.
+const (
+	Pause     Action = "pause"
+	Resume    Action = "resume"
+	Revoke    Action = "revoke"
+	Retry     Action = "retry"
+	Skip      Action = "skip"
+	ForceFail Action = "forced_fail"
+)
+
+// Operation is an action on a task or on one of its nodes.
+type Operation struct {
+	Business, Task string
+	Node           string // "" for the task itself
+	Action         Action
+	// Actor is the user who asks, or the application if there is no user; ""
+	// where everybody is let in. Record it with what is done.
+	Actor string
+	// Inputs are what a node is to be retried with: a JSON object, nil for
+	// what it had.
+	Inputs json.RawMessage
+}
+
+// Operator is implemented by runners that can be operated. Operate returns when
+// the operation has been recorded, or has been taken on for good. Its error is
+// the answer if it matches one of the sentinels of package state or
+// [ErrNotOperable]; any other is logged and answered as an internal error. It is
+// called from many goroutines. The caller has been
+// authorised, and task and node were there when it was asked.
+type Operator interface {
+	Operate(ctx context.Context, op Operation) error
+}
+
+// ErrNotOperable says that the runner cannot do what it is asked for: it does
+// not run the task, or has no such action. Wrap it to say more.
+var ErrNotOperable = errors.New("not operable")
+
+// The names of actions in requests, those of the documented calls included.
+var (
+	taskActions = map[string]Action{"pause": Pause, "resume": Resume, "revoke": Revoke}
+	nodeActions = map[string]Action{
+		"retry": Retry, "skip": Skip, "pause": Pause, "resume": Resume,
+		"pause_subproc": Pause, "resume_subproc": Resume, "forced_fail": ForceFail, "force_fail": ForceFail,
+	}
+)
+
+// operateTask is operate_task.
+func (h *Handler) operateTask(x *exchange) error { return h.operateOn(x, false) }
+
+// operateNode is operate_node. Clients disagree on the order of the IDs in its
+// path: if there is no such task, they count the other way round.
+func (h *Handler) operateNode(x *exchange) error {
+	task, business := x.params.plain("task_id"), x.params.plain("bk_biz_id")
+	if x.inPath && !h.visible(x, business, task) && h.visible(x, task, business) {
+		x.params["task_id"], x.params["bk_biz_id"] = x.params["bk_biz_id"], x.params["task_id"]
+	}
+	return h.operateOn(x, true)
+}
+
+// visible reports whether there is a task that the caller may see.
+func (h *Handler) visible(x *exchange, business, task string) bool {
+	if !h.allowed(x.r.Context(), x.who, business) {
+		return false
+	}
+	_, err := h.reader.Locate(x.r.Context(), store.ByKey(business, task))
+	return err == nil
+}
+
+// operate is both, for the page: on a node if the request names one.
+func (h *Handler) operate(x *exchange) error {
+	_, onNode := x.params["node_id"]
+	return h.operateOn(x, onNode)
+}
+
+func (h *Handler) operateOn(x *exchange, onNode bool) error {
+	if err := h.target(x); err != nil {
+		return err
+	}
+	op := Operation{Business: x.business, Task: x.task, Actor: x.who.User}
+	if op.Actor == "" {
+		op.Actor = x.who.App
+	}
+	names := taskActions
+	if onNode {
+		names = nodeActions
+		var err error
+		if op.Node, err = x.params.id("node_id"); err != nil {
+			return err
+		}
+	}
+	name, err := x.params.id("action")
+	if err != nil {
+		return err
+	}
+	known := false
+	if op.Action, known = names[name]; !known {
+		return malformed("action must be one of %s", listed(names))
+	}
+	if op.Inputs, err = x.params.object("inputs"); err != nil {
+		return err
+	}
+	if !h.mayOperate(x, op) {
+		return h.forbidden("no permission to operate this task")
+	}
+	if err := h.exists(x, op); err != nil {
+		return err
+	}
+	if err := h.opts.Operator.Operate(x.r.Context(), op); err != nil {
+		return operationError(err)
+	}
+	return x.respond("", func(s *sink) error {
+		if onNode {
+			s.text(`"success"`)
+		} else {
+			s.text(`{}`)
+		}
+		return nil
+	})
+}
+
+func listed(names map[string]Action) string {
+	text := ""
+	for _, name := range slices.Sorted(func(yield func(string) bool) {
+		for name := range names {
+			if !yield(name) {
+				return
+			}
+		}
+	}) {
+		if text != "" {
+			text += ", "
+		}
+		text += name
+	}
+	return text
+}
+
+func (h *Handler) mayOperate(x *exchange, op Operation) bool {
+	return h.opts.Operator != nil && h.opts.AuthorizeOperation != nil && h.opts.AuthorizeOperation(x.r.Context(), x.who, op)
+}
+
+// exists makes sure of the task, by its own ID, and of the node in it.
+func (h *Handler) exists(x *exchange, op Operation) error {
+	key := state.Key{Business: op.Business, Task: op.Task}
+	_, err := h.reader.Locate(x.r.Context(), store.ByKey(op.Business, op.Task))
+	if err != nil || op.Node == "" {
+		return err
+	}
+	at, err := h.reader.Locate(x.r.Context(), store.ByNode(op.Node))
+	if errors.Is(err, state.ErrNotFound) || err == nil && at.Key != key {
+		return x.noNode(op.Node)
+	}
+	return err
+}
+
+// refusedOperation is an operation that the runner refused.
+type refusedOperation struct{ cause error }
+
+func (e *refusedOperation) Error() string { return e.cause.Error() }
+
+func (e *refusedOperation) Unwrap() error { return e.cause }
+
+func operationError(err error) error {
+	for _, reason := range []error{
+		ErrNotOperable, state.ErrNotFound, state.ErrExists, state.ErrInvalidArgument, state.ErrInvalidTransition,
+		state.ErrVersionMismatch, state.ErrNotRetryable, state.ErrNotSkippable, state.ErrLoopLimit,
+	} {
+		if errors.Is(err, reason) {
+			return &refusedOperation{err}
+		}
+	}
+	return err
+}

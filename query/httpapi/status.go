@@ -1,0 +1,195 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// statusAsked is what get_task_status is asked for beside the task.
+type statusAsked struct {
+	subprocess       string // "" for what task_id names
+	loop             int    // 0 if it is left open
+	fields           query.Fields
+	failed, retrying bool // with_failed_node_info, with_auto_retry_status
+}
+
+func (x *exchange) statusAsked() (a statusAsked, err error) {
+	if err = x.params.scope(); err != nil {
+		return a, err
+	}
+	a.fields = x.h.opts.Query.Fields
+	for name, set := range map[string]func(){
+		"with_ex_data":           func() { a.fields |= query.FieldExData },
+		"with_failed_node_info":  func() { a.failed = true },
+		"with_auto_retry_status": func() { a.retrying = true },
+	} {
+		switch given, err := x.params.flag(name); {
+		case err != nil:
+			return a, err
+		case given:
+			set()
+		}
+	}
+	if _, given := x.params["subprocess_id"]; given && x.params["subprocess_id"].plain() != "" {
+		if a.subprocess, err = x.params.id("subprocess_id"); err != nil {
+			return a, err
+		}
+	}
+	a.loop, err = x.params.number("loop", 0, loopMost)
+	return a, err
+}
+
+// loopMost is more than any node loops.
+const loopMost = 1 << 31
+
+// taskStatus is get_task_status.
+func (h *Handler) taskStatus(x *exchange) error {
+	if err := h.target(x); err != nil {
+		return err
+	}
+	asked, err := x.statusAsked()
+	if err != nil {
+		return err
+	}
+	// An elapsed time is another one each second, at the same revision.
+	tagged := asked.fields&query.FieldElapsedTime == 0
+	if tagged {
+		if fresh, err := h.fresh(x); fresh || err != nil {
+			return err
+		}
+	}
+	snap, err := x.now(0)
+	if err != nil {
+		return err
+	}
+	if err := x.choose(&snap, &asked); err != nil {
+		return err
+	}
+	tag := ""
+	if tagged {
+		tag = x.etag(snap.Tree.Key(), snap.Tree.Revision())
+	}
+	return x.respond(tag, func(s *sink) error {
+		s.open(h.with(asked.fields), snap.Tree, snap.Index)
+		h.failures(s, &snap, &asked)
+		s.text("}")
+		return nil
+	})
+}
+
+// choose makes the snapshot one of what is asked for within the task.
+func (x *exchange) choose(snap *store.Snapshot, a *statusAsked) error {
+	if a.subprocess != "" {
+		i, ok := snap.Tree.Find(a.subprocess)
+		if !ok || !snap.Tree.Node(i).Kind.Container() {
+			return missing("task %q of business %q has no subprocess %q", x.task, x.business, a.subprocess)
+		}
+		snap.Index = i
+	}
+	if at := snap.Tree.View(snap.Index).Loop(); a.loop != 0 && a.loop != at {
+		return missing("loop is %d by now: get_task_node_detail tells of loop %d", at, a.loop)
+	}
+	return nil
+}
+
+// failures adds what is asked for about the nodes below that show FAILED. A node
+// that waits for its automatic retry has been retried fewer times than it will
+// be, which is how clients know it; others have no such numbers.
+func (h *Handler) failures(s *sink, snap *store.Snapshot, a *statusAsked) {
+	if !a.failed && !a.retrying {
+		return
+	}
+	shown := h.shown(snap.Tree)
+	var waiting []string
+	if a.failed {
+		s.text(`,"failed_node_info":{`)
+	}
+	first := true
+	for i := range below(snap.Tree, snap.Index) {
+		if shown.of(i) != state.Failed || s.err != nil {
+			continue
+		}
+		n := snap.Tree.Node(i)
+		if n.RetryAt.IsSet() {
+			waiting = append(waiting, n.ID)
+		}
+		if a.failed {
+			s.element(&first, n.ID)
+			s.text(":")
+			s.value(failureOf(&n))
+		}
+	}
+	if a.failed {
+		s.text("}")
+	}
+	if a.retrying {
+		s.field(`,"auto_retry_status":{"exist_auto_retry_nodes":`, len(waiting) > 0)
+		s.field(`,"auto_retry_nodes":`, append([]string{}, waiting...))
+		s.text("}")
+	}
+}
+
+// failureOf is what failed_node_info says of a node.
+func failureOf(n *state.Node) any {
+	if !n.RetryAt.IsSet() {
+		return struct{}{}
+	}
+	return struct {
+		Node string `json:"node_id"`
+		Done int    `json:"auto_retry_times"`
+		Max  int    `json:"max_auto_retry_times"`
+	}{n.ID, n.Retries, n.Retries + 1}
+}
+
+// below iterates over the nodes below one, in the order of creation.
+func below(tree *state.Tree, node int) func(func(int) bool) {
+	return func(yield func(int) bool) {
+		in := make([]bool, tree.Len())
+		in[node] = true
+		// A node comes behind the container it is in.
+		for i := node + 1; i < tree.Len(); i++ {
+			if in[i] = in[tree.Parent(i)]; in[i] && !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// with is the query with other fields.
+func (h *Handler) with(fields query.Fields) *query.Query {
+	o := *h.opts.Query
+	o.Fields = fields
+	return h.query.With(&o)
+}
+
+// fresh answers a client that has the task's present revision already, without
+// reading the tree.
+func (h *Handler) fresh(x *exchange) (bool, error) {
+	if x.r.Header.Get("If-None-Match") == "" {
+		return false, nil
+	}
+	at, err := h.locate(x.r.Context(), x.business, x.task)
+	if err != nil {
+		return false, err
+	}
+	return x.unchanged(x.etag(at.Key, at.Revision)), nil
+}
+
+// locate finds a task or node as [query.Query.Snapshot] does.
+func (h *Handler) locate(ctx context.Context, business, task string) (store.Location, error) {
+	at, err := h.reader.Locate(ctx, store.ByKey(business, task))
+	if errors.Is(err, state.ErrNotFound) {
+		at, err = h.reader.Locate(ctx, store.ByNode(task))
+		if err == nil && at.Key.Business != business {
+			err = state.ErrNotFound
+		}
+	}
+	if errors.Is(err, state.ErrNotFound) {
+		return at, &query.NotFoundError{Business: business, Task: task}
+	}
+	return at, err
+}
