@@ -1,7 +1,6 @@
 package pgstore
 
 import (
-	"bytes"
 	"errors"
 	"reflect"
 	"strings"
@@ -58,17 +57,47 @@ func TestARecordOfEverythingComesBack(t *testing.T) {
 	}
 }
 
-func TestRecordsOfAnotherVersionOrCutShortAreCorrupt(t *testing.T) {
+func TestRecordsThatAreCutShortAreCorrupt(t *testing.T) {
 	whole := encodeTransition(sample())
 	for n := range whole {
 		if _, err := decodeTransition(whole[:n], 1, state.Key{}); !errors.Is(err, store.ErrCorrupt) {
 			t.Errorf("the first %d of %d bytes: %v, want %v", n, len(whole), err, store.ErrCorrupt)
 		}
 	}
-	other := bytes.Clone(whole)
-	other[0]++
-	if _, err := decodeTransition(other, 1, state.Key{}); !errors.Is(err, store.ErrCorrupt) {
-		t.Errorf("another version: %v, want %v", err, store.ErrCorrupt)
+	whole[0] = 0
+	if _, err := decodeTransition(whole, 1, state.Key{}); !errors.Is(err, store.ErrCorrupt) {
+		t.Errorf("no version: %v, want %v", err, store.ErrCorrupt)
+	}
+}
+
+// What a later version may put into records is refused by this one, and is not
+// taken for damage.
+func TestRecordsOfALaterVersionAreIncompatible(t *testing.T) {
+	whole := encodeTransition(sample())
+	for name, alter := range map[string]func(tr *state.Transition, b []byte){
+		"format":         func(_ *state.Transition, b []byte) { b[0]++ },
+		"operation":      func(tr *state.Transition, _ []byte) { tr.Op = state.Reopen + 1 },
+		"shown state":    func(tr *state.Transition, _ []byte) { tr.Shown = state.Finished + 1 },
+		"kind":           func(tr *state.Transition, _ []byte) { tr.Changes[0].Kind = state.ConvergeGateway + 1 },
+		"state":          func(tr *state.Transition, _ []byte) { tr.Changes[0].State = state.Finished + 1 },
+		"state before":   func(tr *state.Transition, _ []byte) { tr.Changes[0].From = state.Finished + 1 },
+		"beginning":      func(tr *state.Transition, _ []byte) { tr.Changes[0].Began = state.Reopen + 1 },
+		"past beginning": func(tr *state.Transition, _ []byte) { tr.Changes[0].Superseded.Began = state.Reopen + 1 },
+	} {
+		tr := sample()
+		alter(tr, whole)
+		b := encodeTransition(tr)
+		if name == "format" {
+			b = whole
+		}
+		if _, err := decodeTransition(b, 1, state.Key{}); !errors.Is(err, store.ErrIncompatible) {
+			t.Errorf("a later %s: %v, want %v", name, err, store.ErrIncompatible)
+		}
+	}
+	a := encodeAttempt(sample().Changes[0].Superseded)
+	a[1] |= 1 << 7
+	if _, err := decodeAttempt(a); !errors.Is(err, store.ErrIncompatible) {
+		t.Errorf("a later flag: %v, want %v", err, store.ErrIncompatible)
 	}
 }
 
@@ -77,7 +106,7 @@ func FuzzDecoders(f *testing.F) {
 	f.Add(encodeTransition(sample()))
 	f.Add(encodeAttempt(sample().Changes[0].Superseded))
 	f.Add(encodeProgress(&sample().Changes[1].Progress))
-	f.Add(encodeHeader(&store.Task{Root: "r", Name: "n", Nodes: 3, State: state.Running}))
+	f.Add(encodeHeader(&store.Task{Root: "r", Name: "n", Nodes: 3, Pending: 2, State: state.Running}))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		if tr, err := decodeTransition(b, 1, state.Key{}); err == nil {
 			again, err := decodeTransition(encodeTransition(tr), 1, state.Key{})

@@ -66,6 +66,22 @@ func TestTablesOfANewerVersionAreRefusedAndLeftAlone(t *testing.T) {
 	}
 }
 
+func TestTablesOfVersion1AreMigrated(t *testing.T) {
+	t.Parallel()
+	pool, schema := newPool(t), newSchema()
+	o := &pgstore.Options{Schema: schema}
+	begin(t, newEngine(t, open(t, pool, *o)), "a")
+	versions := pgx.Identifier{schema, "schema_version"}.Sanitize()
+	execSQL(t, pool, "DELETE FROM "+versions+" WHERE version > $1", 1)
+	if n := len(feed(t, open(t, pool, *o), 0)); n != 2 {
+		t.Errorf("%d transitions afterwards, want 2", n)
+	}
+	var version int
+	if err := pool.QueryRow(t.Context(), "SELECT max(version) FROM "+versions).Scan(&version); err != nil || version != pgstore.SchemaVersion {
+		t.Errorf("the tables have version %d, %v, want %d", version, err, pgstore.SchemaVersion)
+	}
+}
+
 func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)

@@ -82,8 +82,11 @@ func (d *decoder) attempt(a *state.Attempt, base state.Instant) {
 // began reads the byte that says what began an attempt.
 func (d *decoder) began(a *state.Attempt, b byte) {
 	a.Began, a.Along = state.OpKind(b&^wentAlong), b&wentAlong != 0
-	if a.Began != 0 && !a.Began.Valid() {
+	switch {
+	case a.Began != 0 && !a.Began.Valid():
 		d.later()
+	case a.Along && a.Began != state.Reset:
+		d.fail()
 	}
 }
 
@@ -170,9 +173,13 @@ func decodeAttempt(b []byte) (a state.Attempt, err error) {
 	return a, d.end("attempt")
 }
 
+// hasPending is set in the first byte of a header and of a transition if the
+// number of pending automatic retries follows at the end.
+const hasPending = 1 << 7
+
 // encodeHeader is what a task's row has no column for.
 func encodeHeader(t *store.Task) []byte {
-	b := appendText(appendID([]byte{recordVersion, byte(t.State)}, t.Root), t.Name)
+	b := appendText(appendID([]byte{recordVersion, byte(t.State) | flagIf(t.Pending > 0, hasPending)}, t.Root), t.Name)
 	b = appendCount(b, t.Nodes)
 	for s := state.Created; s <= state.Finished; s++ {
 		b = appendCount(b, t.Counts[s])
@@ -188,14 +195,15 @@ func encodeHeader(t *store.Task) []byte {
 // decodeHeader completes a task that has its columns.
 func decodeHeader(b []byte, t *store.Task) error {
 	d := record(b)
-	t.State = known[state.State](d, d.byte())
+	first := d.byte()
+	t.State = known[state.State](d, first&^hasPending)
 	t.Root, t.Name, t.Nodes = d.id(), d.text(), d.count()
 	for s := state.Created; s <= state.Finished; s++ {
 		t.Counts[s] = d.count()
 	}
 	t.Updated = d.time(state.Instant{})
 	t.Started, t.Finished = d.time(t.Updated), d.time(t.Updated)
-	if len(d.b) > 0 {
+	if first&hasPending != 0 {
 		t.Pending = d.count()
 	}
 	return d.end("header")
@@ -204,7 +212,7 @@ func decodeHeader(b []byte, t *store.Task) error {
 // encodeTransition leaves out sequence and task, which are columns.
 func encodeTransition(tr *state.Transition) []byte {
 	b := make([]byte, 0, 96)
-	b = append(b, recordVersion, byte(tr.Op), byte(tr.Shown))
+	b = append(b, recordVersion, byte(tr.Op)|flagIf(tr.Pending > 0, hasPending), byte(tr.Shown))
 	b = appendTime(b, tr.At, state.Instant{})
 	b = appendTime(b, tr.Recorded, tr.At)
 	b = appendText(b, tr.Actor)
@@ -243,7 +251,8 @@ func appendChange(dst []byte, c *state.Change, at state.Instant) []byte {
 
 func decodeTransition(b []byte, seq uint64, key state.Key) (*state.Transition, error) {
 	d := record(b)
-	tr := &state.Transition{Sequence: seq, Task: key, Op: known[state.OpKind](d, d.byte())}
+	first := d.byte()
+	tr := &state.Transition{Sequence: seq, Task: key, Op: known[state.OpKind](d, first&^hasPending)}
 	if tr.Shown = state.State(d.byte()); tr.Shown != 0 && !tr.Shown.Valid() {
 		d.later()
 	}
@@ -257,7 +266,7 @@ func decodeTransition(b []byte, seq uint64, key state.Key) (*state.Transition, e
 	for i := range tr.Changes {
 		d.change(&tr.Changes[i], tr.At)
 	}
-	if len(d.b) > 0 {
+	if first&hasPending != 0 {
 		tr.Pending = d.count()
 	}
 	return tr, d.end("transition")
