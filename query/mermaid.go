@@ -15,25 +15,19 @@ const (
 	mermaidLabel = 60 // characters of a name or error
 )
 
-// mermaidShapes are how the kinds look.
-var mermaidShapes = [...][2]string{
-	state.Pipeline: {"[", "]"}, state.Subprocess: {"[[", "]]"},
-	state.StartEvent: {"([", "])"}, state.EndEvent: {"([", "])"}, state.ServiceActivity: {"(", ")"},
-	state.ExclusiveGateway: {"{", "}"}, state.ParallelGateway: {"{", "}"},
-	state.ConditionalParallelGateway: {"{", "}"}, state.ConvergeGateway: {"{", "}"},
-}
-
-// palette is the colours of a state on a page: fill, line and text, readable
-// on light and on dark ones.
-type palette struct{ fill, line, text string }
-
-var palettes = [...]palette{
-	state.Created:   {"#eceff1", "#78909c", "#37474f"},
-	state.Running:   {"#d6e9fd", "#1e78d0", "#0b3c6f"},
-	state.Failed:    {"#fddcdc", "#d33a3a", "#7a1414"},
-	state.Suspended: {"#fff0c9", "#c98a00", "#5f4300"},
-	state.Revoked:   {"#ecdff5", "#8a4fb5", "#44205e"},
-	state.Finished:  {"#d9f2dd", "#2f9e44", "#14532d"},
+// mermaidShape is how a kind looks; a rectangle if nobody has said.
+func mermaidShape(k state.Kind) (opening, closing string) {
+	switch k {
+	case state.Subprocess:
+		return "[[", "]]"
+	case state.StartEvent, state.EndEvent:
+		return "([", "])"
+	case state.ServiceActivity:
+		return "(", ")"
+	case state.ExclusiveGateway, state.ParallelGateway, state.ConditionalParallelGateway, state.ConvergeGateway:
+		return "{", "}"
+	}
+	return "[", "]"
 }
 
 // AppendMermaid appends a node of a tree, by index, and those below it as a
@@ -49,7 +43,7 @@ func (q *Query) AppendMermaid(dst []byte, tree *state.Tree, node int) []byte {
 	defer r.release()
 	r.now = state.InstantOf(q.opts.Now())
 	begin, drawn, left := len(dst), 0, 0
-	var byState [len(palettes)][]int
+	var byState [lookCount][]int
 	dst = append(dst, "flowchart LR\n"...)
 	within(tree, node, func(i int) bool {
 		if left > 0 || drawn == mermaidNodes || len(dst)-begin > mermaidBytes {
@@ -58,7 +52,8 @@ func (q *Query) AppendMermaid(dst []byte, tree *state.Tree, node int) []byte {
 		}
 		drawn++
 		dst = r.appendBox(dst, i)
-		byState[r.shown(i)] = append(byState[r.shown(i)], i)
+		st := min(r.shown(i), lookCount-1)
+		byState[st] = append(byState[st], i)
 		return true
 	})
 	if left > 0 {
@@ -69,7 +64,10 @@ func (q *Query) AppendMermaid(dst []byte, tree *state.Tree, node int) []byte {
 		if len(nodes) == 0 {
 			continue
 		}
-		name, p := state.State(st).String(), palettes[st]
+		name, p := "other", lookOf(state.State(st))
+		if state.State(st).Valid() {
+			name = state.State(st).String()
+		}
 		dst = append(dst, "    classDef "+name+" fill:"+p.fill+",stroke:"+p.line+",color:"+p.text+"\n    class "...)
 		for k, i := range nodes {
 			if k > 0 {
@@ -91,7 +89,8 @@ func (r *renderer) appendBox(dst []byte, i int) []byte {
 	if i != r.root {
 		dst = append(appendBoxID(dst, n.ParentIndex), " --> "...)
 	}
-	dst = append(appendBoxID(dst, i), mermaidShapes[n.Kind][0]+`"`...)
+	opening, closing := mermaidShape(n.Kind)
+	dst = append(appendBoxID(dst, i), opening+`"`...)
 	dst = appendInert(dst, cut(label(n.Kind, n.Name), mermaidLabel))
 	dst = append(append(dst, "<br/>"...), r.shown(i).String()...)
 	if text := took(&n.Attempt, r.now); text != "" {
@@ -100,7 +99,7 @@ func (r *renderer) appendBox(dst []byte, i int) []byte {
 	if text := r.remarks(&n); text != "" {
 		dst = appendInert(append(dst, "<br/>"...), cut(text, mermaidLabel))
 	}
-	return append(dst, `"`+mermaidShapes[n.Kind][1]+"\n"...)
+	return append(dst, `"`+closing+"\n"...)
 }
 
 // appendInert appends printable text with letters, digits and spaces as they

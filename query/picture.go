@@ -13,6 +13,33 @@ import (
 // What the pictures share: text of pipelines made harmless, names and
 // durations for people.
 
+// look is how pictures show a state: a symbol, a colour sequence of terminals,
+// and colours of a page, readable on light and on dark ones.
+type look struct{ symbol, terminal, fill, line, text string }
+
+var looks = [...]look{
+	state.Created:   {"○", "\x1b[2m", "#eceff1", "#78909c", "#37474f"},
+	state.Running:   {"●", "\x1b[34m", "#d6e9fd", "#1e78d0", "#0b3c6f"},
+	state.Failed:    {"✖", "\x1b[31m", "#fddcdc", "#d33a3a", "#7a1414"},
+	state.Suspended: {"‖", "\x1b[33m", "#fff0c9", "#c98a00", "#5f4300"},
+	state.Revoked:   {"⊘", "\x1b[35m", "#ecdff5", "#8a4fb5", "#44205e"},
+	state.Finished:  {"✔", "\x1b[32m", "#d9f2dd", "#2f9e44", "#14532d"},
+}
+
+// lookCount has room for every state with a look and one for all others.
+const lookCount = state.State(len(looks) + 1)
+
+// lookOf is the look of a state. One that nobody has drawn looks like CREATED,
+// with another symbol: a new state makes no picture fail.
+func lookOf(s state.State) look {
+	if s == 0 || int(s) >= len(looks) {
+		other := looks[state.Created]
+		other.symbol = "?"
+		return other
+	}
+	return looks[s]
+}
+
 // ansi are the sequences that colour the output of many programs.
 var ansi = regexp.MustCompile("\x1b\\[[0-9;]*m")
 

@@ -271,8 +271,8 @@ func (c *chart) row(i int) {
 		}
 	}
 	what := ""
-	if last.State.Valid() {
-		what = symbols[last.State] + " "
+	if last.State != 0 {
+		what = lookOf(last.State).symbol + " "
 	}
 	if last.Start.IsZero() {
 		what += strings.ToLower(last.State.String())
@@ -299,12 +299,8 @@ func (c *chart) bar(s *Span, attempts, y int) {
 	if !s.Current {
 		extra = ` opacity="0.55"`
 	}
-	fill := "#78909c"
-	if s.State.Valid() {
-		fill = palettes[s.State].line
-	}
 	c.printf(`<rect fill=%q%s x="%s" y="%d" width="%s" height="%d" rx="2"><title>`,
-		fill, extra, pixels(x), y+(svgRow-height)/2, pixels(max(c.x(end)-x, svgMinBar)), height)
+		lookOf(s.State).line, extra, pixels(x), y+(svgRow-height)/2, pixels(max(c.x(end)-x, svgMinBar)), height)
 	c.dst = appendXML(c.dst, labelOf(s)+": "+s.State.String())
 	if attempts > 1 {
 		c.printf(", attempt %d", s.Attempt)

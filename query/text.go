@@ -6,18 +6,6 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// symbols and colours (of terminals) of the states.
-var (
-	symbols = [...]string{
-		state.Created: "○", state.Running: "●", state.Failed: "✖",
-		state.Suspended: "‖", state.Revoked: "⊘", state.Finished: "✔",
-	}
-	colours = [...]string{
-		state.Created: "\x1b[2m", state.Running: "\x1b[34m", state.Failed: "\x1b[31m",
-		state.Suspended: "\x1b[33m", state.Revoked: "\x1b[35m", state.Finished: "\x1b[32m",
-	}
-)
-
 // Where names and remarks are cut: columns and characters.
 const (
 	textName    = 60
@@ -92,7 +80,7 @@ func (r *renderer) draw(rows *[]textRow, i int, here, below string) {
 	n := r.tree.Node(i)
 	shown := r.shown(i)
 	*rows = append(*rows, textRow{shown, [5]string{
-		symbols[shown] + " " + shown.String(), here + fit(label(n.Kind, n.Name), textName), took(&n.Attempt, r.now), printable(n.ID), cut(r.remarks(&n), textRemarks),
+		lookOf(shown).symbol + " " + shown.String(), here + fit(label(n.Kind, n.Name), textName), took(&n.Attempt, r.now), printable(n.ID), cut(r.remarks(&n), textRemarks),
 	}})
 	for c := r.tree.FirstChild(i); c >= 0; {
 		next := r.tree.NextSibling(c)
@@ -114,7 +102,7 @@ func (row *textRow) append(dst []byte, widths []int, color bool) []byte {
 	}
 	for i, cell := range row.cells[:last+1] {
 		if i == 0 && color {
-			dst = append(append(append(dst, colours[row.state]...), cell...), "\x1b[0m"...)
+			dst = append(append(append(dst, lookOf(row.state).terminal...), cell...), "\x1b[0m"...)
 		} else {
 			dst = append(dst, cell...)
 		}

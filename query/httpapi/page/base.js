@@ -102,8 +102,13 @@ function stateBadge(state, text) {
 
 const states = ["RUNNING", "FAILED", "SUSPENDED", "CREATED", "REVOKED", "FINISHED"];
 
+// counted are the states with a count, those that this page does not know last.
+function counted(counts) {
+  return [...states, ...Object.keys(counts).filter((s) => !states.includes(s))].filter((s) => counts[s]);
+}
+
 function showCounts(parent, counts) {
-  parent.replaceChildren(...states.filter((s) => counts[s]).map((s) => stateBadge(s, counts[s] + " " + s)));
+  parent.replaceChildren(...counted(counts).map((s) => stateBadge(s, counts[s] + " " + s)));
 }
 
 function mark(kind, text) {

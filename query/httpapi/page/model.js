@@ -49,8 +49,10 @@ class Model {
     this.superseded = new Map();
     for (const a of superseded) this.attempts(a.node_id).push(a);
     for (const [id, attempts] of told) {
-      const known = new Set(this.attempts(id).map((a) => a.version));
-      this.attempts(id).push(...attempts.filter((a) => !known.has(a.version)));
+      // The root's attempts have no version, only a loop.
+      const name = (a) => a.version + " " + a.loop;
+      const known = new Set(this.attempts(id).map(name));
+      this.attempts(id).push(...attempts.filter((a) => !known.has(name(a))));
     }
   }
 

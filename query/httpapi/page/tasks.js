@@ -81,7 +81,7 @@ const tasksView = {
     const link = element("a", "", t.name || t.task_id);
     link.href = "#/task?" + new URLSearchParams({ bk_biz_id: t.bk_biz_id, task_id: t.task_id });
     link.dataset.key = t.bk_biz_id + "/" + t.task_id;
-    const counts = element("span", "hint", states.filter((s) => t.counts[s]).map((s) => t.counts[s] + " " + s.toLowerCase()).join(", "));
+    const counts = element("span", "hint", counted(t.counts).map((s) => t.counts[s] + " " + s.toLowerCase()).join(", "));
     cell("", stateBadge(t.state));
     cell("", link, element("span", "hint", t.name ? t.task_id : ""));
     cell("wide", t.bk_biz_id);

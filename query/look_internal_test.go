@@ -1,0 +1,29 @@
+package query
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// A kind or state that is added to its enumeration must not make a picture
+// fail.
+func TestPicturesHaveALookForWhatTheyDoNotKnow(t *testing.T) {
+	for i := range 256 {
+		k, s := state.Kind(i), state.State(i)
+		if opening, closing := mermaidShape(k); opening == "" || closing == "" {
+			t.Errorf("%s has no shape", k)
+		}
+		l := lookOf(s)
+		if l.symbol == "" || l.terminal == "" || l.fill == "" || l.line == "" || l.text == "" {
+			t.Errorf("%s looks like %+v", s, l)
+		}
+		if known := l.symbol != "?"; known != s.Valid() {
+			t.Errorf("%s has the symbol %s", s, l.symbol)
+		}
+		if text := label(k, "name"); !strings.Contains(text, "name") {
+			t.Errorf("%s is called %q", k, text)
+		}
+	}
+}
