@@ -62,7 +62,7 @@ func (g *group) commit(last bool) (again []*Pending) {
 			w.answer(fmt.Errorf("engine: commit: %w", info.Err), 0, 0)
 		case results[i].Err == nil:
 			w.answer(nil, w.revision(), results[i].First)
-		case last || w.deleted || errors.Is(results[i].Err, store.ErrFenced):
+		case last || w.deleted || errors.Is(results[i].Err, store.ErrFenced) || errors.Is(results[i].Err, store.ErrCorrupt):
 			w.answer(fmt.Errorf("engine: task %s: %w", w.key, results[i].Err), 0, 0)
 		default:
 			again = append(again, w.requests()...)

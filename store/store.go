@@ -120,9 +120,10 @@ type Result struct {
 	// History is the one that the sequences are of, zero if the change was
 	// left out.
 	History History
-	// Err is nil, [ErrConflict] if the task is not at the write's base, or
+	// Err is nil, [ErrConflict] if the task is not at the write's base,
 	// [state.ErrExists] if its key or one of its node IDs is taken, possibly
-	// by an earlier write of the same commit.
+	// by an earlier write of the same commit, or [ErrCorrupt] if what the
+	// store has of this task cannot be read.
 	Err error
 }
 

@@ -1,6 +1,11 @@
 package store
 
-import "github.com/pipestatus/pipestatus/state"
+import (
+	"fmt"
+	"math"
+
+	"github.com/pipestatus/pipestatus/state"
+)
 
 // Task is the header of a task, as lists show it. Stores maintain it with
 // [Task.Add] and keep it beside the nodes, so that a list reads no tree.
@@ -69,4 +74,54 @@ func (t *Task) Add(tr *state.Transition) {
 			}
 		}
 	}
+}
+
+// Validate reports, as an error that matches [state.ErrMalformed], what of a
+// header cannot be, as far as that shows without the task's nodes. It does not
+// look at the numbers of transitions.
+func (t *Task) Validate() error {
+	wrong := func(format string, args ...any) error {
+		return fmt.Errorf("%w: header of task %s: %s", state.ErrMalformed, t.Key, fmt.Sprintf(format, args...))
+	}
+	if err := t.Key.Validate(); err != nil {
+		return wrong("%v", err)
+	}
+	if err := state.CheckID("root ID", t.Root); err != nil {
+		return wrong("%v", err)
+	}
+	if t.Name != state.CutName(t.Name) {
+		return wrong("a name that is too long or not UTF-8")
+	}
+	leaves := 0
+	for _, n := range t.Counts {
+		if leaves += n; n < 0 || n > t.Nodes || leaves >= t.Nodes {
+			return wrong("leaves by state %v of %d nodes", t.Counts, t.Nodes)
+		}
+	}
+	switch {
+	case t.Nodes < 1 || t.Nodes > math.MaxInt32 || t.Counts[0] != 0 || t.Pending < 0 || t.Pending > t.Counts[state.Failed]:
+		return wrong("leaves by state %v of %d nodes", t.Counts, t.Nodes)
+	case !t.State.Valid() || !t.canShow():
+		return wrong("a root that is %d and shows %d", t.State, t.Shown)
+	case !t.Recorded.IsSet() || !t.Recorded.Valid() || !t.Updated.IsSet() || !t.Updated.Valid(),
+		!t.Started.Valid() || !t.Finished.Valid():
+		return wrong("a time that is missing or outside the years 1 to 9999")
+	}
+	return nil
+}
+
+// canShow reports whether a root in this state can show that: only one that
+// runs or is suspended shows anything else than its own state.
+func (t *Task) canShow() bool {
+	runs := t.Counts[state.Running]+t.Pending > 0
+	switch t.State {
+	case state.Running:
+		if runs {
+			return t.Shown == state.Running
+		}
+		return t.Shown == state.Running || t.Shown == state.Failed || t.Shown == state.Suspended
+	case state.Suspended:
+		return t.Shown == state.Suspended || t.Shown == state.Failed && !runs
+	}
+	return t.Shown == t.State
 }

@@ -97,8 +97,8 @@ func (c *checker) records() {
 
 func checkAttempt(k, v []byte) error {
 	a, err := decodeAttempt(k, v)
-	if n := int(binary.BigEndian.Uint32(k[12:])); err == nil && attemptNumber(&a) != n {
-		err = fmt.Errorf("attempt %d under the number %d", attemptNumber(&a), n)
+	if n := int(binary.BigEndian.Uint32(k[12:])); err == nil && a.Number() != n {
+		err = fmt.Errorf("attempt %d under the number %d", a.Number(), n)
 	}
 	return err
 }

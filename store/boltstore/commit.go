@@ -213,7 +213,7 @@ func (c *commit) plan(tx *bolt.Tx) error {
 	for i := range c.changes {
 		number, header, err := c.check(tx, &c.changes[i], lastID)
 		switch {
-		case errors.Is(err, store.ErrConflict) || errors.Is(err, state.ErrExists):
+		case errors.Is(err, store.ErrConflict) || errors.Is(err, state.ErrExists) || errors.Is(err, store.ErrCorrupt):
 			c.results[i].Err = err
 			continue
 		case err != nil:
@@ -256,6 +256,7 @@ func (c *commit) check(tx *bolt.Tx, change *store.Write, lastID []byte) (uint64,
 	if err != nil {
 		return 0, nil, err
 	}
+	var task store.Task
 	var header *store.Task
 	switch {
 	case change.Base == 0 && found:
@@ -265,19 +266,22 @@ func (c *commit) check(tx *bolt.Tx, change *store.Write, lastID []byte) (uint64,
 	case !found:
 		return 0, nil, store.ErrConflict
 	default:
-		var revision uint64
 		if e := o.entries[number]; e != nil {
-			revision = e.task.Revision
+			task = e.task
 		} else {
-			task, err := readTask(tx, number)
-			if err != nil {
+			if task, err = readTask(tx, number); err != nil {
 				return 0, nil, err
 			}
-			header, revision = &task, task.Revision
+			header = &store.Task{}
+			*header = task
 		}
-		if revision != change.Base {
+		if task.Revision != change.Base {
 			return 0, nil, store.ErrConflict
 		}
+	}
+	err = change.Follows(task, func(index int) (state.Trace, error) { return o.trace(tx, number, index) })
+	if err != nil {
+		return 0, nil, err
 	}
 	return number, header, c.claimIDs(tx, change, lastID)
 }

@@ -32,6 +32,7 @@ type entry struct {
 	pieces  []piece    // newer than that
 	first   uint64     // sequence of the oldest in pieces or of the delete, if queued
 	queued  bool
+	traces  traces // of nodes, as far as known; for who has the writer lock
 }
 
 func newOverlay() overlay {
@@ -68,7 +69,9 @@ func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 			e.task.Add(&numbered)
 		}
 		for i := range tr.Changes {
-			if c := &tr.Changes[i]; c.Declared != nil {
+			c := &tr.Changes[i]
+			e.traces.set(c.Index, state.TraceOf(c.ID, c.Kind, &c.Progress))
+			if c.Declared != nil {
 				o.ids[c.ID] = place{p.number, c.Index}
 			}
 		}
@@ -92,7 +95,7 @@ func (o *overlay) delete(e *entry, seq uint64) {
 	for _, p := range e.pieces {
 		o.pending -= p.count
 	}
-	e.deleted, e.pieces = true, nil
+	e.deleted, e.pieces, e.traces = true, nil, nil
 	o.deletions++
 	o.pending++
 	o.enqueue(e, seq)

@@ -204,7 +204,7 @@ func (p *pass) history(tx *bolt.Tx, e *entry) error {
 	err := p.changed.add(e.pieces, func(tr *state.Transition) {
 		for i := range tr.Changes {
 			if c := &tr.Changes[i]; c.Superseded != nil {
-				key := attemptKey(e.number, c.Index, attemptNumber(c.Superseded))
+				key := attemptKey(e.number, c.Index, c.Superseded.Number())
 				p.record = append(p.record[:0], recordVersion)
 				p.record = appendAttempt(p.record, c.Superseded, state.Instant{}, state.Version{})
 				p.putSealed(attemptsBucket, key, p.record)

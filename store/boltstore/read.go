@@ -288,8 +288,8 @@ func (t *found) attempts(tx *bolt.Tx, skip, limit int) (list []state.Attempt, er
 		if err != nil {
 			return nil, err
 		}
-		if attemptNumber(&a) != skip+len(list)+1 {
-			return nil, fmt.Errorf("%w: attempt %d in place of %d", store.ErrCorrupt, attemptNumber(&a), skip+len(list)+1)
+		if a.Number() != skip+len(list)+1 {
+			return nil, fmt.Errorf("%w: attempt %d in place of %d", store.ErrCorrupt, a.Number(), skip+len(list)+1)
 		}
 		list = append(list, a)
 	}
@@ -302,7 +302,7 @@ func (t *found) attempts(tx *bolt.Tx, skip, limit int) (list []state.Attempt, er
 			for j := range tr.Changes {
 				a := tr.Changes[j].Superseded
 				if a != nil && tr.Changes[j].Index == t.place.index &&
-					attemptNumber(a) == skip+len(list)+1 && len(list) < limit {
+					a.Number() == skip+len(list)+1 && len(list) < limit {
 					list = append(list, *a)
 				}
 			}

@@ -46,7 +46,7 @@ func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []piecemeal, err error
 		n := tree.Node(i)
 		now.place.index = i
 		old, err := now.attempts(tx, 0, maxInt)
-		if err == nil && len(old) != attemptNumber(&n.Attempt)-1 {
+		if err == nil && len(old) != n.Number()-1 {
 			err = fmt.Errorf("%w: node %q has %d superseded attempts", store.ErrCorrupt, n.ID, len(old))
 		}
 		if err != nil {

@@ -112,7 +112,3 @@ func idKey(id string) []byte { return appendID(make([]byte, 0, idRoom), id) }
 func businessKey(business string, number uint64) []byte {
 	return binary.BigEndian.AppendUint64(appendID(make([]byte, 0, idRoom), business), number)
 }
-
-// attemptNumber counts a node's attempts from 1: each retry, skip and loop
-// began one more.
-func attemptNumber(a *state.Attempt) int { return a.Loop + a.Retries + a.Skips }

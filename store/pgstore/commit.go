@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,8 +105,9 @@ func (s *Store) find(ctx context.Context, conn *pgxpool.Conn, begun bool, n name
 	}
 	if len(n.updates.change) > 0 {
 		b.Queue(s.sql.lock, n.updates.business, n.updates.task).Query(func(rows pgx.Rows) error {
-			return f.readTasks(rows, n.updates.change)
+			return f.readTasks(rows, n.updates)
 		})
+		b.Queue(s.sql.nodes, n.nodes.business, n.nodes.task, n.nodes.change, n.nodes.index).Query(f.readNodes)
 	}
 	if len(n.creates.change) > 0 {
 		b.Queue(s.sql.keys, n.creates.business, n.creates.task).Query(func(rows pgx.Rows) error {
@@ -128,19 +130,41 @@ func each[T any](rows pgx.Rows, f func(v T) error) error {
 	return err
 }
 
-func (f *found) readTasks(rows pgx.Rows, change []int) error {
+func (f *found) readTasks(rows pgx.Rows, of keys) error {
 	var i, id, number, revision, holder, sec int64
 	var nsec int32
 	var shown int16
 	var header pgtype.DriverBytes
 	fields := []any{&i, &id, &number, &revision, &holder, &sec, &nsec, &shown, &header}
 	_, err := pgx.ForEachRow(rows, fields, func() error {
-		r := &row{id: id, holder: holder, task: store.Task{
-			Number: uint64(number), Revision: uint64(revision), Shown: state.State(shown),
+		r := &row{id: id, holder: holder, nodes: make(map[int]state.Trace), task: store.Task{
+			Key: state.Key{Business: of.business[i], Task: of.task[i]}, Number: uint64(number), Revision: uint64(revision), Shown: state.State(shown),
 			Recorded: state.UnixInstant(sec, int(nsec)),
 		}}
-		f.tasks[change[i]] = r
-		return decodeHeader(header, &r.task)
+		f.tasks[of.change[i]] = r
+		r.err = decodeHeader(header, &r.task)
+		return nil
+	})
+	return err
+}
+
+// readNodes reads the traces of nodes. One that cannot be read is an error of
+// its task only.
+func (f *found) readNodes(rows pgx.Rows) error {
+	var i, index int
+	var id, declaration, progress pgtype.DriverBytes
+	_, err := pgx.ForEachRow(rows, []any{&i, &index, &id, &declaration, &progress}, func() error {
+		r := f.tasks[i]
+		if r == nil {
+			return nil
+		}
+		var n state.Node
+		if err := decodeNode(id, declaration, progress, &n); err != nil {
+			r.err = cmp.Or(r.err, fmt.Errorf("node %d: %w", index, err))
+			return nil
+		}
+		r.nodes[index] = state.TraceOf(n.ID, n.Kind, &n.Progress)
+		return nil
 	})
 	return err
 }

@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"errors"
 	"fmt"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -24,11 +25,21 @@ func validate(changes []store.Write) error {
 }
 
 // names are what a commit has to look up before it can be planned: the keys of
-// its updates and creates by their place among the changes, and the IDs of all
-// nodes that it declares.
+// its updates and creates by their place among the changes, the nodes that must
+// be as the updates say, and the IDs of all nodes that it declares.
 type names struct {
 	updates, creates keys
-	ids              [][]byte
+	nodes            struct {
+		keys
+		index []int32
+	}
+	ids [][]byte
+}
+
+// addNode adds a node that a change needs as it was.
+func (n *names) addNode(key state.Key, change, index int) {
+	n.nodes.add(key, change)
+	n.nodes.index = append(n.nodes.index, int32(index))
 }
 
 // keys are task keys as columns.
@@ -52,8 +63,13 @@ func namesOf(changes []store.Write) (n names) {
 		}
 		for _, tr := range c.Transitions {
 			for j := range tr.Changes {
-				if tr.Changes[j].Declared != nil {
+				index := tr.Changes[j].Index
+				if d := tr.Changes[j].Declared; d != nil {
 					n.ids = append(n.ids, appendID(nil, tr.Changes[j].ID))
+					index = d.ParentIndex
+				}
+				if c.Base > 0 {
+					n.addNode(c.Key(), i, index)
 				}
 			}
 		}
@@ -73,6 +89,17 @@ type found struct {
 type row struct {
 	id, holder int64
 	task       store.Task
+	nodes      map[int]state.Trace // those that the change needs
+	err        error               // why the task cannot be read
+}
+
+// trace returns that of a node.
+func (r *row) trace(index int) (state.Trace, error) {
+	t, ok := r.nodes[index]
+	if !ok {
+		return t, fmt.Errorf("%w: there is no node %d", store.ErrCorrupt, index)
+	}
+	return t, nil
 }
 
 // plan is what a commit writes, as columns for the statements. Sequences are
@@ -137,15 +164,19 @@ func (s *Store) plan(changes []store.Write, f found) (*plan, error) {
 		c := &changes[i]
 		r, err := p.target(i, c)
 		if err == nil {
+			err = c.Follows(r.task, r.trace)
+		}
+		if errors.Is(err, state.ErrInvalidArgument) {
+			return nil, fmt.Errorf("change %d: %w", i, err)
+		}
+		if err == nil {
 			err = p.takeIDs(c)
 		}
 		if err != nil {
 			p.results[i].Err = err
 			continue
 		}
-		if err := p.add(i, c, r); err != nil {
-			return nil, fmt.Errorf("change %d: %w", i, err)
-		}
+		p.add(i, c, r)
 	}
 	return &p.plan, nil
 }
@@ -165,6 +196,8 @@ func (p *planner) target(i int, c *store.Write) (*row, error) {
 	switch {
 	case r == nil:
 		return nil, fmt.Errorf("%w: there is no task %s", store.ErrConflict, c.Key())
+	case r.err != nil:
+		return nil, fmt.Errorf("task %s: %w", c.Key(), r.err)
 	case p.store.leases.lost(r.id, r.holder):
 		return nil, fmt.Errorf("%w: task %s", store.ErrFenced, c.Key())
 	case r.task.Revision != c.Base:
@@ -197,7 +230,7 @@ func (p *planner) takeIDs(c *store.Write) error {
 }
 
 // add plans a change that applies.
-func (p *planner) add(i int, c *store.Write, r *row) error {
+func (p *planner) add(i int, c *store.Write, r *row) {
 	p.results[i].First = uint64(len(p.transitions.task)) + 1
 	switch {
 	case c.Deletes():
@@ -211,9 +244,7 @@ func (p *planner) add(i int, c *store.Write, r *row) error {
 	// Of a node that changes several times only the outcome is written.
 	outcomes := make(map[int]*outcome, len(c.Transitions))
 	for _, tr := range c.Transitions {
-		if err := p.nodes(r, tr, outcomes); err != nil {
-			return err
-		}
+		p.nodes(r, tr, outcomes)
 		if tr.Op != state.Delete {
 			r.task.Add(tr)
 		}
@@ -221,7 +252,6 @@ func (p *planner) add(i int, c *store.Write, r *row) error {
 		p.transitions.data = append(p.transitions.data, encodeTransition(tr))
 	}
 	p.task(i, c, r)
-	return nil
 }
 
 // outcome is where the progress of a node is that a change wrote already.
@@ -231,21 +261,15 @@ type outcome struct {
 }
 
 // nodes plans what a transition does to nodes.
-func (p *planner) nodes(r *row, tr *state.Transition, outcomes map[int]*outcome) error {
-	count := r.task.Nodes
+func (p *planner) nodes(r *row, tr *state.Transition, outcomes map[int]*outcome) {
 	for i := range tr.Changes {
 		n := &tr.Changes[i]
-		isNew := n.Declared != nil
-		if n.Index < 0 || n.Index > count || isNew != (n.Index == count) {
-			return fmt.Errorf("%w: change of node %q at %d, the task has %d", state.ErrInvalidArgument, n.ID, n.Index, count)
-		}
 		progress := encodeProgress(&n.Progress)
 		at := outcomes[n.Index]
 		switch {
 		case at != nil:
 			(*at.column)[at.at] = progress
-		case isNew:
-			count++
+		case n.Declared != nil:
 			a := &p.added
 			outcomes[n.Index] = &outcome{&a.progress, len(a.progress)}
 			a.id, a.task, a.index = append(a.id, appendID(nil, n.ID)), append(a.task, r.id), append(a.index, int32(n.Index))
@@ -259,12 +283,10 @@ func (p *planner) nodes(r *row, tr *state.Transition, outcomes map[int]*outcome)
 		if s := n.Superseded; s != nil {
 			a := &p.attempts
 			a.task, a.index = append(a.task, r.id), append(a.index, int32(n.Index))
-			// Each retry, skip and loop began one more attempt.
-			a.n = append(a.n, int64(s.Loop+s.Retries+s.Skips))
+			a.n = append(a.n, int64(s.Number()))
 			a.data = append(a.data, encodeAttempt(s))
 		}
 	}
-	return nil
 }
 
 // task plans the row of a changed task.

@@ -26,7 +26,7 @@ import "strings"
 type statements struct {
 	in func(text string) string // puts the schema into another text
 
-	lock, keys, ids, taskIDs                                                string
+	lock, nodes, keys, ids, taskIDs                                         string
 	forgetKeys, forgetIDs, forgetNodes, forgetAttempts                      string
 	insertKeys, insertIDs, insertNodes                                      string
 	updateNodes, insertAttempts, acknowledge, finish, notify                string
@@ -62,6 +62,11 @@ JOIN pipestatus.tasks t ON t.id = k.id
 WHERE NOT t.gone
 ORDER BY t.id
 FOR UPDATE OF t`),
+		nodes: in(`
+SELECT q.i, n.idx, n.id, n.declaration, n.progress
+FROM unnest($1::text[], $2::text[], $3::integer[], $4::integer[]) AS q (business, task, i, idx)
+JOIN pipestatus.task_keys k ON k.business = q.business AND k.task = q.task
+JOIN pipestatus.nodes n ON n.task = k.id AND n.idx = q.idx`),
 		keys: in(`
 SELECT q.i - 1
 FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS q (business, task, i)

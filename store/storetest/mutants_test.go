@@ -311,7 +311,7 @@ var commitMutants = []mutant{
 	},
 	{
 		name:   "leaves malformed changes out",
-		breaks: []string{"a malformed change fails the commit", "a commit changes a task once"},
+		breaks: []string{"a malformed change fails the commit", "a change that does not follow fails the commit", "a commit changes a task once"},
 		spoil: func(s store.Store, b *broken) {
 			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 				results := make([]store.Result, len(changes))

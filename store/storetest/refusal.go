@@ -15,6 +15,11 @@ var refusalCases = []testCase{
 		malformed,
 	},
 	{
+		"a change that does not follow fails the commit",
+		"a change that says something else of its nodes' past than the store holds is ErrInvalidArgument, and nothing of its commit is kept",
+		notFollowing,
+	},
+	{
 		"a commit changes a task once",
 		"two changes of one task in a commit are ErrInvalidArgument, and nothing is kept",
 		changedTwice,

@@ -1,0 +1,55 @@
+package boltstore
+
+import (
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// traces are those of a task's nodes by index, in pieces, since most tasks
+// change few of many nodes while the overlay has them.
+type traces []*[tracesPiece]state.Trace
+
+const tracesPiece = 8
+
+// get returns the trace of a node, the zero Trace if it is not known.
+func (t traces) get(index int) state.Trace {
+	if i := index / tracesPiece; i < len(t) && t[i] != nil {
+		return t[i][index%tracesPiece]
+	}
+	return state.Trace{}
+}
+
+func (t *traces) set(index int, trace state.Trace) {
+	i := index / tracesPiece
+	for len(*t) <= i {
+		*t = append(*t, nil)
+	}
+	if (*t)[i] == nil {
+		(*t)[i] = new([tracesPiece]state.Trace)
+	}
+	(*t)[i][index%tracesPiece] = trace
+}
+
+// trace returns that of a node which the task has. The overlay knows it if it
+// has a change of the node; else the file has the newest one.
+func (o *overlay) trace(tx *bolt.Tx, number uint64, index int) (state.Trace, error) {
+	e := o.entries[number]
+	if e != nil {
+		if t := e.traces.get(index); t.IsSet() {
+			return t, nil
+		}
+	}
+	k := nodeKey(number, index)
+	var n state.Node
+	if err := decodeNode(k, nodesBucket.in(tx).Get(k), &n); err != nil {
+		return state.Trace{}, fmt.Errorf("node %d: %w", index, err)
+	}
+	t := state.TraceOf(n.ID, n.Kind, &n.Progress)
+	if e != nil {
+		e.traces.set(index, t)
+	}
+	return t, nil
+}

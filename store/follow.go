@@ -1,0 +1,108 @@
+package store
+
+import (
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Follows reports, as an error that matches [state.ErrInvalidArgument], whether
+// a write that [Write.Validate] accepts follows from what a store has of its
+// task: whether its transitions change nodes that are there, from the states
+// and attempts they are in, declare the next ones in containers, and lead to a
+// header that can be. task is the header at the write's base, the zero Task for
+// a create. trace returns the trace of a node that the header counts; its error
+// is returned as it is. A store calls it in Commit, so that nothing is recorded
+// that makes a task unreadable, whoever writes.
+func (c *Write) Follows(task Task, trace func(index int) (state.Trace, error)) error {
+	if c.Deletes() {
+		return nil
+	}
+	f := follower{write: c, nodes: trace}
+	if len(c.Transitions) > searchedInLine {
+		f.changed = make(map[int]state.Trace)
+	}
+	for i, tr := range c.Transitions {
+		if err := f.transition(i, &task); err != nil {
+			return fmt.Errorf("task %s: %s: %w", c.Key(), tr.Op, err)
+		}
+	}
+	return nil
+}
+
+// searchedInLine is up to how many transitions of a write are searched for the
+// last change of a node. More get an index.
+const searchedInLine = 16
+
+// follower holds the transitions of a write against the nodes they change.
+type follower struct {
+	write   *Write
+	nodes   func(index int) (state.Trace, error) // at the write's base
+	changed map[int]state.Trace                  // by the transitions before, nil if they are searched
+}
+
+func (f *follower) transition(i int, task *Task) error {
+	tr := f.write.Transitions[i]
+	for j := range tr.Changes {
+		c := &tr.Changes[j]
+		if err := f.change(i, c, task.Nodes); err != nil {
+			return err
+		}
+		if f.changed != nil {
+			f.changed[c.Index] = traceOf(c)
+		}
+	}
+	task.Add(tr)
+	if err := task.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", state.ErrInvalidArgument, err)
+	}
+	return nil
+}
+
+// change holds a change of a transition against a task with so many nodes.
+func (f *follower) change(i int, c *state.Change, nodes int) error {
+	if isNew := c.Declared != nil; c.Index > nodes || isNew != (c.Index == nodes) {
+		return fmt.Errorf("%w: change of node %q at %d, the task has %d nodes", state.ErrInvalidArgument, c.ID, c.Index, nodes)
+	}
+	at := c.Index
+	if c.Declared != nil {
+		at = c.Declared.ParentIndex
+	}
+	if at < 0 {
+		return nil
+	}
+	t, err := f.trace(i, at)
+	switch {
+	case err != nil:
+		return err
+	case c.Declared == nil:
+		err = c.Follows(t)
+	case !t.Holds(c.Declared.Parent):
+		err = fmt.Errorf("node %q is declared in %q, which is no container at %d", c.ID, c.Declared.Parent, at)
+	}
+	if err != nil {
+		err = fmt.Errorf("%w: %w", state.ErrInvalidArgument, err)
+	}
+	return err
+}
+
+// trace returns that of a node before the transition at i.
+func (f *follower) trace(i, index int) (state.Trace, error) {
+	if f.changed != nil {
+		if t, ok := f.changed[index]; ok {
+			return t, nil
+		}
+		return f.nodes(index)
+	}
+	for i--; i >= 0; i-- {
+		changes := f.write.Transitions[i].Changes
+		for j := range changes {
+			if changes[j].Index == index {
+				return traceOf(&changes[j]), nil
+			}
+		}
+	}
+	return f.nodes(index)
+}
+
+func traceOf(c *state.Change) state.Trace { return state.TraceOf(c.ID, c.Kind, &c.Progress) }
