@@ -28,7 +28,7 @@ var mayImport = map[string][]string{
 	"query":              {"state", "store"},
 	"query/httpapi":      {"state", "store", "query", "query/strictjson"},
 	"query/strictjson":   {},
-	"examples":           {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "query/strictjson", "examples/internal/database", "examples/internal/serving", "examples/internal/terminal"},
+	"examples":           {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "query/strictjson", "examples/internal/arguments", "examples/internal/database", "examples/internal/serving", "examples/internal/terminal"},
 	"examples/runner":    {"examples/internal/runner"},
 	"examples/statusctl": {"examples/internal/statusctl"},
 	"examples/bench": { // measures a bare bbolt beside

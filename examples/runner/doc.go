@@ -10,54 +10,105 @@
 //
 // With -http 127.0.0.1:8080 the runner serves get_task_status, the events of its
 // tasks and a status page while the pipeline runs, on the engine that records
-// it; see package query/httpapi. Who may ask is said by -app and -token or
-// -trusted-app, or -no-auth; without any it refuses to start. With -no-auth only
-// who asks by localhost, an address or a -host is answered.
+// it, and afterwards until Ctrl-C; see package query/httpapi. The flags -app and
+// -token or -trusted-app, or -no-auth, say who may ask; without any of them it
+// refuses to start. With -no-auth it answers only requests to localhost, to an
+// address or to a -host.
+//
+// The task's status goes to standard output as JSON, unless that is a terminal
+// and -json is not given. With -failed-first a pipeline shows FAILED as soon as
+// anything in it has failed, even while the rest runs.
 //
 // # Definitions
 //
 // A definition is a BlueKing pipeline tree as its builder writes it: id,
-// start_event, end_event, activities, gateways, flows. Beside that, a
+// start_event, end_event, activities, gateways, flows. The runner decides as
+// the reference engine of such trees does. What it cannot do is refused: all
+// that is wrong with a definition is reported before anything runs, by the name
+// of the field or the expression. Fields that nobody knows are passed over. A
 // ServiceActivity has
 //
 //   - component: {"code": "shell", "inputs": {"command": {"value": "make"}}};
-//     inputs may have command_windows as well, which Windows prefers
-//   - timeout: seconds after which the command and all it started is ended
+//     inputs may have command_windows as well, which Windows prefers. Any other
+//     input is a variable of this command alone
+//   - timeout: seconds after which the command and all it started is ended. The
+//     reference's timeout_config does the same, and may skip the activity
 //   - auto_retry: {"enable": true, "times": 3, "interval": 0.5}: how often, and
 //     after how many seconds, a failed command is run again
 //   - auto_skip: true: skip it if it still fails after that
 //   - error_ignorable: true: ignore the failure instead
-//   - retryable, skippable: false: refuse to
+//   - loop_config: {"enable": true, "loop_times": 3}: how many passes it makes
+//     each time it is entered
+//   - retryable, skippable: false: refuse to (also by their older names,
+//     can_retry and isSkipped)
 //
-// and every node may have max_loops, the number of passes it is limited to. A
-// SubProcess holds a pipeline of its own. Unknown fields are passed over. All
-// that is wrong with a definition is reported before anything runs.
+// A node that has made 100 passes, or as many as its max_loops says, fails when
+// it is entered again. A SubProcess holds a pipeline of its own.
 //
 // A flow that leads back, through an exclusive gateway, enters nodes again:
 // they loop, and a subprocess runs its inside again.
 //
-// An exclusive gateway takes the first flow, in the order of outgoing, whose
-// condition is true, or else its default_condition; a conditional parallel one
+// An exclusive gateway takes the flow whose condition is true, or else its
+// default_condition; it fails if several are true. A conditional parallel one
 // takes all whose condition is true, or else the default. A parallel part ends
 // in one converge gateway, which waits for the branches that were taken.
 //
-// # Commands and variables
+// The web API's form of a definition is read, too: pipelines without an id,
+// component.data, and constants with plain values or outputs of nodes. A
+// subprocess that only names its template is refused.
+//
+// # Variables
+//
+// Each pipeline has variables of its own, in data.inputs. A variable has a
+// value, which is text of type plain, or of type splice with references such as
+// ${name} to others. Or it has a source_act, an activity or subprocess, and
+// becomes its output source_key whenever that ends: what a command set, what a
+// subprocess lists in its data.outputs, _loop or _result. A subprocess gets
+// values from its params.
+//
+// Lists and objects are their JSON, and true and false are True and False. A
+// value has up to 64 KiB, and all variables of a pipeline have up to 1 MiB.
+//
+// # Conditions
+//
+// Conditions compare variables, exit codes, numbers and texts:
+//
+//	exit_code == 0 and ${percent} < 100 and "${os}" in ("linux", "darwin")
+//
+// where exit_code is that of the activity before the gateway, and
+// ${build.exit_code} that of another. What is in quotes is a text, also with
+// references in it, and texts compare as texts: "1.10" is not "1.1". A reference
+// without quotes is a number if it reads as one. An integer makes the other
+// operand an integer if it can be one. The operators are == != < <= > >= in
+// notin, and and, or and not, which may be written && || and !. "and" and "or"
+// bind equally and from the right, so that a and b or c is a and (b or c): use
+// parentheses. A reference to a variable without a value is the text ${name}.
+//
+// # Commands
 //
 // A command runs in the runner's working directory by sh -c (on Windows cmd
-// /c), in a process group of its own; what it leaves running there ends with
-// it. It gets the variables in its environment, and NODE_ID, NODE_LOOP,
-// NODE_RETRY (passes from 1, retries and skips from 0) and TASK_ID. It sets a
-// variable with a line of output such as
+// /c), in a process group of its own; what it leaves running in that group ends
+// with it. After a timeout, and when the runner stops commands, on Linux also
+// what has left the group is ended, except for a process that has both cleared
+// its environment and lost its parents.
+//
+// The command gets the pipeline's variables in its environment, and NODE_ID,
+// NODE_LOOP, NODE_RETRY (passes from 1, retries and skips from 0), TASK_ID and
+// RUNNER_COMMAND, which marks its processes. The shell expands them: a value is
+// never read as a command. Only in a command of type splice the runner puts the
+// text of ${name} in, as the reference engine does, and the shell reads it. A
+// command sets a variable of its pipeline with a line of output such as
 //
 //	::set percent=40
 //
-// The pipeline's data.inputs set them in the beginning. Conditions compare
-// variables, exit codes and literals:
+// It may set the variables of the definition, and others whose names contain a
+// lower-case letter; the rest, such as PATH and LD_PRELOAD, programs take for
+// settings of theirs. Such a name, and a value that is too long or that no
+// environment can hold, fails the step, with exit code 125.
 //
-//	exit_code == 0 && ${percent} < 100 || !(${build.exit_code} != 3)
-//
-// where exit_code is that of the activity before the gateway. "and", "or" and
-// "not" may be written out.
+// The error text of a failed command ends with its last lines of output. A long
+// line keeps its beginning and its end, and a carriage return overwrites, as on
+// a terminal.
 //
 // # What is kept
 //

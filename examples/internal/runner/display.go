@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"strings"
 	"time"
@@ -23,28 +24,40 @@ type display struct {
 	terminal *os.File // nil: lines
 	colour   bool
 	quiet    bool
-	task     state.Key
-	labels   map[string]string // of recorded IDs
-	notes    chan string
-	done     chan struct{}
-	drawn    int // lines on the terminal that the next frame replaces
+
+	failedFirst bool // the convention of what containers show
+
+	task   state.Key
+	labels map[string]string // of recorded IDs
+	notes  chan string
+	last   chan uint64 // ends it once it has shown what has that sequence
+	done   chan struct{}
+	drawn  int // lines on the terminal that the next frame replaces
 }
 
 // frameInterval is the time between frames; durations tick meanwhile.
 const frameInterval = 100 * time.Millisecond
 
-// newDisplay makes a display on w. It redraws if w is a terminal that can.
-func newDisplay(w io.Writer, quiet bool, task state.Key, def *definition) *display {
+// newDisplay makes a display for a call. It redraws if standard error is a
+// terminal that can.
+func newDisplay(c *call, def *definition) *display {
 	d := &display{
-		w: w, quiet: quiet, task: task, labels: labels(task, def),
-		notes: make(chan string), done: make(chan struct{}),
+		w: c.stderr, quiet: c.quiet, failedFirst: c.failedFirst, task: c.key(), labels: labels(c.key(), def),
+		notes: make(chan string), last: make(chan uint64), done: make(chan struct{}),
 	}
-	if f, ok := w.(*os.File); ok && !quiet && os.Getenv("TERM") != "dumb" {
-		if _, _, isTerminal := terminalSize(f); isTerminal {
-			d.terminal, d.colour = f, os.Getenv("NO_COLOR") == ""
-		}
+	if isTerminal(c.stderr) && !c.quiet && os.Getenv("TERM") != "dumb" {
+		d.terminal, d.colour = c.stderr.(*os.File), os.Getenv("NO_COLOR") == ""
 	}
 	return d
+}
+
+// isTerminal reports whether what is written to w is shown on a terminal.
+func isTerminal(w io.Writer) bool {
+	f, ok := w.(*os.File)
+	if ok {
+		_, _, ok = terminalSize(f)
+	}
+	return ok
 }
 
 // labels are what people call the nodes, by the IDs they are recorded under.
@@ -60,34 +73,44 @@ func labels(task state.Key, def *definition) map[string]string {
 	return byID
 }
 
-// follow shows what happens after a position until the engine is closed; then
-// done is closed.
+// follow shows what happens after a position until stop is called or the engine
+// fails; then done is closed.
 func (d *display) follow(e *engine.Engine, after store.Position) {
+	ctx, stop := context.WithCancel(context.Background())
 	changes := make(chan *state.Transition)
 	go func() {
 		defer close(changes)
-		// The watch ends when the engine is closed, after all it committed.
-		for event, err := range e.Watch(context.Background(), after) {
-			if err == nil && event.Task == d.task {
-				changes <- event.Transition
+		for event, err := range e.Watch(ctx, after) {
+			if err != nil {
+				return
 			}
+			changes <- event.Transition
 		}
 	}()
 	go func() {
 		defer close(d.done)
+		defer func() {
+			stop()
+			for range changes { // the watch may be at one
+			}
+		}()
 		tick := time.NewTicker(frameInterval)
 		defer tick.Stop()
-		for changes != nil {
+		shown, last := after.Sequence, uint64(math.MaxUint64)
+		for shown < last {
 			select {
 			case tr, ok := <-changes:
 				if !ok {
-					changes = nil
-				} else if d.terminal == nil && !d.quiet {
+					return
+				}
+				shown = tr.Sequence
+				if tr.Task == d.task && d.terminal == nil && !d.quiet {
 					d.line(tr)
 				}
 			case text := <-d.notes:
 				d.clear()
 				fmt.Fprintln(d.w, text)
+			case last = <-d.last:
 			case <-tick.C:
 				d.frame(e)
 			}
@@ -95,18 +118,25 @@ func (d *display) follow(e *engine.Engine, after store.Position) {
 	}()
 }
 
+// stop ends the display when it has shown what the engine recorded, and draws
+// the tree as it is in the end.
+func (d *display) stop(ctx context.Context, e *engine.Engine, s store.Store) {
+	select {
+	case d.last <- e.Position().Sequence:
+		<-d.done
+	case <-d.done:
+	}
+	// The store alone answers as well as the engine did, and also if that failed.
+	if snap, err := s.Load(ctx, store.Ref{Key: d.task}); err == nil && d.terminal != nil {
+		d.draw(snap.Tree, false)
+	}
+}
+
 // note tells the user something beside the tree.
 func (d *display) note(text string) {
 	select {
 	case d.notes <- terminal.Printable(text):
 	case <-d.done:
-	}
-}
-
-// finish draws the tree as it is in the end; follow must be done.
-func (d *display) finish(tree *state.Tree) {
-	if d.terminal != nil {
-		d.draw(tree, false)
 	}
 }
 
@@ -129,6 +159,9 @@ func (d *display) draw(tree *state.Tree, fit bool) {
 		return
 	}
 	v := view{tree: tree, now: time.Now(), columns: columns, colour: d.colour}
+	if d.failedFirst {
+		v.failedFirst = tree.ShownFailedFirst(nil)
+	}
 	lines := v.lines()
 	if fit {
 		lines = fitted(lines, rows-1)

@@ -72,8 +72,8 @@ type element struct {
 
 	Pipeline   *document           `json:"pipeline"`
 	Params     map[string]input    `json:"params"`
-	TemplateID any                 `json:"template_id"` // in the web API, as is
-	Constants  map[string]constant `json:"constants"`   // this one
+	TemplateID any                 `json:"template_id"` // only in the web API
+	Constants  map[string]constant `json:"constants"`   // only in the web API
 
 	Conditions map[string]struct {
 		Evaluate string `json:"evaluate"`

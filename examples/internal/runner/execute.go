@@ -67,27 +67,24 @@ func (c *call) work(ctx context.Context, s *storage, def *definition) (int, erro
 			return 0, err
 		}
 	}
-	if err := c.run(ctx, s, def, res); err != nil {
-		return 0, err
-	}
-	return c.answer(ctx, s, def)
+	return c.run(ctx, s, def, res)
 }
 
 func (c *call) key() state.Key { return state.Key{Business: c.business, Task: c.task} }
 
-// run runs the task on an engine of its own, shows its progress and serves it
-// if that is asked for.
-func (c *call) run(ctx context.Context, s store.Store, def *definition, res *results) error {
+// run runs the task on an engine of its own, shows its progress, serves it if
+// that is asked for, and answers. It returns the exit code.
+func (c *call) run(ctx context.Context, s store.Store, def *definition, res *results) (code int, err error) {
 	e, err := engine.Open(ctx, s, nil)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	server, err := c.serve(ctx, e)
 	if err != nil {
-		return errors.Join(err, e.Close())
+		return 0, errors.Join(err, e.Close())
 	}
 	r := newRun(e, c.key(), def, res)
-	d := newDisplay(c.stderr, c.quiet, c.key(), def)
+	d := newDisplay(c, def)
 	r.note, r.grace = d.note, c.grace
 	d.follow(e, e.Position())
 	d.note(fmt.Sprintf("task %s of business %s in %s", c.task, c.business, c.where()))
@@ -102,16 +99,18 @@ func (c *call) run(ctx context.Context, s store.Store, def *definition, res *res
 	if err == nil {
 		err = r.loop(ctx, c.signals)
 	}
-	if server != nil { // before the engine: streams tell the end
-		err = errors.Join(err, server.Close())
+	d.stop(ctx, e, s)
+	if err == nil {
+		code, err = c.answer(ctx, e, def)
 	}
-	err = errors.Join(err, e.Close())
-	<-d.done
-	// The store alone answers as well as the engine did.
-	if snap, loadErr := s.Load(ctx, store.Ref{Key: c.key()}); loadErr == nil {
-		d.finish(snap.Tree)
+	if server != nil {
+		if err == nil && !r.suspended && !c.standby {
+			c.tell("still serving %s (Ctrl-C to stop)", c.page(server))
+			<-c.signals
+		}
+		err = errors.Join(err, server.Close()) // before the engine: streams tell the end
 	}
-	return err
+	return code, errors.Join(err, e.Close())
 }
 
 // serve begins to serve what the engine records; nil if nobody asked for it.
@@ -120,7 +119,7 @@ func (c *call) serve(ctx context.Context, e *engine.Engine) (*serving.Server, er
 		return nil, nil
 	}
 	return serving.Listen(ctx, c.http, httpapi.New(e, &httpapi.Options{
-		Authenticator: c.authenticator, Hosts: c.access.Hosts(c.http), Query: &query.Options{Location: c.zone},
+		Authenticator: c.authenticator, Hosts: c.access.Hosts(c.http), Query: c.query(),
 	}))
 }
 
@@ -240,21 +239,28 @@ func (c *call) namesIn(list func(cursor string) (store.ListPage, error)) (names 
 	}
 }
 
-// answer prints the documented response and what to do next, and returns the
-// exit code.
-func (c *call) answer(ctx context.Context, s store.Store, def *definition) (int, error) {
-	q := query.New(s, &query.Options{Location: c.zone})
-	response, err := q.AppendJSON(ctx, nil, c.business, c.task)
-	if err != nil {
-		return 0, err
-	}
-	var indented bytes.Buffer
-	if err := json.Indent(&indented, response, "", "  "); err != nil {
-		return 0, err
-	}
-	indented.WriteByte('\n')
-	if _, err := c.stdout.Write(terminal.JSON(indented.Bytes())); err != nil {
-		return 0, err
+// query is how the task is shown.
+func (c *call) query() *query.Options {
+	return &query.Options{Location: c.zone, FailedFirst: c.failedFirst}
+}
+
+// answer prints the documented response, if a program reads it or it is asked
+// for, and what to do next, and returns the exit code.
+func (c *call) answer(ctx context.Context, e *engine.Engine, def *definition) (int, error) {
+	q := query.New(e, c.query())
+	if c.json || !isTerminal(c.stdout) {
+		response, err := q.AppendJSON(ctx, nil, c.business, c.task)
+		if err != nil {
+			return 0, err
+		}
+		var indented bytes.Buffer
+		if err := json.Indent(&indented, response, "", "  "); err != nil {
+			return 0, err
+		}
+		indented.WriteByte('\n')
+		if _, err := c.stdout.Write(terminal.JSON(indented.Bytes())); err != nil {
+			return 0, err
+		}
 	}
 	snap, err := q.Snapshot(ctx, c.business, c.task)
 	if err != nil {
@@ -263,7 +269,7 @@ func (c *call) answer(ctx context.Context, s store.Store, def *definition) (int,
 	return c.conclude(snap.Tree, labels(c.key(), def)), nil
 }
 
-// conclude says how it ended and how to go on.
+// conclude says how to go on and, last, how it ended.
 func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 	for i := range tree.Len() {
 		if n := tree.Node(i); n.State == state.Failed {
@@ -273,24 +279,29 @@ func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 			}
 			fmt.Fprintf(c.stderr, "\n%s failed%s:\n", terminal.Printable(labels[n.ID]), again)
 			for line := range strings.Lines(n.Error) {
-				fmt.Fprintf(c.stderr, "  %s\n", terminal.Printable(strings.TrimSpace(line)))
+				fmt.Fprintf(c.stderr, "  %s\n", terminal.Printable(strings.TrimRight(line, " \r\n")))
 			}
 		}
 	}
-	goOn := fmt.Sprintf("runner -db %s -biz %s -task %s -resume", quoted(c.where()), quoted(c.business), quoted(c.task))
-	switch own := tree.State(0); own {
+	hint, code := "", exitFailed
+	switch tree.State(0) {
 	case state.Finished:
-		fmt.Fprintf(c.stderr, "\nfinished, recorded in %s\n", terminal.Printable(c.where()))
-		return exitFinished
+		code = exitFinished
 	case state.Suspended:
-		fmt.Fprintf(c.stderr, "\nsuspended; to go on:\n  %s\n", goOn)
-		return exitSuspended
+		hint, code = "to go on", exitSuspended
 	case state.Running:
-		fmt.Fprintf(c.stderr, "\nfailed; to retry that and go on:\n  %s\n", goOn)
-	default:
-		fmt.Fprintf(c.stderr, "\nthe task is %s\n", own)
+		hint = "to retry what failed and go on"
 	}
-	return exitFailed
+	if hint != "" {
+		fmt.Fprintf(c.stderr, "\n%s:\n  runner -db %s -biz %s -task %s -resume\n", hint,
+			quoted(c.where()), quoted(c.business), quoted(c.task))
+	}
+	shown := tree.Shown(0)
+	if tree.State(0) == state.Suspended {
+		shown = state.Suspended // also if something failed
+	}
+	fmt.Fprintf(c.stderr, "\n%s, recorded in %s\n", shown, terminal.Printable(c.where()))
+	return code
 }
 
 // quoted is s as a shell takes it for one word.

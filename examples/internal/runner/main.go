@@ -15,6 +15,7 @@ import (
 	"time"
 	_ "time/tzdata" // -tz works where no zone files are installed
 
+	"github.com/pipestatus/pipestatus/examples/internal/arguments"
 	"github.com/pipestatus/pipestatus/examples/internal/database"
 	"github.com/pipestatus/pipestatus/examples/internal/serving"
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
@@ -52,6 +53,8 @@ type call struct {
 	db, business, task string
 	file               string // "" for the bundled definition, or that of the task to resume
 	resume, quiet      bool
+	json               bool   // print the answer also on a terminal
+	failedFirst        bool   // show a container FAILED as soon as anything in it is
 	standby            bool   // go on with what other runners leave
 	owner              string // of leases, "" for one made up
 	lease              time.Duration
@@ -112,20 +115,21 @@ Usage: runner [flags] [FILE.json]
 FILE.json is a pipeline tree: id, start_event, end_event, activities, gateways,
 flows; 'go doc ./examples/runner' describes it. Without FILE.json a bundled
 pipeline runs. Progress goes to standard error, and the task's status, as
-get_task_status answers it, to standard output.
+get_task_status answers it, to standard output if that is no terminal, or with
+-json.
 
 Ctrl-C suspends the pipeline; a second one stops the commands that are running.
 -resume goes on after that, after a failure, and after a crash.
 
-With -http it serves get_task_status, events and a status page while it runs, to
-those whom -app with -token or -trusted-app, or -no-auth, let in.
+With -http it serves get_task_status, events and a status page while it runs, and
+after the pipeline's end until Ctrl-C, to those whom -app with -token or
+-trusted-app, or -no-auth, let in.
 
 Flags:
 `
 
 func (c *call) parse(args []string) (help bool, err error) {
 	flags := flag.NewFlagSet("runner", flag.ContinueOnError)
-	flags.SetOutput(io.Discard) // errors are printed by invoke
 	flags.StringVar(&c.db, "db", "", "database `FILE` (default: a new one in a temporary directory)")
 	flags.StringVar(&c.db, "store", "", "the same as -db; a program for servers takes the `URL` of a database there")
 	flags.BoolVar(&c.resume, "resume", false, "go on with a task recorded in the database")
@@ -136,13 +140,16 @@ func (c *call) parse(args []string) (help bool, err error) {
 	flags.StringVar(&c.task, "task", "", "task `ID` (default: made of the time; with -resume: the one that is unfinished)")
 	flags.DurationVar(&c.grace, "grace", 5*time.Second, "how long commands may go on after Ctrl-C")
 	flags.BoolVar(&c.quiet, "quiet", false, "show no progress")
+	flags.BoolVar(&c.json, "json", false, "print the task's status in the end, also on a terminal")
+	flags.BoolVar(&c.failedFirst, "failed-first", false, "show a container FAILED as soon as anything in it is, even while the rest runs")
 	flags.Func("tz", "time `ZONE` of the times in the answer, such as Asia/Shanghai (default: local)", func(name string) (err error) {
 		c.zone, err = time.LoadLocation(name)
 		return err
 	})
-	flags.StringVar(&c.http, "http", "", "serve at `HOST:PORT` while the pipeline runs; port 0 is any that is free")
+	flags.StringVar(&c.http, "http", "", "serve at `HOST:PORT` while the pipeline runs and until Ctrl-C; port 0 is any that is free")
 	c.access.Bind(flags)
-	switch err := flags.Parse(args); {
+	files, err := arguments.Parse(flags, args, true)
+	switch {
 	case errors.Is(err, flag.ErrHelp):
 		fmt.Fprint(c.stdout, usageText)
 		flags.SetOutput(c.stdout)
@@ -156,13 +163,13 @@ func (c *call) parse(args []string) (help bool, err error) {
 		return false, &usageError{err.Error()}
 	}
 	switch {
-	case flags.NArg() > 1:
-		return false, &usageError{"one definition at a time, and flags before it: " + strings.Join(flags.Args(), " ")}
+	case len(files) > 1:
+		return false, &usageError{"one definition at a time: " + strings.Join(files, " ")}
 	case c.resume && c.db == "":
 		return false, &usageError{"-resume needs -db"}
 	case (c.standby || c.owner != "" || c.lease != 0) && !database.OnServer(c.db):
 		return false, &usageError{"-standby, -owner and -lease need a database on a server, see -db"}
-	case c.standby && (c.resume || c.task != "" || flags.NArg() > 0):
+	case c.standby && (c.resume || c.task != "" || len(files) > 0):
 		return false, &usageError{"-standby goes on with what others have begun: it takes no definition, -task or -resume"}
 	case c.lease < 0:
 		return false, &usageError{"-lease is negative"}
@@ -174,7 +181,9 @@ func (c *call) parse(args []string) (help bool, err error) {
 			return false, &usageError{err.Error()}
 		}
 	}
-	c.file = flags.Arg(0)
+	if len(files) > 0 {
+		c.file = files[0]
+	}
 	c.resume = c.resume || c.standby
 	return false, nil
 }

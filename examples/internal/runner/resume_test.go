@@ -96,8 +96,11 @@ func TestSuspendLetsRunningCommandsReportAndResumeGoesOn(t *testing.T) {
 	signals <- os.Interrupt
 	eventually(t, "it says that it is suspended", func() bool { return strings.Contains(stderr.String(), "suspended; waiting") })
 	g.open(t)
-	expect(t, ended(t, results), exitSuspended,
-		pipelineName+" SUSPENDED", "  start FINISHED", "  a FINISHED", "  b CREATED")
+	o := ended(t, results)
+	expect(t, o, exitSuspended, pipelineName+" SUSPENDED", "  start FINISHED", "  a FINISHED", "  b CREATED")
+	if !strings.HasSuffix(o.stderr, "\nSUSPENDED, recorded in "+db+"\n") {
+		t.Error("its last words are not that it is suspended")
+	}
 	expect(t, callRunner(t, "-db", db, "-resume"), exitFinished,
 		pipelineName+" FINISHED", "  start FINISHED", "  a FINISHED", "  b FINISHED", "  end FINISHED")
 	if n := g.runs(t); n != 1 {

@@ -15,7 +15,9 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/state"
 )
 
 var servingAt = regexp.MustCompile(`serving (http://127\.0\.0\.1:\d+/)#/task\?bk_biz_id=1&task_id=t1\n`)
@@ -27,6 +29,13 @@ func servedRun(t *testing.T, g gate, args ...string) (url string, signals chan o
 	tree := newTree("p")
 	activity(tree, "a", g.command())
 	chain(tree, "p_start", "a", "p_end")
+	return serveTree(t, tree, g, args...)
+}
+
+// serveTree starts the program with a tree, serving, and waits for the gate in
+// it.
+func serveTree(t *testing.T, tree object, g gate, args ...string) (url string, signals chan os.Signal, results chan outcome) {
+	t.Helper()
 	signals, results = make(chan os.Signal), make(chan outcome, 1)
 	stderr := &syncBuffer{}
 	args = append([]string{"-http", "127.0.0.1:0", "-grace", "1h", "-db", filepath.Join(t.TempDir(), "p.db"), "-task", "t1"}, args...)
@@ -53,7 +62,7 @@ func request(t *testing.T, url string) (*http.Response, *bufio.Reader) {
 
 func TestARunningPipelineIsServed(t *testing.T) {
 	g := newGate(t)
-	url, _, results := servedRun(t, g, "-app", "web:secret", "-token", "t=ann")
+	url, signals, results := servedRun(t, g, "-app", "web:secret", "-token", "t=ann")
 	call := url + strings.TrimPrefix(httpapi.DefaultPrefix, "/") + "/get_task_status/?bk_biz_id=1&task_id=t1&bk_app_code=web&bk_token=t&bk_app_secret="
 	if resp, _ := request(t, call+"wrong"); resp.StatusCode != http.StatusUnauthorized {
 		t.Errorf("a wrong secret gets %s", resp.Status)
@@ -73,12 +82,29 @@ func TestARunningPipelineIsServed(t *testing.T) {
 		t.Errorf("the page: %v, %.100s", err, page)
 	}
 	g.open(t)
-	if o := ended(t, results); o.code != exitFinished {
+	eventually(t, "the finished pipeline is still served", func() bool {
+		_, body := request(t, call+"secret")
+		data, err := io.ReadAll(body)
+		return err == nil && parseResponse(t, data).State == state.Finished
+	})
+	signals <- os.Interrupt
+	if o := ended(t, results); o.code != exitFinished || !strings.Contains(o.stderr, "still serving "+url) {
 		t.Errorf("exit code %d", o.code)
 	}
 	if _, err := http.Get(url); err == nil {
 		t.Error("it serves after its end")
 	}
+}
+
+// statusAt is the status of the task that a server without credentials answers.
+func statusAt(t *testing.T, url string) *query.Status {
+	t.Helper()
+	_, body := request(t, url+strings.TrimPrefix(httpapi.DefaultPrefix, "/")+"/get_task_status/?bk_biz_id=1&task_id=t1")
+	data, err := io.ReadAll(body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parseResponse(t, data)
 }
 
 // lastOp is the op of the last event of a stream, which must end by itself.
@@ -122,6 +148,10 @@ func TestStreamsEndWithThePipelineAndTellHowItEnded(t *testing.T) {
 				signals <- test.signal
 			}
 			g.open(t)
+			if test.signal == nil { // it serves until told to stop
+				eventually(t, "it has ended", func() bool { return statusAt(t, url).State == state.Finished })
+				signals <- os.Interrupt
+			}
 			if op := lastOp(t, events); op != test.op {
 				t.Errorf("the stream ends with %q, want %q", op, test.op)
 			}
@@ -134,7 +164,7 @@ func TestStreamsEndWithThePipelineAndTellHowItEnded(t *testing.T) {
 
 func TestWhatCannotListenRunsNothing(t *testing.T) {
 	g := newGate(t)
-	url, _, results := servedRun(t, g, "-no-auth")
+	url, signals, results := servedRun(t, g, "-no-auth")
 	addr := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/")
 	tree := newTree("p")
 	activity(tree, "a", "true")
@@ -143,5 +173,30 @@ func TestWhatCannotListenRunsNothing(t *testing.T) {
 		t.Errorf("exit code %d", o.code)
 	}
 	g.open(t)
+	eventually(t, "it has ended", func() bool { return statusAt(t, url).State == state.Finished })
+	signals <- os.Interrupt
 	ended(t, results)
+}
+
+// The same tree by both conventions: a branch has failed, the other one runs.
+func TestFailedFirstShowsAFailureWhileOthersRun(t *testing.T) {
+	for shown, args := range map[string][]string{"RUNNING": {"-no-auth"}, "FAILED": {"-no-auth", "-failed-first"}} {
+		t.Run(shown, func(t *testing.T) {
+			g := newGate(t)
+			tree := parallelTree("ParallelGateway")
+			setCommand(tree, "a", "exit 2")
+			setCommand(tree, "b", g.command())
+			url, signals, results := serveTree(t, tree, g, args...)
+			eventually(t, "a has failed", func() bool { return named(t, statusAt(t, url), "a").State == state.Failed })
+			if got := statusAt(t, url).State.String(); got != shown {
+				t.Errorf("the pipeline shows %s", got)
+			}
+			g.open(t)
+			eventually(t, "b has finished", func() bool { return named(t, statusAt(t, url), "b").State == state.Finished })
+			signals <- os.Interrupt
+			if o := ended(t, results); o.code != exitFailed || o.status.State != state.Failed {
+				t.Errorf("exit code %d", o.code)
+			}
+		})
+	}
 }

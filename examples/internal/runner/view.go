@@ -15,6 +15,8 @@ type view struct {
 	now     time.Time
 	columns int
 	colour  bool
+
+	failedFirst []state.State // what each node shows, nil for the default convention
 }
 
 // viewLine is a line of the view. settled says that nothing happens there.
@@ -37,6 +39,9 @@ func (v *view) lines() (lines []viewLine) {
 // and those of its children, after the guide lines below.
 func (v *view) add(lines *[]viewLine, i int, here, below string) {
 	shown := v.tree.Shown(i)
+	if v.failedFirst != nil {
+		shown = v.failedFirst[i]
+	}
 	text, remarks := fmt.Sprintf("%-9s %s", shown, here), terminal.Printable(v.remarks(i))
 	// A long name must not push out what is happening.
 	room := v.columns - 1 - terminal.Columns(text)

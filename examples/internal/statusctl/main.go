@@ -15,6 +15,7 @@ import (
 	"time"
 	_ "time/tzdata" // -tz works where no zone files are installed
 
+	"github.com/pipestatus/pipestatus/examples/internal/arguments"
 	"github.com/pipestatus/pipestatus/examples/internal/database"
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 )
@@ -101,7 +102,7 @@ func (t *tool) call(ctx context.Context, args []string) int {
 func (t *tool) run(ctx context.Context, args []string) error {
 	global := flag.NewFlagSet("statusctl", flag.ContinueOnError)
 	t.bind(global)
-	rest, err := parse(global, args, false)
+	rest, err := arguments.Parse(global, args, false)
 	if err == nil && len(rest) > 0 && rest[0] == "help" {
 		err, rest = flag.ErrHelp, rest[1:]
 	}
@@ -130,7 +131,7 @@ func (t *tool) runCommand(ctx context.Context, c *command, args []string) error 
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	own := c.bind(flags)
 	t.bind(flags)
-	args, err := parse(flags, args, true)
+	args, err := arguments.Parse(flags, args, true)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
 		return t.commandUsage(c)
@@ -168,22 +169,4 @@ func (t *tool) dbUsage() string {
 		return "database `FILE`"
 	}
 	return "database `FILE`, or the URL of one on a server"
-}
-
-// parse parses flags; if they may be mixed with arguments, those that follow
-// an argument too. It returns the arguments.
-func parse(flags *flag.FlagSet, args []string, mixed bool) (rest []string, err error) {
-	flags.SetOutput(io.Discard) // errors and help are printed by run
-	for {
-		if err := flags.Parse(args); err != nil {
-			return nil, err
-		}
-		parsed := len(args) - flags.NArg()
-		end := parsed > 0 && args[parsed-1] == "--"
-		args = flags.Args()
-		if !mixed || end || len(args) == 0 {
-			return append(rest, args...), nil
-		}
-		rest, args = append(rest, args[0]), args[1:]
-	}
 }

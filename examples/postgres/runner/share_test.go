@@ -129,7 +129,7 @@ func TestOneOfTwoStandbysFinishesWhatAKilledRunnerLeft(t *testing.T) {
 	for _, p := range standbys {
 		if strings.Contains(p.Stderr(), "task killed was left by a runner") {
 			rescuers++
-			p.AwaitStderr("finished, recorded in")
+			p.AwaitStderr("FINISHED, recorded in")
 		}
 	}
 	for _, p := range standbys {
