@@ -52,7 +52,7 @@ func TestHowCommandsEnd(t *testing.T) {
 func family(t *testing.T, meanwhile string) (line string, grandchild func() int) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pid")
-	line = fmt.Sprintf(`sh -c 'trap "" TERM; echo $$ > %[1]s.new; mv %[1]s.new %[1]s; while :; do sleep 0.02; done' & until [ -e %[1]s ]; do sleep 0.01; done; %[2]s`, file, meanwhile)
+	line = fmt.Sprintf(`sh -c 'trap "" TERM; echo $$ > %[1]s.new; mv %[1]s.new %[1]s; while [ -e %[1]s ]; do sleep 0.02; done' & until [ -e %[1]s ]; do sleep 0.01; done; %[2]s`, file, meanwhile)
 	return line, func() int {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -113,7 +113,7 @@ func TestATimeoutKillsWhatHasLeftTheGroup(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			script := filepath.Join(dir, "stray")
-			text := fmt.Sprintf("#!/bin/sh\ntrap '' TERM\ntouch %s/$$\nwhile :; do sleep 0.02; done\n", dir)
+			text := fmt.Sprintf("#!/bin/sh\ntrap '' TERM\ntouch %[1]s/$$\nwhile [ -d %[1]s ]; do sleep 0.02; done\n", dir)
 			if err := os.WriteFile(script, []byte(text), 0o700); err != nil {
 				t.Fatal(err)
 			}

@@ -19,13 +19,14 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// gate is a command that tells that it runs and waits to be let through.
+// gate is a command that tells that it runs and waits to be let through, or for
+// the end of its test: a test that fails leaves nothing running.
 type gate struct{ dir string }
 
 func newGate(t *testing.T) gate { return gate{t.TempDir()} }
 
 func (g gate) command() string {
-	return fmt.Sprintf("echo x >> %[1]s/ran; touch %[1]s/here; until [ -e %[1]s/open ]; do sleep 0.01; done", g.dir)
+	return fmt.Sprintf("echo x >> %[1]s/ran; touch %[1]s/here; until [ -e %[1]s/open ] || ! [ -d %[1]s ]; do sleep 0.01; done", g.dir)
 }
 
 func (g gate) open(t *testing.T) {

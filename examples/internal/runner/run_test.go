@@ -227,7 +227,7 @@ func TestAConvergeGatewayWaitsForEveryBranchTaken(t *testing.T) {
 	// Each branch sees that the other one is running at the same time.
 	for _, pair := range [][2]string{{"a", "b"}, {"b", "a"}} {
 		find(tree, pair[0])["component"].(object)["inputs"].(object)["command"] = object{"value": fmt.Sprintf(
-			"touch %[1]s/%[2]s; until [ -e %[1]s/%[3]s ]; do sleep 0.01; done", dir, pair[0], pair[1])}
+			"touch %[1]s/%[2]s; until [ -e %[1]s/%[3]s ] || ! [ -d %[1]s ]; do sleep 0.01; done", dir, pair[0], pair[1])}
 	}
 	// A third branch goes straight to the converge gateway.
 	chain(tree, "fork", "join")

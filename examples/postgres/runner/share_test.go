@@ -26,7 +26,7 @@ func newGated(t *testing.T) *gated {
 	t.Helper()
 	g := &gated{dir: t.TempDir()}
 	g.file = pipeline(t, `echo ::set x=1`,
-		fmt.Sprintf("echo x >> %[1]s/ran; until [ -e %[1]s/open ]; do sleep 0.05; done", g.dir), `test "$x" = 1`)
+		fmt.Sprintf("echo x >> %[1]s/ran; until [ -e %[1]s/open ] || ! [ -d %[1]s ]; do sleep 0.05; done", g.dir), `test "$x" = 1`)
 	return g
 }
 
