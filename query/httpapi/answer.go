@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 const jsonType = "application/json; charset=utf-8"
@@ -192,7 +193,7 @@ func (x *exchange) deadline() {
 // address of the request names what is represented; the handler fixes how. It is
 // a weak one, since the envelope names the request.
 func (x *exchange) etag(key state.Key, revision uint64) string {
-	tag := `W/"` + x.h.boot + "-" + x.h.positions.seal(key, revision)
+	tag := `W/"` + x.h.boot + "-" + x.h.positions.seal(key, store.Position{Sequence: revision})
 	if acceptsGzip(x.r) {
 		tag += "-gz"
 	}

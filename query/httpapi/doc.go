@@ -17,30 +17,55 @@
 // # The documented calls
 //
 // They lie under [Options.Prefix], with and without a slash at the end, and
-// answer GET and POST alike, except that get_tasks_status is only a POST.
+// answer GET and POST alike, but for those that say POST.
 //
-//	get_task_status       bk_biz_id, task_id; with_ex_data
-//	get_tasks_status      bk_biz_id, task_id_list (at most 50); include_children_status
-//	get_task_node_detail  bk_biz_id, task_id, node_id
+//	get_task_status       bk_biz_id, task_id; subprocess_id, loop, with_ex_data,
+//	                      with_failed_node_info, with_auto_retry_status
+//	get_tasks_status      POST: bk_biz_id, task_id_list (at most 50); include_children_status
+//	get_task_node_detail  bk_biz_id, task_id, node_id; loop
+//	get_task_detail       bk_biz_id, task_id
+//	get_task_list         bk_biz_id; keyword, is_started, is_finished, limit, offset, without_count
+//	get_tasks_manual_intervention_state  POST: bk_biz_id, task_id_list
+//	operate_task          POST: bk_biz_id, task_id, action
+//	operate_node          POST: bk_biz_id, task_id, node_id, action; inputs
+//
+// They also lie under [Options.GatewayPrefix] as API gateways have them, with IDs
+// in the path, such as /get_task_status/10/2/ and /system/get_task_status/10/2/:
+// the task first, then the business. GET openapi.json describes everything.
 //
 // Parameters come from the query and, in a POST, from a JSON object or a form;
 // the general parameters also from the JSON object in the header
 // X-Bkapi-Authorization. A JSON number stands for its digits, however many. A
 // parameter given in two places must have one value, a JSON object must not name
-// one twice, and unknown ones are passed over.
+// one twice, and unknown ones are passed over. scope may be cmdb_biz or project.
 //
-// What the question itself is answered with has HTTP status 200 and the
-// documented envelope, refusals included: no such task, a parameter missing or
-// malformed. Everything before the question is refused with a status of its
-// own, in the same envelope: 400 for a body that cannot be read, 401, 403,
-// 404 for an unknown path, 405, 408 for a body that does not come in time, 413,
-// 415, 421 for an unknown host name, 429 for too many requests at once, and 503
-// with Retry-After when the store or the handler is not available. An answer
-// that breaks off in the middle ends its connection.
+// # The envelope
 //
-// get_tasks_status leaves out the tasks that are not found. get_task_node_detail
-// has no inputs and outputs, which are not recorded; its histories are the
-// superseded attempts, oldest first.
+// All answers are in the documented envelope: result, data, code, message,
+// request_id and trace_id. What the question itself is answered with has HTTP
+// status 200, refusals included: no such task, a parameter missing or malformed.
+// They have data null and a code: 3540000 for what makes no sense, 3540100
+// without permission, 3540400 for what there is not, 3545000 for an operation
+// that cannot be done now, 3555000 for what is not available, 3599999 for an
+// internal error. Everything before the question is refused with a status of its
+// own: 400 for a body that cannot be read, 401, 403, 404 for an unknown path,
+// 405, 408 for a body that does not come in time, 413, 415, 421 for an unknown
+// host name, 429 for too many requests at once, and 503 with Retry-After when the
+// store or the handler is not available. An answer that breaks off in the middle
+// ends its connection.
+//
+// get_tasks_status and get_tasks_manual_intervention_state leave out the tasks
+// that are not found. get_task_node_detail has no inputs and outputs, which are
+// not recorded; its histories are the superseded attempts, oldest first. The
+// count of get_task_list is left out if a business has more than 100,000 tasks.
+// What clients look for and nobody records, such as creator, is empty.
+//
+// # Operations
+//
+// A runner that implements [Operator] can be operated: a task is paused, resumed
+// and revoked; a node is retried, skipped, paused, resumed and made to fail. That
+// needs permission of its own ([Options.AuthorizeOperation]), is done in the name
+// of the user, and is refused to web pages of other origins.
 //
 // # Who may ask
 //

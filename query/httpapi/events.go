@@ -64,8 +64,15 @@ func (s *stream) lastEvent() (sequence uint64, fresh bool, err error) {
 			return 0, true, err
 		}
 	}
-	sequence, ok := s.h.positions.open(s.snap.Tree.Key(), text)
-	return sequence, !ok || sequence > s.snap.Tree.Revision(), nil
+	at, ok := s.h.positions.open(s.snap.Tree.Key(), text)
+	if ok && at.Sequence > 0 {
+		// The store may be a copy, or another one, that never had this position.
+		_, err := s.h.reader.Feed(s.r.Context(), at, 1)
+		if ok = !errors.Is(err, store.ErrHistory); ok && err != nil && !errors.Is(err, store.ErrTrimmed) {
+			return 0, true, err
+		}
+	}
+	return at.Sequence, !ok || at.Sequence > s.snap.Tree.Revision(), nil
 }
 
 // stream is one client of a task's events.
@@ -74,6 +81,7 @@ type stream struct {
 	snap  store.Snapshot // at or after what the client has been told
 	after uint64         // the last sequence it has been told
 	fresh bool           // it has to be told everything
+	begun bool           // the store has had a commit since it was opened
 	held  func()         // gives back the bytes of the tree
 	nodes int            // how large a tree they are for
 	buf   []byte
@@ -233,7 +241,7 @@ func (s *stream) snapshot() error {
 		return err
 	}
 	out := &sink{buf: s.buf[:0], spill: s.write}
-	out.text("event: snapshot\nid: " + s.h.positions.seal(key, s.after) + "\ndata: ")
+	out.text("event: snapshot\nid: " + s.h.position(snap) + "\ndata: ")
 	// JSON has no line breaks, so one line holds it.
 	s.exchange.story(out, snap, nil)
 	out.text("\n\n")
@@ -256,8 +264,26 @@ func (s *stream) transition(tr *state.Transition) error {
 		}
 	}
 	s.after = tr.Sequence
-	m := s.h.moved(s.snap.Tree, tr)
+	at, err := s.at(tr)
+	if err != nil {
+		return err
+	}
+	m := s.h.moved(s.snap.Tree, tr, at)
 	return s.event("transition", m.Position, m)
+}
+
+// at is the position of a transition. A store that was opened begins a history
+// of its own with its first commit, which may come after the snapshot.
+func (s *stream) at(tr *state.Transition) (store.Position, error) {
+	if tr.Sequence > s.snap.Position.Sequence && !s.begun {
+		key := s.snap.Tree.Key()
+		now, err := s.h.query.Snapshot(s.r.Context(), key.Business, key.Task)
+		if err != nil {
+			return store.Position{}, err
+		}
+		s.snap.Position, s.begun = now.Position, true
+	}
+	return s.snap.Position.At(tr.Sequence), nil
 }
 
 func (s *stream) event(name, id string, data any) error {

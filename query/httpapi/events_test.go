@@ -28,6 +28,7 @@ import (
 type event struct {
 	name, comment string
 	id            uint64
+	position      string // as it came
 	data          map[string]any
 }
 
@@ -50,7 +51,7 @@ func subscribe(t *testing.T, url, business, task, last string) *subscription {
 		t.Fatal(err)
 	}
 	if n, err := strconv.ParseUint(last, 10, 64); err == nil && n > 0 {
-		last = httpapi.Seal(testKey, business, task, n)
+		last = httpapi.Seal(testKey, business, task, store.History{}, n)
 	}
 	if last != "" {
 		r.Header.Set("Last-Event-ID", last)
@@ -87,6 +88,7 @@ func (s *subscription) next() (e event, err error) {
 			e.name = value
 		case "id":
 			var ok bool
+			e.position = value
 			if e.id, ok = httpapi.Open(testKey, s.business, s.task, value); !ok {
 				err = fmt.Errorf("the ID %q is no position", value)
 			}
@@ -216,7 +218,7 @@ func (f *fixture) follow(url, task string, want int) (seen []uint64) {
 				return seen
 			}
 			seen = append(seen, e.id)
-			last = strconv.FormatUint(e.id, 10)
+			last = e.position
 			if len(seen) == want {
 				break
 			}
@@ -247,9 +249,12 @@ func TestAnEventToldInTimeShowsTheTreeAsItWasThen(t *testing.T) {
 func TestAClientTooFarBehindGetsASnapshot(t *testing.T) {
 	f := serve(t, nil)
 	f.begin("1")
-	f.pump("1", store.DefaultLimit)
 	server := listen(t, f.handler)
-	for _, last := range []string{"1", "999999999"} {
+	begin := subscribe(t, server.URL, "2", "1", "0")
+	last := begin.must(t, "transition").position
+	begin.cancel()
+	f.pump("1", store.DefaultLimit)
+	for _, last := range []string{last, "999999999", "1", "what nobody gave"} {
 		e := subscribe(t, server.URL, "2", "1", last).must(t, "snapshot")
 		if want := f.sequences("1"); e.id != want[len(want)-1] {
 			t.Errorf("from %s: snapshot at %d", last, e.id)

@@ -194,7 +194,7 @@ func named(fields map[string]any) bool {
 }
 
 // names are what differs from answer to answer.
-var names = regexp.MustCompile(`"(request_id|trace_id)":"[^"]*"`)
+var names = regexp.MustCompile(`"(request_id|trace_id|position)":"[^"]*"`)
 
 // plain is an answer without what names it.
 func plain(body []byte) []byte { return names.ReplaceAll(body, []byte(`"$1":""`)) }

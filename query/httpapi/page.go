@@ -27,7 +27,7 @@ func assemble() document {
 	style := pageFile("page.css")
 	var script strings.Builder
 	script.WriteString("\"use strict\";\n")
-	for _, name := range []string{"base.js", "rows.js", "events.js", "tasks.js", "model.js", "task.js", "main.js"} {
+	for _, name := range []string{"base.js", "rows.js", "events.js", "tasks.js", "model.js", "actions.js", "task.js", "main.js"} {
 		script.WriteString(pageFile(name))
 	}
 	html := strings.NewReplacer("/*style*/", style, "/*script*/", script.String()).Replace(pageFile("page.html"))

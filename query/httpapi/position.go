@@ -11,16 +11,17 @@ import (
 	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // positions hide sequences. A sequence counts what happens in all businesses,
 // and a cursor of a store tells one; a caller who may see a single business
-// must learn neither. What goes out is the sequence enciphered, with a code
-// that ties it to its task: it says which position of a task it is, and
+// must learn neither. What goes out is the store's position enciphered, with a
+// code that ties it to its task: it says which position of a task it is, and
 // nothing of how many there are between two.
 type positions struct {
-	block  cipher.Block // one block holds a sequence and its code
-	code   []byte       // key of the codes
+	block  cipher.Block
+	code   []byte // key of the codes
 	cursor cipher.AEAD
 }
 
@@ -44,39 +45,50 @@ func newPositions(key []byte) *positions {
 	return &positions{block: block, code: derive("code"), cursor: aead}
 }
 
-// seal is the position of a task's transition. The same one is always the same
-// text.
-func (p *positions) seal(key state.Key, sequence uint64) string {
-	block := p.plain(key, sequence)
-	p.block.Encrypt(block, block)
-	return base64.RawURLEncoding.EncodeToString(block)
+// positionBytes are a sequence and its history.
+const positionBytes = 8 + len(store.History{})
+
+// seal is a position of a task. The same one is always the same text: the code
+// over it is what it is enciphered with.
+func (p *positions) seal(key state.Key, at store.Position) string {
+	plain := append(binary.BigEndian.AppendUint64(nil, at.Sequence), at.History[:]...)
+	sealed := append(p.codeOf(key, plain), plain...)
+	p.crypt(sealed)
+	return base64.RawURLEncoding.EncodeToString(sealed)
 }
 
-// open is the sequence of a position of a task; ok is false for one that this
-// handler, or one with the same key, never gave.
-func (p *positions) open(key state.Key, text string) (sequence uint64, ok bool) {
+// open is a position of a task; ok is false for one that this handler, or one
+// with the same key, never gave.
+func (p *positions) open(key state.Key, text string) (at store.Position, ok bool) {
 	if text == first {
-		return 0, true
+		return at, true
 	}
-	block, err := base64.RawURLEncoding.DecodeString(text)
-	if err != nil || len(block) != aes.BlockSize {
-		return 0, false
+	sealed, err := base64.RawURLEncoding.DecodeString(text)
+	if err != nil || len(sealed) != aes.BlockSize+positionBytes {
+		return at, false
 	}
-	p.block.Decrypt(block, block)
-	sequence = binary.BigEndian.Uint64(block)
-	return sequence, hmac.Equal(block, p.plain(key, sequence))
+	p.crypt(sealed)
+	code, plain := sealed[:aes.BlockSize], sealed[aes.BlockSize:]
+	at.Sequence = binary.BigEndian.Uint64(plain)
+	copy(at.History[:], plain[8:])
+	return at, hmac.Equal(code, p.codeOf(key, plain))
 }
 
-// plain is a sequence, and half a block of code over it and its task.
-func (p *positions) plain(key state.Key, sequence uint64) []byte {
-	block := binary.BigEndian.AppendUint64(make([]byte, 0, aes.BlockSize), sequence)
+// crypt enciphers or deciphers what follows the code.
+func (p *positions) crypt(sealed []byte) {
+	code, text := sealed[:aes.BlockSize], sealed[aes.BlockSize:]
+	cipher.NewCTR(p.block, code).XORKeyStream(text, text)
+}
+
+// codeOf is the code over a position and its task.
+func (p *positions) codeOf(key state.Key, plain []byte) []byte {
 	h := hmac.New(sha256.New, p.code)
-	h.Write(block)
+	h.Write(plain)
 	for _, id := range []string{key.Business, key.Task} {
 		h.Write(binary.BigEndian.AppendUint64(nil, uint64(len(id))))
 		h.Write([]byte(id))
 	}
-	return append(block, h.Sum(nil)[:aes.BlockSize-len(block)]...)
+	return h.Sum(nil)[:aes.BlockSize]
 }
 
 // cursorStep is what the length of a cursor is rounded up to, so that it tells

@@ -10,6 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // hidden is what may differ with what happens elsewhere: it must tell nothing.
@@ -85,8 +86,8 @@ func TestAPositionIsGoodForItsTaskAndItsKeyAlone(t *testing.T) {
 	known := make(map[string]bool)
 	for _, task := range []string{"10", "11"} {
 		for sequence := range uint64(200) {
-			p := httpapi.Seal(key, "2", task, sequence)
-			if got, ok := httpapi.Open(key, "2", task, p); !ok || got != sequence || known[p] || len(p) != 22 {
+			p := httpapi.Seal(key, "2", task, store.History{7}, sequence)
+			if got, ok := httpapi.Open(key, "2", task, p); !ok || got != sequence || known[p] || len(p) != 54 {
 				t.Fatalf("position %q of %d is opened as %d, %v", p, sequence, got, ok)
 			}
 			known[p] = true
@@ -97,10 +98,22 @@ func TestAPositionIsGoodForItsTaskAndItsKeyAlone(t *testing.T) {
 			}
 		}
 	}
-	for _, text := range []string{"", "1", "17", strings.Repeat("A", 22), strings.Repeat("A", 21), strings.Repeat("=", 24)} {
+	for _, text := range []string{"", "1", "17", strings.Repeat("A", 54), strings.Repeat("A", 53), strings.Repeat("=", 24)} {
 		if got, ok := httpapi.Open(key, "2", "10", text); ok {
 			t.Errorf("%q is a position, of %d", text, got)
 		}
+	}
+}
+
+// A store that was restored has other things happen at the same sequences.
+func TestAPositionOfAnotherHistoryBeginsWithASnapshot(t *testing.T) {
+	f := serve(t, nil)
+	f.begin("1")
+	f.record(engine.Fail("node-1", "x"), engine.Retry("node-1"))
+	url := listen(t, f.handler).URL
+	last := httpapi.Seal(testKey, "2", "1", store.NewHistory(), 3)
+	if e := subscribe(t, url, "2", "1", last).must(t, "snapshot"); e.id != 6 {
+		t.Errorf("the snapshot is at %d", e.id)
 	}
 }
 

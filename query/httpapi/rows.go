@@ -143,7 +143,7 @@ func (x *exchange) story(s *sink, snap store.Snapshot, last *state.Transition) {
 	tree, shown := snap.Tree, h.shown(snap.Tree)
 	head := story{
 		Business: tree.Key().Business, Task: tree.Key().Task, Node: tree.ID(snap.Index),
-		State: shown.of(0).String(), Position: h.positions.seal(tree.Key(), tree.Revision()), Now: h.time(h.now()),
+		State: shown.of(0).String(), Position: h.position(snap), Now: h.time(h.now()),
 	}
 	head.Operable = h.mayOperate(x, Operation{Business: head.Business, Task: head.Task, Actor: x.who.User, Action: Pause})
 	if last != nil {
@@ -166,11 +166,18 @@ func (h *Handler) step(tr *state.Transition) step {
 	}
 }
 
-// moved tells a transition with the values in a tree at or after it.
-func (h *Handler) moved(tree *state.Tree, tr *state.Transition) moved {
+// position is that of a snapshot's tree. What handlers have of entity tags and
+// cursors is good for one open store, a position also for the next.
+func (h *Handler) position(snap store.Snapshot) string {
+	return h.positions.seal(snap.Tree.Key(), snap.Position.At(snap.Tree.Revision()))
+}
+
+// moved tells a transition, at a position, with the values in a tree at or after
+// it.
+func (h *Handler) moved(tree *state.Tree, tr *state.Transition, at store.Position) moved {
 	shown := h.shown(tree)
 	m := moved{
-		Position: h.positions.seal(tr.Task, tr.Sequence), step: h.step(tr),
+		Position: h.positions.seal(tr.Task, at), step: h.step(tr),
 		State: shown.of(0).String(), Now: h.time(h.now()),
 	}
 	told := make(map[int]bool)

@@ -269,7 +269,7 @@ func (h *Handler) history(x *exchange) error {
 	}
 	return x.respond("", func(s *sink) error {
 		s.field(`{"node_id":`, n.ID)
-		s.field(`,"position":`, h.positions.seal(snap.Tree.Key(), snap.Tree.Revision()))
+		s.field(`,"position":`, h.position(snap))
 		s.text(`,"attempts":[`)
 		first := true
 		err := x.attempts(snap.Tree, &n, func(a *state.Attempt) { s.element(&first, h.attempt(a, a.State)) })
@@ -292,7 +292,7 @@ func (h *Handler) timeline(x *exchange) error {
 		return err
 	}
 	return x.respond("", func(s *sink) error {
-		s.field(`{"position":`, h.positions.seal(snap.Tree.Key(), snap.Tree.Revision()))
+		s.field(`{"position":`, h.position(snap))
 		s.text(`,"superseded":[`)
 		first := true
 		for tr, err := range h.query.Transitions(x.r.Context(), snap.Tree) {

@@ -174,7 +174,7 @@ func (c *call) parse(args []string) (help bool, err error) {
 	case c.lease < 0:
 		return false, &usageError{"-lease is negative"}
 	case c.http == "" && c.access.Given():
-		return false, &usageError{"-app, -trusted-app, -token, -host and -no-auth need -http"}
+		return false, &usageError{"-app, -trusted-app, -token, -access-token, -host and -no-auth need -http"}
 	}
 	if c.http != "" {
 		if c.authenticator, err = c.access.Authenticator(); err != nil {

@@ -4,6 +4,7 @@
 package serving
 
 import (
+	"context"
 	"errors"
 	"flag"
 	"fmt"
@@ -18,6 +19,7 @@ type Access struct {
 	secrets map[string]string
 	trusted []string
 	tokens  map[string]string
+	access  map[string]string // access tokens
 	hosts   []string
 	all     bool
 	err     error // the first flag that makes no sense
@@ -37,6 +39,7 @@ func (a *Access) Bind(flags *flag.FlagSet) {
 	add("app", "let in an application by `CODE:SECRET` or CODE:sha256:HASH (repeatable)", a.addApp)
 	add("trusted-app", "let the application `CODE` name its user by bk_username alone (repeatable)", a.addTrusted)
 	add("token", "let in a user by bk_token, as `TOKEN=USER` (repeatable)", a.addToken)
+	add("access-token", "let in a user by access_token alone, as `TOKEN=USER` (repeatable)", a.addAccessToken)
 	add("host", "with -no-auth, answer also who asks by the host `NAME` (repeatable)", a.addHost)
 	flags.BoolVar(&a.all, "no-auth", false, "let in everybody who can reach the address")
 }
@@ -61,16 +64,20 @@ func (a *Access) addTrusted(code string) error {
 	return nil
 }
 
-func (a *Access) addToken(value string) error {
+func (a *Access) addToken(value string) error { return putToken(&a.tokens, value) }
+
+func (a *Access) addAccessToken(value string) error { return putToken(&a.access, value) }
+
+func putToken(tokens *map[string]string, value string) error {
 	// Tokens may end in "=", as base64 does.
 	at := strings.LastIndexByte(value, '=')
 	if at < 1 || at == len(value)-1 {
 		return errors.New("want TOKEN=USER")
 	}
-	if _, twice := a.tokens[value[:at]]; twice {
+	if _, twice := (*tokens)[value[:at]]; twice {
 		return errors.New("a token comes twice")
 	}
-	put(&a.tokens, value[:at], value[at+1:])
+	put(tokens, value[:at], value[at+1:])
 	return nil
 }
 
@@ -95,7 +102,7 @@ func (a *Access) Given() bool {
 }
 
 func (a *Access) named() bool {
-	return len(a.secrets)+len(a.trusted)+len(a.tokens) > 0
+	return len(a.secrets)+len(a.trusted)+len(a.tokens)+len(a.access) > 0
 }
 
 // Open reports whether everybody is let in.
@@ -116,19 +123,27 @@ func (a *Access) Hosts(addr string) []string {
 // Authenticator is what the flags come to. The error says what is missing or
 // wrong with them: nobody is let in by default.
 func (a *Access) Authenticator() (httpapi.Authenticator, error) {
-	apps := &httpapi.Applications{Secrets: a.secrets, Trusted: a.trusted, VerifyToken: httpapi.Tokens(a.tokens)}
+	users := httpapi.Tokens(a.access)
+	apps := &httpapi.Applications{
+		Secrets: a.secrets, Trusted: a.trusted, VerifyToken: httpapi.Tokens(a.tokens),
+		VerifyAccessToken: func(ctx context.Context, token string) (httpapi.Identity, error) {
+			user, err := users(ctx, token)
+			return httpapi.Identity{User: user}, err
+		},
+	}
 	switch {
 	case a.err != nil:
 		return nil, a.err
 	case !a.all && !a.named():
 		return nil, errors.New("who may ask? Give -app CODE:SECRET with -token TOKEN=USER or -trusted-app CODE, or -no-auth to let everybody in")
 	case a.all && a.named():
-		return nil, errors.New("-no-auth lets everybody in, so that -app, -trusted-app and -token mean nothing")
+		return nil, errors.New("-no-auth lets everybody in, so that -app, -trusted-app, -token and -access-token mean nothing")
 	case a.all:
 		return httpapi.NoAuth{}, nil
+	case len(a.secrets)+len(a.trusted)+len(a.tokens) == 0: // access tokens are enough
 	case len(a.secrets) == 0:
 		return nil, errors.New("-token and -trusted-app need an application: give -app CODE:SECRET")
-	case len(a.trusted)+len(a.tokens) == 0:
+	case len(a.trusted)+len(a.tokens)+len(a.access) == 0:
 		return nil, errors.New("an application asks for a user: give -token TOKEN=USER, or -trusted-app CODE to take its word for it")
 	}
 	if err := apps.Validate(); err != nil {

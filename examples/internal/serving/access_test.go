@@ -48,6 +48,8 @@ func TestFlagsThatLetNobodyInOrContradictEachOtherAreRefused(t *testing.T) {
 		"no user":                      {[]string{"-app", "web:hunter2", "-token", "hunter2="}, "-token: want TOKEN=USER"},
 		"no token":                     {[]string{"-app", "web:hunter2", "-token", "=hunter2"}, "-token: want TOKEN=USER"},
 		"a token twice":                {[]string{"-app", "web:hunter2", "-token", "hunter2=ann", "-token", "hunter2=bob"}, "a token comes twice"},
+		"an access token of nobody":    {[]string{"-access-token", "hunter2="}, "-access-token: want TOKEN=USER"},
+		"everybody and access tokens":  {[]string{"-no-auth", "-access-token", "hunter2=ann"}, "mean nothing"},
 		"no host name":                 {[]string{"-no-auth", "-host", ""}, "-host: want a NAME"},
 		"a host name with port":        {[]string{"-no-auth", "-host", "box:8080"}, "-host: want a NAME"},
 		"an address for a host name":   {[]string{"-no-auth", "-host", "http://box"}, "-host: want a NAME"},
@@ -63,7 +65,7 @@ func TestFlagsThatLetNobodyInOrContradictEachOtherAreRefused(t *testing.T) {
 func TestFlagsLetInWhomTheyName(t *testing.T) {
 	args := []string{
 		"-app", "web:sec:ret", "-token", "dG9rZW4==ann",
-		"-app", "robot:" + httpapi.HashSecret("other"), "-trusted-app", "robot",
+		"-app", "robot:" + httpapi.HashSecret("other"), "-trusted-app", "robot", "-access-token", "YWNj==eve",
 	}
 	a, err := access(t, args...).Authenticator()
 	if err != nil {
@@ -73,14 +75,18 @@ func TestFlagsLetInWhomTheyName(t *testing.T) {
 		given httpapi.Credentials
 		user  string // "" for a refusal
 	}{
-		"by a token":              {httpapi.Credentials{AppCode: "web", AppSecret: "sec:ret", Token: "dG9rZW4="}, "ann"},
-		"by a token of any app":   {httpapi.Credentials{AppCode: "robot", AppSecret: "other", Token: "dG9rZW4="}, "ann"},
-		"by a trusted app's word": {httpapi.Credentials{AppCode: "robot", AppSecret: "other", Username: "bob"}, "bob"},
-		"by another app's word":   {httpapi.Credentials{AppCode: "web", AppSecret: "sec:ret", Username: "bob"}, ""},
-		"by half a secret":        {httpapi.Credentials{AppCode: "web", AppSecret: "sec", Token: "dG9rZW4="}, ""},
-		"by half a token":         {httpapi.Credentials{AppCode: "web", AppSecret: "sec:ret", Token: "dG9rZW4"}, ""},
-		"by the hash":             {httpapi.Credentials{AppCode: "robot", AppSecret: httpapi.HashSecret("other"), Username: "bob"}, ""},
-		"by nothing":              {httpapi.Credentials{}, ""},
+		"by a token":               {httpapi.Credentials{AppCode: "web", AppSecret: "sec:ret", Token: "dG9rZW4="}, "ann"},
+		"by a token of any app":    {httpapi.Credentials{AppCode: "robot", AppSecret: "other", Token: "dG9rZW4="}, "ann"},
+		"by a trusted app's word":  {httpapi.Credentials{AppCode: "robot", AppSecret: "other", Username: "bob"}, "bob"},
+		"by another app's word":    {httpapi.Credentials{AppCode: "web", AppSecret: "sec:ret", Username: "bob"}, ""},
+		"by half a secret":         {httpapi.Credentials{AppCode: "web", AppSecret: "sec", Token: "dG9rZW4="}, ""},
+		"by half a token":          {httpapi.Credentials{AppCode: "web", AppSecret: "sec:ret", Token: "dG9rZW4"}, ""},
+		"by the hash":              {httpapi.Credentials{AppCode: "robot", AppSecret: httpapi.HashSecret("other"), Username: "bob"}, ""},
+		"by an access token":       {httpapi.Credentials{AccessToken: "YWNj="}, "eve"},
+		"by it and a right secret": {httpapi.Credentials{AccessToken: "YWNj=", AppCode: "web", AppSecret: "sec:ret"}, "eve"},
+		"by it and a wrong secret": {httpapi.Credentials{AccessToken: "YWNj=", AppCode: "web", AppSecret: "sec"}, ""},
+		"by half an access token":  {httpapi.Credentials{AccessToken: "YWNj", AppCode: "web", AppSecret: "sec:ret", Token: "dG9rZW4="}, ""},
+		"by nothing":               {httpapi.Credentials{}, ""},
 	} {
 		who, err := a.Authenticate(httptest.NewRequestWithContext(t.Context(), "GET", "/", nil), tt.given)
 		var refused *httpapi.AuthError

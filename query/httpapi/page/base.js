@@ -134,9 +134,11 @@ class Refused extends Error {}
 class SignedOut extends Error {}
 
 // request asks the service; a refusal is an error with its message.
-async function request(path, query, headers, signal) {
+async function request(path, query, headers, signal, body) {
   const address = "api/" + path + "?" + new URLSearchParams(query);
-  const response = await fetch(address, { headers: { ...credentials(), ...headers }, signal, cache: "no-store" });
+  const asked = { headers: { ...credentials(), ...headers }, signal, cache: "no-store" };
+  if (body) Object.assign(asked, { method: "POST", body: JSON.stringify(body), headers: { ...asked.headers, "Content-Type": "application/json" } });
+  const response = await fetch(address, asked);
   if (response.status === 401) {
     const { message } = await response.json();
     showSignIn(sessionStorage.getItem(stored) ? message : "");
@@ -153,6 +155,13 @@ async function answer(path, query, signal) {
   const { result, message } = JSON.parse(text);
   if (!result) throw new Refused(message);
   return text;
+}
+
+// operate asks the runner to do something.
+async function operate(what) {
+  const response = await request("operate", {}, {}, undefined, what);
+  const { result, message } = await response.json();
+  if (!result) throw new Refused(message);
 }
 
 const load = async (path, query, signal) => JSON.parse(await answer(path, query, signal)).data;

@@ -11,6 +11,8 @@ class Model {
     this.position = story.position;
     this.state = story.state;
     this.last = story.last;
+    this.operable = story.operable;
+    this.task = story.task_id;
     this.nodes = [];
     this.children = [];
     this.shape = 0; // changes with the set of nodes

@@ -122,6 +122,12 @@ const taskView = {
     this.drawMoment();
     this.drawRows();
     this.drawDetails();
+    this.drawActions();
+  },
+
+  drawActions() {
+    const task = { bk_biz_id: this.query.bk_biz_id, task_id: this.live.task };
+    actionsView.draw(this, this.shown, this.shown.nodes.find((n) => n.id === this.chosen), task);
   },
 
   drawMoment() {
@@ -301,6 +307,7 @@ const taskView = {
     const n = this.shown?.nodes[index];
     this.chosen = n ? n.id : null;
     $("details").hidden = !n;
+    if (this.live) this.drawActions();
     $("d-attempts").replaceChildren();
     this.attemptsOf = null;
     rows.draw();
