@@ -106,9 +106,14 @@ type Builder struct {
 	slab  []node
 }
 
+// sizeBelieved bounds what a Builder allocates for nodes that are only expected.
+const sizeBelieved = 1 << 16
+
 // NewBuilder begins the tree of a task; size is the number of nodes expected,
-// 0 if unknown.
+// 0 if unknown. A larger tree than expected takes longer to build, a smaller one
+// more memory.
 func NewBuilder(key Key, size int) *Builder {
+	size = min(max(size, 0), sizeBelieved)
 	return &Builder{tree: Tree{key: key}, nodes: make([]*node, 0, size), slab: make([]node, size)}
 }
 

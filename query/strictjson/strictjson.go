@@ -13,7 +13,7 @@ import (
 	"strings"
 )
 
-// What Fields and Object return, possibly wrapped.
+// What the functions of this package return, possibly wrapped.
 var (
 	// ErrNotObject says that a text is JSON, but no object.
 	ErrNotObject = errors.New("not a JSON object")
@@ -21,6 +21,8 @@ var (
 	ErrMore = errors.New("more than one JSON value")
 	// ErrTooMany says that an object has more fields than it may.
 	ErrTooMany = errors.New("too many fields")
+	// ErrTooDeep says that a text is nested more deeply than it may.
+	ErrTooDeep = errors.New("nested too deeply")
 )
 
 // RepeatedError says that an object has two fields of one name.
@@ -69,33 +71,87 @@ func Fields(text []byte, most int) (map[string]json.RawMessage, error) {
 // value is null. For errors see [Fields]; those of field are returned as they
 // are.
 func Object(d *json.Decoder, field func(name string) error) (there bool, err error) {
-	t, err := d.Token()
+	t, err := token(d)
 	switch {
-	case errors.Is(err, io.EOF):
-		return false, io.ErrUnexpectedEOF
 	case err != nil || t == nil:
 		return false, err
 	case t != json.Delim('{'):
 		return false, ErrNotObject
 	}
+	return true, fields(d, field)
+}
+
+// fields is Object behind the brace.
+func fields(d *json.Decoder, field func(name string) error) error {
 	seen := make(map[string]bool)
 	for d.More() {
-		t, err := d.Token()
+		t, err := token(d)
 		if err != nil {
-			return true, err
+			return err
 		}
 		name, ok := t.(string)
 		if !ok {
-			return true, fmt.Errorf("%v instead of a name", t)
+			return fmt.Errorf("%v instead of a name", t)
 		}
 		if seen[name] {
-			return true, &RepeatedError{name}
+			return &RepeatedError{name}
 		}
 		seen[name] = true
 		if err := field(name); err != nil {
-			return true, err
+			return err
 		}
 	}
-	_, err = d.Token() // the }, for anything else is an error
-	return true, err
+	_, err := token(d) // the }, for anything else is an error
+	return err
+}
+
+// token reads a token where one has to be: an end is unexpected.
+func token(d *json.Decoder) (json.Token, error) {
+	t, err := d.Token()
+	if errors.Is(err, io.EOF) {
+		err = io.ErrUnexpectedEOF
+	}
+	return t, err
+}
+
+// Names reads a text that is one value and calls check with every name of every
+// object in it, up to the given depth, for those who decode it with encoding/json
+// afterwards. check may be nil. For errors see [Fields]; [ErrTooDeep] is one
+// more, and those of check are returned as they are.
+func Names(text []byte, depth int, check func(name string) error) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	if err := names(d, depth, check); err != nil {
+		return err
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return ErrMore
+	}
+	return nil
+}
+
+func names(d *json.Decoder, depth int, check func(name string) error) error {
+	t, err := token(d)
+	if err != nil || t != json.Delim('{') && t != json.Delim('[') {
+		return err
+	}
+	if depth--; depth < 0 {
+		return ErrTooDeep
+	}
+	if t == json.Delim('{') {
+		return fields(d, func(name string) error {
+			if check != nil {
+				if err := check(name); err != nil {
+					return err
+				}
+			}
+			return names(d, depth, check)
+		})
+	}
+	for d.More() {
+		if err := names(d, depth, check); err != nil {
+			return err
+		}
+	}
+	_, err = token(d)
+	return err
 }

@@ -3,6 +3,7 @@ package strictjson_test
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 
@@ -69,4 +70,35 @@ func FuzzFields(f *testing.F) {
 			t.Errorf("%q is read as %v, though encoding/json says %v, %v", text, fields, whole, err)
 		}
 	})
+}
+
+func TestNamesAreReadAtEveryDepth(t *testing.T) {
+	var all []string
+	note := func(name string) error {
+		all = append(all, name)
+		return nil
+	}
+	if err := strictjson.Names([]byte(`{"a":[{"b":{},"c":[[{"a":null}],1]}],"d":"x"}`), 6, note); err != nil {
+		t.Fatal(err)
+	}
+	if got := strings.Join(all, ""); got != "abcad" {
+		t.Errorf("names %q", got)
+	}
+	for text, want := range map[string]error{
+		`{"a":1,"a":2}`:              new(strictjson.RepeatedError),
+		`[{"a":{"b":1,"\u0062":2}}]`: new(strictjson.RepeatedError),
+		`{} {}`:                      strictjson.ErrMore,
+		`{"a":[1,2}`:                 nil,
+		`{"a":`:                      io.ErrUnexpectedEOF,
+		``:                           io.ErrUnexpectedEOF,
+	} {
+		err := strictjson.Names([]byte(text), 2, nil)
+		repeated := new(strictjson.RepeatedError)
+		switch {
+		case err == nil:
+			t.Errorf("%s is accepted", text)
+		case errors.As(want, &repeated) != errors.As(err, &repeated), want != nil && !errors.As(want, &repeated) && !errors.Is(err, want):
+			t.Errorf("%s: %v, want %v", text, err, want)
+		}
+	}
 }

@@ -186,7 +186,20 @@ func (d *decoder) bytes(n int) []byte {
 	return b
 }
 
-func (d *decoder) text() string { return string(d.bytes(d.int(maxInt))) }
+// name and errorText read texts as the library keeps them.
+
+func (d *decoder) name() string { return d.text(state.CutName) }
+
+func (d *decoder) errorText() string { return d.text(state.CutError) }
+
+// text reads a text that a cut leaves as it is.
+func (d *decoder) text(cut func(string) string) string {
+	s := string(d.bytes(d.int(maxInt)))
+	if cut(s) != s {
+		d.fail()
+	}
+	return s
+}
 
 func (d *decoder) id() string { return d.shortText(state.MaxIDBytes) }
 
@@ -206,7 +219,11 @@ func (d *decoder) shortText(most int) string {
 	case n > most:
 		d.fail()
 	}
-	return string(d.bytes(n))
+	s := string(d.bytes(n))
+	if !d.bad && state.CheckActor(s) != nil { // who may have any characters that an ID may
+		d.fail()
+	}
+	return s
 }
 
 // skipID passes over an ID.

@@ -109,7 +109,7 @@ func (d *decoder) progress(p *state.Progress, base state.Instant, last state.Ver
 		p.Updated = d.maybe(base)
 	}
 	if has(hasError) {
-		p.Error = d.text()
+		p.Error = d.errorText()
 	}
 	if has(hasRetryAt) {
 		p.RetryAt = d.instant(base)

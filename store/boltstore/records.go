@@ -76,7 +76,7 @@ func (d *decoder) identity(n *state.Node) {
 		n.MaxLoops = d.int(maxInt)
 	}
 	if flags&declName != 0 {
-		n.Name = d.text()
+		n.Name = d.name()
 	}
 }
 
@@ -117,7 +117,7 @@ func decodeTask(k, v []byte) (t store.Task, err error) {
 	d.state(t.State)
 	d.state(t.Shown)
 	t.Key.Business, t.Key.Task, t.Root = d.id(), d.id(), d.id()
-	t.Name = d.text()
+	t.Name = d.name()
 	t.Revision, t.Nodes = d.uvarint(), d.int(maxInt)
 	for st := state.Created; st <= state.Finished; st++ {
 		t.Counts[st] = d.int(maxInt)
@@ -126,6 +126,9 @@ func decodeTask(k, v []byte) (t store.Task, err error) {
 	t.Updated, t.Started, t.Finished = d.maybe(t.Recorded), d.maybe(t.Recorded), d.maybe(t.Recorded)
 	if len(d.b) > 0 {
 		t.Pending = d.int(maxInt)
+	}
+	if !d.bad && (t.Revision < t.Number || t.Validate() != nil) {
+		d.fail()
 	}
 	return t, d.end("task")
 }

@@ -254,7 +254,7 @@ func (d *decoder) declaration(decl *state.Declaration) {
 	if decl.ParentIndex >= 0 {
 		decl.Parent = d.id()
 	}
-	decl.Name = d.text()
+	decl.Name = d.name()
 	flags := d.byte()
 	if flags&^(declNoRetry|declNoSkip) != 0 {
 		d.later()

@@ -130,15 +130,38 @@ func (d *decoder) uvarint(limit uint64) uint64 {
 
 func (d *decoder) count() int { return int(d.uvarint(maxCount)) }
 
-func (d *decoder) text() string { return string(d.bytes(d.count())) }
+// name and errorText read texts as the library keeps them.
+
+func (d *decoder) name() string { return d.text(state.CutName) }
+
+func (d *decoder) errorText() string { return d.text(state.CutError) }
+
+// text reads a text that a cut leaves as it is.
+func (d *decoder) text(cut func(string) string) string {
+	s := string(d.bytes(d.count()))
+	if cut(s) != s {
+		d.fail()
+	}
+	return s
+}
+
+// actor reads who asked for something, which may be nobody.
+func (d *decoder) actor() string {
+	s := string(d.bytes(d.count()))
+	if s != "" && state.CheckActor(s) != nil {
+		d.fail()
+	}
+	return s
+}
 
 func (d *decoder) id() string {
 	n := int(d.byte())
-	if n > state.MaxIDBytes {
-		d.fail()
-	}
 	if n > 0 {
-		return string(d.bytes(n))
+		s := string(d.bytes(n))
+		if !d.bad && state.CheckID("ID", s) != nil {
+			d.fail()
+		}
+		return s
 	}
 	packed := d.bytes(16)
 	if d.bad {

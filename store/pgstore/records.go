@@ -69,7 +69,7 @@ func (d *decoder) attempt(a *state.Attempt, base state.Instant) {
 		a.Loop, a.Retries, a.Skips = d.count(), d.count(), d.count()
 	}
 	if flags&attemptError != 0 {
-		a.Error = d.text()
+		a.Error = d.errorText()
 	}
 	if flags&attemptRetryAt != 0 {
 		a.RetryAt = d.time(base)
@@ -132,7 +132,7 @@ func (d *decoder) declaration(decl *state.Declaration) {
 	}
 	decl.NoRetry, decl.NoSkip = flags&declaredNoRetry != 0, flags&declaredNoSkip != 0
 	decl.ParentIndex, decl.MaxLoops = d.count()-1, d.count()
-	decl.Name = d.text()
+	decl.Name = d.name()
 }
 
 // encodeDeclaration is the column of that name: the kind and what it was
@@ -197,7 +197,7 @@ func decodeHeader(b []byte, t *store.Task) error {
 	d := record(b)
 	first := d.byte()
 	t.State = known[state.State](d, first&^hasPending)
-	t.Root, t.Name, t.Nodes = d.id(), d.text(), d.count()
+	t.Root, t.Name, t.Nodes = d.id(), d.name(), d.count()
 	for s := state.Created; s <= state.Finished; s++ {
 		t.Counts[s] = d.count()
 	}
@@ -258,7 +258,7 @@ func decodeTransition(b []byte, seq uint64, key state.Key) (*state.Transition, e
 	}
 	tr.At = d.time(state.Instant{})
 	tr.Recorded = d.time(tr.At)
-	tr.Actor = d.text()
+	tr.Actor = d.actor()
 	n := int(d.uvarint(uint64(len(d.b)))) // a change takes more than a byte
 	if n > 0 {
 		tr.Changes = make([]state.Change, n)

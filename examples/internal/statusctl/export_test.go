@@ -149,6 +149,10 @@ func TestAnExportThatIsNotWholeIsRefused(t *testing.T) {
 		"a time that is none":         strings.Replace(whole, `"at":"`, `"at":"x`, 1),
 		"a parent that is not there":  strings.Replace(whole, `"parent":"`, `"parent":"x`, 1),
 		"a field that is unknown":     strings.Replace(whole, `"actor":`, `"author":`, 1),
+		"a field in capitals":         strings.Replace(whole, `"actor":`, `"ACTOR":`, 1),
+		"a field twice":               strings.Replace(whole, `"shown":`, `"shown":"RUNNING","shown":`, 1),
+		"a field of a node twice":     strings.Replace(whole, `{"id":`, `{"id":"x","id":`, 1),
+		"a field twice in its header": strings.Replace(whole, `"version":`, `"version":1,"version":`, 1),
 		"something behind its end":    whole + lines[1],
 		"a node three times":          changed(t, whole, 1, func(c []any) []any { return append(c, c[0], c[0]) }),
 		"an attempt that jumps": changed(t, whole, 1, func(c []any) []any {

@@ -7,8 +7,10 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"strings"
 	"unicode/utf8"
 
+	"github.com/pipestatus/pipestatus/query/strictjson"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -17,6 +19,7 @@ import (
 // deep stack. The last two are ten times what an engine allows by default.
 const (
 	maxExportLine = 64 << 20
+	lineDepth     = 8
 	maxLevels     = 1000
 	maxNodes      = 1_000_000
 )
@@ -69,23 +72,24 @@ func (in *importer) decode(v any) error {
 	case !utf8.Valid(line):
 		return damaged("not UTF-8")
 	}
+	if err := strictjson.Names(line, lineDepth, checkName); err != nil {
+		return damaged("%w", err)
+	}
 	dec := json.NewDecoder(bytes.NewReader(line))
 	dec.DisallowUnknownFields()
 	if err := dec.Decode(v); err != nil {
-		return damaged("%w", noEnd(err))
-	}
-	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return damaged("more than one object in a line")
+		return damaged("%w", err)
 	}
 	return nil
 }
 
-// noEnd keeps a line that is cut from being taken for the end.
-func noEnd(err error) error {
-	if errors.Is(err, io.EOF) {
-		return io.ErrUnexpectedEOF
+// checkName refuses a name that encoding/json takes for another one: it does
+// not mind the case.
+func checkName(name string) error {
+	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return errors.New("a field that is unknown")
 	}
-	return err
+	return nil
 }
 
 func (in *importer) header() error {

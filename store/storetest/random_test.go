@@ -1,0 +1,16 @@
+package storetest
+
+import (
+	"math/rand/v2"
+	"testing"
+)
+
+// What is drawn is well-formed, so that a store has to take it.
+func TestRandomTransitionsAreWellFormed(t *testing.T) {
+	r := rand.New(rand.NewPCG(1, 2))
+	for range 20_000 {
+		if tr := RandomTransition(r); tr.Validate() != nil {
+			t.Fatalf("%v: %+v", tr.Validate(), tr)
+		}
+	}
+}
