@@ -92,7 +92,7 @@ func TestNamesAreReadAtEveryDepth(t *testing.T) {
 		`{"a":`:                      io.ErrUnexpectedEOF,
 		``:                           io.ErrUnexpectedEOF,
 	} {
-		err := strictjson.Names([]byte(text), 2, nil)
+		err := strictjson.Names([]byte(text), 3, nil)
 		repeated := new(strictjson.RepeatedError)
 		switch {
 		case err == nil:
