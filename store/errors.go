@@ -29,6 +29,8 @@ var (
 	// by another one. Nothing was committed: whoever opens the path later would
 	// not find it. Reading goes on, backups too.
 	ErrReplaced = errors.New("store file removed or replaced")
+	// ErrReadOnly: the store was opened for reading only.
+	ErrReadOnly = errors.New("store opened for reading only")
 	// ErrFailed: a commit failed in a way that leaves its outcome unknown.
 	// The store refuses everything until it is reopened.
 	ErrFailed = errors.New("store failed, outcome unknown, reopen")

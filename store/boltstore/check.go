@@ -16,11 +16,13 @@ import (
 
 // Check implements [store.Checker]: the file's pages, then both directions of
 // every index, then what [store.Check] examines of any store. It writes back
-// first; if there is no room for that, the indexes are not compared. It reads
-// the whole file in one long transaction, so the file may grow if writers go
-// on.
+// first; if there is no room for that, or the store is open for reading only, the
+// indexes are not compared. It reads the whole file in one long transaction, so
+// the file may grow if writers go on.
 func (s *Store) Check(ctx context.Context, report func(problem string)) error {
-	s.writer.Lock()
+	if err := s.writer.LockUntil(ctx); err != nil {
+		return err
+	}
 	unlock := sync.OnceFunc(s.writer.Unlock)
 	defer unlock()
 	if err := s.state(); err == nil {
@@ -28,15 +30,17 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	}
 	c := checker{ctx: ctx, report: report}
 	settled := false
+	var file *boltFile
 	var meta bboltMeta
 	begun := func() {
-		meta, _ = readMeta(s.file, s.pageSize)
+		file = s.boltFile
+		meta, _ = readMeta(file.file, file.pageSize)
 		settled = s.overlay.pending == 0
 		c.last = s.last
 		unlock()
 	}
 	err := s.view(ctx, begun, func(tx *bolt.Tx) error {
-		if !s.walkPages(ctx, tx, &meta, report) {
+		if !file.walkPages(ctx, tx, &meta, report) {
 			return errors.Join(ctx.Err(), fmt.Errorf("%w: the file's pages are damaged, nothing else was examined", store.ErrCorrupt))
 		}
 		c.tx = tx

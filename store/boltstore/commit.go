@@ -15,16 +15,15 @@ import (
 
 // Commit implements [store.Store].
 func (s *Store) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
-	s.writer.Lock()
+	if err := s.writer.LockUntil(ctx); err != nil {
+		return nil, err
+	}
 	defer s.writer.Unlock()
 	defer s.forgetSets()
 	if err := s.validate(changes); err != nil {
 		return nil, fmt.Errorf("boltstore: commit: %w", err)
 	}
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	if err := s.state(); err != nil {
+	if err := s.writable(); err != nil {
 		return nil, err
 	}
 	if err := s.at.leadsTo(s.info); err != nil {

@@ -37,7 +37,7 @@
 // commit is tried once more without its write-back, then answered with
 // [store.ErrFull].
 //
-// One process at a time can open a file; put it on a local disk, and do not
+// One process at a time can open a file for writing; put it on a local disk, and do not
 // copy over or truncate it while it is open. A disk without room is like a full
 // file, as long as readers cannot see anything of the commit; so is one whose
 // quota is used up, and a file that may not become longer.

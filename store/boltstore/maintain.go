@@ -17,9 +17,11 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Backup implements [store.Backuper]. It reads the file in one long
-// transaction, so the file may grow if writers go on. See [Store.BackupTo] for
-// a copy that is on disk when it returns.
+// Backup implements [store.Backuper]. The writer may take its time: the copy is
+// complete in a nameless file next to the store's before the first byte is
+// written, so there must be room for it; a full disk is copied to another one
+// by [Store.BackupTo]. A store that was opened for reading only needs no such
+// file.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if err := s.backup(ctx, w); err != nil {
 		return fmt.Errorf("boltstore: backup: %w", err)
@@ -27,7 +29,34 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	return nil
 }
 
-func (s *Store) backup(ctx context.Context, w io.Writer) error {
+func (s *Store) backup(ctx context.Context, w io.Writer) (err error) {
+	if s.opts.ReadOnly { // nobody waits for its transaction
+		return s.copyPages(ctx, w)
+	}
+	spool, err := tempFile(s.at.real, 0o600)
+	if err != nil {
+		return full(s.path, err)
+	}
+	// Where open files cannot be removed it goes when it is closed.
+	removed := remove(spool.Name()) == nil
+	defer func() {
+		if err = errors.Join(err, spool.Close()); !removed {
+			err = errors.Join(err, remove(spool.Name()))
+		}
+	}()
+	if err := s.copyPages(ctx, spool); err != nil {
+		return full(s.path, err)
+	}
+	if _, err := spool.Seek(0, io.SeekStart); err != nil {
+		return err
+	}
+	_, err = io.Copy(cancelled{ctx, w}, spool)
+	return err
+}
+
+// copyPages copies the file, in one long transaction, so the file may grow if
+// writers go on.
+func (s *Store) copyPages(ctx context.Context, w io.Writer) error {
 	return s.view(ctx, func() {}, func(tx *bolt.Tx) error {
 		return writeTo(tx, cancelled{ctx, w})
 	})
@@ -70,7 +99,7 @@ func (c cancelled) Write(p []byte) (int, error) {
 // of that name, and [store.ErrFull] if there is no room for it. A process that
 // is killed meanwhile may leave an unfinished one with ".new-" in its name.
 func (s *Store) BackupTo(ctx context.Context, path string) error {
-	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.backup(ctx, f) })
+	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.copyPages(ctx, f) })
 	if err != nil {
 		return fmt.Errorf("boltstore: backup to %s: %w", path, full(path, err))
 	}
@@ -80,7 +109,9 @@ func (s *Store) BackupTo(ctx context.Context, path string) error {
 // CompactTo is [Store.BackupTo] with all free room left out. It takes longer.
 // Writers go on meanwhile.
 func (s *Store) CompactTo(ctx context.Context, path string) error {
-	s.writer.Lock()
+	if err := s.writer.LockUntil(ctx); err != nil {
+		return err
+	}
 	unlock := sync.OnceFunc(s.writer.Unlock)
 	defer unlock()
 	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.copyInto(ctx, f.Name(), unlock) })
@@ -103,14 +134,16 @@ func (s *Store) copyInto(ctx context.Context, path string, begun func()) error {
 		return err
 	}
 	dst.NoSync = true // nobody knows the file yet
+	var file *boltFile
 	var meta bboltMeta
 	read := func() {
-		meta, _ = readMeta(s.file, s.pageSize)
+		file = s.boltFile
+		meta, _ = readMeta(file.file, file.pageSize)
 		begun()
 	}
 	err = s.view(ctx, read, func(tx *bolt.Tx) error {
 		problem := ""
-		if !s.walkPages(ctx, tx, &meta, func(p string) { problem = cmp.Or(problem, p) }) {
+		if !file.walkPages(ctx, tx, &meta, func(p string) { problem = cmp.Or(problem, p) }) {
 			return cmp.Or(ctx.Err(), fmt.Errorf("%w: %s", store.ErrCorrupt, problem))
 		}
 		for b := range bucketCount {
@@ -153,17 +186,19 @@ func copyBucket(ctx context.Context, dst *bolt.DB, src *bolt.Tx, b bucket) error
 
 // Compact implements [store.Compacter]: it copies the file into a new one
 // beside it, which takes the name of the old one when it is complete and on
-// disk. Readers wait for a moment, for each other, while the files change
-// places. A process that is killed meanwhile leaves the old file or the new
+// disk. Commits wait, readers do not: those that are reading go on with the old
+// file. A process that is killed meanwhile leaves the old file or the new
 // one, and maybe an unfinished one with ".new-" in its name, which the next
 // Open removes. Where open files cannot be renamed, as on Windows, it returns
 // an error; use [Store.CompactTo]. The error matches [store.ErrReplaced], and
 // nothing changes, if the path leads to another file by now, or if the file has
 // several names, by hard links.
 func (s *Store) Compact(ctx context.Context) error {
-	s.writer.Lock()
+	if err := s.writer.LockUntil(ctx); err != nil {
+		return err
+	}
 	defer s.writer.Unlock()
-	if err := s.state(); err != nil {
+	if err := s.writable(); err != nil {
 		return err
 	}
 	s.writeBackAll()
@@ -197,25 +232,24 @@ func (s *Store) replaceFile(ctx context.Context) (err error) {
 		return err
 	}
 	old, err := s.swap(compacted, name, path)
-	return errors.Join(err, guard(old.Close))
+	return errors.Join(err, old.release())
 }
 
 // swap gives the new file the old one's name and place and returns the one
-// that is no longer used: after an error, the new one.
-func (s *Store) swap(compacted boltFile, name, path string) (unused *bolt.DB, err error) {
+// that the store no longer uses: after an error, the new one.
+func (s *Store) swap(compacted *boltFile, name, path string) (unused *boltFile, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.readers.Wait()
 	if err := s.usable(); err != nil {
-		return compacted.db, err
+		return compacted, err
 	}
 	if err := s.at.mayReplace(s.info); err != nil { // again: copying takes a while
-		return compacted.db, err
+		return compacted, err
 	}
 	if err := os.Rename(name, path); err != nil {
-		return compacted.db, err
+		return compacted, err
 	}
-	unused, s.boltFile = s.db, compacted
+	unused, s.boltFile = s.boltFile, compacted
 	if err := syncDir(filepath.Dir(path)); err != nil {
 		// A power cut may bring the old file back, without what is committed
 		// from now on.
@@ -227,13 +261,15 @@ func (s *Store) swap(compacted boltFile, name, path string) (unused *bolt.DB, er
 
 // Stats implements [store.Statter].
 func (s *Store) Stats(ctx context.Context) (stats store.Stats, err error) {
+	var file *boltFile
 	begun := func() {
+		file = s.boltFile
 		stats.Last, stats.Pending, stats.Checkpoint = s.last, s.overlay.pending, s.checkpoint
 		free := s.db.Stats()
 		stats.Free = int64(free.FreePageN+free.PendingPageN) * s.pageSize
 	}
 	err = s.view(ctx, begun, func(tx *bolt.Tx) error {
-		info, err := s.file.Stat()
+		info, err := file.file.Stat()
 		if err != nil {
 			return err
 		}

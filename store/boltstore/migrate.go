@@ -76,6 +76,9 @@ func (s *Store) migrate() error {
 		if from, err = to.checkFormat(tx); err != nil || from == to.version {
 			return err
 		}
+		if s.opts.ReadOnly {
+			return fmt.Errorf("%w: schema %d; whoever opens it for writing brings it to %d", store.ErrIncompatible, from, to.version)
+		}
 		return s.keepCopy(tx, from)
 	})
 	if err != nil || from == to.version {

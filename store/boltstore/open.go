@@ -36,7 +36,7 @@ func Open(path string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
 	}
-	s := &Store{path: path, at: at, opts: opts, overlay: newOverlay(), keys: make(map[state.Key]struct{}), ids: make(map[string]struct{})}
+	s := &Store{path: path, at: at, opts: opts, writer: newTurn(), overlay: newOverlay(), keys: make(map[state.Key]struct{}), ids: make(map[string]struct{})}
 	if err := guard(s.open); err != nil {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
 	}
@@ -45,7 +45,7 @@ func Open(path string, o *Options) (*Store, error) {
 
 func (s *Store) open() error {
 	switch info, err := os.Stat(s.at.absolute); {
-	case errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, fs.ErrNotExist) && !s.opts.ReadOnly:
 		if err := create(s.at.absolute, s.opts.FileMode); err != nil {
 			return full(s.path, err)
 		}
@@ -60,13 +60,15 @@ func (s *Store) open() error {
 	if err := s.openCurrent(); err != nil {
 		return err
 	}
-	removeLeftovers(s.at.real)
+	if !s.opts.ReadOnly {
+		removeLeftovers(s.at.real)
+	}
 	err := guard(s.migrate)
 	if err == nil {
 		err = guard(s.load)
 	}
 	if err != nil {
-		return errors.Join(err, guard(s.db.Close))
+		return errors.Join(err, s.release())
 	}
 	return nil
 }
@@ -84,7 +86,7 @@ func (s *Store) openCurrent() (err error) {
 		if s.at.leadsTo(s.info) == nil {
 			return nil
 		}
-		if err := s.db.Close(); err != nil {
+		if err := s.release(); err != nil {
 			return err
 		}
 	}
@@ -92,72 +94,87 @@ func (s *Store) openCurrent() (err error) {
 }
 
 // openBolt opens a file that exists.
-func (s *Store) openBolt(path string) (f boltFile, err error) {
+func (s *Store) openBolt(path string) (*boltFile, error) {
+	f, err := s.openMapped(path, s.opts.mapped)
+	if errors.Is(err, syscall.ENOMEM) { // the system gives no more addresses
+		f, err = s.openMapped(path, 0)
+	}
+	return f, err
+}
+
+// openMapped is openBolt with so many bytes of addresses for the file at least.
+// A commit that needs more for a file that has grown waits for every reader:
+// measured 501 ms against 17 for a reader of half a second. On Windows and where
+// addresses are few there are as many as the file has bytes.
+func (s *Store) openMapped(path string, mapped int) (*boltFile, error) {
+	f := &boltFile{}
+	o := &bolt.Options{
+		Timeout:      s.opts.LockTimeout,
+		ReadOnly:     s.opts.ReadOnly,
+		FreelistType: bolt.FreelistMapType,
+		MaxSize:      s.opts.MaxSize,
+	}
+	if runtime.GOOS != "windows" && ^uint(0)>>32 != 0 {
+		o.InitialMmapSize = mapped
+	}
 	var openErr error
-	o := s.boltOptions()
 	o.OpenFile = func(name string, flag int, mode fs.FileMode) (*os.File, error) {
-		// Without the flag a file that vanished meanwhile stays away, instead
-		// of coming back as an empty one.
-		if f.file, openErr = s.opts.OpenFile(name, flag&^os.O_CREATE, mode); openErr != nil {
-			return nil, openErr
-		}
-		// Before bbolt believes what the file says.
-		if openErr = lock(f.file, false, s.opts.LockTimeout); openErr == nil {
-			openErr = examineFile(f.file)
-		}
-		if openErr == nil {
-			f.info, openErr = f.file.Stat()
-		}
-		if openErr != nil {
-			return nil, errors.Join(openErr, f.file.Close())
-		}
-		return f.file, nil
+		openErr = f.open(name, flag, mode, &s.opts)
+		return f.file, openErr
 	}
 	panicked := true
-	err = guard(func() (err error) {
+	err := guard(func() (err error) {
 		f.db, err = bolt.Open(path, s.opts.FileMode, o)
 		panicked = false
 		return err
 	})
 	switch {
 	case panicked:
-		return f, errors.Join(err, release(f.file))
-	case err == nil:
-		f.pageSize = int64(f.db.Info().PageSize)
-		f.footing = footing{file: f.file, pageSize: f.pageSize}
-		if s.opts.MaxSize > 0 {
-			// bbolt grows a file in steps of this size and counts the next
-			// step against the bound.
-			f.db.AllocSize = min(f.db.AllocSize, max(s.opts.MaxSize/64, 64<<10))
-		}
-		return f, nil
+		return nil, errors.Join(err, abandon(f.file))
 	case openErr != nil:
-		return f, err
+		return nil, openErr
+	case err != nil:
+		return nil, translateOpen(err)
 	}
-	return f, translateOpen(err)
+	f.pageSize = int64(f.db.Info().PageSize)
+	f.footing = footing{file: f.file, pageSize: f.pageSize}
+	if s.opts.MaxSize > 0 {
+		// bbolt grows a file in steps of this size and counts the next
+		// step against the bound.
+		f.db.AllocSize = min(f.db.AllocSize, max(s.opts.MaxSize/64, 64<<10))
+	}
+	return f.use(), nil
 }
 
-// release closes a file that bbolt has locked and will not close. The mapping
+// open opens and locks the file and examines it, before bbolt believes what it
+// says.
+func (f *boltFile) open(name string, flag int, mode fs.FileMode, o *Options) (err error) {
+	// Without the flag a file that vanished meanwhile stays away, instead of
+	// coming back as an empty one.
+	if f.file, err = o.OpenFile(name, flag&^os.O_CREATE, mode); err != nil {
+		f.file = nil
+		return err
+	}
+	if err = lock(f.file, o.ReadOnly, o.LockTimeout); err == nil {
+		err = examineFile(f.file)
+	}
+	if err == nil {
+		f.info, err = f.file.Stat()
+	}
+	if err != nil {
+		err = errors.Join(err, f.file.Close())
+		f.file = nil
+	}
+	return err
+}
+
+// abandon closes a file that bbolt has locked and will not close. The mapping
 // keeps it in use, so closing alone would leave it locked.
-func release(f *os.File) error {
+func abandon(f *os.File) error {
 	if f == nil {
 		return nil
 	}
 	return errors.Join(unlock(f), f.Close())
-}
-
-func (s *Store) boltOptions() *bolt.Options {
-	o := &bolt.Options{
-		Timeout:      s.opts.LockTimeout,
-		FreelistType: bolt.FreelistMapType,
-		MaxSize:      s.opts.MaxSize,
-	}
-	if runtime.GOOS != "windows" && ^uint(0)>>32 != 0 {
-		// A commit that must remap a grown file waits for every reader:
-		// measured 501 ms against 17. On Windows this would extend the file.
-		o.InitialMmapSize = s.opts.mapped
-	}
-	return o
 }
 
 // translateOpen takes for damage what neither the lock nor the operating

@@ -86,25 +86,25 @@ type fetched struct {
 // other one was writing. Writers do not disturb it: bbolt leaves what a read
 // transaction sees as it is, its list of free pages too. bbolt's own check reads
 // the list that writers change, in memory, and must not run while they do.
-func (s *Store) walkPages(ctx context.Context, tx *bolt.Tx, m *bboltMeta, report func(problem string)) bool {
+func (f *boltFile) walkPages(ctx context.Context, tx *bolt.Tx, m *bboltMeta, report func(problem string)) bool {
 	damaged := func(format string, args ...any) bool {
 		report("file: " + fmt.Sprintf(format, args...))
 		return false
 	}
-	info, err := s.file.Stat()
+	info, err := f.file.Stat()
 	switch {
 	case err != nil:
 		return damaged("%v", err)
 	case info.Size() < tx.Size():
 		return damaged("%d bytes of %d are left", info.Size(), tx.Size())
-	case m.transaction != uint64(tx.ID()) || int64(m.limit)*s.pageSize != tx.Size():
+	case m.transaction != uint64(tx.ID()) || int64(m.limit)*f.pageSize != tx.Size():
 		return damaged("no whole meta page is that of transaction %d", tx.ID())
 	}
-	free, err := unusedPages(s.file, s.pageSize, m)
+	free, err := unusedPages(f.file, f.pageSize, m)
 	if err != nil {
 		return damaged("%v", err)
 	}
-	w := pageWalk{file: s.file, pageSize: s.pageSize, report: report, limit: m.limit, free: free}
+	w := pageWalk{file: f.file, pageSize: f.pageSize, report: report, limit: m.limit, free: free}
 	if !w.walk(ctx, m.root) {
 		return false
 	}

@@ -20,6 +20,9 @@ import (
 func (c *commit) beginHistory(tx *bolt.Tx) (err error) {
 	if c.past = c.store.past; !c.store.writes {
 		c.past = c.past.Begin(c.store.last)
+		if err := c.store.ready(tx, metaBucket, keyHistories, false); err != nil {
+			return err
+		}
 		err = metaBucket.in(tx).Put(keyHistories, historiesRecord(c.past))
 	}
 	for i := range c.results {

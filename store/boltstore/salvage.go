@@ -123,7 +123,7 @@ func lockDamaged(path string) (unlock func(), err error) {
 	case errors.Is(err, bolterrors.ErrTimeout):
 		return nil, store.ErrLocked
 	case panicked:
-		return func() { _ = release(file) }, nil
+		return func() { _ = abandon(file) }, nil
 	case err != nil:
 		return func() {}, nil
 	}

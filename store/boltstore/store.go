@@ -38,6 +38,12 @@ type Options struct {
 	FeedAge time.Duration
 	// FileMode is the mode of a new file. Default: 0600.
 	FileMode fs.FileMode
+	// ReadOnly opens a file that is there for reading: that needs no permission
+	// to write, also not of the directory, and changes nothing. Several
+	// processes may do so at the same time, and none may write meanwhile. Commit
+	// and Compact return [store.ErrReadOnly]; a file of an older schema is
+	// refused with [store.ErrIncompatible].
+	ReadOnly bool
 	// OpenFile opens the file for bbolt; for fault injection in tests.
 	// Default: os.OpenFile.
 	OpenFile func(name string, flag int, perm fs.FileMode) (*os.File, error)
@@ -56,7 +62,7 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	defaultTo(&d.LockTimeout, time.Second)
 	defaultTo(&d.OverlayTransitions, 1<<17)
-	defaultTo(&d.mapped, 256<<20)
+	defaultTo(&d.mapped, mappedDefault)
 	defaultTo(&d.FeedTransitions, 1_000_000)
 	defaultTo(&d.FileMode, 0o600)
 	if d.OpenFile == nil {
@@ -67,6 +73,10 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	return d, nil
 }
+
+// mappedDefault is 64 GiB of addresses, which cost nothing until something is
+// there; where there are fewer it is less, see [Store.openMapped].
+const mappedDefault = 1 << (30 + 6*(^uint(0)>>63))
 
 func defaultTo[T comparable](field *T, value T) {
 	var zero T
@@ -82,12 +92,12 @@ type Store struct {
 	at   whereabouts
 	opts Options
 
-	boltFile // replaced by Compact, with writer and mu held and no reader left
+	*boltFile // replaced by Compact, with writer and mu held
 
 	looked atomic.Int64 // when begin last looked at the file, Unix nanoseconds
 	broken atomic.Bool  // a transaction began or ended in a panic: bbolt's locks are lost
 
-	writer sync.Mutex // held by Commit and Close; protects the next seven, which
+	writer turn // held by Commit and Close; protects the next seven, which
 	// the goroutine that gathers beside a commit has meanwhile
 	pass *pass // the write-back in progress, nil if there is none
 	// gatherFailed says that gathering beside a commit failed, so that the next
@@ -110,8 +120,10 @@ type Store struct {
 	readers    sync.WaitGroup // open read transactions
 }
 
-// boltFile is an open bbolt file.
+// boltFile is an open bbolt file. It is closed when nobody uses it any more: the
+// store, or a reader that began before a compaction.
 type boltFile struct {
+	users    atomic.Int64
 	db       *bolt.DB
 	file     *os.File // the one bbolt uses
 	pageSize int64
@@ -145,11 +157,11 @@ func (s *Store) Close() error {
 	if failed == nil {
 		s.writeBackAll()
 	}
-	closeFile := s.db.Close
+	closeFile := s.release
 	if s.broken.Load() {
-		closeFile = func() error { return release(s.file) } // bbolt's own would wait for ever
+		closeFile = func() error { return abandon(s.file) } // bbolt's own would wait for ever
 	}
-	if err := guard(closeFile); err != nil {
+	if err := closeFile(); err != nil {
 		return fmt.Errorf("boltstore: close %s: %w", s.path, err)
 	}
 	return nil
@@ -159,6 +171,14 @@ func (s *Store) state() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.usable()
+}
+
+// writable is state for what changes the file.
+func (s *Store) writable() error {
+	if err := s.state(); err != nil || !s.opts.ReadOnly {
+		return err
+	}
+	return fmt.Errorf("%w: %s", store.ErrReadOnly, s.path)
 }
 
 // usable is called with mu held, for reading at least.
@@ -198,29 +218,45 @@ func (s *Store) view(ctx context.Context, begin func(), f func(tx *bolt.Tx) erro
 		return err
 	}
 	return guard(func() error {
-		tx, err := s.beginView(begin)
+		tx, file, err := s.beginView(begin)
 		if err != nil {
 			return err
 		}
 		defer s.readers.Done()
+		defer file.release()
 		defer s.end(tx)
 		return f(tx)
 	})
 }
 
-func (s *Store) beginView(begin func()) (*bolt.Tx, error) {
+// use counts one more user of the file. The caller holds mu, for reading at
+// least, or is the first one.
+func (f *boltFile) use() *boltFile {
+	f.users.Add(1)
+	return f
+}
+
+// release ends what use began; the last user closes the file.
+func (f *boltFile) release() error {
+	if f.users.Add(-1) > 0 {
+		return nil
+	}
+	return guard(f.db.Close)
+}
+
+func (s *Store) beginView(begin func()) (*bolt.Tx, *boltFile, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	if err := s.usable(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	tx, err := s.begin(false)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	s.readers.Add(1)
 	begin()
-	return tx, nil
+	return tx, s.use(), nil
 }
 
 // lookEvery is how often readers look whether the file is there: it takes a

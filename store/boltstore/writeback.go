@@ -91,7 +91,7 @@ func (s *Store) makeRoom(n int) {
 
 // writeBackAll empties the overlay as far as the file lets it.
 func (s *Store) writeBackAll() {
-	for s.overlay.pending > 0 {
+	for !s.opts.ReadOnly && s.overlay.pending > 0 {
 		if !s.writeBackSome() {
 			return
 		}

@@ -1,0 +1,28 @@
+package boltstore
+
+import "context"
+
+// turn is a lock that whoever waits for it may stop waiting for. One has it at a
+// time.
+type turn chan struct{}
+
+func newTurn() turn { return make(turn, 1) }
+
+// Lock waits for as long as it takes.
+func (t turn) Lock() { t <- struct{}{} }
+
+// LockUntil waits until the context ends and then returns its error.
+func (t turn) LockUntil(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case t <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Unlock must be called by whoever has it.
+func (t turn) Unlock() { <-t }
