@@ -21,7 +21,7 @@ original's name while nobody has that open.`,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		compact := flags.Bool("compact", false, "leave out all free room, which takes longer")
 		return func(ctx context.Context, t *tool, args []string) error {
-			return t.maintainFile(func(s *boltstore.Store) error { return backup(ctx, t, s, args[0], *compact) })
+			return t.withFile(forReading, func(s *boltstore.Store) error { return backup(ctx, t, s, args[0], *compact) })
 		}
 	},
 }
@@ -71,7 +71,7 @@ and on disk. Until then there must be room for both. Where open files cannot be
 replaced, as on Windows, it fails and changes nothing: use backup -compact.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.maintainFile(func(s *boltstore.Store) error { return compact(ctx, t, s) })
+			return t.withFile(forWriting, func(s *boltstore.Store) error { return compact(ctx, t, s) })
 		}
 	},
 }

@@ -15,7 +15,7 @@ var checkCommand = command{
 Repairs nothing. Of a damaged file, salvage copies what can still be read.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.maintain(ctx, func(s store.Store) error { return check(ctx, t, s) })
+			return t.with(ctx, forChecking, func(s store.Store) error { return check(ctx, t, s) })
 		}
 	},
 }

@@ -61,7 +61,7 @@ var sequences = regexp.MustCompile(`"(seq|sequence)":\d+,?`)
 // answers is everything a database can be asked, sequences and revisions aside.
 func answers(t *testing.T, db string, tasks map[[2]string][]string) (all map[string]any) {
 	t.Helper()
-	s, err := (&tool{db: db}).open(t.Context())
+	s, err := (&tool{db: db}).open(t.Context(), forReading)
 	if err != nil {
 		t.Fatal(err)
 	}

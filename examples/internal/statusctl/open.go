@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
+	"syscall"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/examples/internal/database"
@@ -41,12 +43,37 @@ func (t *tool) create(ctx context.Context) (store.Store, error) {
 	return boltstore.Open(t.db, nil)
 }
 
+// opener opens the file that -db names, which exists.
+type opener func(path string) (*boltstore.Store, error)
+
+func forWriting(path string) (*boltstore.Store, error) { return boltstore.Open(path, nil) }
+
+// forReading needs no permission to write and leaves the file as it is, unless
+// an older version wrote it: that is migrated first.
+func forReading(path string) (*boltstore.Store, error) {
+	s, err := boltstore.Open(path, &boltstore.Options{ReadOnly: true})
+	if errors.Is(err, store.ErrIncompatible) {
+		return forWriting(path)
+	}
+	return s, err
+}
+
+// forChecking is for writing if that is permitted: a check compares more when
+// everything is written back.
+func forChecking(path string) (*boltstore.Store, error) {
+	s, err := forWriting(path)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return boltstore.Open(path, &boltstore.Options{ReadOnly: true})
+	}
+	return s, err
+}
+
 // open opens a database that exists.
-func (t *tool) open(ctx context.Context) (store.Store, error) {
+func (t *tool) open(ctx context.Context, o opener) (store.Store, error) {
 	if database.OnServer(t.db) {
 		return t.server(ctx, database.Options{})
 	}
-	return t.openFile()
+	return t.openFile(o)
 }
 
 func (t *tool) server(ctx context.Context, o database.Options) (store.Store, error) {
@@ -58,11 +85,11 @@ func (t *tool) server(ctx context.Context, o database.Options) (store.Store, err
 	return s, err
 }
 
-func (t *tool) openFile() (*boltstore.Store, error) {
+func (t *tool) openFile(o opener) (*boltstore.Store, error) {
 	if err := t.existingFile(); err != nil {
 		return nil, err
 	}
-	return boltstore.Open(t.db, nil)
+	return o(t.db)
 }
 
 // existingFile returns an error unless -db names a file that is there.
@@ -84,18 +111,18 @@ func (t *tool) existingFile() error {
 // where is the database as it may be printed.
 func (t *tool) where() string { return database.Shown(t.db) }
 
-// maintain opens a database that exists, has f work on it and closes it again.
-func (t *tool) maintain(ctx context.Context, f func(store.Store) error) error {
-	s, err := t.open(ctx)
+// with opens a database that exists, has f work on it and closes it again.
+func (t *tool) with(ctx context.Context, o opener, f func(store.Store) error) error {
+	s, err := t.open(ctx, o)
 	if err != nil {
 		return err
 	}
 	return errors.Join(f(s), s.Close())
 }
 
-// maintainFile is maintain for what only files have.
-func (t *tool) maintainFile(f func(*boltstore.Store) error) error {
-	s, err := t.openFile()
+// withFile is with for what only files have.
+func (t *tool) withFile(o opener, f func(*boltstore.Store) error) error {
+	s, err := t.openFile(o)
 	if err != nil {
 		return err
 	}
@@ -104,13 +131,13 @@ func (t *tool) maintainFile(f func(*boltstore.Store) error) error {
 
 // read opens the database, has f read it and closes it again.
 func (t *tool) read(ctx context.Context, f func(*reader) error) error {
-	return t.maintain(ctx, func(s store.Store) error { return f(newReader(s, t.zone)) })
+	return t.with(ctx, forReading, func(s store.Store) error { return f(newReader(s, t.zone)) })
 }
 
 // operate opens the database, has f work on it through an engine and closes
 // both again.
 func (t *tool) operate(ctx context.Context, f func(*engine.Engine) error) error {
-	return t.maintain(ctx, func(s store.Store) error { return withEngine(ctx, s, f) })
+	return t.with(ctx, forWriting, func(s store.Store) error { return withEngine(ctx, s, f) })
 }
 
 func withEngine(ctx context.Context, s store.Store, f func(*engine.Engine) error) error {

@@ -46,7 +46,7 @@ Requests are logged to standard error, as JSON with -json.`,
 				return &usageError{problem: err.Error()}
 			}
 			serve := func(r store.Reader) error { return t.serve(ctx, r, &o) }
-			return t.maintain(ctx, func(s store.Store) error {
+			return t.with(ctx, forReading, func(s store.Store) error {
 				if _, shared := s.(store.Notifier); shared {
 					return serve(s) // an engine's memory would lag behind what others record
 				}

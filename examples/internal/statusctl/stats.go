@@ -19,7 +19,7 @@ feed is what watch can still show. Transitions to write back are durable and
 answered, but not in their place yet; opening a file takes longer with many.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.maintain(ctx, func(s store.Store) error { return showStats(ctx, t, s) })
+			return t.with(ctx, forReading, func(s store.Store) error { return showStats(ctx, t, s) })
 		}
 	},
 }
