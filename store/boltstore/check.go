@@ -32,14 +32,19 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	settled := false
 	var file *boltFile
 	var meta bboltMeta
+	bothMetas := false
 	begun := func() {
 		file = s.boltFile
 		meta, _ = readMeta(file.file, file.pageSize)
+		bothMetas, _ = otherMeta(file.file, &meta)
 		settled = s.overlay.pending == 0
 		c.last = s.last
 		unlock()
 	}
 	err := s.view(ctx, begun, func(tx *bolt.Tx) error {
+		if !bothMetas {
+			report("file: the older meta page is damaged; the next commit writes it anew")
+		}
 		if !file.walkPages(ctx, tx, &meta, report) {
 			return errors.Join(ctx.Err(), fmt.Errorf("%w: the file's pages are damaged, nothing else was examined", store.ErrCorrupt))
 		}

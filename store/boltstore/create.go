@@ -6,7 +6,6 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"strings"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -51,10 +50,6 @@ func initialise(tx *bolt.Tx) error {
 	return m.Put(keyCheckpoint, checkpointRecord(0))
 }
 
-// tempName is what the names of unfinished files begin with that are to become
-// the one at path; digits follow.
-func tempName(path string) string { return "." + filepath.Base(path) + ".new-" }
-
 // tempFile makes a file beside path that nobody else uses.
 func tempFile(path string, mode fs.FileMode) (*os.File, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), tempName(path)+"*")
@@ -67,30 +62,14 @@ func tempFile(path string, mode fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// removeLeftovers removes the unfinished files that processes left which were
-// killed while they made the one at path, as far as it can. The caller has that
-// file open, and so its lock: whoever still works on another one under its name
-// will find the name taken, and make no difference between its own file being
-// there or not.
-func removeLeftovers(path string) {
-	dir := filepath.Dir(path)
-	entries, err := os.ReadDir(dir)
-	if err != nil {
-		return
-	}
-	for _, e := range entries {
-		digits, ok := strings.CutPrefix(e.Name(), tempName(path))
-		if ok && digits != "" && strings.Trim(digits, "0123456789") == "" && e.Type().IsRegular() {
-			_ = os.Remove(filepath.Join(dir, e.Name()))
-		}
-	}
-}
-
-// writeNew makes a new file under another name and then gives it its own.
+// writeNew makes a new file under another name and then gives it its own. What is
+// abandoned in the directory goes first; write locks the file, so that nobody
+// takes that for abandoned.
 func writeNew(path string, mode fs.FileMode, write func(f *os.File) error) (err error) {
 	if _, err := os.Lstat(path); err == nil {
 		return fs.ErrExist
 	}
+	removeAbandoned(path)
 	temp, err := tempFile(path, mode)
 	if err != nil {
 		return err

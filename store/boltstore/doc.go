@@ -37,8 +37,10 @@
 // commit is tried once more without its write-back, then answered with
 // [store.ErrFull].
 //
-// One process at a time can open a file for writing; put it on a local disk, and do not
-// copy over or truncate it while it is open. A disk without room is like a full
+// One process at a time can open a file for writing; put it on a local disk, and
+// do not copy over or truncate it while it is open. A commit that finds that the
+// path no longer leads to the file is answered with [store.ErrReplaced]. A disk
+// without room is like a full
 // file, as long as readers cannot see anything of the commit; so is one whose
 // quota is used up, and a file that may not become longer.
 //
@@ -64,6 +66,11 @@
 // to others, about one in a hundred, and refuses the file; what happens to the
 // pages of an open file it cannot know. The other pages are examined before a
 // commit changes them and before a compaction copies them. bbolt asks for as much
-// memory as a page says it needs, so it sees none that was not examined. Nothing is repaired; [Salvage] copies
-// what can be read of a damaged file into a new one.
+// memory as a page says it needs, so it sees none that was not examined.
+//
+// bbolt has two meta pages, and takes the older one without a word if the newer
+// one is damaged: the last commit would be lost. A power cut leaves no damaged
+// one, so Open refuses a file that has one, unless that one says that it is the
+// older. Nothing is repaired; [Salvage] copies what can be read of a damaged file
+// into a new one.
 package boltstore

@@ -29,6 +29,9 @@ func examineFile(file *os.File) error {
 	case m.limit > uint64(info.Size()/pageSize):
 		return fmt.Errorf("%w: the file has %d of its %d pages", store.ErrCorrupt, info.Size()/pageSize, m.limit)
 	}
+	if err := examineOtherMeta(file, &m); err != nil {
+		return err
+	}
 	return checkPages(file, &m)
 }
 

@@ -3,7 +3,6 @@ package boltstore
 import (
 	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"io"
 	"math"
 
@@ -24,6 +23,8 @@ type bboltMeta struct {
 const (
 	bboltMagic   = 0xED0CDAED
 	bboltVersion = 2
+
+	metaTransaction = 48 // where the number of the transaction is
 )
 
 // readMeta returns the newer of the two meta pages that are whole.
@@ -38,18 +39,16 @@ func readMeta(file io.ReaderAt, pageSize int64) (newest bboltMeta, ok bool) {
 
 // readMetaAt returns what a meta page says; ok is false if it is not whole.
 func readMetaAt(file io.ReaderAt, at int64) (m bboltMeta, ok bool) {
-	var p [64]byte // from magic to checksum
+	var p [metaBytes]byte
 	if _, err := file.ReadAt(p[:], at+pageHeader); err != nil {
 		return m, false
 	}
-	sum := fnv.New64a()
-	_, _ = sum.Write(p[:56]) // cannot fail
 	field := func(at int) uint64 { return binary.NativeEndian.Uint64(p[at:]) }
 	short := func(at int) uint32 { return binary.NativeEndian.Uint32(p[at:]) }
-	if short(0) != bboltMagic || short(4) != bboltVersion || sum.Sum64() != field(56) {
+	if short(0) != bboltMagic || short(4) != bboltVersion || !metaSealed(&p) {
 		return m, false
 	}
-	return bboltMeta{root: field(16), freelist: field(32), limit: field(40), transaction: field(48), pageSize: int64(short(8))}, true
+	return bboltMeta{root: field(16), freelist: field(32), limit: field(40), transaction: field(metaTransaction), pageSize: int64(short(8))}, true
 }
 
 func damagedFreelist(format string, args ...any) error {

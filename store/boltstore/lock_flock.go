@@ -33,4 +33,8 @@ func lock(f *os.File, shared bool, timeout time.Duration) error {
 	}
 }
 
+// tryLock reports whether nobody has a file locked. It keeps the lock until the
+// file is closed.
+func tryLock(f *os.File) bool { return lock(f, false, 0) == nil }
+
 func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

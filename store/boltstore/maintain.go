@@ -97,9 +97,16 @@ func (c cancelled) Write(p []byte) (int, error) {
 // BackupTo writes a backup to a new file, which appears under its name when it
 // is complete and on disk. The error matches [fs.ErrExist] if there is a file
 // of that name, and [store.ErrFull] if there is no room for it. A process that
-// is killed meanwhile may leave an unfinished one with ".new-" in its name.
+// is killed meanwhile may leave an unfinished one with ".new-" in its name. Once
+// nobody has written to it for a minute, the next store that opens or makes a
+// file in that directory removes it.
 func (s *Store) BackupTo(ctx context.Context, path string) error {
-	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.copyPages(ctx, f) })
+	err := writeNew(path, s.opts.FileMode, func(f *os.File) error {
+		if err := lock(f, false, 0); err != nil {
+			return err
+		}
+		return s.copyPages(ctx, f)
+	})
 	if err != nil {
 		return fmt.Errorf("boltstore: backup to %s: %w", path, full(path, err))
 	}

@@ -105,8 +105,13 @@ func (s *Store) keepCopy(tx *bolt.Tx, version byte) error {
 	path := s.at.real
 	name := fmt.Sprintf("%s.schema%d", path, version)
 	for n := 2; ; n++ {
-		removeLeftovers(name)
-		err := writeNew(name, 0o600, func(f *os.File) error { return writeTo(tx, f) })
+		removeOwnLeftovers(name)
+		err := writeNew(name, 0o600, func(f *os.File) error {
+			if err := lock(f, false, 0); err != nil {
+				return err
+			}
+			return writeTo(tx, f)
+		})
 		if err == nil {
 			return nil
 		}

@@ -61,7 +61,8 @@ func (s *Store) open() error {
 		return err
 	}
 	if !s.opts.ReadOnly {
-		removeLeftovers(s.at.real)
+		removeOwnLeftovers(s.at.real)
+		removeAbandoned(s.at.real)
 	}
 	err := guard(s.migrate)
 	if err == nil {

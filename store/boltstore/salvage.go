@@ -60,6 +60,12 @@ func Salvage(ctx context.Context, path, newPath string, report func(problem stri
 	return done, nil
 }
 
+// The files in the directory that a salvage works in.
+const (
+	salvageFinds = "finds"
+	salvageStore = "store"
+)
+
 func salvage(ctx context.Context, path, newPath string, report func(string)) (done Salvaged, err error) {
 	// Before it is opened: a pipe would wait for its writer.
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
@@ -78,13 +84,14 @@ func salvage(ctx context.Context, path, newPath string, report func(string)) (do
 	if _, err := os.Lstat(newPath); err == nil {
 		return done, fs.ErrExist
 	}
+	removeAbandoned(newPath)
 	// Both files are made in a directory of their own, beside where one goes.
-	dir, err := os.MkdirTemp(filepath.Dir(newPath), "."+filepath.Base(newPath)+".new-*")
+	dir, err := os.MkdirTemp(filepath.Dir(newPath), tempName(newPath)+"*")
 	if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	finds, err := newFinds(filepath.Join(dir, "finds"))
+	finds, err := newFinds(filepath.Join(dir, salvageFinds))
 	if err != nil {
 		return done, err
 	}
@@ -92,7 +99,7 @@ func salvage(ctx context.Context, path, newPath string, report func(string)) (do
 	if err := newWreck(file, finds, report).search(ctx); err != nil {
 		return done, err
 	}
-	name := filepath.Join(dir, "store")
+	name := filepath.Join(dir, salvageStore)
 	if done, err = finds.rebuild(ctx, name, report); err != nil {
 		return done, err
 	}

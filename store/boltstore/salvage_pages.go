@@ -53,10 +53,11 @@ func (w *wreck) search(ctx context.Context) error {
 		w.finds.stale = true
 		w.problem("neither meta page is whole: all pages are read, and what was removed may be among them")
 	}
+	newest := ok && examineOtherMeta(w.file, &meta) == nil
 	w.limit = uint64(info.Size() / w.pageSize)
 	if ok && meta.limit > w.limit {
 		w.problem("the file has %d of its %d pages", w.limit, meta.limit)
-	} else if ok {
+	} else if newest {
 		w.limit = meta.limit // what is behind was never used
 	}
 	if ok {
@@ -73,9 +74,14 @@ func (w *wreck) search(ctx context.Context) error {
 				w.problem("bucket %s: the root does not lead to it", bucketNames[b])
 			}
 		}
-		w.leaveFree(&meta)
+		if newest {
+			w.leaveFree(&meta)
+		} else { // what is free by the older one may be in use by the newer one
+			w.finds.stale = true
+			w.problem("the newer meta page may be damaged: all pages are read, and what was removed may be among them")
+		}
 	}
-	if err := w.strays(ctx, ok); err != nil {
+	if err := w.strays(ctx, ok && !w.finds.stale); err != nil {
 		return err
 	}
 	return w.concluded()

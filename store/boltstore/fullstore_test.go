@@ -1,0 +1,61 @@
+package boltstore
+
+import (
+	"errors"
+	"fmt"
+	"path/filepath"
+	"testing"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// What a full store can do. It cannot be emptied: a deletion needs room as any
+// commit does. When there is more room, what it gives back is used again.
+func TestAFullStoreIsReadCheckedAndCopiedAndEmptiedWhenThereIsMoreRoom(t *testing.T) {
+	dir := t.TempDir()
+	path := filepath.Join(dir, "full.db")
+	o := &Options{MaxSize: 1 << 20, OverlayTransitions: 200, FeedTransitions: 1}
+	s := openQuick(t, path, o)
+	s.db.AllocSize = 32 << 10
+	m := newModel()
+	for i := 0; ; i++ {
+		w := m.large(t, fmt.Sprint("task", i), 255)
+		results, err := s.Commit(t.Context(), []store.Write{w})
+		if errors.Is(err, store.ErrFull) {
+			break
+		}
+		must(t, err)
+		m.accept(w, results[0].First)
+	}
+	m.expect(t, s, "full") // every answer, and a check
+	for name, copied := range map[string]error{
+		"backup":    s.BackupTo(t.Context(), filepath.Join(dir, "backup")),
+		"compacted": s.CompactTo(t.Context(), filepath.Join(dir, "compacted")),
+	} {
+		must(t, copied)
+		m.expect(t, openQuick(t, filepath.Join(dir, name), nil), name)
+	}
+	key := state.Key{Business: "2", Task: "task0"}
+	if _, err := s.Commit(t.Context(), []store.Write{m.deletion(key)}); !errors.Is(err, store.ErrFull) || errors.Is(err, store.ErrFailed) {
+		t.Fatalf("a deletion: error %v, want one that matches %q", err, store.ErrFull)
+	}
+	m.expect(t, s, "after a deletion that was refused")
+	must(t, s.Close())
+	o.MaxSize += 1 << 20
+	s = openQuick(t, path, o)
+	for key := range m.clone().tasks {
+		m.commit(t, s, m.deletion(key))
+	}
+	must(t, s.Compact(t.Context()))
+	stats, err := s.Stats(t.Context())
+	must(t, err)
+	if stats.Bytes > 1<<18 {
+		t.Errorf("an emptied file has %d bytes", stats.Bytes)
+	}
+	m.expect(t, s, "emptied")
+	for i := range 50 {
+		m.commit(t, s, m.large(t, fmt.Sprint("again", i), 255))
+	}
+	m.expect(t, s, "filled again")
+}

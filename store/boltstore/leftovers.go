@@ -1,0 +1,114 @@
+package boltstore
+
+import (
+	"encoding/binary"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+)
+
+// A process that is killed while it makes a file leaves an unfinished one, which
+// is named for the file that it was to become. It may have been the only one
+// ever to have that name: a backup is named for its day. So whoever opens a file
+// or makes one in a directory removes what is unfinished there, whatever it was
+// to become, if it is certain that nobody works on it.
+
+// tempName is what the names of unfinished files begin with that are to become
+// the one at path; digits follow.
+func tempName(path string) string { return "." + filepath.Base(path) + tempMark }
+
+const tempMark = ".new-"
+
+// isTempName reports whether a name is that of an unfinished file.
+func isTempName(name string) bool {
+	i := strings.LastIndex(name, tempMark)
+	if i < len(".x") || name[0] != '.' {
+		return false
+	}
+	return isDigits(name[i+len(tempMark):])
+}
+
+func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
+
+// removeOwnLeftovers removes the unfinished files that were to become the one at
+// path, as far as it can. The caller has that file open, and so its lock: whoever
+// still works on another one under its name will find the name taken, and make
+// no difference between its own file being there or not.
+func removeOwnLeftovers(path string) {
+	eachLeftover(path, func(name string, e os.DirEntry) {
+		if digits, ok := strings.CutPrefix(e.Name(), tempName(path)); ok && isDigits(digits) && e.Type().IsRegular() {
+			_ = os.Remove(name)
+		}
+	})
+}
+
+// abandonedAfter is for how long nobody has written to a file that is
+// abandoned. Whoever makes one has it locked nearly all the time.
+const abandonedAfter = time.Minute
+
+// removeAbandoned removes what is unfinished and abandoned in the directory of
+// path, as far as it can.
+func removeAbandoned(path string) {
+	eachLeftover(path, func(name string, e os.DirEntry) {
+		switch {
+		case e.Type().IsRegular() && abandoned(name):
+			_ = os.Remove(name)
+		case e.IsDir():
+			removeAbandonedSalvage(name)
+		}
+	})
+}
+
+func eachLeftover(path string, f func(name string, e os.DirEntry)) {
+	dir := filepath.Dir(path)
+	entries, err := os.ReadDir(dir)
+	if err != nil {
+		return
+	}
+	for _, e := range entries {
+		if isTempName(e.Name()) {
+			f(filepath.Join(dir, e.Name()), e)
+		}
+	}
+}
+
+// removeAbandonedSalvage removes the directory that a salvage works in, if
+// there is nothing else in it.
+func removeAbandonedSalvage(name string) {
+	entries, err := os.ReadDir(name)
+	if err != nil || len(entries) == 0 {
+		return // one that is empty is about to be used, or takes no room
+	}
+	for _, e := range entries {
+		if !slices.Contains([]string{salvageFinds, salvageStore}, e.Name()) || !abandoned(filepath.Join(name, e.Name())) {
+			return
+		}
+	}
+	for _, e := range entries {
+		_ = os.Remove(filepath.Join(name, e.Name()))
+	}
+	_ = os.Remove(name)
+}
+
+// abandoned reports whether a file is empty or begins as bbolt's files do,
+// nobody has written to it for a while, and nobody has it locked.
+func abandoned(name string) bool {
+	f, err := os.Open(name)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	info, err := f.Stat()
+	if err != nil || !info.Mode().IsRegular() || time.Since(info.ModTime()) < abandonedAfter {
+		return false
+	}
+	if info.Size() > 0 {
+		var magic [4]byte
+		if _, err := f.ReadAt(magic[:], pageHeader); err != nil || binary.NativeEndian.Uint32(magic[:]) != bboltMagic {
+			return false
+		}
+	}
+	return tryLock(f)
+}
