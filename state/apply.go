@@ -220,7 +220,11 @@ func (op *Op) mismatch(p *Progress) error {
 	if op.Loop != 0 && op.Loop != p.Loop {
 		return fmt.Errorf("%w: based on loop %d, current is %d", ErrVersionMismatch, op.Loop, p.Loop)
 	}
-	return fmt.Errorf("%w: based on %s, current is %s", ErrVersionMismatch, op.Version, p.Version)
+	current := p.Version.String()
+	if current == "" {
+		current = "none, as of every root"
+	}
+	return fmt.Errorf("%w: based on %s, current is %s", ErrVersionMismatch, op.Version, current)
 }
 
 // moment is the effective time of an operation on a node: what was given, but

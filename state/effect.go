@@ -34,7 +34,7 @@ func (e *edit) effect(i int, n *node, was Progress) {
 			p.Started = e.now
 		}
 	case Suspend:
-		p.State = Suspended
+		p.State, p.Paused = Suspended, true
 	case Resume:
 		p.State = Created
 		if p.Started.IsSet() {
@@ -86,7 +86,7 @@ func (e *edit) retryAt(i int, n *node) Instant {
 func (p *Progress) begin(st State) {
 	p.State, p.Started, p.Finished = st, Instant{}, Instant{}
 	p.Error, p.RetryAt = "", Instant{}
-	p.Skipped, p.ErrorIgnored = false, false
+	p.Skipped, p.ErrorIgnored, p.Paused = false, false, false
 }
 
 // revoke ends the attempt. What had failed ended then.

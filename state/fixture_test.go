@@ -90,6 +90,7 @@ func notYet(n *state.Node)  { n.Started = state.Instant{} }
 // taken along.
 func retried(n *state.Node)   { n.Began = state.Retry }
 func resetNode(n *state.Node) { n.Began = state.Reset }
+func paused(n *state.Node)    { n.Paused = true }
 func along(n *state.Node)     { n.Began, n.Along = state.Reset, true }
 
 // treeOf builds the tree that is described.

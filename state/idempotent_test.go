@@ -95,6 +95,7 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 			"fail and retry later: it awaits another retry", pipeline(state.Running, pending("n")),
 			on(state.Fail, "n", basedOn(1), func(op *state.Op) { op.RetryAt = at(600) }), done,
 		},
+		{"suspend: it has failed and awaits a retry", pipeline(state.Running, pending("n")), on(state.Suspend, "n", basedOn(1)), repeat},
 		{"fail: it awaits a retry", pipeline(state.Running, pending("n")), on(state.Fail, "n", basedOn(1)), done},
 		{"fail: it has not been done", leaf(state.Running), on(state.Fail, "n", basedOn(1)), done},
 
@@ -105,6 +106,22 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 		{"resume: it is suspended", leaf(state.Suspended), on(state.Resume, "n", basedOn(1)), done},
 		{"resume: it has failed", leaf(state.Failed), on(state.Resume, "n", basedOn(1)), repeat},
 		{"resume: it has failed, and no version is named", leaf(state.Failed), on(state.Resume, "n"), transition},
+		{
+			"suspend: something above has ended",
+			pipeline(state.Revoked, act("n", state.Running).with(paused)), on(state.Suspend, "n", basedOn(1)), repeat,
+		},
+		{
+			"resume: something above has ended",
+			pipeline(state.Revoked, sub("s", state.Suspended).with(paused)), on(state.Resume, "s", basedOn(1)), repeat,
+		},
+		{
+			"suspend: something above has ended, and it never was suspended",
+			pipeline(state.Revoked, act("n", state.Running)), on(state.Suspend, "n", basedOn(1)), transition,
+		},
+		{
+			"suspend: something above has ended, and no version is named",
+			pipeline(state.Revoked, act("n", state.Running).with(paused)), on(state.Suspend, "n"), transition,
+		},
 		{"suspend: it has finished", leaf(state.Finished), on(state.Suspend, "n", basedOn(1)), repeat},
 		{"revoke: it is revoked", leaf(state.Revoked), on(state.Revoke, "n", basedOn(1)), repeat},
 		{"revoke: it is revoked at another version", leaf(state.Revoked), on(state.Revoke, "n", basedOn(2)), mismatch},

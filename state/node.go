@@ -53,6 +53,8 @@ type Attempt struct {
 	// Along says that a container above was reset and this node with it: Began
 	// is Reset, but no reset named the node.
 	Along bool
+	// Paused says that the attempt has been suspended, perhaps resumed since.
+	Paused bool
 	// Loop counts the passes through the node, from 1. Retries and Skips count
 	// those operations over the node's life.
 	Loop, Retries, Skips int

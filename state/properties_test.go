@@ -83,7 +83,14 @@ func drawOps(t *rapid.T, tree *state.Tree) (ops []state.Op) {
 			}
 			nodes++
 		case kind == state.Fail && !container && rapid.Bool().Draw(t, "retry later"):
-			op = on(kind, id, retryAt)
+			op = on(kind, id, texted("503"), func(op *state.Op) { op.RetryAt = at(rapid.Int64Range(300, 302).Draw(t, "retry at")) })
+		case kind == state.Fail:
+			op = on(kind, id, texted("it broke"))
+			op.Ignore = rapid.Bool().Draw(t, "ignore")
+			op.Abandon = container && !op.Ignore && rapid.Bool().Draw(t, "abandon")
+		case kind == state.Finish:
+			op = on(kind, id)
+			op.Tolerate = container && rapid.Bool().Draw(t, "tolerate")
 		default:
 			op = on(kind, id)
 		}
@@ -99,15 +106,18 @@ func drawKind(t *rapid.T, tree *state.Tree, i int) state.OpKind {
 		return state.Start
 	}
 	legal := map[state.State][]state.OpKind{
-		state.Created:   {state.Start, state.Start, state.Suspend},
+		state.Created:   {state.Start, state.Start, state.Suspend, state.Skip},
 		state.Running:   {state.Finish, state.Fail, state.Suspend, state.Revoke},
-		state.Failed:    {state.Retry, state.Skip},
-		state.Suspended: {state.Resume},
-		state.Finished:  {state.Loop},
-		state.Revoked:   {state.Revoke},
+		state.Failed:    {state.Retry, state.Skip, state.Fail, state.Reset},
+		state.Suspended: {state.Resume, state.Finish},
+		state.Finished:  {state.Loop, state.Reset},
+		state.Revoked:   {state.Revoke, state.Reset},
 	}
-	if i == 0 { // or the task ends soon
-		legal[state.Running] = []state.OpKind{state.Start, state.Suspend}
+	if i == 0 {
+		legal[state.Running] = []state.OpKind{state.Start, state.Suspend, state.Suspend, state.Finish, state.Fail, state.Revoke}
+		for _, st := range []state.State{state.Failed, state.Finished, state.Revoked} {
+			legal[st] = []state.OpKind{state.Reopen}
+		}
 	}
 	return rapid.SampledFrom(legal[tree.State(i)]).Draw(t, "operation")
 }

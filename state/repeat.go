@@ -63,7 +63,11 @@ func (e *edit) repeated(i int, n *node, was *Progress, current bool, before []Ou
 	case e.isThere(i, n, was):
 		return true
 	}
-	return op.Names(&was.Attempt) && was.did(op)
+	if !op.Names(&was.Attempt) {
+		return false
+	}
+	return was.did(op) ||
+		was.Paused && (op.Kind == Suspend || op.Kind == Resume) && e.tree.checkAbove(i, notEndedAbove) != nil
 }
 
 // isThere reports whether the node is where the operation leads.
@@ -94,7 +98,7 @@ func (p *Progress) did(op *Op) bool {
 	switch {
 	case op.Kind == Start:
 		return p.Started.IsSet()
-	case !p.State.Ended() || p.RetryAt.IsSet():
+	case !p.State.Ended(), op.Kind == Fail && p.RetryAt.IsSet():
 		return false // what op asks for can still be done
 	}
 	return p.Attempt.did(op)

@@ -96,8 +96,8 @@ func (n *node) shown() State {
 	return n.state
 }
 
-// Shown returns the state a node shows by the default convention (design,
-// section 3): a container that is RUNNING shows RUNNING while anything below
+// Shown returns the state a node shows by the default convention (RULES.md,
+// shown state): a container that is RUNNING shows RUNNING while anything below
 // it runs, else FAILED if a child shows FAILED, else SUSPENDED if a child
 // shows SUSPENDED; one that is SUSPENDED shows FAILED if a child does and
 // nothing below runs. All others show their own state. A failed leaf that

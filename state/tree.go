@@ -201,6 +201,7 @@ const (
 	flagSkipped
 	flagIgnored
 	flagAlong
+	flagPaused
 )
 
 // rare holds what few nodes have.
@@ -238,7 +239,7 @@ func (n *node) waiting() bool {
 func (n *node) progress() Progress {
 	p := Progress{
 		Attempt: Attempt{
-			State: n.state, Began: n.began, Along: n.flags&flagAlong != 0,
+			State: n.state, Began: n.began, Along: n.flags&flagAlong != 0, Paused: n.flags&flagPaused != 0,
 			Loop: int(n.loop), Retries: int(n.retries), Skips: int(n.skips),
 			Skipped: n.flags&flagSkipped != 0, ErrorIgnored: n.flags&flagIgnored != 0,
 			Started: n.time(started), Finished: n.time(finished),
@@ -258,7 +259,7 @@ func (n *node) setProgress(p *Progress) {
 	n.version = p.Version.id
 	n.flags &= flagNoRetry | flagNoSkip
 	n.flags |= flagIf(p.Version.set, flagVersion) | flagIf(p.Skipped, flagSkipped) | flagIf(p.ErrorIgnored, flagIgnored) |
-		flagIf(p.Along, flagAlong)
+		flagIf(p.Along, flagAlong) | flagIf(p.Paused, flagPaused)
 	n.setTime(updated, p.Updated)
 	n.setTime(started, p.Started)
 	n.setTime(finished, p.Finished)

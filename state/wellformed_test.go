@@ -53,6 +53,7 @@ func TestTracesTellNodesApart(t *testing.T) {
 		"skips":         func(n *state.Node) { n.Skips = 1 },
 		"counts moved":  func(n *state.Node) { n.Retries, n.Skips = 0, 1 },
 		"along":         func(n *state.Node) { n.Along = true },
+		"paused":        func(n *state.Node) { n.Paused = true },
 		"skipped":       func(n *state.Node) { n.Skipped = true },
 		"ignored":       func(n *state.Node) { n.ErrorIgnored = true },
 		"started":       func(n *state.Node) { n.Started = at(11) },

@@ -128,7 +128,7 @@ func TestFlagsOfALaterVersionAreRefused(t *testing.T) {
 		expectError(t, fmt.Sprintf("attempt with %#x", flags), attempt(flags), store.ErrCorrupt)
 		expectError(t, fmt.Sprintf("node with %#x", flags), node(flags), store.ErrCorrupt)
 	}
-	for bit := 1; bit < 8; bit++ {
+	for bit := 2; bit < 8; bit++ {
 		along := p
 		along.Along = true
 		v := appendProgress([]byte{recordVersion}, &along, state.Instant{}, state.Version{}, 0)

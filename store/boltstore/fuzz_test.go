@@ -35,7 +35,7 @@ func extremes() []*state.Transition {
 	first, last := state.UnixInstant(-62135596800, 0), state.UnixInstant(253402300799, 999_999_999)
 	full := state.Progress{
 		Attempt: state.Attempt{
-			Version: state.VersionOf([16]byte{0xff, 15: 1}), State: state.Failed, Began: state.Reset, Along: true,
+			Version: state.VersionOf([16]byte{0xff, 15: 1}), State: state.Failed, Began: state.Reset, Along: true, Paused: true,
 			Loop: maxInt / 3, Retries: maxInt / 3, Skips: maxInt / 3,
 			Skipped: true, ErrorIgnored: true, Started: first, Finished: last, Error: strings.Repeat("é\x00", 5000), RetryAt: last,
 		},

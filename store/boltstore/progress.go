@@ -33,6 +33,7 @@ const (
 // More flags, for what few attempts have.
 const (
 	isAlong = 1 << iota
+	isPaused
 
 	knownMore = 1<<iota - 1
 )
@@ -78,8 +79,15 @@ func appendProgress(dst []byte, p *state.Progress, base state.Instant, last stat
 		dst = binary.AppendUvarint(dst, uint64(p.Retries))
 		dst = binary.AppendUvarint(dst, uint64(p.Skips))
 	}
-	if set(hasMore, p.Along) {
-		dst = append(dst, isAlong)
+	if set(hasMore, p.Along || p.Paused) {
+		var more byte
+		if p.Along {
+			more |= isAlong
+		}
+		if p.Paused {
+			more |= isPaused
+		}
+		dst = append(dst, more)
 	}
 	binary.LittleEndian.PutUint16(dst[at:], flags)
 	return dst
@@ -123,7 +131,8 @@ func (d *decoder) progress(p *state.Progress, base state.Instant, last state.Ver
 	}
 	if has(hasMore) {
 		more := d.byte()
-		if p.Along = more&isAlong != 0; more&^knownMore != 0 {
+		p.Along, p.Paused = more&isAlong != 0, more&isPaused != 0
+		if more&^knownMore != 0 {
 			d.later()
 		}
 	}

@@ -70,20 +70,26 @@ func newestStory(t testing.TB, s *Store) *model {
 }
 
 // asOfSchema1 makes the model expect what records of schema 1 tell.
-func (m *model) asOfSchema1() {
+func (m *model) asOfSchema1(t testing.TB) {
+	t.Helper()
 	for _, tr := range m.feed {
 		tr.Pending = 0
 		for i := range tr.Changes {
+			tr.Changes[i].Paused = false
 			if old := tr.Changes[i].Superseded; old != nil {
-				old.Began = 0
+				old.Began, old.Paused = 0, false
 			}
 		}
 	}
-	for _, task := range m.tasks {
+	for key, task := range m.tasks {
 		task.header.Pending = 0
+		var err error
+		if task.tree, err = state.NewTree(key).Replay(task.transitions...); err != nil {
+			t.Fatal(err)
+		}
 		for _, list := range task.attempts {
 			for i := range list {
-				list[i].Began = 0
+				list[i].Began, list[i].Paused = 0, false
 			}
 		}
 	}
@@ -154,7 +160,7 @@ func TestFileOfSchema1AnswersEverything(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := schemaStory(t, openQuick(t, filepath.Join(t.TempDir(), "again.db"), nil))
-	m.asOfSchema1()
+	m.asOfSchema1(t)
 	s := openImage(t, image, nil)
 	m.expect(t, s, "schema 1")
 	m.do(t, s, state.Key{Business: "2", Task: "10"}, state.Op{Kind: state.Revoke, Node: "0190a6c1d5e87b3c9f00a1b2c3d4e5f6"})

@@ -16,7 +16,7 @@ import (
 func sample() *state.Transition {
 	at := state.UnixInstant(1_500_000_000, 7)
 	attempt := state.Attempt{
-		Version: state.VersionOf([16]byte{1, 2, 3}), State: state.Failed, Began: state.Reset, Along: true, Loop: 3, Retries: 2, Skips: 1, Skipped: true,
+		Version: state.VersionOf([16]byte{1, 2, 3}), State: state.Failed, Began: state.Reset, Along: true, Paused: true, Loop: 3, Retries: 2, Skips: 1, Skipped: true,
 		ErrorIgnored: true, Started: at, Finished: state.UnixInstant(0, 0), Error: "it broke\x00", RetryAt: state.UnixInstant(-62135596800, 999_999_999),
 	}
 	return &state.Transition{

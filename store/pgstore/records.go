@@ -18,8 +18,11 @@ const (
 	attemptKnown = 1<<iota - 1
 )
 
-// wentAlong is set in the byte that says what began an attempt.
-const wentAlong = 1 << 6
+// In the byte that says what began an attempt.
+const (
+	wasPaused = 1 << 5
+	wentAlong = 1 << 6
+)
 
 func flagIf(cond bool, flag byte) byte {
 	if cond {
@@ -32,7 +35,7 @@ func appendAttempt(dst []byte, a *state.Attempt, base state.Instant) []byte {
 	flags := flagIf(a.Version.IsSet(), attemptVersion) | flagIf(a.Skipped, attemptSkipped) |
 		flagIf(a.ErrorIgnored, attemptIgnored) | flagIf(a.Loop != 1 || a.Retries != 0 || a.Skips != 0, attemptCounts) |
 		flagIf(a.Error != "", attemptError) | flagIf(a.RetryAt.IsSet(), attemptRetryAt) |
-		flagIf(a.Began != 0, attemptBegan)
+		flagIf(a.Began != 0 || a.Paused, attemptBegan)
 	dst = append(dst, flags, byte(a.State))
 	dst = appendTime(appendTime(dst, a.Started, base), a.Finished, base)
 	if flags&attemptVersion != 0 {
@@ -48,7 +51,7 @@ func appendAttempt(dst []byte, a *state.Attempt, base state.Instant) []byte {
 		dst = appendTime(dst, a.RetryAt, base)
 	}
 	if flags&attemptBegan != 0 {
-		dst = append(dst, byte(a.Began)|flagIf(a.Along, wentAlong))
+		dst = append(dst, beganByte(a))
 	}
 	return dst
 }
@@ -79,9 +82,13 @@ func (d *decoder) attempt(a *state.Attempt, base state.Instant) {
 	}
 }
 
+func beganByte(a *state.Attempt) byte {
+	return byte(a.Began) | flagIf(a.Along, wentAlong) | flagIf(a.Paused, wasPaused)
+}
+
 // began reads the byte that says what began an attempt.
 func (d *decoder) began(a *state.Attempt, b byte) {
-	a.Began, a.Along = state.OpKind(b&^wentAlong), b&wentAlong != 0
+	a.Began, a.Along, a.Paused = state.OpKind(b&^(wentAlong|wasPaused)), b&wentAlong != 0, b&wasPaused != 0
 	switch {
 	case a.Began != 0 && !a.Began.Valid():
 		d.later()
@@ -94,13 +101,13 @@ func (d *decoder) began(a *state.Attempt, b byte) {
 const supersedes = 1 << 7
 
 func appendProgress(dst []byte, p *state.Progress, base state.Instant) []byte {
-	dst = append(dst, byte(p.Began)|flagIf(p.Along, wentAlong)|flagIf(p.Supersedes.IsSet(), supersedes))
+	dst = append(dst, beganByte(&p.Attempt)|flagIf(p.Supersedes.IsSet(), supersedes))
 	dst = appendTime(dst, p.Updated, base)
 	if p.Supersedes.IsSet() {
 		dst = appendVersion(dst, p.Supersedes)
 	}
 	a := p.Attempt
-	a.Began, a.Along = 0, false // written above
+	a.Began, a.Along, a.Paused = 0, false, false // written above
 	return appendAttempt(dst, &a, p.Updated)
 }
 

@@ -68,7 +68,8 @@ func listHeaders(c *trial) {
 		for _, w := range []*writer{a, b} {
 			h := w.header
 			if h.Shown != w.tree.Shown(0) || h.Counts != w.tree.Counts(0) || h.Nodes != w.tree.Len() || h.Root != w.root() ||
-				h.State != w.tree.State(0) || h.Unfinished() != w.tree.Unfinished() || h.Number != w.transitions[0].Sequence {
+				h.State != w.tree.State(0) || h.Pending != w.tree.Pending(0) || h.Unfinished() != w.tree.Unfinished() ||
+				h.Settled() != w.tree.Settled() || h.HasFailures() != w.tree.HasFailures() || h.Number != w.transitions[0].Sequence {
 				c.broken("header %+v does not fit its tree", h)
 			}
 		}
@@ -77,6 +78,9 @@ func listHeaders(c *trial) {
 	a.do(on(state.Start, "root of a"), declare("n", "root of a", state.ServiceActivity), on(state.Start, "n"))
 	b.do(on(state.Revoke, "b"))
 	check()
+	a.do(with(on(state.Fail, "n"), func(op *state.Op) { op.RetryAt = moment(1 << 20) }))
+	check()
+	a.do(on(state.Retry, "n"), on(state.Start, "n"))
 	a.do(on(state.Finish, "n"), on(state.Finish, "root of a"))
 	check()
 }

@@ -711,6 +711,33 @@ var valueMutants = []mutant{
 		}),
 	},
 	{
+		name:   "forgets that a reset took a node along",
+		breaks: []string{"all operations come back"},
+		spoil:  onOutcomes(func(n *state.Change) { n.Along = false }),
+	},
+	{
+		name:   "forgets what began a superseded attempt",
+		breaks: []string{"all operations come back", "attempts are the superseded ones"},
+		spoil: func(s store.Store, b *broken) {
+			b.attempts = func(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
+				list, err := s.Attempts(ctx, node, skip, limit)
+				for i := range list {
+					list[i].Began = 0
+				}
+				return list, err
+			}
+		},
+	},
+	{
+		name:   "forgets how many retries are pending",
+		breaks: []string{"lists show headers"},
+		spoil: onPage(func(page *store.ListPage) {
+			for i := range page.Tasks {
+				page.Tasks[i].Pending = 0
+			}
+		}),
+	},
+	{
 		name:   "cuts wide transitions",
 		breaks: []string{"wide transitions come back"},
 		spoil:  onTransitions(func(tr *state.Transition) { tr.Changes = tr.Changes[:min(len(tr.Changes), 256)] }),

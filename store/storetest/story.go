@@ -24,7 +24,10 @@ func tour(w *writer) {
 
 	w.do(with(create(task), func(op *state.Op) { op.Name, op.Actor = "nightly <build> & \"deploy\"", "alice" }))
 	w.do(
-		on(state.Start, task),
+		with(on(state.Revoke, task), func(op *state.Op) { op.Error = "created by mistake" }),
+		on(state.Reopen, task),
+	)
+	w.do(
 		with(declare(a, task, state.ServiceActivity), func(op *state.Op) {
 			op.Name, op.NoRetry, op.NoSkip, op.MaxLoops = "compile\n", true, true, 3
 		}),
@@ -53,12 +56,46 @@ func tour(w *writer) {
 	)
 	w.do(on(state.Revoke, sub))
 	w.do(on(state.Finish, x), on(state.Finish, b))
+	tourBack(w)
 
 	for k := state.StartEvent; k.Valid(); k++ {
 		id := task + "." + k.String()
 		w.do(declare(id, task, k), on(state.Start, id), on(state.Finish, id))
 	}
 	w.do(on(state.Suspend, task))
+}
+
+// tourBack goes back to earlier steps and ends containers over what failed.
+func tourBack(w *writer) {
+	w.c.Helper()
+	task := w.key().Task
+	stage, inner := task+".stage", task+".stage.inner"
+	p, q, r := task+".p", task+".q", task+".r"
+	w.do(
+		declare(stage, task, state.Subprocess), on(state.Start, stage),
+		declare(p, stage, state.ServiceActivity), on(state.Skip, p),
+		declare(q, stage, state.ServiceActivity), on(state.Start, q), on(state.Suspend, q), on(state.Finish, q),
+		declare(inner, stage, state.Subprocess), on(state.Start, inner),
+		declare(r, inner, state.ServiceActivity), on(state.Start, r),
+	)
+	announce := func(sec int64) state.Op {
+		return with(on(state.Fail, r), func(op *state.Op) { op.Error, op.RetryAt = "503", state.UnixInstant(sec, 0) })
+	}
+	w.do(announce(1_600_000_120), announce(1_600_000_180))
+	w.do(
+		with(on(state.Fail, inner), func(op *state.Op) { op.Error = "r failed" }),
+		with(on(state.Finish, stage), func(op *state.Op) { op.Tolerate = true }),
+	)
+	w.do(on(state.Reset, stage)) // takes along all but the node that is CREATED
+	w.do(
+		on(state.Start, stage), on(state.Start, q), on(state.Finish, q), on(state.Reset, q), on(state.Start, q),
+		with(on(state.Fail, stage), func(op *state.Op) { op.Error, op.Abandon = "deadline", true }),
+		on(state.Finish, q), on(state.Skip, stage), on(state.Reset, stage),
+	)
+	w.do(
+		on(state.Start, stage),
+		with(on(state.Fail, stage), func(op *state.Op) { op.Error, op.Ignore = "optional", true }),
+	)
 }
 
 // wander drafts one or two operations that the rules allow, chosen at random.
@@ -86,7 +123,7 @@ func (w *writer) nextID() string { return fmt.Sprintf("%s.%d", w.key().Task, w.t
 func (w *writer) step(r *rand.Rand) state.Op {
 	kinds := []state.OpKind{
 		state.Declare, state.Declare, state.Start, state.Start, state.Start, state.Finish, state.Finish,
-		state.Fail, state.Fail, state.Retry, state.Skip, state.Loop, state.Suspend, state.Resume, state.Revoke,
+		state.Fail, state.Fail, state.Retry, state.Skip, state.Loop, state.Reset, state.Suspend, state.Resume, state.Revoke,
 	}
 	kind := kinds[r.IntN(len(kinds))]
 	i := r.IntN(w.tree.Len())
@@ -100,11 +137,14 @@ func (w *writer) step(r *rand.Rand) state.Op {
 		nodeKinds := []state.Kind{state.Subprocess, state.ServiceActivity, state.ServiceActivity, state.ParallelGateway}
 		op = declare(w.nextID(), id, nodeKinds[r.IntN(len(nodeKinds))])
 		op.MaxLoops, op.NoRetry, op.NoSkip = r.IntN(3)*2, r.IntN(8) == 0, r.IntN(8) == 0
+	case state.Finish:
+		op.Tolerate = r.IntN(2) == 0 && w.tree.Kind(i).Container()
 	case state.Fail:
+		op.Abandon = r.IntN(3) == 0 && w.tree.Kind(i).Container()
 		op.Error = fmt.Sprintf("failure of %s", id)
 		switch r.IntN(4) {
 		case 0:
-			op.Ignore = true
+			op.Ignore = !op.Abandon
 		case 1:
 			op.RetryAt = moment(w.c.ticks.Load() + 60)
 		}

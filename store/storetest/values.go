@@ -22,7 +22,7 @@ var valueCases = []testCase{
 	},
 	{
 		"IDs are kept as they are",
-		"any IDs of 1 to 64 bytes of UTF-8 are kept apart and come back byte by byte",
+		"any IDs of 1 to 128 bytes and actors of 1 to 255 bytes of UTF-8 are kept apart and come back byte by byte",
 		oddIDs,
 	},
 	{
@@ -110,7 +110,8 @@ func ids() []string {
 		strings.Repeat("0", 32), strings.Repeat("f", 32), strings.Repeat("F", 32), "0", "00",
 		"a", "A", " a", "a ", "a/b", "a\\b", `"a"`, "'a'", "a\"b", "%00", "%s", "<a>&", "null", "-", ".", "..",
 		"é", "e\u0301", "工作流", "\u00a0", "\u200b", "\u202e", "\U0010ffff", "\ufeff", "\ufffd", "😀",
-		strings.Repeat("x", 64), strings.Repeat("x", 63), strings.Repeat("é", 32), strings.Repeat("😀", 16),
+		strings.Repeat("x", 64), strings.Repeat("x", 127), strings.Repeat("x", 128),
+		strings.Repeat("é", 64), strings.Repeat("名", 42), strings.Repeat("😀", 32),
 	}
 }
 
@@ -119,7 +120,11 @@ func oddIDs(c *trial) {
 	var tasks []*writer
 	for i, id := range all {
 		w := c.task(all[len(all)-1-i], id)
-		w.do(with(create(id), func(op *state.Op) { op.Actor = id }), on(state.Start, id))
+		long := strings.Repeat(id, 1+(state.MaxActorBytes-len(id))/len(id)) // up to 255 bytes
+		w.do(
+			with(create(id), func(op *state.Op) { op.Actor = id }),
+			with(on(state.Start, id), func(op *state.Op) { op.Actor = long }),
+		)
 		tasks = append(tasks, w)
 	}
 	c.reopen()

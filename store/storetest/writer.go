@@ -95,8 +95,11 @@ func (w *writer) fill(op *state.Op) {
 	if !op.Now.IsSet() {
 		op.Now = moment(tick)
 	}
-	if op.Kind == state.Create {
+	if op.Kind == state.Create || op.Kind == state.Reopen {
 		op.Task = w.key()
+	}
+	if op.Kind == state.Reopen {
+		op.Node = ""
 	}
 	if op.Kind.NamesAttempt() && !op.NewVersion.IsSet() {
 		var id [16]byte

@@ -46,11 +46,11 @@ func (t *task) operate(n *node, op state.Op) (changed []string) {
 			a.State, a.ErrorIgnored = state.Finished, true
 		}
 	case state.Retry:
-		a.State, a.Error = state.Created, ""
+		a.State, a.Error, a.Paused = state.Created, "", false
 		a.Started, a.Finished = state.Instant{}, state.Instant{}
 		a.Retries++
 	case state.Skip:
-		a.State, a.Error, a.Skipped = state.Finished, "", true
+		a.State, a.Error, a.Skipped, a.Paused = state.Finished, "", true, false
 		a.Started, a.Finished = at, at
 		a.Skips++
 	case state.Loop:
@@ -66,7 +66,7 @@ func (t *task) operate(n *node, op state.Op) (changed []string) {
 			a.Started = at
 		}
 	case state.Suspend:
-		a.State = state.Suspended
+		a.State, a.Paused = state.Suspended, true
 	case state.Resume:
 		a.State = state.Created
 		if a.Started.IsSet() {
@@ -100,7 +100,7 @@ func (t *task) operate(n *node, op state.Op) (changed []string) {
 // all clear is cleared.
 func again(a state.Attempt) state.Attempt {
 	a.Loop++
-	a.Error, a.Skipped, a.ErrorIgnored = "", false, false
+	a.Error, a.Skipped, a.ErrorIgnored, a.Paused = "", false, false, false
 	a.Started, a.Finished = state.Instant{}, state.Instant{}
 	return a
 }

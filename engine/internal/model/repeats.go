@@ -1,6 +1,10 @@
 package model
 
-import "github.com/pipestatus/pipestatus/state"
+import (
+	"slices"
+
+	"github.com/pipestatus/pipestatus/state"
+)
 
 // repeats reports whether the operation was done before, as RULES.md tells
 // repeats.
@@ -28,8 +32,13 @@ func (t *task) repeats(n *node, op state.Op) bool {
 			return false
 		case op.Kind == state.Start:
 			return a.Started.IsSet()
+		case a.Paused && (op.Kind == state.Suspend || op.Kind == state.Resume) && slices.ContainsFunc(t.above(n), ended):
+			return true
 		}
-		return over(a.State) && !n.awaitsRetry() && happened(a, op)
+		if op.Kind == state.Fail && n.awaitsRetry() {
+			return false // it is replaced
+		}
+		return over(a.State) && happened(a, op)
 	}
 	return false
 }

@@ -27,10 +27,13 @@ Its fields are these, and no others:
   create                         biz, task, id, name
   declare                        node, parent, kind, name, retryable, skippable,
                                  max_loops, new_version
-  start finish suspend resume
-  revoke                         node, version
-  fail                           node, error, ignore, retry_at, version
-  retry skip loop                node, new_version, version
+  start suspend resume           node, version, loop
+  finish                         node, tolerate, version, loop
+  fail                           node, error, ignore, abandon, retry_at, version,
+                                 loop
+  revoke                         node, error (the reason), version, loop
+  retry skip loop reset          node, new_version, version
+  reopen                         biz, task, loop
   all of these                   at, actor, idempotent
   batch                          ops: on one task, all or none
   status                         biz, task (or a node's ID), failed_first
@@ -38,7 +41,8 @@ Its fields are these, and no others:
 
 kind is one of subprocess, start_event, end_event, service_activity,
 exclusive_gateway, parallel_gateway, conditional_parallel_gateway and
-converge_gateway. at is Unix seconds or RFC 3339; without it, now.
+converge_gateway. at is Unix seconds or RFC 3339; without it, now. The root has
+no version: loop is the loop count of its attempt.
 
 Each line is answered by one line, in order, once it is durable:
 

@@ -84,6 +84,7 @@ type attemptRecord struct {
 	RetryAt      string `json:"retry_at,omitempty"`
 	Began        string `json:"began,omitempty"` // operation that began the attempt
 	Along        bool   `json:"along,omitempty"` // it was the reset of a container above
+	Paused       bool   `json:"paused,omitempty"`
 }
 
 func recordOf(tr *state.Transition) transitionRecord {
@@ -113,7 +114,7 @@ func attemptOf(a *state.Attempt) attemptRecord {
 	return attemptRecord{
 		State: stateName(a.State), Version: a.Version.String(), Loop: a.Loop, Retries: a.Retries, Skips: a.Skips,
 		Skipped: a.Skipped, ErrorIgnored: a.ErrorIgnored, Started: a.Started.String(), Finished: a.Finished.String(),
-		Error: a.Error, RetryAt: a.RetryAt.String(), Began: opName(a.Began), Along: a.Along,
+		Error: a.Error, RetryAt: a.RetryAt.String(), Began: opName(a.Began), Along: a.Along, Paused: a.Paused,
 	}
 }
 
@@ -171,7 +172,7 @@ func (p *reading) attempt(r *attemptRecord) state.Attempt {
 	return state.Attempt{
 		State: p.state(r.State), Version: p.version(r.Version), Loop: r.Loop, Retries: r.Retries, Skips: r.Skips,
 		Skipped: r.Skipped, ErrorIgnored: r.ErrorIgnored, Started: p.instant(r.Started), Finished: p.instant(r.Finished),
-		Error: r.Error, RetryAt: p.instant(r.RetryAt), Began: p.op(r.Began), Along: r.Along,
+		Error: r.Error, RetryAt: p.instant(r.RetryAt), Began: p.op(r.Began), Along: r.Along, Paused: r.Paused,
 	}
 }
 
