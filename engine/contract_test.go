@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 	"time"
@@ -127,7 +128,7 @@ func TestEnterDeclaresAndStarts(t *testing.T) {
 			engine.ID("a"), engine.Name("compile"), engine.NewVersion(id(77)), engine.At(at), engine.Actor("alice"), engine.Idempotent(),
 		}
 		r, err := f.Enter(f.ctx, "root", state.ServiceActivity, opts...)
-		if want := (engine.Result{Sequence: 4, Node: "a", Version: id(77)}); err != nil || r != want {
+		if want := (engine.Result{Sequence: 4, Node: "a", Version: id(77)}); err != nil || !reflect.DeepEqual(r, want) {
 			f.Fatalf("got %+v, %v; want %+v", r, err, want)
 		}
 		f.pause()
@@ -138,7 +139,7 @@ func TestEnterDeclaresAndStarts(t *testing.T) {
 		}
 		f.expectUnchanged(func() {
 			r, err = f.Enter(f.ctx, "root", state.ServiceActivity, opts...)
-			if want := (engine.Result{Sequence: 4, Node: "a", Version: id(77), Repeated: true}); err != nil || r != want {
+			if want := (engine.Result{Sequence: 4, Node: "a", Version: id(77), Repeated: true}); err != nil || !reflect.DeepEqual(r, want) {
 				f.Errorf("again: got %+v, %v; want %+v", r, err, want)
 			}
 			_, err = f.Enter(f.ctx, "root", state.ServiceActivity, engine.IfVersion(id(1)))
@@ -233,7 +234,7 @@ func TestIdempotentRepeatsMakeNoTransition(t *testing.T) {
 			f.expectUnchanged(func() {
 				want := first
 				want.Repeated = true
-				if got := f.record(op(opts...))[0]; got != want {
+				if got := f.record(op(opts...))[0]; !reflect.DeepEqual(got, want) {
 					f.Errorf("got %+v, want %+v", got, want)
 				}
 			})

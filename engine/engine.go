@@ -33,10 +33,12 @@ type Engine struct {
 
 	closed atomic.Bool // set with mu held; readers do not wait for those who queue
 
-	mu      sync.Mutex // protects everything below
-	queue   []*Pending // not yet taken by a commit
-	leading bool       // somebody commits
-	idle    sync.Cond  // signalled when leading ends
+	mu      sync.Mutex    // protects everything below
+	queue   []*Pending    // not yet taken by a commit
+	queued  int           // operations in queue
+	room    chan struct{} // closed when there is room in the queue again; nil: nobody waits for that
+	leading bool          // somebody commits
+	idle    sync.Cond     // signaled when leading ends
 }
 
 var _ store.Reader = (*Engine)(nil)
@@ -68,6 +70,7 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	e.closed.Store(true)
+	e.makeRoom()
 	for e.leading {
 		e.idle.Wait()
 	}

@@ -24,7 +24,7 @@ func running(t *testing.T, e *Engine) string {
 // request is a request that is not queued yet.
 func request(t *testing.T, e *Engine, op Op) *Pending {
 	t.Helper()
-	p := newPending()
+	p := &Pending{done: make(chan struct{})}
 	if err := e.prepare(p, []Op{op}); err != nil {
 		t.Fatal(err)
 	}

@@ -1,6 +1,9 @@
 package engine
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"runtime"
 	"slices"
 	"time"
@@ -8,18 +11,51 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// enqueue queues a request and reports whether the caller must lead.
-func (e *Engine) enqueue(p *Pending) (lead bool) {
+// ErrQueueFull says that [Options.MaxQueued] operations are queued already.
+var ErrQueueFull = errors.New("queue full")
+
+// enqueue queues a request and reports whether the caller must lead. If there is
+// no room it returns [ErrQueueFull] and what is closed when there may be some.
+func (e *Engine) enqueue(p *Pending) (lead bool, room <-chan struct{}, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closed.Load() {
-		p.answer(store.ErrClosed)
-		return false
+		return false, nil, store.ErrClosed
+	}
+	if n := len(p.ops); n > 0 && e.queued > 0 && e.queued+n > e.opts.MaxQueued {
+		if e.room == nil {
+			e.room = make(chan struct{})
+		}
+		return false, e.room, fmt.Errorf("engine: %w: %d operations wait", ErrQueueFull, e.queued)
 	}
 	e.queue = append(e.queue, p)
+	e.queued += len(p.ops)
 	lead = !e.leading
 	e.leading = true
-	return lead
+	return lead, nil, nil
+}
+
+// await is enqueue for a caller who waits for room as long as ctx allows.
+func (e *Engine) await(ctx context.Context, p *Pending) (lead bool, err error) {
+	for {
+		lead, room, err := e.enqueue(p)
+		if room == nil {
+			return lead, err
+		}
+		select {
+		case <-room:
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
+
+// makeRoom wakes those who wait for room in the queue. It is called with mu held.
+func (e *Engine) makeRoom() {
+	if e.room != nil {
+		close(e.room)
+		e.room = nil
+	}
 }
 
 // lead commits what is queued, for a caller: its own request and whatever else
@@ -95,7 +131,8 @@ func (e *Engine) take(stop bool) []*Pending {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	batch := e.queue
-	e.queue = nil
+	e.queue, e.queued = nil, 0
+	e.makeRoom()
 	if len(batch) == 0 && stop {
 		e.stopLeading()
 	}
@@ -107,9 +144,13 @@ func (e *Engine) putBack(batch []*Pending) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.queue = append(slices.Clip(batch), e.queue...)
+	for _, p := range batch {
+		e.queued += len(p.ops)
+	}
 }
 
-func (e *Engine) queued() int {
+// waiting is how many requests are queued.
+func (e *Engine) waiting() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.queue)

@@ -33,6 +33,18 @@ func (e *Engine) Enter(ctx context.Context, parent string, kind state.Kind, opts
 	return e.one(ctx, declare, start)
 }
 
+// Begin records [Begin]: a step begins. The result says which operations that
+// took.
+func (e *Engine) Begin(ctx context.Context, parent string, kind state.Kind, opts ...Option) (Result, error) {
+	return e.one(ctx, Begin(parent, kind, opts...))
+}
+
+// Report records [Report]: a step is in a state. The result says which operations
+// that took.
+func (e *Engine) Report(ctx context.Context, node string, is state.State, opts ...Option) (Result, error) {
+	return e.one(ctx, Report(node, is, opts...))
+}
+
 // Start records [Start].
 func (e *Engine) Start(ctx context.Context, node string, opts ...Option) (Result, error) {
 	return e.one(ctx, Start(node, opts...))

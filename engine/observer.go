@@ -43,6 +43,19 @@ func (o *observer) evicted(t *state.Tree) {
 	}
 }
 
+// refused is told of operations whose caller may not have heard of their refusal.
+func (o *observer) refused(ops []state.Op, err error) {
+	defer o.rescue()
+	given := make([]Op, len(ops))
+	for i := range ops {
+		given[i].op = ops[i]
+	}
+	o.logger.Warn("not recorded", "operations", given, "error", err)
+	if o.hooks.Refused != nil {
+		o.hooks.Refused(given, err)
+	}
+}
+
 // rescue is deferred around what the user plugged in.
 func (o *observer) rescue() {
 	if r := recover(); r != nil {

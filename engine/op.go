@@ -82,6 +82,28 @@ func Resume(node string, opts ...Option) Op { return onNode(state.Resume, node, 
 // RUNNING continue until they report. Also: Reason.
 func Revoke(node string, opts ...Option) Op { return onNode(state.Revoke, node, opts) }
 
+// Begin says that a step begins: it records whatever leads the node there, which
+// is found out when it is applied. A node that is unknown is declared first, so
+// give its [ID]. A leaf then runs in a new attempt, also if it was running: that
+// attempt was interrupted and fails. A subprocess that runs is left as it is. A
+// parent of "" and the kind [state.Pipeline] begin the root that ID names. See
+// RULES.md in package state.
+//
+// Options: ID, Name, NoRetry, NoSkip and MaxLoops, which reach the declaration
+// only; NewVersion, after which the same Begin can be delivered twice; At, Actor.
+func Begin(parent string, kind state.Kind, opts ...Option) Op {
+	return newOp(state.Op{Kind: state.Begin, Parent: parent, NodeKind: kind}, opts)
+}
+
+// Report says which state a step is in: it records whatever leads the node there,
+// nothing if it is there. So a record that missed events is put right by the next
+// report. Options: Reason (with FAILED and REVOKED), IfVersion or, for the root,
+// IfLoop, with which no new attempt begins and a late report of a superseded one
+// records nothing; At, Actor.
+func Report(node string, is state.State, opts ...Option) Op {
+	return newOp(state.Op{Kind: state.Report, Node: node, State: is}, opts)
+}
+
 func onNode(kind state.OpKind, node string, opts []Option) Op {
 	return newOp(state.Op{Kind: kind, Node: node}, opts)
 }
@@ -106,11 +128,11 @@ func withOptions(op state.Op, opts []Option) Op {
 // operation makes it an invalid argument.
 type Option func(*Op)
 
-// ID names the new node of Create or Declare; without it the engine generates
-// one.
+// ID names the new node of Create or Declare, or the node of Begin, new or not;
+// without it the engine generates one.
 func ID(id string) Option {
 	return func(o *Op) {
-		if o.op.Kind != state.Create && o.op.Kind != state.Declare {
+		if o.op.Kind != state.Create && o.op.Kind != state.Declare && o.op.Kind != state.Begin {
 			o.fail("ID")
 			return
 		}
@@ -145,7 +167,10 @@ func IfLoop(loop int) Option { return func(o *Op) { o.op.Loop = loop } }
 // NewVersion names the attempt that begins, for imports and tests; without
 // it, or if it is "", the engine generates one.
 func NewVersion(version string) Option {
-	return func(o *Op) { o.op.NewVersion = o.version(version) }
+	return func(o *Op) {
+		o.op.NewVersion = o.version(version)
+		o.op.VersionGiven = o.op.Kind == state.Begin && version != ""
+	}
 }
 
 func (o *Op) version(s string) state.Version {
@@ -188,10 +213,11 @@ func Abandon() Option { return func(o *Op) { o.op.Abandon = true } }
 // becomes FINISHED with its error ignored. Finish of a container only.
 func Tolerate() Option { return func(o *Op) { o.op.Tolerate = true } }
 
-// Reason says why a node is revoked; kept as its error text. Revoke only.
+// Reason says why a node is revoked, or was reported to have failed or been
+// revoked; kept as its error text. Revoke and Report only.
 func Reason(text string) Option {
 	return func(o *Op) {
-		if o.op.Kind != state.Revoke {
+		if o.op.Kind != state.Revoke && o.op.Kind != state.Report {
 			o.fail("reason")
 			return
 		}
@@ -215,3 +241,7 @@ func (e *misplacedOption) Error() string {
 }
 
 func (e *misplacedOption) Unwrap() error { return state.ErrInvalidArgument }
+
+// String is the operation in one line for people. Long texts are cut. Its form
+// may change.
+func (o Op) String() string { return o.op.String() }

@@ -24,6 +24,12 @@ type Options struct {
 	// 64th of that besides. Trees not used for longest go first. At least one
 	// tree of each sort is kept whatever its size. Default: 1,000,000.
 	MaxLiveNodes int
+	// MaxQueued bounds the operations that wait to be taken up by a commit, which
+	// takes about 600 bytes each, as when the disk hangs. When there are as many,
+	// [Engine.Record] waits for room as long as its context allows, and
+	// [Engine.Submit] fails at once with [ErrQueueFull]. A request of more
+	// operations than that is queued alone. Default: 65,536.
+	MaxQueued int
 	// InOrder has sequences follow the order in which requests were queued
 	// across tasks as well as within each: a commit then takes no request for
 	// a task that it would have to go back to, and so fewer of them. For tools
@@ -58,6 +64,11 @@ type Hooks struct {
 	Loaded func(key state.Key, nodes int, took time.Duration)
 	// Evicted is called after a tree was dropped from memory.
 	Evicted func(key state.Key, nodes int)
+	// Refused is called when operations were not recorded and perhaps nobody
+	// waits to hear of it: those given to [Engine.Submit], and those given to
+	// another method whose context ended before the answer came. The error is
+	// the answer. The logger gets the same as a warning.
+	Refused func(ops []Op, err error)
 }
 
 // CommitInfo describes one attempt to commit.
@@ -71,18 +82,24 @@ type CommitInfo struct {
 	Err         error         // of the store's Commit as a whole
 }
 
-const defaultLiveNodes = 1_000_000
+const (
+	defaultLiveNodes = 1_000_000
+	defaultQueued    = 1 << 16
+)
 
 func (o *Options) withDefaults() (Options, error) {
 	var d Options
 	if o != nil {
 		d = *o
 	}
-	if d.MaxLiveNodes < 0 || d.Limits.Levels < 0 || d.Limits.Nodes < 0 {
+	if d.MaxLiveNodes < 0 || d.MaxQueued < 0 || d.Limits.Levels < 0 || d.Limits.Nodes < 0 {
 		return d, fmt.Errorf("engine: %w: a limit is negative", state.ErrInvalidArgument)
 	}
 	if d.MaxLiveNodes == 0 {
 		d.MaxLiveNodes = defaultLiveNodes
+	}
+	if d.MaxQueued == 0 {
+		d.MaxQueued = defaultQueued
 	}
 	if d.Now == nil {
 		d.Now = time.Now

@@ -10,8 +10,20 @@ import (
 // apply applies operations to a task. An idempotent operation about an attempt
 // that is no longer current is refused at first, since trees have current
 // attempts only; then the history is looked at, which may tell that it was done.
+// A report is the same, and a begin of a given version needs the history first.
 func (g *group) apply(w *work, ops []state.Op) (tree *state.Tree, outcomes []state.Outcome, err error) {
-	tree, outcomes, err = w.tree.Apply(g.engine.opts.Limits, ops...)
+	for i := range ops {
+		if !w.tree.WantsPast(&ops[i]) {
+			continue
+		}
+		defer forget(ops)
+		named := state.Op{Version: ops[i].NewVersion}
+		at, _ := w.tree.Find(ops[i].Node)
+		if ops[i].Past, err = g.history(w, &named, at); err != nil {
+			return nil, nil, err
+		}
+	}
+	tree, outcomes, err = w.tree.ApplyValid(g.engine.opts.Limits, ops...)
 	for recalled := false; ; recalled = true {
 		found, lookErr := g.recall(w, ops, err)
 		if lookErr != nil {
@@ -23,7 +35,7 @@ func (g *group) apply(w *work, ops []state.Op) (tree *state.Tree, outcomes []sta
 			}
 			return tree, outcomes, err
 		}
-		tree, outcomes, err = w.tree.Apply(g.engine.opts.Limits, ops...)
+		tree, outcomes, err = w.tree.ApplyValid(g.engine.opts.Limits, ops...)
 	}
 }
 
@@ -43,7 +55,7 @@ func (g *group) recall(w *work, ops []state.Op, err error) (bool, error) {
 		return false, nil
 	}
 	op := &ops[refused.Index]
-	if !op.Idempotent || op.Past != nil {
+	if !op.Idempotent && op.Kind != state.Report || op.Past != nil {
 		return false, nil
 	}
 	i, known := w.tree.Find(op.Node)
@@ -53,14 +65,19 @@ func (g *group) recall(w *work, ops []state.Op, err error) (bool, error) {
 	if !known {
 		return false, nil // the batch itself makes it
 	}
-	op.Past = op.Recall(w.tree.ID(i), w.transitions)
-	if op.Past == nil && i < w.base.Len() {
-		n := w.base.Node(i)
-		if op.Past, err = g.engine.past(op, &n); err != nil {
-			return false, err
-		}
+	op.Past, err = g.history(w, op, i)
+	return op.Past != nil, err
+}
+
+// history looks for the attempt of node i that an operation names, in what this
+// group has done and then in the store; nil if there is none.
+func (g *group) history(w *work, op *state.Op, i int) (*state.Past, error) {
+	past := op.Recall(w.tree.ID(i), w.transitions)
+	if past != nil || i >= w.base.Len() {
+		return past, nil
 	}
-	return op.Past != nil, nil
+	n := w.base.Node(i)
+	return g.engine.past(op, &n)
 }
 
 // past looks in the store for the attempt of a node that an operation named,

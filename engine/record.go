@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -18,8 +19,11 @@ type Result struct {
 	// Version is that node's attempt after the operation, "" for the root.
 	Version string
 	// Repeated says that the operation was an idempotent repeat and made no
-	// transition.
+	// transition, or that a Begin or Report found nothing to do.
 	Repeated bool
+	// Did is what a Begin or Report recorded, in order, empty if there was nothing
+	// to do; nil for other operations. Sequence is that of the last one.
+	Did []state.OpKind
 }
 
 // Pending is a request on its way to the store.
@@ -35,9 +39,32 @@ type Pending struct {
 	results []Result
 	err     error
 
+	engine *Engine // whose observer is told if nobody waits for a refusal
+	fate   atomic.Uint32
+
 	// What ops and results point to when there is one operation.
 	op     [1]state.Op
 	result [1]Result
+}
+
+// The fate of a request, as bits.
+const (
+	answered  = 1 << iota
+	abandoned // perhaps nobody waits for the answer
+)
+
+// abandon says that nobody may be waiting for the answer any more.
+func (p *Pending) abandon() {
+	if p.fate.Or(abandoned)&answered != 0 {
+		p.tell()
+	}
+}
+
+// tell tells of an answer that nobody waited for.
+func (p *Pending) tell() {
+	if p.err != nil && p.engine != nil {
+		p.engine.observer.refused(p.ops, p.err)
+	}
 }
 
 // deletion asks for a task to be removed at a revision.
@@ -56,6 +83,7 @@ func (p *Pending) Done() <-chan struct{} { return p.done }
 // goes on. It may be called any number of times.
 func (p *Pending) Wait(ctx context.Context) ([]Result, error) {
 	if !p.await(ctx) {
+		p.abandon()
 		return nil, ctx.Err()
 	}
 	return p.results, p.err
@@ -86,6 +114,9 @@ func (p *Pending) answer(err error) {
 	if p.err = err; err != nil {
 		p.results = nil
 	}
+	if p.fate.Or(answered)&abandoned != 0 {
+		p.tell()
+	}
 	if p.pooled {
 		p.done <- struct{}{}
 		return
@@ -100,7 +131,7 @@ func (p *Pending) answer(err error) {
 // for the queue (see the package documentation) notices the end of ctx only
 // after that commit.
 func (e *Engine) Record(ctx context.Context, ops ...Op) ([]Result, error) {
-	p := newPending()
+	p := &Pending{done: make(chan struct{}), engine: e}
 	e.record(ctx, p, ops)
 	return p.Wait(ctx)
 }
@@ -116,7 +147,11 @@ func (e *Engine) record(ctx context.Context, p *Pending, ops []Op) {
 		return
 	}
 	e.warm(ctx, p)
-	if e.enqueue(p) {
+	lead, err := e.await(ctx, p)
+	if err != nil {
+		e.reject(p, err)
+	}
+	if lead {
 		e.lead()
 	}
 }
@@ -136,7 +171,7 @@ func (e *Engine) pooled() *Pending {
 	if p, ok := e.pool.Get().(*Pending); ok {
 		return p
 	}
-	return &Pending{done: make(chan struct{}, 1), pooled: true}
+	return &Pending{done: make(chan struct{}, 1), pooled: true, engine: e}
 }
 
 // one records operations and returns the result of the last.
@@ -144,6 +179,7 @@ func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 	p := e.pooled()
 	e.record(ctx, p, ops)
 	if !p.await(ctx) {
+		p.abandon()
 		return Result{}, ctx.Err() // the request goes on, with p
 	}
 	var r Result
@@ -151,7 +187,7 @@ func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 	if err == nil {
 		r = p.results[len(p.results)-1]
 	}
-	*p = Pending{done: p.done, pooled: true}
+	*p = Pending{done: p.done, pooled: true, engine: e}
 	e.pool.Put(p)
 	return r, err
 }
@@ -160,21 +196,33 @@ func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 // without waiting for a commit. Requests are applied in the order in which
 // they were queued, so a later one may build on an earlier one that is not
 // durable yet. What is queued is committed even if nobody waits for it;
-// [Engine.Close] sees to that.
+// [Engine.Close] sees to that. If the queue is full, the answer is
+// [ErrQueueFull] at once, and nothing was queued.
+//
+// Whoever does not wait for the answer learns of a refusal from
+// [Hooks.Refused] and [Options.Logger].
 func (e *Engine) Submit(ops ...Op) *Pending {
-	p := newPending()
+	p := &Pending{done: make(chan struct{}), engine: e}
+	p.abandon()
 	if err := e.prepare(p, ops); err != nil {
 		e.reject(p, err)
 		return p
 	}
 	e.warm(context.Background(), p)
-	if e.enqueue(p) {
-		go e.leadOn()
-	}
+	e.submit(p)
 	return p
 }
 
-func newPending() *Pending { return &Pending{done: make(chan struct{})} }
+// submit queues a request without waiting for room.
+func (e *Engine) submit(p *Pending) {
+	lead, _, err := e.enqueue(p)
+	if err != nil {
+		e.reject(p, err)
+	}
+	if lead {
+		go e.leadOn()
+	}
+}
 
 // prepare puts operations into a request and checks their shape.
 func (e *Engine) prepare(p *Pending, ops []Op) error {
@@ -194,7 +242,7 @@ func (e *Engine) prepare(p *Pending, ops []Op) error {
 			err = e.complete(op, i)
 		}
 		if err != nil {
-			return &state.Error{Op: op.Kind, Task: op.Task, Node: op.Node, Index: i, Err: err}
+			return &state.Error{Op: op.Kind, Task: op.Task, Node: op.Node, Index: i, Batch: len(ops) > 1, Err: err}
 		}
 	}
 	return nil
@@ -202,7 +250,7 @@ func (e *Engine) prepare(p *Pending, ops []Op) error {
 
 // complete gives an operation the IDs it needs and checks its shape.
 func (e *Engine) complete(op *state.Op, i int) error {
-	isNew := op.Kind == state.Create || op.Kind == state.Declare
+	isNew := op.Kind == state.Create || op.Kind == state.Declare || op.Kind == state.Begin
 	if isNew && !op.NodeGiven && op.Node == "" {
 		op.Node = e.opts.NewID()
 	}

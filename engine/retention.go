@@ -142,7 +142,7 @@ func checkDelete(key state.Key, op *Op) error {
 
 func (e *Engine) submitDelete(key state.Key, revision uint64, actor string) *Pending {
 	now := state.InstantOf(e.opts.Now())
-	p := newPending()
+	p := &Pending{done: make(chan struct{})}
 	p.gone = &deletion{key: key, revision: revision, transition: &state.Transition{
 		Task: key, Op: state.Delete, At: now, Recorded: now, Actor: actor,
 	}}
@@ -150,9 +150,7 @@ func (e *Engine) submitDelete(key state.Key, revision uint64, actor string) *Pen
 		p.answer(&state.Error{Op: state.Delete, Task: key, Err: fmt.Errorf("%w: %w", state.ErrInvalidArgument, err)})
 		return p
 	}
-	if e.enqueue(p) {
-		go e.leadOn()
-	}
+	e.submit(p)
 	return p
 }
 

@@ -55,7 +55,7 @@ func (g *group) commit(last bool) (again []*Pending) {
 		return nil
 	}
 	results, info := g.send()
-	g.queued = g.engine.queued()
+	g.queued = g.engine.waiting()
 	for i, w := range g.changed {
 		switch {
 		case info.Err != nil:

@@ -25,8 +25,12 @@ type Outcome struct {
 	Node string
 	// Version is the node's current version after the operation.
 	Version Version
-	// Transition is what the operation did, nil for an idempotent repeat.
+	// Transition is what the operation did, nil for an idempotent repeat. Of a
+	// compound operation it is the last one.
 	Transition *Transition
+	// Steps are all transitions of a compound operation, nil if it did nothing,
+	// and for other operations.
+	Steps []*Transition
 }
 
 // Apply applies operations in order, each seeing those before it, all or none.
@@ -36,41 +40,57 @@ type Outcome struct {
 //
 // RULES.md says what each operation does and in which order the checks come.
 func (t *Tree) Apply(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
-	limits = limits.withDefaults()
-	refuse := func(i int, st State, err error) (*Tree, []Outcome, error) {
-		op := &ops[i]
-		return nil, nil, &Error{
-			Op: op.Kind, Task: t.key, Node: op.Node, State: st, Index: i, Batch: len(ops) > 1, Err: err,
-		}
-	}
 	for i := range ops {
 		if err := ops[i].Validate(); err != nil {
-			return refuse(i, 0, err)
+			return nil, nil, t.refusal(ops, i, 0, err)
 		}
 	}
+	return t.ApplyValid(limits, ops...)
+}
+
+// ApplyValid is [Tree.Apply] of operations that [Op.Validate] has accepted.
+func (t *Tree) ApplyValid(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
+	limits = limits.withDefaults()
 	next := *t
 	next.ownIndex()
 	next.nodes = next.nodes.begin()
 	outcomes := make([]Outcome, len(ops))
 	for i := range ops {
-		e := edit{tree: &next, op: &ops[i]}
-		var st State
-		var err error
-		switch ops[i].Kind {
-		case Create:
-			st, err = e.create()
-		case Declare:
-			st, err = e.declare(limits)
-		default:
-			st, err = e.update(outcomes[:i])
+		do := next.do
+		if ops[i].Kind.Compound() {
+			do = next.compound
 		}
+		o, st, err := do(limits, &ops[i], outcomes[:i])
 		if err != nil {
-			return refuse(i, st, err)
+			return nil, nil, t.refusal(ops, i, st, err)
 		}
-		outcomes[i] = e.outcome
+		outcomes[i] = o
 	}
 	next.nodes = next.nodes.end()
 	return &next, outcomes, nil
+}
+
+func (t *Tree) refusal(ops []Op, i int, st State, err error) error {
+	op := &ops[i]
+	return &Error{Op: op.Kind, Task: t.key, Node: op.Node, State: st, Index: i, Batch: len(ops) > 1, Err: err}
+}
+
+// do does one operation. The tree is one that nobody else sees, and before are
+// the outcomes of the operations before it. It returns the own state to show in
+// the refusal.
+func (t *Tree) do(limits Limits, op *Op, before []Outcome) (Outcome, State, error) {
+	e := edit{tree: t, op: op}
+	var st State
+	var err error
+	switch op.Kind {
+	case Create:
+		st, err = e.create()
+	case Declare:
+		st, err = e.declare(limits)
+	default:
+		st, err = e.update(before)
+	}
+	return e.outcome, st, err
 }
 
 // edit is one operation in progress on a tree that nobody else sees.

@@ -9,6 +9,9 @@ func (e *edit) effect(i int, n *node, was Progress) {
 	switch op.Kind {
 	case Start:
 		p.State, p.Started = Running, e.now
+		if op.VersionGiven { // by a Begin
+			p.Version = op.NewVersion
+		}
 	case Finish:
 		p.State, p.Finished = Finished, e.now
 	case Fail:

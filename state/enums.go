@@ -148,6 +148,15 @@ const (
 	opEnd
 )
 
+// The compound operations. Each stands for the operations above that lead a node
+// from where it is to where it should be, which is found out when it is applied:
+// see "Begin and report" in RULES.md. Transitions never have them as their
+// operation.
+const (
+	Begin OpKind = iota + 128
+	Report
+)
+
 var opNames = [opEnd]string{
 	Create: "create", Declare: "declare", Start: "start", Finish: "finish",
 	Fail: "fail", Retry: "retry", Skip: "skip", Loop: "loop",
@@ -155,8 +164,12 @@ var opNames = [opEnd]string{
 	Reset: "reset", Reopen: "reopen",
 }
 
-// Valid reports whether o is one of the operations above.
+// Valid reports whether o is an operation that a transition can have, which the
+// compound ones are not.
 func (o OpKind) Valid() bool { return o > 0 && o < opEnd }
+
+// Compound reports whether o is Begin or Report.
+func (o OpKind) Compound() bool { return o == Begin || o == Report }
 
 // NewAttempt reports whether the operation begins another attempt of a node
 // that has one already: retry, skip, loop, reset and reopen.
@@ -165,13 +178,21 @@ func (o OpKind) NewAttempt() bool {
 }
 
 // NamesAttempt reports whether the operation needs a new version, which names
-// the attempt that begins: declare, retry, skip, loop and reset. The attempts
-// of the root, which create and reopen begin, have no version.
-func (o OpKind) NamesAttempt() bool { return o == Declare || o.NewAttempt() && o != Reopen }
+// the attempt that begins: declare, retry, skip, loop and reset, and the compound
+// ones, since they may do one of these. The attempts of the root, which create and
+// reopen begin, have no version.
+func (o OpKind) NamesAttempt() bool {
+	return o == Declare || o.NewAttempt() && o != Reopen || o.Compound()
+}
 
 // String is the operation's name in lower case, such as "start".
 func (o OpKind) String() string {
-	if !o.Valid() {
+	switch {
+	case o == Begin:
+		return "begin"
+	case o == Report:
+		return "report"
+	case !o.Valid():
 		return fmt.Sprintf("op(%d)", uint8(o))
 	}
 	return opNames[o]

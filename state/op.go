@@ -15,24 +15,28 @@ type Op struct {
 	// Task is the key of the task to create or to reopen. Create and Reopen
 	// only.
 	Task Key
-	// Parent is the ID of the container that gets the node. Declare only.
+	// Parent is the ID of the container that gets the node. Declare and Begin
+	// only; "" for a Begin of the root.
 	Parent string
-	// NodeKind is what the new node is. Declare only; a pipeline cannot be
-	// declared.
+	// NodeKind is what the new node is. Declare and Begin only; a pipeline cannot
+	// be declared, but its root can be begun.
 	NodeKind Kind
 	// Name is what the new node is called, kept as [CutName] leaves it; ""
-	// stands for the kind's [Kind.Class]. Create and Declare only.
+	// stands for the kind's [Kind.Class]. Create, Declare and Begin only.
 	Name string
 	// NoRetry and NoSkip forbid retry and skip of the new node, once it has
-	// failed. Declare only.
+	// failed. Declare and Begin only.
 	NoRetry, NoSkip bool
 	// MaxLoops limits how often the new node may run: loop and reset are
 	// refused when the node's loop count has reached it. 0 is no limit.
-	// Declare only.
+	// Declare and Begin only.
 	MaxLoops int
 
+	// State is what the node is reported to be in. Report only.
+	State State
+
 	// Error is the text of the failure or the reason of the revoke, kept as
-	// [CutError] leaves it. Fail and Revoke only.
+	// [CutError] leaves it. Fail, Revoke, and Report of FAILED or REVOKED only.
 	Error string
 	// Ignore makes the failure an ignored one: the node ends FINISHED with
 	// error_ignored. Fail only, not together with RetryAt or Abandon.
@@ -52,15 +56,19 @@ type Op struct {
 
 	// Version, if set, is the attempt the operation is based on; the
 	// operation is refused when another attempt is current. Not for Create,
-	// Declare and Reopen.
+	// Declare, Begin and Reopen. A Report of a superseded attempt records nothing.
 	Version Version
 	// Loop, if not 0, is the loop count of the root's attempt that the
 	// operation is based on: the root has no version. Operations on the root
 	// only.
 	Loop int
 	// NewVersion is the version of the attempt that begins. Declare, Retry,
-	// Skip, Loop and Reset need it; others must not have it.
+	// Skip, Loop, Reset, Begin and Report need it; others must not have it.
 	NewVersion Version
+	// VersionGiven says that the user chose NewVersion: a Begin of a node that
+	// has or had an attempt of that version records nothing, and one of a CREATED
+	// node gives its attempt that version. Begin only.
+	VersionGiven bool
 
 	// Idempotent makes a repeat succeed without a transition; see RULES.md for
 	// what a repeat is. Retry, Skip, Loop, Reset and Reopen recognize none
@@ -71,7 +79,8 @@ type Op struct {
 	// if it is not current. A tree holds only current attempts, so Apply
 	// refuses an idempotent operation about an earlier one with
 	// [ErrVersionMismatch]; whoever can read the history then asks again with
-	// Past. See [Recall].
+	// Past. The same for a Report. A Begin whose version is given needs it at
+	// once, see [Tree.WantsPast]. See [Op.Recall].
 	Past *Past
 	// Actor is who asked for it, kept in the transition; "" for nobody.
 	Actor string
@@ -88,7 +97,7 @@ type Op struct {
 	Taken bool
 	// NodeGiven says that the user chose Node: an idempotent Create that left
 	// it open matches an existing task whatever its root is called, and only an
-	// ID that was given can be taken. Create and Declare only.
+	// ID that was given can be taken. Create, Declare and Begin only.
 	NodeGiven bool
 }
 
@@ -96,7 +105,7 @@ type Op struct {
 // wrong with the shape of the operation: missing or misplaced fields, IDs and
 // times that are malformed. It is the first check of [Tree.Apply].
 func (op *Op) Validate() error {
-	if !op.Kind.Valid() || op.Kind == Delete {
+	if !op.Kind.Valid() && !op.Kind.Compound() || op.Kind == Delete {
 		return fmt.Errorf("%w: %s cannot be applied to a tree", ErrInvalidArgument, op.Kind)
 	}
 	if op.Kind == Reopen {
@@ -127,8 +136,14 @@ func (op *Op) validateOutcome() error {
 	switch {
 	case !isFail && (op.Ignore || op.Abandon || op.RetryAt.IsSet()):
 		return misplaced(op.Kind, "ignore, abandon or retry-at")
-	case !isFail && op.Kind != Revoke && op.Error != "":
+	case !isFail && op.Kind != Revoke && op.Error != "" && op.State != Failed && op.State != Revoked:
 		return misplaced(op.Kind, "error")
+	case op.Kind != Report && op.State != 0:
+		return misplaced(op.Kind, "state")
+	case op.Kind == Report && !op.State.Valid():
+		return fmt.Errorf("%w: report of %s", ErrInvalidArgument, op.State)
+	case op.Kind.Compound() && op.Idempotent:
+		return misplaced(op.Kind, "idempotent")
 	case op.Kind != Finish && op.Tolerate:
 		return misplaced(op.Kind, "tolerate")
 	case !op.RetryAt.Valid():
@@ -139,8 +154,10 @@ func (op *Op) validateOutcome() error {
 
 // validateAttempts checks the fields that name attempts.
 func (op *Op) validateAttempts() error {
-	isNew := op.Kind == Create || op.Kind == Declare
+	isNew := op.Kind == Create || op.Kind == Declare || op.Kind == Begin
 	switch {
+	case op.VersionGiven && (op.Kind != Begin || op.NodeKind == Pipeline):
+		return misplaced(op.Kind, "given version")
 	case (isNew || op.Kind == Reopen) && op.Version.IsSet():
 		return misplaced(op.Kind, "version")
 	case isNew && op.Loop != 0:
@@ -164,7 +181,10 @@ func (op *Op) validateNew() error {
 		if err := op.Task.Validate(); err != nil {
 			return err
 		}
-	case Declare:
+	case Declare, Begin:
+		if op.beginsRoot() {
+			return op.validateRoot()
+		}
 		if err := CheckID("parent ID", op.Parent); err != nil {
 			return err
 		}
@@ -178,11 +198,11 @@ func (op *Op) validateNew() error {
 	if op.Kind != Create && op.Kind != Reopen && op.Task != (Key{}) {
 		return misplaced(op.Kind, "task")
 	}
-	if op.Kind != Declare &&
+	if op.Kind != Declare && op.Kind != Begin &&
 		(op.Parent != "" || op.NodeKind != 0 || op.NoRetry || op.NoSkip || op.MaxLoops != 0) {
 		return misplaced(op.Kind, "parent, kind, retry, skip or loop setting")
 	}
-	if op.Kind != Create && op.Kind != Declare && op.Name != "" {
+	if op.Kind != Create && op.Kind != Declare && op.Kind != Begin && op.Name != "" {
 		return misplaced(op.Kind, "name")
 	}
 	return nil

@@ -137,10 +137,7 @@ func (a *Attempt) did(op *Op) bool {
 func (e *edit) past(n *node, was *Progress, before []Outcome) *Past {
 	op := e.op
 	for _, o := range slices.Backward(before) {
-		if o.Transition == nil {
-			continue
-		}
-		if p := op.Recall(n.id, []*Transition{o.Transition}); p != nil {
+		if p := op.Recall(n.id, o.transitions()); p != nil {
 			return p
 		}
 	}

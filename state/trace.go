@@ -11,10 +11,10 @@ import (
 // from it: sums over its values, which tell different ones apart for all
 // practical purposes, within one process. The zero Trace is that of no node.
 type Trace struct {
-	id, attempt, values, supersedes uint32
-	kind                            Kind
-	state                           State
-	began                           OpKind
+	id, version, attempt, values, supersedes uint32
+	kind                                     Kind
+	state                                    State
+	began                                    OpKind
 }
 
 // IsSet reports whether t is the trace of a node.
@@ -23,7 +23,7 @@ func (t Trace) IsSet() bool { return t.kind != 0 }
 // TraceOf is the trace of a node with these values. It allocates nothing.
 func TraceOf(id string, kind Kind, p *Progress) Trace {
 	return Trace{
-		id: sumID(id), attempt: sumAttempt(&p.Attempt), values: sumValues(&p.Attempt), supersedes: sumVersion(p.Supersedes),
+		id: sumID(id), version: sumVersion(p.Version), attempt: sumAttempt(&p.Attempt), values: sumValues(&p.Attempt), supersedes: sumVersion(p.Supersedes),
 		kind: kind, state: p.State, began: p.Began,
 	}
 }
@@ -48,12 +48,14 @@ func (c *Change) Follows(t Trace) error {
 		return fmt.Errorf("%w: node %q is %s, not %s", ErrMalformed, c.ID, t.state, c.From)
 	}
 	if old := c.Superseded; old != nil {
-		if old.Began != 0 && t.began != old.Began || t.attempt != sumAttempt(old) || t.values != sumValues(old) {
+		if old.Began != 0 && t.began != old.Began || t.version != sumVersion(old.Version) || t.attempt != sumAttempt(old) || t.values != sumValues(old) {
 			return fmt.Errorf("%w: node %q supersedes an attempt that it did not have", ErrMalformed, c.ID)
 		}
 		return nil
 	}
-	if t.attempt != sumAttempt(&c.Attempt) || t.began != c.Began || t.supersedes != sumVersion(c.Supersedes) {
+	// A start may give an attempt that had not started its version.
+	starts := c.From == Created && c.State == Running
+	if t.version != sumVersion(c.Version) && !starts || t.attempt != sumAttempt(&c.Attempt) || t.began != c.Began || t.supersedes != sumVersion(c.Supersedes) {
 		return fmt.Errorf("%w: node %q has another attempt", ErrMalformed, c.ID)
 	}
 	return nil
@@ -68,7 +70,7 @@ func sumID(id string) uint32 { return uint32(maphash.String(seed, id) >> 32) }
 func sumVersion(v Version) uint32 { return uint32(mixVersion(traceKey, v)) }
 
 func sumAttempt(a *Attempt) uint32 {
-	h := mix(mixVersion(traceKey, a.Version), uint64(flagIf(a.Along, flagAlong)))
+	h := mix(traceKey, uint64(flagIf(a.Along, flagAlong)))
 	return uint32(mix(mix(h, uint64(a.Loop)), uint64(a.Retries)<<32|uint64(a.Skips)))
 }
 

@@ -17,7 +17,10 @@ func (s *Story) complete(ops []state.Op) (given []engine.Op, completed []state.O
 	ids := s.ids
 	defer func() { s.ids = ids }()
 	for _, op := range ops {
-		isNew := op.Kind == state.Create || op.Kind == state.Declare
+		isNew := op.Kind == state.Create || op.Kind == state.Declare || op.Kind == state.Begin
+		if op.Kind.Compound() && !op.VersionGiven {
+			op.NewVersion = state.Version{} // the engine generates one
+		}
 		if isNew && !op.NodeGiven {
 			op.Node = ""
 		}
@@ -124,8 +127,10 @@ func (s *Story) keyOf(op state.Op) (state.Key, bool) {
 	switch op.Kind {
 	case state.Create, state.Reopen:
 		return op.Task, true
-	case state.Declare:
-		return s.model.Owner(op.Parent)
+	case state.Declare, state.Begin:
+		if op.Parent != "" {
+			return s.model.Owner(op.Parent)
+		}
 	}
 	return s.model.Owner(op.Node)
 }
@@ -160,7 +165,7 @@ func expected(m *model.Store, ops []state.Op) (a answer) {
 	}
 	for _, o := range outcomes {
 		a.Results = append(a.Results, engine.Result{
-			Sequence: o.Sequence, Node: o.Node, Version: o.Version.String(), Repeated: o.Repeat,
+			Sequence: o.Sequence, Node: o.Node, Version: o.Version.String(), Repeated: o.Repeat, Did: o.Did,
 		})
 	}
 	return a

@@ -136,7 +136,7 @@ func (d *Drawer) Ops(key state.Key, n int) (ops []state.Op) {
 		if d.In(15, "by somebody") {
 			op.Actor = "somebody"
 		}
-		op.Idempotent = d.In(25, "idempotent")
+		op.Idempotent = !op.Kind.Compound() && d.In(25, "idempotent")
 		ops = append(ops, op)
 	}
 	if !d.WellFormed && d.In(2, "misshapen") {
@@ -152,7 +152,7 @@ func (d *Drawer) Ops(key state.Key, n int) (ops []state.Op) {
 var leads = map[state.OpKind]state.State{
 	state.Create: state.Created, state.Declare: state.Created, state.Start: state.Running,
 	state.Finish: state.Finished, state.Fail: state.Failed, state.Retry: state.Created, state.Skip: state.Finished,
-	state.Loop: state.Running, state.Reset: state.Created, state.Reopen: state.Running, state.Suspend: state.Suspended, state.Resume: state.Running, state.Revoke: state.Revoked,
+	state.Loop: state.Running, state.Reset: state.Created, state.Reopen: state.Running, state.Suspend: state.Suspended, state.Begin: state.Running, state.Resume: state.Running, state.Revoke: state.Revoked,
 }
 
 // op draws an operation on a task that has a root, or will have one after the
@@ -162,11 +162,13 @@ func (d *Drawer) op(root *Node, before []state.Op) state.Op {
 	for _, op := range before {
 		i := slices.IndexFunc(nodes, func(n Node) bool { return n.ID == op.Node })
 		switch {
+		case i >= 0 && op.Kind == state.Report:
+			nodes[i].State = op.State
 		case i >= 0:
 			nodes[i].State = leads[op.Kind]
 		case op.Kind == state.Create:
 			nodes = append(nodes, Node{ID: op.Node, Kind: state.Pipeline})
-		case op.Kind == state.Declare:
+		case op.Kind == state.Declare || op.Kind == state.Begin:
 			nodes = append(nodes, Node{ID: op.Node, Kind: op.NodeKind})
 		}
 	}
@@ -185,6 +187,9 @@ func (d *Drawer) op(root *Node, before []state.Op) state.Op {
 	if kind == state.Declare {
 		d.declaration(&op, nodes)
 		return op
+	}
+	if d.In(20, "compound") {
+		return d.compound(root, &n, nodes)
 	}
 	if d.In(2, "unknown node") {
 		d.unknown(&op.Node)
@@ -229,6 +234,54 @@ func (d *Drawer) op(root *Node, before []state.Op) state.Op {
 		op.Version = one(d, "version", versions)
 	}
 	return op
+}
+
+// compound draws a begin or report of a node.
+func (d *Drawer) compound(root, n *Node, nodes []Node) state.Op {
+	version := one(d, "new version", versions)
+	if d.In(50, "report") {
+		op := state.Op{Kind: state.Report, Node: n.ID, NewVersion: version}
+		op.State = one(d, "state", []state.State{
+			state.Created, state.Running, state.Running, state.Finished, state.Finished, state.Failed, state.Suspended, state.Revoked,
+		})
+		if op.State == state.Failed || op.State == state.Revoked {
+			op.Error = one(d, "reason", []string{"", "it broke"})
+		}
+		switch {
+		case n.Kind == state.Pipeline:
+			op.Loop = d.UpTo(3, "loop")
+		case d.In(30, "at the current version"):
+			op.Version = n.Version
+		case d.In(30, "at any version"):
+			op.Version = one(d, "version", versions)
+		}
+		return op
+	}
+	op := state.Op{Kind: state.Begin, Node: n.ID, NodeKind: n.Kind, NodeGiven: true, NewVersion: version}
+	if n.Kind == state.Pipeline {
+		return op
+	}
+	op.Parent = d.parentOf(root, n.ID, nodes)
+	op.VersionGiven = d.In(60, "version given")
+	if d.In(20, "another node") {
+		d.unknown(&op.Node)
+		op.Name, op.NoRetry, op.MaxLoops = one(d, "name", names), d.In(15, "no retry"), d.UpTo(3, "loops")
+	}
+	return op
+}
+
+// parentOf is the node around another one, now and then any.
+func (d *Drawer) parentOf(root *Node, id string, nodes []Node) string {
+	if !d.In(5, "another parent") {
+		for _, n := range flat(root) {
+			for _, c := range n.Children {
+				if c.ID == id {
+					return n.ID
+				}
+			}
+		}
+	}
+	return one(d, "parent", nodes).ID
 }
 
 // keyOf is the key of the task with this root, or any if there is none.
@@ -327,6 +380,9 @@ func flat(root *Node) (all []Node) {
 
 // describe is an operation as a failing test shows it.
 func describe(op state.Op) string {
+	if op.Kind.Compound() {
+		return op.String()
+	}
 	return fmt.Sprintf("%s %s in %q at %s by %s or loop %d for %s, idempotent %t, ignore %t, abandon %t, tolerate %t, retry at %s",
 		op.Kind, op.Node, op.Parent, op.At, op.Version, op.Loop, op.NewVersion, op.Idempotent, op.Ignore, op.Abandon, op.Tolerate, op.RetryAt)
 }

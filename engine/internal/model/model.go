@@ -59,6 +59,10 @@ type Outcome struct {
 	// Changed lists the nodes it changed: the one it named, then those it
 	// took along in order of creation.
 	Changed []string
+	// Did are the steps of a compound operation, Steps their outcomes; nil for
+	// others.
+	Did   []state.OpKind
+	Steps []Outcome
 }
 
 // New is a store without tasks. Zero limits stand for those of the design.
@@ -102,12 +106,9 @@ func (s *Store) Do(ops ...state.Op) (outcomes []Outcome, code string, index int)
 	t := was.copy()
 	sequence := s.sequence
 	var log []Entry
-	for i, op := range ops {
+	do := func(op state.Op) (Outcome, string) {
 		out, code := s.apply(t, op)
-		if code != "" {
-			return nil, code, i
-		}
-		if !out.Repeat {
+		if code == "" && !out.Repeat {
 			sequence++
 			t.revision = sequence
 			if op.Kind == state.Create {
@@ -116,6 +117,18 @@ func (s *Store) Do(ops ...state.Op) (outcomes []Outcome, code string, index int)
 			at := t.find(out.Node).last
 			t.updated = latest(t.updated, at)
 			log = append(log, Entry{sequence, t.key, op.Kind, out.Node, at, op.Actor, t.shown(t.nodes[0], false), t.pending()})
+		}
+		out.Sequence = t.revision
+		return out, code
+	}
+	for i, op := range ops {
+		one := do
+		if op.Kind.Compound() {
+			one = func(op state.Op) (Outcome, string) { return s.compound(t, op, do) }
+		}
+		out, code := one(op)
+		if code != "" {
+			return nil, code, i
 		}
 		out.Sequence = t.revision
 		outcomes = append(outcomes, out)
@@ -172,7 +185,7 @@ func (s *Store) taskOf(op state.Op) *task {
 		return s.tasks[op.Task]
 	}
 	id := op.Node
-	if op.Kind == state.Declare {
+	if op.Kind == state.Declare || op.Kind == state.Begin && op.Parent != "" {
 		id = op.Parent
 	}
 	if key, ok := s.Owner(id); ok {

@@ -12,12 +12,24 @@ import (
 // wellFormed checks the shape of an operation: which fields it may have, and the
 // syntax of IDs and times.
 func wellFormed(op state.Op) bool {
-	if op.Kind < state.Create || op.Kind > state.Reopen || op.Kind == state.Delete {
+	isBegin, isReport := op.Kind == state.Begin, op.Kind == state.Report
+	if (op.Kind < state.Create || op.Kind > state.Reopen || op.Kind == state.Delete) && !isBegin && !isReport {
+		return false
+	}
+	if isBegin && op.NodeKind == state.Pipeline {
+		// A root is begun by its ID alone.
+		if op.Parent != "" || op.Name != "" || op.NoRetry || op.NoSkip || op.MaxLoops != 0 || !op.NodeGiven || op.VersionGiven {
+			return false
+		}
+		op.Parent, op.NodeKind = "root", state.Subprocess // as for others
+	}
+	if (isBegin || isReport) && op.Idempotent || op.VersionGiven && !isBegin || isReport != (op.State != 0) || op.State > state.Finished {
 		return false
 	}
 	isCreate, isDeclare, isReopen := op.Kind == state.Create, op.Kind == state.Declare, op.Kind == state.Reopen
+	isDeclare = isDeclare || isBegin
 	isFail, isNew := op.Kind == state.Fail, isCreate || isDeclare
-	named := isDeclare || op.Kind == state.Retry || op.Kind == state.Skip || op.Kind == state.Loop || op.Kind == state.Reset
+	named := isDeclare || isReport || op.Kind == state.Retry || op.Kind == state.Skip || op.Kind == state.Loop || op.Kind == state.Reset
 
 	ids := isText(op.Node, 128) && !isReopen || op.Node == "" && isReopen
 	ids = ids && (op.Actor == "" || isText(op.Actor, 255))
@@ -33,7 +45,8 @@ func wellFormed(op state.Op) bool {
 			op.NodeKind >= state.Subprocess && op.NodeKind <= state.ConvergeGateway
 	}
 	name := op.Name == "" || isNew
-	failure := isFail || !op.Ignore && !op.Abandon && !op.RetryAt.IsSet() && (op.Error == "" || op.Kind == state.Revoke)
+	failure := isFail || !op.Ignore && !op.Abandon && !op.RetryAt.IsSet() && (op.Error == "" || op.Kind == state.Revoke ||
+		isReport && (op.State == state.Failed || op.State == state.Revoked))
 	tolerance := op.Kind == state.Finish || !op.Tolerate
 	versions := named == op.NewVersion.IsSet() && (!op.Version.IsSet() || !isNew && !isReopen)
 	loop := op.Loop == 0 || op.Loop > 0 && op.Loop <= math.MaxInt32 && !isNew

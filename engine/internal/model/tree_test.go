@@ -1,13 +1,14 @@
 package model_test
 
 import (
+	"cmp"
 	"errors"
 	"maps"
 	"reflect"
 	"slices"
 	"testing"
 
-	"github.com/google/go-cmp/cmp"
+	gocmp "github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
@@ -74,7 +75,7 @@ var byValue = cmpopts.EquateComparable(state.Version{}, state.Instant{})
 func same(t *rapid.T, what string, tree, model any) {
 	t.Helper()
 	if !reflect.DeepEqual(tree, model) {
-		t.Fatalf("%s (-model +tree):\n%s", what, cmp.Diff(model, tree, byValue))
+		t.Fatalf("%s (-model +tree):\n%s", what, gocmp.Diff(model, tree, byValue))
 	}
 }
 
@@ -88,6 +89,11 @@ func (p *pair) do(t *rapid.T, ops ...state.Op) {
 	was := model.Of(before)
 	for i := range ops {
 		ops[i].Taken = p.taken(ops[i], key)
+	}
+	for i := range ops {
+		if before.WantsPast(&ops[i]) {
+			ops[i].Past = p.past(before, ops[i].Node, &state.Op{Version: ops[i].NewVersion})
+		}
 	}
 	after, outcomes, err := before.Apply(p.limits, ops...)
 	for p.recall(ops, err) {
@@ -113,10 +119,17 @@ func (p *pair) do(t *rapid.T, ops ...state.Op) {
 			continue
 		}
 		p.came["ok "+ops[i].Kind.String()]++
-		committed := *got.Transition
-		committed.Sequence = want.Sequence
-		p.checkTransition(t, &committed, ops[i], want)
-		transitions = append(transitions, &committed)
+		done, steps := got.Steps, want.Steps
+		if !ops[i].Kind.Compound() {
+			done, steps = []*state.Transition{got.Transition}, []model.Outcome{want}
+		}
+		same(t, "number of steps", len(done), len(steps))
+		for j, tr := range done {
+			committed := *tr
+			committed.Sequence = steps[j].Sequence
+			p.checkTransition(t, &committed, ops[i], steps[j])
+			transitions = append(transitions, &committed)
+		}
 	}
 	if len(transitions) == 0 {
 		same(t, "tree after repeats", model.Of(after), was)
@@ -135,21 +148,27 @@ func (p *pair) recall(ops []state.Op, err error) bool {
 	}
 	op := &ops[refused.Index]
 	tree := p.trees[p.keyOf(ops[0])]
-	if !op.Idempotent || op.Past != nil || tree == nil {
+	if !op.Idempotent && op.Kind != state.Report || op.Past != nil || tree == nil {
 		return false
 	}
-	i, _ := tree.Find(op.Node) // the root, if it reopens
+	op.Past = p.past(tree, op.Node, op)
+	return op.Past != nil
+}
+
+// past is the attempt of a node, or of the root if there is none of that ID, that
+// an operation names and that is no longer current; nil if there is none.
+func (p *pair) past(tree *state.Tree, node string, op *state.Op) *state.Past {
+	i, _ := tree.Find(node) // the root, if it reopens
 	n := tree.Node(i)
 	next := n.Attempt
 	for _, a := range slices.Backward(p.history[n.ID]) {
 		if op.Names(&a) {
 			past := state.PastOf(&a, &next)
-			op.Past = &past
-			return true
+			return &past
 		}
 		next = a
 	}
-	return false
+	return nil
 }
 
 // code is the code of a refusal as a whole store gives it: a tree cannot know
@@ -159,7 +178,7 @@ func (p *pair) code(key state.Key, ops []state.Op, err error) string {
 	if errors.As(err, &refusal) && refusal.Index > 0 && errors.Is(err, state.ErrNotFound) {
 		op := ops[refusal.Index]
 		id := op.Node
-		if op.Kind == state.Declare {
+		if op.Kind == state.Declare || op.Kind == state.Begin && op.Parent != "" {
 			id = op.Parent
 		}
 		if owner, ok := p.model.Owner(id); ok && owner != key {
@@ -297,8 +316,8 @@ func (p *pair) keyOf(op state.Op) state.Key {
 	switch op.Kind {
 	case state.Create, state.Reopen:
 		return op.Task
-	case state.Declare:
-		id = op.Parent
+	case state.Declare, state.Begin:
+		id = cmp.Or(op.Parent, id)
 	}
 	if key, ok := p.model.Owner(id); ok {
 		return key
@@ -308,7 +327,7 @@ func (p *pair) keyOf(op state.Op) state.Key {
 
 // taken is what an engine finds out about the ID of a node to be created.
 func (p *pair) taken(op state.Op, key state.Key) bool {
-	if op.Kind != state.Create && op.Kind != state.Declare {
+	if op.Kind != state.Create && op.Kind != state.Declare && op.Kind != state.Begin {
 		return false
 	}
 	owner, ok := p.model.Owner(op.Node)

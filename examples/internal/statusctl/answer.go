@@ -20,6 +20,8 @@ type accepted struct {
 	Seq     uint64 `json:"seq"`
 	Node    string `json:"node"`
 	Version string `json:"version"`
+	// Did is what a begin or report recorded, nil for others.
+	Did []string `json:"did,omitzero"`
 }
 
 // refused is the answer to anything that was not done.
@@ -78,7 +80,14 @@ func fatal(code string) bool { return code == "failed" || code == "corrupt" }
 
 func acceptance(results []engine.Result) accepted {
 	last := results[len(results)-1]
-	return accepted{OK: true, Seq: last.Sequence, Node: last.Node, Version: last.Version}
+	a := accepted{OK: true, Seq: last.Sequence, Node: last.Node, Version: last.Version}
+	if last.Did != nil {
+		a.Did = make([]string, 0, len(last.Did))
+	}
+	for _, op := range last.Did {
+		a.Did = append(a.Did, op.String())
+	}
+	return a
 }
 
 func refusal(err error, batch bool) refused {

@@ -11,6 +11,12 @@ import (
 // operation takes the fields of the form's operation. What it does not take
 // is refused by form.end.
 func (f *form) operation() engine.Op {
+	switch f.op {
+	case state.Begin.String():
+		return f.begin()
+	case state.Report.String():
+		return f.report()
+	}
 	kind, err := state.ParseOpKind(f.op)
 	if err != nil || kind == state.Delete {
 		f.err = invalid("unknown op %q", brief(f.op, 64))
@@ -49,6 +55,32 @@ func (f *form) operation() engine.Op {
 	return onNode[kind](node, opts...)
 }
 
+// begin takes the fields of a begin: of the root if neither parent nor kind are
+// given.
+func (f *form) begin() engine.Op {
+	opts := append(f.unrepeated(), engine.NewVersion(f.version("new_version")))
+	_, inside := f.fields["parent"]
+	if _, given := f.fields["kind"]; !inside && !given {
+		return engine.Begin("", state.Pipeline, append(opts, engine.ID(f.id("node")))...)
+	}
+	opts = append(opts, f.newNode("node")...)
+	return engine.Begin(f.id("parent"), f.kind(), opts...)
+}
+
+func (f *form) report() engine.Op {
+	opts := append(f.unrepeated(), engine.IfVersion(f.version("version")))
+	opts = append(opts, f.loop()...)
+	if text := f.message("error"); text != "" {
+		opts = append(opts, engine.Reason(text))
+	}
+	name := f.required("state")
+	is, err := state.ParseState(name)
+	if err != nil {
+		f.fail("unknown state %q", brief(name, 64))
+	}
+	return engine.Report(f.id("node"), is, opts...)
+}
+
 // onNode are the operations that take no more than a node and options.
 var onNode = map[state.OpKind]func(string, ...engine.Option) engine.Op{
 	state.Start: engine.Start, state.Finish: engine.Finish,
@@ -68,8 +100,17 @@ func (f *form) loop() []engine.Option {
 	return []engine.Option{engine.IfLoop(n)}
 }
 
-// common takes the fields that every operation has.
-func (f *form) common() (opts []engine.Option) {
+// common takes the fields that every operation has that is not compound.
+func (f *form) common() []engine.Option {
+	opts := f.unrepeated()
+	if f.flag("idempotent", false) {
+		opts = append(opts, engine.Idempotent())
+	}
+	return opts
+}
+
+// unrepeated takes the fields that every operation has.
+func (f *form) unrepeated() (opts []engine.Option) {
 	if at, given := f.moment("at"); given {
 		opts = append(opts, engine.At(at))
 	}
@@ -78,9 +119,6 @@ func (f *form) common() (opts []engine.Option) {
 			f.fail("%q is empty", "actor")
 		}
 		opts = append(opts, engine.Actor(actor))
-	}
-	if f.flag("idempotent", false) {
-		opts = append(opts, engine.Idempotent())
 	}
 	return opts
 }

@@ -30,6 +30,8 @@ var protocol = map[string]struct{ needs, takes string }{
 	"loop":    {"node", "new_version version at actor idempotent"},
 	"reset":   {"node", "new_version version at actor idempotent"},
 	"reopen":  {"biz task", "loop at actor idempotent"},
+	"begin":   {"parent kind", "node name new_version at actor"},
+	"report":  {"node state", "error version loop at actor"},
 	"batch":   {"ops", ""},
 	"status":  {"biz task", "failed_first"},
 	"history": {"node", ""},
@@ -45,7 +47,7 @@ var values = map[string][]string{
 	"version": {`"7447cc2801b630f497768493c02fb488"`, `""`}, "error": {`""`, `"text\u0000\n"`},
 	"abandon": {`true`, `false`}, "tolerate": {`true`, `false`}, "loop": {`1`, `2147483647`},
 	"ignore": {`true`, `false`}, "retry_at": {`1524730200`}, "failed_first": {`true`, `false`},
-	"ops": {`[{"op":"start","node":"a"}]`},
+	"ops": {`[{"op":"start","node":"a"}]`}, "state": {`"FAILED"`, `"REVOKED"`},
 }
 
 func TestEveryOperationTakesItsFieldsAndNoOthers(t *testing.T) {

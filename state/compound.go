@@ -1,0 +1,256 @@
+package state
+
+import "fmt"
+
+// Interrupted is the error text of an attempt that was under way when a Begin of
+// its node said that another one begins.
+const Interrupted = "interrupted"
+
+// beginsRoot reports whether the operation begins a root, which exists, has no
+// parent and is not declared.
+func (op *Op) beginsRoot() bool { return op.Kind == Begin && op.NodeKind == Pipeline }
+
+// validateRoot checks the fields of the begin of a root.
+func (op *Op) validateRoot() error {
+	if op.Task != (Key{}) || op.Parent != "" || op.Name != "" || op.NoRetry || op.NoSkip || op.MaxLoops != 0 || !op.NodeGiven {
+		return fmt.Errorf("%w: a root is begun by its ID alone", ErrInvalidArgument)
+	}
+	return nil
+}
+
+// WantsPast reports whether a Begin has to be told which of the node's attempts
+// has the given version, if any: the tree itself knows the current one.
+func (t *Tree) WantsPast(op *Op) bool {
+	if op.Kind != Begin || !op.VersionGiven || op.Past != nil {
+		return false
+	}
+	i, ok := t.Find(op.Node)
+	if !ok {
+		return false
+	}
+	n := t.nodes.get(i)
+	p := n.progress()
+	return p.Number() > 1 && p.Version != op.NewVersion
+}
+
+// transitions are what the operation did, in order.
+func (o *Outcome) transitions() []*Transition {
+	switch {
+	case o.Steps != nil:
+		return o.Steps
+	case o.Transition != nil:
+		return []*Transition{o.Transition}
+	}
+	return nil
+}
+
+// compound does a Begin or Report: it finds out which operations lead the node
+// where it should be, and does them.
+func (t *Tree) compound(limits Limits, op *Op, before []Outcome) (Outcome, State, error) {
+	i, known := t.Find(op.Node)
+	var steps []OpKind
+	var err error
+	switch {
+	case op.Kind == Report && !known, op.beginsRoot() && !known:
+		return Outcome{}, 0, ErrNotFound
+	case op.Kind == Begin && !op.beginsRoot() && !t.has(op.Parent):
+		return Outcome{}, 0, fmt.Errorf("%w: parent %q", ErrNotFound, op.Parent)
+	case op.Kind == Report:
+		steps, err = t.report(i, op, before)
+	case !known || op.Taken:
+		steps = []OpKind{Declare, Start}
+	default:
+		steps, err = t.begin(i, op, before)
+	}
+	var st State
+	if known {
+		st = t.State(i)
+	}
+	if err != nil {
+		return Outcome{}, st, err
+	}
+	out := Outcome{Node: op.Node}
+	for _, kind := range steps {
+		step := op.step(kind, t.key)
+		o, stepState, err := t.do(limits, &step, nil)
+		if err != nil {
+			if !known {
+				st = stepState // of the parent
+			}
+			return Outcome{}, st, fmt.Errorf("%s: %w", kind, err)
+		}
+		out.Transition, out.Steps = o.Transition, append(out.Steps, o.Transition)
+	}
+	if i, known = t.Find(op.Node); known {
+		out.Version = t.View(i).Version()
+	}
+	return out, 0, nil
+}
+
+func (t *Tree) has(node string) bool {
+	_, ok := t.Find(node)
+	return ok
+}
+
+// step is one of the operations that a compound one stands for. What it was given
+// goes to where it belongs.
+func (op *Op) step(kind OpKind, key Key) Op {
+	s := Op{Kind: kind, Node: op.Node, Actor: op.Actor, At: op.At, Now: op.Now}
+	switch kind {
+	case Declare:
+		s.Parent, s.NodeKind, s.Name = op.Parent, op.NodeKind, op.Name
+		s.NoRetry, s.NoSkip, s.MaxLoops = op.NoRetry, op.NoSkip, op.MaxLoops
+		s.Taken, s.NodeGiven = op.Taken, op.NodeGiven
+	case Reopen:
+		s.Node, s.Task = "", key
+	case Start:
+		if op.Kind == Begin && op.VersionGiven {
+			s.NewVersion, s.VersionGiven = op.NewVersion, true
+		}
+	case Fail:
+		s.Error = op.Error
+		if op.Kind == Begin {
+			s.Error = Interrupted
+		}
+	case Revoke:
+		s.Error = op.Error
+	}
+	if kind == Declare || kind == Retry || kind == Loop || kind == Reset {
+		s.NewVersion = op.NewVersion
+	}
+	return s
+}
+
+// begin is what leads node i, which exists, into a new attempt that runs.
+func (t *Tree) begin(i int, op *Op, before []Outcome) ([]OpKind, error) {
+	n := t.nodes.get(i)
+	isParent := n.parent >= 0 && t.nodes.get(int(n.parent)).id == op.Parent || n.parent < 0 && op.Parent == ""
+	if n.kind != op.NodeKind || !isParent {
+		return nil, fmt.Errorf("%w: node %q is a %s of another place or kind", ErrExists, op.Node, n.kind)
+	}
+	p := n.progress()
+	if op.VersionGiven && t.begun(n.id, op, &p, before) {
+		return nil, nil
+	}
+	return beginning(&p, n.parent < 0, n.family != nil), nil
+}
+
+// begun reports whether an attempt of the version has begun before. One that was
+// declared with it and never started has not.
+func (t *Tree) begun(node string, op *Op, p *Progress, before []Outcome) bool {
+	switch v := op.NewVersion; {
+	case p.Version == v:
+		return p.Started.IsSet() || p.State.Ended()
+	case p.Supersedes == v, op.Past != nil:
+		return true
+	}
+	named := Op{Version: op.NewVersion}
+	for i := range before {
+		if named.Recall(node, before[i].transitions()) != nil {
+			return true
+		}
+	}
+	return false
+}
+
+// beginning is what a Begin of a node with these values stands for.
+func beginning(p *Progress, root, container bool) []OpKind {
+	switch {
+	case p.State == Running && container:
+		return nil
+	case p.State == Suspended && container:
+		return running(p, root)
+	case p.State == Running, p.State == Suspended && p.Started.IsSet():
+		return []OpKind{Fail, Retry, Start}
+	}
+	return running(p, root)
+}
+
+// running leads a node with these values to RUNNING.
+func running(p *Progress, root bool) []OpKind {
+	switch {
+	case p.State == Created:
+		return []OpKind{Start}
+	case p.State == Suspended && p.Started.IsSet():
+		return []OpKind{Resume}
+	case p.State == Suspended:
+		return []OpKind{Resume, Start}
+	case p.State == Running:
+		return nil
+	case root:
+		return []OpKind{Reopen}
+	case p.State == Failed:
+		return []OpKind{Retry, Start}
+	case p.State == Finished:
+		return []OpKind{Loop}
+	}
+	return []OpKind{Reset, Start}
+}
+
+// report is what leads node i to the state that was reported.
+func (t *Tree) report(i int, op *Op, before []Outcome) ([]OpKind, error) {
+	n := t.nodes.get(i)
+	if op.Loop != 0 && i != 0 {
+		return nil, fmt.Errorf("%w: a loop count on a node that is not the root", ErrInvalidArgument)
+	}
+	p := n.progress()
+	if !op.about(&p) {
+		if (&edit{tree: t, op: op}).past(n, &p, before) != nil {
+			return nil, nil
+		}
+		return nil, op.mismatch(&p)
+	}
+	steps, ok := reporting(&p, op.State, i == 0, n.family != nil)
+	if op.Version.IsSet() || op.Loop != 0 {
+		again := len(steps) > 0 && steps[0].NewAttempt()
+		switch {
+		case (again || !ok) && p.passed(op.State):
+			return nil, nil
+		case again:
+			ok = false
+		}
+	}
+	if !ok {
+		return nil, fmt.Errorf("%w: it cannot become %s", ErrInvalidTransition, op.State)
+	}
+	return steps, nil
+}
+
+// reporting is what leads a node with these values to a state; ok is false if
+// nothing does.
+func reporting(p *Progress, to State, root, container bool) (steps []OpKind, ok bool) {
+	started := p.State == Suspended && p.Started.IsSet()
+	switch {
+	case p.State == to:
+		return nil, true
+	case to == Running:
+		return running(p, root), true
+	case to == Created:
+		return []OpKind{Resume}, p.State == Suspended && !started
+	case to == Revoked:
+		return []OpKind{Revoke}, p.State != Finished
+	case to == Suspended && p.State == Created:
+		return []OpKind{Suspend}, true
+	}
+	last := map[State]OpKind{Finished: Finish, Failed: Fail, Suspended: Suspend}[to]
+	if started && !container && to != Suspended {
+		return []OpKind{last}, true
+	}
+	return append(running(p, root), last), true
+}
+
+// passed reports whether the attempt has been in a state, or has come to its end
+// after what follows from it.
+func (p *Progress) passed(st State) bool {
+	switch st {
+	case Created:
+		return p.Started.IsSet() || p.State.Ended()
+	case Running:
+		return p.Started.IsSet()
+	case Suspended:
+		return p.State.Ended()
+	case Failed:
+		return p.State.Ended() && p.Attempt.did(&Op{Kind: Fail})
+	}
+	return p.State == st
+}

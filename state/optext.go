@@ -1,0 +1,50 @@
+package state
+
+import (
+	"fmt"
+	"strings"
+)
+
+// String is the operation in one line for people, such as
+// `fail node "a" with "exit status 1", retry at 2018-04-26T08:08:35Z`. Long texts
+// are cut. Its form may change.
+func (op *Op) String() string {
+	var b strings.Builder
+	b.WriteString(op.Kind.String())
+	if op.Task != (Key{}) {
+		b.WriteString(" task " + op.Task.String())
+	}
+	if op.NodeKind != 0 {
+		b.WriteString(" " + op.NodeKind.String())
+	}
+	if op.Node != "" {
+		b.WriteString(" node " + brief(op.Node))
+	}
+	if op.Parent != "" {
+		b.WriteString(" in " + brief(op.Parent))
+	}
+	if op.Error != "" {
+		b.WriteString(" with " + brief(op.Error))
+	}
+	say := func(ok bool, format string, args ...any) {
+		if ok {
+			fmt.Fprintf(&b, ", "+format, args...)
+		}
+	}
+	say(op.Name != "", "named %s", brief(op.Name))
+	say(op.NoRetry, "no retry")
+	say(op.NoSkip, "no skip")
+	say(op.MaxLoops != 0, "at most %d loops", op.MaxLoops)
+	say(op.State != 0, "is %s", op.State)
+	say(op.Ignore, "ignored")
+	say(op.Abandon, "abandoning what is below")
+	say(op.Tolerate, "tolerating failures")
+	say(op.RetryAt.IsSet(), "retry at %s", op.RetryAt)
+	say(op.Version.IsSet(), "if version %s", op.Version)
+	say(op.Loop != 0, "if loop %d", op.Loop)
+	say(op.NewVersion.IsSet(), "new version %s", op.NewVersion)
+	say(op.At.IsSet(), "at %s", op.At)
+	say(op.Actor != "", "by %s", brief(op.Actor))
+	say(op.Idempotent, "idempotent")
+	return b.String()
+}
