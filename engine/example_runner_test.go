@@ -31,7 +31,9 @@ func runSteps(ctx context.Context, e *engine.Engine, business, task string, step
 		if err != nil {
 			return err
 		}
-		if failure := s.run(); failure != nil {
+		failure := s.run()
+		ctx := context.WithoutCancel(ctx) // what became of the step is recorded in any case
+		if failure != nil {
 			_, err = e.Record(ctx, engine.Fail(node.Node, failure.Error()), engine.Fail(pipeline.Node, s.name+" failed"))
 			return errors.Join(failure, err)
 		}

@@ -2,9 +2,11 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
@@ -181,6 +183,30 @@ func ExampleEngine_Watch() {
 	// 5 finish: it is FINISHED
 }
 
+// recoverInterrupted does again whatever the last process left behind, as far as
+// that may be done again. The rest waits for a person, with its failure recorded.
+func recoverInterrupted(ctx context.Context, e *engine.Engine) error {
+	for task, err := range e.Interrupted(ctx) {
+		if err != nil {
+			return err
+		}
+		for _, node := range slices.Concat(task.Nodes, task.Retries) {
+			if node.Kind.Container() {
+				continue // it runs on with what is in it
+			}
+			// Work in flight may always report, whatever is above it.
+			if _, err := e.Report(ctx, node.ID, state.Failed, engine.Reason("interrupted")); err != nil {
+				return err
+			}
+			_, err := e.Begin(ctx, node.Parent, node.Kind, engine.ID(node.ID))
+			if err != nil && !errors.Is(err, state.ErrNotRetryable) && !errors.Is(err, state.ErrInvalidTransition) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // After a crash the runner decides what becomes of what was running: here it
 // is done again.
 func ExampleEngine_Interrupted() {
@@ -208,21 +234,9 @@ func ExampleEngine_Interrupted() {
 	e, err = engine.Open(ctx, s, nil)
 	check(err)
 	defer e.Close()
-	for task, err := range e.Interrupted(ctx) {
-		check(err)
-		for _, node := range task.Nodes {
-			fmt.Printf("task %s: %s %q was running\n", task.Task, node.Kind, node.ID)
-			if node.Kind.Container() {
-				continue // it goes on with what is in it
-			}
-			_, err := e.Record(ctx, engine.Fail(node.ID, "interrupted"), engine.Retry(node.ID), engine.Start(node.ID))
-			check(err)
-		}
-	}
+	check(recoverInterrupted(ctx, e))
 	printStates(e)
 	// Output:
-	// task "2"/"10": pipeline "pipeline" was running
-	// task "2"/"10": service_activity "compile" was running
 	// pipeline RUNNING, retry 0
 	// compile RUNNING, retry 1
 }

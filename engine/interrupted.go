@@ -13,21 +13,49 @@ import (
 type Interruption struct {
 	Task state.Key
 	// Nodes are the nodes that are RUNNING although nobody runs them, in the
-	// order of creation, containers included. It is not empty, unless the
-	// task was taken over from another process.
+	// order of creation, containers included.
 	Nodes []state.Node
+	// Retries are the FAILED leaves whose automatic retry nobody will send any
+	// more, in the order of creation. Their RetryAt says when it was meant to be.
+	//
+	// Nodes and Retries are not both empty, unless the task was taken over from
+	// another process.
+	Retries []state.Node
 }
 
-// Interrupted iterates over the tasks with nodes RUNNING since before this
-// engine was opened: what the last process left behind, if it crashed. The
-// runner decides for each node whether to finish, fail or retry it; recovery
-// never changes a state by itself. An error is the last thing yielded.
+// add takes note of node i if it was left behind.
+func (in *Interruption) add(t *state.Tree, i int) {
+	switch n := t.Node(i); {
+	case n.State == state.Running:
+		in.Nodes = append(in.Nodes, n)
+	case n.RetryAt.IsSet():
+		in.Retries = append(in.Retries, n)
+	}
+}
+
+func (in *Interruption) empty() bool { return len(in.Nodes) == 0 && len(in.Retries) == 0 }
+
+// Interrupted iterates over the tasks with nodes RUNNING, or with automatic
+// retries pending, since before this engine was opened: what the last process left
+// behind, if it crashed. The runner decides what becomes of each; recovery never
+// changes a state by itself. An error is the last thing yielded.
+//
+// Whatever is above a leaf, and whether or not it may be retried, [Fail] records
+// that it was interrupted. To run it again is a second request, [Begin] or [Retry],
+// which may be refused: nothing starts in a pipeline that is suspended or revoked.
+// The example does so.
+//
+// A store that is no [store.Leaser] cannot tell who runs a node. While another
+// engine works on it, in the same process or, with such a store of one's own, in
+// another one, Interrupted yields what that engine runs since before this one was
+// opened as well, and to fail it would be wrong: open one engine for each store,
+// or call Interrupted before any other engine runs something.
 //
 // On a [store.Leaser], which several processes share, these are the tasks
 // whose lease ran out, whenever that was. Each is taken over before it is
 // yielded, so that of several engines that look only one gets it, and with it
-// all of its unfinished nodes; one without RUNNING nodes is yielded too, for
-// somebody must go on with it. Call it now and then.
+// all of its unfinished nodes; one that nothing was left behind in is yielded
+// too, for somebody must go on with it. Call it now and then.
 func (e *Engine) Interrupted(ctx context.Context) iter.Seq2[Interruption, error] {
 	list := func(cursor string) (store.ListPage, error) {
 		return e.List(ctx, store.ListQuery{Unfinished: true, Cursor: cursor})
@@ -84,19 +112,16 @@ func (e *Engine) takeOver(ctx context.Context, leaser store.Leaser, t *store.Tas
 		return in, false, gone(err)
 	}
 	for i := range snap.Tree.Len() {
-		if snap.Tree.State(i) == state.Running {
-			in.Nodes = append(in.Nodes, snap.Tree.Node(i))
-		}
+		in.add(snap.Tree, i)
 	}
 	return in, true, nil
 }
 
-// interrupted looks for nodes that are RUNNING since before the engine was
-// opened.
+// interrupted looks for what was left behind before the engine was opened.
 func (e *Engine) interrupted(ctx context.Context, t *store.Task) (Interruption, bool, error) {
 	in := Interruption{Task: t.Key}
 	if t.Number > e.opened {
-		return in, len(in.Nodes) > 0, nil
+		return in, false, nil
 	}
 	snap, err := e.Load(ctx, store.Ref{Key: t.Key})
 	if err != nil {
@@ -119,9 +144,9 @@ func (e *Engine) interrupted(ctx context.Context, t *store.Task) (Interruption, 
 		}
 	}
 	for i := range snap.Tree.Len() {
-		if snap.Tree.State(i) == state.Running && !since[snap.Tree.ID(i)] {
-			in.Nodes = append(in.Nodes, snap.Tree.Node(i))
+		if !since[snap.Tree.ID(i)] {
+			in.add(snap.Tree, i)
 		}
 	}
-	return in, len(in.Nodes) > 0, nil
+	return in, !in.empty(), nil
 }

@@ -4,11 +4,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/state"
@@ -31,6 +33,77 @@ func (f *fixture) interrupted() map[string]string {
 		all[in.Task.Task] = idsOf(in.Nodes)
 	}
 	return all
+}
+
+// Nobody else will send the retries that the last process announced.
+func TestInterruptedFindsPendingRetries(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		later := engine.RetryAt(epoch.Add(time.Hour))
+		f.task("10", "root")
+		f.activity("root", "a", engine.Start)
+		f.activity("root", "b", engine.Start)
+		f.record(engine.Fail("a", "busy", later), engine.Fail("b", "broken"))
+		f.task("11", "asleep")
+		f.activity("asleep", "c", engine.Start)
+		f.record(engine.Fail("c", "busy", later), engine.Suspend("asleep"))
+		f.task("12", "over")
+		f.activity("over", "d", engine.Start)
+		f.record(engine.Fail("d", "busy", later), engine.Revoke("over")) // which cancels it
+		f.reopen()
+		got := map[string]string{}
+		for in, err := range f.Interrupted(f.ctx) {
+			if err != nil {
+				f.Fatal(err)
+			}
+			got[in.Task.Task] = idsOf(in.Nodes) + "/" + idsOf(in.Retries)
+			for _, n := range in.Retries {
+				if n.RetryAt != state.InstantOf(epoch.Add(time.Hour)) {
+					f.Errorf("node %s is to be retried at %s", n.ID, n.RetryAt)
+				}
+			}
+		}
+		if want := map[string]string{"10": "root/a", "11": "/c"}; !maps.Equal(got, want) {
+			f.Errorf("%v, want %v", got, want)
+		}
+		f.record(engine.Retry("a"), engine.Start("a"))
+		f.record(engine.Retry("c"))
+		for in, err := range f.Interrupted(f.ctx) {
+			if err != nil || len(in.Retries) > 0 {
+				f.Errorf("after they were sent: %+v, %v", in, err)
+			}
+		}
+	})
+}
+
+// What the documentation says to do is possible with whatever was left behind.
+func TestTheRecipeForInterruptedNodesWorksOnEveryLeftover(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		f.task("10", "suspended")
+		f.activity("suspended", "a", engine.Start)
+		f.record(engine.Suspend("suspended"))
+		f.task("11", "revoked")
+		f.activity("revoked", "b", engine.Start)
+		f.record(engine.Revoke("revoked"))
+		f.task("12", "running")
+		f.record(engine.Declare("running", state.ServiceActivity, engine.ID("c"), engine.NoRetry()), engine.Start("c"))
+		f.activity("running", "d", engine.Start)
+		f.activity("running", "e", engine.Start)
+		f.record(engine.Fail("e", "busy", engine.RetryAt(epoch.Add(time.Hour))))
+		f.reopen()
+		if err := recoverInterrupted(f.ctx, f.Engine); err != nil {
+			f.Fatal(err)
+		}
+		f.expectStates(map[string]state.State{
+			"a": state.Failed, "b": state.Failed, "c": state.Failed, "d": state.Running, "e": state.Running, "running": state.Running,
+		})
+		for in, err := range f.Interrupted(f.ctx) {
+			for _, n := range in.Nodes {
+				if !n.Kind.Container() || err != nil {
+					f.Errorf("still left behind: %+v, %v", n, err)
+				}
+			}
+		}
+	})
 }
 
 func idsOf(nodes []state.Node) string {

@@ -289,11 +289,11 @@ func (l *load) expectPairs(tree *state.Tree) {
 
 func (l *load) purge() {
 	l.until(10*time.Millisecond, func() {
-		n, err := l.Purge(context.Background(), engine.Retention{Business: "2", Keep: l.writers})
+		done, err := l.Purge(context.Background(), engine.Retention{Business: "2", Keep: l.writers})
 		if err != nil {
 			l.Error(err)
 		}
-		l.removed.Add(int64(n))
+		l.removed.Add(int64(done.Removed))
 		l.purges++
 	})
 }

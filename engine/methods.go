@@ -21,8 +21,9 @@ func (e *Engine) Declare(ctx context.Context, parent string, kind state.Kind, op
 }
 
 // Enter records [Declare] and [Start] of the same node in one commit: what a
-// runner does when it reaches a node. At and Actor apply to both, the other
-// options to the declaration. The result is that of the start.
+// runner does when it reaches a node for the first time; [Engine.Begin] is for any
+// time. At, Actor and Idempotent apply to both, the other options to the
+// declaration. The result is that of the start.
 func (e *Engine) Enter(ctx context.Context, parent string, kind state.Kind, opts ...Option) (Result, error) {
 	declare := Declare(parent, kind, opts...)
 	if !declare.op.NodeGiven {

@@ -12,6 +12,8 @@ import (
 type Op struct {
 	op  state.Op
 	err error // what an option found wrong, reported when the op is submitted
+
+	force bool // of a delete
 }
 
 // Create makes a new task (business ID, task ID) and its root pipeline, in
@@ -222,6 +224,18 @@ func Reason(text string) Option {
 			return
 		}
 		o.op.Error = text
+	}
+}
+
+// Force has [Engine.Delete] remove a task that is unfinished, but settled. Delete
+// only.
+func Force() Option {
+	return func(o *Op) {
+		if o.op.Kind != state.Delete {
+			o.fail("force")
+			return
+		}
+		o.force = true
 	}
 }
 

@@ -11,25 +11,50 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Retention says which tasks [Engine.Purge] removes. Only tasks that are not
-// unfinished ever are; all conditions must hold. The zero Retention removes
-// every one of them.
+// Retention says which tasks [Engine.Purge] removes; all conditions must hold.
+// Tasks in which something goes on are never removed. The zero Retention removes
+// every task that is not unfinished.
 type Retention struct {
 	Business string        // "" for all
 	Shown    []state.State // what the task shows, empty for all
 	// Before, if not zero, keeps tasks with a transition at or after it.
 	Before time.Time
+	// ByEnd has Before go by the end of the task, whatever was recorded since. A
+	// task that has not ended goes by its last transition.
+	ByEnd bool
+	// Settled includes tasks that are unfinished but settled: in which nothing
+	// goes on, since they were never started, or wait for a person. See
+	// [store.Task.Settled].
+	Settled bool
 	// Keep is how many of the tasks that Business and Shown select, newest
 	// recorded first, are kept whatever their age, unfinished ones included.
 	Keep int
 }
 
+// Purged counts what a purge did with the tasks that Business and Shown select.
+type Purged struct {
+	Removed int
+	// Newest were kept by [Retention.Keep], and Recent by [Retention.Before].
+	Newest, Recent int
+	// Unfinished were kept because something goes on in them, and Settled,
+	// unfinished too, because [Retention.Settled] was not set.
+	Unfinished, Settled int
+	// Changed were kept because they changed, or were deleted, meanwhile.
+	Changed int
+}
+
+// PassedOver is how many of the selected tasks were not removed.
+func (p *Purged) PassedOver() int { return p.Newest + p.Recent + p.Unfinished + p.Settled + p.Changed }
+
 // Select iterates over the tasks that [Engine.Purge] would remove from what from
-// reads, newest recorded first. An error is the last thing yielded.
-func (r *Retention) Select(ctx context.Context, from store.Reader) iter.Seq2[*store.Task, error] {
+// reads, newest recorded first, and counts the others in passed, which may be
+// nil. An error is the last thing yielded.
+func (r *Retention) Select(ctx context.Context, from store.Reader, passed *Purged) iter.Seq2[*store.Task, error] {
+	if passed == nil {
+		passed = new(Purged)
+	}
 	return func(yield func(*store.Task, error) bool) {
 		q := store.ListQuery{Business: r.Business, Shown: r.Shown}
-		before := state.InstantOf(r.Before)
 		for seen := 0; ; {
 			page, err := from.List(ctx, q)
 			if err != nil {
@@ -38,10 +63,10 @@ func (r *Retention) Select(ctx context.Context, from store.Reader) iter.Seq2[*st
 			}
 			for i := range page.Tasks {
 				t := &page.Tasks[i]
-				if seen++; seen <= r.Keep || t.Unfinished() || !r.Before.IsZero() && !before.After(t.Updated) {
-					continue
-				}
-				if !yield(t, nil) {
+				seen++
+				if kept := r.keeps(t, seen, passed); kept != nil {
+					*kept++
+				} else if !yield(t, nil) {
 					return
 				}
 			}
@@ -52,6 +77,26 @@ func (r *Retention) Select(ctx context.Context, from store.Reader) iter.Seq2[*st
 	}
 }
 
+// keeps returns what counts a task that is kept, nil if it is not. It is the
+// seen-th of those selected.
+func (r *Retention) keeps(t *store.Task, seen int, passed *Purged) *int {
+	at := t.Updated
+	if r.ByEnd && t.State.Ended() {
+		at = t.Finished
+	}
+	switch {
+	case seen <= r.Keep:
+		return &passed.Newest
+	case t.Unfinished() && !t.Settled():
+		return &passed.Unfinished
+	case !r.Before.IsZero() && !state.InstantOf(r.Before).After(at):
+		return &passed.Recent
+	case t.Unfinished() && !r.Settled:
+		return &passed.Settled
+	}
+	return nil
+}
+
 // So many deletes wait for their commit at a time at most, and no more once
 // their tasks have so many nodes: a commit of deletes takes as long as those
 // need, and others wait for it.
@@ -60,35 +105,37 @@ const (
 	purgeNodes = 10_000
 )
 
-// Purge removes tasks with all their nodes, attempts and transitions, and
-// returns how many. It goes in small steps between which other commits get
-// their turn. A task that changes meanwhile is kept.
-func (e *Engine) Purge(ctx context.Context, r Retention) (removed int, err error) {
+// Purge removes tasks with all their nodes, attempts and transitions, and counts
+// them and those it passed over, also up to an error. It goes in small steps
+// between which other commits get their turn. A task that changes meanwhile is
+// kept.
+func (e *Engine) Purge(ctx context.Context, r Retention) (done Purged, err error) {
 	var pending []*Pending
 	nodes := 0
-	for t, err := range r.Select(ctx, e) {
+	for t, err := range r.Select(ctx, e, &done) {
 		if err != nil {
-			return removed, err
+			return done, err
 		}
 		pending = append(pending, e.submitDelete(t.Key, t.Revision, ""))
 		nodes += t.Nodes
 		if len(pending) == purgeTasks || nodes >= purgeNodes {
-			if err := countDeleted(ctx, pending, &removed); err != nil {
-				return removed, err
+			if err := countDeleted(ctx, pending, &done); err != nil {
+				return done, err
 			}
 			pending, nodes = pending[:0], 0
 		}
 	}
-	return removed, countDeleted(ctx, pending, &removed)
+	return done, countDeleted(ctx, pending, &done)
 }
 
-// countDeleted waits for deletes and adds those that happened to removed.
-func countDeleted(ctx context.Context, pending []*Pending, removed *int) error {
+// countDeleted waits for deletes and counts them.
+func countDeleted(ctx context.Context, pending []*Pending, done *Purged) error {
 	for _, p := range pending {
 		switch _, err := p.Wait(ctx); {
 		case err == nil:
-			*removed++
+			done.Removed++
 		case errors.Is(err, store.ErrConflict) || errors.Is(err, state.ErrNotFound):
+			done.Changed++
 		default:
 			return err
 		}
@@ -98,8 +145,9 @@ func countDeleted(ctx context.Context, pending []*Pending, removed *int) error {
 
 // Delete removes a task with all its nodes, attempts and transitions, and
 // frees its key and IDs. A task that is unfinished is refused with an error
-// that matches [state.ErrInvalidTransition]; one that does not exist with
-// [state.ErrNotFound]. Option: Actor.
+// that matches [state.ErrInvalidTransition], unless it is settled and the caller
+// says Force; one that does not exist with [state.ErrNotFound]. Options: Actor,
+// Force.
 func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Option) error {
 	if err := e.ready(ctx); err != nil {
 		return err
@@ -118,8 +166,10 @@ func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Opti
 			return refused(err)
 		case err != nil:
 			return err
-		case snap.Tree.Unfinished():
-			return refused(fmt.Errorf("%w: the task is unfinished", state.ErrInvalidTransition))
+		case snap.Tree.Unfinished() && !snap.Tree.Settled():
+			return refused(fmt.Errorf("%w: something goes on in the task", state.ErrInvalidTransition))
+		case snap.Tree.Unfinished() && !op.force:
+			return refused(fmt.Errorf("%w: the task is unfinished, though nothing goes on in it", state.ErrInvalidTransition))
 		}
 		p := e.submitDelete(key, snap.Tree.Revision(), op.op.Actor)
 		if _, err = p.Wait(ctx); err == nil || !errors.Is(err, store.ErrConflict) || try == maxTries {
@@ -130,12 +180,10 @@ func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Opti
 
 func checkDelete(key state.Key, op *Op) error {
 	if op.op != (state.Op{Kind: state.Delete, Actor: op.op.Actor}) || op.err != nil {
-		return fmt.Errorf("%w: delete takes no option but an actor", state.ErrInvalidArgument)
+		return fmt.Errorf("%w: delete takes no options but an actor and force", state.ErrInvalidArgument)
 	}
-	if op.op.Actor != "" {
-		if err := state.CheckID("actor", op.op.Actor); err != nil {
-			return err
-		}
+	if err := state.CheckActor(op.op.Actor); err != nil {
+		return err
 	}
 	return key.Validate()
 }

@@ -219,19 +219,20 @@ func TestPurgeRemovesWhatRetentionSelects(t *testing.T) {
 	for name, tc := range map[string]struct {
 		retention engine.Retention
 		removed   string
+		of        int // that business and shown state select
 	}{
-		"all that is not unfinished": {engine.Retention{}, "t0 t1 t2 t5 u0 u1 u2 u5"},
-		"a business":                 {engine.Retention{Business: "3"}, "u0 u1 u2 u5"},
-		"a shown state":              {engine.Retention{Shown: []state.State{state.Finished}}, "t0 t5 u0 u5"},
-		"shown states":               {engine.Retention{Shown: []state.State{state.Failed, state.Revoked}}, "t1 t2 u1 u2"},
-		"age":                        {engine.Retention{Before: at(5)}, "t0 t1 t2"},
-		"age, just over":             {engine.Retention{Before: at(5).Add(1)}, "t0 t1 t2 t5"},
-		"count":                      {engine.Retention{Keep: 6}, "t0 t1 t2 t5"},
-		"count, unfinished included": {engine.Retention{Keep: 3}, "t0 t1 t2 t5 u0 u1 u2"},
-		"count of a business":        {engine.Retention{Business: "2", Keep: 4}, "t0 t1"},
-		"count of a shown state":     {engine.Retention{Shown: []state.State{state.Finished}, Keep: 1}, "t0 t5 u0"},
-		"all conditions":             {engine.Retention{Business: "2", Shown: []state.State{state.Finished}, Before: at(5), Keep: 1}, "t0"},
-		"more than there are":        {engine.Retention{Keep: 12}, ""},
+		"all that is not unfinished": {engine.Retention{}, "t0 t1 t2 t5 u0 u1 u2 u5", 12},
+		"a business":                 {engine.Retention{Business: "3"}, "u0 u1 u2 u5", 6},
+		"a shown state":              {engine.Retention{Shown: []state.State{state.Finished}}, "t0 t5 u0 u5", 4},
+		"shown states":               {engine.Retention{Shown: []state.State{state.Failed, state.Revoked}}, "t1 t2 u1 u2", 6},
+		"age":                        {engine.Retention{Before: at(5)}, "t0 t1 t2", 12},
+		"age, just over":             {engine.Retention{Before: at(5).Add(1)}, "t0 t1 t2 t5", 12},
+		"count":                      {engine.Retention{Keep: 6}, "t0 t1 t2 t5", 12},
+		"count, unfinished included": {engine.Retention{Keep: 3}, "t0 t1 t2 t5 u0 u1 u2", 12},
+		"count of a business":        {engine.Retention{Business: "2", Keep: 4}, "t0 t1", 6},
+		"count of a shown state":     {engine.Retention{Shown: []state.State{state.Finished}, Keep: 1}, "t0 t5 u0", 4},
+		"all conditions":             {engine.Retention{Business: "2", Shown: []state.State{state.Finished}, Before: at(5), Keep: 1}, "t0", 2},
+		"more than there are":        {engine.Retention{Keep: 12}, "", 12},
 	} {
 		t.Run(name, func(t *testing.T) {
 			forEachStoreReopened(t, func(f *fixture) {
@@ -245,12 +246,78 @@ func TestPurgeRemovesWhatRetentionSelects(t *testing.T) {
 				f.pause()
 				left := names(read(f.T, f.Engine).Tasks)
 				gone := slices.DeleteFunc(before, func(n string) bool { return slices.Contains(left, n) })
-				if got := strings.Join(gone, " "); got != tc.removed || removed != len(gone) {
-					f.Errorf("removed %d, %q, want %q", removed, got, tc.removed)
+				if got := strings.Join(gone, " "); got != tc.removed || removed.Removed != len(gone) || removed.Removed+removed.PassedOver() != tc.of {
+					f.Errorf("%+v, %q, want %q of %d", removed, got, tc.removed, tc.of)
 				}
 			})
 		})
 	}
+}
+
+// What shows FAILED and waits for nobody was kept for ever, and nobody was told.
+func TestPurgeTakesSettledTasksIfToldTo(t *testing.T) {
+	forEachStoreReopened(t, func(f *fixture) {
+		f.task("failed", "f")
+		f.activity("f", "fa", engine.Start, fails)
+		f.task("pending", "p")
+		f.activity("p", "pa", engine.Start)
+		f.record(engine.Fail("pa", "again later", engine.RetryAt(epoch.Add(time.Hour))))
+		f.task("suspended", "s")
+		f.record(engine.Suspend("s"))
+		f.record(engine.Create("2", "created", engine.ID("c")))
+		f.task("running", "r")
+		f.activity("r", "ra", engine.Start)
+		f.task("between", "b") // two steps
+		f.task("over", "o")
+		f.record(engine.Finish("o"))
+		f.pause()
+		purge := func(r engine.Retention, want engine.Purged) {
+			f.Helper()
+			got, err := f.Purge(f.ctx, r)
+			if err != nil || got != want {
+				f.Errorf("%+v: %+v, %v, want %+v", r, got, err, want)
+			}
+			f.pause()
+		}
+		purge(engine.Retention{Before: epoch, Settled: true}, engine.Purged{Unfinished: 3, Recent: 4})
+		purge(engine.Retention{Shown: []state.State{state.Failed}}, engine.Purged{Settled: 1})
+		purge(engine.Retention{}, engine.Purged{Removed: 1, Unfinished: 3, Settled: 3})
+		purge(engine.Retention{Settled: true}, engine.Purged{Removed: 3, Unfinished: 3})
+		f.expectStates(map[string]state.State{"pa": state.Failed, "ra": state.Running, "b": state.Running})
+	})
+}
+
+func TestPurgeByEndIgnoresWhatWasRecordedSince(t *testing.T) {
+	f := onMemory(t, engine.Options{})
+	at := func(sec int) engine.Option { return engine.At(epoch.Add(time.Duration(sec) * time.Second)) }
+	f.record(engine.Create("2", "10", engine.ID("root"), at(0)), engine.Start("root", at(0)),
+		engine.Declare("root", state.ServiceActivity, engine.ID("a"), at(0)), engine.Start("a", at(0)),
+		engine.Revoke("root", at(1)), engine.Finish("a", at(9)))
+	r := engine.Retention{Before: epoch.Add(5 * time.Second)}
+	if done, err := f.Purge(f.ctx, r); err != nil || done != (engine.Purged{Recent: 1}) {
+		t.Errorf("by the last transition: %+v, %v", done, err)
+	}
+	r.ByEnd = true
+	if done, err := f.Purge(f.ctx, r); err != nil || done != (engine.Purged{Removed: 1}) {
+		t.Errorf("by the end: %+v, %v", done, err)
+	}
+}
+
+func TestDeleteOfASettledTaskNeedsForce(t *testing.T) {
+	forEachStoreReopened(t, func(f *fixture) {
+		f.task("10", "root")
+		f.activity("root", "a", engine.Start)
+		force := func() error { return f.Delete(f.ctx, "2", "10", engine.Force(), engine.Actor("alice")) }
+		f.expectUnchanged(func() { f.expectRefusal(force(), state.ErrInvalidTransition) }) // it runs
+		f.record(fails("a"))
+		f.pause()
+		f.expectUnchanged(func() { f.expectRefusal(f.Delete(f.ctx, "2", "10"), state.ErrInvalidTransition) })
+		if err := force(); err != nil {
+			f.Error(err)
+		}
+		_, err := f.Start(f.ctx, "root", engine.Force())
+		f.expectRefusal(err, state.ErrInvalidArgument)
+	})
 }
 
 // names are the IDs of tasks, oldest first.
@@ -273,8 +340,8 @@ func TestPurgeOfMoreThanAPageRemovesAll(t *testing.T) {
 			f.Fatal(err)
 		}
 		removed, err := f.Purge(f.ctx, engine.Retention{Keep: 1})
-		if err != nil || removed != n {
-			f.Errorf("removed %d, want %d: %v", removed, n, err)
+		if err != nil || removed != (engine.Purged{Removed: n, Newest: 1}) {
+			f.Errorf("%+v, want %d: %v", removed, n, err)
 		}
 	})
 }
@@ -294,8 +361,8 @@ func TestPurgeKeepsATaskThatChangesMeanwhile(t *testing.T) {
 		return nil
 	}
 	removed, err := f.Purge(f.ctx, engine.Retention{})
-	if err != nil || removed != 1 {
-		t.Errorf("removed %d, want 1: %v", removed, err)
+	if err != nil || removed != (engine.Purged{Removed: 1, Changed: 1}) {
+		t.Errorf("%+v, want 1, and 1 that changed: %v", removed, err)
 	}
 	f.expectStates(map[string]state.State{"a": state.Revoked})
 }
@@ -312,8 +379,8 @@ func TestPurgeEndsWithItsContextAndStoreErrors(t *testing.T) {
 			t.Errorf("cancelled: %v", err)
 		}
 		s.BeforeCommit = func(context.Context, []store.Write) error { return store.ErrFull }
-		if removed, err := f.Purge(f.ctx, engine.Retention{}); !errors.Is(err, store.ErrFull) || removed != 0 {
-			t.Errorf("full: removed %d, %v", removed, err)
+		if removed, err := f.Purge(f.ctx, engine.Retention{}); !errors.Is(err, store.ErrFull) || removed.Removed != 0 {
+			t.Errorf("full: %+v, %v", removed, err)
 		}
 	})
 }
@@ -342,8 +409,8 @@ func TestPurgeOfLargeTasksGoesInSmallCommits(t *testing.T) {
 			time.Sleep(time.Second) // until all deletes have queued that will
 			return nil
 		}
-		if removed, err := e.Purge(t.Context(), engine.Retention{}); err != nil || removed != 5 {
-			t.Errorf("removed %d, want 5: %v", removed, err)
+		if removed, err := e.Purge(t.Context(), engine.Retention{}); err != nil || removed.Removed != 5 {
+			t.Errorf("%+v, want 5: %v", removed, err)
 		}
 		if most > 2 {
 			t.Errorf("%d tasks of 6,000 nodes were deleted in one commit", most)

@@ -30,7 +30,7 @@ func (t *Tree) WantsPast(op *Op) bool {
 	}
 	n := t.nodes.get(i)
 	p := n.progress()
-	return p.Number() > 1 && p.Version != op.NewVersion
+	return p.Number() > 1 && !p.hasBegun(op.NewVersion)
 }
 
 // transitions are what the operation did, in order.
@@ -138,10 +138,7 @@ func (t *Tree) begin(i int, op *Op, before []Outcome) ([]OpKind, error) {
 // begun reports whether an attempt of the version has begun before. One that was
 // declared with it and never started has not.
 func (t *Tree) begun(node string, op *Op, p *Progress, before []Outcome) bool {
-	switch v := op.NewVersion; {
-	case p.Version == v:
-		return p.Started.IsSet() || p.State.Ended()
-	case p.Supersedes == v, op.Past != nil:
+	if p.hasBegun(op.NewVersion) || p.Supersedes == op.NewVersion || op.Past != nil {
 		return true
 	}
 	named := Op{Version: op.NewVersion}
@@ -151,6 +148,12 @@ func (t *Tree) begun(node string, op *Op, p *Progress, before []Outcome) bool {
 		}
 	}
 	return false
+}
+
+// hasBegun reports whether the current attempt has that version and is or was under
+// way.
+func (p *Progress) hasBegun(v Version) bool {
+	return p.Version == v && (p.Started.IsSet() || p.State.Ended())
 }
 
 // beginning is what a Begin of a node with these values stands for.

@@ -14,12 +14,17 @@ func (s *Story) forget() {
 	s.Helper()
 	for _, key := range s.model.Keys() {
 		h, _ := s.model.Header(key)
-		if !h.State.Ended() || !s.draw.In(15, "delete") {
+		if !h.State.Ended() && !s.draw.In(10, "although it has not ended") || !s.draw.In(15, "delete") {
 			continue
 		}
 		s.clock = s.draw.Time()
-		err := s.engine().Delete(context.Background(), key.Business, key.Task, engine.Actor("janitor"))
-		if h.Unfinished {
+		opts := []engine.Option{engine.Actor("janitor")}
+		force := s.draw.In(30, "force")
+		if force {
+			opts = append(opts, engine.Force())
+		}
+		err := s.engine().Delete(context.Background(), key.Business, key.Task, opts...)
+		if h.Unfinished && !(force && h.Settled) {
 			s.same("code of a delete", model.Code(err), model.InvalidTransition)
 			s.opts.Tally["refused delete"]++
 			continue
@@ -45,22 +50,38 @@ func (s *Story) purge() {
 	if s.draw.In(50, "by state") {
 		r.Shown = []state.State{state.Finished, state.Revoked}
 	}
-	removed, err := s.engine().Purge(context.Background(), r)
+	r.ByEnd, r.Settled = s.draw.In(50, "by end"), s.draw.In(30, "settled ones too")
+	got, err := s.engine().Purge(context.Background(), r)
 	if err != nil {
 		s.Fatal("purge:", err)
 	}
-	want, seen := 0, 0
+	var want engine.Purged
+	seen := 0
 	for _, key := range slices.Backward(s.model.Keys()) {
 		h, _ := s.model.Header(key)
 		if r.Shown != nil && !slices.Contains(r.Shown, h.Shown) {
 			continue
 		}
-		if seen++; seen <= r.Keep || h.Unfinished || !r.Before.IsZero() && !state.InstantOf(r.Before).After(h.Updated) {
-			continue
+		seen++
+		age := h.Updated
+		if r.ByEnd && h.State.Ended() {
+			age = h.Finished
 		}
-		s.model.Delete(key, s.clock, "")
-		want++
+		old := r.Before.IsZero() || state.InstantOf(r.Before).After(age)
+		switch {
+		case seen <= r.Keep:
+			want.Newest++
+		case h.Unfinished && !h.Settled:
+			want.Unfinished++
+		case !old:
+			want.Recent++
+		case h.Unfinished && !r.Settled:
+			want.Settled++
+		default:
+			s.model.Delete(key, s.clock, "")
+			want.Removed++
+		}
 	}
-	s.same("number of tasks purged", removed, want)
-	s.opts.Tally["ok purge"] += removed
+	s.same("what a purge did", got, want)
+	s.opts.Tally["ok purge"] += got.Removed
 }

@@ -78,8 +78,8 @@ func TestTrimmingGoesInSteps(t *testing.T) {
 	if _, err := last.Wait(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if n, err := e.Purge(t.Context(), engine.Retention{}); err != nil || n != tasks {
-		t.Fatalf("%d tasks purged: %v", n, err)
+	if n, err := e.Purge(t.Context(), engine.Retention{}); err != nil || n.Removed != tasks {
+		t.Fatalf("%+v purged: %v", n, err)
 	}
 	begin(t, e, "last")
 	counts := make(chan int)
@@ -186,7 +186,7 @@ func TestARemovalHeldOpenHoldsUpNobody(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-		purged <- n
+		purged <- n.Removed
 	}()
 	<-held
 	work("beside the purge")
@@ -241,7 +241,7 @@ func TestPurgingAndTrimmingBesideWritersAndAReader(t *testing.T) {
 		n, err := s.Trim(t.Context())
 		mu.Lock()
 		defer mu.Unlock()
-		purged, trimmed = purged+p, trimmed+n
+		purged, trimmed = purged+p.Removed, trimmed+n
 		return err
 	}
 	for range 2 {

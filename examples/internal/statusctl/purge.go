@@ -4,22 +4,28 @@ import (
 	"context"
 	"flag"
 	"fmt"
+	"strings"
 
 	"github.com/pipestatus/pipestatus/engine"
 )
 
 var purgeCommand = command{
-	name: "purge", summary: "remove tasks that have ended",
+	name: "purge", summary: "remove tasks",
 	detail: `
 Needs -older-than, -keep or both; what is removed meets all conditions. A task
-that has not ended, or has a node running, is never removed. The file does not
-become smaller, but what is freed is used again; see compact.
+that has not ended, or has a node running, is not removed. -settled includes
+those in which nothing goes on: that were never started, or wait for a person
+since they failed or were suspended. What is passed over is counted, with the
+reason. The file does not become smaller, but what is freed is used again; see
+compact.
 ` + timeDetail,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		olderThan := flags.String("older-than", "", "only tasks without a transition since `TIME`")
 		keep := flags.Int("keep", 0, "keep the `N` tasks recorded last, of those that -biz and -state select")
 		business := flags.String("biz", "", "only tasks of the business `ID`")
 		states := flags.String("state", "", "only tasks that show one of the `STATES`, such as FINISHED,REVOKED")
+		byEnd := flags.Bool("by-end", false, "-older-than goes by the end of tasks that have ended")
+		settled := flags.Bool("settled", false, "also tasks that have not ended where nothing goes on")
 		dryRun := flags.Bool("dry-run", false, "remove nothing, list what would be")
 		return func(ctx context.Context, t *tool, _ []string) error {
 			given := false
@@ -33,7 +39,7 @@ become smaller, but what is freed is used again; see compact.
 			case err != nil:
 				return &usageError{problem: "-older-than: " + err.Error()}
 			}
-			r := engine.Retention{Business: *business, Before: before.Time(), Keep: *keep}
+			r := engine.Retention{Business: *business, Before: before.Time(), ByEnd: *byEnd, Settled: *settled, Keep: *keep}
 			if r.Shown, err = parseStates(*states); err != nil {
 				return &usageError{problem: err.Error()}
 			}
@@ -46,15 +52,52 @@ become smaller, but what is freed is used again; see compact.
 }
 
 func purge(ctx context.Context, t *tool, e *engine.Engine, r engine.Retention) error {
-	removed, err := e.Purge(ctx, r)
+	done, err := e.Purge(ctx, r)
 	if err != nil {
-		return fmt.Errorf("%w (%s removed)", err, count(removed, "task"))
+		return fmt.Errorf("%w (%s removed)", err, count(done.Removed, "task"))
 	}
 	if t.json {
-		return writeLine(t.stdout, map[string]any{"ok": true, "removed": removed})
+		return writeLine(t.stdout, struct {
+			OK      bool       `json:"ok"`
+			Removed int        `json:"removed"`
+			Passed  passedOver `json:"passed_over"`
+		}{true, done.Removed, passedOverBy(done)})
 	}
-	_, err = fmt.Fprintf(t.stdout, "removed %s\n", count(removed, "task"))
+	_, err = fmt.Fprintf(t.stdout, "removed %s%s\n", count(done.Removed, "task"), reasons(done))
 	return err
+}
+
+// passedOver is why tasks were not removed.
+type passedOver struct {
+	Newest     int `json:"newest"`
+	Recent     int `json:"recent"`
+	Unfinished int `json:"unfinished"`
+	Settled    int `json:"settled"`
+	Changed    int `json:"changed"`
+}
+
+func passedOverBy(p engine.Purged) passedOver {
+	return passedOver{p.Newest, p.Recent, p.Unfinished, p.Settled, p.Changed}
+}
+
+// reasons is that for people, "" if there are none.
+func reasons(p engine.Purged) string {
+	var parts []string
+	for _, r := range []struct {
+		n    int
+		text string
+	}{
+		{p.Newest, "kept as the newest"}, {p.Recent, "too recent"}, {p.Unfinished, "under way"},
+		{p.Settled, "settled but not ended (-settled includes these)"}, {p.Changed, "changed meanwhile"},
+	} {
+		if r.n > 0 {
+			parts = append(parts, fmt.Sprintf("%d %s", r.n, r.text))
+		}
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", passed over %s: %s", count(p.PassedOver(), "task"), strings.Join(parts, ", "))
 }
 
 // listPurged lists what Purge would remove.
@@ -62,7 +105,8 @@ func listPurged(ctx context.Context, t *tool, from *reader, r engine.Retention) 
 	rows := table{states: 2}
 	rows.add("BIZ", "TASK", "STATE", "UPDATED", "NAME")
 	found := 0
-	for k, err := range r.Select(ctx, from.store) {
+	var passed engine.Purged
+	for k, err := range r.Select(ctx, from.store, &passed) {
 		if err != nil {
 			return err
 		}
@@ -81,6 +125,6 @@ func listPurged(ctx context.Context, t *tool, from *reader, r engine.Retention) 
 			return err
 		}
 	}
-	_, err := fmt.Fprintf(t.stdout, "would remove %s\n", count(found, "task"))
+	_, err := fmt.Fprintf(t.stdout, "would remove %s%s\n", count(found, "task"), reasons(passed))
 	return err
 }

@@ -1,0 +1,12 @@
+module github.com/pipestatus/pipestatus/examples/fsm
+
+go 1.25.0
+
+require (
+	github.com/looplab/fsm v1.0.3
+	github.com/pipestatus/pipestatus v0.0.0
+)
+
+require github.com/google/uuid v1.6.0 // indirect
+
+replace github.com/pipestatus/pipestatus => ../..
