@@ -42,6 +42,18 @@ func TestApplyReplayAndBuilderAgree(t *testing.T) {
 					t.Fatal(err)
 				}
 				sameTree(t, "replayed", replayed, tree)
+				extended := state.NewTree(key)
+				for _, tr := range transitions {
+					silent := *tr
+					silent.Shown, silent.Pending = 0, 0
+					if extended, err = extended.Extend(&silent); err != nil {
+						t.Fatal(err)
+					}
+					if silent.Shown != tr.Shown || silent.Pending != tr.Pending {
+						t.Fatalf("extended: %s and %d pending, want %s and %d", silent.Shown, silent.Pending, tr.Shown, tr.Pending)
+					}
+				}
+				sameTree(t, "extended", extended, tree)
 				if tree.Len() > 0 {
 					sameTree(t, "rebuilt", rebuilt(t, tree), tree)
 				}

@@ -30,7 +30,22 @@ func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
 	return &next, nil
 }
 
-func (t *Tree) replay(tr *Transition) error {
+// Extend is Replay of a transition that was made from nodes and not from an
+// operation: it does not say what the task shows and how many retries are
+// pending, which Extend sets.
+func (t *Tree) Extend(tr *Transition) (*Tree, error) {
+	next := *t
+	next.nodes = next.nodes.begin()
+	tr.Shown, tr.Pending = Created, 0 // any that is valid
+	if err := next.replayChanges(tr); err != nil {
+		return nil, fmt.Errorf("task %s, transition %d: %w", t.key, tr.Sequence, err)
+	}
+	next.nodes, next.revision = next.nodes.end(), tr.Sequence
+	tr.Shown, tr.Pending = next.Shown(0), next.Pending(0)
+	return &next, nil
+}
+
+func (t *Tree) replayChanges(tr *Transition) error {
 	if err := tr.Validate(); err != nil {
 		return err
 	}
@@ -38,6 +53,13 @@ func (t *Tree) replay(tr *Transition) error {
 		if err := t.replayChange(&tr.Changes[i]); err != nil {
 			return err
 		}
+	}
+	return nil
+}
+
+func (t *Tree) replay(tr *Transition) error {
+	if err := t.replayChanges(tr); err != nil {
+		return err
 	}
 	if len(tr.Changes) > 0 && tr.Shown != t.Shown(0) {
 		return fmt.Errorf("%w: the task shows %s, not %s", ErrMalformed, t.Shown(0), tr.Shown)

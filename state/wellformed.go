@@ -77,7 +77,7 @@ func (c *Change) validateSuperseded(op OpKind, first bool) error {
 		return err
 	}
 	switch {
-	case old.State != c.From || old.Version != c.Supersedes || op != c.Began || c.Along == first:
+	case old.State != c.From || old.Version != c.Supersedes || op != c.Began || !first && !c.Along:
 		return malformed("a new attempt that does not name the one before")
 	case old.Number()+1 != c.Number() ||
 		c.Loop < old.Loop || c.Retries < old.Retries || c.Skips < old.Skips:

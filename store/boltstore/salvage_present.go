@@ -57,10 +57,9 @@ func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []piecemeal, err error
 			if i == 0 && tr.Op == state.Create {
 				tr.Recorded = t.header.Recorded
 			}
-			if made, err = made.Replay(tr); err != nil {
+			if made, err = made.Extend(tr); err != nil {
 				return nil, err
 			}
-			tr.Shown = made.Shown(0)
 			list = append(list, piecemeal{tr: tr})
 		}
 	}
@@ -83,30 +82,50 @@ func (t *remains) halfWritten(tx *bolt.Tx) bool {
 
 // madeUp are transitions that declare a node and lead it through its attempts.
 func madeUp(n *state.Node, old []state.Attempt) (trs []*state.Transition) {
-	declared := n.Declaration
-	for i := range len(old) + 1 {
-		c := state.Change{ID: n.ID, Index: n.Index, Kind: n.Kind, Progress: state.Progress{Attempt: n.Attempt, Updated: n.Updated}}
-		if i < len(old) {
-			c.Attempt = old[i]
-		}
-		op := state.Declare
-		if i == 0 {
-			c.Declared = &declared
-			if n.Index == 0 {
-				op = state.Create
-			}
-		} else {
-			before := &old[i-1]
-			if op = c.Began; op == 0 { // from before records told
-				past := state.PastOf(before, &c.Attempt)
-				op = past.By
-			}
-			c.From, c.Superseded, c.Supersedes, c.Began = before.State, before, before.Version, op
-		}
-		if i == len(old) {
-			c.Progress = n.Progress
-		}
+	add := func(op state.OpKind, c state.Change) {
 		trs = append(trs, &state.Transition{Op: op, At: n.Updated, Recorded: n.Updated, Actor: "salvage", Changes: []state.Change{c}})
 	}
+	// values are those that an attempt came to, the current one last.
+	values := func(i int) state.Progress {
+		if i == len(old) {
+			return n.Progress
+		}
+		return state.Progress{Attempt: old[i], Updated: n.Updated}
+	}
+	change := func(p state.Progress) state.Change {
+		return state.Change{ID: n.ID, Index: n.Index, Kind: n.Kind, Progress: p}
+	}
+	declared, op := n.Declaration, state.Declare
+	if n.Index == 0 {
+		op = state.Create
+	}
+	first := values(0)
+	first.Began = op // records of schema 1 do not say it
+	c := change(first)
+	if first.State != state.Created {
+		c.Attempt = state.Attempt{Version: first.Version, State: state.Created, Began: op, Loop: 1}
+	}
+	c.Declared = &declared
+	add(op, c)
+	if first.State != state.Created {
+		c = change(first)
+		c.From = state.Created
+		add(ledTo[first.State], c)
+	}
+	for i := 1; i <= len(old); i++ {
+		before, c := &old[i-1], change(values(i))
+		if c.Began == 0 {
+			past := state.PastOf(before, &c.Attempt)
+			c.Began = past.By
+		}
+		c.From, c.Superseded, c.Supersedes = before.State, before, before.Version
+		add(c.Began, c)
+	}
 	return trs
+}
+
+// ledTo is an operation that leads to a state.
+var ledTo = map[state.State]state.OpKind{
+	state.Running: state.Start, state.Finished: state.Finish, state.Failed: state.Fail,
+	state.Suspended: state.Suspend, state.Revoked: state.Revoke,
 }
