@@ -86,6 +86,15 @@ func tourBack(w *writer) {
 		with(on(state.Fail, inner), func(op *state.Op) { op.Error = "r failed" }),
 		with(on(state.Finish, stage), func(op *state.Op) { op.Tolerate = true }),
 	)
+	// A begin gives an attempt that had not started a version of its own choice.
+	s := task + ".s"
+	begin := state.Op{
+		Kind: state.Begin, Node: s, NodeGiven: true, Parent: task, NodeKind: state.ServiceActivity,
+		NewVersion: state.VersionOf([16]byte{0: 0xfe, 15: byte(len(task))}), VersionGiven: true,
+	}
+	w.do(declare(s, task, state.ServiceActivity), begin)
+	begin.NewVersion, begin.VersionGiven = state.Version{}, false
+	w.do(begin, state.Op{Kind: state.Report, Node: s, State: state.Finished})
 	w.do(on(state.Reset, stage)) // takes along all but the node that is CREATED
 	w.do(
 		on(state.Start, stage), on(state.Start, q), on(state.Finish, q), on(state.Reset, q), on(state.Start, q),

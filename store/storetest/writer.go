@@ -83,7 +83,11 @@ func (w *writer) tryDraft(ops ...state.Op) (*draft, error) {
 		return nil, err
 	}
 	d := &draft{w: w, after: after, change: store.Write{Base: w.tree.Revision()}}
-	for _, o := range outcomes {
+	for i, o := range outcomes {
+		if ops[i].Kind.Compound() {
+			d.change.Transitions = append(d.change.Transitions, o.Steps...)
+			continue
+		}
 		d.change.Transitions = append(d.change.Transitions, o.Transition)
 	}
 	return d, nil
