@@ -264,3 +264,58 @@ func grown(b *testing.B, nodes int) (e *engine.Engine, root string) {
 	})
 	return e, root
 }
+
+// BenchmarkGivenIDs measures what it costs to name nodes: 256 writers declare
+// nodes in tasks of their own, in turns with IDs of theirs and with generated ones,
+// and x-generated is how many times faster the former is.
+func BenchmarkGivenIDs(b *testing.B) {
+	const writers, each = 256, 16
+	path := filepath.Join(b.TempDir(), "tasks.db")
+	s, err := boltstore.Open(path, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer s.Close()
+	e, err := engine.Open(b.Context(), s, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	defer e.Close()
+	round := 0
+	turn := func(given bool) time.Duration {
+		round++
+		var wg sync.WaitGroup
+		begin := time.Now()
+		for w := range writers {
+			wg.Go(func() {
+				task := fmt.Sprintf("%d.%d", round, w)
+				root, err := e.Create(b.Context(), "2", task)
+				for i := 0; i < each && err == nil; i++ {
+					var opts []engine.Option
+					if given {
+						// As long as generated ones, and ascending as they do.
+						opts = append(opts, engine.ID(fmt.Sprintf("%08x%012x%012x", time.Now().Unix(), round, w*each+i)))
+					}
+					_, err = e.Declare(b.Context(), root.Node, state.EndEvent, opts...)
+				}
+				if err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		return time.Since(begin)
+	}
+	var given, generated []time.Duration
+	for b.Loop() {
+		generated = append(generated, turn(false))
+		given = append(given, turn(true))
+	}
+	median := func(all []time.Duration) float64 {
+		slices.Sort(all)
+		return all[len(all)/2].Seconds()
+	}
+	b.ReportMetric(0, "ns/op")
+	b.ReportMetric(writers*each/median(given), "given/s")
+	b.ReportMetric(median(generated)/median(given), "x-generated")
+}

@@ -50,34 +50,26 @@ func (b *batch) enter(n *node) bool {
 	if slices.Contains(b.entered, n) {
 		return true
 	}
-	id, was := b.run.id(n), b.recorded(n)
+	was := b.recorded(n)
 	if b.run.suspended && was.State == state.Finished {
 		return false
 	}
 	b.entered = append(b.entered, n)
-	if was.State == 0 {
-		b.record(b.declare(n))
-	}
 	if b.run.suspended {
+		if was.State == 0 {
+			b.record(b.declare(engine.Declare, n))
+		}
 		return true
 	}
-	running := false // and so are, or were, the nodes inside
 	pass := max(was.Loop, 1)
-	switch was.State {
-	case state.Finished:
-		b.record(engine.Loop(id))
+	if was.State == state.Finished {
 		pass++
-	case state.Failed:
-		b.record(engine.Retry(id), engine.Start(id))
-	case state.Suspended:
-		b.record(engine.Resume(id))
-		if running = was.Started.IsSet(); !running {
-			b.record(engine.Start(id))
-		}
-	case state.Running:
-		running = true
-	default:
-		b.record(engine.Start(id))
+	}
+	running := was.Started.IsSet() && !was.State.Ended() // and so are the nodes inside
+	if running {
+		b.record(engine.Report(b.run.id(n), state.Running))
+	} else {
+		b.record(b.declare(engine.Begin, n))
 	}
 	b.begun(n, pass, running)
 	return true
@@ -117,7 +109,8 @@ func (b *batch) follow(n *node) error {
 	return nil
 }
 
-func (b *batch) declare(n *node) engine.Op {
+// declare gives what the definition says of a node to Declare or Begin.
+func (b *batch) declare(op func(string, state.Kind, ...engine.Option) engine.Op, n *node) engine.Op {
 	parent := b.run.rootID()
 	if n.in.within != nil {
 		parent = b.run.id(n.in.within)
@@ -129,7 +122,7 @@ func (b *batch) declare(n *node) engine.Op {
 	if n.noSkip {
 		opts = append(opts, engine.NoSkip())
 	}
-	return engine.Declare(parent, n.kind, opts...)
+	return op(parent, n.kind, opts...)
 }
 
 // leave goes on from a node that has ended to those it leads to. The last

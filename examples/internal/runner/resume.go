@@ -25,12 +25,7 @@ func (r *run) resume(ctx context.Context) error {
 		r.note(fmt.Sprintf("the task is %s: there is nothing to go on with", b.tree.State(0)))
 		return nil
 	}
-	switch root := b.tree.Node(0); root.State {
-	case state.Created:
-		b.record(engine.Start(root.ID))
-	case state.Suspended:
-		b.record(engine.Resume(root.ID))
-	}
+	b.record(engine.Report(b.tree.ID(0), state.Running))
 	s, err := r.story(ctx)
 	if err != nil {
 		return err
