@@ -18,19 +18,21 @@ const module = "github.com/pipestatus/pipestatus"
 // standard library, the non-test files of a package may import. Packages below
 // one that is named follow its line unless they have their own.
 var mayImport = map[string][]string{
-	"state":              {},
-	"store":              {"state"},
-	"store/boltstore":    {"state", "store", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
-	"store/storetest":    {"state", "store"},
-	"engine":             {"state", "store", "github.com/google/uuid"},
-	"engine/internal":    {"state", "store"}, // for tests
-	"engine/enginetest":  {"state", "store", "engine", "engine/internal/model"},
-	"query":              {"state", "store"},
-	"query/httpapi":      {"state", "store", "query", "query/strictjson"},
-	"query/strictjson":   {},
-	"examples":           {"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "query/strictjson", "examples/internal/arguments", "examples/internal/database", "examples/internal/serving", "examples/internal/terminal"},
-	"examples/runner":    {"examples/internal/runner"},
-	"examples/statusctl": {"examples/internal/statusctl"},
+	"state":                {},
+	"store":                {"state"},
+	"store/boltstore":      {"state", "store", "go.etcd.io/bbolt", "go.etcd.io/bbolt/errors"},
+	"store/storetest":      {"state", "store"},
+	"store/wire":           {"state", "store"},
+	"engine":               {"state", "store", "github.com/google/uuid"},
+	"engine/internal":      {"state", "store"}, // for tests
+	"engine/enginetest":    {"state", "store", "engine", "engine/internal/model"},
+	"query":                {"state", "store"},
+	"query/httpapi":        {"state", "store", "store/wire", "query", "query/strictjson"},
+	"query/httpapi/client": {"state", "store", "store/wire", "query/httpapi"},
+	"query/strictjson":     {},
+	"examples":             {"state", "store", "store/wire", "query/httpapi/client", "store/boltstore", "engine", "query", "query/httpapi", "query/strictjson", "examples/internal/arguments", "examples/internal/database", "examples/internal/serving", "examples/internal/terminal"},
+	"examples/runner":      {"examples/internal/runner"},
+	"examples/statusctl":   {"examples/internal/statusctl"},
 	"examples/bench": { // measures a bare bbolt beside
 		"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "go.etcd.io/bbolt", "github.com/google/uuid",
 	},

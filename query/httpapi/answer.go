@@ -38,8 +38,17 @@ const keepMax = 4 * pieceBytes
 // error after the first piece cuts the connection, so that nobody takes a part
 // for the whole.
 func (x *exchange) respond(tag string, data func(*sink) error) error {
+	return x.deliver(&answer{exchange: x, tag: tag, contentType: jsonType}, func(s *sink) error {
+		s.text(`{"result":true,"data":`)
+		err := data(s)
+		s.text(string(x.extra) + string(x.tail(codeSuccess, "")))
+		return err
+	})
+}
+
+// deliver answers with what content gives to a sink, as respond says.
+func (x *exchange) deliver(a *answer, content func(*sink) error) error {
 	buf := buffers.Get().(*[]byte)
-	a := &answer{exchange: x, tag: tag}
 	s := &sink{buf: (*buf)[:0], spill: a.piece}
 	defer func() {
 		a.release()
@@ -47,9 +56,7 @@ func (x *exchange) respond(tag string, data func(*sink) error) error {
 			buffers.Put(buf)
 		}
 	}()
-	s.text(`{"result":true,"data":`)
-	err := data(s)
-	s.text(string(x.extra) + string(x.tail(codeSuccess, "")))
+	err := content(s)
 	if err == nil {
 		err = s.err
 	}
@@ -69,10 +76,11 @@ func (x *exchange) respond(tag string, data func(*sink) error) error {
 // answer sends what a sink hands on.
 type answer struct {
 	*exchange
-	tag     string
-	z       *gzip.Writer // nil: as it is
-	begun   bool
-	allowed int64 // bytes that the deadline allows for
+	tag         string
+	contentType string
+	z           *gzip.Writer // nil: as it is
+	begun       bool
+	allowed     int64 // bytes that the deadline allows for
 }
 
 // errHead ends an answer whose headers are all that is asked for.
@@ -119,7 +127,7 @@ func (a *answer) begin() {
 
 func (a *answer) describe() http.Header {
 	header := a.w.Header()
-	header.Set("Content-Type", jsonType)
+	header.Set("Content-Type", a.contentType)
 	header.Add("Vary", "Accept-Encoding")
 	if a.tag != "" {
 		header.Set("ETag", a.tag)

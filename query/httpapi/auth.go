@@ -184,3 +184,19 @@ func (a *Applications) secretMatches(code, secret string) bool {
 	equal := subtle.ConstantTimeCompare([]byte(hash), []byte(HashSecret(secret)))
 	return known && equal == 1
 }
+
+// ParseCredentials reads general parameters from a JSON object of texts by their
+// documented names, as the header [AuthHeader] has them. The error says what is
+// wrong, and quotes no value: an unknown name, a value that is no text.
+func ParseCredentials(text string) (Credentials, error) {
+	given := make(params)
+	if err := given.readJSON([]byte(text)); err != nil {
+		return Credentials{}, fmt.Errorf("httpapi: credentials: %w", err)
+	}
+	for name, v := range given {
+		if !slices.Contains(generalNames, name) || strings.HasPrefix(name, "app_") || v.plain() == "" {
+			return Credentials{}, fmt.Errorf("httpapi: credentials: %q is not bk_app_code, bk_app_secret, bk_token, bk_username or access_token, or has no text", shorten(name))
+		}
+	}
+	return given.general(), nil
+}

@@ -94,10 +94,30 @@
 // refused. It keeps what was entered in the tab's session storage and sends it
 // in the header X-Bkapi-Authorization.
 //
+// # Reading the store
+//
+// Where [Options.AuthorizeStore] allows it, programs read the store itself: package
+// client makes a [store.Reader] of these calls. Answers are JSON Lines, which
+// package store/wire documents; version names the version that the client reads.
+//
+//	GET api/store/load         bk_biz_id and task_id, or node_id
+//	GET api/store/locate       bk_biz_id and task_id, or node_id
+//	GET api/store/list         bk_biz_id, state (repeated), unfinished, since, until, cursor, limit
+//	GET api/store/transitions  bk_biz_id, task_id, after, limit
+//	GET api/store/attempts     node_id, skip, limit
+//	GET api/store/feed         after, limit, wait
+//
+// A page has at most 1,000 lines. A refusal is in the envelope and has in addition
+// the field errors, the names of what the store returned. A node of a task that
+// the caller may not read is not found. The feed, with wait, answers when there is
+// a transition, or at the next heartbeat. Answers hold sequences: see
+// [Options.AuthorizeStore].
+//
 // # Positions
 //
-// A sequence counts what happens in all businesses. No answer has one, so that
-// a caller who may see one business learns nothing of the others. In its place
+// A sequence counts what happens in all businesses. No answer has one, but those
+// to callers who may read the store, so that a caller who may see one business
+// learns nothing of the others. In its place
 // there are positions, which stand for a sequence of one task, in event IDs and
 // entity tags too, and can only be compared for being the same. They are
 // enciphered with [Options.Key], and so are the cursors of lists.

@@ -69,5 +69,6 @@ func (x *exchange) tail(code int, message string) []byte {
 
 // refusal is the envelope around nothing.
 func (x *exchange) refusal(code int, message string) []byte {
-	return append([]byte(`{"result":false,"data":null`), x.tail(code, message)...)
+	b := append([]byte(`{"result":false,"data":null`), x.extra...)
+	return append(b, x.tail(code, message)...)
 }

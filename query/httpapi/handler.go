@@ -185,6 +185,7 @@ type exchange struct {
 	begin    time.Time
 	ids      ids
 	inPath   bool // some parameters come from the path
+	reading  bool // the store itself
 	params   params
 	who      Identity
 	business string

@@ -41,6 +41,9 @@ func newHub(r store.Reader, poll time.Duration, logger *slog.Logger) *hub {
 	}
 }
 
+// everyTask is listened to by who wants to hear of all.
+var everyTask state.Key
+
 // listen begins to listen to a task; leave ends it.
 func (b *hub) listen(key state.Key) (*listener, error) {
 	b.mu.Lock()
@@ -135,8 +138,10 @@ func (b *hub) watch(ctx context.Context, after store.Position) error {
 func (b *hub) wake(key state.Key) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for l := range b.listeners[key] {
-		l.ring()
+	for _, k := range [...]state.Key{key, everyTask} {
+		for l := range b.listeners[k] {
+			l.ring()
+		}
 	}
 }
 

@@ -34,6 +34,14 @@ type Options struct {
 	// take no longer for some businesses than for others, and may be called
 	// from many goroutines. Default: who is authenticated may see all.
 	Authorize func(ctx context.Context, who Identity, business string) bool
+	// AuthorizeStore says whether somebody may read the store itself: the tasks
+	// of a business, after Authorize, or with business "" the list of all tasks
+	// and the feed of all changes. What is answered holds sequences, which count
+	// what happens in all businesses. It is asked like Authorize. Default: nobody
+	// may, and [client.Client] gets nothing here.
+	//
+	// [client.Client]: https://pkg.go.dev/github.com/pipestatus/pipestatus/query/httpapi/client#Client
+	AuthorizeStore func(ctx context.Context, who Identity, business string) bool
 	// Operator, if there is one, is the runner behind operate_task and
 	// operate_node, which are absent otherwise.
 	Operator Operator

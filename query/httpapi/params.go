@@ -34,8 +34,8 @@ func (v param) plain() string {
 	return v.values[0]
 }
 
-// authHeader holds the general parameters as a JSON object.
-const authHeader = "X-Bkapi-Authorization"
+// AuthHeader is the header that holds the general parameters as a JSON object.
+const AuthHeader = "X-Bkapi-Authorization"
 
 var generalNames = []string{"bk_app_code", "bk_app_secret", "bk_token", "bk_username", "access_token", "app_code", "app_secret"}
 
@@ -55,10 +55,10 @@ func badRequest(format string, args ...any) error {
 // the path, which have been read already.
 func readParams(r *http.Request, body []byte, inPath params) (params, error) {
 	p := make(params)
-	for _, text := range r.Header.Values(authHeader) {
+	for _, text := range r.Header.Values(AuthHeader) {
 		given := make(params)
 		if err := given.readJSON([]byte(text)); err != nil {
-			return nil, badRequest("header %s: %s", authHeader, err)
+			return nil, badRequest("header %s: %s", AuthHeader, err)
 		}
 		for name := range given {
 			if !slices.Contains(generalNames, name) {

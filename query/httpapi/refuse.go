@@ -70,6 +70,9 @@ func (x *exchange) refuse(err error) {
 	if status == http.StatusTooManyRequests || status == http.StatusServiceUnavailable {
 		header.Set("Retry-After", "1")
 	}
+	if x.extra = nil; x.reading {
+		x.extra = errorNames(err)
+	}
 	x.send(status, x.refusal(code, message))
 }
 
@@ -105,6 +108,9 @@ func (x *exchange) verdict(err error) (status, code int, message string) {
 		return http.StatusServiceUnavailable, codeUnavailable, unavailable.message
 	}
 	x.failure = err
+	if x.reading {
+		return x.readingVerdict(err)
+	}
 	switch {
 	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFailed), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable, codeUnavailable, "the store is not available"

@@ -51,6 +51,9 @@ func (h *Handler) views() map[string]route {
 		"/openapi.json": {get: true, public: true, serve: (*Handler).description},
 		"":              {get: true, public: true, serve: (*Handler).page},
 	}
+	for name, serve := range storeCalls() {
+		views[storePath+name] = route{get: true, serve: serve}
+	}
 	if h.opts.Operator != nil {
 		views["/api/operate"] = route{post: true, changes: true, serve: (*Handler).operate}
 	}
@@ -140,7 +143,7 @@ func (c crossOrigin) greet(w http.ResponseWriter, r *http.Request) (done bool) {
 		return false
 	}
 	header.Set("Access-Control-Allow-Methods", "GET, HEAD, POST")
-	header.Set("Access-Control-Allow-Headers", "Content-Type, If-None-Match, Last-Event-ID, "+authHeader)
+	header.Set("Access-Control-Allow-Headers", "Content-Type, If-None-Match, Last-Event-ID, "+AuthHeader)
 	header.Set("Access-Control-Max-Age", "600")
 	w.WriteHeader(http.StatusNoContent)
 	return true

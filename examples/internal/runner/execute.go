@@ -119,12 +119,15 @@ func (c *call) serve(ctx context.Context, e *engine.Engine) (*serving.Server, er
 		return nil, nil
 	}
 	return serving.Listen(ctx, c.http, httpapi.New(e, &httpapi.Options{
-		Authenticator: c.authenticator, Hosts: c.access.Hosts(c.http), Query: c.query(),
+		Authenticator: c.authenticator, AuthorizeStore: serving.WholeStore, Hosts: c.access.Hosts(c.http), Query: c.query(),
 	}))
 }
 
 // page is where the task is on the status page.
 func (c *call) page(server *serving.Server) string {
+	if serving.OnSocket(c.http) {
+		return server.URL()
+	}
 	where := server.URL() + "#/task?" + url.Values{"bk_biz_id": {c.business}, "task_id": {c.task}}.Encode()
 	if c.access.Open() && !server.Loopback() {
 		where += " to everybody who can reach it"

@@ -146,7 +146,7 @@ func (c *call) parse(args []string) (help bool, err error) {
 		c.zone, err = time.LoadLocation(name)
 		return err
 	})
-	flags.StringVar(&c.http, "http", "", "serve at `HOST:PORT` while the pipeline runs and until Ctrl-C; port 0 is any that is free")
+	flags.StringVar(&c.http, "http", "", "serve at `HOST:PORT`, port 0 is any that is free, or at unix:///SOCKET, while the pipeline runs and until Ctrl-C")
 	c.access.Bind(flags)
 	files, err := arguments.Parse(flags, args, true)
 	switch {

@@ -26,11 +26,11 @@ const patience = 5 * time.Second
 // maxHeader bounds the headers of a request, which hold credentials at most.
 const maxHeader = 32 << 10
 
-// Listen listens on a TCP address, port 0 for any that is free, and begins to
-// serve h. What goes wrong with single connections is of no interest.
+// Listen listens on a TCP address, port 0 for any that is free, or on a socket,
+// written unix:///PATH, that only its owner can open, and begins to serve h. What
+// goes wrong with single connections is of no interest.
 func Listen(ctx context.Context, addr string, h *httpapi.Handler) (*Server, error) {
-	var config net.ListenConfig
-	l, err := config.Listen(ctx, "tcp", addr)
+	l, err := listen(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +54,11 @@ func Listen(ctx context.Context, addr string, h *httpapi.Handler) (*Server, erro
 	return s, nil
 }
 
-// URL is where the status page is.
+// URL is where the status page is, or the socket.
 func (s *Server) URL() string {
+	if s.addr.Network() == "unix" {
+		return socketScheme + s.addr.String()
+	}
 	host, port, err := net.SplitHostPort(s.addr.String())
 	if err != nil {
 		return "http://" + s.addr.String() + "/"
@@ -69,7 +72,7 @@ func (s *Server) URL() string {
 // Loopback reports whether only this machine can reach the address.
 func (s *Server) Loopback() bool {
 	tcp, ok := s.addr.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
+	return !ok || tcp.IP.IsLoopback()
 }
 
 // Ended is closed when the server no longer serves.

@@ -15,7 +15,7 @@ var checkCommand = command{
 Repairs nothing. Of a damaged file, salvage copies what can still be read.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.with(ctx, forChecking, func(s store.Store) error { return check(ctx, t, s) })
+			return t.look(ctx, forChecking, func(r store.Reader) error { return check(ctx, t, r) })
 		}
 	},
 }
@@ -25,13 +25,13 @@ type checkResult struct {
 	Problems int  `json:"problems"`
 }
 
-func check(ctx context.Context, t *tool, s store.Store) error {
-	checker, ok := s.(store.Checker)
-	if !ok {
-		return fmt.Errorf("%s is of a kind that cannot be checked", t.where())
-	}
+func check(ctx context.Context, t *tool, r store.Reader) error {
 	p := problems{tool: t}
-	if err := checker.Check(ctx, p.report); err != nil {
+	examine := func() error { return store.Check(ctx, r, p.report) }
+	if checker, ok := r.(store.Checker); ok { // which knows more than readers see
+		examine = func() error { return checker.Check(ctx, p.report) }
+	}
+	if err := examine(); err != nil {
 		return err
 	}
 	text := t.where() + " is sound"

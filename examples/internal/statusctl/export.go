@@ -10,6 +10,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/wire"
 )
 
 // An export is JSON Lines:
@@ -21,14 +22,15 @@ import (
 //
 // The first line names the format and the store's last sequence. Then come the
 // tasks, those recorded first first, and of each all its transitions in order,
-// one a line, as transitionRecord describes them: they begin with its create
+// one a line, as wire.Transition describes them: they begin with its create
 // and hold every value of every node they changed, so that replaying them, or
 // committing them to another store, makes the same task with the same history.
 // Sequences ascend within a task; a store that takes the tasks gives them its
 // own. The last line tells a whole export from one that was cut off.
+// The version is that of the records.
 const (
 	exportFormat  = "pipestatus-export"
-	exportVersion = 2
+	exportVersion = wire.Version
 )
 
 type exportHeader struct {
@@ -86,7 +88,7 @@ func writeExport(ctx context.Context, r *reader, out io.Writer) error {
 			return err
 		}
 		for _, tr := range transitions {
-			if err := writeLine(out, recordOf(tr)); err != nil {
+			if err := writeLine(out, wire.OfTransition(tr)); err != nil {
 				return err
 			}
 		}

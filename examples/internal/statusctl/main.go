@@ -42,7 +42,7 @@ type tool struct {
 	stdin          io.Reader
 	stdout, stderr io.Writer
 	servers        *database.Servers
-	db             string
+	db, auth       string
 	json           bool
 	zone           *time.Location
 	now            func() time.Time
@@ -154,6 +154,7 @@ func (t *tool) runCommand(ctx context.Context, c *command, args []string) error 
 // and after it; what was given before is the default after.
 func (t *tool) bind(flags *flag.FlagSet) {
 	flags.StringVar(&t.db, "db", t.db, t.dbUsage())
+	flags.StringVar(&t.auth, "auth", t.auth, "`JSON` with credentials for a running program, {\"access_token\":\"T\"}, or @FILE (default: "+authVariable+")")
 	flags.BoolVar(&t.json, "json", t.json, "print one JSON object a line")
 	flags.Func("tz", "time `ZONE` of the times shown, such as Asia/Shanghai (default: local)", func(name string) error {
 		zone, err := time.LoadLocation(name)
@@ -165,8 +166,9 @@ func (t *tool) bind(flags *flag.FlagSet) {
 }
 
 func (t *tool) dbUsage() string {
-	if t.servers == nil {
-		return "database `FILE`"
+	usage := "database `FILE`, or http://HOST:PORT or unix:///SOCKET of a running program, to read"
+	if t.servers != nil {
+		usage += ", or the URL of one on a server"
 	}
-	return "database `FILE`, or the URL of one on a server"
+	return usage
 }

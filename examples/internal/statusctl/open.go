@@ -37,6 +37,8 @@ func (t *tool) create(ctx context.Context) (store.Store, error) {
 		return nil, &usageError{problem: "-db is empty"}
 	case t.db == memory:
 		return store.NewMemory(), nil
+	case t.running():
+		return nil, t.errOnlyRead()
 	case database.OnServer(t.db):
 		return t.server(ctx, database.Options{Create: true})
 	}
@@ -70,7 +72,10 @@ func forChecking(path string) (*boltstore.Store, error) {
 
 // open opens a database that exists.
 func (t *tool) open(ctx context.Context, o opener) (store.Store, error) {
-	if database.OnServer(t.db) {
+	switch {
+	case t.running():
+		return nil, t.errOnlyRead()
+	case database.OnServer(t.db):
 		return t.server(ctx, database.Options{})
 	}
 	return t.openFile(o)
@@ -99,6 +104,8 @@ func (t *tool) existingFile() error {
 		return &usageError{problem: "-db is empty"}
 	case t.db == memory:
 		return &usageError{problem: "-db :memory: is for apply only"}
+	case t.running():
+		return t.errOnlyRead()
 	case database.OnServer(t.db):
 		return &usageError{problem: "works on files; for a database on a server use the server's tools, such as pg_dump"}
 	}
@@ -129,11 +136,6 @@ func (t *tool) withFile(o opener, f func(*boltstore.Store) error) error {
 	return errors.Join(f(s), s.Close())
 }
 
-// read opens the database, has f read it and closes it again.
-func (t *tool) read(ctx context.Context, f func(*reader) error) error {
-	return t.with(ctx, forReading, func(s store.Store) error { return f(newReader(s, t.zone)) })
-}
-
 // operate opens the database, has f work on it through an engine and closes
 // both again.
 func (t *tool) operate(ctx context.Context, f func(*engine.Engine) error) error {
@@ -157,7 +159,7 @@ func explain(err error) string {
 	case errors.Is(err, store.ErrCorrupt):
 		return message(err) + "\nOf a damaged file, salvage copies what can still be read."
 	case errors.Is(err, store.ErrLocked):
-		return message(err) + "\nIts runner, or another command, has it open. Ask the runner (-http), or look at a backup."
+		return message(err) + "\nIts runner, or another command, has it open. If it serves HTTP (-http, serve), read it there:\n-db http://HOST:PORT instead of the file. Or look at a backup."
 	}
 	return message(err)
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/query/strictjson"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/wire"
 )
 
 // Limits of an export, so that a hostile one takes neither all memory nor a
@@ -112,7 +113,7 @@ func (in *importer) header() error {
 // next reads one transition, io.EOF after the last.
 func (in *importer) next() (*state.Transition, error) {
 	var l struct {
-		transitionRecord
+		wire.Transition
 		exportEnd
 	}
 	if err := in.decode(&l); err != nil {
@@ -128,7 +129,7 @@ func (in *importer) next() (*state.Transition, error) {
 		}
 		return nil, io.EOF
 	}
-	tr, err := l.transition()
+	tr, err := l.Value()
 	if err == nil {
 		err = in.follow(tr)
 	}

@@ -37,7 +37,7 @@ in -addr or a -host is answered, so that no web page elsewhere can read along.
 Requests are logged to standard error, as JSON with -json.`,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		var o serveOptions
-		flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT`; port 0 is any that is free")
+		flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT` (0: any free) or unix:///PATH")
 		o.access.Bind(flags)
 		flags.BoolVar(&o.failedFirst, "failed-first", false, "show a container FAILED as soon as anything in it is, even while the rest runs")
 		flags.BoolVar(&o.quiet, "quiet", false, "log no requests")
@@ -46,9 +46,10 @@ Requests are logged to standard error, as JSON with -json.`,
 				return &usageError{problem: err.Error()}
 			}
 			serve := func(r store.Reader) error { return t.serve(ctx, r, &o) }
-			return t.with(ctx, forReading, func(s store.Store) error {
-				if _, shared := s.(store.Notifier); shared {
-					return serve(s) // an engine's memory would lag behind what others record
+			return t.look(ctx, forReading, func(r store.Reader) error {
+				s, own := r.(store.Store)
+				if _, shared := r.(store.Notifier); shared || !own {
+					return serve(r) // an engine's memory would lag behind what others record
 				}
 				return withEngine(ctx, s, func(e *engine.Engine) error { return serve(e) })
 			})
@@ -66,7 +67,7 @@ type serveOptions struct {
 // serve serves the database until ctx ends, which is its way to end well.
 func (t *tool) serve(ctx context.Context, r store.Reader, o *serveOptions) (err error) {
 	server, err := serving.Listen(ctx, o.addr, httpapi.New(r, &httpapi.Options{
-		Authenticator: o.authenticator, Hosts: o.access.Hosts(o.addr), Logger: t.requestLog(o.quiet),
+		Authenticator: o.authenticator, AuthorizeStore: serving.WholeStore, Hosts: o.access.Hosts(o.addr), Logger: t.requestLog(o.quiet),
 		Query: &query.Options{Location: t.zone, FailedFirst: o.failedFirst},
 	}))
 	if err != nil {

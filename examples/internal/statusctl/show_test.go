@@ -10,6 +10,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pipestatus/pipestatus/store/wire"
 )
 
 // told returns a file with a story of three tasks.
@@ -132,7 +134,7 @@ func TestWatchFollowsWhatOthersRecord(t *testing.T) {
 	}()
 	shown := json.NewDecoder(out)
 	for seq := uint64(1); seq <= 3; seq++ {
-		var tr transitionRecord
+		var tr wire.Transition
 		if err := shown.Decode(&tr); err != nil || tr.Seq != seq {
 			t.Fatalf("transition %d: %+v, %v", seq, tr, err)
 		}

@@ -19,7 +19,7 @@ feed is what watch can still show. Transitions to write back are durable and
 answered, but not in their place yet; opening a file takes longer with many.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.with(ctx, forReading, func(s store.Store) error { return showStats(ctx, t, s) })
+			return t.look(ctx, forReading, func(r store.Reader) error { return showStats(ctx, t, r) })
 		}
 	},
 }
@@ -40,7 +40,7 @@ type figures struct {
 	Pending    *int           `json:"to_write_back,omitempty"`
 }
 
-func showStats(ctx context.Context, t *tool, s store.Store) error {
+func showStats(ctx context.Context, t *tool, s store.Reader) error {
 	f := figures{Shown: make(map[string]int)}
 	if err := f.measure(ctx, s, t.zone); err != nil {
 		return err
@@ -56,7 +56,7 @@ func showStats(ctx context.Context, t *tool, s store.Store) error {
 
 // measure asks the store for figures about itself, and reads the ends of the
 // feed of one that has none.
-func (f *figures) measure(ctx context.Context, s store.Store, zone *time.Location) error {
+func (f *figures) measure(ctx context.Context, s store.Reader, zone *time.Location) error {
 	if statter, ok := s.(store.Statter); ok {
 		stats, err := statter.Stats(ctx)
 		if err != nil {

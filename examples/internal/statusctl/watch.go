@@ -13,8 +13,10 @@ import (
 
 	"github.com/pipestatus/pipestatus/examples/internal/database"
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/wire"
 )
 
 // pollEvery is how often watch -follow looks for more.
@@ -26,7 +28,8 @@ var watchCommand = command{
 Begins after transition N, or with the oldest that the file still keeps for
 watching. With -follow it goes on: it opens a file again and again for a moment, so that
 others can record, and shows what is new whenever it can. It sees nothing while
-a runner holds the file. Of a database on a server it sees everything, at once.
+a runner holds the file. Of a database on a server, and of a running program
+(-db http://HOST:PORT), it sees everything, at once.
 
 With -json each line has all values of every node that the transition changed.`,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
@@ -75,6 +78,9 @@ func (w *watcher) follow(ctx context.Context) error {
 
 // listen is follow on a database that others record in meanwhile.
 func (w *watcher) listen(ctx context.Context, r *reader) error {
+	if w.running() {
+		return w.hear(ctx, r)
+	}
 	notifier, tells := r.store.(store.Notifier)
 	for {
 		var changed <-chan struct{}
@@ -96,6 +102,26 @@ func (w *watcher) listen(ctx context.Context, r *reader) error {
 			return nil
 		}
 	}
+}
+
+// hear is follow on a running program, which tells of each transition itself. It
+// ends well when the program does.
+func (w *watcher) hear(ctx context.Context, r *reader) error {
+	err := w.catchUp(ctx, r)
+	if program, tells := r.store.(httpapi.Watcher); tells && err == nil {
+		for event, failure := range program.Watch(ctx, w.after) {
+			if err = failure; err == nil {
+				err = w.show(w.stdout, event.Transition)
+			}
+			if err != nil {
+				break
+			}
+		}
+	}
+	if ctx.Err() != nil || terminal.ReaderGone(err) || errors.Is(err, store.ErrClosed) {
+		return nil
+	}
+	return err
 }
 
 // catchUp shows what was recorded after the last one shown.
@@ -128,7 +154,7 @@ func (w *watcher) catchUp(ctx context.Context, r *reader) error {
 
 func (w *watcher) show(out io.Writer, tr *state.Transition) error {
 	if w.json {
-		return writeLine(out, recordOf(tr))
+		return writeLine(out, wire.OfTransition(tr))
 	}
 	_, err := fmt.Fprintln(out, terminal.Printable(transitionLine(tr, w.zone)))
 	return err

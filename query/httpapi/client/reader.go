@@ -1,0 +1,292 @@
+package client
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"net/url"
+	"strconv"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/wire"
+)
+
+func ofRef(ref store.Ref) url.Values {
+	if ref.Node != "" {
+		return url.Values{"node_id": {ref.Node}}
+	}
+	return ofKey(ref.Key)
+}
+
+func ofKey(key state.Key) url.Values {
+	return url.Values{"bk_biz_id": {key.Business}, "task_id": {key.Task}}
+}
+
+// Load implements [store.Reader]. The snapshot's position is zero for callers who
+// may not read the feed.
+func (c *Client) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, err error) {
+	err = c.ask(ctx, "load", ofRef(ref), func(head *wire.Head, next func(any) error) error {
+		if snap.Position, err = positionOf(head); err != nil {
+			return err
+		}
+		snap.Index = head.Index
+		snap.Tree, err = tree(head, next)
+		if err == nil && (snap.Index < 0 || snap.Index >= snap.Tree.Len()) {
+			err = fmt.Errorf("%w: node %d of %d", ErrAnswer, snap.Index, snap.Tree.Len())
+		}
+		return err
+	})
+	if err != nil {
+		return store.Snapshot{}, err
+	}
+	return snap, nil
+}
+
+// roomFor bounds the room that is made for what a head announces.
+const roomFor = 10_000
+
+func tree(head *wire.Head, next func(any) error) (*state.Tree, error) {
+	b := state.NewBuilder(state.Key{Business: head.Business, Task: head.Task}, min(head.Items, roomFor))
+	var ids []string
+	for range head.Items {
+		var c wire.Change
+		if err := next(&c); err != nil {
+			return nil, err
+		}
+		n, err := c.Node()
+		if err == nil {
+			err = n.Validate()
+		}
+		if err == nil {
+			err = b.Add(&n)
+		}
+		if err == nil && n.ParentIndex >= 0 && ids[n.ParentIndex] != n.Parent {
+			err = fmt.Errorf("node %q is in %q, which is not at %d", n.ID, n.Parent, n.ParentIndex)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+		}
+		ids = append(ids, n.ID)
+	}
+	t, err := b.Tree(head.Revision)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	return t, err
+}
+
+func positionOf(head *wire.Head) (store.Position, error) {
+	if head.Position == "" {
+		return store.Position{}, nil
+	}
+	at, err := wire.ParsePosition(head.Position)
+	if err != nil {
+		err = fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	return at, err
+}
+
+// Locate implements [store.Reader].
+func (c *Client) Locate(ctx context.Context, ref store.Ref) (at store.Location, err error) {
+	err = c.ask(ctx, "locate", ofRef(ref), func(head *wire.Head, _ func(any) error) error {
+		at = store.Location{Key: state.Key{Business: head.Business, Task: head.Task}, Revision: head.Revision}
+		return nil
+	})
+	return at, err
+}
+
+// List implements [store.Reader].
+func (c *Client) List(ctx context.Context, q store.ListQuery) (page store.ListPage, err error) {
+	asked := url.Values{"limit": {strconv.Itoa(q.Limit)}}
+	for name, value := range map[string]string{
+		"bk_biz_id": q.Business, "cursor": q.Cursor, "since": text(q.Since), "until": text(q.Until),
+	} {
+		if value != "" {
+			asked.Set(name, value)
+		}
+	}
+	for _, s := range q.Shown {
+		asked.Add("state", s.String())
+	}
+	if q.Unfinished {
+		asked.Set("unfinished", "true")
+	}
+	err = c.ask(ctx, "list", asked, func(head *wire.Head, next func(any) error) error {
+		page.Cursor = head.Cursor
+		page.Tasks, err = collect(head, next, (*wire.Task).Value)
+		return err
+	})
+	if err != nil {
+		return store.ListPage{}, err
+	}
+	return page, nil
+}
+
+func text(i state.Instant) string {
+	if !i.IsSet() {
+		return ""
+	}
+	return i.Time().UTC().Format(time.RFC3339Nano)
+}
+
+// collect reads the items of an answer.
+func collect[R, V any](head *wire.Head, next func(any) error, value func(*R) (V, error)) (all []V, err error) {
+	for range head.Items {
+		var r R
+		if err := next(&r); err != nil {
+			return nil, err
+		}
+		v, err := value(&r)
+		if err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+		}
+		all = append(all, v)
+	}
+	return all, nil
+}
+
+// transition is the transition that a form stands for, if it is well-formed.
+func transition(r *wire.Transition) (*state.Transition, error) {
+	tr, err := r.Value()
+	if err == nil {
+		err = tr.Validate()
+	}
+	return tr, err
+}
+
+// Transitions implements [store.Reader].
+func (c *Client) Transitions(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error) {
+	limit = orDefault(limit)
+	var all []*state.Transition
+	for at, more := after, true; more && len(all) < limit; {
+		asked := ofKey(key)
+		asked.Set("after", strconv.FormatUint(at, 10))
+		asked.Set("limit", strconv.Itoa(limit-len(all)))
+		var page []*state.Transition
+		err := c.ask(ctx, "transitions", asked, func(head *wire.Head, next func(any) error) (err error) {
+			page, err = collect(head, next, transition)
+			more = head.More && len(page) > 0
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		if len(all) > 0 && len(page) > 0 && page[0].Op == state.Create {
+			all, at, more = nil, after, true // another task has the key since
+			continue
+		}
+		if all = append(all, page...); len(page) > 0 {
+			at = page[len(page)-1].Sequence
+		}
+	}
+	return all, nil
+}
+
+func orDefault(limit int) int {
+	if limit <= 0 {
+		return store.DefaultLimit
+	}
+	return limit
+}
+
+// Attempts implements [store.Reader].
+func (c *Client) Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
+	skip, limit = max(skip, 0), orDefault(limit)
+	var all []state.Attempt
+	for more := true; more && len(all) < limit; {
+		// A later page begins with the last attempt of the one before: if it is
+		// another one, another node has the ID since.
+		overlap := min(len(all), 1)
+		asked := url.Values{"node_id": {node}}
+		asked.Set("skip", strconv.Itoa(skip+len(all)-overlap))
+		asked.Set("limit", strconv.Itoa(limit-len(all)+overlap))
+		var page []state.Attempt
+		err := c.ask(ctx, "attempts", asked, func(head *wire.Head, next func(any) error) (err error) {
+			page, err = collect(head, next, (*wire.Attempt).Value)
+			more = head.More && len(page) > overlap
+			return err
+		})
+		switch {
+		case err != nil:
+			return nil, err
+		case overlap > 0 && (len(page) == 0 || !same(&page[0], &all[len(all)-1])):
+			all, more = nil, true
+		default:
+			all = append(all, page[overlap:]...)
+		}
+	}
+	return all, nil
+}
+
+// same reports whether two attempts of nodes with one ID are of one node.
+func same(a, b *state.Attempt) bool {
+	return a.Version == b.Version && a.Number() == b.Number() && a.Started == b.Started
+}
+
+// Feed implements [store.Reader].
+func (c *Client) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
+	limit = orDefault(limit)
+	var all store.FeedPage
+	for more := true; more; {
+		page, head, err := c.feed(ctx, after, limit-len(all.Transitions), false)
+		if err != nil {
+			return store.FeedPage{}, err
+		}
+		all.First, all.Last = page.First, page.Last
+		all.Transitions = append(all.Transitions, page.Transitions...)
+		after = page.After()
+		more = head.More && len(page.Transitions) > 0 && len(all.Transitions) < limit
+	}
+	return all, nil
+}
+
+// feed asks for one page, with wait for one that is not empty.
+func (c *Client) feed(ctx context.Context, after store.Position, limit int, wait bool) (page store.FeedPage, of wire.Head, err error) {
+	asked := url.Values{"after": {after.String()}, "limit": {strconv.Itoa(limit)}}
+	if wait {
+		asked.Set("wait", "true")
+	}
+	err = c.ask(ctx, "feed", asked, func(head *wire.Head, next func(any) error) error {
+		of, page.First = *head, head.First
+		if page.Last, err = positionOf(head); err != nil {
+			return err
+		}
+		page.Transitions, err = collect(head, next, transition)
+		return err
+	})
+	return page, of, err
+}
+
+// Watch implements [httpapi.Watcher]. It yields every transition after a
+// position, in order, without gap or duplicate, as soon as it is committed: the
+// server answers each request when there is something new. It ends with an error:
+// the context's, [store.ErrClosed] after everything if the server shuts down,
+// [store.ErrTrimmed] and [store.ErrHistory] as [store.Reader] says, or what kept
+// a request from being answered. Watch again after the position of the last
+// event to go on.
+func (c *Client) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Event, error] {
+	return func(yield func(store.Event, error) bool) {
+		for {
+			page, head, err := c.feed(ctx, after, store.DefaultLimit, true)
+			if err == nil && head.Ending && len(page.Transitions) == 0 {
+				err = store.ErrClosed
+			}
+			if err != nil {
+				yield(store.Event{}, err)
+				return
+			}
+			for _, tr := range page.Transitions {
+				if err := ctx.Err(); err != nil {
+					yield(store.Event{}, err)
+					return
+				}
+				if !yield(store.Event{Transition: tr, Position: page.Last.At(tr.Sequence)}, nil) {
+					return
+				}
+			}
+			after = page.After()
+		}
+	}
+}

@@ -1,0 +1,394 @@
+package httpapi
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/wire"
+)
+
+// storePath is where the methods of a [store.Reader] are, each under its name.
+const storePath = "/api/store/"
+
+const linesType = "application/x-ndjson; charset=utf-8"
+
+// storeCalls serve the methods of a [store.Reader].
+func storeCalls() map[string]func(*Handler, *exchange) error {
+	calls := map[string]func(*Handler, *exchange) error{
+		"load": (*Handler).storeLoad, "locate": (*Handler).storeLocate, "list": (*Handler).storeList,
+		"transitions": (*Handler).storeTransitions, "attempts": (*Handler).storeAttempts, "feed": (*Handler).storeFeed,
+	}
+	for name, call := range calls {
+		calls[name] = func(h *Handler, x *exchange) error {
+			x.reading = true
+			if err := h.speaks(x); err != nil {
+				return err
+			}
+			return call(h, x)
+		}
+	}
+	return calls
+}
+
+// speaks checks that the client reads what is answered, so that neither side
+// takes one version of the format for another.
+func (h *Handler) speaks(x *exchange) error {
+	if h.opts.AuthorizeStore == nil {
+		return &requestError{http.StatusForbidden, "this service does not let its store be read"}
+	}
+	version, _, err := x.params.given("version")
+	if err == nil && version != strconv.Itoa(wire.Version) {
+		err = fmt.Errorf("%w: this service speaks version %d of the format %s, the client version %q",
+			store.ErrIncompatible, wire.Version, wire.Format, shorten(version))
+	}
+	return err
+}
+
+// mayRead checks that the caller may read a business's tasks, or with "" all
+// there is.
+func (h *Handler) mayRead(x *exchange, business string) error {
+	ctx := x.r.Context()
+	if business != "" && !h.allowed(ctx, x.who, business) || !h.opts.AuthorizeStore(ctx, x.who, business) {
+		return &requestError{http.StatusForbidden, "no permission to read this in the store"}
+	}
+	return nil
+}
+
+// reference is the task or node that the request names, and the key of the task,
+// which the caller may read. A node of a task that the caller may not read is
+// not found.
+func (h *Handler) reference(x *exchange) (ref store.Ref, key state.Key, err error) {
+	if ref.Node, _, err = x.params.given("node_id"); err != nil {
+		return ref, key, err
+	}
+	if ref.Node == "" {
+		ref.Key, err = h.key(x)
+		return ref, ref.Key, err
+	}
+	at, err := h.reader.Locate(x.r.Context(), ref)
+	if errors.Is(err, state.ErrNotFound) || err == nil && h.mayRead(x, at.Key.Business) != nil {
+		return ref, key, absent(ref)
+	}
+	x.business, x.task = at.Key.Business, at.Key.Task
+	return ref, at.Key, err
+}
+
+// key is the task that the request names by business and task ID. What no task
+// can be named is not looked for.
+func (h *Handler) key(x *exchange) (key state.Key, err error) {
+	if key.Business, _, err = x.params.given("bk_biz_id"); err != nil {
+		return key, err
+	}
+	if key.Task, _, err = x.params.given("task_id"); err != nil {
+		return key, err
+	}
+	if key.Validate() != nil {
+		return key, absent(store.Ref{Key: key})
+	}
+	x.business, x.task = key.Business, key.Task
+	return key, h.mayRead(x, key.Business)
+}
+
+func absent(ref store.Ref) error { return fmt.Errorf("%w: %s", state.ErrNotFound, ref) }
+
+func (h *Handler) storeLocate(x *exchange) error {
+	ref, key, err := h.reference(x)
+	if err != nil {
+		return err
+	}
+	at, err := h.located(x, ref, key)
+	if err != nil {
+		return err
+	}
+	return x.lines(&wire.Head{Business: key.Business, Task: key.Task, Revision: at.Revision}, nil)
+}
+
+// located is where a reference leads, if that is still the task that the caller
+// may read: the ID of a node of a deleted task may be another business's since.
+func (h *Handler) located(x *exchange, ref store.Ref, key state.Key) (store.Location, error) {
+	at, err := h.reader.Locate(x.r.Context(), ref)
+	if err == nil && at.Key != key {
+		err = absent(ref)
+	}
+	return at, err
+}
+
+func (h *Handler) storeLoad(x *exchange) error {
+	ref, key, err := h.reference(x)
+	if err != nil {
+		return err
+	}
+	snap, err := x.load(0, func(ctx context.Context) (store.Snapshot, error) { return h.reader.Load(ctx, ref) })
+	if err != nil {
+		return err
+	}
+	tree := snap.Tree
+	if tree.Key() != key {
+		return absent(ref)
+	}
+	head := &wire.Head{
+		Items: tree.Len(), Business: key.Business, Task: key.Task, Revision: tree.Revision(), Index: snap.Index,
+	}
+	if h.mayRead(x, "") == nil { // else there is no feed to use it with
+		head.Position = snap.Position.String()
+	}
+	return x.lines(head, func(i int) any {
+		n := tree.Node(i)
+		return wire.OfNode(&n)
+	})
+}
+
+const (
+	// headerBytes is what the header of a task takes in memory, about.
+	headerBytes = 2 << 10
+	// recordBytes is what a transition or an attempt may take.
+	recordBytes = state.MaxErrorBytes
+)
+
+// limit is how many items are wanted, at most a page, whose bytes it takes.
+func (x *exchange) limit(itemBytes int64) (limit int, err error) {
+	text, _, err := x.params.given("limit")
+	if err != nil {
+		return 0, err
+	}
+	if text != "" {
+		if limit, err = strconv.Atoi(text); err != nil {
+			return 0, fmt.Errorf("%w: limit is no number", state.ErrInvalidArgument)
+		}
+	}
+	if limit <= 0 || limit > store.DefaultLimit {
+		limit = store.DefaultLimit
+	}
+	x.claim.end()
+	x.claim, err = x.h.memory.take(x.r.Context(), x.client(), int64(limit)*itemBytes, x.h.opts.WriteTimeout)
+	return limit, err
+}
+
+func (h *Handler) storeList(x *exchange) (err error) {
+	var q store.ListQuery
+	if q.Business, _, err = x.params.given("bk_biz_id"); err != nil {
+		return err
+	}
+	x.business = q.Business
+	if err = h.mayRead(x, q.Business); err != nil {
+		return err
+	}
+	if q.Shown, err = x.params.states("state"); err != nil {
+		return err
+	}
+	if q.Unfinished, err = x.params.flag("unfinished"); err != nil {
+		return err
+	}
+	if q.Since, err = x.params.moment("since"); err != nil {
+		return err
+	}
+	if q.Until, err = x.params.moment("until"); err != nil {
+		return err
+	}
+	sealed, _, err := x.params.given("cursor")
+	if err != nil {
+		return err
+	}
+	var ok bool
+	if q.Cursor, ok = h.positions.openCursor(sealed); !ok {
+		return fmt.Errorf("%w: no list returned this cursor", state.ErrInvalidArgument)
+	}
+	if q.Limit, err = x.limit(headerBytes); err != nil {
+		return err
+	}
+	page, err := h.reader.List(x.r.Context(), q)
+	if err != nil {
+		return err
+	}
+	head := &wire.Head{Items: len(page.Tasks), Cursor: h.positions.sealCursor(page.Cursor)}
+	return x.lines(head, func(i int) any { return wire.OfTask(&page.Tasks[i]) })
+}
+
+// sequence is an optional number of a transition.
+func (p params) sequence(name string) (uint64, error) {
+	text, ok, err := p.given(name)
+	if err != nil || !ok {
+		return 0, err
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		err = fmt.Errorf("%w: %s is no sequence", state.ErrInvalidArgument, name)
+	}
+	return n, err
+}
+
+func (h *Handler) storeTransitions(x *exchange) error {
+	key, err := h.key(x)
+	if err != nil {
+		return err
+	}
+	after, err := x.params.sequence("after")
+	if err != nil {
+		return err
+	}
+	limit, err := x.limit(recordBytes)
+	if err != nil {
+		return err
+	}
+	page, err := h.reader.Transitions(x.r.Context(), key, after, limit)
+	if err != nil {
+		return err
+	}
+	return x.transitions(&wire.Head{More: len(page) >= limit}, page)
+}
+
+func (x *exchange) transitions(head *wire.Head, page []*state.Transition) error {
+	head.Items = len(page)
+	return x.lines(head, func(i int) any { return wire.OfTransition(page[i]) })
+}
+
+func (h *Handler) storeAttempts(x *exchange) error {
+	ref, key, err := h.reference(x)
+	if err != nil {
+		return err
+	}
+	skip, err := x.params.sequence("skip")
+	if err != nil {
+		return err
+	}
+	limit, err := x.limit(recordBytes)
+	if err != nil {
+		return err
+	}
+	page, err := h.reader.Attempts(x.r.Context(), ref.Node, int(min(skip, 1<<31-1)), limit)
+	if err == nil {
+		_, err = h.located(x, ref, key)
+	}
+	if err != nil {
+		return err
+	}
+	head := &wire.Head{Items: len(page), More: len(page) >= limit}
+	return x.lines(head, func(i int) any { return wire.OfAttempt(&page[i]) })
+}
+
+// storeFeed answers a page of the feed, with the parameter wait not before there
+// is something in it, but at the next heartbeat.
+func (h *Handler) storeFeed(x *exchange) error {
+	if err := h.mayRead(x, ""); err != nil {
+		return err
+	}
+	text, _, err := x.params.given("after")
+	if err != nil {
+		return err
+	}
+	after, err := wire.ParsePosition(text)
+	if err != nil {
+		return err
+	}
+	wait, err := x.params.flag("wait")
+	if err != nil {
+		return err
+	}
+	ending := false
+	if wait {
+		if ending, err = h.await(x, after); err != nil {
+			return err
+		}
+	}
+	limit, err := x.limit(recordBytes)
+	if err != nil {
+		return err
+	}
+	page, err := h.reader.Feed(x.r.Context(), after, limit)
+	if err != nil {
+		return err
+	}
+	return x.transitions(&wire.Head{
+		Position: page.Last.String(), First: page.First, More: len(page.Transitions) >= limit, Ending: ending,
+	}, page.Transitions)
+}
+
+// await returns when there are transitions after a position, at the next
+// heartbeat, or when the service ends. It holds no memory of answers.
+func (h *Handler) await(x *exchange, after store.Position) (ending bool, err error) {
+	if !h.streams.take(x.client()) {
+		return false, errTooMany
+	}
+	defer h.streams.leave(x.client())
+	// Listening begins before reading, so that nothing falls between the two.
+	l, err := h.hub.listen(everyTask)
+	if err != nil {
+		return false, err
+	}
+	defer h.hub.leave(l)
+	x.leave() // from here on it counts as a stream
+	ctx := x.r.Context()
+	heartbeat := time.NewTimer(h.opts.Heartbeat)
+	defer heartbeat.Stop()
+	for {
+		page, err := h.reader.Feed(ctx, after, 1)
+		if err != nil || len(page.Transitions) > 0 {
+			return false, err
+		}
+		select {
+		case <-l.wake:
+		case <-heartbeat.C:
+			return false, nil
+		case <-h.hub.done:
+			return true, nil
+		case <-ctx.Done():
+			return false, ctx.Err()
+		}
+	}
+}
+
+// lines answers with a head and its items, one a line.
+func (x *exchange) lines(head *wire.Head, item func(i int) any) error {
+	head.Format, head.Version = wire.Format, wire.Version
+	return x.deliver(&answer{exchange: x, contentType: linesType}, func(s *sink) error {
+		s.value(head)
+		s.text("\n")
+		for i := range head.Items {
+			if s.err != nil {
+				return s.err
+			}
+			s.value(item(i))
+			s.text("\n")
+		}
+		return nil
+	})
+}
+
+// readingVerdict is the verdict on what a reader of the store failed with: the
+// client gets the error itself.
+func (x *exchange) readingVerdict(err error) (status, code int, message string) {
+	switch {
+	case errors.Is(err, state.ErrNotFound):
+		x.failure = nil
+		return http.StatusOK, codeNotFound, err.Error()
+	case len(wire.ErrorNames(err)) == 0:
+		return http.StatusInternalServerError, codeInternal, (&internalError{}).Error()
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFailed):
+		return http.StatusServiceUnavailable, codeUnavailable, err.Error()
+	case errors.Is(err, store.ErrCorrupt):
+		return http.StatusInternalServerError, codeInternal, err.Error()
+	}
+	x.failure = nil
+	return http.StatusOK, codeInvalid, err.Error()
+}
+
+// errorNames is the field of a refusal that names the errors of the store.
+func errorNames(err error) []byte {
+	var question *questionError
+	switch {
+	case errors.Is(err, errEnding):
+		err = store.ErrClosed
+	case errors.As(err, &question) && question.code == codeInvalid:
+		err = state.ErrInvalidArgument
+	}
+	if names := wire.ErrorNames(err); names != nil {
+		return appendJSON([]byte(`,"errors":`), names)
+	}
+	return nil
+}

@@ -1,0 +1,154 @@
+package wire
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Transition is a [state.Transition].
+type Transition struct {
+	Seq      uint64  `json:"seq"`
+	Business string  `json:"biz"`
+	Task     string  `json:"task"`
+	Op       string  `json:"op"`
+	At       string  `json:"at"`
+	Recorded string  `json:"recorded"`
+	Actor    string  `json:"actor,omitempty"`
+	Shown    string  `json:"shown,omitempty"`   // state of the task after it
+	Pending  int     `json:"pending,omitempty"` // automatic retries then
+	Changes  Changes `json:"changes,omitempty"`
+}
+
+// maxChanges bounds the changes of a transition that is read: ten times the
+// nodes that an engine allows by default.
+const maxChanges = 1_000_000
+
+// Changes are those of a transition. They are read one by one, since a short
+// text can stand for a long list.
+type Changes []Change
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (l *Changes) UnmarshalJSON(raw []byte) error {
+	dec := json.NewDecoder(bytes.NewReader(raw))
+	dec.DisallowUnknownFields()
+	if open, err := dec.Token(); err != nil || open != json.Delim('[') {
+		return errors.New("changes are no list")
+	}
+	for dec.More() {
+		var c Change
+		if err := dec.Decode(&c); err != nil {
+			return err
+		}
+		if c.ID == "" || len(*l) == maxChanges {
+			return errors.New("a change of no node, or too many")
+		}
+		*l = append(*l, c)
+	}
+	return nil
+}
+
+// Change is a [state.Change]: what a transition did to one node, by the values
+// that the node has afterwards. One with a declaration and without From also
+// stands for a [state.Node], which has all these values.
+type Change struct {
+	ID       string       `json:"id"`
+	Index    int          `json:"index"` // place in the order of creation
+	Kind     string       `json:"kind"`
+	Declared *Declaration `json:"declared,omitempty"` // of a new node
+	From     string       `json:"from,omitempty"`     // own state before
+	Attempt
+	Updated    string   `json:"updated,omitempty"`
+	Supersedes string   `json:"supersedes,omitempty"` // version before it
+	Superseded *Attempt `json:"superseded,omitempty"` // attempt that has become history
+}
+
+// Declaration is a [state.Declaration].
+type Declaration struct {
+	Parent string `json:"parent,omitempty"`
+	// ParentIndex is that of the parent; the root, which has none, leaves it
+	// out.
+	ParentIndex int    `json:"parent_index,omitempty"`
+	Name        string `json:"name,omitempty"`
+	NoRetry     bool   `json:"no_retry,omitempty"`
+	NoSkip      bool   `json:"no_skip,omitempty"`
+	MaxLoops    int    `json:"max_loops,omitempty"`
+}
+
+// Attempt is a [state.Attempt].
+type Attempt struct {
+	State        string `json:"state"`
+	Version      string `json:"version,omitempty"`
+	Loop         int    `json:"loop,omitempty"`
+	Retries      int    `json:"retries,omitempty"`
+	Skips        int    `json:"skips,omitempty"`
+	Skipped      bool   `json:"skipped,omitempty"`
+	ErrorIgnored bool   `json:"error_ignored,omitempty"`
+	Started      string `json:"start_time,omitempty"`
+	Finished     string `json:"finish_time,omitempty"`
+	Error        string `json:"error,omitempty"`
+	RetryAt      string `json:"retry_at,omitempty"`
+	Began        string `json:"began,omitempty"` // operation that began the attempt
+	Along        bool   `json:"along,omitempty"` // it was the reset of a container above
+	Paused       bool   `json:"paused,omitempty"`
+}
+
+// OfTransition returns the form of a transition.
+func OfTransition(tr *state.Transition) Transition {
+	r := Transition{
+		Seq: tr.Sequence, Business: tr.Task.Business, Task: tr.Task.Task, Op: tr.Op.String(),
+		At: tr.At.String(), Recorded: tr.Recorded.String(), Actor: tr.Actor, Shown: stateName(tr.Shown), Pending: tr.Pending,
+		Changes: make(Changes, len(tr.Changes)),
+	}
+	for i := range tr.Changes {
+		r.Changes[i] = ofChange(&tr.Changes[i])
+	}
+	return r
+}
+
+// OfNode returns the form of a node.
+func OfNode(n *state.Node) Change {
+	return ofChange(&state.Change{ID: n.ID, Index: n.Index, Kind: n.Kind, Declared: &n.Declaration, Progress: n.Progress})
+}
+
+func ofChange(c *state.Change) Change {
+	to := Change{
+		ID: c.ID, Index: c.Index, Kind: c.Kind.String(), From: stateName(c.From),
+		Attempt: OfAttempt(&c.Attempt), Updated: c.Updated.String(), Supersedes: c.Supersedes.String(),
+	}
+	if d := c.Declared; d != nil {
+		to.Declared = &Declaration{d.Parent, max(d.ParentIndex, 0), d.Name, d.NoRetry, d.NoSkip, d.MaxLoops}
+	}
+	if c.Superseded != nil {
+		old := OfAttempt(c.Superseded)
+		to.Superseded = &old
+	}
+	return to
+}
+
+// OfAttempt returns the form of an attempt.
+func OfAttempt(a *state.Attempt) Attempt {
+	return Attempt{
+		State: stateName(a.State), Version: a.Version.String(), Loop: a.Loop, Retries: a.Retries, Skips: a.Skips,
+		Skipped: a.Skipped, ErrorIgnored: a.ErrorIgnored, Started: a.Started.String(), Finished: a.Finished.String(),
+		Error: a.Error, RetryAt: a.RetryAt.String(), Began: opName(a.Began), Along: a.Along, Paused: a.Paused,
+	}
+}
+
+// opName is the operation's name, "" for none.
+func opName(o state.OpKind) string {
+	if o == 0 {
+		return ""
+	}
+	return o.String()
+}
+
+// stateName is the state's name, "" for none.
+func stateName(s state.State) string {
+	if s == 0 {
+		return ""
+	}
+	return s.String()
+}

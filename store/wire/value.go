@@ -1,0 +1,181 @@
+package wire
+
+import (
+	"cmp"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Value returns the transition. An error says which text stands for nothing; that
+// the values fit together is for [state.Transition.Validate] to say.
+func (r *Transition) Value() (*state.Transition, error) {
+	var p reading
+	tr := &state.Transition{
+		Sequence: r.Seq, Task: state.Key{Business: r.Business, Task: r.Task}, Op: p.op(r.Op),
+		At: p.instant(r.At), Recorded: p.instant(r.Recorded), Actor: r.Actor, Shown: p.state(r.Shown), Pending: r.Pending,
+		Changes: make([]state.Change, len(r.Changes)),
+	}
+	if len(r.Changes) == 0 {
+		tr.Changes = nil
+	}
+	for i := range r.Changes {
+		tr.Changes[i] = p.change(&r.Changes[i])
+	}
+	return tr, p.err
+}
+
+// Node returns the node that a change stands for, and an error if it stands for
+// none.
+func (r *Change) Node() (state.Node, error) {
+	var p reading
+	c := p.change(r)
+	if c.Declared == nil || c.From != 0 || c.Superseded != nil {
+		p.keep(fmt.Errorf("%w: node %q is a change", state.ErrInvalidArgument, r.ID))
+		return state.Node{}, p.err
+	}
+	return state.Node{ID: c.ID, Index: c.Index, Kind: c.Kind, Declaration: *c.Declared, Progress: c.Progress}, p.err
+}
+
+// Value returns the attempt.
+func (r *Attempt) Value() (state.Attempt, error) {
+	var p reading
+	a := p.attempt(r)
+	return a, p.err
+}
+
+// reading turns texts back into values and keeps the first error.
+type reading struct{ err error }
+
+func (p *reading) change(r *Change) state.Change {
+	c := state.Change{ID: r.ID, Index: r.Index, From: p.state(r.From), Progress: state.Progress{
+		Attempt: p.attempt(&r.Attempt), Updated: p.instant(r.Updated), Supersedes: p.version(r.Supersedes),
+	}}
+	kind, err := state.ParseKind(r.Kind)
+	p.keep(err)
+	c.Kind = kind
+	if d := r.Declared; d != nil {
+		c.Declared = &state.Declaration{
+			Parent: d.Parent, ParentIndex: d.ParentIndex, Name: d.Name, NoRetry: d.NoRetry, NoSkip: d.NoSkip, MaxLoops: d.MaxLoops,
+		}
+		if d.Parent == "" {
+			c.Declared.ParentIndex = -1
+		}
+	}
+	if r.Superseded != nil {
+		old := p.attempt(r.Superseded)
+		c.Superseded = &old
+	}
+	return c
+}
+
+func (p *reading) attempt(r *Attempt) state.Attempt {
+	return state.Attempt{
+		State: p.state(r.State), Version: p.version(r.Version), Loop: r.Loop, Retries: r.Retries, Skips: r.Skips,
+		Skipped: r.Skipped, ErrorIgnored: r.ErrorIgnored, Started: p.instant(r.Started), Finished: p.instant(r.Finished),
+		Error: r.Error, RetryAt: p.instant(r.RetryAt), Began: p.op(r.Began), Along: r.Along, Paused: r.Paused,
+	}
+}
+
+func (p *reading) keep(err error) { p.err = cmp.Or(p.err, err) }
+
+func (p *reading) op(name string) state.OpKind {
+	if name == "" {
+		return 0
+	}
+	op, err := state.ParseOpKind(name)
+	p.keep(err)
+	return op
+}
+
+func (p *reading) state(name string) state.State {
+	if name == "" {
+		return 0
+	}
+	s, err := state.ParseState(name)
+	p.keep(err)
+	return s
+}
+
+func (p *reading) version(digits string) state.Version {
+	v, err := state.ParseVersion(digits)
+	p.keep(err)
+	return v
+}
+
+func (p *reading) instant(text string) state.Instant {
+	if text == "" {
+		return state.Instant{}
+	}
+	var at time.Time
+	if err := at.UnmarshalText([]byte(text)); err != nil || !state.InstantOf(at).Valid() {
+		p.keep(fmt.Errorf("%w: time %q", state.ErrInvalidArgument, text))
+	}
+	return state.InstantOf(at)
+}
+
+// ParsePosition reads what [store.Position.String] wrote, also of a position that
+// names no history, such as [store.End]. Stores refuse such positions themselves.
+func ParsePosition(text string) (store.Position, error) {
+	if sequence, err := strconv.ParseUint(text, 10, 64); err == nil {
+		return store.Position{Sequence: sequence}, nil
+	}
+	return store.ParsePosition(text)
+}
+
+// Task is a [store.Task], the header of a task.
+type Task struct {
+	Business string         `json:"biz"`
+	Task     string         `json:"task"`
+	Root     string         `json:"root"`
+	Name     string         `json:"name,omitempty"`
+	Number   uint64         `json:"number"`
+	Revision uint64         `json:"revision"`
+	Shown    string         `json:"shown"`
+	State    string         `json:"state"`
+	Counts   map[string]int `json:"counts,omitempty"` // leaves by state
+	Pending  int            `json:"pending,omitempty"`
+	Nodes    int            `json:"nodes"`
+	Recorded string         `json:"recorded"`
+	Updated  string         `json:"updated"`
+	Started  string         `json:"start_time,omitempty"`
+	Finished string         `json:"finish_time,omitempty"`
+}
+
+// OfTask returns the form of a header.
+func OfTask(t *store.Task) Task {
+	r := Task{
+		Business: t.Key.Business, Task: t.Key.Task, Root: t.Root, Name: t.Name, Number: t.Number, Revision: t.Revision,
+		Shown: stateName(t.Shown), State: stateName(t.State), Pending: t.Pending, Nodes: t.Nodes,
+		Recorded: t.Recorded.String(), Updated: t.Updated.String(), Started: t.Started.String(), Finished: t.Finished.String(),
+	}
+	for s, n := range t.Counts {
+		if n > 0 {
+			if r.Counts == nil {
+				r.Counts = make(map[string]int)
+			}
+			r.Counts[stateName(state.State(s))] = n
+		}
+	}
+	return r
+}
+
+// Value returns the header, which is valid unless there is an error.
+func (r *Task) Value() (store.Task, error) {
+	var p reading
+	t := store.Task{
+		Key: state.Key{Business: r.Business, Task: r.Task}, Root: r.Root, Name: r.Name, Number: r.Number, Revision: r.Revision,
+		Shown: p.state(r.Shown), State: p.state(r.State), Pending: r.Pending, Nodes: r.Nodes,
+		Recorded: p.instant(r.Recorded), Updated: p.instant(r.Updated), Started: p.instant(r.Started), Finished: p.instant(r.Finished),
+	}
+	for name, n := range r.Counts {
+		t.Counts[p.state(name)] = n
+	}
+	if p.err != nil {
+		return t, p.err
+	}
+	return t, t.Validate()
+}
