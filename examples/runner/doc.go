@@ -13,7 +13,8 @@
 // it, and afterwards until Ctrl-C; see package query/httpapi. The flags -app and
 // -token or -trusted-app, or -no-auth, say who may ask; without any of them it
 // refuses to start. With -no-auth it answers only requests to localhost, to an
-// address or to a -host.
+// address or to a -host. The commands of statusctl that only read work on it with
+// -db http://127.0.0.1:8080.
 //
 // The task's status goes to standard output as JSON, unless that is a terminal
 // and -json is not given. With -failed-first a pipeline shows FAILED as soon as

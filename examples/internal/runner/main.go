@@ -123,7 +123,8 @@ Ctrl-C suspends the pipeline; a second one stops the commands that are running.
 
 With -http it serves get_task_status, events and a status page while it runs, and
 after the pipeline's end until Ctrl-C, to those whom -app with -token or
--trusted-app, or -no-auth, let in.
+-trusted-app, or -no-auth, let in. Commands of statusctl that only read work on it:
+statusctl list -db http://HOST:PORT.
 
 Flags:
 `

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/query/httpapi/client"
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -93,6 +94,34 @@ func TestARunningPipelineIsServed(t *testing.T) {
 	}
 	if _, err := http.Get(url); err == nil {
 		t.Error("it serves after its end")
+	}
+}
+
+func TestAPipelineThatRunsIsReadAsAStore(t *testing.T) {
+	g := newGate(t)
+	url, signals, results := servedRun(t, g, "-app", "web:secret", "-trusted-app", "web")
+	who := httpapi.Credentials{AppCode: "web", AppSecret: "secret", Username: "ann"}
+	c, err := client.New(url, &client.Options{Credentials: who})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	snap, err := query.New(c, nil).Snapshot(t.Context(), "1", "t1")
+	if err != nil || snap.Tree.State(0) != state.Running {
+		t.Fatalf("%+v, %v", snap, err)
+	}
+	g.open(t)
+	for event, err := range c.Watch(t.Context(), snap.Position) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if change := event.Changes[0]; change.Index == 0 && change.State == state.Finished {
+			break
+		}
+	}
+	signals <- os.Interrupt
+	if o := ended(t, results); o.code != exitFinished {
+		t.Errorf("exit code %d", o.code)
 	}
 }
 
