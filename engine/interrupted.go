@@ -38,7 +38,8 @@ func (in *Interruption) empty() bool { return len(in.Nodes) == 0 && len(in.Retri
 // Interrupted iterates over the tasks with nodes RUNNING, or with automatic
 // retries pending, since before this engine was opened: what the last process left
 // behind, if it crashed. The runner decides what becomes of each; recovery never
-// changes a state by itself. An error is the last thing yielded.
+// changes a state by itself. An error is the last thing yielded, a
+// [*store.UnreadableError] if tasks were passed over that cannot be read.
 //
 // Whatever is above a leaf, and whether or not it may be retried, [Fail] records
 // that it was interrupted. To run it again is a second request, [Begin] or [Retry],
@@ -73,25 +74,24 @@ func (e *Engine) Interrupted(ctx context.Context) iter.Seq2[Interruption, error]
 		}
 	}
 	return func(yield func(Interruption, error) bool) {
-		for cursor := ""; ; {
-			page, err := list(cursor)
-			if err != nil {
+		var passed store.PassedOver
+		for t, err := range store.Pages("", list) {
+			var in Interruption
+			found := false
+			if err == nil {
+				in, found, err = look(ctx, t)
+			}
+			switch {
+			case passed.Add(t, err):
+			case err != nil:
 				yield(Interruption{}, err)
 				return
-			}
-			for i := range page.Tasks {
-				in, found, err := look(ctx, &page.Tasks[i])
-				if err != nil {
-					yield(Interruption{}, err)
-					return
-				}
-				if found && !yield(in, nil) {
-					return
-				}
-			}
-			if cursor = page.Cursor; cursor == "" {
+			case found && !yield(in, nil):
 				return
 			}
+		}
+		if err := passed.Err(); err != nil {
+			yield(Interruption{}, err)
 		}
 	}
 }

@@ -41,10 +41,14 @@ type Purged struct {
 	Unfinished, Settled int
 	// Changed were kept because they changed, or were deleted, meanwhile.
 	Changed int
+	// Unreadable were kept because the store cannot read what they are.
+	Unreadable int
 }
 
 // PassedOver is how many of the selected tasks were not removed.
-func (p *Purged) PassedOver() int { return p.Newest + p.Recent + p.Unfinished + p.Settled + p.Changed }
+func (p *Purged) PassedOver() int {
+	return p.Newest + p.Recent + p.Unfinished + p.Settled + p.Changed + p.Unreadable
+}
 
 // Select iterates over the tasks that [Engine.Purge] would remove from what from
 // reads, newest recorded first, and counts the others in passed, which may be
@@ -54,23 +58,21 @@ func (r *Retention) Select(ctx context.Context, from store.Reader, passed *Purge
 		passed = new(Purged)
 	}
 	return func(yield func(*store.Task, error) bool) {
-		q := store.ListQuery{Business: r.Business, Shown: r.Shown}
-		for seen := 0; ; {
-			page, err := from.List(ctx, q)
-			if err != nil {
+		seen := 0
+		for t, err := range store.Tasks(ctx, from, store.ListQuery{Business: r.Business, Shown: r.Shown}) {
+			var unreadable *store.UnreadableError
+			switch {
+			case errors.As(err, &unreadable):
+				passed.Unreadable += len(unreadable.Tasks)
+				return
+			case err != nil:
 				yield(nil, err)
 				return
 			}
-			for i := range page.Tasks {
-				t := &page.Tasks[i]
-				seen++
-				if kept := r.keeps(t, seen, passed); kept != nil {
-					*kept++
-				} else if !yield(t, nil) {
-					return
-				}
-			}
-			if q.Cursor = page.Cursor; q.Cursor == "" {
+			seen++
+			if kept := r.keeps(t, seen, passed); kept != nil {
+				*kept++
+			} else if !yield(t, nil) {
 				return
 			}
 		}

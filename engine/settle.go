@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -62,7 +63,7 @@ func (g *group) commit(last bool) (again []*Pending) {
 			w.answer(fmt.Errorf("engine: commit: %w", info.Err), 0, 0)
 		case results[i].Err == nil:
 			w.answer(nil, w.revision(), results[i].First)
-		case last || w.deleted || errors.Is(results[i].Err, store.ErrFenced) || errors.Is(results[i].Err, store.ErrCorrupt):
+		case last || w.deleted || !errors.Is(results[i].Err, store.ErrConflict) && !errors.Is(results[i].Err, state.ErrExists):
 			w.answer(fmt.Errorf("engine: task %s: %w", w.key, results[i].Err), 0, 0)
 		default:
 			again = append(again, w.requests()...)

@@ -49,6 +49,9 @@ func (t Task) MarshalJSON() ([]byte, error) {
 type Tasks struct {
 	Tasks  []Task `json:"tasks"`
 	Cursor string `json:"cursor"`
+	// Unreadable is how many tasks the page passes over because what the store
+	// has of them is damaged.
+	Unreadable int `json:"unreadable,omitempty"`
 }
 
 // List returns a page of tasks, newest recorded first. Its filter is the
@@ -58,7 +61,7 @@ func (q *Query) List(ctx context.Context, filter store.ListQuery) (Tasks, error)
 	if err != nil {
 		return Tasks{}, wrap(err)
 	}
-	list := Tasks{Tasks: make([]Task, 0, len(page.Tasks)), Cursor: page.Cursor}
+	list := Tasks{Tasks: make([]Task, 0, len(page.Tasks)), Cursor: page.Cursor, Unreadable: len(page.Unreadable)}
 	for i := range page.Tasks {
 		t := &page.Tasks[i]
 		list.Tasks = append(list.Tasks, Task{

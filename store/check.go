@@ -15,22 +15,22 @@ import (
 // be finished. Tasks that change or go while they are examined are examined as
 // far as possible; stores call this from their own [Checker].
 func Check(ctx context.Context, r Reader, report func(problem string)) error {
-	q := ListQuery{}
-	for {
-		page, err := r.List(ctx, q)
-		if err != nil {
+	for t, err := range Tasks(ctx, r, ListQuery{}) {
+		var unreadable *UnreadableError
+		switch {
+		case errors.As(err, &unreadable):
+			for i := range unreadable.Tasks {
+				report((&UnreadableError{unreadable.Tasks[i : i+1]}).Error())
+			}
+		case err != nil:
 			return err
-		}
-		for i := range page.Tasks {
-			if err := checkTask(ctx, r, &page.Tasks[i], report); err != nil {
+		default:
+			if err := checkTask(ctx, r, t, report); err != nil {
 				return err
 			}
 		}
-		if page.Cursor == "" {
-			return checkFeed(ctx, r, report)
-		}
-		q.Cursor = page.Cursor
 	}
+	return checkFeed(ctx, r, report)
 }
 
 func checkTask(ctx context.Context, r Reader, listed *Task, report func(string)) error {
@@ -125,22 +125,35 @@ func checkNodes(ctx context.Context, r Reader, tree *state.Tree, attempts map[in
 	return ctx.Err()
 }
 
-// checkFeed reads the changes from the oldest to what was the newest.
+// checkFeed reads the changes from the oldest to what was the newest. After one
+// that cannot be read it goes on one by one for a page.
 func checkFeed(ctx context.Context, r Reader, report func(string)) error {
 	end, err := r.Feed(ctx, End, 1)
 	if err != nil {
 		return err
 	}
+	singly := 0
 	for after := end.Last.At(end.First - 1); after.Sequence < end.Last.Sequence; {
-		feed, err := r.Feed(ctx, after, 0)
-		if errors.Is(err, ErrTrimmed) {
-			return nil // while it was read
+		limit := DefaultLimit
+		if singly > 0 {
+			limit = 1
 		}
-		if err != nil {
+		feed, err := r.Feed(ctx, after, limit)
+		switch {
+		case errors.Is(err, ErrTrimmed):
+			return nil // while it was read
+		case err != nil && (ctx.Err() != nil || !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrIncompatible)):
 			report(fmt.Sprintf("changes after %d: %v", after.Sequence, err))
 			return ctx.Err()
-		}
-		if len(feed.Transitions) == 0 {
+		case err != nil && singly == 0:
+			singly = DefaultLimit
+			continue
+		case err != nil:
+			report(fmt.Sprintf("change %d: %v", after.Sequence+1, err))
+			after.Sequence++
+			singly--
+			continue
+		case len(feed.Transitions) == 0:
 			report(fmt.Sprintf("changes end at %d, not at %d", after.Sequence, end.Last.Sequence))
 			return nil
 		}
@@ -151,6 +164,7 @@ func checkFeed(ctx context.Context, r Reader, report func(string)) error {
 			}
 		}
 		after = feed.After()
+		singly = max(singly-1, 0)
 	}
 	return nil
 }

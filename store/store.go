@@ -122,8 +122,8 @@ type Result struct {
 	History History
 	// Err is nil, [ErrConflict] if the task is not at the write's base,
 	// [state.ErrExists] if its key or one of its node IDs is taken, possibly
-	// by an earlier write of the same commit, or [ErrCorrupt] if what the
-	// store has of this task cannot be read.
+	// by an earlier write of the same commit, or [ErrCorrupt] or
+	// [ErrIncompatible] if what the store has of this task cannot be read.
 	Err error
 }
 
@@ -196,6 +196,9 @@ func (q *ListQuery) Matches(t *Task) bool {
 type ListPage struct {
 	Tasks  []Task
 	Cursor string
+	// Unreadable are the tasks that the page passes over because their headers
+	// cannot be read: one damaged record does not take the others away.
+	Unreadable []Unreadable
 }
 
 // FeedPage is a page of the store-wide changes. The transitions retained are those

@@ -73,6 +73,9 @@ func (h *Handler) listTasks(x *exchange) error {
 		}
 		s.field(`],"cursor":`, h.positions.sealCursor(cursor))
 		s.field(`,"now":`, h.time(h.now()))
+		if f.passed > 0 && !f.hides {
+			s.field(`,"unreadable":`, f.passed) // damaged, of no business that is known
+		}
 		s.text("}")
 		return nil
 	})
@@ -86,6 +89,7 @@ func (h *Handler) listSome(x *exchange, f *listFilter, seen *int) (tasks []store
 	}
 	*seen += len(page.Tasks)
 	f.Cursor = page.Cursor
+	f.passed += len(page.Unreadable)
 	last = f.Cursor == "" || *seen >= scanMax || len(page.Tasks) == 0
 	return slices.DeleteFunc(page.Tasks, func(t store.Task) bool { return !f.matches(x.r.Context(), &t) }), last, nil
 }
@@ -113,6 +117,7 @@ type listFilter struct {
 	text    string // in lower case
 	hides   bool   // there may be tasks that the caller may not see
 	allowed func(ctx context.Context, business string) bool
+	passed  int // tasks that cannot be read
 }
 
 func (h *Handler) filter(x *exchange) (f listFilter, err error) {

@@ -212,7 +212,8 @@ func (c *commit) plan(tx *bolt.Tx) error {
 	for i := range c.changes {
 		number, header, err := c.check(tx, &c.changes[i], lastID)
 		switch {
-		case errors.Is(err, store.ErrConflict) || errors.Is(err, state.ErrExists) || errors.Is(err, store.ErrCorrupt):
+		case errors.Is(err, store.ErrConflict), errors.Is(err, state.ErrExists),
+			errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrIncompatible):
 			c.results[i].Err = err
 			continue
 		case err != nil:

@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -133,7 +134,11 @@ func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64) error {
 		t = e.task
 	} else {
 		var err error
-		if t, err = readTask(tx, number); err != nil {
+		switch t, err = readTask(tx, number); {
+		case errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrIncompatible):
+			l.page.Unreadable = append(l.page.Unreadable, store.Unreadable{Number: number, Err: err})
+			return nil
+		case err != nil:
 			return err
 		}
 	}
@@ -177,7 +182,10 @@ func (d *diskScan) next() error {
 func (d *diskScan) set(k []byte) error {
 	last := d.number
 	d.number = 0
-	if k != nil && bytes.HasPrefix(k, d.prefix) && len(k) == len(d.prefix)+8 {
+	for k != nil && bytes.HasPrefix(k, d.prefix) && len(k) != len(d.prefix)+8 {
+		k, _ = d.c.Prev() // a key that cannot be, which Check reports
+	}
+	if bytes.HasPrefix(k, d.prefix) && len(k) == len(d.prefix)+8 {
 		d.number = seqOf(k[len(d.prefix):])
 	}
 	if d.number >= last {

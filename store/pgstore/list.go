@@ -36,11 +36,7 @@ func (s *Store) list(ctx context.Context, q *store.ListQuery, condition string) 
 		if err != nil {
 			return err
 		}
-		page = store.ListPage{}
-		if page.Tasks, err = readHeaders(rows); err == nil && len(page.Tasks) > limit {
-			page.Tasks = page.Tasks[:limit]
-			page.Cursor = strconv.FormatUint(page.Tasks[limit-1].Number, 10)
-		}
+		page, err = readHeaders(rows, limit)
 		return err
 	})
 	return page, err
@@ -102,23 +98,36 @@ func (s *selection) where(q *store.ListQuery) error {
 	return nil
 }
 
-func readHeaders(rows pgx.Rows) (tasks []store.Task, err error) {
+// readHeaders reads a page of so many rows, of which there may be one more.
+func readHeaders(rows pgx.Rows, limit int) (page store.ListPage, err error) {
 	var key state.Key
 	var number, revision, sec int64
 	var nsec int32
 	var shown int16
 	var header pgtype.DriverBytes
 	fields := []any{&key.Business, &key.Task, &number, &revision, &shown, &sec, &nsec, &header}
+	var last uint64
+	n := 0
 	_, err = pgx.ForEachRow(rows, fields, func() error {
 		t := store.Task{
 			Key: key, Number: uint64(number), Revision: uint64(revision), Shown: state.State(shown),
 			Recorded: state.UnixInstant(sec, int(nsec)),
 		}
-		if err := decodeHeader(header, &t); err != nil {
-			return fmt.Errorf("task %s: %w", key, err)
+		if n++; n > limit {
+			page.Cursor = strconv.FormatUint(last, 10)
+			return nil
 		}
-		tasks = append(tasks, t)
+		last = t.Number
+		err := decodeHeader(header, &t)
+		if err == nil && t.Validate() != nil {
+			err = fmt.Errorf("%w: %w", store.ErrCorrupt, t.Validate())
+		}
+		if err != nil {
+			page.Unreadable = append(page.Unreadable, store.Unreadable{Number: t.Number, Key: key, Err: err})
+			return nil
+		}
+		page.Tasks = append(page.Tasks, t)
 		return nil
 	})
-	return tasks, err
+	return page, err
 }

@@ -55,7 +55,7 @@ the machine. It goes to standard output:
 
 Its last line says "end"; without it, it is not whole. See import. Of a database
 that others record in meanwhile it holds each task as it was at a moment of its
-own.`,
+own. Tasks that cannot be read are left out, and reported in the end.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, _ []string) error {
 			return t.read(ctx, func(r *reader) error {
@@ -74,17 +74,20 @@ func writeExport(ctx context.Context, r *reader, out io.Writer) error {
 	if err := writeLine(out, exportHeader{exportFormat, exportVersion, last.Sequence}); err != nil {
 		return err
 	}
+	var passed store.PassedOver
 	keys, err := allTasks(ctx, r.store)
-	if err != nil {
+	if err != nil && !passed.Add(nil, err) {
 		return err
 	}
 	end := exportEnd{End: true}
 	for _, key := range keys {
 		transitions, err := transitionsOf(ctx, r, key)
-		if errors.Is(err, state.ErrNotFound) {
+		switch {
+		case errors.Is(err, state.ErrNotFound):
 			continue // others have purged it meanwhile
-		}
-		if err != nil {
+		case passed.Add(&store.Task{Key: key}, err):
+			continue
+		case err != nil:
 			return err
 		}
 		for _, tr := range transitions {
@@ -95,7 +98,10 @@ func writeExport(ctx context.Context, r *reader, out io.Writer) error {
 		end.Tasks++
 		end.Transitions += len(transitions)
 	}
-	return writeLine(out, end)
+	if err := writeLine(out, end); err != nil {
+		return err
+	}
+	return passed.Err()
 }
 
 // transitionsOf is the transitions of a task, all or none.
@@ -113,20 +119,16 @@ func transitionsOf(ctx context.Context, r *reader, key state.Key) (all []*state.
 	return all, nil
 }
 
-// allTasks lists the keys of all tasks, those recorded first first.
+// allTasks lists the keys of all tasks, those recorded first first. They are all
+// that can be read also with an error that is a [*store.UnreadableError].
 func allTasks(ctx context.Context, from store.Reader) (keys []state.Key, err error) {
-	var q store.ListQuery
-	for {
-		page, err := from.List(ctx, q)
+	for t, err := range store.Tasks(ctx, from, store.ListQuery{}) {
 		if err != nil {
-			return nil, err
-		}
-		for i := range page.Tasks {
-			keys = append(keys, page.Tasks[i].Key)
-		}
-		if q.Cursor = page.Cursor; q.Cursor == "" {
 			slices.Reverse(keys)
-			return keys, nil
+			return keys, err
 		}
+		keys = append(keys, t.Key)
 	}
+	slices.Reverse(keys)
+	return keys, nil
 }

@@ -54,9 +54,17 @@ func (l *lister) list(ctx context.Context, r *reader, now time.Time) error {
 	if err != nil {
 		return err
 	}
+	show := l.write
 	if l.json {
-		return l.writeJSON(tasks)
+		show = l.writeJSON
 	}
+	if err := show(tasks, now); err != nil || tasks.Unreadable == 0 {
+		return err
+	}
+	return fmt.Errorf("%w: %s cannot be read and not listed", store.ErrCorrupt, count(tasks.Unreadable, "task"))
+}
+
+func (l *lister) write(tasks query.Tasks, now time.Time) error {
 	if len(tasks.Tasks) == 0 {
 		message := "no tasks"
 		if l.query.Cursor != "" {
@@ -81,7 +89,7 @@ func (l *lister) list(ctx context.Context, r *reader, now time.Time) error {
 	if tasks.Cursor == "" {
 		return nil
 	}
-	_, err = fmt.Fprintf(l.stdout, "more: -cursor %s\n", tasks.Cursor)
+	_, err := fmt.Fprintf(l.stdout, "more: -cursor %s\n", tasks.Cursor)
 	return err
 }
 
@@ -96,6 +104,7 @@ func page(ctx context.Context, r *reader, filter store.ListQuery) (all query.Tas
 			return all, err
 		}
 		all.Tasks, all.Cursor = append(all.Tasks, part.Tasks...), part.Cursor
+		all.Unreadable += part.Unreadable
 		filter.Cursor = part.Cursor
 		if part.Cursor == "" || len(all.Tasks) >= limit {
 			return all, nil
@@ -103,7 +112,7 @@ func page(ctx context.Context, r *reader, filter store.ListQuery) (all query.Tas
 	}
 }
 
-func (l *lister) writeJSON(tasks query.Tasks) error {
+func (l *lister) writeJSON(tasks query.Tasks, _ time.Time) error {
 	for i := range tasks.Tasks {
 		if err := writeLine(l.stdout, &tasks.Tasks[i]); err != nil {
 			return err

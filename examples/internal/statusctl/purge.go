@@ -74,10 +74,11 @@ type passedOver struct {
 	Unfinished int `json:"unfinished"`
 	Settled    int `json:"settled"`
 	Changed    int `json:"changed"`
+	Unreadable int `json:"unreadable,omitempty"`
 }
 
 func passedOverBy(p engine.Purged) passedOver {
-	return passedOver{p.Newest, p.Recent, p.Unfinished, p.Settled, p.Changed}
+	return passedOver{p.Newest, p.Recent, p.Unfinished, p.Settled, p.Changed, p.Unreadable}
 }
 
 // reasons is that for people, "" if there are none.
@@ -88,7 +89,7 @@ func reasons(p engine.Purged) string {
 		text string
 	}{
 		{p.Newest, "kept as the newest"}, {p.Recent, "too recent"}, {p.Unfinished, "under way"},
-		{p.Settled, "settled but not ended (-settled includes these)"}, {p.Changed, "changed meanwhile"},
+		{p.Settled, "settled but not ended (-settled includes these)"}, {p.Changed, "changed meanwhile"}, {p.Unreadable, "that cannot be read"},
 	} {
 		if r.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", r.n, r.text))

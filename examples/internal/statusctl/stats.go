@@ -2,6 +2,7 @@ package statusctl
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"strings"
@@ -30,7 +31,8 @@ type figures struct {
 	Bytes      *int64         `json:"bytes,omitempty"`
 	Free       *int64         `json:"free_bytes,omitempty"`
 	Tasks      int            `json:"tasks"`
-	Shown      map[string]int `json:"states"` // shown state: tasks
+	Shown      map[string]int `json:"states"`               // shown state: tasks
+	Unreadable int            `json:"unreadable,omitempty"` // not among the tasks
 	Unfinished int            `json:"unfinished"`
 	Nodes      int            `json:"nodes"`
 	LiveNodes  int            `json:"live_nodes"` // of unfinished tasks
@@ -82,26 +84,24 @@ func (f *figures) measure(ctx context.Context, s store.Reader, zone *time.Locati
 }
 
 func (f *figures) countTasks(ctx context.Context, from store.Reader) error {
-	var q store.ListQuery
-	for {
-		page, err := from.List(ctx, q)
-		if err != nil {
+	for task, err := range store.Tasks(ctx, from, store.ListQuery{}) {
+		var passed *store.UnreadableError
+		switch {
+		case errors.As(err, &passed):
+			f.Unreadable = len(passed.Tasks)
+			return nil
+		case err != nil:
 			return err
 		}
-		for i := range page.Tasks {
-			task := &page.Tasks[i]
-			f.Tasks++
-			f.Shown[task.Shown.String()]++
-			f.Nodes += task.Nodes
-			if task.Unfinished() {
-				f.Unfinished++
-				f.LiveNodes += task.Nodes
-			}
-		}
-		if q.Cursor = page.Cursor; q.Cursor == "" {
-			return nil
+		f.Tasks++
+		f.Shown[task.Shown.String()]++
+		f.Nodes += task.Nodes
+		if task.Unfinished() {
+			f.Unfinished++
+			f.LiveNodes += task.Nodes
 		}
 	}
+	return nil
 }
 
 func (f *figures) write(t *tool) error {
@@ -128,6 +128,9 @@ func (f *figures) write(t *tool) error {
 	rows.add("tasks", tasks)
 	rows.add("unfinished", fmt.Sprintf("%s with %s", count(f.Unfinished, "task"), count(f.LiveNodes, "node")))
 	rows.add("nodes", fmt.Sprint(f.Nodes))
+	if f.Unreadable > 0 {
+		rows.add("unreadable", count(f.Unreadable, "task"))
+	}
 	rows.add("feed", feed)
 	if f.Pending != nil {
 		rows.add("to write back", count(*f.Pending, "transition"))
