@@ -16,6 +16,27 @@
 // address or to a -host. The commands of statusctl that only read work on it with
 // -db http://127.0.0.1:8080.
 //
+// With -operate all who may ask may also operate the task: over HTTP
+// (operate_task and operate_node) and with the buttons of the page. With
+// -operator ann only that user may. While anybody may, the runner waits for them
+// when a pipeline has failed or is paused, instead of ending:
+//
+//   - pause of the task: running commands may end, and nothing begins until it is
+//     resumed. Pause of a subprocess: the same inside of it
+//   - pause of an activity: its command and what is in its process group stop,
+//     its timeout too, until it is resumed (not on Windows). An activity that has
+//     not begun does not begin
+//   - retry of a node that failed, with the inputs of its definition and its
+//     automatic retries anew; also before an automatic retry is due
+//   - skip of a node that failed, or of one that a paused pipeline has not begun:
+//     the pipeline goes on after it
+//   - forced_fail of an activity: its command is ended, and no policy for failures
+//     applies. An automatic retry that is due later is given up
+//   - revoke of the task: its commands are ended, and the task too
+//
+// Whatever else is asked for is refused with a message that says why. The record
+// names the user who did it.
+//
 // The task's status goes to standard output as JSON, unless that is a terminal
 // and -json is not given. With -failed-first a pipeline shows FAILED as soon as
 // anything in it has failed, even while the rest runs.

@@ -71,6 +71,8 @@ type memoryRun struct {
 	store   *store.Memory
 	results string
 	def     *definition
+
+	operator *operator // nil: nobody operates it
 }
 
 // counted calls before with the number of each commit, from 1; an error takes
@@ -127,6 +129,9 @@ func (r *memoryRun) do(signals <-chan os.Signal, before func(commit int) error) 
 	}
 	run := newRun(e, task, r.def, res)
 	run.grace = 1 << 40
+	if r.operator != nil {
+		run.requests, run.patient = r.operator.requests, true
+	}
 	if _, err := r.store.Locate(ctx, store.Ref{Key: task}); errors.Is(err, state.ErrNotFound) {
 		err = run.begin(ctx)
 		if err != nil {

@@ -16,7 +16,8 @@ type batch struct {
 	tree          *state.Tree // as it is before
 	ops           []engine.Op
 	left, entered []*node
-	spent         []*node // entered, and failed since they made too many passes
+	spent         []*node     // entered, and failed since they made too many passes
+	resumed       []*pipeline // that are suspended before
 	opened        []opened
 	closed        []*node // subprocesses whose inside has ended
 }
@@ -34,6 +35,20 @@ func (r *run) batch(ctx context.Context) (*batch, error) {
 
 func (b *batch) record(ops ...engine.Op) { b.ops = append(b.ops, ops...) }
 
+// suspendedAbove reports whether a pipeline that n is in is suspended, and is so
+// after the batch.
+func (b *batch) suspendedAbove(n *node) bool {
+	for p := n.in; ; p = p.within.in {
+		i, ok := b.tree.Find(b.run.pipelineID(p))
+		if ok && b.tree.State(i) == state.Suspended && !slices.Contains(b.resumed, p) {
+			return true
+		}
+		if p.within == nil {
+			return false
+		}
+	}
+}
+
 // recorded is what is recorded of a node; its state is 0 if nothing is.
 func (b *batch) recorded(n *node) state.Node {
 	if i, ok := b.tree.Find(b.run.id(n)); ok {
@@ -50,12 +65,12 @@ func (b *batch) enter(n *node) bool {
 	if slices.Contains(b.entered, n) {
 		return true
 	}
-	was := b.recorded(n)
-	if b.run.suspended && was.State == state.Finished {
+	was, suspended := b.recorded(n), b.suspendedAbove(n)
+	if suspended && was.State == state.Finished {
 		return false
 	}
 	b.entered = append(b.entered, n)
-	if b.run.suspended {
+	if suspended {
 		if was.State == 0 {
 			b.record(b.declare(engine.Declare, n))
 		}
@@ -71,8 +86,21 @@ func (b *batch) enter(n *node) bool {
 	} else {
 		b.record(b.declare(engine.Begin, n))
 	}
+	if was.State == state.Suspended {
+		b.resumed = append(b.resumed, n.inside)
+	}
 	b.begun(n, pass, running)
 	return true
+}
+
+// startAgain starts a node that the batch makes CREATED, unless its pipeline is
+// suspended.
+func (b *batch) startAgain(n *node) {
+	b.entered = append(b.entered, n)
+	if !b.suspendedAbove(n) {
+		b.record(engine.Start(b.run.id(n)))
+		b.begun(n, max(b.recorded(n).Loop, 1), false)
+	}
 }
 
 // begun does what follows from a node that has begun with a pass: one too many
@@ -93,7 +121,7 @@ func (b *batch) begun(n *node, pass int, running bool) {
 func (b *batch) follow(n *node) error {
 	was := b.recorded(n)
 	if was.Loop%n.passes != 0 {
-		if b.run.suspended { // it makes its next pass afterwards
+		if b.suspendedAbove(n) { // it makes its next pass afterwards
 			return nil
 		}
 		b.record(engine.Loop(b.run.id(n)))
@@ -111,10 +139,6 @@ func (b *batch) follow(n *node) error {
 
 // declare gives what the definition says of a node to Declare or Begin.
 func (b *batch) declare(op func(string, state.Kind, ...engine.Option) engine.Op, n *node) engine.Op {
-	parent := b.run.rootID()
-	if n.in.within != nil {
-		parent = b.run.id(n.in.within)
-	}
 	opts := []engine.Option{engine.ID(b.run.id(n)), engine.Name(n.name)}
 	if n.noRetry {
 		opts = append(opts, engine.NoRetry())
@@ -122,7 +146,7 @@ func (b *batch) declare(op func(string, state.Kind, ...engine.Option) engine.Op,
 	if n.noSkip {
 		opts = append(opts, engine.NoSkip())
 	}
-	return op(parent, n.kind, opts...)
+	return op(b.run.pipelineID(n.in), n.kind, opts...)
 }
 
 // leave goes on from a node that has ended to those it leads to. The last

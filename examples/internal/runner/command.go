@@ -7,16 +7,25 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"sync"
 	"time"
 )
 
-// command is a line for the shell.
+// command is a line for the shell. It runs once.
 type command struct {
 	line    string
 	env     []string                // beside the runner's own
 	maySet  func(name string) error // reports why it may not set a variable; nil: it may set any
-	timeout time.Duration           // 0: none
+	timeout time.Duration           // 0: none; the time in which it is paused does not count
 	grace   time.Duration           // between asking its processes to end and killing them
+
+	// mu protects what follows, by which a running command is paused.
+	mu      sync.Mutex
+	leader  *os.Process // nil while it does not run
+	clock   *time.Timer // of the timeout, nil without one
+	since   time.Time   // when clock was set
+	left    time.Duration
+	stopped bool
 }
 
 // ending is how a command ended.
@@ -41,14 +50,11 @@ const exitRefused = 125
 
 // run runs the command until it ends, the timeout passes or ctx ends; then it
 // ends all processes of the command's group. After the timeout, or when ctx has
-// ended, it also ends those that left the group, as far as the system tells.
+// ended, it also ends those that left the group, as far as the system tells. The
+// cause of ctx is the problem of a command that ended for it.
 func (c *command) run(ctx context.Context) ending {
-	limited := ctx
-	if c.timeout > 0 {
-		var cancel context.CancelFunc
-		limited, cancel = context.WithTimeoutCause(ctx, c.timeout, errTimeout)
-		defer cancel()
-	}
+	limited, late := context.WithCancelCause(ctx)
+	defer late(nil)
 	out := output{maySet: c.maySet}
 	mark := markPrefix + rand.Text()
 	cmd := shell(limited, c.line)
@@ -57,7 +63,12 @@ func (c *command) run(ctx context.Context) ending {
 	started := &processes{mark: mark}
 	cmd.Cancel = func() error { return started.end(cmd.Process) }
 	cmd.WaitDelay = c.grace
-	err := cmd.Run()
+	err := cmd.Start()
+	if err == nil {
+		c.began(cmd.Process, func() { late(errTimeout) })
+		err = cmd.Wait()
+		c.over()
+	}
 	if cmd.Process != nil {
 		started.kill(cmd.Process, limited.Err() != nil)
 	}
@@ -83,14 +94,73 @@ const markPrefix = "RUNNER_COMMAND="
 // ending is how a command ended that Run returned err for.
 func (c *command) ending(ctx, limited context.Context, cmd *exec.Cmd, err error) ending {
 	switch {
+	case cmd.ProcessState == nil && ctx.Err() != nil:
+		return ending{exit: 127, problem: context.Cause(ctx).Error(), interrupted: true}
 	case cmd.ProcessState == nil:
-		return ending{exit: 127, problem: err.Error(), interrupted: ctx.Err() != nil}
+		return ending{exit: 127, problem: err.Error()}
 	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
 		return ending{} // it may have left something behind that kept its output open
 	case ctx.Err() != nil:
-		return ending{exit: exitCode(cmd.ProcessState), problem: "interrupted: the runner was told to stop", interrupted: true}
+		return ending{exit: exitCode(cmd.ProcessState), problem: context.Cause(ctx).Error(), interrupted: true}
 	case errors.Is(context.Cause(limited), errTimeout):
 		return ending{exit: exitTimeout, problem: fmt.Sprintf("timed out after %s", c.timeout), late: true}
 	}
 	return ending{exit: exitCode(cmd.ProcessState), problem: cmd.ProcessState.String()}
+}
+
+// began lets the command be paused, and its timeout run.
+func (c *command) began(leader *os.Process, late func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leader, c.since, c.left = leader, time.Now(), c.timeout
+	if c.timeout > 0 {
+		c.clock = time.AfterFunc(c.timeout, late)
+	}
+}
+
+// over says that the command has ended.
+func (c *command) over() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leader = nil
+	if c.clock != nil {
+		c.clock.Stop()
+	}
+}
+
+// pause stops the processes of the command's group until unpause. One that is
+// not running yet, or no more, cannot be paused.
+func (c *command) pause() error {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leader == nil {
+		return errors.New("its command is just beginning or ending")
+	}
+	if c.stopped {
+		return nil
+	}
+	if err := stopGroup(c.leader); err != nil {
+		return err
+	}
+	c.stopped = true
+	if c.clock != nil {
+		c.clock.Stop()
+		c.left = max(0, c.left-time.Since(c.since))
+	}
+	return nil
+}
+
+// unpause lets a command that pause has stopped go on, if it has not ended.
+func (c *command) unpause() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.leader == nil || !c.stopped {
+		return
+	}
+	continueGroup(c.leader)
+	c.stopped = false
+	if c.clock != nil {
+		c.since = time.Now()
+		c.clock.Reset(c.left)
+	}
 }

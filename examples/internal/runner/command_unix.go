@@ -27,14 +27,23 @@ type processes struct {
 	known []stray
 }
 
-// end asks the processes to end.
+// end asks the processes to end, the group first: whether it was still there
+// tells if the command was interrupted.
 func (p *processes) end(leader *os.Process) error {
 	p.look(leader.Pid)
+	err := signalGroup(leader, syscall.SIGTERM)
 	for _, s := range p.known {
 		s.signal(syscall.SIGTERM)
 	}
-	return signalGroup(leader, syscall.SIGTERM)
+	continueGroup(leader) // what is paused hears nothing else
+	return err
 }
+
+// stopGroup stops the group until continueGroup.
+func stopGroup(leader *os.Process) error { return signalGroup(leader, syscall.SIGSTOP) }
+
+// continueGroup lets the group go on, if any of it is left.
+func continueGroup(leader *os.Process) { _ = signalGroup(leader, syscall.SIGCONT) }
 
 // kill kills what is left of the group, and, if all, of the others. While any
 // of the group lives, its number is nobody else's; if nothing does, the number

@@ -2,6 +2,7 @@ package runner
 
 import (
 	"context"
+	"errors"
 	"os"
 	"os/exec"
 	"strconv"
@@ -33,5 +34,10 @@ func (p *processes) end(leader *os.Process) error {
 // kill has nothing left to kill: a process that has ended is no longer known as
 // the parent of what it started.
 func (p *processes) kill(*os.Process, bool) {}
+
+// stopGroup refuses: Windows cannot stop processes for a time.
+func stopGroup(*os.Process) error { return errors.New("Windows cannot pause a running command") }
+
+func continueGroup(*os.Process) {}
 
 func exitCode(s *os.ProcessState) int { return s.ExitCode() }

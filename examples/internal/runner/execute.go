@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"reflect"
+	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -74,16 +75,20 @@ func (c *call) key() state.Key { return state.Key{Business: c.business, Task: c.
 
 // run runs the task on an engine of its own, shows its progress, serves it if
 // that is asked for, and answers. It returns the exit code.
-func (c *call) run(ctx context.Context, s store.Store, def *definition, res *results) (code int, err error) {
+func (c *call) run(ctx context.Context, s *storage, def *definition, res *results) (code int, err error) {
 	e, err := engine.Open(ctx, s, nil)
 	if err != nil {
 		return 0, err
 	}
-	server, err := c.serve(ctx, e)
+	r := newRun(e, c.key(), def, res)
+	operator := newOperator(c.key())
+	if c.operable() {
+		r.requests, r.patient = operator.requests, !c.standby
+	}
+	server, err := c.serve(ctx, e, &served{def: def, task: c.key(), log: s.log}, operator)
 	if err != nil {
 		return 0, errors.Join(err, e.Close())
 	}
-	r := newRun(e, c.key(), def, res)
 	d := newDisplay(c, def)
 	r.note, r.grace = d.note, c.grace
 	d.follow(e, e.Position())
@@ -100,27 +105,41 @@ func (c *call) run(ctx context.Context, s store.Store, def *definition, res *res
 		err = r.loop(ctx, c.signals)
 	}
 	d.stop(ctx, e, s)
+	var shown state.State
 	if err == nil {
-		code, err = c.answer(ctx, e, def)
+		code, shown, err = c.answer(ctx, e, def)
 	}
 	if server != nil {
-		if err == nil && !r.suspended && !c.standby {
+		if err == nil && !r.stopping && !c.standby {
 			c.tell("still serving %s (Ctrl-C to stop)", c.page(server))
-			<-c.signals
+			r.refuseAll(shown, c.signals)
 		}
+		close(operator.closed)
 		err = errors.Join(err, server.Close()) // before the engine: streams tell the end
 	}
 	return code, errors.Join(err, e.Close())
 }
 
+// operable reports whether anybody may operate the task.
+func (c *call) operable() bool { return c.operate || len(c.operators) > 0 }
+
 // serve begins to serve what the engine records; nil if nobody asked for it.
-func (c *call) serve(ctx context.Context, e *engine.Engine) (*serving.Server, error) {
+func (c *call) serve(ctx context.Context, e *engine.Engine, s *served, operator *operator) (*serving.Server, error) {
 	if c.http == "" {
 		return nil, nil
 	}
-	return serving.Listen(ctx, c.http, httpapi.New(e, &httpapi.Options{
-		Authenticator: c.authenticator, AuthorizeStore: serving.WholeStore, Hosts: c.access.Hosts(c.http), Query: c.query(),
-	}))
+	o := &httpapi.Options{
+		Authenticator: c.authenticator, AuthorizeStore: serving.WholeStore, Hosts: c.access.Hosts(c.http),
+		Query: c.query(), Definition: s.definition,
+	}
+	if c.operable() {
+		o.Operator = operator
+		o.AuthorizeOperation = func(_ context.Context, who httpapi.Identity, op httpapi.Operation) bool {
+			mine := state.Key{Business: op.Business, Task: op.Task} == operator.task
+			return mine && (c.operate || slices.Contains(c.operators, who.User))
+		}
+	}
+	return serving.Listen(ctx, c.http, httpapi.New(e, o))
 }
 
 // page is where the task is on the status page.
@@ -248,28 +267,28 @@ func (c *call) query() *query.Options {
 }
 
 // answer prints the documented response, if a program reads it or it is asked
-// for, and what to do next, and returns the exit code.
-func (c *call) answer(ctx context.Context, e *engine.Engine, def *definition) (int, error) {
+// for, and what to do next, and returns the exit code and what the task shows.
+func (c *call) answer(ctx context.Context, e *engine.Engine, def *definition) (int, state.State, error) {
 	q := query.New(e, c.query())
 	if c.json || !isTerminal(c.stdout) {
 		response, err := q.AppendJSON(ctx, nil, c.business, c.task)
 		if err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		var indented bytes.Buffer
 		if err := json.Indent(&indented, response, "", "  "); err != nil {
-			return 0, err
+			return 0, 0, err
 		}
 		indented.WriteByte('\n')
-		if _, err := c.stdout.Write(terminal.JSON(indented.Bytes())); err != nil {
-			return 0, err
+		if _, err := c.stdout.Write(terminal.JSON(indented.Bytes())); err != nil && !terminal.ReaderGone(err) {
+			return 0, 0, err
 		}
 	}
 	snap, err := q.Snapshot(ctx, c.business, c.task)
 	if err != nil {
-		return 0, err
+		return 0, 0, err
 	}
-	return c.conclude(snap.Tree, labels(c.key(), def)), nil
+	return c.conclude(snap.Tree, labels(c.key(), def)), snap.Tree.Shown(0), nil
 }
 
 // conclude says how to go on and, last, how it ended.

@@ -61,6 +61,8 @@ type call struct {
 	grace              time.Duration
 	http               string // where to serve while it runs, "" for nowhere
 	access             serving.Access
+	operate            bool                  // who may ask may also operate the task
+	operators          []string              // these users may
 	authenticator      httpapi.Authenticator // what access comes to, if it serves
 	zone               *time.Location
 	signals            <-chan os.Signal
@@ -123,8 +125,9 @@ Ctrl-C suspends the pipeline; a second one stops the commands that are running.
 
 With -http it serves get_task_status, events and a status page while it runs, and
 after the pipeline's end until Ctrl-C, to those whom -app with -token or
--trusted-app, or -no-auth, let in. Commands of statusctl that only read work on it:
-statusctl list -db http://HOST:PORT.
+-trusted-app, or -no-auth, let in. With -operate they may also pause, resume,
+revoke, retry and skip, and the runner waits for them when the pipeline fails.
+Commands of statusctl that only read work on it: statusctl list -db http://HOST:PORT.
 
 Flags:
 `
@@ -149,6 +152,14 @@ func (c *call) parse(args []string) (help bool, err error) {
 	})
 	flags.StringVar(&c.http, "http", "", "serve at `HOST:PORT`, port 0 is any that is free, or at unix:///SOCKET, while the pipeline runs and until Ctrl-C")
 	c.access.Bind(flags)
+	flags.BoolVar(&c.operate, "operate", false, "with -http, let all who may ask also operate the task: pause, resume, revoke, retry, skip")
+	flags.Func("operator", "with -http, let the `USER` operate the task (repeatable)", func(user string) error {
+		if user == "" {
+			return errors.New("want USER")
+		}
+		c.operators = append(c.operators, user)
+		return nil
+	})
 	files, err := arguments.Parse(flags, args, true)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -176,6 +187,14 @@ func (c *call) parse(args []string) (help bool, err error) {
 		return false, &usageError{"-lease is negative"}
 	case c.http == "" && c.access.Given():
 		return false, &usageError{"-app, -trusted-app, -token, -access-token, -host and -no-auth need -http"}
+	}
+	switch {
+	case c.http == "" && c.operable():
+		return false, &usageError{"-operate and -operator need -http"}
+	case c.operate && len(c.operators) > 0:
+		return false, &usageError{"-operate lets everybody operate the task who may ask, so that -operator means nothing"}
+	case c.access.Open() && len(c.operators) > 0:
+		return false, &usageError{"with -no-auth nobody is a USER: give -operate to let everybody operate the task"}
 	}
 	if c.http != "" {
 		if c.authenticator, err = c.access.Authenticator(); err != nil {

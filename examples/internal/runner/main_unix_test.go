@@ -56,6 +56,9 @@ func TestCallsThatMakeNoSense(t *testing.T) {
 		{"who may ask?", []string{"-http", "127.0.0.1:0", file}},
 		{"-no-auth need -http", []string{"-no-auth", file}},
 		{"mean nothing", []string{"-http", "127.0.0.1:0", "-no-auth", "-app", "web:secret", file}},
+		{"-operate and -operator need -http", []string{"-operate", file}},
+		{"-operator means nothing", []string{"-http", "127.0.0.1:0", "-app", "web:secret", "-token", "t=ann", "-operate", "-operator", "ann", file}},
+		{"nobody is a USER", []string{"-http", "127.0.0.1:0", "-no-auth", "-operator", "ann", file}},
 		{"-resume needs -db", []string{"-resume"}},
 		{"no such file", []string{filepath.Join(dir, "none.json")}},
 		{"end_event: is missing", []string{broken}},
@@ -85,7 +88,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	if code := (&call{stdout: &stdout, stderr: &stderr}).invoke([]string{"-h"}); code != exitFinished || stderr.Len() > 0 {
 		t.Errorf("exit code %d, errors %q", code, stderr.String())
 	}
-	for _, flag := range []string{"-db", "-store", "-resume", "-biz", "-task", "-tz", "-quiet", "-json", "-failed-first", "-grace", "-http", "-app", "-trusted-app", "-token", "-no-auth", "FILE.json", "Exit code"} {
+	for _, flag := range []string{"-db", "-store", "-resume", "-biz", "-task", "-tz", "-quiet", "-json", "-failed-first", "-grace", "-http", "-app", "-trusted-app", "-token", "-no-auth", "-operate", "-operator", "FILE.json", "Exit code"} {
 		if !strings.Contains(stdout.String(), flag) {
 			t.Errorf("help does not name %s", flag)
 		}

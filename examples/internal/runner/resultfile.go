@@ -8,13 +8,15 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 
 	"github.com/pipestatus/pipestatus/state"
 )
 
 // resultFile is a [Log] in a file of JSON Lines beside a database file, whose
-// lock it relies on: one process at a time has it.
+// lock it relies on: one process at a time has it. It may be read from many
+// goroutines while one writes it.
 type resultFile struct{ file *os.File }
 
 // openResultFile opens the file, or creates it. What a crash left of a last
@@ -34,7 +36,7 @@ func openResultFile(path string) (*resultFile, error) {
 	f := &resultFile{file}
 	data, err := f.read()
 	if err == nil {
-		whole := bytes.LastIndexByte(data, '\n') + 1
+		whole := wholeLines(data)
 		if err = checkResults(data[:whole], data[whole:]); err == nil {
 			err = file.Truncate(int64(whole))
 		}
@@ -67,12 +69,13 @@ func checkResults(lines, begun []byte) error {
 	return nil
 }
 
+// read reads the file, and leaves alone where it is written.
 func (f *resultFile) read() ([]byte, error) {
-	if _, err := f.file.Seek(0, io.SeekStart); err != nil {
-		return nil, err
-	}
-	return io.ReadAll(f.file)
+	return io.ReadAll(io.NewSectionReader(f.file, 0, math.MaxInt64))
 }
+
+// wholeLines is the length of the lines that have ended.
+func wholeLines(data []byte) int { return bytes.LastIndexByte(data, '\n') + 1 }
 
 // ResultLines implements [Log].
 func (f *resultFile) ResultLines(_ context.Context, task state.Key) (lines [][]byte, err error) {
@@ -81,7 +84,7 @@ func (f *resultFile) ResultLines(_ context.Context, task state.Key) (lines [][]b
 		return nil, err
 	}
 	number := 0
-	for text := range bytes.Lines(data) {
+	for text := range bytes.Lines(data[:wholeLines(data)]) { // another may be being written
 		number++
 		var line resultLine
 		if err := json.Unmarshal(text, &line); err != nil {

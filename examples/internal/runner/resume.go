@@ -26,38 +26,49 @@ func (r *run) resume(ctx context.Context) error {
 		return nil
 	}
 	b.record(engine.Report(b.tree.ID(0), state.Running))
+	b.resumed = append(b.resumed, r.def.root)
+	if err := r.goOn(ctx, b, r.def.root, func(n *node) { r.again(b, n) }); err != nil {
+		return err
+	}
+	return r.commit(ctx, b, nil)
+}
+
+// goOn goes on where a pipeline is: again says how with what has not ended, and
+// what has leads to what follows.
+func (r *run) goOn(ctx context.Context, b *batch, p *pipeline, again func(*node)) error {
 	s, err := r.story(ctx)
 	if err != nil {
 		return err
 	}
-	active, unfollowed := s.position(b, r.def.root)
+	active, unfollowed := s.position(b, p)
 	for _, n := range slices.Concat(active, unfollowed) {
 		r.active[n] = true
 	}
 	for _, n := range active {
-		r.again(b, n)
+		again(n)
 	}
 	for _, n := range unfollowed {
 		if err := b.follow(n); err != nil {
 			return fmt.Errorf("after %s: %w", n.label(), err)
 		}
 	}
-	return r.commit(ctx, b, nil)
+	return nil
 }
 
 // again enters an active node again, if it can be. Whoever resumes has the file,
-// or the task's lease: what is RUNNING nobody runs any more.
+// or the task's lease: nobody runs the command of a node that has begun any more.
 func (r *run) again(b *batch, n *node) {
 	was := b.recorded(n)
 	failed := was.State == state.Failed
-	if was.State == state.Running && n.kind == state.ServiceActivity {
+	interrupted := n.kind == state.ServiceActivity &&
+		(was.State == state.Running || was.State == state.Suspended && was.Started.IsSet())
+	if interrupted {
 		b.record(engine.Fail(r.id(n), interruptedText))
-		failed = true
 	}
 	switch {
-	case failed && n.noRetry:
+	case (failed || interrupted) && n.noRetry:
 		r.note(n.label() + " failed and is not retryable")
-	case was.State == state.Running && failed:
+	case interrupted:
 		b.record(engine.Retry(r.id(n)), engine.Start(r.id(n)))
 		b.entered = append(b.entered, n)
 	case failed && was.RetryAt.IsSet() && was.RetryAt.Time().After(time.Now()):

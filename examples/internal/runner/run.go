@@ -6,16 +6,12 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"maps"
 	"os"
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/state"
-	"github.com/pipestatus/pipestatus/store"
 )
 
 // run is one execution of a definition. One goroutine, that of loop, decides
@@ -32,19 +28,17 @@ type run struct {
 	grace   time.Duration // how long commands may go on after the first signal
 	note    func(string)  // tells the user
 
-	active    map[*node]bool
-	ready     []*node             // active, and not begun with yet
-	due       map[*node]time.Time // active activities, to be retried then
-	retried   map[*node]int       // automatic retries since the node was entered, or -resume
-	running   map[*node]bool      // activities whose command runs
-	ended     chan endedCommand
-	suspended bool
-}
+	active   map[*node]bool
+	ready    []*node             // active, and not begun with yet
+	due      map[*node]time.Time // active activities, to be retried then
+	retried  map[*node]int       // automatic retries since the node was entered, or -resume
+	running  map[*node]*execution
+	ended    chan endedCommand
+	stopping bool // a signal came
 
-type endedCommand struct {
-	node *node
-	pass int
-	ending
+	requests <-chan *operation // of people who operate it, nil if nobody may
+	patient  bool              // wait for them when there is nothing else to do
+	waiting  state.State       // what it showed when it said that it waits
 }
 
 // killDelay is between asking a command's processes to end and killing them.
@@ -53,7 +47,7 @@ const killDelay = 2 * time.Second
 func newRun(e *engine.Engine, task state.Key, def *definition, res *results) *run {
 	return &run{
 		engine: e, task: task, def: def, results: res, note: func(string) {},
-		active: map[*node]bool{}, due: map[*node]time.Time{}, retried: map[*node]int{}, running: map[*node]bool{},
+		active: map[*node]bool{}, due: map[*node]time.Time{}, retried: map[*node]int{}, running: map[*node]*execution{},
 		ended: make(chan endedCommand),
 	}
 }
@@ -71,6 +65,14 @@ func (r *run) id(n *node) string { return nodeID(r.task, n.id) }
 
 func (r *run) rootID() string { return nodeID(r.task, r.def.root.id) }
 
+// pipelineID is the ID under which a pipeline, or its subprocess, is recorded.
+func (r *run) pipelineID(p *pipeline) string {
+	if p.within != nil {
+		return r.id(p.within)
+	}
+	return r.rootID()
+}
+
 // begin records the task and enters the start event.
 func (r *run) begin(ctx context.Context) error {
 	if err := r.results.begin(ctx, r.def.source); err != nil {
@@ -85,16 +87,24 @@ func (r *run) begin(ctx context.Context) error {
 	return r.commit(ctx, b, nil)
 }
 
+// errStopped is why commands end when the runner is told to stop.
+var errStopped = errors.New("interrupted: the runner was told to stop")
+
 // loop runs the pipeline until nothing is left to do: it has finished, it
 // waits for nodes that failed, or it was suspended by a first signal. A second
-// signal ends the commands that are running. ctx is for recording; commands
-// are ended when loop returns with an error.
+// signal ends the commands that are running. A patient run whose pipeline has
+// not ended waits for people to operate it. ctx is for recording; commands are
+// ended when loop returns with an error.
 func (r *run) loop(ctx context.Context, signals <-chan os.Signal) error {
-	commands, stop := context.WithCancel(context.WithoutCancel(ctx))
+	commands, stop := context.WithCancelCause(context.WithoutCancel(ctx))
 	defer func() {
-		stop()
-		for range r.running {
-			<-r.ended
+		stop(errStopped)
+		for len(r.running) > 0 {
+			e := <-r.ended
+			for _, o := range r.running[e.node].forced {
+				o.answer(errStopping)
+			}
+			delete(r.running, e.node)
 		}
 	}()
 	var patience <-chan time.Time
@@ -102,24 +112,33 @@ func (r *run) loop(ctx context.Context, signals <-chan os.Signal) error {
 		if err := r.start(ctx, commands); err != nil {
 			return err
 		}
-		if len(r.running) == 0 && (r.suspended || len(r.due) == 0) {
-			return nil
+		retry, at, err := r.nextRetry(ctx)
+		if err != nil {
+			return err
 		}
-		retry, at := r.nextRetry()
-		var err error
+		if len(r.running) == 0 && retry == nil {
+			if wait, err := r.waits(ctx); err != nil || !wait {
+				return err
+			}
+		}
 		select {
 		case e := <-r.ended:
-			delete(r.running, e.node)
 			err = r.activityEnded(ctx, e)
 		case <-at:
 			err = r.enter(ctx, retry)
+		case q := <-r.requests:
+			err = r.operate(ctx, q)
 		case <-patience:
-			stop()
+			stop(errStopped)
 		case <-signals:
-			if r.suspended {
+			if r.stopping {
 				r.note("stopping the commands that are running")
-				stop()
+				stop(errStopped)
 				break
+			}
+			r.stopping = true
+			if len(r.running) == 0 && retry == nil {
+				return nil // it waited for people
 			}
 			patience = time.After(r.grace)
 			err = r.suspend(ctx)
@@ -128,6 +147,23 @@ func (r *run) loop(ctx context.Context, signals <-chan os.Signal) error {
 			return err
 		}
 	}
+}
+
+// waits reports whether to wait for people when there is nothing else to do.
+func (r *run) waits(ctx context.Context) (bool, error) {
+	if r.requests == nil || !r.patient || r.stopping {
+		return false, nil
+	}
+	b, err := r.batch(ctx)
+	if err != nil || b.tree.Ended() {
+		return false, err
+	}
+	shown := b.tree.Shown(0)
+	if r.waiting != shown {
+		r.note(fmt.Sprintf("%s; waiting for somebody to operate it (Ctrl-C to stop)", shown))
+	}
+	r.waiting = shown
+	return true, nil
 }
 
 // start begins with the nodes that were entered: it starts the commands of
@@ -153,93 +189,11 @@ func (r *run) start(ctx, commands context.Context) error {
 		if c == nil {
 			continue
 		}
-		r.running[n] = true
-		go func() { r.ended <- endedCommand{n, pass, c.run(commands)} }()
+		own, stop := context.WithCancelCause(commands)
+		r.running[n] = &execution{command: c, stop: stop}
+		go func() { r.ended <- endedCommand{n, pass, c.run(own)} }()
 	}
 	return nil
-}
-
-// dataError is the data of a node that cannot be made.
-type dataError struct{ error }
-
-// command is the command of an activity with what it gets to know, and the pass
-// that it is.
-func (r *run) command(ctx context.Context, n *node) (c *command, pass int, err error) {
-	snap, err := r.engine.Load(ctx, store.ByNode(r.id(n)))
-	if err != nil {
-		return nil, 0, err
-	}
-	recorded := snap.Tree.Node(snap.Index)
-	s := r.scope(n, recorded.Loop)
-	c = &command{line: s.render("the command", n.command), maySet: n.in.maySet, timeout: n.timeout, grace: killDelay}
-	for _, values := range []map[string]string{s.all(), s.inputs(n)} {
-		for name, value := range values {
-			c.env = append(c.env, name+"="+value)
-		}
-	}
-	if s.err != nil {
-		return nil, 0, &dataError{s.err}
-	}
-	c.env = append(c.env, "TASK_ID="+r.task.Task, "NODE_ID="+n.id,
-		"NODE_LOOP="+strconv.Itoa(recorded.Loop), "NODE_RETRY="+strconv.Itoa(recorded.Retry()))
-	return c, recorded.Loop, nil
-}
-
-// maySet reports why a command of the pipeline may not set a variable. What
-// some program prints must not change which programs later commands run, so it
-// may set those of the definition, and others only from the names that POSIX
-// reserves for applications, those with a lower-case letter.
-func (p *pipeline) maySet(name string) error {
-	if _, declared := p.variables[name]; declared {
-		return nil
-	}
-	switch {
-	case strings.ToUpper(name) == name, strings.HasSuffix(strings.ToLower(name), "_proxy"), windows && os.Getenv(name) != "":
-		return errors.New("a name that programs take for a setting of theirs can be set only if the definition has such a variable in data.inputs")
-	}
-	return nil
-}
-
-// activityEnded records how a command ended and does what the policy of its
-// activity says.
-func (r *run) activityEnded(ctx context.Context, e endedCommand) error {
-	n := e.node
-	set := maps.Clone(e.set)
-	if set == nil {
-		set = map[string]string{}
-	}
-	maps.Copy(set, fed(n, e.pass, e.problem == "", func(output string) (string, bool) {
-		text, ok := e.set[output]
-		return text, ok
-	}))
-	values := r.scope(n, e.pass).all()
-	if maps.Copy(values, set); size(values) > maxSetBytes && len(set) > 0 {
-		set = nil
-		if e.problem == "" {
-			e.exit, e.problem = exitRefused, fmt.Sprintf("with what it set, the variables would be longer than %d bytes", maxSetBytes)
-		}
-	}
-	if err := r.results.add(ctx, n, e.exit, set); err != nil {
-		return err
-	}
-	id := r.id(n)
-	switch {
-	case e.problem == "":
-		return r.leave(ctx, n, engine.Finish(id))
-	case e.late && n.skipLate:
-		return r.leave(ctx, n, engine.Fail(id, e.problem), engine.Skip(id))
-	case e.interrupted:
-		return r.fail(ctx, n, e.problem)
-	case r.retried[n] < n.retries:
-		r.retried[n]++
-		r.due[n] = time.Now().Add(n.retryDelay)
-		return r.fail(ctx, n, e.problem, engine.RetryAt(r.due[n]))
-	case n.autoSkip:
-		return r.leave(ctx, n, engine.Fail(id, e.problem), engine.Skip(id))
-	case n.ignoreError:
-		return r.leave(ctx, n, engine.Fail(id, e.problem, engine.Ignore()))
-	}
-	return r.fail(ctx, n, e.problem)
 }
 
 // leave records the operations that end a node and enters what follows, which
@@ -264,19 +218,23 @@ func (r *run) fail(ctx context.Context, n *node, problem string, opts ...engine.
 }
 
 // nextRetry is the activity to be retried next, and when.
-func (r *run) nextRetry() (next *node, at <-chan time.Time) {
-	if r.suspended {
-		return nil, nil
+func (r *run) nextRetry(ctx context.Context) (next *node, at <-chan time.Time, err error) {
+	if len(r.due) == 0 {
+		return nil, nil, nil
+	}
+	b, err := r.batch(ctx)
+	if err != nil {
+		return nil, nil, err
 	}
 	for n, t := range r.due {
-		if next == nil || t.Before(r.due[next]) {
+		if !b.suspendedAbove(n) && (next == nil || t.Before(r.due[next])) {
 			next = n
 		}
 	}
 	if next != nil {
 		at = time.After(time.Until(r.due[next]))
 	}
-	return next, at
+	return next, at, nil
 }
 
 // enter records that a node begins again.
@@ -290,12 +248,18 @@ func (r *run) enter(ctx context.Context, n *node) error {
 	return r.commit(ctx, b, nil)
 }
 
-// suspend suspends the pipeline: commands that run may report, nothing starts.
+// suspend suspends the pipeline, unless it is or has ended: commands that run may
+// report, nothing starts.
 func (r *run) suspend(ctx context.Context) error {
-	if _, err := r.engine.Suspend(ctx, r.rootID()); err != nil {
+	b, err := r.batch(ctx)
+	if err != nil {
 		return err
 	}
-	r.suspended = true
+	if b.tree.State(0) == state.Running {
+		if _, err := r.engine.Suspend(ctx, r.rootID()); err != nil {
+			return err
+		}
+	}
 	if len(r.running) > 0 {
 		r.note(fmt.Sprintf("suspended; waiting up to %s for running commands (Ctrl-C again stops them)", r.grace))
 	}
@@ -322,7 +286,7 @@ func (r *run) commit(ctx context.Context, b *batch, origin *node) error {
 	}
 	for _, n := range b.entered {
 		r.active[n] = true
-		if n.inside == nil && !r.suspended && !slices.Contains(b.spent, n) {
+		if n.inside == nil && !b.suspendedAbove(n) && !slices.Contains(b.spent, n) {
 			r.ready = append(r.ready, n)
 		}
 	}

@@ -1,0 +1,294 @@
+package runner
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// operator takes what people ask for over HTTP to the run of one task. It
+// implements [httpapi.Operator].
+type operator struct {
+	task     state.Key
+	requests chan *operation
+	closed   chan struct{} // nobody takes requests any more
+}
+
+func newOperator(task state.Key) *operator {
+	return &operator{task: task, requests: make(chan *operation), closed: make(chan struct{})}
+}
+
+// operation is what somebody asks for, until it is answered.
+type operation struct {
+	httpapi.Operation
+	answered chan error // has room for the answer
+}
+
+func (o *operation) answer(err error) { o.answered <- err }
+
+// by is the option that records who asked.
+func (o *operation) by() engine.Option { return engine.Actor(o.Actor) }
+
+// who is who asked, as people read it.
+func (o *operation) who() string {
+	if o.Actor == "" {
+		return "somebody"
+	}
+	return o.Actor
+}
+
+// Operate returns when the run has answered. It waits for a command that it
+// makes fail, which has a moment to end by itself.
+func (o *operator) Operate(ctx context.Context, op httpapi.Operation) error {
+	if task := (state.Key{Business: op.Business, Task: op.Task}); task != o.task {
+		return refuse("this runner runs task %s, not task %s", o.task, task)
+	}
+	asked := &operation{Operation: op, answered: make(chan error, 1)}
+	select {
+	case o.requests <- asked:
+	case <-o.closed:
+		return errStopping
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	select {
+	case err := <-asked.answered:
+		return err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// errStopping is the answer of a runner that is about to end.
+var errStopping = refuse("the runner is stopping")
+
+// errLater says that an operation was taken on and will be answered.
+var errLater = errors.New("answered later")
+
+func refuse(format string, args ...any) error {
+	return fmt.Errorf("%w: %s", httpapi.ErrNotOperable, fmt.Sprintf(format, args...))
+}
+
+// refuseAll answers operations on a task that has ended, until a signal comes.
+func (r *run) refuseAll(shown state.State, signals <-chan os.Signal) {
+	for {
+		select {
+		case o := <-r.requests:
+			o.answer(refuse("task %s is %s: nothing can be done to it any more", r.task, shown))
+		case <-signals:
+			return
+		}
+	}
+}
+
+// operate does what somebody asks for, and answers. Its error is one that ends
+// the run; a refusal is none.
+func (r *run) operate(ctx context.Context, o *operation) error {
+	err := r.perform(ctx, o)
+	var invalid *dataError
+	if errors.As(err, &invalid) {
+		err = refuse("%v", invalid)
+	}
+	if err == errLater {
+		return nil
+	}
+	o.answer(err)
+	var refused *state.Error
+	if errors.As(err, &refused) || errors.Is(err, httpapi.ErrNotOperable) {
+		return nil
+	}
+	return err
+}
+
+// perform does one operation. What the rules refuse is given to the engine as it
+// is, which says why.
+func (r *run) perform(ctx context.Context, o *operation) error {
+	if r.stopping {
+		return errStopping
+	}
+	if o.Inputs != nil {
+		return refuse("this runner retries a node with the inputs that its definition gives it")
+	}
+	b, err := r.batch(ctx)
+	if err != nil {
+		return err
+	}
+	if o.Node == "" || o.Node == r.rootID() {
+		return r.performOnTask(ctx, b, o)
+	}
+	n := r.recordedAs(o.Node)
+	if n == nil {
+		return refuse("node %s is not one of the definition", o.Node)
+	}
+	if x := r.running[n]; x != nil && len(x.forced) > 0 && o.Action != httpapi.ForceFail {
+		return refuse("%s is being made to fail", n.label())
+	}
+	switch o.Action {
+	case httpapi.Retry:
+		return r.retry(ctx, b, n, o)
+	case httpapi.Skip:
+		return r.skip(ctx, b, n, o)
+	case httpapi.Pause:
+		return r.pause(ctx, b, n, o)
+	case httpapi.Resume:
+		return r.unpause(ctx, b, n, o)
+	case httpapi.ForceFail:
+		return r.forceFail(ctx, n, o)
+	}
+	return refuse("a node cannot be asked to %s", o.Action)
+}
+
+func (r *run) performOnTask(ctx context.Context, b *batch, o *operation) error {
+	switch o.Action {
+	case httpapi.Pause:
+		return r.record(ctx, engine.Suspend(r.rootID(), o.by()))
+	case httpapi.Resume:
+		if b.tree.State(0) != state.Suspended {
+			return r.record(ctx, engine.Resume(r.rootID(), o.by()))
+		}
+		b.record(engine.Resume(r.rootID(), o.by()))
+		return r.unsuspend(ctx, b, r.def.root)
+	case httpapi.Revoke:
+		if err := r.record(ctx, engine.Revoke(r.rootID(), o.by())); err != nil {
+			return err
+		}
+		clear(r.due)
+		for _, x := range r.running {
+			x.stop(fmt.Errorf("interrupted: the task was revoked by %s", o.who()))
+		}
+		return nil
+	}
+	return refuse("a pipeline can be paused, resumed and revoked; %s is for one of its nodes", o.Action)
+}
+
+// record records operations that need nothing else.
+func (r *run) record(ctx context.Context, ops ...engine.Op) error {
+	_, err := r.engine.Record(ctx, ops...)
+	return err
+}
+
+// recordedAs is the node with an ID of the record, nil if it is none of the
+// definition's.
+func (r *run) recordedAs(id string) *node {
+	for _, n := range r.def.nodes {
+		if r.id(n) == id {
+			return n
+		}
+	}
+	return nil
+}
+
+// retry runs what failed again, with its automatic retries anew. In a pipeline
+// that is suspended it begins afterwards.
+func (r *run) retry(ctx context.Context, b *batch, n *node, o *operation) error {
+	again := engine.Retry(r.id(n), o.by())
+	if b.recorded(n).State != state.Failed {
+		return r.record(ctx, again)
+	}
+	b.record(again)
+	b.startAgain(n)
+	return r.settle(ctx, b, n)
+}
+
+// skip leaves a node that failed, or that a suspended pipeline has not begun.
+func (r *run) skip(ctx context.Context, b *batch, n *node, o *operation) error {
+	skip := engine.Skip(r.id(n), o.by())
+	if s := b.recorded(n).State; s != state.Failed && s != state.Created {
+		return r.record(ctx, skip)
+	}
+	if n.kind == state.EndEvent {
+		return refuse("an end event cannot be skipped")
+	}
+	b.record(skip)
+	if err := b.follow(n); err != nil {
+		return refuse("%s cannot be skipped: %v", n.label(), err)
+	}
+	return r.settle(ctx, b, n)
+}
+
+// settle commits what was decided about a node, which ends its automatic
+// retries.
+func (r *run) settle(ctx context.Context, b *batch, n *node) error {
+	if err := r.commit(ctx, b, nil); err != nil {
+		return err
+	}
+	delete(r.due, n)
+	delete(r.retried, n)
+	return nil
+}
+
+// pause stops the command of a node until it is resumed. A node that has not
+// begun does not begin, and in a subprocess nothing begins.
+func (r *run) pause(ctx context.Context, b *batch, n *node, o *operation) error {
+	x := r.running[n]
+	if x == nil || b.recorded(n).State != state.Running {
+		return r.record(ctx, engine.Suspend(r.id(n), o.by()))
+	}
+	if err := x.pause(); err != nil {
+		return refuse("%s cannot be paused: %v", n.label(), err)
+	}
+	err := r.record(ctx, engine.Suspend(r.id(n), o.by()))
+	if err != nil {
+		x.unpause()
+	}
+	return err
+}
+
+// unpause lets a node go on that was paused.
+func (r *run) unpause(ctx context.Context, b *batch, n *node, o *operation) error {
+	was, resume := b.recorded(n), engine.Resume(r.id(n), o.by())
+	switch {
+	case was.State != state.Suspended:
+		return r.record(ctx, resume)
+	case r.running[n] != nil:
+		err := r.record(ctx, resume)
+		if err == nil {
+			r.running[n].unpause()
+		}
+		return err
+	}
+	b.record(resume)
+	if n.inside != nil && was.Started.IsSet() {
+		return r.unsuspend(ctx, b, n.inside)
+	}
+	b.startAgain(n)
+	return r.commit(ctx, b, nil)
+}
+
+// unsuspend goes on where a pipeline is that a batch resumes. What failed, or
+// was paused by itself, waits for somebody still.
+func (r *run) unsuspend(ctx context.Context, b *batch, p *pipeline) error {
+	b.resumed = append(b.resumed, p)
+	err := r.goOn(ctx, b, p, func(n *node) {
+		if b.recorded(n).State == state.Created {
+			b.enter(n)
+		}
+	})
+	if err != nil {
+		return err
+	}
+	return r.commit(ctx, b, nil)
+}
+
+// forceFail ends the command of an activity, whatever its policy for failures,
+// or gives up its automatic retry.
+func (r *run) forceFail(ctx context.Context, n *node, o *operation) error {
+	if n.kind != state.ServiceActivity {
+		return refuse("only activities can be made to fail, and %s is a %s", n.label(), n.kind)
+	}
+	if x := r.running[n]; x != nil {
+		x.forced = append(x.forced, o)
+		x.stop(fmt.Errorf("made to fail by %s", o.who()))
+		return errLater
+	}
+	err := r.record(ctx, engine.Fail(r.id(n), "", o.by()))
+	if err == nil {
+		delete(r.due, n)
+	}
+	return err
+}
