@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -117,6 +118,8 @@ func (r *run) recordEnd(ctx context.Context, e endedCommand, opts []engine.Optio
 	}
 	id := r.id(n)
 	switch {
+	case b.recorded(n).State == state.Revoked: // with its task, since it was paused
+		return nil
 	case e.interrupted:
 		return r.fail(ctx, n, e.problem, opts...)
 	case b.tree.Ended() && e.problem == "":

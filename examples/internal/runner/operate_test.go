@@ -383,6 +383,19 @@ func TestARevokedTaskEndsItsCommands(t *testing.T) {
 	}
 }
 
+func TestARevokedTaskTakesAPausedCommandAlong(t *testing.T) {
+	g := newGate(t)
+	tree := newTree("p")
+	activity(tree, "a", g.command())
+	chain(tree, "p_start", "a", "p_end")
+	r := operated(t, tree)
+	g.await(t)
+	r.do("a", httpapi.Pause)
+	r.do("", httpapi.Revoke)
+	r.becomes("a", state.Revoked)
+	r.ends(exitFailed, pipelineName+" REVOKED", "  start FINISHED", "  a REVOKED")
+}
+
 func TestAnAutomaticRetryIsGivenUpOrBroughtForward(t *testing.T) {
 	marker := filepath.Join(t.TempDir(), "ok")
 	tree := newTree("p")

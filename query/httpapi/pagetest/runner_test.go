@@ -1,0 +1,102 @@
+package pagetest
+
+import (
+	"bufio"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+)
+
+// shellPipeline is a pipeline of two commands, the first of which needs a file.
+const shellPipeline = `{"id":"p","name":"Deploy","start_event":{"id":"s","type":"EmptyStartEvent","outgoing":"f1"},
+"end_event":{"id":"e","type":"EmptyEndEvent","incoming":"f3"},"gateways":{},"activities":{
+"a":{"id":"a","name":"needs","type":"ServiceActivity","incoming":"f1","outgoing":"f2","component":{"code":"shell","inputs":{"command":{"value":"test -e %[1]s/%[2]s"}}}},
+"b":{"id":"b","name":"waits","type":"ServiceActivity","incoming":"f2","outgoing":"f3","component":{"code":"shell","inputs":{"command":{"value":"while [ -d %[1]s ]; do sleep 0.05; done"}}}}},
+"flows":{"f1":{"id":"f1","source":"s","target":"a"},"f2":{"id":"f2","source":"a","target":"b"},"f3":{"id":"f3","source":"b","target":"e"}}}`
+
+// runPipeline runs shellPipeline in the example runner, which anybody may
+// operate, and opens its page.
+func runPipeline(t *testing.T, dir, needs string) *page {
+	t.Helper()
+	program := filepath.Join(t.TempDir(), "runner")
+	build := exec.Command("go", "build", "-o", program, "./examples/runner")
+	build.Dir = "../../.."
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	file := filepath.Join(t.TempDir(), "p.json")
+	if err := os.WriteFile(file, fmt.Appendf(nil, shellPipeline, dir, needs), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.Command(program, "-http", "127.0.0.1:0", "-no-auth", "-operate", "-grace", "1ms", "-db", filepath.Join(t.TempDir(), "p.db"), "-task", "t1", file)
+	stderr, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Signal(os.Interrupt)
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(stderr)
+	for lines.Scan() {
+		if _, at, ok := strings.Cut(lines.Text(), "serving "); ok {
+			u, err := url.Parse(at)
+			if err != nil {
+				t.Fatal(err)
+			}
+			go func() {
+				for lines.Scan() { // so that it can write
+				}
+			}()
+			return open(&service{T: t, addr: u.Host}, "#"+u.Fragment)
+		}
+	}
+	t.Fatal("it does not say where it serves")
+	return nil
+}
+
+// press presses the button of an action, twice if it asks again.
+func (p *page) press(box, action string) {
+	p.Helper()
+	button := fmt.Sprintf("document.querySelector('#%s [data-action=%s]:not(:disabled)')", box, action)
+	p.until("%s", button)
+	p.eval(button+".click(), 0", nil)
+	if action == "revoke" {
+		p.eval(button+".click(), 0", nil)
+	}
+}
+
+func TestARealPipelineIsOperatedFromThePage(t *testing.T) {
+	for _, decide := range []string{"retry", "skip"} {
+		t.Run(decide, func(t *testing.T) {
+			dir := t.TempDir()
+			p := runPipeline(t, dir, "ok")
+			p.until("%s === 'FAILED'", rowState("needs"))
+			p.eval(row("needs")+".click()", nil)
+			p.shot("runner-" + decide)
+			if err := os.WriteFile(filepath.Join(dir, "ok"), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			p.press("d-actions", decide)
+			p.until("%s === 'FINISHED'", rowState("needs"))
+			p.until("%s === 'RUNNING'", rowState("waits"))
+			p.eval(row("waits")+".click()", nil)
+			p.press("d-actions", "pause")
+			p.until("%s === 'SUSPENDED'", rowState("waits"))
+			p.run(chromedp.EmulateViewport(390, 800, chromedp.EmulateMobile))
+			p.until("document.documentElement.scrollWidth <= 390")
+			p.shot("runner-phone-" + decide)
+			p.press("t-actions", "revoke")
+			p.until("$('t-state').textContent === 'REVOKED' && %s === 'REVOKED'", rowState("waits"))
+		})
+	}
+}
