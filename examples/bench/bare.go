@@ -4,7 +4,6 @@ import (
 	"encoding/binary"
 	"os"
 	"runtime"
-	"time"
 
 	bolt "go.etcd.io/bbolt"
 )
@@ -26,7 +25,7 @@ var (
 func openBare(path string) (*bare, error) {
 	o := &bolt.Options{FreelistType: bolt.FreelistMapType}
 	if runtime.GOOS != "windows" && ^uint(0)>>32 != 0 {
-		o.InitialMmapSize = 256 << 20
+		o.InitialMmapSize = 4 << 30
 	}
 	db, err := bolt.Open(path, 0o600, o)
 	if err != nil {
@@ -74,18 +73,4 @@ func (b *bare) growTo(other string) error {
 			return err
 		}
 	}
-}
-
-// window writes for so long and returns how long each write took.
-func (b *bare) window(d time.Duration) (latencies []time.Duration, took time.Duration, err error) {
-	begin := time.Now()
-	for last := begin; took < d; {
-		if err := b.put(); err != nil {
-			return nil, 0, err
-		}
-		now := time.Now()
-		latencies = append(latencies, now.Sub(last))
-		last, took = now, now.Sub(begin)
-	}
-	return latencies, took, nil
 }

@@ -16,7 +16,7 @@ var diskFigures = []string{diskFigure}
 
 // measureDisk measures the pages of a compacted file: everything that is kept
 // of finished tasks, headers, transitions and indexes included, but for the
-// journal, which is the feed of changes and bounded.
+// feed of changes, which is bounded.
 func (b *bench) measureDisk(ctx context.Context) error {
 	r, err := openRecorder(ctx, b.file("disk.db"), nil, nil)
 	if err != nil {
@@ -28,18 +28,18 @@ func (b *bench) measureDisk(ctx context.Context) error {
 		return err
 	}
 	b.progress.show("compaction")
-	pages, journal, err := compactedPages(r.path, b.file("compacted.db"))
+	pages, feed, err := compactedPages(r.path, b.file("compacted.db"))
 	if err != nil {
 		return err
 	}
 	each := float64(pages) / float64(b.finished*taskNodes)
 	b.add(measured(diskFigure, each, "B").goal(diskGoal, each <= 250).
-		note("tasks of %d nodes; the journal has %d B more", taskNodes, journal/(b.finished*taskNodes)))
+		note("tasks of %d nodes; the feed has %d B more", taskNodes, feed/(b.finished*taskNodes)))
 	return nil
 }
 
 // compactedPages copies a file in order and returns the bytes of its pages.
-func compactedPages(from, to string) (pages, journal int, err error) {
+func compactedPages(from, to string) (pages, feed int, err error) {
 	src, err := bolt.Open(from, 0o600, &bolt.Options{ReadOnly: true})
 	if err != nil {
 		return 0, 0, err
@@ -56,13 +56,13 @@ func compactedPages(from, to string) (pages, journal int, err error) {
 	err = dst.View(func(tx *bolt.Tx) error {
 		return tx.ForEach(func(name []byte, bucket *bolt.Bucket) error {
 			s := bucket.Stats()
-			if n := s.BranchAlloc + s.LeafAlloc; string(name) == "journal" {
-				journal += n
+			if n := s.BranchAlloc + s.LeafAlloc; string(name) == "feed" {
+				feed += n
 			} else {
 				pages += n
 			}
 			return nil
 		})
 	})
-	return pages, journal, err
+	return pages, feed, err
 }

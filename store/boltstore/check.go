@@ -15,21 +15,24 @@ import (
 )
 
 // Check implements [store.Checker]: the file's pages, then both directions of
-// every index, then what [store.Check] examines of any store. It writes back
-// first; if there is no room for that, or the store is open for reading only, the
-// indexes are not compared. It reads the whole file in one long transaction, so
-// the file may grow if writers go on.
+// every index, then the journal, then what [store.Check] examines of any store.
+// It writes back first; if there is no room for that, or the store is open for
+// reading only, the indexes are not compared. It reads the whole file in one long
+// transaction, so the file may grow if writers go on.
 func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	if err := s.writer.LockUntil(ctx); err != nil {
 		return err
 	}
 	unlock := sync.OnceFunc(s.writer.Unlock)
 	defer unlock()
-	if err := s.state(); err == nil {
-		s.writeBackAll()
+	usable := s.state() == nil
+	settled := usable && s.settle(ctx, s.closing) == nil
+	if usable && s.journal != nil {
+		if err := s.journal.Verify(); err != nil {
+			report(fmt.Sprintf("journal: %v", err))
+		}
 	}
 	c := checker{ctx: ctx, report: report}
-	settled := false
 	var file *boltFile
 	var meta bboltMeta
 	bothMetas := false
@@ -37,8 +40,8 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 		file = s.boltFile
 		meta, _ = readMeta(file.file, file.pageSize)
 		bothMetas, _ = otherMeta(file.file, &meta)
-		settled = s.overlay.pending == 0
 		c.last = s.last
+		c.checkpoint = s.checkpoint
 		unlock()
 	}
 	err := s.view(ctx, begun, func(tx *bolt.Tx) error {
@@ -50,7 +53,7 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 		}
 		c.tx = tx
 		c.records()
-		c.journal()
+		c.feed()
 		if settled {
 			c.tasks()
 			c.nodes()
@@ -66,10 +69,10 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 
 // checker compares the buckets of one transaction with each other.
 type checker struct {
-	ctx    context.Context
-	tx     *bolt.Tx
-	report func(string)
-	last   uint64 // the store's last sequence
+	ctx              context.Context
+	tx               *bolt.Tx
+	report           func(string)
+	last, checkpoint uint64 // sequences, the store's last
 }
 
 func (c *checker) problem(b bucket, k []byte, format string, args ...any) {
@@ -112,28 +115,28 @@ func checkAttempt(k, v []byte) error {
 	return err
 }
 
-// journal checks that it has every sequence from its first to the last.
-func (c *checker) journal() {
+// feed checks that it has every sequence from its first to the checkpoint.
+func (c *checker) feed() {
 	next := uint64(0)
-	c.each(journalBucket, func(k, v []byte) {
-		pieces, err := decodeFrame(k, v)
+	c.each(feedBucket, func(k, v []byte) {
+		pieces, err := decodeFeed(k, v)
 		if err != nil {
-			c.problem(journalBucket, k, "%v", err)
+			c.problem(feedBucket, k, "%v", err)
 			next = 0
 			return
 		}
 		if next != 0 && seqOf(k) != next {
-			c.problem(journalBucket, k, "comes where %d should", next)
+			c.problem(feedBucket, k, "comes where %d should", next)
 		}
 		for i := range pieces {
 			if _, err := pieces[i].transitions(pieces[i].key); err != nil {
-				c.problem(journalBucket, k, "%v", err)
+				c.problem(feedBucket, k, "%v", err)
 			}
 			next = pieces[i].last() + 1
 		}
 	})
-	if next != 0 && next != c.last+1 {
-		c.report(fmt.Sprintf("the journal ends before %d, not before %d", next, c.last+1))
+	if next != 0 && next != c.checkpoint+1 {
+		c.report(fmt.Sprintf("the feed ends before %d, not before %d", next, c.checkpoint+1))
 	}
 }
 

@@ -86,12 +86,12 @@ func TestCheckReportsEachKindOfDamage(t *testing.T) {
 		{"transitions missing", remove(transitionsBucket, blockKey(number, number)), "by its transitions"},
 		{"transitions altered", altered(blockKey(number, number), transitionsBucket, replaced("no matter", "no mutter")), "by its transitions"},
 		{"transitions flipped", flip(transitionsBucket, blockKey(number, number)), "malformed transitions"},
-		{"journal record missing", remove(journalBucket, seqKey(3)), "comes where 3 should"},
-		{"journal record flipped", flip(journalBucket, seqKey(3)), "malformed journal"},
-		{"journal cut at its end", func(tx *bolt.Tx) error {
-			k, _ := journalBucket.in(tx).Cursor().Last()
-			return journalBucket.in(tx).Delete(k)
-		}, "the journal ends"},
+		{"feed record missing", remove(feedBucket, seqKey(3)), "comes where 3 should"},
+		{"feed record flipped", flip(feedBucket, seqKey(3)), "malformed feed"},
+		{"feed cut at its end", func(tx *bolt.Tx) error {
+			k, _ := feedBucket.in(tx).Cursor().Last()
+			return feedBucket.in(tx).Delete(k)
+		}, "the feed ends"},
 	}
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {

@@ -1,26 +1,28 @@
 package boltstore
 
 import (
-	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 
-	bolt "go.etcd.io/bbolt"
-	bolterrors "go.etcd.io/bbolt/errors"
-
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
-// Commit implements [store.Store].
-func (s *Store) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
+// Commit implements [store.Store]. One that the journal does not take at once,
+// see [Options.JournalSize], is committed in parts, each on disk before the
+// next: then the results of a part that there was no room for say so, with
+// [store.ErrFull]. A write that is too large by itself is left out, and its
+// result has a [*TooLargeError].
+func (s *Store) Commit(ctx context.Context, writes []store.Write) ([]store.Result, error) {
 	if err := s.writer.LockUntil(ctx); err != nil {
 		return nil, err
 	}
 	defer s.writer.Unlock()
 	defer s.forgetSets()
-	if err := s.validate(changes); err != nil {
+	if err := s.validate(writes); err != nil {
 		return nil, fmt.Errorf("boltstore: commit: %w", err)
 	}
 	if err := s.writable(); err != nil {
@@ -29,29 +31,107 @@ func (s *Store) Commit(ctx context.Context, changes []store.Write) ([]store.Resu
 	if err := s.at.leadsTo(s.info); err != nil {
 		return nil, fmt.Errorf("boltstore: commit: %w", err)
 	}
-	c := &commit{store: s, changes: changes}
-	s.makeRoom(c.size())
-	if err := s.state(); err != nil {
-		return nil, fmt.Errorf("boltstore: commit: %w", err)
-	}
-	err := s.attempt(c, true)
-	if isFull(err) {
-		err = full(s.path, s.attempt(c, false))
-	}
-	if err != nil {
-		return nil, fmt.Errorf("boltstore: commit: %w", err)
+	c := &commit{store: s, writes: writes, results: make([]store.Result, len(writes))}
+	for c.begin < len(writes) {
+		c.end = len(writes)
+		if err := s.commitPart(ctx, c); err != nil {
+			if c.begin == 0 || errors.Is(err, store.ErrFailed) {
+				return nil, fmt.Errorf("boltstore: commit: %w", err)
+			}
+			for i := range c.results[c.begin:] {
+				c.results[c.begin+i].Err = err
+			}
+			break
+		}
+		c.begin = c.end
 	}
 	return c.results, nil
 }
 
-func (s *Store) validate(changes []store.Write) error {
-	for i := range changes {
-		if err := changes[i].Validate(); err != nil {
+// commitPart commits the writes of a commit, or as many of them as a frame of
+// the journal takes: plan, encode, write, sync, publish.
+func (s *Store) commitPart(ctx context.Context, c *commit) error {
+	for ready := false; !ready; {
+		if err := c.plan(); err != nil || len(c.planned) == 0 {
 			return err
 		}
-		s.keys[changes[i].Key()] = struct{}{}
+		var err error
+		if ready, err = s.makeRoom(ctx, c); err != nil {
+			return err
+		}
 	}
-	if len(s.keys) < len(changes) {
+	if err := s.appendFrame(int(c.next-1-s.last), c.payload()); err != nil {
+		return err
+	}
+	s.publish(c)
+	c.tell()
+	if c.removes && s.phase == stalled && s.gaveRoom() {
+		return s.startWriteBack(false)
+	}
+	return nil
+}
+
+// appendFrame writes a frame and syncs it. The frame names the newest bbolt
+// transaction, so what only the one before that needs is given back.
+func (s *Store) appendFrame(count int, payload []byte) error {
+	named := s.named()
+	if err := s.journal.Append(count, payload, &s.mark); err != nil {
+		if errors.Is(err, journal.ErrNoRoom) || errors.Is(err, journal.ErrNotWritten) && lacksRoom(err) {
+			return fmt.Errorf("%w: %w", store.ErrFull, err)
+		}
+		return s.fail(err)
+	}
+	if !named {
+		s.journal.Release(s.kept)
+		s.kept = s.markAt
+	}
+	return nil
+}
+
+// publish shows a part of a commit to readers.
+func (s *Store) publish(c *commit) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i, done := 0, 0 // the planned write, and how much of it
+	for j := range s.enc.pieces {
+		p, planned := &s.enc.pieces[j], &c.planned[i]
+		s.overlay.add(p, planned.transitions[done:done+p.count], planned.header)
+		if done += p.count; done == len(planned.transitions) {
+			i, done = i+1, 0
+		}
+	}
+	g := s.overlay.active
+	g.records = append(g.records, c.records...)
+	g.bytes += journal.Takes(c.size)
+	g.payload += int64(c.size)
+	s.last = c.next - 1
+}
+
+// payload is what the journal keeps of the part: its records for the feed, each
+// with its length before it.
+func (c *commit) payload() []byte {
+	b := c.store.payload[:0]
+	for i := range c.records {
+		b = binary.AppendUvarint(b, uint64(len(c.records[i].value)))
+		b = append(b, c.records[i].value...)
+	}
+	if cap(b) <= payloadKept {
+		c.store.payload = b
+	}
+	return b
+}
+
+// payloadKept bounds what is kept of memory for payloads.
+const payloadKept = 4 << 20
+
+func (s *Store) validate(writes []store.Write) error {
+	for i := range writes {
+		if err := writes[i].Validate(); err != nil {
+			return err
+		}
+		s.keys[writes[i].Key()] = struct{}{}
+	}
+	if len(s.keys) < len(writes) {
 		return fmt.Errorf("%w: two changes of one task in a commit", state.ErrInvalidArgument)
 	}
 	return nil
@@ -69,297 +149,3 @@ func (s *Store) forgetSets() {
 }
 
 const setsKept = 4096 // members
-
-// commit is one Commit in progress.
-type commit struct {
-	store   *Store
-	changes []store.Write
-
-	// What plan finds, made anew by each attempt.
-	results []store.Result
-	frames  []frame // all but the last closed while planning goes on
-	planned []planned
-	next    uint64 // sequence of the next transition
-	ids     map[string]struct{}
-	past    store.Histories // with the one that this commit is of
-}
-
-// planned is a change that applies.
-type planned struct {
-	transitions []*state.Transition
-	header      *store.Task // from disk, nil if the overlay has the task
-}
-
-func (c *commit) size() (n int) {
-	for i := range c.changes {
-		n += len(c.changes[i].Transitions)
-	}
-	return n
-}
-
-// attempt tries the commit once. The writer lock is held.
-func (s *Store) attempt(c *commit, writeBack bool) error {
-	wrote := written{checkpoint: s.checkpoint}
-	var gathering <-chan struct{}
-	outcome, err := s.transact(func(tx *bolt.Tx) (bool, error) {
-		if writeBack {
-			gathering = s.gatherBeside(c.size())
-		}
-		if err := c.plan(tx); err != nil || len(c.planned) == 0 {
-			return false, err
-		}
-		if err := c.append(tx); err != nil {
-			return false, err
-		}
-		var err error
-		if err = c.beginHistory(tx); err != nil {
-			return false, err
-		}
-		if !writeBack {
-			return true, nil
-		}
-		if gathering == nil {
-			if wrote, err = s.writeBack(tx, int(c.next-1-s.last)); err != nil {
-				return false, err
-			}
-		}
-		if n := s.untrimmed + len(c.frames); n >= trimEvery {
-			wrote.trimmed = true
-			err = s.trim(tx, wrote.checkpoint, 2*n)
-		}
-		return err == nil, err
-	})
-	if gathering != nil {
-		<-gathering
-	}
-	switch {
-	case err == nil:
-		s.publish(c, wrote)
-		return nil
-	case outcome == unknown:
-		return s.fail(err)
-	}
-	return err
-}
-
-// outcome is what is known of a transaction that returned an error.
-type outcome int
-
-const (
-	nothing outcome = iota // it left the store as it was
-	unknown                // or not
-)
-
-// transact runs f in a write transaction and commits if f says so. The writer
-// lock is held.
-func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
-	var tx *bolt.Tx
-	id, committing := 0, false
-	err := guard(func() (err error) {
-		if tx, err = s.begin(true); err != nil {
-			return err
-		}
-		id = tx.ID()
-		ok, err := f(tx)
-		if err != nil || !ok {
-			return err
-		}
-		committing = true
-		return tx.Commit()
-	})
-	if tx != nil {
-		// After a commit this does nothing; after a panic it may panic again,
-		// and then bbolt's write lock is lost.
-		if err := guard(tx.Rollback); errors.Is(err, store.ErrCorrupt) {
-			s.broken.Store(true)
-		}
-	}
-	switch {
-	case err == nil, !committing, errors.Is(err, bolterrors.ErrMaxSizeReached):
-		return nothing, err
-	case lacksRoom(err) && !s.shows(id):
-		// There was no room for pages that nothing leads to: bbolt writes the
-		// meta page last, over one that is there, and readers would see it
-		// before the disk has it.
-		return nothing, err
-	}
-	return unknown, err
-}
-
-// shows reports whether readers may see a transaction.
-func (s *Store) shows(id int) bool {
-	shown := true
-	err := guard(func() error {
-		tx, err := s.begin(false)
-		if err != nil {
-			return err
-		}
-		shown = tx.ID() >= id
-		return tx.Rollback()
-	})
-	return shown || err != nil
-}
-
-// plan decides which changes apply, gives them sequences and makes frames.
-func (c *commit) plan(tx *bolt.Tx) error {
-	c.results = make([]store.Result, len(c.changes))
-	c.frames, c.next = nil, c.store.last+1
-	c.store.enc.reset()
-	c.planned = make([]planned, 0, len(c.changes))
-	c.ids = c.store.ids
-	clear(c.ids)
-	lastID, _ := idsBucket.in(tx).Cursor().Last()
-	for i := range c.changes {
-		number, header, err := c.check(tx, &c.changes[i], lastID)
-		switch {
-		case errors.Is(err, store.ErrConflict), errors.Is(err, state.ErrExists),
-			errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrIncompatible):
-			c.results[i].Err = err
-			continue
-		case err != nil:
-			return err
-		}
-		c.results[i].First = c.next
-		c.record(number, c.changes[i].Transitions)
-		c.planned = append(c.planned, planned{c.changes[i].Transitions, header})
-	}
-	c.closeFrame()
-	return nil
-}
-
-// record adds the transitions of a change to the journal's frames.
-func (c *commit) record(number uint64, trs []*state.Transition) {
-	enc := &c.store.enc
-	for len(trs) > 0 {
-		if len(c.frames) == 0 || enc.full() {
-			c.closeFrame()
-			c.frames = append(c.frames, frame{first: c.next, next: c.next})
-		}
-		f := &c.frames[len(c.frames)-1]
-		trs = f.add(number, trs, enc)
-		c.next = f.next
-	}
-}
-
-// closeFrame ends the frame being made, if there is one.
-func (c *commit) closeFrame() {
-	if n := len(c.frames); n > 0 {
-		c.frames[n-1].close(&c.store.enc)
-	}
-}
-
-// check returns the number of the task that a change is for and, if it is not
-// in the overlay, its header; or why the change does not apply.
-func (c *commit) check(tx *bolt.Tx, change *store.Write, lastID []byte) (uint64, *store.Task, error) {
-	o := &c.store.overlay
-	number, found, err := o.lookupKey(tx, change.Key())
-	if err != nil {
-		return 0, nil, err
-	}
-	var task store.Task
-	var header *store.Task
-	switch {
-	case change.Base == 0 && found:
-		return 0, nil, state.ErrExists
-	case change.Base == 0:
-		number = c.next
-	case !found:
-		return 0, nil, store.ErrConflict
-	default:
-		if e := o.entries[number]; e != nil {
-			task = e.task
-		} else {
-			if task, err = readTask(tx, number); err != nil {
-				return 0, nil, err
-			}
-			header = &store.Task{}
-			*header = task
-		}
-		if task.Revision != change.Base {
-			return 0, nil, store.ErrConflict
-		}
-	}
-	err = change.Follows(task, func(index int) (state.Trace, error) { return o.trace(tx, number, index) })
-	if err != nil {
-		return 0, nil, err
-	}
-	return number, header, c.claimIDs(tx, change, lastID)
-}
-
-// claimIDs returns ErrExists if a node that the change declares is there.
-func (c *commit) claimIDs(tx *bolt.Tx, change *store.Write, lastID []byte) error {
-	var claimed []string
-	for _, tr := range change.Transitions {
-		for i := range tr.Changes {
-			if tr.Changes[i].Declared == nil {
-				continue
-			}
-			id := tr.Changes[i].ID
-			if _, taken := c.ids[id]; taken {
-				c.release(claimed)
-				return fmt.Errorf("%w: node %q", state.ErrExists, id)
-			}
-			// IDs that ascend with time lie behind all on disk: no search.
-			where := tx
-			if bytes.Compare(idKey(id), lastID) > 0 {
-				where = nil
-			}
-			_, found, err := c.store.overlay.lookupID(where, id)
-			if err != nil {
-				return err
-			}
-			if found {
-				c.release(claimed)
-				return fmt.Errorf("%w: node %q", state.ErrExists, id)
-			}
-			c.ids[id] = struct{}{}
-			claimed = append(claimed, id)
-		}
-	}
-	return nil
-}
-
-// release gives back the IDs of a change that does not apply.
-func (c *commit) release(ids []string) {
-	for _, id := range ids {
-		delete(c.ids, id)
-	}
-}
-
-// append puts the frames into the journal.
-func (c *commit) append(tx *bolt.Tx) error {
-	b := journalBucket.in(tx)
-	b.FillPercent = 0.9
-	for i := range c.frames {
-		k := seqKey(c.frames[i].first)
-		if err := c.store.ready(tx, journalBucket, k, false); err != nil {
-			return err
-		}
-		if err := b.Put(k, c.frames[i].value); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// publish shows a commit to readers.
-func (s *Store) publish(c *commit, wrote written) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	i, done := 0, 0 // the planned change, and how much of it
-	for j := range s.enc.pieces {
-		p, planned := &s.enc.pieces[j], &c.planned[i]
-		s.overlay.add(p, planned.transitions[done:done+p.count], planned.header)
-		if done += p.count; done == len(planned.transitions) {
-			i, done = i+1, 0
-		}
-	}
-	if s.last = c.next - 1; len(c.planned) > 0 {
-		s.past, s.writes = c.past, true
-	}
-	if s.untrimmed += len(c.frames); wrote.trimmed {
-		s.untrimmed = 0
-	}
-	// After the additions, so that a task that goes on keeps its entry.
-	s.wroteBack(wrote)
-}

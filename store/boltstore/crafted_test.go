@@ -52,15 +52,8 @@ func craftedImage(t testing.TB) (image []byte, pageSize int) {
 	for i := range 300 {
 		m.commit(t, s, m.large(t, fmt.Sprint("large", i), 250))
 	}
-	for range 3 {
-		s.writeBackStep(t)
-	}
-	pageSize = int(s.pageSize)
-	image = s.image(t)
-	if err := s.Close(); err != nil {
-		t.Fatal(err)
-	}
-	return image, pageSize
+	s.writeBackAll()
+	return s.closedImage(t), int(s.pageSize)
 }
 
 // allocated is what each step of useCrafted allocates for a sound file.
@@ -110,7 +103,8 @@ func useCrafted(t testing.TB, path string, allocates func(step string, n uint64)
 		return err
 	})
 	if s != nil {
-		s.db.NoSync, s.db.NoGrowSync, s.db.AllocSize = true, true, 64<<10
+		s.NoSync()
+		s.db.AllocSize = 64 << 10
 		step("list", func() error {
 			_, err := s.List(ctx, store.ListQuery{Limit: 50})
 			return err

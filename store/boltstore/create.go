@@ -8,6 +8,8 @@ import (
 	"runtime"
 
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
 // create makes a new file at path. It is complete and on disk under another
@@ -47,7 +49,14 @@ func initialise(tx *bolt.Tx) error {
 	if err := m.Put(keyFormat, formatRecord(schemaVersion)); err != nil {
 		return err
 	}
-	return m.Put(keyCheckpoint, checkpointRecord(0))
+	return recordCopy(m, 0, journal.ID{})
+}
+
+// recordCopy makes the file whose meta bucket is m a new instance: one that has
+// everything up to a sequence, and in particular what a journal has.
+func recordCopy(m *bolt.Bucket, seq uint64, last journal.ID) error {
+	c, p := checkpoint{seq: seq, acked: seq}, pairing{instance: newID(), journal: last}
+	return errors.Join(m.Put(keyCheckpoint, c.record()), m.Put(keyJournal, p.record()))
 }
 
 // tempFile makes a file beside path that nobody else uses.

@@ -7,4 +7,9 @@ var Long = flag.Bool("long", false, "run tests in their long forms: all configur
 
 // NoSync lets commits return before they are on disk, for tests that crash
 // neither the machine nor the disk: syncing is most of what they would wait for.
-func (s *Store) NoSync() { s.db.NoSync, s.db.NoGrowSync = true, true }
+func (s *Store) NoSync() {
+	s.db.NoSync, s.db.NoGrowSync, s.noSync = true, true, true
+	if s.journal != nil {
+		s.journal.NoSync = true
+	}
+}

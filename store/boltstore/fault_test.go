@@ -57,21 +57,28 @@ func TestFullFileRefusesCleanlyAndTakesOnWhenThereIsRoom(t *testing.T) {
 				t.Errorf("the file has %d bytes, more than its bound", info.Size())
 			}
 
-			// Reopened with more room the rest of the write-back goes through,
-			// and what deletes free is used again.
-			_ = s.Close()
-			o.MaxSize += 1 << 20
-			s = openQuick(t, path, o)
-			for key := range m.clone().tasks {
-				m.commit(t, s, m.deletion(key))
+			// It takes deletes, also after a crash, and uses the room that they
+			// give back.
+			for round := range 2 {
+				n := len(m.tasks) / 2
+				for key := range m.clone().tasks {
+					if n--; n < 0 {
+						break
+					}
+					m.commit(t, s, m.deletion(key))
+				}
+				m.expect(t, s, "after deletes")
+				s = openPair(t, s.image(t), o)
+				s.db.AllocSize = 32 << 10
+				for i := range 50 {
+					m.commit(t, s, m.large(t, fmt.Sprint("later", round, "-", i), 255))
+				}
+				m.expect(t, s, "after deletes and a crash")
 			}
-			s.writer.Lock()
-			s.writeBackAll()
-			s.writer.Unlock()
-			for i := range 100 {
-				m.commit(t, s, m.large(t, fmt.Sprint("later", i), 255))
+			if err := s.Compact(t.Context()); err != nil {
+				t.Error(err)
 			}
-			m.expect(t, s, "after deletes")
+			m.expect(t, s, "compacted")
 		})
 	}
 }
@@ -284,9 +291,8 @@ func TestDamagedFreelistIsSeenByOpen(t *testing.T) {
 			for i := range 50 {
 				m.commit(t, s, m.large(t, fmt.Sprint(i), 200))
 			}
-			meta, ok := readMeta(s.file, s.pageSize)
-			image := s.image(t)
-			_ = s.Close()
+			image := s.closedImage(t)
+			meta, ok := readMeta(bytes.NewReader(image), s.pageSize)
 			page := image[int64(meta.freelist)*int64(os.Getpagesize()):]
 			if !ok || page[10] < 2 {
 				t.Fatalf("%d pages are free", page[10])

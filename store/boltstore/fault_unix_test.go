@@ -89,7 +89,7 @@ func TestStoreWithoutBboltsLocksStillCloses(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(path, whole, 0o600); err != nil {
+	if err := os.WriteFile(path, whole.file, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	m.expect(t, openQuick(t, path, nil), "put back and reopened")

@@ -41,10 +41,11 @@ func (r *keyRange) has(key []byte) bool {
 	return r.known && bytes.Compare(key, r.low) >= 0 && (r.high == nil || bytes.Compare(key, r.high) < 0)
 }
 
-// ready is [footing.ready] of the store's file. The writer lock is held.
-func (s *Store) ready(tx *bolt.Tx, b bucket, key []byte, deletes bool) error {
-	return s.footing.ready(tx, b, key, deletes)
-}
+// readiness says whether a key of a bucket can be changed, see [footing.ready].
+type readiness func(tx *bolt.Tx, b bucket, key []byte, deletes bool) error
+
+// unexamined is the readiness of a file that was just made.
+func unexamined(*bolt.Tx, bucket, []byte, bool) error { return nil }
 
 // ready returns an error unless the leaf that a key of a bucket is on, or would
 // be, is sound. A deletion may join a leaf with one that stands next to it under

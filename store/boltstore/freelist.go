@@ -7,6 +7,7 @@ import (
 	"math"
 
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
 // freelistPage is the flag of the pages that list what is free.
@@ -27,6 +28,23 @@ const (
 	metaTransaction = 48 // where the number of the transaction is
 )
 
+// metaPage is what one of bbolt's meta pages says, from magic to checksum.
+type metaPage [journal.MetaBytes]byte
+
+func (m *metaPage) field(at int) uint64 { return binary.NativeEndian.Uint64(m[at:]) }
+
+func (m *metaPage) short(at int) uint32 { return binary.NativeEndian.Uint32(m[at:]) }
+
+func (m *metaPage) transaction() uint64 { return m.field(metaTransaction) }
+
+// readMetaPage reads the meta page at an offset; ok is false if it is not whole.
+func readMetaPage(file io.ReaderAt, at int64) (m metaPage, ok bool) {
+	if _, err := file.ReadAt(m[:], at+pageHeader); err != nil {
+		return m, false
+	}
+	return m, m.short(0) == bboltMagic && m.short(4) == bboltVersion && metaSealed((*[metaBytes]byte)(&m))
+}
+
 // readMeta returns the newer of the two meta pages that are whole.
 func readMeta(file io.ReaderAt, pageSize int64) (newest bboltMeta, ok bool) {
 	for i := range int64(2) {
@@ -39,16 +57,11 @@ func readMeta(file io.ReaderAt, pageSize int64) (newest bboltMeta, ok bool) {
 
 // readMetaAt returns what a meta page says; ok is false if it is not whole.
 func readMetaAt(file io.ReaderAt, at int64) (m bboltMeta, ok bool) {
-	var p [metaBytes]byte
-	if _, err := file.ReadAt(p[:], at+pageHeader); err != nil {
+	p, ok := readMetaPage(file, at)
+	if !ok {
 		return m, false
 	}
-	field := func(at int) uint64 { return binary.NativeEndian.Uint64(p[at:]) }
-	short := func(at int) uint32 { return binary.NativeEndian.Uint32(p[at:]) }
-	if short(0) != bboltMagic || short(4) != bboltVersion || !metaSealed(&p) {
-		return m, false
-	}
-	return bboltMeta{root: field(16), freelist: field(32), limit: field(40), transaction: field(metaTransaction), pageSize: int64(short(8))}, true
+	return bboltMeta{root: p.field(16), freelist: p.field(32), limit: p.field(40), transaction: p.field(metaTransaction), pageSize: int64(p.short(8))}, true
 }
 
 func damagedFreelist(format string, args ...any) error {

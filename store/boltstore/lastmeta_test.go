@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -42,13 +43,14 @@ func TestADamagedMetaPageOfTheLastCommitIsNoticed(t *testing.T) {
 // task "last".
 func expectMetasExamined(t *testing.T, s *Store) {
 	t.Helper()
-	meta, ok := readMeta(s.file, s.pageSize)
+	image, pageSize := s.closedImage(t), int(s.pageSize)
+	file := bytes.NewReader(image)
+	meta, ok := readMeta(file, s.pageSize)
 	if !ok {
 		t.Fatal("no meta page")
 	}
-	image, pageSize := s.image(t), int(s.pageSize)
 	newest := pageHeader
-	if first, _ := readMetaAt(s.file, 0); first.transaction != meta.transaction {
+	if first, _ := readMetaAt(file, 0); first.transaction != meta.transaction {
 		newest += pageSize
 	}
 	older := pageSize + 2*pageHeader - newest

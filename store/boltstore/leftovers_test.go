@@ -13,7 +13,8 @@ func TestUnfinishedCopiesAreRemovedAndNothingElse(t *testing.T) {
 	source := openQuick(t, filepath.Join(t.TempDir(), "source.db"), nil)
 	m := newModel()
 	m.commit(t, source, m.large(t, "1", 10))
-	image := source.image(t)
+	source.writeBackAll()
+	image := source.image(t).file
 	for name, work := range map[string]func(t *testing.T, dir string){
 		"a backup":     func(t *testing.T, dir string) { must(t, source.BackupTo(t.Context(), filepath.Join(dir, "today.db"))) },
 		"a compaction": func(t *testing.T, dir string) { must(t, source.CompactTo(t.Context(), filepath.Join(dir, "today.db"))) },

@@ -26,7 +26,7 @@ func init() {
 }
 
 // fileLimit is less than what a job writes if it may.
-const fileLimit = 400 << 10
+const fileLimit = 800 << 10
 
 // sizeLimit limits the size of the files this process writes, or ends that.
 func sizeLimit(n uint64) error {

@@ -69,23 +69,8 @@ type lister struct {
 // step looks at some tasks. The overlay's lock is held while it does, which
 // keeps a commit from publishing for as long as that takes and no longer.
 func (l *lister) step(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
 	s := l.store
-	return guard(func() error {
-		s.mu.RLock()
-		defer s.mu.RUnlock()
-		if err := s.usable(); err != nil {
-			return err
-		}
-		tx, err := s.begin(false)
-		if err != nil {
-			return err
-		}
-		defer s.end(tx)
-		return l.scan(tx)
-	})
+	return s.read(ctx, l.scan, func(*bolt.Tx) error { return nil })
 }
 
 func (l *lister) scan(tx *bolt.Tx) error {
@@ -94,18 +79,14 @@ func (l *lister) scan(tx *bolt.Tx) error {
 	if err != nil {
 		return err
 	}
-	fresh, _ := slices.BinarySearch(o.created, l.below)
+	fresh := newFreshScan(o, l.below)
 	for range scanStep {
-		// Created but not on disk: the newest of these with a live entry.
-		for fresh > 0 && o.live(o.created[fresh-1]) == nil {
-			fresh--
-		}
-		var number uint64
+		number := fresh.number
 		switch {
-		case fresh > 0 && o.created[fresh-1] >= disk.number:
-			fresh--
-			if number = o.created[fresh]; number == disk.number {
-				err = disk.next() // half written before a crash
+		case number > 0 && number >= disk.number:
+			fresh.next()
+			if number == disk.number {
+				err = disk.next() // written back, and not published yet
 			}
 		case disk.number > 0:
 			number = disk.number
@@ -125,8 +106,41 @@ func (l *lister) scan(tx *bolt.Tx) error {
 	return nil
 }
 
+// freshScan goes down the numbers of the tasks that the overlay saw created and
+// that are not deleted.
+type freshScan struct {
+	overlay *overlay
+	rest    [2][]uint64 // the active generation's, the frozen one's
+	number  uint64      // of the current task, 0 at the end
+}
+
+func newFreshScan(o *overlay, below uint64) *freshScan {
+	f := &freshScan{overlay: o}
+	for i, g := range o.generations() {
+		n, _ := slices.BinarySearch(g.created, below)
+		f.rest[i] = g.created[:n]
+	}
+	f.next()
+	return f
+}
+
+func (f *freshScan) next() {
+	f.number = 0
+	for i := range f.rest {
+		for n := len(f.rest[i]); n > 0 && f.number == 0; n-- {
+			if number := f.rest[i][n-1]; f.overlay.live(number) != nil {
+				f.number = number
+			}
+			f.rest[i] = f.rest[i][:n-1]
+		}
+		if f.number > 0 {
+			return
+		}
+	}
+}
+
 func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64) error {
-	if o.gone(number) {
+	if o.deleted(number) {
 		return nil
 	}
 	var t store.Task

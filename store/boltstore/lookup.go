@@ -9,37 +9,24 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// lookupKey returns the number of a task.
-func (o *overlay) lookupKey(tx *bolt.Tx, key state.Key) (number uint64, found bool, err error) {
-	if number, ok := o.keys[key]; ok {
-		return number, true, nil
-	}
+// readKey returns the number of the task that has a key in the file.
+func readKey(tx *bolt.Tx, key state.Key) (number uint64, found bool, err error) {
 	v := keysBucket.in(tx).Get(taskKey(key))
 	if v == nil {
 		return 0, false, nil
 	}
-	if number, err = decodeNumber(v); err != nil || o.gone(number) {
-		return 0, false, err
-	}
-	return number, true, nil
+	number, err = decodeNumber(v)
+	return number, err == nil, err
 }
 
-// lookupID returns where a node is; with a nil tx it asks the overlay only.
-func (o *overlay) lookupID(tx *bolt.Tx, id string) (p place, found bool, err error) {
-	if p, ok := o.ids[id]; ok {
-		return p, true, nil
-	}
-	if tx == nil {
-		return place{}, false, nil
-	}
+// readID returns where the node with an ID is in the file.
+func readID(tx *bolt.Tx, id string) (p place, found bool, err error) {
 	v := idsBucket.in(tx).Get(idKey(id))
 	if v == nil {
 		return place{}, false, nil
 	}
-	if p, err = decodePlace(v); err != nil || o.gone(p.number) {
-		return place{}, false, err
-	}
-	return p, true, nil
+	p, err = decodePlace(v)
+	return p, err == nil, err
 }
 
 // readTask reads a header that must be there.

@@ -45,8 +45,8 @@ func TestBackupAnswersLikeTheStore(t *testing.T) {
 			t.Errorf("%s with a context that ended: %v", name, err)
 		}
 	}
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 3 {
-		t.Errorf("the directory holds %v, %v; want the store and two copies", entries, err)
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 4 {
+		t.Errorf("the directory holds %v, %v; want the store with its journal and two copies", entries, err)
 	}
 }
 

@@ -19,8 +19,8 @@ import (
 //     which stay as they are.
 //   - Add the migration below, under the version it begins with, in a file of
 //     its own. It reads with decoders of its own, which stay as they are when
-//     those of the package go on. It changes the journal too: what is there
-//     after the checkpoint is nowhere else.
+//     those of the package change. Before it runs, Open writes back what the
+//     journal has, so frames of the old schema must stay readable too.
 //   - Have its test open the packed file of the version it begins with and
 //     expect every answer. [Salvage] must read that version too, or refuse it.
 //
@@ -32,13 +32,7 @@ import (
 type migration func(tx *bolt.Tx) error
 
 // migrations are those there are, by the version they begin with.
-var migrations = map[byte]migration{1: nothingToDo}
-
-// nothingToDo is the way from schema 1 to 2: the records of 1 stay as they are
-// and say less. Those of 2 may tell what began a superseded attempt, that a reset
-// took a node along, how many automatic retries are pending, and operations that
-// a program of schema 1 does not know.
-func nothingToDo(*bolt.Tx) error { return nil }
+var migrations = map[byte]migration{1: migrate1}
 
 // schema is a version of the file and the way to it.
 type schema struct {
@@ -69,22 +63,12 @@ func (to *schema) checkFormat(tx *bolt.Tx) (version byte, err error) {
 
 // migrate brings a file of an older schema to the present one. A copy of it is
 // on disk before anything changes.
-func (s *Store) migrate() error {
+func (s *Store) migrate(from byte) error {
 	to := &s.opts.schema
-	var from byte
-	err := s.db.View(func(tx *bolt.Tx) (err error) {
-		if from, err = to.checkFormat(tx); err != nil || from == to.version {
-			return err
-		}
-		if s.opts.ReadOnly {
-			return fmt.Errorf("%w: schema %d; whoever opens it for writing brings it to %d", store.ErrIncompatible, from, to.version)
-		}
-		return s.keepCopy(tx, from)
-	})
-	if err != nil || from == to.version {
+	if err := s.db.View(func(tx *bolt.Tx) error { return s.keepCopy(tx, from) }); err != nil {
 		return err
 	}
-	err = s.db.Update(func(tx *bolt.Tx) error {
+	err := s.db.Update(func(tx *bolt.Tx) error {
 		for v := from; v < to.version; v++ {
 			if err := to.migrations[v](tx); err != nil {
 				return err

@@ -57,14 +57,13 @@ func NextSchema(o Options, during func(n int) error) *Options {
 
 func undisturbed(int) error { return nil }
 
-// olderFile is a file of the present schema, closed, with part of what it holds
-// in the journal alone.
+// olderFile is a file of the present schema, closed.
 func olderFile(t *testing.T) (m *model, path string) {
 	t.Helper()
 	s := openQuick(t, filepath.Join(t.TempDir(), "live.db"), nil)
 	m = schemaStory(t, s)
 	path = filepath.Join(t.TempDir(), "older.db")
-	write(t, path, s.image(t))
+	write(t, path, s.closedImage(t))
 	return m, path
 }
 
@@ -227,7 +226,7 @@ func TestMigrationThatWouldOutgrowTheFileSaysSo(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "older.db")
 	s := openQuick(t, path, nil)
 	m := newModel()
-	for i := range 100 {
+	for i := range 300 {
 		m.commit(t, s, m.large(t, fmt.Sprint(i), 1000))
 	}
 	_ = s.Close()

@@ -340,15 +340,58 @@ func openQuick(t testing.TB, path string, o *Options) *Store {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s.db.NoSync, s.db.NoGrowSync, s.db.AllocSize = true, true, 64<<10
+	s.NoSync()
+	s.db.AllocSize = 64 << 10
 	t.Cleanup(func() { _ = s.Close() })
 	return s
 }
 
-// image is the file as it is: what a process would find that starts after
-// this one was killed.
-func (s *Store) image(t testing.TB) []byte {
+// image is a file and its journal, nil if there is none.
+type image struct{ file, journal []byte }
+
+// image is the pair of files as it is: what a process would find that starts
+// after this one was killed. No write-back is in progress then.
+func (s *Store) image(t testing.TB) (i image) {
 	t.Helper()
+	s.quiet(t, func() {
+		var err error
+		if i.file, err = os.ReadFile(s.path); err != nil {
+			t.Fatal(err)
+		}
+		if i.journal, err = os.ReadFile(s.journalPath()); err != nil && s.journal != nil {
+			t.Fatal(err)
+		}
+	})
+	return i
+}
+
+// quiet runs f with the turn, while nothing is written back.
+func (s *Store) quiet(t testing.TB, f func()) {
+	t.Helper()
+	ctx := context.Background()
+	if err := s.writer.LockUntil(ctx); err != nil {
+		t.Fatal(err)
+	}
+	defer s.writer.Unlock()
+	if s.phase == writing {
+		_ = s.await(ctx, nil)
+	}
+	f()
+}
+
+// writeBackAll empties the overlay as far as the file lets it.
+func (s *Store) writeBackAll() {
+	_ = s.writer.LockUntil(context.Background())
+	defer s.writer.Unlock()
+	_ = s.settle(context.Background(), nil)
+}
+
+// closedImage closes the store and returns the file.
+func (s *Store) closedImage(t testing.TB) []byte {
+	t.Helper()
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
 	data, err := os.ReadFile(s.path)
 	if err != nil {
 		t.Fatal(err)
@@ -356,11 +399,28 @@ func (s *Store) image(t testing.TB) []byte {
 	return data
 }
 
-func openImage(t testing.TB, image []byte, o *Options) *Store {
+// openImage opens a file alone.
+func openImage(t testing.TB, file []byte, o *Options) *Store {
+	t.Helper()
+	return openPair(t, image{file: file}, o)
+}
+
+// openPair opens a file with its journal.
+func openPair(t testing.TB, i image, o *Options) *Store {
+	t.Helper()
+	return openQuick(t, i.write(t), o)
+}
+
+// write makes the files of an image and returns the path.
+func (i image) write(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "image.db")
-	if err := os.WriteFile(path, image, 0o600); err != nil {
+	err := os.WriteFile(path, i.file, 0o600)
+	if err == nil && i.journal != nil {
+		err = os.WriteFile(path+journalSuffix, i.journal, 0o600)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
-	return openQuick(t, path, o)
+	return path
 }

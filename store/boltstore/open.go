@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -36,7 +37,7 @@ func Open(path string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
 	}
-	s := &Store{path: path, at: at, opts: opts, writer: newTurn(), overlay: newOverlay(), keys: make(map[state.Key]struct{}), ids: make(map[string]struct{})}
+	s := newStore(at, opts)
 	if err := guard(s.open); err != nil {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
 	}
@@ -57,21 +58,81 @@ func (s *Store) open() error {
 		// bbolt would make a new, empty database of it, over whatever was lost.
 		return fmt.Errorf("%w: the file is empty", store.ErrCorrupt)
 	}
-	if err := s.openCurrent(); err != nil {
-		return err
+	for {
+		if err := s.openCurrent(); err != nil {
+			return err
+		}
+		err := guard(s.prepare)
+		if err == nil {
+			return nil
+		}
+		again := errors.Is(err, errAgain)
+		if closeErr := s.closeFiles(); closeErr != nil || !again {
+			return errors.Join(err, closeErr)
+		}
 	}
+}
+
+// prepare makes an open file ready for use. It returns errAgain if the file
+// must be opened again.
+func (s *Store) prepare() error {
 	if !s.opts.ReadOnly {
 		removeOwnLeftovers(s.at.real)
+		removeOwnLeftovers(s.journalPath())
 		removeAbandoned(s.at.real)
 	}
-	err := guard(s.migrate)
-	if err == nil {
-		err = guard(s.load)
-	}
+	var from byte
+	var at checkpoint
+	var pairing pairing
+	err := s.db.View(func(tx *bolt.Tx) (err error) {
+		if from, err = s.opts.schema.checkFormat(tx); err != nil {
+			return err
+		}
+		if to := s.opts.schema.version; from != to && s.opts.ReadOnly {
+			return fmt.Errorf("%w: schema %d; whoever opens it for writing brings it to %d", store.ErrIncompatible, from, to)
+		}
+		if from >= schemaWithJournal {
+			at, pairing, err = readMetaRecords(tx)
+		}
+		return err
+	})
 	if err != nil {
-		return errors.Join(err, s.release())
+		return err
 	}
-	return nil
+	o, err := s.pair(&pairing)
+	if err != nil {
+		return err
+	}
+	if from >= schemaWithJournal {
+		if err := s.load(at, pairing.instance, o); err != nil {
+			return errors.Join(err, o.close())
+		}
+	}
+	if from == s.opts.schema.version {
+		return nil
+	}
+	if from >= schemaWithJournal {
+		if err := s.writeAllBack(); err != nil {
+			return err
+		}
+	}
+	if err := s.migrate(from); err != nil {
+		return err
+	}
+	return errAgain
+}
+
+// writeAllBack writes back what the journal has, so that the file alone is to
+// be migrated.
+func (s *Store) writeAllBack() error {
+	if err := s.writer.LockUntil(context.Background()); err != nil {
+		return err
+	}
+	defer s.writer.Unlock()
+	if err := s.settle(context.Background(), nil); err != nil {
+		return err
+	}
+	return s.endJournal()
 }
 
 // openCurrent opens the file that has the store's name. While it waited for
@@ -191,28 +252,4 @@ func translateOpen(err error) error {
 		return err
 	}
 	return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
-}
-
-// load reads the journal after the checkpoint.
-func (s *Store) load() error {
-	return s.db.View(func(tx *bolt.Tx) error {
-		for b := range bucketCount {
-			if b.in(tx) == nil {
-				return fmt.Errorf("%w: no bucket %s", store.ErrCorrupt, bucketNames[b])
-			}
-		}
-		checkpoint, err := decodeCheckpoint(metaBucket.in(tx).Get(keyCheckpoint))
-		if err != nil {
-			return err
-		}
-		_, last, err := journalEnds(tx)
-		if err != nil {
-			return err
-		}
-		s.checkpoint, s.last = checkpoint, max(checkpoint, last)
-		if s.past, err = readHistories(tx, s.last); err != nil {
-			return err
-		}
-		return s.replay(tx)
-	})
 }

@@ -255,7 +255,7 @@ func TestCloseWritesBackAndWaitsForReaders(t *testing.T) {
 		err := s.view(t.Context(), func() {}, func(tx *bolt.Tx) error {
 			close(reading)
 			<-read
-			_, _, err := journalEnds(tx)
+			_, _, err := feedEnds(tx)
 			return err
 		})
 		if err != nil {
@@ -280,8 +280,8 @@ func TestCloseWritesBackAndWaitsForReaders(t *testing.T) {
 	wg.Wait()
 
 	s = openQuick(t, path, nil)
-	if s.overlay.pending != 0 || s.checkpoint != s.last {
-		t.Errorf("after a clean close %d transitions are read again", s.overlay.pending)
+	if s.overlay.transitions() != 0 || s.checkpoint != s.last {
+		t.Errorf("after a clean close %d transitions are read again", s.overlay.transitions())
 	}
 	m.expect(t, s, "reopened")
 }

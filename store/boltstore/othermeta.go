@@ -7,6 +7,7 @@ import (
 	"io"
 
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
 // bbolt writes its two meta pages in turn and reads the newer one that is whole.
@@ -54,7 +55,7 @@ func otherMeta(file io.ReaderAt, newest *bboltMeta) (whole, older bool) {
 }
 
 // metaBytes is how much of a meta page counts, from magic to checksum.
-const metaBytes = 64
+const metaBytes = journal.MetaBytes
 
 // metaSealed reports whether the checksum of a meta page fits.
 func metaSealed(p *[metaBytes]byte) bool {

@@ -7,61 +7,150 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// overlay is what the journal holds and the other buckets do not have yet, by
-// task. It always holds everything after the checkpoint, so for what it has
-// of a task it is right and the disk may be older.
+// overlay is what the journal has and the file does not: everything after the
+// checkpoint, in two generations. Commits add to the active one. The frozen one
+// is being written back, and does not change any more. For what the overlay has
+// of a task it is right, and the file may be older.
 type overlay struct {
-	entries map[uint64]*entry    // by task number
-	keys    map[state.Key]uint64 // of all entries that are not deleted
-	ids     map[string]place
-	created []uint64 // numbers of tasks with no header on disk, ascending; some may be gone
-	queue   []*entry // entries with pieces to write back, oldest first
-	pending int      // transitions in all pieces
-
-	deletions int // entries that are deleted
+	active *generation
+	frozen *generation // nil if none is being written back
 }
 
-// entry is what the overlay has of one task. The byte slices in its pieces are
-// immutable; a reader copies the slice headers under the store's lock.
+// generation is a run of commits, by task.
+type generation struct {
+	entries     map[uint64]*entry    // by task number
+	keys        map[state.Key]uint64 // of entries that are not deleted
+	ids         map[string]place
+	created     []uint64     // numbers of tasks that were created in it, ascending; some may be deleted since
+	records     []feedRecord // in order
+	transitions int
+	bytes       int64  // what its frames take in the journal
+	payload     int64  // what is in them
+	deletions   int    // entries that are deleted
+	last        uint64 // sequence of its last transition, 0 if it is empty
+}
+
+// entry is what a generation has of one task. The byte slices in its pieces do
+// not change; a reader copies the slice headers under the store's lock.
 type entry struct {
 	number  uint64
 	task    store.Task // the header after all pieces
-	isNew   bool       // no header on disk
-	deleted bool       // the task is gone; what is on disk of it must go
-	writing []piece    // being written back
-	pieces  []piece    // newer than that
-	first   uint64     // sequence of the oldest in pieces or of the delete, if queued
-	queued  bool
-	traces  traces // of nodes, as far as known; for who has the writer lock
+	isNew   bool       // the task was created in this generation
+	deleted bool       // the task is deleted; what is in the file of it must go
+	pieces  []piece    // of this generation
+	traces  traces     // of nodes, as far as known; for who has the turn
 }
 
-func newOverlay() overlay {
-	return overlay{
+func newGeneration() *generation {
+	return &generation{
 		entries: make(map[uint64]*entry), keys: make(map[state.Key]uint64), ids: make(map[string]place),
 	}
 }
 
-// add takes in a committed change. header is the task's header before it, nil
-// if the overlay has the task or if there is none. On replay the disk may have
-// a part of the change already; then the header tells.
+func newOverlay() overlay { return overlay{active: newGeneration()} }
+
+// generations are those there are, the newest first.
+func (o *overlay) generations() []*generation {
+	if o.frozen == nil {
+		return []*generation{o.active}
+	}
+	return []*generation{o.active, o.frozen}
+}
+
+// transitions is how many are in the overlay.
+func (o *overlay) transitions() int {
+	if o.frozen == nil {
+		return o.active.transitions
+	}
+	return o.active.transitions + o.frozen.transitions
+}
+
+// deletions reports whether the file may have tasks that are deleted.
+func (o *overlay) deletions() bool {
+	return o.active.deletions > 0 || o.frozen != nil && o.frozen.deletions > 0
+}
+
+// entry returns the newest entry of a task, nil if there is none.
+func (o *overlay) entry(number uint64) *entry {
+	if e := o.active.entries[number]; e != nil || o.frozen == nil {
+		return e
+	}
+	return o.frozen.entries[number]
+}
+
+// live returns the newest entry of a task that is not deleted, nil if there is
+// none.
+func (o *overlay) live(number uint64) *entry {
+	if e := o.entry(number); e != nil && !e.deleted {
+		return e
+	}
+	return nil
+}
+
+// deleted reports whether a task that may be in the file is deleted.
+func (o *overlay) deleted(number uint64) bool {
+	e := o.entry(number)
+	return e != nil && e.deleted
+}
+
+// key returns the number of the task with a key, if the overlay has it.
+func (o *overlay) key(key state.Key) (number uint64, found bool) {
+	if number, found = o.active.keys[key]; found || o.frozen == nil {
+		return number, found
+	}
+	number, found = o.frozen.keys[key]
+	return number, found && !o.deleted(number)
+}
+
+// id returns where the node with an ID is, if the overlay has it.
+func (o *overlay) id(id string) (p place, found bool) {
+	if p, found = o.active.ids[id]; found || o.frozen == nil {
+		return p, found
+	}
+	p, found = o.frozen.ids[id]
+	return p, found && !o.deleted(p.number)
+}
+
+// pieces returns what the overlay has of a task, oldest first.
+func (o *overlay) pieces(number uint64) []piece {
+	var list []piece
+	if o.frozen != nil {
+		if e := o.frozen.entries[number]; e != nil {
+			list = slices.Clip(e.pieces)
+		}
+	}
+	if e := o.active.entries[number]; e != nil {
+		list = append(list, e.pieces...)
+	}
+	return list
+}
+
+// add takes a committed change into the active generation. header is the task's
+// header before it, nil if the overlay has the task or if there is none. On
+// replay the file may have a part of the change already; then the header tells.
 func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
-	e := o.entries[p.number]
+	g := o.active
+	e := g.entries[p.number]
 	if e == nil {
 		e = &entry{number: p.number, task: store.Task{Key: p.key, Number: p.number}}
-		if header != nil {
+		if older := o.entry(p.number); older != nil {
+			e.task = older.task
+		} else if header != nil {
 			e.task = *header
 		}
-		o.entries[p.number] = e
-		o.keys[p.key] = p.number
+		g.entries[p.number] = e
+		g.keys[p.key] = p.number
 	}
+	g.transitions += p.count
+	g.last = p.last()
 	if trs[0].Op == state.Delete {
-		o.delete(e, p.first)
+		g.delete(e)
 		return
 	}
 	for i, tr := range trs {
 		if tr.Op == state.Create {
 			e.isNew = true
-			o.created = append(o.created, p.number)
+			g.created = append(g.created, p.number)
 		}
 		if seq := p.first + uint64(i); seq > e.task.Revision {
 			numbered := *tr
@@ -72,78 +161,42 @@ func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 			c := &tr.Changes[i]
 			e.traces.set(c.Index, state.TraceOf(c.ID, c.Kind, &c.Progress))
 			if c.Declared != nil {
-				o.ids[c.ID] = place{p.number, c.Index}
+				g.ids[c.ID] = place{p.number, c.Index}
 			}
 		}
 	}
 	e.pieces = append(e.pieces, p.piece)
-	o.pending += p.count
-	o.enqueue(e, p.first)
 }
 
-func (o *overlay) enqueue(e *entry, first uint64) {
-	if !e.queued {
-		e.queued, e.first = true, first
-		o.queue = append(o.queue, e)
-	}
-}
-
-// delete turns an entry into the mark of a task that is gone.
-func (o *overlay) delete(e *entry, seq uint64) {
-	o.forgetIDs(e)
-	o.forgetKey(e)
-	for _, p := range e.pieces {
-		o.pending -= p.count
+// delete turns an entry into the mark of a task that is deleted.
+func (g *generation) delete(e *entry) {
+	g.forgetIDs(e)
+	if g.keys[e.task.Key] == e.number {
+		delete(g.keys, e.task.Key)
 	}
 	e.deleted, e.pieces, e.traces = true, nil, nil
-	o.deletions++
-	o.pending++
-	o.enqueue(e, seq)
-}
-
-// forgetKey takes a task's key out of the index, unless another task has it.
-func (o *overlay) forgetKey(e *entry) {
-	if o.keys[e.task.Key] == e.number {
-		delete(o.keys, e.task.Key)
-	}
+	g.deletions++
 }
 
 // forgetIDs takes the nodes that an entry declares out of the index.
-func (o *overlay) forgetIDs(e *entry) {
-	for _, p := range slices.Concat(e.writing, e.pieces) {
+func (g *generation) forgetIDs(e *entry) {
+	for _, p := range e.pieces {
 		trs, err := p.transitions(e.task.Key)
 		if err != nil {
 			continue // cannot be: they were decoded or encoded before
 		}
 		for _, tr := range trs {
 			for j := range tr.Changes {
-				if c := &tr.Changes[j]; c.Declared != nil && o.ids[c.ID].number == e.number {
-					delete(o.ids, c.ID)
+				if c := &tr.Changes[j]; c.Declared != nil && g.ids[c.ID].number == e.number {
+					delete(g.ids, c.ID)
 				}
 			}
 		}
 	}
 }
 
-// oldest is the sequence of the oldest transition that is not written back,
-// or next if there is none.
-func (o *overlay) oldest(next uint64) uint64 {
-	if len(o.queue) > 0 {
-		return o.queue[0].first
-	}
-	return next
-}
-
-// live returns the entry of a task that is not deleted, nil if there is none.
-func (o *overlay) live(number uint64) *entry {
-	if e := o.entries[number]; e != nil && !e.deleted {
-		return e
-	}
-	return nil
-}
-
-// gone reports whether a task that may be on disk is deleted.
-func (o *overlay) gone(number uint64) bool {
-	e := o.entries[number]
-	return e != nil && e.deleted
+// freeze makes the active generation the frozen one and begins another.
+func (o *overlay) freeze() *generation {
+	o.frozen, o.active = o.active, newGeneration()
+	return o.frozen
 }

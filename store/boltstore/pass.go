@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bytes"
+	"cmp"
 	"fmt"
 	"slices"
 
@@ -11,21 +12,12 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// A pass writes some tasks back: the oldest ones, up to a quarter of the
-// overlay's bound in transitions. Commits first gather it, task by task, as a
-// list of puts, then sort it by bucket and key and write it, slice by slice.
-// Only a finished pass moves the checkpoint. It is as large as that because
-// nodes of tasks that run at the same time have neighbouring IDs: at 256
-// writers a pass of 512 transitions dirtied a page of the ID index for every
-// few IDs.
+// A pass gathers, task by task, what a generation puts into the file, then does
+// it sorted by bucket and key. It may be as large as it is because nodes of
+// tasks that run at the same time have neighbouring IDs: at 256 writers a pass
+// of 512 transitions dirtied a page of the ID index for every few IDs.
 type pass struct {
-	entries     []*entry
-	transitions int
-	ids         []claim // nodes whose place will be on disk
-	puts        [stageCount][]put
-	total       int      // of all puts
-	gathered    bool     // gathering has ended
-	next        position // of the first put not done
+	puts [bucketCount][]put
 
 	records memory // what the puts point to
 
@@ -53,32 +45,13 @@ func (m *memory) keep(b []byte) []byte {
 	return m.piece[from:len(m.piece):len(m.piece)]
 }
 
-// stage is a bucket whose puts a pass does in its turn. Nodes are written before
-// the IDs that lead to them and removed after those, in a stage of their own:
-// the nodes on disk tell which IDs a deleted task had, so at every moment there
-// must be one for each ID.
-type stage int
-
-const (
-	nodeRemovals = stage(bucketCount)
-	stageCount   = nodeRemovals + 1
-)
-
-// bucket returns the bucket that the stage changes.
-func (st stage) bucket() bucket {
-	if st == nodeRemovals {
-		return nodesBucket
-	}
-	return bucket(st)
-}
-
 // fill is how full a page stays that is split for more. Most buckets grow at
 // their end or at that of a task, where nothing comes between later. Names may
 // come in any order: half of a page's room, which is bbolt's own choice, is best
 // for random ones and worst for those that ascend. With bbolt's choice for all,
 // 256 writers measured 158 bytes a transition in these buckets, with this 87.
-func (st stage) fill() float64 {
-	switch bucket(st) {
+func (b bucket) fill() float64 {
+	switch b {
 	case idsBucket, keysBucket:
 		return 0.7
 	}
@@ -88,34 +61,35 @@ func (st stage) fill() float64 {
 // put is one record to write, or to delete if value is nil.
 type put struct{ key, value []byte }
 
-// position is a place among the puts of a pass.
-type position struct {
-	stage stage
-	index int
-}
-
-// claim is a node ID and the task it is in.
-type claim struct {
-	id     string
-	number uint64
-}
-
 const (
 	// blockMax and blockBytes bound a record of the transitions bucket; see
-	// frameMax for the latter.
+	// feedRecordBytes for the latter.
 	blockMax   = 64
-	blockBytes = frameMax
+	blockBytes = feedRecordBytes
 )
+
+// gather prepares the puts for all tasks of a generation, except for those that
+// are removed already.
+func (p *pass) gather(tx *bolt.Tx, g *generation, removed map[uint64]struct{}) error {
+	entries := make([]*entry, 0, len(g.entries))
+	for number, e := range g.entries {
+		if _, skip := removed[number]; !skip {
+			entries = append(entries, e)
+		}
+	}
+	slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(a.number, b.number) })
+	for _, e := range entries {
+		if err := p.add(tx, e); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // add prepares the puts for one task.
 func (p *pass) add(tx *bolt.Tx, e *entry) error {
-	p.entries = append(p.entries, e)
 	if e.deleted {
-		p.transitions++
 		return p.remove(tx, e)
-	}
-	for i := range e.pieces {
-		p.transitions += e.pieces[i].count
 	}
 	if err := p.history(tx, e); err != nil {
 		return err
@@ -129,49 +103,46 @@ func (p *pass) add(tx *bolt.Tx, e *entry) error {
 
 // put prepares a put with copies of key and value, a deletion if value is nil.
 func (p *pass) put(b bucket, key, value []byte) {
-	st := stage(b)
 	if value != nil {
 		value = p.records.keep(value)
-	} else if b == nodesBucket {
-		st = nodeRemovals
 	}
-	p.puts[st] = append(p.puts[st], put{p.records.keep(key), value})
-	p.total++
+	p.puts[b] = append(p.puts[b], put{p.records.keep(key), value})
 }
 
 // putSealed is put for a value to be sealed, in the room behind it.
 func (p *pass) putSealed(b bucket, key, value []byte) { p.put(b, key, seal(key, value)) }
 
-// write does up to n puts from the position on, stage by stage in the order
-// of the keys, and returns the position after them. A stage is sorted when
-// its turn comes, so that no commit sorts everything. Of one key the deletion
-// comes first: a key or ID that one task has freed may be taken by another,
-// which need not come later in the pass. Before each it asks whether the pages
-// are ready.
-func (p *pass) write(tx *bolt.Tx, n int, ready func(tx *bolt.Tx, b bucket, key []byte, deletes bool) error) (position, error) {
-	at := p.next
-	for ; at.stage < stageCount; at = (position{stage: at.stage + 1}) {
-		puts := p.puts[at.stage]
-		if at.index == 0 {
-			slices.SortStableFunc(puts, put.compare)
-		}
-		b := at.stage.bucket().in(tx)
-		b.FillPercent = at.stage.fill()
-		for ; at.index < len(puts); at.index++ {
-			if n == 0 {
-				return at, nil
+// write does the puts in the order of their keys. Of one key the deletion comes
+// first: a key or ID that one task has freed may be taken by another, which need
+// not come later in the pass. Before each it asks whether the pages are ready.
+func (p *pass) write(tx *bolt.Tx, ready readiness) error {
+	for b := range bucketCount {
+		slices.SortStableFunc(p.puts[b], put.compare)
+		to := b.in(tx)
+		to.FillPercent = b.fill()
+		for i := range p.puts[b] {
+			u := &p.puts[b][i]
+			if err := ready(tx, b, u.key, u.value == nil); err != nil {
+				return err
 			}
-			n--
-			u := &puts[at.index]
-			if err := ready(tx, at.stage.bucket(), u.key, u.value == nil); err != nil {
-				return at, err
-			}
-			if err := u.apply(b); err != nil {
-				return at, err
+			if err := u.apply(to); err != nil {
+				return err
 			}
 		}
 	}
-	return at, nil
+	return nil
+}
+
+// highestID is the key of the highest node ID that the pass, once written, has
+// put; nil if there is none.
+func (p *pass) highestID() []byte {
+	puts := p.puts[idsBucket]
+	for i := len(puts) - 1; i >= 0; i-- {
+		if puts[i].value != nil {
+			return puts[i].key
+		}
+	}
+	return nil
 }
 
 // compare orders puts by key, deletions first.
@@ -290,7 +261,6 @@ func (p *pass) nodes(tx *bolt.Tx, number uint64) error {
 		if n.declared != nil {
 			node = state.Node{ID: n.id, Kind: n.kind, Declaration: *n.declared}
 			p.put(idsBucket, idKey(n.id), appendPlace(nil, place{number, n.index}))
-			p.ids = append(p.ids, claim{n.id, number})
 		} else if err := decodeNode(key, nodesBucket.in(tx).Get(key), &node); err != nil {
 			return err
 		}

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"context"
 	"encoding/binary"
 
 	bolt "go.etcd.io/bbolt"
@@ -14,23 +15,36 @@ import (
 // position of what the original committed after the copy was made names a
 // history that the copy does not have, or has only up to where it was copied.
 
-// beginHistory makes sure that the history of this opening is in the file and
-// puts it into the results. It must be durable before anything of it is answered,
-// so it is part of the transaction of the first commit.
-func (c *commit) beginHistory(tx *bolt.Tx) (err error) {
-	if c.past = c.store.past; !c.store.writes {
-		c.past = c.past.Begin(c.store.last)
-		if err := c.store.ready(tx, metaBucket, keyHistories, false); err != nil {
+// beginHistory puts the history of this opening into the file, before the first
+// commit. Its transaction marks the journal as in use if there was none, and the
+// first frame names it. The caller has the turn.
+func (s *Store) beginHistory(ctx context.Context) error {
+	if s.phase == writing {
+		if err := s.await(ctx, s.closing); err != nil {
 			return err
 		}
-		err = metaBucket.in(tx).Put(keyHistories, historiesRecord(c.past))
 	}
-	for i := range c.results {
+	past := s.past
+	if !s.writes { // else the journal ended since
+		past = past.Begin(s.last)
+	}
+	if err := s.beginJournal(past); err != nil {
+		return err
+	}
+	s.writes = true
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.past = past
+	return nil
+}
+
+// tell puts the history into the results of a part of a commit.
+func (c *commit) tell() {
+	for i := c.begin; i < c.end; i++ {
 		if r := &c.results[i]; r.Err == nil {
-			r.History = c.past.At(r.First).History
+			r.History = c.store.past.At(r.First).History
 		}
 	}
-	return err
 }
 
 // position is the store's last. mu is held, for reading at least.

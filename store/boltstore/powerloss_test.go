@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"slices"
 	"testing"
+
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
 // What is assumed of the disk when power fails: a sector of 512 bytes is
@@ -15,113 +17,178 @@ import (
 // and sectors that were not written to do not change.
 //
 // bbolt writes a transaction in two steps with a sync after each: the data
-// pages, which nothing leads to yet, then one meta page. So the images a power
-// cut can leave are, between the file before a transaction and after it:
-//
-//   - before, with any sectors of the new data pages and the old meta page;
-//   - all new data pages, with any sectors of the new meta page.
-//
-// What a page is worth is told from the difference of the two files: a page
-// written with what it held already makes no image of its own.
+// pages, which nothing leads to yet, then one meta page. A commit writes one
+// frame and syncs it. Both happen at the same time, so the images a power cut
+// can leave are those of one, in any combination with those of the other. What
+// a sector is worth is told from the difference of the files before and after.
 const sector = 512
 
-// outage makes the images between two files.
-type outage struct {
+// cut is a file before and after some writes, which any sectors may be of.
+type cut struct {
 	before, after []byte
-	meta, data    []int // sectors that differ, by offset
+	changed       []int // sectors that differ, by offset
 }
 
-func newOutage(before, after []byte, pageSize int) *outage {
-	o := &outage{before: before, after: after}
+func newCut(before, after []byte) *cut {
+	c := &cut{before: before, after: after}
 	for at := 0; at < len(after); at += sector {
-		switch {
-		case at < len(before) && bytes.Equal(before[at:at+sector], after[at:at+sector]):
-		case at < 2*pageSize:
-			o.meta = append(o.meta, at)
-		default:
-			o.data = append(o.data, at)
+		end := min(at+sector, len(after))
+		if at >= len(before) || !bytes.Equal(before[at:min(end, len(before))], after[at:end]) {
+			c.changed = append(c.changed, at)
 		}
 	}
-	return o
+	return c
 }
 
-// duringData is an image from before the data pages were synced.
-func (o *outage) duringData(r *rand.Rand) []byte {
-	image := slices.Clone(o.before)
-	if r.IntN(3) > 0 { // the file was made longer first, and that was synced
-		image = append(image, make([]byte, len(o.after)-len(o.before))...)
+// image has any of the sectors that changed and that may be there, and says
+// whether it has all that changed.
+func (c *cut) image(r *rand.Rand, may func(at int) bool) (image []byte, all bool) {
+	image = slices.Clone(c.before)
+	if r.IntN(3) > 0 && len(c.after) > len(image) { // it was made longer first, and that was synced
+		image = append(image, make([]byte, len(c.after)-len(image))...)
 	}
+	all = true
 	share := []float64{0.02, 0.5, 0.98, 1}[r.IntN(4)]
-	for _, at := range o.data {
-		if at < len(image) && r.Float64() < share {
-			copy(image[at:at+sector], o.after[at:])
-		}
-	}
-	return image
-}
-
-// duringMeta is an image from before the meta page was synced, and whether it
-// has the sector that matters.
-func (o *outage) duringMeta(r *rand.Rand) (image []byte, committed bool) {
-	image = slices.Clone(o.after)
-	all := true
-	for _, at := range o.meta {
-		if r.IntN(2) == 0 {
-			copy(image[at:at+sector], o.before[at:])
+	for _, at := range c.changed {
+		if at < len(image) && may(at) && r.Float64() < share {
+			copy(image[at:], c.after[at:min(at+sector, len(c.after))])
+		} else {
 			all = false
 		}
 	}
 	return image, all
 }
 
-func TestPowerLostAtAnyMomentLosesNothingAcknowledged(t *testing.T) {
-	commits, every, images := 80, 6, 3
-	if *Long {
-		commits, every, images = 400, 3, 4
+// transaction makes the images of a file around one bbolt transaction.
+type transaction struct {
+	*cut
+	pageSize int
+}
+
+func (x transaction) image(r *rand.Rand) []byte {
+	isData := func(at int) bool { return at >= 2*x.pageSize }
+	if r.IntN(2) == 0 {
+		image, _ := x.cut.image(r, isData)
+		return image
 	}
-	tried := 0
-	o := &Options{OverlayTransitions: 160, FeedTransitions: 50}
-	r := rand.New(rand.NewPCG(3, 3))
-	s := openQuick(t, filepath.Join(t.TempDir(), "story.db"), o)
-	m := newModel()
-	try := func(image []byte, want *model, when string) {
-		t.Helper()
-		tried++
-		survivor := openImage(t, image, o)
-		want.expect(t, survivor, when)
-		_ = survivor.Close()
-		if t.Failed() {
-			t.FailNow()
+	image := slices.Clone(x.after) // all data is there
+	for _, at := range x.changed {
+		if !isData(at) && r.IntN(2) == 0 {
+			copy(image[at:at+sector], x.before[at:])
 		}
 	}
-	// around runs one transaction and tries images of its outage.
-	around := func(when string, transaction func()) {
-		before, earlier := s.image(t), m.clone()
-		transaction()
-		cut := newOutage(before, s.image(t), int(s.pageSize))
-		if len(cut.meta) != 1 {
-			t.Fatalf("%s: %d sectors of the meta pages changed: that was not one transaction", when, len(cut.meta))
+	return image
+}
+
+// moment is the journal around one commit, and the model before and after.
+type moment struct {
+	*cut
+	earlier, later *model
+}
+
+// outage runs a story and makes images of it.
+type outage struct {
+	t      *testing.T
+	r      *rand.Rand
+	o      *Options
+	s      *Store
+	m      *model
+	held   chan struct{} // a write-back has ended and is not published
+	let    chan struct{} // it may be
+	images int
+}
+
+// commit commits something and returns the journal around it.
+func (x *outage) commit() moment {
+	before := moment{earlier: x.m.clone()}
+	was := x.read().journal
+	x.m.commit(x.t, x.s, x.m.random(x.r, 4))
+	before.cut = newCut(was, x.read().journal)
+	before.later = x.m.clone()
+	return before
+}
+
+// read reads both files as they are.
+func (x *outage) read() image {
+	x.t.Helper()
+	i := image{file: readFile(x.t, x.s.path)}
+	if x.s.journal != nil {
+		i.journal = readFile(x.t, x.s.journalPath())
+	}
+	return i
+}
+
+func (x *outage) try(i image, want *model, when string) {
+	x.t.Helper()
+	x.images++
+	survivor := openPair(x.t, i, &Options{OverlayTransitions: x.o.OverlayTransitions, FeedTransitions: x.o.FeedTransitions, JournalSize: 1, leastJournal: journal.MinSize})
+	want.expect(x.t, survivor, when)
+	if x.images%5 == 0 {
+		survivor.writeBackAll()
+		want.expect(x.t, survivor, when+", written back")
+	}
+	_ = survivor.Close()
+	if x.t.Failed() {
+		x.t.FailNow()
+	}
+}
+
+// tryMoment tries an image in which a commit is interrupted.
+func (x *outage) tryMoment(file []byte, at moment, when string) {
+	x.t.Helper()
+	i := image{file: file}
+	all := true
+	if len(at.before) > 0 {
+		i.journal, all = at.image(x.r, func(int) bool { return true })
+	} else {
+		i.journal = at.after
+	}
+	want := at.earlier
+	if all {
+		want = at.later
+	}
+	x.try(i, want, when)
+}
+
+func TestPowerLostAtAnyMomentLosesNothingAcknowledged(t *testing.T) {
+	cycles, images := 24, 4
+	if *Long {
+		cycles, images = 900, 12
+	}
+	x := &outage{t: t, r: rand.New(rand.NewPCG(3, 3)), m: newModel(), held: make(chan struct{}), let: make(chan struct{})}
+	x.o = &Options{OverlayTransitions: 48, FeedTransitions: 50, JournalSize: 1, leastJournal: journal.MinSize}
+	x.o.written = func() { x.held <- struct{}{}; <-x.let }
+	x.s = openQuick(t, filepath.Join(t.TempDir(), "story.db"), x.o)
+	x.m.commit(t, x.s, x.m.random(x.r, 4))
+	laps := uint64(0)
+	for cycle := range cycles {
+		when := fmt.Sprint("cycle ", cycle)
+		file := x.read().file
+		var moments []moment
+		for x.s.phase != writing { // commits alone
+			at := x.commit()
+			if x.s.phase != writing {
+				x.tryMoment(file, at, when+", commit")
+			} else {
+				moments = append(moments, at)
+			}
+		}
+		<-x.held // the transaction has ended and is not named
+		tx := transaction{newCut(file, x.read().file), int(x.s.pageSize)}
+		for range x.r.IntN(4) {
+			moments = append(moments, x.commit())
 		}
 		for range images {
-			try(cut.duringData(r), earlier, when+", data")
-			image, committed := cut.duringMeta(r)
-			want := earlier
-			if committed {
-				want = m
-			}
-			try(image, want, when+", meta")
+			x.tryMoment(tx.image(x.r), moments[x.r.IntN(len(moments))], when+", write-back and commit")
 		}
+		x.let <- struct{}{}
+		x.s.quiet(t, func() { laps = x.s.journal.Lap() })
 	}
-	for i := range commits {
-		c := m.random(r, 4)
-		if i%every != 0 {
-			m.commit(t, s, c)
-			continue
-		}
-		around(fmt.Sprint("commit ", i), func() { m.commit(t, s, c) })
-		if s.overlay.pending > 0 {
-			around(fmt.Sprint("write-back after commit ", i), func() { s.writeBackStep(t) })
-		}
+	t.Logf("%d images of %d write-backs, %d laps", x.images, cycles, laps)
+	if laps < 3 && cycles > 20 {
+		t.Errorf("the journal went %d laps", laps)
 	}
-	t.Logf("%d images of %d commits", tried, commits)
+	x.o.written = nil
+	x.s.opts.written = nil
+	x.m.expect(t, x.s, "in the end")
 }

@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/binary"
 	"fmt"
@@ -69,22 +70,23 @@ func (s *Store) findKey(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, 
 	known := false
 	overlaid := func() {
 		t.last = s.position()
-		if t.place.number, known = s.overlay.keys[ref.Key]; known {
-			t.overlay(s.overlay.entries[t.place.number])
+		if t.place.number, known = s.overlay.key(ref.Key); known {
+			t.overlay(&s.overlay)
 		}
-		done = known || s.overlay.deletions == 0
+		done = known || !s.overlay.deletions()
 	}
 	err = s.view(ctx, overlaid, func(tx *bolt.Tx) error {
 		if !done {
 			return nil
 		}
 		if !known {
-			v := keysBucket.in(tx).Get(taskKey(ref.Key))
-			if v == nil {
-				return fmt.Errorf("%w: %s", state.ErrNotFound, ref)
-			}
-			if t.place.number, err = decodeNumber(v); err != nil {
+			var there bool
+			t.place.number, there, err = readKey(tx, ref.Key)
+			switch {
+			case err != nil:
 				return err
+			case !there:
+				return fmt.Errorf("%w: %s", state.ErrNotFound, ref)
 			}
 			if t.header, err = readTask(tx, t.place.number); err != nil {
 				return err
@@ -99,8 +101,8 @@ func (s *Store) findKey(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, 
 }
 
 // overlay takes what the overlay has of the task.
-func (t *found) overlay(e *entry) {
-	t.header, t.pieces = e.task, append(slices.Clip(e.writing), e.pieces...)
+func (t *found) overlay(o *overlay) {
+	t.header, t.pieces = o.entry(t.place.number).task, o.pieces(t.place.number)
 }
 
 // answers checks that the index led to what ref names.
@@ -124,28 +126,19 @@ func (t *found) answers(tx *bolt.Tx, ref store.Ref) error {
 func (s *Store) resolve(ctx context.Context, ref store.Ref) (at place, ok bool, err error) {
 	overlaid := func() {
 		if ref.Node != "" {
-			at, ok = s.overlay.ids[ref.Node]
+			at, ok = s.overlay.id(ref.Node)
 		} else {
-			at.number, ok = s.overlay.keys[ref.Key]
+			at.number, ok = s.overlay.key(ref.Key)
 		}
 	}
 	err = s.view(ctx, overlaid, func(tx *bolt.Tx) error {
 		if ok {
 			return nil
 		}
-		var v []byte
 		if ref.Node != "" {
-			v = idsBucket.in(tx).Get(idKey(ref.Node))
+			at, ok, err = readID(tx, ref.Node)
 		} else {
-			v = keysBucket.in(tx).Get(taskKey(ref.Key))
-		}
-		if ok = v != nil; !ok {
-			return nil
-		}
-		if ref.Node != "" {
-			at, err = decodePlace(v)
-		} else {
-			at.number, err = decodeNumber(v)
+			at.number, ok, err = readKey(tx, ref.Key)
 		}
 		return err
 	})
@@ -159,9 +152,9 @@ func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *foun
 	known, deleted := false, false
 	overlaid := func() {
 		t.last = s.position()
-		if e := s.overlay.entries[at.number]; e != nil {
+		if e := s.overlay.entry(at.number); e != nil {
 			known, deleted = true, e.deleted
-			t.overlay(e)
+			t.overlay(&s.overlay)
 		}
 	}
 	err = s.view(ctx, overlaid, func(tx *bolt.Tx) error {
@@ -316,20 +309,38 @@ func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (feed
 	if limit <= 0 {
 		limit = store.DefaultLimit
 	}
+	var newer []feedRecord // what the overlay has
 	var past store.Histories
-	begun := func() { feed.Last, past = s.position(), s.past }
-	err = s.view(ctx, begun, func(tx *bolt.Tx) error {
-		first, _, err := journalEnds(tx)
+	captured := func() {
+		feed.Last, past = s.position(), s.past
+		if s.overlay.frozen != nil {
+			newer = slices.Clip(s.overlay.frozen.records)
+		}
+		newer = append(newer, s.overlay.active.records...)
+	}
+	err = s.view(ctx, captured, func(tx *bolt.Tx) error {
+		first, _, err := feedEnds(tx)
 		if err != nil {
 			return err
 		}
-		if feed.First = first; first == 0 {
-			feed.First = feed.Last.Sequence + 1
+		feed.First = feed.Last.Sequence + 1
+		if len(newer) > 0 {
+			feed.First = newer[0].first
+		}
+		if first > 0 {
+			feed.First = min(feed.First, first)
 		}
 		if err := past.Check(after, feed.First, feed.Last.Sequence); err != nil {
 			return err
 		}
-		feed.Transitions, err = readJournal(tx, after.Sequence, feed.Last.Sequence, limit)
+		if after.Sequence >= feed.Last.Sequence {
+			return nil
+		}
+		r := feedReader{after: after.Sequence, next: after.Sequence + 1, last: feed.Last.Sequence, limit: limit}
+		if err := r.file(tx, newer); err != nil {
+			return err
+		}
+		feed.Transitions, err = r.list, r.overlay(newer)
 		return err
 	})
 	if err != nil {
@@ -338,33 +349,64 @@ func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (feed
 	return feed, nil
 }
 
-// readJournal returns up to limit transitions after one sequence and up to
+// feedReader reads up to limit transitions after one sequence and up to
 // another.
-func readJournal(tx *bolt.Tx, after, last uint64, limit int) (list []*state.Transition, err error) {
-	if after >= last {
-		return nil, nil
+type feedReader struct {
+	after, last uint64
+	limit       int
+	next        uint64 // sequence
+	list        []*state.Transition
+}
+
+func (r *feedReader) done() bool { return r.next > r.last || len(r.list) >= r.limit }
+
+// file reads from the file what the overlay does not have.
+func (r *feedReader) file(tx *bolt.Tx, newer []feedRecord) error {
+	end := r.last + 1
+	if len(newer) > 0 {
+		end = newer[0].first
 	}
-	c := journalBucket.in(tx).Cursor()
-	next := after + 1
-	for k, v := seekFrame(c, next); next <= last && len(list) < limit; k, v = c.Next() {
-		if k == nil || seqOf(k) > next || seqOf(k) < next && len(list) > 0 {
-			return nil, fmt.Errorf("%w: the journal has no %d", store.ErrCorrupt, next)
+	if r.next >= end {
+		return nil
+	}
+	c := feedBucket.in(tx).Cursor()
+	for k, v := seekFeed(c, r.next); r.next < end && !r.done(); k, v = c.Next() {
+		if k == nil || seqOf(k) > r.next || seqOf(k) < r.next && len(r.list) > 0 {
+			return fmt.Errorf("%w: the feed has no %d", store.ErrCorrupt, r.next)
 		}
-		pieces, err := decodeFrame(k, v)
+		if err := r.record(k, v); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// overlay reads what the overlay has.
+func (r *feedReader) overlay(newer []feedRecord) error {
+	from, _ := slices.BinarySearchFunc(newer, r.next, func(f feedRecord, seq uint64) int { return cmp.Compare(f.next, seq+1) })
+	for i := from; i < len(newer) && !r.done(); i++ {
+		if err := r.record(seqKey(newer[i].first), newer[i].value); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *feedReader) record(k, v []byte) error {
+	pieces, err := decodeFeed(k, v)
+	if err != nil {
+		return err
+	}
+	for i := range pieces {
+		if r.next = pieces[i].last() + 1; r.next <= r.after+1 || len(r.list) >= r.limit {
+			continue
+		}
+		trs, err := pieces[i].transitions(pieces[i].key)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		for i := range pieces {
-			if next = pieces[i].last() + 1; next <= after+1 || len(list) >= limit {
-				continue
-			}
-			trs, err := pieces[i].transitions(pieces[i].key)
-			if err != nil {
-				return nil, err
-			}
-			trs = trs[countUpTo(trs, after):]
-			list = append(list, trs[:min(len(trs), limit-len(list))]...)
-		}
+		trs = trs[countUpTo(trs, r.after):]
+		r.list = append(r.list, trs[:min(len(trs), r.limit-len(r.list))]...)
 	}
-	return list, nil
+	return nil
 }

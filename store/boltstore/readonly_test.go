@@ -34,7 +34,9 @@ func TestAStoreOpenedForReadingAnswersEverythingAndChangesNothing(t *testing.T) 
 	writer := openQuick(t, path, &Options{OverlayTransitions: 100})
 	m := story(t, writer, 150, 6)
 	crashed := filepath.Join(dir, "crashed.db")
-	must(t, os.WriteFile(crashed, writer.image(t), 0o400))
+	left := writer.image(t)
+	must(t, os.WriteFile(crashed, left.file, 0o400))
+	must(t, os.WriteFile(crashed+journalSuffix, left.journal, 0o400))
 	must(t, writer.Close())
 	leftover := filepath.Join(dir, tempName(path)+"123")
 	must(t, os.WriteFile(leftover, nil, 0o600))
@@ -68,6 +70,9 @@ func TestAStoreOpenedForReadingAnswersEverythingAndChangesNothing(t *testing.T) 
 		m.expect(t, openQuick(t, to, nil), "compacted copy")
 		if after, err := os.ReadFile(path); err != nil || !bytes.Equal(before, after) {
 			t.Errorf("%s was changed, %v", path, err)
+		}
+		if after, err := os.ReadFile(path + journalSuffix); path == crashed && (err != nil || !bytes.Equal(left.journal, after)) {
+			t.Errorf("the journal of %s was changed, %v", path, err)
 		}
 	}
 	if _, err := os.Stat(leftover); err != nil {

@@ -161,14 +161,6 @@ func decodeNumber(v []byte) (uint64, error) {
 	return n, d.end("number")
 }
 
-func checkpointRecord(seq uint64) []byte { return seal(keyCheckpoint, appendNumber(nil, seq)) }
-
-func decodeCheckpoint(v []byte) (uint64, error) {
-	d := sealed(keyCheckpoint, v)
-	seq := d.uvarint()
-	return seq, d.end("checkpoint")
-}
-
 // decodeAttempt reads a record of the attempts bucket.
 func decodeAttempt(k, v []byte) (state.Attempt, error) {
 	d := sealed(k, v)

@@ -1,71 +1,171 @@
 package boltstore
 
 import (
-	"bytes"
+	"encoding/binary"
+	"errors"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
-// replay reads the journal after the checkpoint into the overlay. The disk may
-// be ahead of the checkpoint, by a write-back that stopped in the middle.
-func (s *Store) replay(tx *bolt.Tx) error {
-	c := journalBucket.in(tx).Cursor()
-	next := s.checkpoint + 1
-	orphans := make(map[uint64]uint64) // task number -> sequence
-	for k, v := seekFrame(c, next); k != nil; k, v = c.Next() {
-		if seqOf(k) > next {
-			return fmt.Errorf("%w: the journal has a gap before %d", store.ErrCorrupt, seqOf(k))
+// load takes over where the file ends and, if a journal is in use, reads what
+// it has after that into the overlay.
+func (s *Store) load(at checkpoint, instance journal.ID, o *openedJournal) error {
+	s.instance = instance
+	s.checkpoint, s.last = at.seq, at.seq
+	s.overlay = newOverlay()
+	err := s.db.View(func(tx *bolt.Tx) error {
+		s.base = tx.ID()
+		if last, _ := idsBucket.in(tx).Cursor().Last(); last != nil {
+			s.lastID = append([]byte(nil), last...)
 		}
-		if _, _, err := decodeFrameHead(k, v); err != nil {
-			return err // before it is copied: its length may be damaged
+		if o == nil {
+			return nil
 		}
-		pieces, err := decodeFrame(k, bytes.Clone(v))
+		if at.journal != o.contents.Head.Journal {
+			return o.corrupt(errors.New("the file's checkpoint is in another one"))
+		}
+		return s.replay(tx, at, o)
+	})
+	if err != nil {
+		return err
+	}
+	if s.last < at.acked {
+		return fmt.Errorf("%w: there is nothing after transition %d, and %d was acknowledged", store.ErrCorrupt, s.last, at.acked)
+	}
+	err = s.db.View(func(tx *bolt.Tx) (err error) {
+		s.past, err = readHistories(tx, s.last)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	s.measureRoom()
+	if s.mark, err = s.readMark(at.seq); err != nil || o == nil {
+		return err
+	}
+	if s.opts.ReadOnly {
+		return o.close()
+	}
+	return s.useJournal(o, at.at)
+}
+
+// replay reads the frames after the checkpoint.
+func (s *Store) replay(tx *bolt.Tx, at checkpoint, o *openedJournal) error {
+	frames, err := o.contents.From(at.at)
+	if err != nil {
+		return o.corrupt(err)
+	}
+	r := replayer{tx: tx, overlay: &s.overlay, next: at.seq + 1, orphans: make(map[uint64]uint64)}
+	for i := range frames {
+		f := &frames[i]
+		if f.First > r.next {
+			return o.corrupt(fmt.Errorf("it has nothing between %d and %d", r.next, f.First))
+		}
+		if f.Last() < r.next {
+			continue
+		}
+		payload, err := o.contents.Payload(f)
+		if err == nil {
+			err = r.frame(f, payload)
+		}
+		if err != nil {
+			return o.corrupt(err)
+		}
+	}
+	for number, seq := range r.orphans {
+		if !s.overlay.deleted(number) {
+			return o.corrupt(fmt.Errorf("at %d: no task %d", seq, number))
+		}
+	}
+	s.last = r.next - 1
+	return nil
+}
+
+// replayer takes frames into an overlay.
+type replayer struct {
+	tx      *bolt.Tx
+	overlay *overlay
+	next    uint64            // sequence
+	orphans map[uint64]uint64 // tasks that must be deleted in the end: number -> sequence
+}
+
+// eachRecord calls f for every record in the payload of a frame.
+func eachRecord(f *journal.Frame, payload []byte, each func(k, v []byte, pieces []owned) error) error {
+	next := f.First
+	for len(payload) > 0 {
+		size, n := binary.Uvarint(payload)
+		if n <= 0 || size > uint64(len(payload)-n) {
+			return fmt.Errorf("%w: malformed frame at %d", store.ErrCorrupt, next)
+		}
+		v := payload[n : n+int(size) : n+int(size)]
+		payload = payload[n+int(size):]
+		k := seqKey(next)
+		pieces, err := decodeFeed(k, v)
 		if err != nil {
 			return err
 		}
-		for i := range pieces {
-			p := &pieces[i]
-			if next = p.last() + 1; p.last() <= s.checkpoint {
-				continue
-			}
-			if err := s.replayPiece(tx, p, orphans); err != nil {
-				return err
-			}
+		next = pieces[len(pieces)-1].last() + 1
+		if err := each(k, v, pieces); err != nil {
+			return err
 		}
 	}
-	for number, seq := range orphans {
-		if !s.overlay.gone(number) {
-			return fmt.Errorf("%w: journal at %d: no task %d", store.ErrCorrupt, seq, number)
-		}
+	if next != f.Last()+1 {
+		return fmt.Errorf("%w: a frame ends before %d, not before %d", store.ErrCorrupt, next, f.Last()+1)
 	}
 	return nil
 }
 
-// replayPiece takes a piece into the overlay. A task that the disk does not
-// have must be created by the piece or be deleted further on: then a
-// write-back has already removed it.
-func (s *Store) replayPiece(tx *bolt.Tx, p *owned, orphans map[uint64]uint64) error {
+func (r *replayer) frame(f *journal.Frame, payload []byte) error {
+	g := r.overlay.active
+	err := eachRecord(f, payload, func(k, v []byte, pieces []owned) error {
+		last := pieces[len(pieces)-1].last()
+		if last < r.next {
+			return nil
+		}
+		h, _, err := decodeFeedHead(k, v)
+		if err != nil {
+			return err
+		}
+		for i := range pieces {
+			if err := r.piece(&pieces[i]); err != nil {
+				return err
+			}
+		}
+		g.records = append(g.records, feedRecord{first: seqOf(k), next: last + 1, recorded: h.recorded, value: v})
+		r.next = last + 1
+		return nil
+	})
+	g.bytes += journal.Takes(len(payload))
+	g.payload += int64(len(payload))
+	return err
+}
+
+// piece takes a piece into the overlay. A task that the file does not have must
+// be created by the piece or be deleted later on: in a full store removals run
+// ahead of the rest.
+func (r *replayer) piece(p *owned) error {
 	trs, err := p.transitions(p.key)
 	if err != nil {
 		return err
 	}
 	var header *store.Task
-	if s.overlay.entries[p.number] == nil {
+	if r.overlay.entry(p.number) == nil {
 		k := seqKey(p.number)
-		if v := tasksBucket.in(tx).Get(k); v != nil {
+		if v := tasksBucket.in(r.tx).Get(k); v != nil {
 			task, err := decodeTask(k, v)
 			if err != nil {
 				return err
 			}
 			header = &task
 		} else if trs[0].Op != state.Create {
-			orphans[p.number] = p.first
+			r.orphans[p.number] = p.first
 		}
 	}
-	s.overlay.add(p, trs, header)
+	r.overlay.add(p, trs, header)
 	return nil
 }

@@ -215,7 +215,7 @@ func never([]byte) bool { return false }
 
 // record keeps a sealed record of the file.
 func (f *finds) record(b bucket, k, v []byte) error {
-	if b == journalBucket {
+	if b == feedBucket {
 		return f.frame(k, v)
 	}
 	better := never
@@ -246,7 +246,7 @@ func (f *finds) record(b bucket, k, v []byte) error {
 
 // frame keeps the pieces of a journal record.
 func (f *finds) frame(k, v []byte) error {
-	pieces, err := decodeFrame(k, v)
+	pieces, err := decodeFeed(k, v)
 	if err != nil {
 		return err
 	}
@@ -267,5 +267,5 @@ func (f *finds) frame(k, v []byte) error {
 			return err
 		}
 	}
-	return f.put([]byte(bucketNames[journalBucket]), k, binary.BigEndian.AppendUint64(nil, pieces[len(pieces)-1].last()), never)
+	return f.put([]byte(bucketNames[feedBucket]), k, binary.BigEndian.AppendUint64(nil, pieces[len(pieces)-1].last()), never)
 }

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -27,6 +28,8 @@ type wreck struct {
 	queue    []branch
 	buckets  [bucketCount]bool // those found in the root
 	named    bool              // the format record says that the file is one of ours
+	pairing  *pairing          // nil if it was not found
+	acked    uint64            // see checkpoint
 }
 
 // branch is a page of a bucket that is to be searched; that of the root has
@@ -82,6 +85,9 @@ func (w *wreck) search(ctx context.Context) error {
 		}
 	}
 	if err := w.strays(ctx, ok && !w.finds.stale); err != nil {
+		return err
+	}
+	if err := w.journal(); err != nil {
 		return err
 	}
 	return w.concluded()
@@ -179,7 +185,7 @@ func (w *wreck) leaf(what string, p *run, in bucket) (err error) {
 
 // bucket goes on with one of the root's buckets.
 func (w *wreck) bucket(name, v []byte) error {
-	b := bucket(slices.Index(bucketNames[:], string(name)))
+	b := bucketNamed(name)
 	switch {
 	case b < 0:
 		w.problem("bucket %q: is unknown", name)
@@ -201,6 +207,15 @@ func (w *wreck) bucket(name, v []byte) error {
 	return w.leaf("bucket "+bucketNames[b], &within, b)
 }
 
+// bucketNamed returns the bucket of a name, -1 if there is none. What is the feed
+// now was the journal in schema 1.
+func bucketNamed(name []byte) bucket {
+	if bytes.Equal(name, journalBucket1) {
+		return feedBucket
+	}
+	return bucket(slices.Index(bucketNames[:], string(name)))
+}
+
 // take keeps a record of a bucket; ok is false if it is not what was written.
 func (w *wreck) take(in bucket, k, v []byte) (ok bool, err error) {
 	if in == metaBucket {
@@ -220,8 +235,21 @@ func (w *wreck) take(in bucket, k, v []byte) (ok bool, err error) {
 func (w *wreck) about(k, v []byte) (ok bool, err error) {
 	switch {
 	case string(k) == string(keyCheckpoint):
-		seq, err := decodeCheckpoint(v)
-		w.finds.upTo = max(w.finds.upTo, seq)
+		c, err := decodeCheckpoint(v)
+		if err != nil { // in schema 1 it is a sequence alone
+			d := sealed(k, v)
+			c = checkpoint{seq: d.uvarint()}
+			err = d.end("checkpoint")
+		}
+		if err == nil {
+			w.finds.upTo, w.acked = max(w.finds.upTo, c.seq), max(w.acked, c.acked)
+		}
+		return err == nil, nil
+	case string(k) == string(keyJournal):
+		p, err := decodePairing(v)
+		if err == nil && (w.pairing == nil || p.inUse) {
+			w.pairing = &p
+		}
 		return err == nil, nil
 	case string(k) == string(keyHistories):
 		_, err := decodeHistories(v) // the new file has its own
@@ -235,16 +263,16 @@ func (w *wreck) about(k, v []byte) (ok bool, err error) {
 }
 
 func isSealed(b bucket) bool {
-	return b == journalBucket || b == tasksBucket || b == nodesBucket || b == attemptsBucket || b == transitionsBucket
+	return b == feedBucket || b == tasksBucket || b == nodesBucket || b == attemptsBucket || b == transitionsBucket
 }
 
 // reads reports whether a record is one of a bucket, and unaltered.
 func reads(b bucket, k, v []byte) bool {
 	var err error
 	switch {
-	case b == journalBucket && len(k) == 8:
+	case b == feedBucket && len(k) == 8:
 		var pieces []owned
-		if pieces, err = decodeFrame(k, v); err == nil {
+		if pieces, err = decodeFeed(k, v); err == nil {
 			for i := range pieces {
 				if _, err := pieces[i].transitions(pieces[i].key); err != nil {
 					return false
@@ -302,7 +330,7 @@ func (w *wreck) stray(p *run) (found int, err error) {
 			return
 		}
 		if flag == bucketElement { // of the root: the bucket may lie within
-			b := bucket(slices.Index(bucketNames[:], string(k)))
+			b := bucketNamed(k)
 			if b >= 0 && len(v) > bucketHeader+pageHeader && binary.NativeEndian.Uint64(v) == 0 {
 				var n int
 				within := inline(v[bucketHeader:])
@@ -338,7 +366,7 @@ func (w *wreck) concluded() error {
 		if w.finds.upTo > 0 {
 			next = w.finds.upTo + 1
 		}
-		c := journalBucket.in(tx).Cursor()
+		c := feedBucket.in(tx).Cursor()
 		for k, v := c.First(); k != nil; k, v = c.Next() {
 			if first := seqOf(k); next != 0 && first > next {
 				w.problem("transitions %d to %d cannot be read in the journal, and may be nowhere else", next, first-1)

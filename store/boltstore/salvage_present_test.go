@@ -19,12 +19,12 @@ import (
 func TestSalvageMakesUpTransitionsFromWholeNodes(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "whole.db"), &Options{FeedTransitions: 1})
 	m := newestStory(t, s)
-	s.writeBackAll()
+	closed := s.closedImage(t)
 	path := filepath.Join(t.TempDir(), "damaged.db")
-	write(t, path, s.image(t))
+	write(t, path, closed)
 	lost := 0
 	alterBolt(t, path, func(tx *bolt.Tx) error {
-		for _, b := range []bucket{transitionsBucket, journalBucket} {
+		for _, b := range []bucket{transitionsBucket, feedBucket} {
 			c := b.in(tx).Cursor()
 			for k, _ := c.First(); k != nil; k, _ = c.First() {
 				if err := c.Delete(); err != nil {
@@ -38,7 +38,7 @@ func TestSalvageMakesUpTransitionsFromWholeNodes(t *testing.T) {
 	if lost == 0 {
 		t.Fatal("there was nothing to lose")
 	}
-	done, reports := m.salvageImage(t, readFile(t, path), "without transitions")
+	done, reports := m.salvageImage(t, image{file: readFile(t, path)}, "without transitions")
 	if done.Partly != len(m.tasks) {
 		t.Errorf("%+v of %d tasks:\n%s", done, len(m.tasks), strings.Join(reports, "\n"))
 	}

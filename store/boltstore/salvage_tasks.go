@@ -264,7 +264,7 @@ func (t *remains) run(tx *bolt.Tx, all []piecemeal, proven uint64) ([]piecemeal,
 // journaled reports whether every transition between two was found in the
 // journal.
 func journaled(tx *bolt.Tx, after, before uint64) bool {
-	c := journalBucket.in(tx).Cursor()
+	c := feedBucket.in(tx).Cursor()
 	k, v := c.Seek(seqKey(after + 1))
 	if seqOf(k) != after+1 {
 		if k, v = c.Prev(); k == nil {

@@ -33,7 +33,7 @@ var wrecks = map[string]*Options{
 }
 
 // wreckImage is the file of a store with a story, as a killed process leaves it.
-func wreckImage(t testing.TB, o *Options) ([]byte, *model) {
+func wreckImage(t testing.TB, o *Options) (image, *model) {
 	t.Helper()
 	s := openQuick(t, filepath.Join(t.TempDir(), "whole.db"), o)
 	m := story(t, s, 500, 8)
@@ -43,21 +43,19 @@ func wreckImage(t testing.TB, o *Options) ([]byte, *model) {
 // salvageImage salvages an image, which it must leave alone, and holds what
 // comes of it against the model: what is not reported is right, and nothing
 // is made up.
-func (m *model) salvageImage(t testing.TB, image []byte, what string) (done Salvaged, reports []string) {
+func (m *model) salvageImage(t testing.TB, damaged image, what string) (done Salvaged, reports []string) {
 	t.Helper()
-	dir := t.TempDir()
-	path, to := filepath.Join(dir, "damaged.db"), filepath.Join(dir, "new.db")
-	if err := os.WriteFile(path, image, 0o400); err != nil {
-		t.Fatal(err)
-	}
+	path := damaged.write(t)
+	dir := filepath.Dir(path)
+	to := filepath.Join(dir, "new.db")
 	done, err := Salvage(context.Background(), path, to, func(problem string) { reports = append(reports, problem) })
 	if err != nil {
 		t.Fatalf("%s: %v", what, err)
 	}
-	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, image) {
+	if after, err := os.ReadFile(path); err != nil || !bytes.Equal(after, damaged.file) {
 		t.Errorf("%s: the damaged file is altered, %v", what, err)
 	}
-	if names, err := os.ReadDir(dir); err != nil || len(names) != 2 {
+	if names, err := os.ReadDir(dir); err != nil || len(names) != 2+len(damaged.journal[:min(1, len(damaged.journal))]) {
 		t.Errorf("%s: the directory holds %v, %v", what, names, err)
 	}
 	s := openQuick(t, to, nil)
@@ -65,7 +63,7 @@ func (m *model) salvageImage(t testing.TB, image []byte, what string) (done Salv
 	if err := s.Check(context.Background(), func(p string) { t.Errorf("%s: check: %s", what, p) }); err != nil {
 		t.Errorf("%s: check: %v", what, err)
 	}
-	journal := slices.ContainsFunc(reports, func(r string) bool { return strings.Contains(r, "journal") })
+	journal := slices.ContainsFunc(reports, func(r string) bool { return strings.Contains(r, "journal") || strings.Contains(r, "feed") })
 	stale := slices.ContainsFunc(reports, func(r string) bool { return strings.Contains(r, "what was removed") })
 	page, err := s.List(context.Background(), store.ListQuery{})
 	if err != nil || len(page.Tasks) != done.Whole+done.Partly {
@@ -150,8 +148,8 @@ func (task *modelTask) wasOnce(s *Store, key state.Key) bool {
 
 func TestSalvageCopiesASoundFileWhole(t *testing.T) {
 	for name, o := range wrecks {
-		image, m := wreckImage(t, o)
-		done, reports := m.salvageImage(t, image, name)
+		whole, m := wreckImage(t, o)
+		done, reports := m.salvageImage(t, whole, name)
 		if done != (Salvaged{Whole: len(m.tasks)}) || len(reports) > 0 {
 			t.Errorf("%s: of %d tasks %+v, %q", name, len(m.tasks), done, reports)
 		}
@@ -163,11 +161,11 @@ func TestSalvageFindsWhatIsNotOnALostPage(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	pageSize := os.Getpagesize()
 	for name, o := range wrecks {
-		image, m := wreckImage(t, o)
+		whole, m := wreckImage(t, o)
 		var sum Salvaged
-		pages := len(image) / pageSize
+		pages := len(whole.file) / pageSize
 		for page := 2; page < pages; page++ {
-			damaged := slices.Clone(image)
+			damaged := slices.Clone(whole.file)
 			lost := damaged[page*pageSize:][:pageSize]
 			clear(lost)
 			if page%2 == 1 {
@@ -175,7 +173,7 @@ func TestSalvageFindsWhatIsNotOnALostPage(t *testing.T) {
 					lost[i] = byte(r.Uint32())
 				}
 			}
-			done, reports := m.salvageImage(t, damaged, fmt.Sprintf("%s, page %d", name, page))
+			done, reports := m.salvageImage(t, image{damaged, whole.journal}, fmt.Sprintf("%s, page %d", name, page))
 			if done.Whole < len(m.tasks) && len(reports) == 0 {
 				t.Errorf("%s, page %d: %+v of %d tasks, and nothing is reported", name, page, done, len(m.tasks))
 			}
@@ -191,19 +189,19 @@ func TestSalvageFindsWhatIsNotOnALostPage(t *testing.T) {
 func TestSalvageNeedsNeitherMetaPagesNorRoot(t *testing.T) {
 	pageSize := os.Getpagesize()
 	for name, o := range wrecks {
-		image, m := wreckImage(t, o)
-		meta, ok := readMeta(bytes.NewReader(image), int64(pageSize))
+		whole, m := wreckImage(t, o)
+		meta, ok := readMeta(bytes.NewReader(whole.file), int64(pageSize))
 		if !ok {
 			t.Fatal("no meta page")
 		}
 		for what, pages := range map[string][]uint64{
 			"meta pages": {0, 1}, "root": {meta.root}, "free list": {meta.freelist}, "all of these": {0, 1, meta.root, meta.freelist},
 		} {
-			damaged := slices.Clone(image)
+			damaged := slices.Clone(whole.file)
 			for _, page := range pages {
 				clear(damaged[int(page)*pageSize:][:pageSize])
 			}
-			done, reports := m.salvageImage(t, damaged, name+" without "+what)
+			done, reports := m.salvageImage(t, image{damaged, whole.journal}, name+" without "+what)
 			if name == "twice" && done.Whole < len(m.tasks) || done.Whole+done.Partly < len(m.tasks) || len(reports) == 0 {
 				t.Errorf("%s without %s: %+v of %d tasks, %q", name, what, done, len(m.tasks), reports)
 			}
@@ -212,11 +210,11 @@ func TestSalvageNeedsNeitherMetaPagesNorRoot(t *testing.T) {
 }
 
 func TestSalvageOfAFileThatWasCutOff(t *testing.T) {
-	image, m := wreckImage(t, wrecks["twice"])
+	whole, m := wreckImage(t, wrecks["twice"])
 	pageSize := os.Getpagesize()
-	for _, size := range []int{len(image) * 9 / 10, len(image) * 2 / 3 / pageSize * pageSize} {
-		if done, reports := m.salvageImage(t, image[:size], fmt.Sprint("cut to ", size)); done.Whole+done.Partly == 0 || len(reports) == 0 {
-			t.Errorf("cut to %d of %d bytes: %+v, %q", size, len(image), done, reports)
+	for _, size := range []int{len(whole.file) * 9 / 10, len(whole.file) * 2 / 3 / pageSize * pageSize} {
+		if done, reports := m.salvageImage(t, image{whole.file[:size], whole.journal}, fmt.Sprint("cut to ", size)); done.Whole+done.Partly == 0 || len(reports) == 0 {
+			t.Errorf("cut to %d of %d bytes: %+v, %q", size, len(whole.file), done, reports)
 		}
 	}
 }
@@ -224,13 +222,13 @@ func TestSalvageOfAFileThatWasCutOff(t *testing.T) {
 func TestSalvageOfAlteredBytesTellsNothingWrong(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, uint64(*salvageSeed)))
 	for name, o := range wrecks {
-		image, m := wreckImage(t, o)
+		whole, m := wreckImage(t, o)
 		for round := range *salvageRounds {
-			damaged := slices.Clone(image)
+			damaged := slices.Clone(whole.file)
 			for range 1 + r.IntN(30) {
 				damaged[8192+r.IntN(len(damaged)-8192)] ^= 1 << r.IntN(8)
 			}
-			m.salvageImage(t, damaged, fmt.Sprintf("%s, round %d", name, round))
+			m.salvageImage(t, image{damaged, whole.journal}, fmt.Sprintf("%s, round %d", name, round))
 		}
 	}
 }

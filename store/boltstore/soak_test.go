@@ -185,7 +185,7 @@ func (k *soak) expectSound(t *testing.T, s *boltstore.Store) {
 }
 
 func steady() *soak {
-	return &soak{tasks: 120, warmUp: 5, measured: 10, options: boltstore.Options{OverlayTransitions: 500, FeedTransitions: 1000}}
+	return &soak{tasks: 120, warmUp: 5, measured: 10, options: boltstore.Options{OverlayTransitions: 500, FeedTransitions: 1000, JournalSize: 1 << 20}}
 }
 
 func TestFileAndMemoryStayBoundedAtASteadySize(t *testing.T) {

@@ -2,10 +2,10 @@ package boltstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io/fs"
 	"os"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -14,6 +14,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
 // Options configure a store. A nil *Options and zero fields stand for the
@@ -22,13 +23,19 @@ type Options struct {
 	// LockTimeout is how long Open waits for another process to release the
 	// file before it answers [store.ErrLocked]. Default: one second.
 	LockTimeout time.Duration
-	// MaxSize bounds the file in bytes; a commit that would need more gets
-	// [store.ErrFull]. The file grows in steps, so up to a 64th of this, and
-	// at least 64 KiB, stays unused. Default: none.
+	// MaxSize bounds the file in bytes, not counting the journal; a commit
+	// that would need more gets [store.ErrFull]. At least 1 MiB. A sixteenth,
+	// at least 128 KiB, is kept for deletes, and since the file grows in
+	// steps, up to a 64th, at least 64 KiB, stays unused. Default: none.
 	MaxSize int
 	// OverlayTransitions bounds what is journaled but not written back, and
 	// so what Open has to read after a crash. Default: 131,072.
 	OverlayTransitions int
+	// JournalSize bounds the journal in bytes, and a quarter of it what one
+	// write may take. It comes on top of MaxSize. The journal begins with
+	// 1 MiB and grows when commits need more. Default: 64 MiB, or half of
+	// MaxSize if that is less; at least 1 MiB.
+	JournalSize int
 	// FeedTransitions is how many of the latest transitions the changes feed
 	// keeps at least, unless they are older than FeedAge. Default: 1,000,000.
 	FeedTransitions int
@@ -50,6 +57,9 @@ type Options struct {
 
 	schema schema // what Open makes of an older file; tests have others
 	mapped int    // bytes of the file to map at first; tests have less
+
+	leastJournal int64  // bytes that a journal begins with; tests have fewer
+	written      func() // called between a write-back and its publication, by tests
 }
 
 func (o *Options) withDefaults() (Options, error) {
@@ -57,12 +67,17 @@ func (o *Options) withDefaults() (Options, error) {
 	if o != nil {
 		d = *o
 	}
-	if d.LockTimeout < 0 || d.MaxSize < 0 || d.OverlayTransitions < 0 || d.FeedTransitions < 0 || d.FeedAge < 0 {
+	if d.LockTimeout < 0 || d.MaxSize < 0 || d.OverlayTransitions < 0 || d.JournalSize < 0 || d.FeedTransitions < 0 || d.FeedAge < 0 {
 		return d, fmt.Errorf("boltstore: %w: an option is negative", state.ErrInvalidArgument)
+	}
+	if d.MaxSize > 0 && d.MaxSize < leastMaxSize {
+		return d, fmt.Errorf("boltstore: %w: MaxSize is %d, the least is %d", state.ErrInvalidArgument, d.MaxSize, leastMaxSize)
 	}
 	defaultTo(&d.LockTimeout, time.Second)
 	defaultTo(&d.OverlayTransitions, 1<<17)
+	defaultTo(&d.JournalSize, 64<<20)
 	defaultTo(&d.mapped, mappedDefault)
+	defaultTo(&d.leastJournal, journalStart)
 	defaultTo(&d.FeedTransitions, 1_000_000)
 	defaultTo(&d.FileMode, 0o600)
 	if d.OpenFile == nil {
@@ -85,37 +100,50 @@ func defaultTo[T comparable](field *T, value T) {
 	}
 }
 
-// Store keeps tasks in a bbolt file. It is a [store.Store], and a
+// Store keeps tasks in a bbolt file and a journal. It is a [store.Store], and a
 // [store.Checker], [store.Backuper], [store.Compacter] and [store.Statter].
 type Store struct {
-	path string // as given to Open, for messages
-	at   whereabouts
-	opts Options
+	path    string // as given to Open, for messages
+	at      whereabouts
+	opts    Options
+	noSync  bool
+	closing chan struct{} // closed when Close begins
+	written chan *writeBack
 
 	*boltFile // replaced by Compact, with writer and mu held
 
 	looked atomic.Int64 // when begin last looked at the file, Unix nanoseconds
 	broken atomic.Bool  // a transaction began or ended in a panic: bbolt's locks are lost
 
-	writer turn // held by Commit and Close; protects the next seven, which
-	// the goroutine that gathers beside a commit has meanwhile
-	pass *pass // the write-back in progress, nil if there is none
-	// gatherFailed says that gathering beside a commit failed, so that the next
-	// one does it itself and reports why.
-	gatherFailed bool
-	enc          encoder
-	untrimmed    int  // journal records appended since it was trimmed
-	writes       bool // has committed, so that past ends with a history of its own
+	writer    turn             // whose it is may commit, publish a write-back, and maintain the file; protects the next group
+	journal   *journal.Journal // nil until the first commit
+	instance  journal.ID       // of the file
+	phase     phase            // of the frozen generation
+	stalledBy error            // why it is stalled
+	// In a full store removals run ahead of the rest.
+	ahead  map[uint64]struct{} // deleted tasks that were removed before what comes before their delete was written back
+	atOnce int                 // how many are removed in a transaction
+	freed  bool                // some were since a write-back failed
+	// Of a bounded file: the bytes in use, and those that commits may use.
+	used, room int64
+	mark       journal.Mark     // the last bbolt transaction
+	markAt     journal.Position // of the frame with the checkpoint of mark
+	kept       journal.Position // of the frame with the checkpoint of the transaction that frames name; those before it are needed no more once they name mark
+	writes     bool             // has committed, so that past ends with a history of its own
+	lastID     []byte           // the key of no node ID in the file is higher
+	enc        encoder
+	payload    []byte
 	// Sets that commits use, kept for their memory.
 	keys map[state.Key]struct{} // tasks changed
 	ids  map[string]struct{}    // nodes declared
 
-	mu         sync.RWMutex // protects everything below; commits hold it only to publish
+	mu         sync.RWMutex // protects everything below; see lock.go
 	overlay    overlay
 	last       uint64 // sequence of the last committed transition
 	past       store.Histories
-	checkpoint uint64
-	failed     error // not nil: refuse everything, see store.ErrFailed
+	checkpoint uint64 // the overlay has everything after it
+	base       int    // the bbolt transaction that has everything up to it
+	failed     error  // not nil: refuse everything, see store.ErrFailed
 	closed     bool
 	readers    sync.WaitGroup // open read transactions
 }
@@ -139,94 +167,51 @@ var (
 	_ store.Statter   = (*Store)(nil)
 )
 
-// Close writes back what it can, so that the next Open has nothing to read,
-// and closes the file. What could not be written back stays in the journal
-// and is no loss.
+func newStore(at whereabouts, opts Options) *Store {
+	return &Store{
+		path: at.given, at: at, opts: opts, overlay: newOverlay(),
+		closing: make(chan struct{}), writer: newTurn(), written: make(chan *writeBack),
+		ahead: make(map[uint64]struct{}), atOnce: removalsAtOnce,
+		keys: make(map[state.Key]struct{}), ids: make(map[string]struct{}),
+	}
+}
+
+// Close writes everything back, removes the journal, and closes the file, which
+// then is complete. What cannot be written back stays in the journal and is no
+// loss: the two belong together then.
 func (s *Store) Close() error {
-	s.writer.Lock()
-	defer s.writer.Unlock()
 	s.mu.Lock()
 	if s.closed {
 		s.mu.Unlock()
 		return nil
 	}
 	s.closed = true
-	failed := s.failed
 	s.mu.Unlock()
+	close(s.closing)
+	s.writer.Lock()
+	defer s.writer.Unlock()
 	s.readers.Wait()
-	if failed == nil {
-		s.writeBackAll()
+	if s.settle(context.Background(), nil) == nil {
+		_ = s.endJournal() // if it cannot be ended, the two belong together
+	}
+	return s.closeFiles()
+}
+
+// closeFiles closes the files as they are.
+func (s *Store) closeFiles() error {
+	var journalErr error
+	if s.journal != nil {
+		journalErr = s.journal.Close()
+		s.journal = nil
 	}
 	closeFile := s.release
 	if s.broken.Load() {
 		closeFile = func() error { return abandon(s.file) } // bbolt's own would wait for ever
 	}
-	if err := closeFile(); err != nil {
+	if err := errors.Join(closeFile(), journalErr); err != nil {
 		return fmt.Errorf("boltstore: close %s: %w", s.path, err)
 	}
 	return nil
-}
-
-func (s *Store) state() error {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	return s.usable()
-}
-
-// writable is state for what changes the file.
-func (s *Store) writable() error {
-	if err := s.state(); err != nil || !s.opts.ReadOnly {
-		return err
-	}
-	return fmt.Errorf("%w: %s", store.ErrReadOnly, s.path)
-}
-
-// usable is called with mu held, for reading at least.
-func (s *Store) usable() error {
-	if s.closed {
-		return store.ErrClosed
-	}
-	return s.failed
-}
-
-// fail makes the store refuse everything from now on.
-func (s *Store) fail(err error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.failed == nil {
-		s.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
-	}
-	return s.failed
-}
-
-// guard runs code that touches the file. A damaged file makes bbolt panic, and
-// a truncated one or a failing disk raises a fault: both become ErrCorrupt.
-func guard(f func() error) (err error) {
-	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
-	defer func() {
-		if r := recover(); r != nil {
-			err = fmt.Errorf("%w: %v", store.ErrCorrupt, r)
-		}
-	}()
-	return f()
-}
-
-// view runs f in a read transaction. begin runs first, with mu held, at the
-// same moment of the store's story as the transaction.
-func (s *Store) view(ctx context.Context, begin func(), f func(tx *bolt.Tx) error) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	return guard(func() error {
-		tx, file, err := s.beginView(begin)
-		if err != nil {
-			return err
-		}
-		defer s.readers.Done()
-		defer file.release()
-		defer s.end(tx)
-		return f(tx)
-	})
 }
 
 // use counts one more user of the file. The caller holds mu, for reading at
@@ -242,54 +227,4 @@ func (f *boltFile) release() error {
 		return nil
 	}
 	return guard(f.db.Close)
-}
-
-func (s *Store) beginView(begin func()) (*bolt.Tx, *boltFile, error) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if err := s.usable(); err != nil {
-		return nil, nil, err
-	}
-	tx, err := s.begin(false)
-	if err != nil {
-		return nil, nil, err
-	}
-	s.readers.Add(1)
-	begin()
-	return tx, s.use(), nil
-}
-
-// lookEvery is how often readers look whether the file is there: it takes a
-// fifth of the time to load a small task.
-const lookEvery = time.Millisecond
-
-// begin begins a transaction of bbolt's. bbolt reads its meta pages there, with
-// locks held that a fault would leave locked, so begin looks first whether
-// they are there; and if they go at that very moment, no other one begins.
-func (s *Store) begin(writable bool) (*bolt.Tx, error) {
-	if s.broken.Load() {
-		return nil, fmt.Errorf("%w: %s is damaged beyond use", store.ErrCorrupt, s.path)
-	}
-	if now := time.Now().UnixNano(); writable || now-s.looked.Load() > int64(lookEvery) {
-		if info, err := s.file.Stat(); err == nil && info.Size() < 2*s.pageSize {
-			return nil, fmt.Errorf("%w: %s was truncated", store.ErrCorrupt, s.path)
-		}
-		s.looked.Store(now)
-	}
-	begun := false
-	defer func() {
-		if !begun {
-			s.broken.Store(true)
-		}
-	}()
-	tx, err := s.db.Begin(writable)
-	begun = true
-	return tx, err
-}
-
-// end ends a read transaction.
-func (s *Store) end(tx *bolt.Tx) {
-	if !s.broken.Load() {
-		_ = tx.Rollback() // of a read transaction: cannot fail
-	}
 }

@@ -3,8 +3,6 @@ package boltstore
 import (
 	"fmt"
 
-	bolt "go.etcd.io/bbolt"
-
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -35,12 +33,18 @@ func (t *traces) set(index int, trace state.Trace) {
 
 // trace returns that of a node which the task has. The overlay knows it if it
 // has a change of the node; else the file has the newest one.
-func (o *overlay) trace(tx *bolt.Tx, number uint64, index int) (state.Trace, error) {
-	e := o.entries[number]
-	if e != nil {
-		if t := e.traces.get(index); t.IsSet() {
-			return t, nil
+func (c *commit) trace(number uint64, index int) (state.Trace, error) {
+	o := &c.store.overlay
+	for _, g := range o.generations() {
+		if e := g.entries[number]; e != nil {
+			if t := e.traces.get(index); t.IsSet() {
+				return t, nil
+			}
 		}
+	}
+	tx, err := c.file()
+	if err != nil {
+		return state.Trace{}, err
 	}
 	k := nodeKey(number, index)
 	var n state.Node
@@ -48,7 +52,7 @@ func (o *overlay) trace(tx *bolt.Tx, number uint64, index int) (state.Trace, err
 		return state.Trace{}, fmt.Errorf("node %d: %w", index, err)
 	}
 	t := state.TraceOf(n.ID, n.Kind, &n.Progress)
-	if e != nil {
+	if e := o.entry(number); e != nil {
 		e.traces.set(index, t)
 	}
 	return t, nil

@@ -46,8 +46,8 @@ func TestAHangingConsumerOfABackupHoldsUpNobody(t *testing.T) {
 	consumer, done := newHanging(), make(chan error)
 	go func() { done <- s.Backup(t.Context(), consumer) }()
 	<-consumer.asked
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-		t.Errorf("the directory holds %v, %v; want the file alone", entries, err)
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+		t.Errorf("the directory holds %v, %v; want the file and its journal", entries, err)
 	}
 	for i := range 400 {
 		m.commit(t, s, m.large(t, fmt.Sprint("task", i), 250))
@@ -65,9 +65,7 @@ func TestAReaderGoesOnWithTheOldFileDuringACompaction(t *testing.T) {
 	s := openQuick(t, path, nil)
 	m := newModel()
 	m.commit(t, s, m.large(t, "1", 10))
-	s.writer.Lock()
 	s.writeBackAll()
-	s.writer.Unlock()
 	old := s.boltFile
 	reading, proceed, done := make(chan struct{}), make(chan struct{}), make(chan error)
 	go func() {
@@ -123,7 +121,7 @@ func TestEveryWaitEndsWithItsContext(t *testing.T) {
 	s.writer.Unlock()
 	m.do(t, s, state.Key{Business: "2", Task: "1"}, start("1"))
 	m.expect(t, s, "after the wait")
-	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 1 {
-		t.Errorf("the directory holds %v, %v; want the file alone", entries, err)
+	if entries, err := os.ReadDir(dir); err != nil || len(entries) != 2 {
+		t.Errorf("the directory holds %v, %v; want the file and its journal", entries, err)
 	}
 }

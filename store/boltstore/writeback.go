@@ -3,287 +3,368 @@ package boltstore
 import (
 	"bytes"
 	"context"
+	"errors"
+	"fmt"
 	"slices"
 
 	bolt "go.etcd.io/bbolt"
+	bolterrors "go.etcd.io/bbolt/errors"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
+
+// phase says what becomes of the frozen generation. Whoever has the turn may
+// change it.
+type phase int
 
 const (
-	// sliceMin is the least number of puts worth a share of a commit.
-	sliceMin = 32
-	// trimEvery is after how many journal records appended twice as many old
-	// ones are removed at most: seldom, because that writes pages at the other
-	// end of the journal, and more than came, so that a journal with too much
-	// gets shorter.
-	trimEvery = 256
+	idle    phase = iota // there is none
+	writing              // a goroutine writes it back
+	stalled              // that failed; it is tried again when there is need
 )
 
-// written is what a transaction wrote back, for publication after its commit.
-type written struct {
-	sliced     bool     // some of the pass; the next two are set
-	next       position // in the pass
-	finished   bool     // the pass
-	checkpoint uint64
-	trimmed    bool
+// writeBack is the writing back of one generation, or in a full store the
+// removal of some deleted tasks: what it needs, and what came of it.
+type writeBack struct {
+	generation *generation
+	removals   []*entry   // if there are any, these and nothing else
+	checkpoint checkpoint // that the file gets
+	grow       int64      // the size that the journal should have, 0 if it is large enough
+
+	err     error
+	outcome outcome
+	mark    journal.Mark // of the transaction
+	lastID  []byte       // the highest ID it put
+	grown   bool
 }
 
-// writeBack does a commit's share of the write-back, beside n transitions
-// appended, unless a gathering beside it does. The writer lock is held.
-func (s *Store) writeBack(tx *bolt.Tx, n int) (written, error) {
-	switch {
-	case !s.writesBack():
-	case s.pass != nil && s.pass.gathered:
-		share := writeBackShare(n) * s.pass.total / s.pass.transitions
-		return s.slice(tx, max(share, sliceMin))
-	default:
-		err := s.gather(tx, writeBackShare(n))
-		s.gatherFailed = err != nil
-		return written{checkpoint: s.checkpoint}, err
-	}
-	return written{checkpoint: s.checkpoint}, nil
-}
-
-// writesBack reports whether commits write back: the overlay is half full.
-func (s *Store) writesBack() bool { return s.overlay.pending > s.opts.OverlayTransitions/2 }
-
-// writeBackShare is how many transitions a commit of n gathers or writes: two
-// and a half times n, so that both together outrun the appending.
-func writeBackShare(n int) int { return n*5/2 + 1 }
-
-// gatherBeside gathers beside a commit of n transitions, if a gathering is due:
-// while one plans, writes and syncs nobody else has work, since all writers
-// wait for it. Begun with the sync only, it took a tenth of the time of 1,024
-// writers more. The goroutine has the pass and the queue until the channel is
-// closed; nil says that there is none. An error is left for the next commit to
-// meet.
-func (s *Store) gatherBeside(n int) <-chan struct{} {
-	if !s.writesBack() || s.gatherFailed || s.pass != nil && s.pass.gathered {
-		return nil
-	}
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		var c collected
-		err := s.view(context.Background(), func() {}, func(tx *bolt.Tx) (err error) {
-			c, err = s.collect(tx, writeBackShare(n))
-			return err
-		})
-		// Not in the transaction: whoever holds mu to begin one waits for a
-		// commit that maps a larger file, which waits for this one to end.
-		if s.gatherFailed = err != nil; err == nil {
-			s.take(c)
-		}
-	}()
-	return done
-}
-
-// makeRoom writes back on its own until n more transitions fit the overlay. An
-// error that leaves the store usable is left for the commit to meet.
-func (s *Store) makeRoom(n int) {
-	for s.overlay.pending > 0 && s.overlay.pending+n > s.opts.OverlayTransitions {
-		if !s.writeBackSome() {
-			return
+// makeRoom reports whether the part can be written now. If not it makes room,
+// and the part must be planned again. The error says that there is no room.
+func (s *Store) makeRoom(ctx context.Context, c *commit) (ready bool, err error) {
+	if !s.writes || s.journal == nil {
+		if err := s.beginHistory(ctx); err != nil {
+			return false, full(s.path, err)
 		}
 	}
-}
-
-// writeBackAll empties the overlay as far as the file lets it.
-func (s *Store) writeBackAll() {
-	for !s.opts.ReadOnly && s.overlay.pending > 0 {
-		if !s.writeBackSome() {
-			return
-		}
-	}
-}
-
-// writeBackSome writes a slice back in a transaction of its own and reports
-// whether that worked.
-func (s *Store) writeBackSome() bool {
-	var wrote written
-	outcome, err := s.transact(func(tx *bolt.Tx) (bool, error) {
-		if s.pass == nil || !s.pass.gathered {
-			if err := s.gather(tx, s.passSize()); err != nil {
+	for ready = true; !s.hasRoom(c); c.waits++ {
+		switch {
+		case s.phase == writing:
+			ready = false
+			if err := s.await(ctx, s.closing); err != nil {
 				return false, err
 			}
-			s.pass.gathered = true
+		case s.phase == stalled && c.tried && !s.gaveRoom():
+			return false, full(s.path, s.stalledBy)
+		case s.phase == idle && s.overlay.active.transitions == 0 && !s.fileHasRoom(c):
+			return false, fmt.Errorf("%w: %s: it may have %d bytes", store.ErrFull, s.path, s.opts.MaxSize)
+		case c.waits > 1000: // more transactions than it takes to give room back
+			return false, fmt.Errorf("%w: %s", store.ErrFull, s.journalPath())
+		default:
+			c.tried = true
+			if err := s.startWriteBack(journal.Takes(c.size) > s.journal.Quarter()); err != nil {
+				return false, err
+			}
 		}
-		var err error
-		if wrote, err = s.slice(tx, s.pass.total); err == nil {
-			err = s.trim(tx, wrote.checkpoint, 2*trimEvery)
-		}
-		return err == nil, err
-	})
-	if err != nil {
-		if outcome == unknown {
-			_ = s.fail(err) // whoever asks for the state next reports it
-		}
+	}
+	return ready, nil
+}
+
+// hasRoom reports whether a part fits the active generation and the journal.
+// Deletes may take the last of it.
+func (s *Store) hasRoom(c *commit) bool {
+	g, takes := s.overlay.active, journal.Takes(c.size)
+	n := int(c.next - 1 - s.last)
+	switch {
+	case c.removes && s.phase == stalled:
+		return s.journal.Fits(c.size, keptForNames)
+	case g.transitions > 0 && g.transitions+n > max(s.opts.OverlayTransitions/2, 1), g.bytes+takes > s.journal.Quarter():
+		return false
+	case !c.removes && !s.fileHasRoom(c):
 		return false
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.wroteBack(wrote)
-	return true
+	return s.journal.Fits(c.size, keptForNames+s.journal.Size()/8)
 }
 
-// passSize is the number of transitions that make a pass.
-func (s *Store) passSize() int { return max(s.opts.OverlayTransitions/4, 1) }
+// keptForNames is the room in the journal that only frames take which name a
+// transaction.
+const keptForNames = 4 * journal.Block
 
-// gather adds the oldest tasks to the pass, about n transitions. The
-// transaction is a writing one: see gatherBeside.
-func (s *Store) gather(tx *bolt.Tx, n int) error {
-	c, err := s.collect(tx, n)
-	if err == nil {
-		s.take(c)
+// startWriteBack freezes the active generation, unless one is frozen, and
+// writes the frozen one back. The caller has the turn, and nobody else is
+// writing back.
+func (s *Store) startWriteBack(grow bool) error {
+	if !s.named() { // no transaction begins before the last one is named
+		if err := s.appendFrame(0, nil); err != nil {
+			return err
+		}
 	}
-	return err
-}
-
-// collected is a pass with the puts for the first few tasks of the queue, which
-// are still in it.
-type collected struct {
-	pass  *pass
-	tasks int
-	whole bool // the gathering of the pass has ended
-}
-
-// collect adds about n transitions to the pass. That it is large enough, or
-// that nothing else can go with it, ends its gathering. After an error the pass
-// is as it was.
-func (s *Store) collect(tx *bolt.Tx, n int) (c collected, err error) {
-	queue, p := s.overlay.queue, s.pass
-	if p == nil {
-		p = &pass{}
+	w := &writeBack{removals: s.removals()}
+	if w.removals == nil && s.overlay.frozen == nil {
+		s.mu.Lock()
+		g := s.overlay.freeze()
+		s.mu.Unlock()
+		grow = grow || g.bytes > s.journal.Quarter()/2 && g.transitions <= s.opts.OverlayTransitions/4
 	}
-	before, done := *p, false
-	defer func() {
-		if !done { // an error, or a panic over a damaged page
-			*p = before
+	w.generation = s.overlay.frozen
+	w.checkpoint = checkpoint{seq: s.mark.Checkpoint, acked: s.last, journal: s.journal.ID(), at: s.markAt}
+	s.freed = false
+	if last := w.generation.last; last > 0 && w.removals == nil {
+		w.checkpoint.seq, w.checkpoint.at = last, s.journal.Holding(last, s.markAt)
+	}
+	if size := s.journal.Size(); grow && size < s.journalSize() {
+		w.grow = min(4*size, s.journalSize())
+	}
+	s.phase = writing
+	go func() {
+		s.writeFrozen(w)
+		if s.opts.written != nil {
+			s.opts.written()
+		}
+		select {
+		case s.writer <- struct{}{}:
+			s.finish(w)
+			s.writer.Unlock()
+		case s.written <- w: // somebody who has the turn waits for it
 		}
 	}()
-	c.pass = p
-	goal := min(p.transitions+n, s.passSize())
-	for ; c.tasks < len(queue) && p.transitions < goal; c.tasks++ {
-		e := queue[c.tasks]
-		if len(e.writing) > 0 {
-			break // it is in this pass and has gone on since
+	return nil
+}
+
+// await waits until the write-back that is in progress has ended, and publishes
+// it. The caller has the turn.
+func (s *Store) await(ctx context.Context, closing <-chan struct{}) error {
+	select {
+	case w := <-s.written:
+		s.finish(w)
+		return s.failure()
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-closing:
+		return store.ErrClosed
+	}
+}
+
+// finish publishes a write-back that has ended. The caller has the turn.
+func (s *Store) finish(w *writeBack) {
+	if w.grown {
+		s.journal.SetSize(w.grow)
+	}
+	switch {
+	case w.err == nil:
+		s.mark, s.markAt = w.mark, w.checkpoint.at
+		s.measureRoom()
+		if w.removals != nil {
+			s.removed(w)
+			break
 		}
-		if err := p.add(tx, e); err != nil {
-			return c, err
+		s.phase = idle
+		for number := range s.ahead {
+			if e := w.generation.entries[number]; e != nil && e.deleted {
+				delete(s.ahead, number)
+			}
 		}
-	}
-	c.whole = p.transitions >= s.passSize() || p.transitions < goal
-	done = true
-	return c, nil
-}
-
-// take takes what was collected from the queue.
-func (s *Store) take(c collected) {
-	o := &s.overlay
-	s.mu.Lock()
-	for _, e := range o.queue[:c.tasks] {
-		e.queued, e.writing, e.pieces = false, e.pieces, nil
-	}
-	clear(o.queue[:c.tasks])
-	o.queue = o.queue[c.tasks:]
-	s.mu.Unlock()
-	c.pass.gathered = c.whole
-	s.pass = c.pass
-}
-
-// slice writes up to n puts of the pass and, if that finishes it, the
-// checkpoint.
-func (s *Store) slice(tx *bolt.Tx, n int) (written, error) {
-	next, err := s.pass.write(tx, n, s.ready)
-	w := written{sliced: true, next: next, checkpoint: s.checkpoint, finished: next.stage == stageCount}
-	if err != nil || !w.finished {
-		return w, err
-	}
-	w.checkpoint = s.overlay.oldest(s.last+1) - 1
-	if err := s.ready(tx, metaBucket, keyCheckpoint, false); err != nil {
-		return w, err
-	}
-	return w, metaBucket.in(tx).Put(keyCheckpoint, checkpointRecord(w.checkpoint))
-}
-
-// wroteBack publishes a committed slice. The caller holds mu.
-func (s *Store) wroteBack(w written) {
-	if !w.sliced {
-		return
-	}
-	if s.pass.next = w.next; !w.finished {
-		return
-	}
-	s.checkpoint = w.checkpoint
-	for _, c := range s.pass.ids {
-		if s.overlay.ids[c.id].number == c.number {
-			delete(s.overlay.ids, c.id)
+		if bytes.Compare(w.lastID, s.lastID) > 0 {
+			s.lastID = w.lastID
+		}
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.overlay.frozen = nil
+		s.base, s.checkpoint = int(w.mark.Transaction), w.checkpoint.seq
+	case w.outcome == unknown:
+		s.phase = stalled
+		s.stalledBy = s.fail(w.err)
+	default:
+		s.phase, s.stalledBy = stalled, w.err
+		if n := len(w.removals); n > 1 && isFull(w.err) { // fewer may fit
+			s.atOnce, s.freed = n/2, true
 		}
 	}
-	for _, e := range s.pass.entries {
-		s.overlay.wroteBack(e)
-	}
-	s.overlay.pending -= s.pass.transitions
-	s.pass = nil
 }
 
-// wroteBack drops what is on disk now.
-func (o *overlay) wroteBack(e *entry) {
-	if e.deleted && !e.queued {
-		delete(o.entries, e.number)
-		o.deletions--
-		o.forgetCreated(e.number)
-		return
-	}
-	e.writing = nil
-	if e.deleted {
-		return // while it was written; its removal is queued
-	}
-	if e.isNew {
-		e.isNew = false
-		o.forgetCreated(e.number)
-	}
-	if !e.queued {
-		delete(o.entries, e.number)
-		o.forgetKey(e)
-	}
-}
+// named reports whether a frame names the last bbolt transaction.
+func (s *Store) named() bool { return s.journal.Named().Transaction == s.mark.Transaction }
 
-// forgetCreated takes a task out of the created list. Tasks go oldest first,
-// so it is near the front.
-func (o *overlay) forgetCreated(number uint64) {
-	if i, ok := slices.BinarySearch(o.created, number); ok {
-		o.created = slices.Delete(o.created, i, i+1)
-	}
-}
-
-// trim removes up to n of the oldest journal records, as far as they are
-// written back and the feed does not keep them.
-func (s *Store) trim(tx *bolt.Tx, checkpoint uint64, n int) error {
-	b := journalBucket.in(tx)
-	c := b.Cursor()
-	newest, v := c.Last()
-	if newest == nil {
+// settle writes everything back, or returns why that cannot be done. The caller
+// has the turn, so nothing comes after it until the caller gives it away.
+func (s *Store) settle(ctx context.Context, closing <-chan struct{}) error {
+	if s.opts.ReadOnly {
 		return nil
 	}
-	last, _, err := decodeFrameHead(newest, v)
-	if err != nil {
+	for tried := false; ; {
+		if err := s.failure(); err != nil {
+			return err
+		}
+		switch {
+		case s.phase == writing:
+			if err := s.await(ctx, closing); err != nil {
+				return err
+			}
+		case s.phase == stalled && tried && !s.gaveRoom():
+			return full(s.path, s.stalledBy)
+		case s.phase == stalled, s.overlay.active.transitions > 0:
+			tried = tried || s.phase == stalled
+			if err := s.startWriteBack(false); err != nil {
+				return err
+			}
+		default:
+			return nil
+		}
+	}
+}
+
+func (s *Store) failure() error {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	return s.failed
+}
+
+// writeFrozen writes a generation back, in one transaction that holds
+// everything up to the checkpoint and nothing later.
+func (s *Store) writeFrozen(w *writeBack) {
+	s.db.MaxSize = s.opts.MaxSize
+	if w.removals == nil && s.opts.MaxSize > 0 {
+		s.db.MaxSize -= keptForRemovals(s.opts.MaxSize)
+	}
+	w.outcome, w.err = s.transact(func(tx *bolt.Tx) (bool, error) {
+		var err error
+		if w.removals != nil {
+			return true, errors.Join(removeTasks(tx, w.removals, s.footing.ready), s.putMeta(tx, keyCheckpoint, w.checkpoint.record()))
+		}
+		if w.lastID, err = s.writeGeneration(tx, w.generation, s.footing.ready); err != nil {
+			return false, err
+		}
+		return true, s.putMeta(tx, keyCheckpoint, w.checkpoint.record())
+	})
+	if w.err == nil {
+		w.mark, w.err = s.readMark(w.checkpoint.seq)
+		w.outcome = unknown // if that failed
+	}
+	if w.err == nil && w.grow > 0 {
+		// Without it there is less room, which is no reason to fail.
+		w.grown = s.journal.Grow(w.grow, ballast) == nil
+	}
+}
+
+// putMeta puts a record of the meta bucket.
+func (s *Store) putMeta(tx *bolt.Tx, k, v []byte) error {
+	if err := s.footing.ready(tx, metaBucket, k, false); err != nil {
 		return err
 	}
-	var old [][]byte
-	for k, v := c.First(); k != nil && len(old) < n; k, v = c.Next() {
-		h, _, err := decodeFrameHead(k, v)
+	return metaBucket.in(tx).Put(k, v)
+}
+
+// writeGeneration writes a generation and returns the key of the highest node ID
+// that it put.
+func (s *Store) writeGeneration(tx *bolt.Tx, g *generation, ready readiness) (lastID []byte, err error) {
+	var p pass
+	if err := p.gather(tx, g, s.ahead); err != nil {
+		return nil, err
+	}
+	if err := p.write(tx, ready); err != nil {
+		return nil, err
+	}
+	return p.highestID(), s.writeFeed(tx, g, ready)
+}
+
+// outcome is what is known of a transaction that returned an error.
+type outcome int
+
+const (
+	nothing outcome = iota // it left the file as it was
+	unknown                // or not
+)
+
+// transact runs f in a write transaction and commits if f says so.
+func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
+	var tx *bolt.Tx
+	id, committing := 0, false
+	err := guard(func() (err error) {
+		if tx, err = s.begin(true); err != nil {
+			return err
+		}
+		id = tx.ID()
+		ok, err := f(tx)
+		if err != nil || !ok {
+			return err
+		}
+		committing = true
+		return tx.Commit()
+	})
+	if tx != nil {
+		// After a commit this does nothing; after a panic it may panic again,
+		// and then bbolt's write lock is lost.
+		if err := guard(tx.Rollback); errors.Is(err, store.ErrCorrupt) {
+			s.broken.Store(true)
+		}
+	}
+	switch {
+	case err == nil, !committing, errors.Is(err, bolterrors.ErrMaxSizeReached):
+		return nothing, err
+	case lacksRoom(err):
+		// There was no room for pages that nothing leads to, unless the meta
+		// page is there, which bbolt writes last.
+		if !s.shows(id) {
+			return nothing, err
+		}
+	}
+	return unknown, err
+}
+
+// shows reports whether readers may see a transaction.
+func (s *Store) shows(id int) bool {
+	shown := true
+	err := guard(func() error {
+		tx, err := s.begin(false)
 		if err != nil {
 			return err
 		}
-		if h.last > checkpoint || !s.expired(h, s.last, last.recorded) {
+		shown = tx.ID() >= id
+		return tx.Rollback()
+	})
+	return shown || err != nil
+}
+
+// writeFeed appends a generation's records to the feed and trims it.
+func (s *Store) writeFeed(tx *bolt.Tx, g *generation, ready readiness) error {
+	if len(g.records) == 0 {
+		return nil
+	}
+	b := feedBucket.in(tx)
+	b.FillPercent = 0.9
+	for i := range g.records {
+		k := seqKey(g.records[i].first)
+		if err := ready(tx, feedBucket, k, false); err != nil {
+			return err
+		}
+		if err := b.Put(k, g.records[i].value); err != nil {
+			return err
+		}
+	}
+	return s.trim(tx, g, ready)
+}
+
+// trim removes the oldest records of the feed, as far as it need not keep them:
+// more than came, so that a feed with too many gets shorter, but not all at
+// once.
+func (s *Store) trim(tx *bolt.Tx, g *generation, ready readiness) error {
+	b := feedBucket.in(tx)
+	newest := g.records[len(g.records)-1]
+	var old [][]byte
+	c := b.Cursor()
+	for k, v := c.First(); k != nil && len(old) < 2*len(g.records)+trimMin; k, v = c.Next() {
+		h, _, err := decodeFeedHead(k, v)
+		if err != nil {
+			return err
+		}
+		if !s.expired(h, g.last, newest.recorded) {
 			break
 		}
-		old = append(old, bytes.Clone(k))
+		old = append(old, slices.Clone(k))
 	}
 	for _, k := range old {
-		if err := s.ready(tx, journalBucket, k, true); err != nil {
+		if err := ready(tx, feedBucket, k, true); err != nil {
 			return err
 		}
 		if err := b.Delete(k); err != nil {
@@ -293,9 +374,11 @@ func (s *Store) trim(tx *bolt.Tx, checkpoint uint64, n int) error {
 	return nil
 }
 
+const trimMin = 256
+
 // expired reports whether the feed need not keep a record, by count or by its
 // age when the newest record was made.
-func (s *Store) expired(h frameHead, last uint64, now state.Instant) bool {
+func (s *Store) expired(h feedHead, last uint64, now state.Instant) bool {
 	if h.last+uint64(s.opts.FeedTransitions) <= last {
 		return true
 	}

@@ -10,18 +10,19 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// A journal record ("frame") holds transitions of one commit: when it was
-// recorded (for retention by age), how many they are, then task after task.
-// Many to a record, and not one, keeps bbolt's cost for each record off the
-// transitions.
+// A record of the feed holds transitions of one commit: when it was recorded
+// (for retention by age), how many they are, then task after task. Many to a
+// record, and not one, keeps bbolt's cost for each record off the transitions.
+// A frame of the journal holds the records of one commit, and they are written
+// back as they are.
 
-// frameMax is the size at which a commit begins another frame. bbolt keeps at
-// least four records in a page before it splits it, so records larger than a
-// quarter of a page would have it write the last few again with every commit.
-const frameMax = 900
+// feedRecordBytes is the size at which a commit begins another record. bbolt
+// keeps at least four records in a page before it splits it, so records larger
+// than a quarter of a page would have it write the last few again every time.
+const feedRecordBytes = 900
 
-// piece is what a frame holds of one task: a block of transitions. Its bytes
-// are part of the frame, not copied.
+// piece is what a record holds of one task: a block of transitions. Its bytes
+// are part of the record, not copied.
 type piece struct {
 	first uint64 // sequence
 	count int    // of transitions
@@ -40,29 +41,29 @@ func (p *piece) last() uint64 { return p.first + uint64(p.count) - 1 }
 
 // transitions decodes the piece.
 func (p *piece) transitions(key state.Key) ([]*state.Transition, error) {
-	trs, err := readBlock(decoder{b: p.block}, key, p.first-1, false, "journal")
+	trs, err := readBlock(decoder{b: p.block}, key, p.first-1, false, "feed")
 	if err != nil {
 		return nil, err
 	}
 	if len(trs) != p.count || trs[len(trs)-1].Sequence != p.last() {
-		return nil, fmt.Errorf("%w: journal at %d: %d transitions for %d", store.ErrCorrupt, p.first, len(trs), p.count)
+		return nil, fmt.Errorf("%w: feed at %d: %d transitions for %d", store.ErrCorrupt, p.first, len(trs), p.count)
 	}
 	return trs, nil
 }
 
-// frame is a journal record in the making.
-type frame struct {
+// feedRecord is a record of the feed.
+type feedRecord struct {
 	first, next uint64
 	recorded    state.Instant
 	value       []byte // set by close
 }
 
-// encoder is what the frames of a commit are made with, one after the other.
+// encoder is what the records of a commit are made with, one after the other.
 // It is kept from commit to commit.
 type encoder struct {
-	pieces []owned // of all frames; their blocks are set when a frame is closed
-	open   int     // the first piece of the frame being made
-	body   []byte  // of that frame
+	pieces []owned // of all records; their blocks are set when a record is closed
+	open   int     // the first piece of the record being made
+	body   []byte  // of that record
 	spans  []span  // where its pieces are in body
 	block  []byte
 	w      blockWriter
@@ -77,16 +78,16 @@ func (enc *encoder) reset() {
 	enc.body, enc.spans = enc.body[:0], enc.spans[:0]
 }
 
-// full reports whether the frame being made should take no more.
-func (enc *encoder) full() bool { return len(enc.body) >= frameMax }
+// full reports whether the record being made should take no more.
+func (enc *encoder) full() bool { return len(enc.body) >= feedRecordBytes }
 
-// add appends transitions of one task until the frame is full and returns the
+// add appends transitions of one task until the record is full and returns the
 // rest. Their sequences go on from f.next.
-func (f *frame) add(number uint64, trs []*state.Transition, enc *encoder) (rest []*state.Transition) {
+func (f *feedRecord) add(number uint64, trs []*state.Transition, enc *encoder) (rest []*state.Transition) {
 	p := owned{number: number, key: trs[0].Task, piece: piece{first: f.next}}
 	enc.w.restart(f.next - 1)
 	enc.block = enc.block[:0]
-	for p.count < len(trs) && (p.count == 0 || len(enc.body)+len(enc.block) < frameMax) {
+	for p.count < len(trs) && (p.count == 0 || len(enc.body)+len(enc.block) < feedRecordBytes) {
 		enc.block = enc.w.add(enc.block, trs[p.count], f.next)
 		f.recorded = trs[p.count].Recorded
 		f.next++
@@ -104,7 +105,7 @@ func (f *frame) add(number uint64, trs []*state.Transition, enc *encoder) (rest 
 }
 
 // close makes the record and gives the pieces their blocks.
-func (f *frame) close(enc *encoder) {
+func (f *feedRecord) close(enc *encoder) {
 	var head [32]byte
 	h := appendInstant(append(head[:0], recordVersion), f.recorded, state.Instant{})
 	h = binary.AppendUvarint(h, f.next-f.first)
@@ -118,26 +119,26 @@ func (f *frame) close(enc *encoder) {
 	enc.body, enc.spans = enc.body[:0], enc.spans[:0]
 }
 
-// frameHead is how a frame begins.
-type frameHead struct {
+// feedHead is how a record begins.
+type feedHead struct {
 	recorded state.Instant
 	last     uint64 // sequence of its last transition
 }
 
-func decodeFrameHead(k, v []byte) (frameHead, decoder, error) {
+func decodeFeedHead(k, v []byte) (feedHead, decoder, error) {
 	d := sealed(k, v)
-	h := frameHead{recorded: d.instant(state.Instant{})}
+	h := feedHead{recorded: d.instant(state.Instant{})}
 	first, count := seqOf(k), d.uvarint()
 	h.last = first + count - 1
 	if d.bad || first == 0 || h.last < first {
-		return frameHead{}, d, fmt.Errorf("%w: malformed journal record at %d", store.ErrCorrupt, first)
+		return feedHead{}, d, fmt.Errorf("%w: malformed feed record at %d", store.ErrCorrupt, first)
 	}
 	return h, d, nil
 }
 
-// decodeFrame returns the pieces of a frame. Their blocks are part of v.
-func decodeFrame(k, v []byte) ([]owned, error) {
-	h, d, err := decodeFrameHead(k, v)
+// decodeFeed returns the pieces of a record. Their blocks are part of v.
+func decodeFeed(k, v []byte) ([]owned, error) {
+	h, d, err := decodeFeedHead(k, v)
 	if err != nil {
 		return nil, err
 	}
@@ -154,16 +155,16 @@ func decodeFrame(k, v []byte) ([]owned, error) {
 		next += uint64(p.count)
 		pieces = append(pieces, p)
 	}
-	return pieces, d.end("journal")
+	return pieces, d.end("feed")
 }
 
-// seekFrame positions c at the frame that holds seq, or at the first one after
+// seekFeed positions c at the record that holds seq, or at the first one after
 // it if it is no longer there. The key is nil if there is none.
-func seekFrame(c *bolt.Cursor, seq uint64) (k, v []byte) {
+func seekFeed(c *bolt.Cursor, seq uint64) (k, v []byte) {
 	if k, v = before(c, seqKey(seq+1)); k == nil {
 		return c.First()
 	}
-	if h, _, err := decodeFrameHead(k, v); err == nil && h.last < seq {
+	if h, _, err := decodeFeedHead(k, v); err == nil && h.last < seq {
 		return c.Next()
 	}
 	return k, v
@@ -184,16 +185,16 @@ func seqOf(k []byte) uint64 {
 	return binary.BigEndian.Uint64(k)
 }
 
-// journalEnds returns the sequences of the first and the last transition in
-// the journal, 0 and 0 if it is empty.
-func journalEnds(tx *bolt.Tx) (first, last uint64, err error) {
-	c := journalBucket.in(tx).Cursor()
+// feedEnds returns the sequences of the first and the last transition that the
+// file's feed has, 0 and 0 if it is empty.
+func feedEnds(tx *bolt.Tx) (first, last uint64, err error) {
+	c := feedBucket.in(tx).Cursor()
 	k, _ := c.First()
 	if k == nil {
 		return 0, 0, nil
 	}
 	first = seqOf(k)
 	k, v := c.Last()
-	h, _, err := decodeFrameHead(k, v)
+	h, _, err := decodeFeedHead(k, v)
 	return first, h.last, err
 }

@@ -6,122 +6,20 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
-	"sync"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
-	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
-
-// Backup implements [store.Backuper]. The writer may take its time: the copy is
-// complete in a nameless file next to the store's before the first byte is
-// written, so there must be room for it; a full disk is copied to another one
-// by [Store.BackupTo]. A store that was opened for reading only needs no such
-// file.
-func (s *Store) Backup(ctx context.Context, w io.Writer) error {
-	if err := s.backup(ctx, w); err != nil {
-		return fmt.Errorf("boltstore: backup: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) backup(ctx context.Context, w io.Writer) (err error) {
-	if s.opts.ReadOnly { // nobody waits for its transaction
-		return s.copyPages(ctx, w)
-	}
-	spool, err := tempFile(s.at.real, 0o600)
-	if err != nil {
-		return full(s.path, err)
-	}
-	// Where open files cannot be removed it goes when it is closed.
-	removed := remove(spool.Name()) == nil
-	defer func() {
-		if err = errors.Join(err, spool.Close()); !removed {
-			err = errors.Join(err, remove(spool.Name()))
-		}
-	}()
-	if err := s.copyPages(ctx, spool); err != nil {
-		return full(s.path, err)
-	}
-	if _, err := spool.Seek(0, io.SeekStart); err != nil {
-		return err
-	}
-	_, err = io.Copy(cancelled{ctx, w}, spool)
-	return err
-}
-
-// copyPages copies the file, in one long transaction, so the file may grow if
-// writers go on.
-func (s *Store) copyPages(ctx context.Context, w io.Writer) error {
-	return s.view(ctx, func() {}, func(tx *bolt.Tx) error {
-		return writeTo(tx, cancelled{ctx, w})
-	})
-}
-
-// writeTo writes what the transaction reads. The error is the writer's own, of
-// which bbolt keeps the text alone.
-func writeTo(tx *bolt.Tx, w io.Writer) error {
-	own := keeper{w: w}
-	_, err := tx.WriteTo(&own)
-	return cmp.Or(own.err, err)
-}
-
-// keeper keeps the error of a writer.
-type keeper struct {
-	w   io.Writer
-	err error
-}
-
-func (k *keeper) Write(p []byte) (n int, err error) {
-	n, k.err = k.w.Write(p)
-	return n, k.err
-}
-
-// cancelled is a writer that fails when its context ends.
-type cancelled struct {
-	ctx context.Context
-	w   io.Writer
-}
-
-func (c cancelled) Write(p []byte) (int, error) {
-	if err := c.ctx.Err(); err != nil {
-		return 0, err
-	}
-	return c.w.Write(p)
-}
-
-// BackupTo writes a backup to a new file, which appears under its name when it
-// is complete and on disk. The error matches [fs.ErrExist] if there is a file
-// of that name, and [store.ErrFull] if there is no room for it. A process that
-// is killed meanwhile may leave an unfinished one with ".new-" in its name. Once
-// nobody has written to it for a minute, the next store that opens or makes a
-// file in that directory removes it.
-func (s *Store) BackupTo(ctx context.Context, path string) error {
-	err := writeNew(path, s.opts.FileMode, func(f *os.File) error {
-		if err := lock(f, false, 0); err != nil {
-			return err
-		}
-		return s.copyPages(ctx, f)
-	})
-	if err != nil {
-		return fmt.Errorf("boltstore: backup to %s: %w", path, full(path, err))
-	}
-	return nil
-}
 
 // CompactTo is [Store.BackupTo] with all free room left out. It takes longer.
 // Writers go on meanwhile.
 func (s *Store) CompactTo(ctx context.Context, path string) error {
-	if err := s.writer.LockUntil(ctx); err != nil {
-		return err
-	}
-	unlock := sync.OnceFunc(s.writer.Unlock)
-	defer unlock()
-	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.copyInto(ctx, f.Name(), unlock) })
+	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.compactInto(ctx, f) })
 	if err != nil {
 		return fmt.Errorf("boltstore: compact to %s: %w", path, full(path, err))
 	}
@@ -133,24 +31,17 @@ const copyBatch = 4 << 20
 
 // copyInto copies every record into an empty file, which it syncs. Pages that
 // are damaged are not copied: what they no longer lead to would be missing in the
-// copy without a word. It is called with the writer lock held and calls begun
-// when that may go.
-func (s *Store) copyInto(ctx context.Context, path string, begun func()) error {
+// copy without a word. The caller read the meta page when the transaction began.
+// The overlay, unless it is nil, is written into the copy too.
+func (s *Store) copyInto(ctx context.Context, tx *bolt.Tx, file *boltFile, meta *bboltMeta, o *overlay, path string, last journal.ID) error {
 	dst, err := bolt.Open(path, s.opts.FileMode, &bolt.Options{FreelistType: bolt.FreelistMapType, NoGrowSync: true})
 	if err != nil {
 		return err
 	}
 	dst.NoSync = true // nobody knows the file yet
-	var file *boltFile
-	var meta bboltMeta
-	read := func() {
-		file = s.boltFile
-		meta, _ = readMeta(file.file, file.pageSize)
-		begun()
-	}
-	err = s.view(ctx, read, func(tx *bolt.Tx) error {
+	copyAll := func() error {
 		problem := ""
-		if !file.walkPages(ctx, tx, &meta, func(p string) { problem = cmp.Or(problem, p) }) {
+		if !file.walkPages(ctx, tx, meta, func(p string) { problem = cmp.Or(problem, p) }) {
 			return cmp.Or(ctx.Err(), fmt.Errorf("%w: %s", store.ErrCorrupt, problem))
 		}
 		for b := range bucketCount {
@@ -158,9 +49,34 @@ func (s *Store) copyInto(ctx context.Context, path string, begun func()) error {
 				return err
 			}
 		}
-		return nil
-	})
-	return errors.Join(err, dst.Sync(), dst.Close())
+		return dst.Update(func(to *bolt.Tx) error {
+			seq, err := s.writeOverlay(to, o)
+			if err != nil {
+				return err
+			}
+			return recordCopy(metaBucket.in(to), seq, last)
+		})
+	}
+	return errors.Join(copyAll(), dst.Sync(), dst.Close())
+}
+
+// writeOverlay writes what the overlay has into a file that has what is before
+// it, and returns the checkpoint.
+func (s *Store) writeOverlay(tx *bolt.Tx, o *overlay) (uint64, error) {
+	at, err := decodeCheckpoint(metaBucket.in(tx).Get(keyCheckpoint))
+	if err != nil || o == nil {
+		return at.seq, err
+	}
+	for _, g := range slices.Backward(o.generations()) {
+		if g.last <= at.seq {
+			continue
+		}
+		if _, err := s.writeGeneration(tx, g, unexamined); err != nil {
+			return 0, err
+		}
+		at.seq = g.last
+	}
+	return at.seq, nil
 }
 
 func copyBucket(ctx context.Context, dst *bolt.DB, src *bolt.Tx, b bucket) error {
@@ -208,14 +124,18 @@ func (s *Store) Compact(ctx context.Context) error {
 	if err := s.writable(); err != nil {
 		return err
 	}
-	s.writeBackAll()
+	if s.phase == writing {
+		if err := s.await(ctx, s.closing); err != nil {
+			return err
+		}
+	}
 	if err := s.replaceFile(ctx); err != nil {
 		return fmt.Errorf("boltstore: compact %s: %w", s.path, full(s.path, err))
 	}
 	return nil
 }
 
-// replaceFile is called with the writer lock held.
+// replaceFile is called with the turn, while nothing is being written back.
 func (s *Store) replaceFile(ctx context.Context) (err error) {
 	path := s.at.real // a link stays a link
 	if err := s.at.mayReplace(s.info); err != nil {
@@ -228,9 +148,17 @@ func (s *Store) replaceFile(ctx context.Context) (err error) {
 	name := temp.Name()
 	defer func() { err = errors.Join(err, remove(name)) }()
 	if info, err := s.file.Stat(); err == nil {
-		_ = temp.Chmod(info.Mode().Perm()) // as far as that is ours to set
+		_ = errors.Join(temp.Chmod(info.Mode().Perm()), chown(temp, info)) // as far as that is ours to set
 	}
-	if err := errors.Join(temp.Close(), s.copyInto(ctx, name, func() {})); err != nil {
+	var last journal.ID
+	if s.journal != nil {
+		last = s.journal.ID()
+	}
+	err = temp.Close()
+	if err == nil {
+		err = s.copyAllInto(ctx, name, last)
+	}
+	if err != nil {
 		return err
 	}
 	// Locked before it has the name, so that nobody comes in between.
@@ -243,7 +171,8 @@ func (s *Store) replaceFile(ctx context.Context) (err error) {
 }
 
 // swap gives the new file the old one's name and place and returns the one
-// that the store no longer uses: after an error, the new one.
+// that the store no longer uses: after an error, the new one. The new file has
+// everything, so the journal goes.
 func (s *Store) swap(compacted *boltFile, name, path string) (unused *boltFile, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -257,7 +186,7 @@ func (s *Store) swap(compacted *boltFile, name, path string) (unused *boltFile, 
 		return compacted, err
 	}
 	unused, s.boltFile = s.boltFile, compacted
-	if err := syncDir(filepath.Dir(path)); err != nil {
+	if err := errors.Join(syncDir(filepath.Dir(path)), s.reload()); err != nil {
 		// A power cut may bring the old file back, without what is committed
 		// from now on.
 		s.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
@@ -266,12 +195,40 @@ func (s *Store) swap(compacted *boltFile, name, path string) (unused *boltFile, 
 	return unused, nil
 }
 
+// reload takes over what a new file has, which is everything, and ends the
+// journal.
+func (s *Store) reload() error {
+	var err error
+	if s.journal != nil {
+		err = errors.Join(s.journal.Close(), s.removeJournal(s.journalPath()))
+		s.journal = nil
+	}
+	s.phase, s.overlay = idle, newOverlay()
+	return errors.Join(err, s.db.View(func(tx *bolt.Tx) error {
+		at, p, err := readMetaRecords(tx)
+		if err != nil {
+			return err
+		}
+		s.instance, s.checkpoint, s.base = p.instance, at.seq, tx.ID()
+		s.mark, err = s.readMark(at.seq)
+		s.ahead, s.atOnce = make(map[uint64]struct{}), removalsAtOnce
+		s.measureRoom()
+		return err
+	}))
+}
+
 // Stats implements [store.Statter].
 func (s *Store) Stats(ctx context.Context) (stats store.Stats, err error) {
 	var file *boltFile
+	var first feedRecord
 	begun := func() {
 		file = s.boltFile
-		stats.Last, stats.Pending, stats.Checkpoint = s.last, s.overlay.pending, s.checkpoint
+		stats.Last, stats.Pending, stats.Checkpoint = s.last, s.overlay.transitions(), s.checkpoint
+		for _, g := range s.overlay.generations() {
+			if len(g.records) > 0 {
+				first = g.records[0]
+			}
+		}
 		free := s.db.Stats()
 		stats.Free = int64(free.FreePageN+free.PendingPageN) * s.pageSize
 	}
@@ -283,12 +240,17 @@ func (s *Store) Stats(ctx context.Context) (stats store.Stats, err error) {
 		// What lies behind the last page in use was never written.
 		stats.Bytes = info.Size()
 		stats.Free += max(info.Size()-tx.Size(), 0)
-		stats.First, stats.Oldest = stats.Last+1, state.Instant{}
-		k, v := journalBucket.in(tx).Cursor().First()
+		if journal, err := os.Stat(s.journalPath()); err == nil {
+			stats.Bytes += journal.Size()
+		}
+		if stats.First, stats.Oldest = first.first, first.recorded; first.first == 0 {
+			stats.First = stats.Last + 1
+		}
+		k, v := feedBucket.in(tx).Cursor().First()
 		if k == nil {
 			return nil
 		}
-		h, _, err := decodeFrameHead(k, v)
+		h, _, err := decodeFeedHead(k, v)
 		stats.First, stats.Oldest = seqOf(k), h.recorded
 		return err
 	})

@@ -1,0 +1,286 @@
+package boltstore
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
+)
+
+// TooLargeError says that a write is larger than the journal takes. It matches
+// [state.ErrInvalidArgument].
+type TooLargeError struct {
+	Task  state.Key
+	Bytes int // what the write takes
+	Limit int // what the journal takes: a quarter of [Options.JournalSize]
+}
+
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("a change of task %s takes %d bytes, the limit is %d", e.Task, e.Bytes, e.Limit)
+}
+
+func (e *TooLargeError) Unwrap() error { return state.ErrInvalidArgument }
+
+// commit is one Commit in progress.
+type commit struct {
+	store      *Store
+	writes     []store.Write
+	results    []store.Result
+	begin, end int  // of the part being committed
+	waits      int  // how often it had to make room
+	tried      bool // it has had a write-back begun
+
+	// What plan finds, made anew each time.
+	records []feedRecord // all but the last closed while planning goes on
+	planned []planned
+	next    uint64 // sequence of the next transition
+	ids     map[string]struct{}
+	size    int  // of the payload
+	removes bool // every planned write deletes its task
+
+	tx     *bolt.Tx // begun when the file must be asked
+	noFile error    // why it could not be
+}
+
+// planned is a write that applies.
+type planned struct {
+	transitions []*state.Transition
+	header      *store.Task // from the file, nil if the overlay has the task
+}
+
+// plan decides which writes of the part apply, gives them sequences and makes
+// records. If they are more than a frame takes, it ends the part earlier.
+func (c *commit) plan() error {
+	for {
+		var err error
+		if guarded := guard(func() error {
+			defer c.release()
+			err = c.tryPlan()
+			return nil
+		}); guarded != nil {
+			return guarded
+		}
+		if !errors.Is(err, errPartTooLarge) {
+			return err
+		}
+	}
+}
+
+// errPartTooLarge says that the part was made smaller and must be planned
+// again.
+var errPartTooLarge = errors.New("part too large")
+
+func (c *commit) tryPlan() error {
+	c.records, c.planned, c.size = nil, make([]planned, 0, c.end-c.begin), 0
+	c.next, c.removes = c.store.last+1, true
+	c.store.enc.reset()
+	c.ids = c.store.ids
+	clear(c.ids)
+	limit := journal.LongestIn(c.store.journalSize())
+	for i := c.begin; i < c.end; i++ {
+		var large *TooLargeError
+		if errors.As(c.results[i].Err, &large) {
+			continue // left out
+		}
+		c.results[i] = store.Result{}
+		number, header, err := c.check(&c.writes[i])
+		switch {
+		case c.noFile != nil:
+			return c.noFile
+		case errors.Is(err, store.ErrConflict), errors.Is(err, state.ErrExists),
+			errors.Is(err, store.ErrCorrupt), errors.Is(err, store.ErrIncompatible):
+			c.results[i].Err = err
+			continue
+		case err != nil:
+			return err
+		}
+		before := c.encoded()
+		c.results[i].First = c.next
+		c.record(number, c.writes[i].Transitions)
+		c.planned = append(c.planned, planned{c.writes[i].Transitions, header})
+		c.removes = c.removes && c.writes[i].Deletes()
+		if size := c.encoded(); size > limit {
+			if len(c.planned) > 1 {
+				c.end = i
+			} else {
+				c.results[i] = store.Result{Err: &TooLargeError{c.writes[i].Key(), size - before, limit}}
+			}
+			return errPartTooLarge
+		}
+	}
+	c.closeRecord()
+	c.size = c.encoded()
+	return nil
+}
+
+// encoded is how long the payload is or, while a record is being made, at most
+// will be.
+func (c *commit) encoded() int {
+	const head = 32 // of a record, with its length and checksum, at most
+	n := c.size
+	if len(c.store.enc.body) > 0 {
+		n += len(c.store.enc.body) + head
+	}
+	return n
+}
+
+// record adds the transitions of a write to the records.
+func (c *commit) record(number uint64, trs []*state.Transition) {
+	enc := &c.store.enc
+	for len(trs) > 0 {
+		if len(c.records) == 0 || enc.full() {
+			c.closeRecord()
+			c.records = append(c.records, feedRecord{first: c.next, next: c.next})
+		}
+		f := &c.records[len(c.records)-1]
+		trs = f.add(number, trs, enc)
+		c.next = f.next
+	}
+}
+
+// closeRecord ends the record being made, if there is one.
+func (c *commit) closeRecord() {
+	if n := len(c.records); n > 0 && len(c.store.enc.body) > 0 {
+		f := &c.records[n-1]
+		f.close(&c.store.enc)
+		c.size += len(f.value) + uvarintLen(len(f.value))
+	}
+}
+
+func uvarintLen(n int) int {
+	size := 1
+	for ; n >= 0x80; n >>= 7 {
+		size++
+	}
+	return size
+}
+
+// file returns the transaction in which the file is asked. Most commits need
+// none: the overlay has their tasks.
+func (c *commit) file() (*bolt.Tx, error) {
+	if c.tx != nil {
+		return c.tx, nil
+	}
+	c.tx, c.noFile = c.store.begin(false)
+	return c.tx, c.noFile
+}
+
+// release ends the transaction, if there is one.
+func (c *commit) release() {
+	if c.tx != nil {
+		c.store.end(c.tx)
+		c.tx = nil
+	}
+}
+
+// check returns the number of the task that a write is for and, if it is not
+// in the overlay, its header; or why the write does not apply.
+func (c *commit) check(w *store.Write) (uint64, *store.Task, error) {
+	number, found, err := c.lookup(w.Key())
+	switch {
+	case err != nil:
+		return 0, nil, err
+	case w.Base == 0 && found:
+		return 0, nil, state.ErrExists
+	case w.Base > 0 && !found:
+		return 0, nil, store.ErrConflict
+	}
+	var task store.Task
+	var header *store.Task
+	if w.Base == 0 {
+		number = c.next
+	} else if task, header, err = c.header(number); err != nil {
+		return 0, nil, err
+	}
+	if task.Revision != w.Base {
+		return 0, nil, store.ErrConflict
+	}
+	err = w.Follows(task, func(index int) (state.Trace, error) { return c.trace(number, index) })
+	if err != nil {
+		return 0, nil, err
+	}
+	return number, header, c.claimIDs(w)
+}
+
+// header returns the header of a task, a second time if it is from the file.
+func (c *commit) header(number uint64) (task store.Task, read *store.Task, err error) {
+	if e := c.store.overlay.entry(number); e != nil {
+		return e.task, nil, nil
+	}
+	tx, err := c.file()
+	if err != nil {
+		return task, nil, err
+	}
+	if task, err = readTask(tx, number); err != nil {
+		return task, nil, err
+	}
+	read = new(store.Task)
+	*read = task
+	return task, read, nil
+}
+
+// lookup returns the number of the task with a key.
+func (c *commit) lookup(key state.Key) (number uint64, found bool, err error) {
+	o := &c.store.overlay
+	if number, found = o.key(key); found {
+		return number, true, nil
+	}
+	tx, err := c.file()
+	if err != nil {
+		return 0, false, err
+	}
+	number, found, err = readKey(tx, key)
+	return number, found && !o.deleted(number), err
+}
+
+// claimIDs returns ErrExists if a node that the write declares is there.
+func (c *commit) claimIDs(w *store.Write) error {
+	var claimed []string
+	for _, tr := range w.Transitions {
+		for i := range tr.Changes {
+			if tr.Changes[i].Declared == nil {
+				continue
+			}
+			id := tr.Changes[i].ID
+			_, taken := c.ids[id]
+			if !taken {
+				var err error
+				if taken, err = c.taken(id); err != nil {
+					return err
+				}
+			}
+			if taken {
+				for _, id := range claimed { // the write does not apply
+					delete(c.ids, id)
+				}
+				return fmt.Errorf("%w: node %q", state.ErrExists, id)
+			}
+			c.ids[id] = struct{}{}
+			claimed = append(claimed, id)
+		}
+	}
+	return nil
+}
+
+// taken reports whether the store has a node with an ID.
+func (c *commit) taken(id string) (bool, error) {
+	o := &c.store.overlay
+	if _, found := o.id(id); found {
+		return true, nil
+	}
+	// IDs that ascend with time lie behind all in the file: no search.
+	if bytes.Compare(idKey(id), c.store.lastID) > 0 {
+		return false, nil
+	}
+	tx, err := c.file()
+	if err != nil {
+		return false, err
+	}
+	p, found, err := readID(tx, id)
+	return found && !o.deleted(p.number), err
+}
