@@ -31,9 +31,9 @@ type Handler struct {
 
 	positions         *positions
 	requests, streams *seats
-	loads             chan struct{} // holds one for each tree being read
-	memory            *budget       // of answers being made
-	held              *holdings     // of streams
+	loads             *budget   // of trees being read, 1 each
+	memory            *budget   // of answers being made
+	held              *holdings // of streams
 }
 
 // New makes a handler on a store or an engine; o may be nil, but then it
@@ -45,7 +45,7 @@ func New(r store.Reader, o *Options) *Handler {
 		reader: r, query: query.New(r, opts.Query), opts: opts,
 		boot: rand.Text()[:10], hosts: newHosts(&opts), positions: newPositions(opts.Key),
 		requests: newSeats(opts.MaxRequests), streams: newSeats(opts.MaxStreams),
-		loads: make(chan struct{}, loadsMost), memory: newBudget(opts.MaxMemory), held: newHoldings(r, opts.MaxMemory),
+		loads: newBudget(loadsMost), memory: newBudget(opts.MaxMemory), held: newHoldings(r, opts.MaxMemory),
 	}
 	h.hub = newHub(r, opts.Poll, opts.Logger)
 	h.gateway, h.routes = h.calls(), h.views()

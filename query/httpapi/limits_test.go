@@ -125,6 +125,43 @@ func TestOneClientLeavesRoomForOthers(t *testing.T) {
 	}
 }
 
+// What holds up one client's trees, be it a reader or memory that the client has
+// used up by not reading its answers, holds up nobody else's.
+func TestOneClientsTreesLeaveRoomForOthers(t *testing.T) {
+	f := serve(t, nil)
+	f.recordExample()
+	leave := make(chan struct{})
+	inside := make(chan struct{}, 100)
+	reader := &flaky{Reader: f.engine, load: func(context.Context) {
+		inside <- struct{}{}
+		<-leave
+	}}
+	f.handler = handlerOn(reader, &httpapi.Options{Authenticator: byName{}})
+	ask := func(user string) int {
+		return f.get(callPath, "bk_username", user, "bk_biz_id", "2", "task_id", "10").Code
+	}
+	codes := make(chan int, 100)
+	for range 40 {
+		go func() { codes <- ask("ann") }()
+	}
+	for range 8 {
+		<-inside
+	}
+	go func() { codes <- ask("bob") }()
+	<-inside // bob's, since ann has her share
+	select {
+	case <-inside:
+		t.Error("a client reads more trees at once than its share")
+	default:
+	}
+	close(leave)
+	for range 41 {
+		if code := <-codes; code != 200 {
+			t.Errorf("status %d", code)
+		}
+	}
+}
+
 func TestTreesReadAtOnceAreBounded(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
@@ -139,11 +176,11 @@ func TestTreesReadAtOnceAreBounded(t *testing.T) {
 		<-leave
 		now.Add(-1)
 	}}
-	f.handler = handlerOn(reader, nil)
+	f.handler = handlerOn(reader, &httpapi.Options{Authenticator: byName{}})
 	var group sync.WaitGroup
-	for range 40 {
+	for i := range 40 {
 		group.Go(func() {
-			if w := f.get(callPath, "bk_biz_id", "2", "task_id", "10"); w.Code != 200 {
+			if w := f.get(callPath, "bk_username", fmt.Sprint(i%4), "bk_biz_id", "2", "task_id", "10"); w.Code != 200 {
 				t.Errorf("%d %s", w.Code, w.Body)
 			}
 		})

@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"errors"
-	"time"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -11,7 +10,8 @@ import (
 
 const (
 	// loadsMost bounds how many trees are read at once, since nobody knows how
-	// large one is before.
+	// large one is before. One client reads half as many at most: a request
+	// whose client has used up its memory waits for it with a tree that was read.
 	loadsMost = 16
 	// nodeBytes is what a node of a tree takes in memory, texts aside.
 	nodeBytes = 256
@@ -32,22 +32,18 @@ func treeBytes(tree *state.Tree) int64 {
 }
 
 // load reads a tree with read and holds its bytes, and extra ones for what else
-// the answer reads, until the exchange ends or loads again. It waits for its turn, and for the bytes, before it lets others
-// read, so that no more than loadsMost trees are nobody's.
+// the answer reads, until the exchange ends or loads again. It waits for its
+// turn, and for the bytes, before it lets others read, so that no more than
+// loadsMost trees are nobody's.
 func (x *exchange) load(extra int64, read func(context.Context) (store.Snapshot, error)) (snap store.Snapshot, err error) {
 	ctx := x.r.Context()
 	x.claim.end()
 	x.claim = nil
-	patience := time.NewTimer(x.h.opts.WriteTimeout)
-	defer patience.Stop()
-	select {
-	case x.h.loads <- struct{}{}:
-	case <-patience.C:
-		return snap, errBusy
-	case <-ctx.Done():
-		return snap, ctx.Err()
+	turn, err := x.h.loads.take(ctx, x.client(), 1, x.h.opts.WriteTimeout)
+	if err != nil {
+		return snap, err
 	}
-	defer func() { <-x.h.loads }()
+	defer turn.end()
 	if snap, err = read(ctx); err != nil {
 		return snap, err
 	}
