@@ -39,10 +39,17 @@ func (b *broken) nextAnswer(alter func(answer []byte) []byte) { b.alter.Store(&a
 func newBroken(t *testing.T) *broken {
 	t.Helper()
 	p := newProxy(t, server.Addr())
-	return brokenBehind(t, p, loopback(p.port(), "pool_max_conns=1"), pgstore.Options{})
+	return brokenBehind(t, p, loopback(p.port(), "pool_max_conns=1"), pgstore.Options{}, false)
 }
 
-func brokenBehind(t *testing.T, p *proxy, connString string, o pgstore.Options) *broken {
+// newBrokenInTwoSteps is newBroken with a handle that makes no commit at once.
+func newBrokenInTwoSteps(t *testing.T) *broken {
+	t.Helper()
+	p := newProxy(t, server.Addr())
+	return brokenBehind(t, p, loopback(p.port(), "pool_max_conns=1"), pgstore.Options{}, true)
+}
+
+func brokenBehind(t *testing.T, p *proxy, connString string, o pgstore.Options, inTwoSteps bool) *broken {
 	t.Helper()
 	b := &broken{proxy: p, direct: newPool(t), schema: newSchema()}
 	pool, err := pgxpool.New(t.Context(), connString)
@@ -52,6 +59,9 @@ func brokenBehind(t *testing.T, p *proxy, connString string, o pgstore.Options) 
 	t.Cleanup(pool.Close)
 	o.Schema, o.Recover, o.Lease = b.schema, time.Minute, hour
 	b.store = open(t, pool, o)
+	if inTwoSteps {
+		b.store.InTwoSteps()
+	}
 	b.store.BeforeWrite(func() {
 		if fault := b.fault.Swap(nil); fault != nil {
 			b.proxy.arm(*fault)
@@ -119,11 +129,16 @@ func TestACommitIsMadeOnceHoweverItsConnectionBreaks(t *testing.T) {
 	commitsAreMadeOnce(t, newBroken)
 }
 
+func TestACommitInTwoStepsIsMadeOnceHoweverItsConnectionBreaks(t *testing.T) {
+	t.Parallel()
+	commitsAreMadeOnce(t, newBrokenInTwoSteps)
+}
+
 func TestACommitIsMadeOnceHoweverItsPoolersConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	commitsAreMadeOnce(t, func(t *testing.T) *broken {
 		p := newProxy(t, server.Addr())
-		return brokenBehind(t, p, loopback(startPooler(t, p.port()), "pool_max_conns=1 default_query_exec_mode="+execMode), pgstore.Options{NoNotify: true})
+		return brokenBehind(t, p, loopback(startPooler(t, p.port()), "pool_max_conns=1 default_query_exec_mode="+execMode), pgstore.Options{NoNotify: true}, false)
 	})
 }
 
@@ -162,7 +177,7 @@ func commitsAreMadeOnce(t *testing.T, open func(t *testing.T) *broken) {
 // what was under way arrives after all.
 func TestACommitThatArrivesTooLateIsVoid(t *testing.T) {
 	t.Parallel()
-	b := newBroken(t)
+	b := newBrokenInTwoSteps(t)
 	delivered := make(chan struct{})
 	fault := func(client, server net.Conn, sent []byte) {
 		client.Close()
@@ -188,6 +203,32 @@ WHERE NOT l.granted AND a.query LIKE '%"`+b.schema+`"%FOR UPDATE%'`).Scan(&waiti
 	}
 	if all := feed(t, b.store, 0); len(all) != 5 {
 		t.Errorf("%d transitions in the feed, want 5", len(all))
+	}
+	check(t, b.store)
+}
+
+// An ordinary commit holds nothing until it arrives, so the next try has been
+// answered by then.
+func TestAnOrdinaryCommitThatArrivesTooLateIsVoid(t *testing.T) {
+	t.Parallel()
+	b := newBroken(t)
+	late := make(chan func(), 1)
+	fault := func(client, server net.Conn, sent []byte) {
+		client.Close()
+		message := append([]byte(nil), sent...)
+		late <- func() { deliver(server, message) }
+	}
+	b.fault.Store(&fault)
+	results, err := b.engine.Record(t.Context(), engine.Suspend("a"))
+	if err != nil || results[0].Sequence != 5 {
+		t.Errorf("the commit: %+v, %v, want sequence 5", results, err)
+	}
+	(<-late)()
+	if all := feed(t, b.store, 0); len(all) != 5 {
+		t.Errorf("%d transitions in the feed, want 5", len(all))
+	}
+	if _, err := b.engine.Record(t.Context(), engine.Resume("a")); err != nil {
+		t.Error(err)
 	}
 	check(t, b.store)
 }

@@ -51,6 +51,13 @@ func (c *claims) keep(conn *pgxpool.Conn, tasks map[state.Key]bool, d time.Durat
 	})
 }
 
+// any reports whether a transaction is kept.
+func (c *claims) any() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.held != nil
+}
+
 // take returns the connection of a transaction in which the tasks of all
 // changes are locked, nil if there is none. What is kept for others it ends.
 func (c *claims) take(changes []store.Write) *pgxpool.Conn {

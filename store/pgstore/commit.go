@@ -44,6 +44,26 @@ func (s *Store) Commit(ctx context.Context, changes []store.Write) ([]store.Resu
 // commit tries once. When it returns an error, other than [store.ErrFailed],
 // nothing was or will be committed.
 func (s *Store) commit(ctx context.Context, changes []store.Write) (results []store.Result, err error) {
+	if p := s.ordinary(ctx, changes); p != nil {
+		results, err = s.commitAtOnce(ctx, p)
+		if !notAsExpected(err) {
+			return results, err
+		}
+		s.familiar.forget(changes)
+	}
+	return s.commitInTwoSteps(ctx, changes)
+}
+
+func (s *Store) commitAtOnce(ctx context.Context, p *plan) ([]store.Result, error) {
+	conn, err := s.pool.Acquire(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer conn.Release()
+	return s.write(ctx, conn, p, s.atOnce)
+}
+
+func (s *Store) commitInTwoSteps(ctx context.Context, changes []store.Write) (results []store.Result, err error) {
 	conn := s.claims.take(changes)
 	claimed := conn != nil
 	if !claimed {
@@ -69,30 +89,19 @@ func (s *Store) commit(ctx context.Context, changes []store.Write) (results []st
 		rollback(ctx, conn)
 		return nil, err
 	}
-	if len(p.transitions.task) == 0 {
-		if tasks := s.contested(changes, p, f); tasks != nil {
-			s.claims.keep(conn, tasks, s.holdFor)
-			kept = true
-		} else {
-			rollback(ctx, conn)
-		}
+	if len(p.transitions.task) > 0 {
+		return s.write(ctx, conn, p, s.inSteps)
+	}
+	if tasks := s.contested(changes, p, f); tasks != nil {
+		s.claims.keep(conn, tasks, s.holdFor)
+		kept = true
 		return p.results, nil
 	}
-	if s.beforeWrite != nil {
-		s.beforeWrite()
-	}
-	base, history, err := s.write(context.WithoutCancel(ctx), conn, p)
-	if err != nil {
-		return nil, err
-	}
-	for i := range p.results {
-		if r := &p.results[i]; r.Err == nil {
-			r.First += uint64(base)
-			r.History = history
-		}
-	}
-	s.leases.committed(p.kept)
-	return p.results, nil
+	rollback(ctx, conn)
+	conn.Release() // it may be the only one that the pool has
+	kept = true
+	// That a name is taken has to be durable before it is told.
+	return p.results, s.settle(ctx, unknownSequence)
 }
 
 // find begins a transaction, unless one goes on, locks the tasks to be changed
@@ -180,27 +189,50 @@ func (f *found) readIDs(rows pgx.Rows) error {
 	return err
 }
 
-// write sends all that a plan writes and the commit, in one go, and returns
-// the sequence before the first, and its history. It finds out what became of a
-// commit whose answer was lost.
-func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan) (base int64, history store.History, err error) {
-	n := s.commits.take()
-	b := s.batch(p, n, &base, &history)
+// written is what a commit answers: the sequence before its first, and the
+// history.
+type written struct {
+	base    int64
+	history store.History
+}
+
+// write sends all that a plan writes and the commit, in one go, and returns the
+// results. It finds out what became of a commit whose answer was lost. A context
+// that ends does not end it any more.
+func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan, batch func(*plan, token, *written) *pgx.Batch) ([]store.Result, error) {
+	if s.beforeWrite != nil {
+		s.beforeWrite()
+	}
+	ctx = context.WithoutCancel(ctx)
+	k := s.commits.take()
+	var w written
 	sent, cancel := s.bounded(ctx)
-	err = commitBatch(sent, conn, b)
+	err := commitDurably(sent, conn, batch(p, k, &w))
 	cancel()
 	switch {
 	case err == nil:
-		s.commits.acknowledge(n)
-		return base, history, nil
-	case errors.Is(err, errRolledBack):
-		return 0, history, err
-	case refusedForSure(err):
+	case errors.Is(err, errRolledBack), refusedForSure(err):
+		s.commits.done(k)
 		rollback(ctx, conn)
-		return 0, history, err
+		return nil, err
+	default:
+		conn.Release() // it may be the only one that the pool has
+		if err := s.outcome(ctx, k, &w, err); err != nil {
+			return nil, err
+		}
 	}
-	conn.Release() // it may be the only one that the pool has
-	return s.outcome(ctx, n, err)
+	s.commits.done(k)
+	for i := range p.results {
+		if r := &p.results[i]; r.Err == nil {
+			r.First += uint64(w.base)
+			r.History = w.history
+		}
+	}
+	s.leases.committed(p.kept)
+	s.familiar.committed(p, w.base)
+	s.durable.reached(uint64(w.base) + uint64(len(p.transitions.task)))
+	s.announce()
+	return p.results, nil
 }
 
 // bounded is ctx for as long as one commit may take.
@@ -211,10 +243,16 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, s.opts.Recover)
 }
 
-// batch is the statements of a plan. Names come first: an insert that has to
-// wait for another transaction must not hold up the feed.
-func (s *Store) batch(p *plan, n int64, base *int64, history *store.History) *pgx.Batch {
+// inSteps is the batch that ends a commit in two steps, without the COMMIT.
+func (s *Store) inSteps(p *plan, k token, w *written) *pgx.Batch {
 	b := new(pgx.Batch)
+	s.queueWrites(b, p, k, w)
+	return b
+}
+
+// queueWrites adds what a plan writes to a batch. Names come first: an insert
+// that has to wait for another transaction must not hold up the feed.
+func (s *Store) queueWrites(b *pgx.Batch, p *plan, k token, w *written) {
 	if d := &p.deleted; len(d.tasks) > 0 {
 		b.Queue(s.sql.forgetKeys, d.keys.business, d.keys.task)
 		b.Queue(s.sql.forgetIDs, d.tasks)
@@ -234,19 +272,13 @@ func (s *Store) batch(p *plan, n int64, base *int64, history *store.History) *pg
 	if a := &p.attempts; len(a.task) > 0 {
 		b.Queue(s.sql.insertAttempts, a.task, a.index, a.n, a.data)
 	}
-	if known := s.commits.known(); len(known) > 0 {
-		b.Queue(s.sql.acknowledge, s.id, known)
-	}
-	if !s.opts.NoNotify {
-		b.Queue(s.sql.notify, s.opts.Schema)
-	}
+	b.Queue(s.sql.turn)
 	t := &p.tasks
 	b.Queue(
-		s.sql.finish, len(p.transitions.task), s.id, n, p.transitions.task, p.transitions.data,
+		s.sql.finish, len(p.transitions.task), s.id, k.number, p.transitions.task, p.transitions.data,
 		t.id, t.business, t.task, t.number, t.first, t.last, t.shown, t.unfinished, t.recordedS, t.recordedNS,
-		t.holder, t.gone, t.header,
-	).QueryRow(func(row pgx.Row) error { return row.Scan(base, (*[16]byte)(history), nil) })
-	return b
+		t.holder, t.gone, t.header, k.slot,
+	).QueryRow(func(row pgx.Row) error { return row.Scan(&w.base, (*[16]byte)(&w.history), nil, nil) })
 }
 
 // refusedForSure reports whether the server has answered that the transaction
@@ -254,33 +286,34 @@ func (s *Store) batch(p *plan, n int64, base *int64, history *store.History) *pg
 // An error about a connection may be a pooler's, about its own to the server.
 func refusedForSure(err error) bool {
 	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Severity == "ERROR" && !aboutConnection(refused) &&
+	var undecided *undecidedError
+	return !errors.As(err, &undecided) && errors.As(err, &refused) && refused.Severity == "ERROR" && !aboutConnection(refused) &&
 		refused.Code != "40003" // statement_completion_unknown
 }
 
 // outcome finds out about a commit whose answer was lost, on another
-// connection. If it did not happen, it never will, and the error is cause. The
+// connection. If it did not happen, it never will, and the error has cause. The
 // handle fails if this cannot be found out.
-func (s *Store) outcome(ctx context.Context, n int64, cause error) (base int64, history store.History, err error) {
+func (s *Store) outcome(ctx context.Context, k token, w *written, cause error) error {
 	bounded, cancel := s.bounded(ctx)
 	defer cancel()
-	err = s.retry(bounded, func(ctx context.Context) error {
+	err := s.retry(bounded, func(ctx context.Context) error {
 		if err := s.transact(ctx, func(b *pgx.Batch) {
-			b.Queue(s.sql.outcome, s.id, n).QueryRow(func(row pgx.Row) error { return row.Scan(&base, nil) })
+			b.Queue(s.sql.outcome, s.id, k.slot, k.number).QueryRow(func(row pgx.Row) error { return row.Scan(&w.base, nil) })
 		}); err != nil {
 			return err
 		}
 		// Asked afterwards: the commit may have begun it.
-		return s.pool.QueryRow(ctx, s.sql.history).Scan((*[16]byte)(&history))
+		return s.pool.QueryRow(ctx, s.sql.history).Scan((*[16]byte)(&w.history))
 	})
 	switch {
 	case err != nil:
-		return 0, history, s.fail(fmt.Errorf("%w; asking for its outcome: %w", cause, err))
-	case base < 0:
-		return 0, history, &notCommitted{cause}
+		return s.fail(fmt.Errorf("%w; asking for its outcome: %w", cause, err))
+	case w.base < 0:
+		s.commits.done(k)
+		return &notCommitted{cause}
 	}
-	s.commits.acknowledge(n)
-	return base, history, nil
+	return nil
 }
 
 // notCommitted is the error of a commit that did not happen because the

@@ -5,15 +5,19 @@
 //
 // # Writing
 //
-// A commit is one transaction in two round trips, however many changes it has.
-// The first locks the rows of the tasks, in the order of their internal names,
-// and looks up which names are in use; which changes apply is then decided
-// here, and those that do not are left out with their error. The second writes
-// all others with one statement a table, given as arrays, takes the sequences
+// A commit is one round trip, however many changes it has, if the handle made
+// the last transitions of their tasks or creates them: one statement checks that
+// the tasks are as the handle left them, writes all changes with arrays, and
+// takes the sequences. If something is not as expected, that transaction does
+// nothing, and the commit is made in two round trips. The first locks the rows of
+// the tasks, in the order of their internal names, and looks up which names are
+// in use; which changes apply is then decided here, and those that do not are
+// left out with their error. The second writes all others, takes the sequences
 // and commits. If another transaction took a name in between, the database
 // refuses the insert and the whole is tried again, which then finds the name.
-// Tasks never wait for each other until there; sequences are given out one
-// commit at a time, and a comment in sql.go says why.
+// Tasks never wait for each other until sequences are given out, one commit at a
+// time. That turn ends before the disk has the commit, so commits share syncs,
+// and readers tell of nothing that the disk does not have; durable.go says how.
 //
 // A change of a task that another handle has changed meanwhile is left out with
 // [store.ErrConflict]; the engine then reads the task, applies its requests
@@ -86,17 +90,13 @@
 //
 //	go test -run '^$' -bench . -growth 1000000 -timeout 0
 //
-// Measured twice on two cores that server and engines shared, by a Unix socket,
+// Before ordinary commits took one round trip, measured twice on two cores that server and engines shared, by a Unix socket,
 // on a disk where pgbench's simple update did 1,600 to 1,800 transactions a
 // second with one client and 5,500 to 5,700 with 32:
 //
 //	durable transitions/s   1 writer  32           256            1,024
 //	one process             930-960   15,000-17,000 18,000-19,000 21,000-23,000
 //	four processes          -         6,500-9,000   13,000-18,000 20,000-20,500
-//
-//	commits/s, one writer a process       1 process  4            16
-//	                                      920-1,150  1,270-1,360  810-1,040
-//	with sequences in any order           850-960    1,480-1,660  1,180-1,240
 //
 //	snapshot read from the database   10 nodes  100        1,000       10,000
 //	                                  0.18 ms   0.2-0.3 ms 0.8-1.1 ms  8-10 ms
@@ -109,7 +109,15 @@
 //	100,000                   831           7,096        4,483          13,065
 //	1,000,000                 836           4,802        4,922          11,142
 //
-// The first and last line are from one run, in turns; a million tasks took 13
+// Since then, commits of one writer a process, on two shared cores, medians of
+// three rounds in turns with the way before; pgbench's simple update did about
+// 3,800 a second with one client and 7,000 with 16:
+//
+//	                      1 process  16 processes together
+//	in two steps          780        740
+//	in one round trip     1,740      1,280
+//
+// The first and last line of the table above are from one run, in turns; a million tasks took 13
 // minutes to record. On the same machine, busy with other work and its page
 // cache emptied meanwhile, snapshots of a million were 8 times as slow as those of
 // a thousand and lists 1.8 times: they wait for the disk then.
@@ -118,29 +126,28 @@
 //
 // This is reckoned from the above, not tried.
 //
-// The first thing to break is the turn that commits take: it lasts from the
-// statement that gives sequences out to the end of the commit, about as long
-// as the disk, or the synchronous standby, needs for one: here 1 ms, so 1,000
-// commits a second for one store, whatever the number of processes and cores.
-// Group commit makes this 20,000 transitions when few processes have
-// many writers each, but a fleet of 10,000 runners with a transition a second
-// each has little to group: it needs a turn of a tenth of that. A disk that
-// syncs in 30 µs would bring it near; a standby in another building, at 1 ms,
-// would not. The way out is more stores: a feed is ordered within its store and
-// nothing else joins tasks, so the fleet is divided by business into, say, 16
-// stores, each a schema of its own for as long as one server carries them, on
-// servers of their own later. Numbering transitions after the fact instead,
-// by one process that follows the log, would free the commits and make every
-// answer wait for that process, since an answer is a sequence. Releasing the
-// turn before the log is on disk would show readers what a crash takes back.
+// The first thing to break is what a commit costs: 1,300 commits a second on two
+// cores are a millisecond and a half of a processor each, the runner's part
+// included, and more cores do more in proportion at best. Group commit makes this 20,000 transitions when few
+// processes have many writers each, but a fleet of 10,000 runners with a
+// transition a second each has little to group: it needs 16 cores or more. The
+// turn that commits take is the second limit: it lasts from the statement that
+// gives sequences out to the end of the commit, a fraction of a millisecond, and
+// no longer as long as the disk or a synchronous standby needs. So a standby in
+// another building makes commits slow but not few. Where that does not do, the
+// fleet is divided by business into more stores, each a schema of its own for as
+// long as one server carries them, on servers of their own later: a feed is
+// ordered within its store and nothing else joins tasks. Numbering transitions
+// after the fact, by one process that follows the log, would free the commits and
+// make every answer wait for that process, since an answer is a sequence.
 //
 // The second are connections. 10,000 runners cannot have one each: PostgreSQL
 // is comfortable with some hundreds. A runner that commits once a second needs
 // one for 2 ms, so 100 shared ones would do, behind a pooler in transaction
 // mode; each commit and each reading call is one transaction. Watchers must then
 // poll: 10,000 that each ask once a second cost as much as they commit, so few
-// should watch and pass on. NOTIFY, which wakes everyone at every commit, is to
-// be turned off, and leases want longer than 30 seconds: 10,000 renewals each
+// should watch and pass on. NOTIFY, which a process that commits sends 20 times a
+// second at most and which wakes everyone, is to be turned off, and leases want longer than 30 seconds: 10,000 renewals each
 // 10 seconds are 1,000 small commits a second beside the others, each 100
 // seconds a tenth of that. They do not take turns, but they do sync.
 //

@@ -35,14 +35,13 @@ func (s *Store) TrimOnce(ctx context.Context) (removed int, more bool, err error
 // SchemaVersion is the version of the tables.
 const SchemaVersion = schemaVersion
 
-// OutOfOrder has sequences come from a database sequence, which nobody waits
-// for and which makes the feed wrong: what the right order costs is measured
-// against it.
-func (s *Store) OutOfOrder() {
-	before, rest, _ := strings.Cut(s.sql.finish, "WITH c AS (")
-	_, after, _ := strings.Cut(rest, "), commits AS (")
-	s.sql.finish = before + "WITH c AS (SELECT nextval('" + s.opts.quotedSchema() + ".unordered') * $1::bigint AS base, history FROM " +
-		s.opts.quotedSchema() + ".feed), commits AS (" + after
+// InTwoSteps has no commit be ordinary. It must be set before the first use.
+func (s *Store) InTwoSteps() { s.inTwoSteps = true }
+
+// WriteDurably has a commit's transaction wait for the disk itself, with the
+// feed's row locked: what that costs is measured against it.
+func (s *Store) WriteDurably() {
+	s.sql.finish = strings.ReplaceAll(s.sql.finish, early, "''")
 }
 
 // Opts is what the handle was opened with, defaults included.

@@ -22,22 +22,25 @@ func (s *Store) List(ctx context.Context, q store.ListQuery) (store.ListPage, er
 
 // list returns a page of the tasks that a query and a further condition select.
 func (s *Store) list(ctx context.Context, q *store.ListQuery, condition string) (page store.ListPage, err error) {
-	err = s.read(ctx, func(ctx context.Context) error {
+	err = s.observe(ctx, func(ctx context.Context) (uint64, error) {
 		var sel selection
 		sel.sql.WriteString(s.sql.tasks)
 		sel.sql.WriteString(condition)
 		if err := sel.where(q); err != nil {
-			return err
+			return 0, err
 		}
 		// One more tells whether there is another page.
 		limit := min(pageLimit(q.Limit), math.MaxInt-1)
 		sel.add(" ORDER BY t.number DESC LIMIT ?", limit+1)
-		rows, err := s.pool.Query(ctx, sel.sql.String(), sel.args...)
-		if err != nil {
+		var last uint64 // that a task is not there can be the newest
+		var b pgx.Batch
+		b.Queue(sel.sql.String(), sel.args...).Query(func(rows pgx.Rows) (err error) {
+			page, err = readHeaders(rows, limit)
 			return err
-		}
-		page, err = readHeaders(rows, limit)
-		return err
+		})
+		b.Queue(s.sql.last).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
+		err := s.pool.SendBatch(ctx, &b).Close()
+		return last, err
 	})
 	return page, err
 }

@@ -144,6 +144,15 @@ type plan struct {
 		header                  [][]byte
 	}
 	kept []kept
+	rows []plannedRow
+}
+
+// plannedRow is a task that a plan writes. Sequences are relative.
+type plannedRow struct {
+	write       *store.Write
+	row         *row
+	created     bool
+	first, last int64
 }
 
 // planner decides which changes apply.
@@ -306,6 +315,7 @@ func (p *planner) task(i int, c *store.Write, r *row) {
 	t.recordedS, t.recordedNS = append(t.recordedS, sec), append(t.recordedNS, int32(nsec))
 	t.gone = append(t.gone, c.Deletes())
 	t.header = append(t.header, encodeHeader(h))
+	p.rows = append(p.rows, plannedRow{c, r, c.Base == 0, first, last})
 	p.kept = append(p.kept, kept{task: r.id, created: c.Base == 0, ended: c.Deletes() || !h.Unfinished()})
 }
 

@@ -19,6 +19,7 @@ type proxy struct {
 	mu    sync.Mutex // protects everything below
 	fault func(client, server net.Conn, sent []byte)
 	alter func(answer []byte) []byte // what the client gets instead of an answer
+	sent  int                        // how often a client has sent something
 	down  bool                       // nothing gets through any more
 	conns map[net.Conn]bool
 }
@@ -54,6 +55,13 @@ func (p *proxy) armAnswer(alter func(answer []byte) []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.alter = alter
+}
+
+// sends returns how often clients have sent something.
+func (p *proxy) sends() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sent
 }
 
 // setDown cuts all connections, and lets no new ones through if down.
@@ -101,6 +109,7 @@ func (p *proxy) forward(client, server net.Conn) {
 			return
 		}
 		p.mu.Lock()
+		p.sent++
 		fault := p.fault
 		p.fault = nil
 		p.mu.Unlock()

@@ -22,6 +22,26 @@ func (s *Store) read(ctx context.Context, f func(ctx context.Context) error) err
 	return s.retry(ctx, f)
 }
 
+// observe runs a call that reads and says what the newest is that it tells of,
+// which is made durable before it is told. That something is not there can be
+// the newest, too.
+func (s *Store) observe(ctx context.Context, f func(ctx context.Context) (newest uint64, err error)) error {
+	return s.read(ctx, func(ctx context.Context) error {
+		newest, err := f(ctx)
+		missing := errors.Is(err, state.ErrNotFound)
+		if err != nil && !missing {
+			return err
+		}
+		if missing {
+			newest = unknownSequence
+		}
+		if unsettled := s.settle(ctx, newest); unsettled != nil {
+			return unsettled
+		}
+		return err
+	})
+}
+
 // snapshot sends statements that see the database at one moment, in one round
 // trip.
 func (s *Store) snapshot(ctx context.Context, queue func(b *pgx.Batch)) error {
@@ -45,85 +65,77 @@ func notFound(ref store.Ref) error { return fmt.Errorf("%w: %s", state.ErrNotFou
 
 // Load implements [store.Reader].
 func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, err error) {
-	err = s.read(ctx, func(ctx context.Context) error {
-		if !wellFormed(ref) {
-			return notFound(ref)
+	if !wellFormed(ref) {
+		return snap, s.read(ctx, func(context.Context) error { return notFound(ref) })
+	}
+	err = s.observe(ctx, func(ctx context.Context) (uint64, error) {
+		sql, args := s.sql.loadByKey, []any{ref.Key.Business, ref.Key.Task}
+		if ref.Node != "" {
+			sql, args = s.sql.loadByNode, []any{appendID(nil, ref.Node)}
 		}
-		snap, err = s.load(ctx, ref)
-		return err
+		rows, err := s.pool.Query(ctx, sql, args...)
+		if err != nil {
+			return 0, err
+		}
+		defer rows.Close()
+		snap, err = readSnapshot(rows)
+		switch {
+		case err != nil:
+			return 0, err
+		case snap.Tree == nil:
+			return 0, notFound(ref)
+		}
+		return snap.Tree.Revision(), nil
 	})
 	return snap, err
 }
 
-// load reads a task and its nodes. Which nodes it needs it does not know
-// before the task's row has come, so they are asked for by a subquery.
-func (s *Store) load(ctx context.Context, ref store.Ref) (snap store.Snapshot, err error) {
-	var header loadedTask
+// readSnapshot reads a tree. It has none if there are no rows.
+func readSnapshot(rows pgx.Rows) (snap store.Snapshot, err error) {
+	var task store.Task
 	var tree *state.Builder
-	err = s.snapshot(ctx, func(b *pgx.Batch) {
-		task, nodes, args := s.sql.taskByKey, s.sql.nodesByKey, []any{ref.Key.Business, ref.Key.Task}
-		if ref.Node != "" {
-			task, nodes, args = s.sql.taskByNode, s.sql.nodesByNode, []any{appendID(nil, ref.Node)}
+	var index int
+	var id, declaration, progress pgtype.DriverBytes // of the connection's buffer
+	for rows.Next() {
+		if tree == nil {
+			var revision, last int64
+			var header pgtype.DriverBytes
+			err = rows.Scan(&last, (*[16]byte)(&snap.Position.History), &task.Key.Business, &task.Key.Task, &revision, &header, &snap.Index,
+				&index, &id, &declaration, &progress)
+			snap.Position.Sequence, task.Revision = uint64(last), uint64(revision)
+			if err == nil {
+				err = decodeHeader(header, &task)
+			}
+			tree = state.NewBuilder(task.Key, task.Nodes)
+		} else {
+			err = rows.Scan(nil, nil, nil, nil, nil, nil, nil, &index, &id, &declaration, &progress)
 		}
-		b.Queue(task, args...).QueryRow(header.scan)
-		b.Queue(nodes, args...).Query(func(rows pgx.Rows) (err error) {
-			tree, err = readNodes(rows, header.task.Key, header.task.Nodes)
-			return err
-		})
-	})
-	switch {
-	case errors.Is(err, pgx.ErrNoRows):
-		return snap, notFound(ref)
-	case err != nil:
+		if err != nil {
+			return snap, err
+		}
+		n := state.Node{Index: index}
+		if err := decodeNode(id, declaration, progress, &n); err != nil {
+			return snap, fmt.Errorf("task %s, node %d: %w", task.Key, index, err)
+		}
+		if err := tree.Add(&n); err != nil {
+			return snap, fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, task.Key, err)
+		}
+	}
+	if err := rows.Err(); err != nil || tree == nil {
 		return snap, err
 	}
-	snap.Position, snap.Index = header.position, header.node
-	if snap.Tree, err = tree.Tree(header.task.Revision); err != nil {
-		return snap, fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, header.task.Key, err)
+	if snap.Tree, err = tree.Tree(task.Revision); err != nil {
+		return snap, fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, task.Key, err)
 	}
 	return snap, nil
 }
 
-// loadedTask is what Load reads of a task beside its nodes.
-type loadedTask struct {
-	position store.Position
-	task     store.Task
-	node     int
-}
-
-func (t *loadedTask) scan(row pgx.Row) error {
-	var revision, last int64
-	var header []byte
-	if err := row.Scan(&last, (*[16]byte)(&t.position.History), &t.task.Key.Business, &t.task.Key.Task, &revision, &header, &t.node); err != nil {
-		return err
-	}
-	t.position.Sequence, t.task.Revision = uint64(last), uint64(revision)
-	return decodeHeader(header, &t.task)
-}
-
-func readNodes(rows pgx.Rows, key state.Key, size int) (*state.Builder, error) {
-	tree := state.NewBuilder(key, size)
-	var index int
-	var id, declaration, progress pgtype.DriverBytes // of the connection's buffer
-	_, err := pgx.ForEachRow(rows, []any{&index, &id, &declaration, &progress}, func() error {
-		n := state.Node{Index: index}
-		if err := decodeNode(id, declaration, progress, &n); err != nil {
-			return fmt.Errorf("task %s, node %d: %w", key, index, err)
-		}
-		if err := tree.Add(&n); err != nil {
-			return fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, key, err)
-		}
-		return nil
-	})
-	return tree, err
-}
-
 // Locate implements [store.Reader].
 func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, err error) {
-	err = s.read(ctx, func(ctx context.Context) error {
-		if !wellFormed(ref) {
-			return notFound(ref)
-		}
+	if !wellFormed(ref) {
+		return at, s.read(ctx, func(context.Context) error { return notFound(ref) })
+	}
+	err = s.observe(ctx, func(ctx context.Context) (uint64, error) {
 		sql, args := s.sql.locateKey, []any{ref.Key.Business, ref.Key.Task}
 		if ref.Node != "" {
 			sql, args = s.sql.locateNode, []any{appendID(nil, ref.Node)}
@@ -131,76 +143,75 @@ func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, e
 		var revision int64
 		err := s.pool.QueryRow(ctx, sql, args...).Scan(&at.Key.Business, &at.Key.Task, &revision)
 		if errors.Is(err, pgx.ErrNoRows) {
-			return notFound(ref)
+			return 0, notFound(ref)
 		}
 		at.Revision = uint64(revision)
-		return err
+		return at.Revision, err
 	})
 	return at, err
 }
 
 // Transitions implements [store.Reader].
 func (s *Store) Transitions(ctx context.Context, key state.Key, after uint64, limit int) (trs []*state.Transition, err error) {
-	err = s.read(ctx, func(ctx context.Context) error {
-		ref := store.Ref{Key: key}
-		if !wellFormed(ref) {
-			return notFound(ref)
-		}
-		rows, err := s.pool.Query(ctx, s.sql.transitions, key.Business, key.Task, clamp(after), pageLimit(limit))
-		if err != nil {
-			return err
-		}
+	ref := store.Ref{Key: key}
+	if !wellFormed(ref) {
+		return nil, s.read(ctx, func(context.Context) error { return notFound(ref) })
+	}
+	err = s.observe(ctx, func(ctx context.Context) (uint64, error) {
 		trs = nil
-		var seq *int64
-		var data pgtype.DriverBytes
-		tag, err := pgx.ForEachRow(rows, []any{&seq, &data}, func() error {
-			if seq == nil {
-				return nil // the task is there and has no more
-			}
-			tr, err := decodeTransition(data, uint64(*seq), key)
+		args := []any{key.Business, key.Task, clamp(after), pageLimit(limit)}
+		return s.rowsOf(ctx, ref, s.sql.transitions, args, func(seq int64, data []byte) error {
+			tr, err := decodeTransition(data, uint64(seq), key)
 			trs = append(trs, tr)
 			return err
 		})
-		if err == nil && tag.RowsAffected() == 0 {
-			return notFound(ref)
-		}
-		return err
 	})
 	return trs, err
 }
 
 // Attempts implements [store.Reader].
 func (s *Store) Attempts(ctx context.Context, node string, skip, limit int) (attempts []state.Attempt, err error) {
-	err = s.read(ctx, func(ctx context.Context) error {
-		if state.CheckID("node ID", node) != nil {
-			return notFound(store.ByNode(node))
-		}
-		rows, err := s.pool.Query(ctx, s.sql.attempts, appendID(nil, node), max(skip, 0), pageLimit(limit))
-		if err != nil {
-			return err
-		}
+	ref := store.ByNode(node)
+	if state.CheckID("node ID", node) != nil {
+		return nil, s.read(ctx, func(context.Context) error { return notFound(ref) })
+	}
+	err = s.observe(ctx, func(ctx context.Context) (uint64, error) {
 		attempts = nil
-		var n *int64
-		var data pgtype.DriverBytes
-		tag, err := pgx.ForEachRow(rows, []any{&n, &data}, func() error {
-			if n == nil {
-				return nil // the node is there and has no more
-			}
+		args := []any{appendID(nil, node), max(skip, 0), pageLimit(limit)}
+		return s.rowsOf(ctx, ref, s.sql.attempts, args, func(_ int64, data []byte) error {
 			a, err := decodeAttempt(data)
 			attempts = append(attempts, a)
 			return err
 		})
-		if err == nil && tag.RowsAffected() == 0 {
-			return notFound(store.ByNode(node))
-		}
-		return err
 	})
 	return attempts, err
 }
 
+// rowsOf calls f for each row, of a number and data, that a query finds of a
+// task, and returns the task's revision. Where there are none, one row has the
+// revision alone.
+func (s *Store) rowsOf(ctx context.Context, ref store.Ref, sql string, args []any, f func(n int64, data []byte) error) (revision uint64, err error) {
+	rows, err := s.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return 0, err
+	}
+	var n *int64
+	var data pgtype.DriverBytes
+	tag, err := pgx.ForEachRow(rows, []any{&revision, &n, &data}, func() error {
+		if n == nil {
+			return nil
+		}
+		return f(*n, data)
+	})
+	if err == nil && tag.RowsAffected() == 0 {
+		return 0, notFound(ref)
+	}
+	return revision, err
+}
+
 // Feed implements [store.Reader].
 func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (feed store.FeedPage, err error) {
-	err = s.read(ctx, func(ctx context.Context) error {
+	err = s.observe(ctx, func(ctx context.Context) (uint64, error) {
 		feed = store.FeedPage{}
 		var past store.Histories
 		from := clamp(after.Sequence)
@@ -219,9 +230,9 @@ func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (feed
 			b.Queue(s.sql.changes, from, to).Query(func(rows pgx.Rows) error { return readFeed(rows, &feed) })
 		})
 		if err != nil {
-			return err
+			return 0, err
 		}
-		return past.Check(after, feed.First, feed.Last.Sequence)
+		return feed.Last.Sequence, past.Check(after, feed.First, feed.Last.Sequence)
 	})
 	if err != nil {
 		return store.FeedPage{}, err

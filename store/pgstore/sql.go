@@ -8,13 +8,12 @@ import "strings"
 //
 // A sequence handed out before a commit appears when that commit does: a
 // reader that has seen 12 would later find 11 behind it. So a sequence is
-// given out by finish, which takes the lock of the one row in feed as the last
-// thing of its transaction and is sent together with the commit. Nobody else
-// can have a higher sequence before that commit is visible, an abort leaves no
-// gap since the row goes back with it, and a transaction that is held open
-// before finish has no sequence to hold up. What waits for its turn is only
-// the end of a commit; work on different tasks goes on side by side until
-// there. See the package documentation for what that costs.
+// given out under the lock of the one row in feed, as late as a transaction
+// can, and together with the commit. Nobody else can have a higher sequence
+// before that commit is visible, an abort leaves no gap since the row goes back
+// with it, and a transaction that is held open before has no sequence to hold
+// up. The lock ends with the commit and not with its sync: see durable.go. Work
+// on different tasks goes on side by side until there.
 //
 // # Histories
 //
@@ -29,11 +28,11 @@ type statements struct {
 	lock, nodes, keys, ids, taskIDs                                         string
 	forgetKeys, forgetIDs, forgetNodes, forgetAttempts                      string
 	insertKeys, insertIDs, insertNodes                                      string
-	updateNodes, insertAttempts, acknowledge, finish, notify                string
+	updateNodes, insertAttempts, hold, turn, finish, notify                 string
 	outcome                                                                 string
-	taskByKey, taskByNode, nodesByKey, nodesByNode                          string
+	loadByKey, loadByNode, flush                                            string
 	locateKey, locateNode, transitions, attempts                            string
-	ends, changes, known, history, tasks, unheld                            string
+	ends, changes, known, history, last, tasks, unheld                      string
 	trimmable, trimTransitions, trimTasks, trimFeed, oldHolders, oldCommits string
 	register, holderID, supersede, unregister, forgetCommits, takeOver      string
 }
@@ -43,6 +42,18 @@ type statements struct {
 // synchronous standby does not undo it: the server acknowledges what the
 // standby does not have.
 const noTimeout = `set_config('statement_timeout', '0', true)`
+
+// early lets a transaction end, and its locks go, before the disk has it. The
+// transaction that follows in the same batch waits for the disk. See durable.go.
+const early = `set_config('synchronous_commit', 'off', true)`
+
+// logged writes to the server's log, so that the transaction's COMMIT waits for
+// the disk, and for a synchronous standby, to have that and all before it.
+const logged = `pg_logical_emit_message(true, 'pipestatus'::text, ''::text)`
+
+// turnLock is the key of the advisory locks that give commits their turns, one
+// for each store in a database.
+const turnLock = `1885957219`
 
 // unmoved is whether the feed is where it was at the last commit.
 const unmoved = `f.started = pg_postmaster_start_time() AND f.path = pg_relation_filepath(f.tableoid)`
@@ -80,27 +91,24 @@ DELETE FROM pipestatus.node_ids WHERE id IN (SELECT id FROM pipestatus.nodes WHE
 		forgetNodes:    in(`DELETE FROM pipestatus.nodes WHERE task = ANY ($1::bigint[])`),
 		forgetAttempts: in(`DELETE FROM pipestatus.attempts WHERE task = ANY ($1::bigint[])`),
 
-		// Names are inserted in their order, so that of two commits that want
-		// the same ones neither waits for the other in turn.
-		insertKeys: in(`
-INSERT INTO pipestatus.task_keys (business, task, id)
-SELECT * FROM unnest($1::text[], $2::text[], $3::bigint[]) AS u (business, task, id)
-ORDER BY u.business COLLATE "C", u.task COLLATE "C"`),
-		insertIDs: in(`
-INSERT INTO pipestatus.node_ids (id, task, idx)
-SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::integer[]) AS u (id, task, idx)
-ORDER BY u.id`),
-		insertNodes: in(`
-INSERT INTO pipestatus.nodes (id, task, idx, declaration, progress)
-SELECT * FROM unnest($1::bytea[], $2::bigint[], $3::integer[], $4::bytea[], $5::bytea[])`),
-		updateNodes: in(`
-UPDATE pipestatus.nodes n SET progress = u.progress
-FROM unnest($1::bigint[], $2::integer[], $3::bytea[]) AS u (task, idx, progress)
-WHERE n.task = u.task AND n.idx = u.idx`),
-		insertAttempts: in(`
-INSERT INTO pipestatus.attempts (task, idx, n, data)
-SELECT * FROM unnest($1::bigint[], $2::integer[], $3::bigint[], $4::bytea[])`),
-		acknowledge: in(`DELETE FROM pipestatus.commits WHERE holder = $1 AND n = ANY ($2::bigint[])`),
+		insertKeys:     in(insertKeys),
+		insertIDs:      in(insertIDs),
+		insertNodes:    in(insertNodes),
+		updateNodes:    in(updateNodes),
+		insertAttempts: in(insertAttempts),
+
+		// Fails if not all tasks are as they should be, or if one is locked.
+		hold: in(`
+SELECT 1 / (count(*) = $4)::integer FROM (
+	SELECT 1
+	FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[]), (SELECT $3::bigint[])) AS u (id, revision, holder)
+	JOIN pipestatus.tasks t ON t.id = u.id
+	WHERE t.revision = u.revision AND t.holder = u.holder AND NOT t.gone
+	ORDER BY t.id FOR NO KEY UPDATE OF t SKIP LOCKED
+) held`),
+		// Waiting here is cheaper than waiting for the row in feed: finish then
+		// begins with the row free and sees its last version.
+		turn: in(`SELECT pg_advisory_xact_lock(` + turnLock + `, tableoid::integer) FROM pipestatus.feed`),
 
 		// One statement, so that all of it has arrived at the server before
 		// the lock is taken.
@@ -114,48 +122,43 @@ WITH c AS (
 ), histories AS (
 	INSERT INTO pipestatus.histories (id, after) SELECT c.history, c.base FROM c WHERE c.began = c.base
 ), commits AS (
-	INSERT INTO pipestatus.commits (holder, n, base) SELECT $2, $3, c.base FROM c
+	` + writeToken("$2", "$19", "$3") + `
 ), transitions AS (
 	INSERT INTO pipestatus.transitions (task, seq, data)
 	SELECT u.task, c.base + u.i, u.data
-	FROM c, unnest($4::bigint[], $5::bytea[]) WITH ORDINALITY AS u (task, data, i)
+	FROM c, unnest((SELECT $4::bigint[]), (SELECT $5::bytea[])) WITH ORDINALITY AS u (task, data, i)
 ), tasks AS (
 	INSERT INTO pipestatus.tasks AS t
 		(id, business, task, number, revision, shown, unfinished, recorded_s, recorded_ns, holder, gone, header)
 	SELECT u.id, u.business, u.task, CASE u.number WHEN 0 THEN c.base + u.first ELSE u.number END, c.base + u.last,
 		u.shown, u.unfinished, u.recorded_s, u.recorded_ns, u.holder, u.gone, u.header
-	FROM c, unnest($6::bigint[], $7::text[], $8::text[], $9::bigint[], $10::bigint[], $11::bigint[], $12::smallint[],
-		$13::boolean[], $14::bigint[], $15::integer[], $16::bigint[], $17::boolean[], $18::bytea[])
+	FROM c, unnest((SELECT $6::bigint[]), (SELECT $7::text[]), (SELECT $8::text[]), (SELECT $9::bigint[]), (SELECT $10::bigint[]), (SELECT $11::bigint[]), (SELECT $12::smallint[]),
+		(SELECT $13::boolean[]), (SELECT $14::bigint[]), (SELECT $15::integer[]), (SELECT $16::bigint[]), (SELECT $17::boolean[]), (SELECT $18::bytea[]))
 		AS u (id, business, task, number, first, last, shown, unfinished, recorded_s, recorded_ns, holder, gone, header)
 	ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, shown = excluded.shown,
 		unfinished = excluded.unfinished, holder = excluded.holder, gone = excluded.gone, header = excluded.header
 )
-SELECT base, history, ` + noTimeout + ` FROM c`),
-		notify: `SELECT pg_notify($1, '')`,
+SELECT base, history, ` + noTimeout + `, ` + early + ` FROM c`),
+		notify: `SELECT pg_notify($1, ''), ` + early,
+		flush:  in(`SELECT last, ` + logged + `, ` + noTimeout + ` FROM pipestatus.feed`),
 
 		// Waits for a commit that is still going on. If there is none, the
 		// row keeps it from ever happening. It writes in either case: when
 		// its own commit returns, the one it found is as durable.
 		outcome: in(`
-INSERT INTO pipestatus.commits AS c (holder, n, base) VALUES ($1, $2, -1)
-ON CONFLICT (holder, n) DO UPDATE SET base = c.base RETURNING base, ` + noTimeout),
+INSERT INTO pipestatus.commits AS o (holder, slot, n, base) VALUES ($1, $2, $3, -1)
+ON CONFLICT (holder, slot) DO UPDATE
+SET base = CASE o.n WHEN excluded.n THEN o.base ELSE -1 END, n = excluded.n, at = excluded.at
+RETURNING base, ` + noTimeout),
 
-		taskByKey: in(`
-SELECT f.last, f.history, t.business, t.task, t.revision, t.header, 0
-FROM pipestatus.feed f
-JOIN pipestatus.task_keys k ON k.business = $1 AND k.task = $2
-JOIN pipestatus.tasks t ON t.id = k.id`),
-		taskByNode: in(`
-SELECT f.last, f.history, t.business, t.task, t.revision, t.header, i.idx
-FROM pipestatus.feed f
-JOIN pipestatus.node_ids i ON i.id = $1
-JOIN pipestatus.tasks t ON t.id = i.task`),
-		nodesByKey: in(`
-SELECT idx, id, declaration, progress FROM pipestatus.nodes
-WHERE task = (SELECT id FROM pipestatus.task_keys WHERE business = $1 AND task = $2) ORDER BY idx`),
-		nodesByNode: in(`
-SELECT idx, id, declaration, progress FROM pipestatus.nodes
-WHERE task = (SELECT task FROM pipestatus.node_ids WHERE id = $1) ORDER BY idx`),
+		loadByKey: in(loadTree(`
+	SELECT t.id, t.business, t.task, t.revision, t.header, 0 AS idx
+	FROM pipestatus.task_keys k JOIN pipestatus.tasks t ON t.id = k.id
+	WHERE k.business = $1 AND k.task = $2`)),
+		loadByNode: in(loadTree(`
+	SELECT t.id, t.business, t.task, t.revision, t.header, i.idx
+	FROM pipestatus.node_ids i JOIN pipestatus.tasks t ON t.id = i.task
+	WHERE i.id = $1`)),
 		locateKey: in(`
 SELECT t.business, t.task, t.revision FROM pipestatus.task_keys k JOIN pipestatus.tasks t ON t.id = k.id
 WHERE k.business = $1 AND k.task = $2`),
@@ -163,16 +166,16 @@ WHERE k.business = $1 AND k.task = $2`),
 SELECT t.business, t.task, t.revision FROM pipestatus.node_ids i JOIN pipestatus.tasks t ON t.id = i.task
 WHERE i.id = $1`),
 		transitions: in(`
-SELECT r.seq, r.data
-FROM pipestatus.task_keys k
+SELECT t.revision, r.seq, r.data
+FROM pipestatus.task_keys k JOIN pipestatus.tasks t ON t.id = k.id
 LEFT JOIN LATERAL (
 	SELECT seq, data FROM pipestatus.transitions WHERE task = k.id AND seq > $3 ORDER BY seq LIMIT $4
 ) r ON true
 WHERE k.business = $1 AND k.task = $2
 ORDER BY r.seq`),
 		attempts: in(`
-SELECT a.n, a.data
-FROM pipestatus.node_ids i
+SELECT t.revision, a.n, a.data
+FROM pipestatus.node_ids i JOIN pipestatus.tasks t ON t.id = i.task
 LEFT JOIN LATERAL (
 	SELECT n, data FROM pipestatus.attempts WHERE task = i.task AND idx = i.idx ORDER BY n OFFSET $2 LIMIT $3
 ) a ON true
@@ -184,6 +187,7 @@ ORDER BY a.n`),
 SELECT id, after FROM pipestatus.histories
 WHERE after >= (SELECT after FROM pipestatus.histories WHERE id = $1::uuid) ORDER BY after LIMIT 2`),
 		history: in(`SELECT history FROM pipestatus.feed`),
+		last:    in(`SELECT last FROM pipestatus.feed`),
 		// The feed has no gaps, so a page is a range.
 		changes: in(`
 SELECT r.seq, t.business, t.task, r.data
@@ -228,4 +232,49 @@ DELETE FROM pipestatus.transitions WHERE (task, seq) IN (
 		oldHolders: in(`DELETE FROM pipestatus.holders WHERE expires < now() - interval '1 day'`),
 		oldCommits: in(`DELETE FROM pipestatus.commits WHERE at < now() - interval '1 day'`),
 	}
+}
+
+// Names are inserted in their order, so that of two commits that want the same
+// ones neither waits for the other in turn. Subqueries around the arrays keep the
+// planner from looking at them: it would otherwise plan anew each time.
+const (
+	insertKeys = `
+INSERT INTO pipestatus.task_keys (business, task, id)
+SELECT * FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::bigint[])) AS u (business, task, id)
+ORDER BY u.business COLLATE "C", u.task COLLATE "C"`
+	insertIDs = `
+INSERT INTO pipestatus.node_ids (id, task, idx)
+SELECT * FROM unnest((SELECT $1::bytea[]), (SELECT $2::bigint[]), (SELECT $3::integer[])) AS u (id, task, idx)
+ORDER BY u.id`
+	insertNodes = `
+INSERT INTO pipestatus.nodes (id, task, idx, declaration, progress)
+SELECT * FROM unnest((SELECT $1::bytea[]), (SELECT $2::bigint[]), (SELECT $3::integer[]), (SELECT $4::bytea[]), (SELECT $5::bytea[]))`
+	updateNodes = `
+UPDATE pipestatus.nodes n SET progress = u.progress
+FROM unnest((SELECT $1::bigint[]), (SELECT $2::integer[]), (SELECT $3::bytea[])) AS u (task, idx, progress)
+WHERE n.task = u.task AND n.idx = u.idx`
+	insertAttempts = `
+INSERT INTO pipestatus.attempts (task, idx, n, data)
+SELECT * FROM unnest((SELECT $1::bigint[]), (SELECT $2::integer[]), (SELECT $3::bigint[]), (SELECT $4::bytea[]))`
+)
+
+// writeToken writes the token of a commit whose base is in c. A commit that was
+// found not to have happened fails here if it arrives after all: its row has its
+// number already.
+func writeToken(holder, slot, number string) string {
+	return `INSERT INTO pipestatus.commits AS o (holder, slot, n, base)
+	SELECT ` + holder + `::bigint, ` + slot + `::integer, ` + number + `::bigint, c.base FROM c
+	ON CONFLICT (holder, slot) DO UPDATE
+	SET n = excluded.n / (o.n < excluded.n)::integer, base = excluded.base, at = excluded.at`
+}
+
+// loadTree reads a task that a query finds and its nodes, in one statement and so
+// at one moment. What is the same for all nodes comes with the first one.
+func loadTree(find string) string {
+	first := func(column string) string { return "CASE n.idx WHEN 0 THEN (SELECT " + column + " FROM h) END" }
+	return `
+WITH h AS MATERIALIZED (SELECT f.last, f.history, q.* FROM pipestatus.feed f, (` + find + `) q)
+SELECT ` + first("last") + `, ` + first("history") + `, ` + first("business") + `, ` + first("task") + `, ` +
+		first("revision") + `, ` + first("header") + `, ` + first("idx") + `, n.idx, n.id, n.declaration, n.progress
+FROM pipestatus.nodes n WHERE n.task = (SELECT id FROM h) ORDER BY n.idx`
 }

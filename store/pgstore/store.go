@@ -24,10 +24,15 @@ type Store struct {
 	claims  claims
 	changed changed
 
+	familiar  familiar
+	durable   durable
+	committed chan struct{} // has a value if there is something to announce
+
 	stop    context.CancelFunc // ends what runs in the background
 	running sync.WaitGroup     // what does
 
-	beforeWrite func() // nil but in tests: between the round trips of a commit
+	beforeWrite func() // nil but in tests: before a commit writes
+	inTwoSteps  bool   // false but in tests: no commit is ordinary
 	trimRows    int
 	holdFor     time.Duration
 
@@ -78,7 +83,7 @@ func OpenPool(ctx context.Context, pool *pgxpool.Pool, o *Options) (*Store, erro
 		return nil, fmt.Errorf("pgstore: open: %w", err)
 	}
 	s := &Store{pool: pool, opts: opts, sql: newStatements(opts.quotedSchema()), trimRows: trimRows, holdFor: holdFor}
-	s.changed.wanted = make(chan struct{}, 1)
+	s.changed.wanted, s.committed = make(chan struct{}, 1), make(chan struct{}, 1)
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("pgstore: open: %w", err)
 	}
@@ -95,11 +100,15 @@ func (s *Store) open(ctx context.Context) error {
 	if err := s.retry(ctx, s.register); err != nil {
 		return err
 	}
+	if err := s.retry(ctx, s.flush); err != nil {
+		return err
+	}
 	background, stop := context.WithCancel(context.WithoutCancel(ctx))
 	s.stop = stop
 	s.running.Go(func() { s.keepLeases(background) })
 	s.running.Go(func() { s.watch(background) })
 	s.running.Go(func() { s.maintain(background) })
+	s.running.Go(func() { s.notify(background) })
 	return nil
 }
 

@@ -2,35 +2,39 @@ package pgstore
 
 import "sync"
 
-// tokens number a handle's commits. Each puts its number into the table
-// commits; the next one takes those away whose answers have come.
+// tokens name a handle's commits. A commit writes its token with its changes, so
+// that one whose answer was lost can be found out about. A token is a slot, which
+// is a row of the table commits that one commit at a time uses, and a number,
+// which no other commit of the handle has.
 type tokens struct {
-	mu   sync.Mutex // protects everything below
-	last int64
-	done []int64 // answered, and not yet taken away as far as is known
+	mu    sync.Mutex // protects everything below
+	last  int64
+	slots int32
+	free  []int32
 }
 
-// take returns the number of the next commit.
-func (t *tokens) take() int64 {
+type token struct {
+	slot   int32
+	number int64
+}
+
+// take returns the token of the next commit.
+func (t *tokens) take() token {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.last++
-	return t.last
+	if n := len(t.free); n > 0 {
+		slot := t.free[n-1]
+		t.free = t.free[:n-1]
+		return token{slot, t.last}
+	}
+	t.slots++
+	return token{t.slots, t.last}
 }
 
-// acknowledge says that a commit's answer has come.
-func (t *tokens) acknowledge(n int64) {
+// done says that the outcome of a commit is known.
+func (t *tokens) done(k token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.done = append(t.done, n)
-}
-
-// known returns commits to be taken away. One whose own commit then fails
-// leaves a row behind, which goes with the handle.
-func (t *tokens) known() []int64 {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	done := t.done
-	t.done = nil
-	return done
+	t.free = append(t.free, k.slot)
 }

@@ -81,6 +81,9 @@ func (s *Store) trimOn(ctx context.Context, conn *pgxpool.Conn) (removed int, mo
 		removed = len(ids)
 		b.Queue(s.sql.trimTasks, ids)
 	}
+	// The feed's row is locked no longer than this takes, not until the disk has
+	// it: what a crash takes back is trimmed again.
+	b.Queue("SET LOCAL synchronous_commit = off")
 	b.Queue(s.sql.trimFeed, last)
 	return removed, !allGone || len(ids) == trimTasks, commitBatch(ctx, conn, &b)
 }

@@ -5,8 +5,8 @@
 -- declaration, progress and data are records that begin with the version of
 -- their format; all that a query selects or sorts by is a column of its own.
 
--- The sequences: one row. Whoever commits raises last as the final thing
--- before the commit and so holds up all others for that moment, see sql.go.
+-- The sequences: one row. Whoever commits raises last shortly before the commit
+-- and so holds up all others for that moment, see sql.go.
 -- The feed of changes is transitions from first to last.
 CREATE TABLE feed (
     one   boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -103,11 +103,13 @@ CREATE TABLE holders (
 );
 
 -- The latest commits of each handle, so that one whose answer got lost can be
--- found out about. A base of -1 is a commit that was forbidden to happen.
+-- found out about. A slot is used by one commit at a time. A base of -1 is a
+-- commit that was forbidden to happen.
 CREATE TABLE commits (
     holder bigint NOT NULL,
+    slot   integer NOT NULL,
     n      bigint NOT NULL,
     base   bigint NOT NULL,
     at     timestamptz NOT NULL DEFAULT now(),
-    PRIMARY KEY (holder, n)
-);
+    PRIMARY KEY (holder, slot)
+) WITH (fillfactor = 50);

@@ -1,0 +1,147 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync/atomic"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+	"github.com/jackc/pgx/v5/pgxpool"
+)
+
+// # Locks that end before the disk has the commit
+//
+// Who holds the feed's row keeps all others from committing. So its transaction
+// ends without waiting for the disk, with synchronous_commit off, and a second
+// one in the same batch, which writes but a word to the server's log, waits for
+// the disk and for a synchronous standby to have both. The syncs of many commits
+// then happen together, as a server's usually do, and a commit is answered when
+// its second transaction has ended.
+//
+// What a crash takes back of a log is its end. So a commit that is lost takes
+// along all that came after it and the numbers stay without a gap; a new history
+// begins (see sql.go).
+//
+// Readers see a commit before the disk has it. They must not tell of it: before a
+// handle answers with something newer than what it knows to be durable, it has
+// the server make durable what there is by then. A handle that reads what did
+// not just change never has to.
+
+// durable is up to which sequence a handle knows the store to be on disk.
+type durable struct{ sequence atomic.Uint64 }
+
+func (d *durable) reached(sequence uint64) {
+	for {
+		known := d.sequence.Load()
+		if sequence <= known || d.sequence.CompareAndSwap(known, sequence) {
+			return
+		}
+	}
+}
+
+// unknownSequence is that of what is not there, such as a task that was deleted.
+const unknownSequence = math.MaxUint64
+
+// settle returns when everything up to a sequence that the caller has read is
+// durable.
+func (s *Store) settle(ctx context.Context, sequence uint64) error {
+	if sequence == unknownSequence {
+		var last int64
+		if err := s.pool.QueryRow(ctx, s.sql.last).Scan(&last); err != nil {
+			return err
+		}
+		sequence = uint64(last)
+	}
+	if sequence <= s.durable.sequence.Load() {
+		return nil
+	}
+	return s.flush(ctx)
+}
+
+// flush makes durable what was committed before it.
+func (s *Store) flush(ctx context.Context) error {
+	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
+		var last int64
+		var b pgx.Batch
+		// Also where transactions are read-only by default: it changes nothing.
+		b.Queue(beginWrite + " READ WRITE")
+		b.Queue(s.sql.flush).QueryRow(func(row pgx.Row) error { return row.Scan(&last, nil, nil) })
+		err := commitBatch(ctx, conn, &b)
+		if err != nil {
+			rollback(ctx, conn)
+			return err
+		}
+		s.durable.reached(uint64(last))
+		return nil
+	})
+}
+
+// undecidedError is that of a commit which others may see and a crash can take
+// back.
+type undecidedError struct{ cause error }
+
+func (e *undecidedError) Error() string { return "not known to be durable: " + e.cause.Error() }
+func (e *undecidedError) Unwrap() error { return e.cause }
+
+// commitDurably adds a COMMIT that does not wait for the disk to a batch, and a
+// transaction that does, and sends it. It returns nil if and only if the server
+// has acknowledged both, whatever error it reports after that.
+func commitDurably(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) error {
+	committed := 0
+	count := func(tag pgconn.CommandTag) error {
+		if tag.String() == "COMMIT" {
+			committed++
+		}
+		return nil
+	}
+	b.Queue("COMMIT AND CHAIN").Exec(count)
+	b.Queue("SELECT " + logged + ", " + noTimeout)
+	b.Queue("COMMIT").Exec(count)
+	err := conn.SendBatch(ctx, b).Close()
+	switch {
+	case committed == 2:
+		return nil
+	case err == nil:
+		err = errRolledBack
+	}
+	if committed == 1 {
+		return &undecidedError{err}
+	}
+	return err
+}
+
+// announcements is how often at most a handle notifies those who listen.
+const announcements = 50 * time.Millisecond
+
+// announce has those who listen told of a commit.
+func (s *Store) announce() {
+	select {
+	case s.committed <- struct{}{}:
+	default: // they will be
+	}
+}
+
+// notify tells those who listen of commits until ctx ends. A transaction that
+// notifies holds a lock that all such transactions want, so commits do not
+// notify. Polling finds what cannot be told.
+func (s *Store) notify(ctx context.Context) {
+	if s.opts.NoNotify {
+		return
+	}
+	for {
+		select {
+		case <-s.committed:
+		case <-ctx.Done():
+			return
+		}
+		bounded, cancel := context.WithTimeout(ctx, s.opts.Poll)
+		_ = s.transact(bounded, func(b *pgx.Batch) { b.Queue(s.sql.notify, s.opts.Schema) })
+		cancel()
+		if errors.Is(sleep(ctx, announcements), context.Canceled) {
+			return
+		}
+	}
+}

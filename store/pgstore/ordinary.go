@@ -1,0 +1,238 @@
+package pgstore
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"sync"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// # Ordinary commits
+//
+// Most commits are of a process that made the tasks' last transitions itself. It
+// knows their rows, so it can decide what to write without asking. Such a commit
+// is one round trip: a statement locks the rows that are still as they were and
+// fails if these are not all of them, and others write. The transaction fails
+// too if a name is taken or a row is locked. The commit is then made in two
+// steps, as the package documentation describes.
+
+// familiarTasks and familiarNodes bound what a handle knows.
+const (
+	familiarTasks = 1 << 15
+	familiarNodes = 1 << 18
+)
+
+// familiar are tasks as the handle's last commits left them.
+type familiar struct {
+	mu    sync.Mutex // protects everything below
+	tasks map[state.Key]*familiarTask
+	nodes int     // of all tasks
+	ids   []int64 // for tasks to be created
+}
+
+// familiarTask is a task of which the handle knows the nodes that it changed.
+type familiarTask struct {
+	row   row // without nodes
+	nodes map[int]state.Trace
+}
+
+// of returns what a commit needs to know of its tasks if all are as it expects.
+func (f *familiar) of(changes []store.Write) (known found, ok bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	known.tasks = make(map[int]*row, len(changes))
+	creates := 0
+	for i := range changes {
+		c := &changes[i]
+		if c.Base == 0 {
+			creates++
+			continue
+		}
+		t := f.tasks[c.Key()]
+		if t == nil || t.row.task.Revision != c.Base || c.Deletes() {
+			return known, false
+		}
+		r := t.row
+		if r.nodes = t.needed(c); r.nodes == nil {
+			return known, false
+		}
+		known.tasks[i] = &r
+	}
+	if creates > len(f.ids) {
+		return known, false
+	}
+	known.taskIDs, f.ids = f.ids[:creates:creates], f.ids[creates:]
+	return known, true
+}
+
+// needed returns the traces of the nodes that a change needs as they were, nil if
+// one is not known.
+func (t *familiarTask) needed(c *store.Write) map[int]state.Trace {
+	needed := make(map[int]state.Trace)
+	for _, tr := range c.Transitions {
+		for i := range tr.Changes {
+			index := tr.Changes[i].Index
+			if d := tr.Changes[i].Declared; d != nil {
+				index = d.ParentIndex
+			}
+			if index >= t.row.task.Nodes {
+				continue // the change itself declares it
+			}
+			trace, known := t.nodes[index]
+			if !known {
+				return nil
+			}
+			needed[index] = trace
+		}
+	}
+	return needed
+}
+
+// committed takes note of what a plan has written.
+func (f *familiar) committed(p *plan, base int64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.tasks == nil {
+		f.tasks = make(map[state.Key]*familiarTask)
+	}
+	for i, w := range p.rows {
+		key := w.write.Key()
+		if p.kept[i].ended {
+			f.remove(key)
+			continue
+		}
+		r := *w.row
+		r.nodes = nil
+		r.task.Revision = uint64(base + w.last)
+		if w.created {
+			r.task.Number = uint64(base + w.first)
+		}
+		t := f.tasks[key]
+		if t == nil || t.row.id != r.id || t.row.task.Revision != w.write.Base {
+			f.remove(key)
+			f.makeRoom()
+			t = &familiarTask{nodes: make(map[int]state.Trace)}
+			f.tasks[key] = t
+		}
+		t.row = r
+		f.nodes -= len(t.nodes)
+		maps.Copy(t.nodes, w.row.nodes)
+		for _, tr := range w.write.Transitions {
+			for j := range tr.Changes {
+				c := &tr.Changes[j]
+				t.nodes[c.Index] = state.TraceOf(c.ID, c.Kind, &c.Progress)
+			}
+		}
+		f.nodes += len(t.nodes)
+	}
+}
+
+func (f *familiar) makeRoom() {
+	for key := range f.tasks { // any
+		if len(f.tasks) < familiarTasks && f.nodes < familiarNodes {
+			return
+		}
+		f.remove(key)
+	}
+}
+
+func (f *familiar) remove(key state.Key) {
+	if t := f.tasks[key]; t != nil {
+		f.nodes -= len(t.nodes)
+		delete(f.tasks, key)
+	}
+}
+
+// forget takes note that tasks are not what the handle believes.
+func (f *familiar) forget(changes []store.Write) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for i := range changes {
+		f.remove(changes[i].Key())
+	}
+}
+
+// spareIDs is how many internal names of tasks a handle gets in advance.
+const spareIDs = 32
+
+// refill gets internal names of tasks in advance when a commit needs some, so
+// that the next creates can be ordinary.
+func (s *Store) refill(ctx context.Context) {
+	f := &s.familiar
+	f.mu.Lock()
+	enough := len(f.ids) >= spareIDs/2
+	f.mu.Unlock()
+	if enough {
+		return
+	}
+	var ids []int64
+	rows, err := s.pool.Query(ctx, s.sql.taskIDs, spareIDs)
+	if err == nil {
+		err = each(rows, func(id int64) error { ids = append(ids, id); return nil })
+	}
+	if err != nil {
+		return // the commit will find out what is wrong
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.ids = append(f.ids, ids...)
+}
+
+// ordinary plans a commit without asking the database. It returns nil if that
+// cannot be done.
+func (s *Store) ordinary(ctx context.Context, changes []store.Write) *plan {
+	if s.inTwoSteps || s.claims.any() {
+		return nil
+	}
+	for i := range changes {
+		if changes[i].Base == 0 {
+			s.refill(ctx)
+			break
+		}
+	}
+	f, ok := s.familiar.of(changes)
+	if !ok {
+		return nil
+	}
+	p, err := s.plan(changes, f)
+	if err != nil {
+		return nil
+	}
+	for i := range p.results {
+		if p.results[i].Err != nil {
+			return nil
+		}
+	}
+	return p
+}
+
+// notAsExpected reports whether an error says that a commit is not ordinary.
+func notAsExpected(err error) bool {
+	var refused *pgconn.PgError
+	return errors.As(err, &refused) && refused.Code == "22012" || // division_by_zero
+		err != nil && troubleOf(err) == raced
+}
+
+// atOnce is the batch of an ordinary commit, without the COMMIT.
+func (s *Store) atOnce(p *plan, k token, w *written) *pgx.Batch {
+	b := new(pgx.Batch)
+	b.Queue(beginWrite)
+	var tasks, revisions, holders []int64
+	for i, planned := range p.rows {
+		if !planned.created {
+			tasks = append(tasks, planned.row.id)
+			revisions, holders = append(revisions, int64(planned.write.Base)), append(holders, p.tasks.holder[i])
+		}
+	}
+	if len(tasks) > 0 {
+		b.Queue(s.sql.hold, tasks, revisions, holders, len(tasks))
+	}
+	s.queueWrites(b, p, k, w)
+	return b
+}
