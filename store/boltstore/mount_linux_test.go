@@ -65,6 +65,11 @@ func fill(dir string, mount func(at string) error) error {
 	if _, err := s.Load(context.Background(), store.ByKey("2", "life-0")); err != nil {
 		return err
 	}
+	for i := range 10 { // a full disk takes deletes
+		if err := deleteTask(e, fmt.Sprintf("life-%d", i), say); err != nil {
+			return err
+		}
+	}
 	// A migration needs room for a copy.
 	if err := errors.Join(e.Close(), s.Close()); err != nil {
 		return err

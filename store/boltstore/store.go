@@ -124,6 +124,7 @@ type Store struct {
 	ahead  map[uint64]struct{} // deleted tasks that were removed before what comes before their delete was written back
 	atOnce int                 // how many are removed in a transaction
 	freed  bool                // some were since a write-back failed
+	thin   bool                // the journal's ballast was given back to a full disk
 	// Of a bounded file: the bytes in use, and those that commits may use.
 	used, room int64
 	mark       journal.Mark     // the last bbolt transaction

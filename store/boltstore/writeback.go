@@ -101,6 +101,9 @@ func (s *Store) startWriteBack(grow bool) error {
 		}
 	}
 	w := &writeBack{removals: s.removals()}
+	if w.removals != nil && lacksRoom(s.stalledBy) && !s.thin {
+		s.thin = s.journal.DropBallast() == nil // for the pages that removals copy
+	}
 	if w.removals == nil && s.overlay.frozen == nil {
 		s.mu.Lock()
 		g := s.overlay.freeze()
@@ -115,6 +118,9 @@ func (s *Store) startWriteBack(grow bool) error {
 	}
 	if size := s.journal.Size(); grow && size < s.journalSize() {
 		w.grow = min(4*size, s.journalSize())
+	}
+	if s.thin && s.phase == idle { // there is room again
+		w.grow = max(w.grow, s.journal.Size())
 	}
 	s.phase = writing
 	go func() {
@@ -150,6 +156,7 @@ func (s *Store) await(ctx context.Context, closing <-chan struct{}) error {
 func (s *Store) finish(w *writeBack) {
 	if w.grown {
 		s.journal.SetSize(w.grow)
+		s.thin = false
 	}
 	switch {
 	case w.err == nil:
