@@ -110,8 +110,11 @@
 //	1,000,000                 836           4,802        4,922          11,142
 //
 // Since then, commits of one writer a process, on two shared cores, medians of
-// three rounds in turns with the way before; pgbench's simple update did about
-// 3,800 a second with one client and 7,000 with 16:
+// three short rounds in turns with the way before; pgbench's simple update did
+// about 3,800 a second with one client and 7,000 with 16, and as little as 1,400
+// and 4,600 in one round. The way before looked nodes up to hold each write
+// against them; the new way did not do that yet and now does it from memory, which
+// was not measured:
 //
 //	                      1 process  16 processes together
 //	in two steps          780        740
