@@ -236,6 +236,7 @@ func (n *nodeReader) extra(d *json.Decoder, name string) error {
 	s.Fields |= field
 	return err
 }
+
 func readTime(d *json.Decoder, t *time.Time) error {
 	var text string
 	if err := d.Decode(&text); err != nil {

@@ -99,7 +99,8 @@ func TestBeginAndReportDoWhatLeadsThere(t *testing.T) {
 		{"root", "root", rootWays, state.Pipeline, func(n func(string) spec) spec { return n("root") }, nil},
 		{
 			"leaf with its version", "a", leafVersionWays, state.ServiceActivity,
-			func(n func(string) spec) spec { return pipeline(state.Running, n("a")) }, []func(*state.Op){ifVersion(v(1))},
+			func(n func(string) spec) spec { return pipeline(state.Running, n("a")) },
+			[]func(*state.Op){ifVersion(v(1))},
 		},
 	} {
 		lines := strings.Split(strings.TrimSpace(c.ways), "\n")

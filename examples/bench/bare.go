@@ -25,7 +25,8 @@ var (
 func openBare(path string) (*bare, error) {
 	o := &bolt.Options{FreelistType: bolt.FreelistMapType}
 	if runtime.GOOS != "windows" && ^uint(0)>>32 != 0 {
-		o.InitialMmapSize = 4 << 30
+		size := int64(4) << 30 // a constant would not compile where int has 32 bits
+		o.InitialMmapSize = int(size)
 	}
 	db, err := bolt.Open(path, 0o600, o)
 	if err != nil {

@@ -43,8 +43,8 @@ func (x *exchange) statusAsked() (a statusAsked, err error) {
 	return a, err
 }
 
-// loopMost is more than any node loops.
-const loopMost = 1 << 31
+// loopMost is as often as a node loops at most.
+const loopMost = 1<<31 - 1
 
 // taskStatus is get_task_status.
 func (h *Handler) taskStatus(x *exchange) error {

@@ -5,11 +5,12 @@ package pgstore_test
 import (
 	"context"
 	"fmt"
-	"github.com/pipestatus/pipestatus/store"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/pipestatus/pipestatus/store"
 
 	"github.com/jackc/pgx/v5"
 

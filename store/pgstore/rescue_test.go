@@ -4,9 +4,10 @@ package pgstore_test
 
 import (
 	"context"
-	"github.com/pipestatus/pipestatus/store"
 	"sync"
 	"testing"
+
+	"github.com/pipestatus/pipestatus/store"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/state"

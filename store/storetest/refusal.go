@@ -96,7 +96,7 @@ var malformations = map[string]func(d *store.Write){
 		tr.Changes[0].Index, tr.Changes[1].Index, tr.Changes[2].Index = 1, 3, 2
 	},
 	"a negative index":             spoilt(func(c *state.Change) { c.Index = -1 }),
-	"an index beyond 2^31":         spoilt(func(c *state.Change) { c.Index = 1 << 31 }),
+	"an index beyond 2^31":         spoilt(func(c *state.Change) { c.Index = tooMany() }),
 	"a node of no kind":            spoilt(func(c *state.Change) { c.Kind = 0 }),
 	"a node of an unknown kind":    spoilt(func(c *state.Change) { c.Kind = 15 }),
 	"a second pipeline":            spoilt(func(c *state.Change) { c.Kind = state.Pipeline }),
@@ -108,7 +108,7 @@ var malformations = map[string]func(d *store.Write){
 	"a node in an unknown state":   spoilt(func(c *state.Change) { c.State = 200 }),
 	"no pass":                      spoilt(func(c *state.Change) { c.Loop = 0 }),
 	"a negative count":             spoilt(func(c *state.Change) { c.Retries = -1 }),
-	"more passes than 2^31":        spoilt(func(c *state.Change) { c.Loop = 1 << 31 }),
+	"more passes than 2^31":        spoilt(func(c *state.Change) { c.Loop = tooMany() }),
 	"no version":                   spoilt(func(c *state.Change) { c.Version = state.Version{} }),
 	"an attempt begun by nothing":  spoilt(func(c *state.Change) { c.Began = 0 }),
 	"an attempt begun by a start":  spoilt(func(c *state.Change) { c.Began = state.Start }),
@@ -185,4 +185,10 @@ func changedTwice(c *trial) {
 	a.expect()
 	c.expectGone(b.key(), "b", "c", "good", "n")
 	c.expectFeed()
+}
+
+// tooMany is 2^31, or a negative number where an int has no more bits.
+func tooMany() int {
+	n := int64(1) << 31
+	return int(n)
 }

@@ -88,8 +88,12 @@ func reasons(p engine.Purged) string {
 		n    int
 		text string
 	}{
-		{p.Newest, "kept as the newest"}, {p.Recent, "too recent"}, {p.Unfinished, "under way"},
-		{p.Settled, "settled but not ended (-settled includes these)"}, {p.Changed, "changed meanwhile"}, {p.Unreadable, "that cannot be read"},
+		{p.Newest, "kept as the newest"},
+		{p.Recent, "too recent"},
+		{p.Unfinished, "under way"},
+		{p.Settled, "settled but not ended (-settled includes these)"},
+		{p.Changed, "changed meanwhile"},
+		{p.Unreadable, "that cannot be read"},
 	} {
 		if r.n > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", r.n, r.text))

@@ -19,8 +19,15 @@ const oneTask = `{"op":"create","biz":"2","task":"10","id":"root"}
 
 // readingCalls are those that only read, apart from check and backup.
 var readingCalls = [][]string{
-	{"get", "2", "10"}, {"list"}, {"tree", "2", "10"}, {"history", "root"}, {"timeline", "2", "10"},
-	{"watch"}, {"stats"}, {"export"}, {"purge", "-older-than", "1h", "-dry-run"},
+	{"get", "2", "10"},
+	{"list"},
+	{"tree", "2", "10"},
+	{"history", "root"},
+	{"timeline", "2", "10"},
+	{"watch"},
+	{"stats"},
+	{"export"},
+	{"purge", "-older-than", "1h", "-dry-run"},
 }
 
 // A shared lock keeps out whoever would write.

@@ -304,7 +304,7 @@ func TestAWatchTellsWhatIsCommittedAtOnceAndEndsWithTheServer(t *testing.T) {
 	h := httpapi.New(e, &httpapi.Options{Authenticator: httpapi.NoAuth{}, AuthorizeStore: everything, Heartbeat: time.Hour, Poll: time.Hour})
 	server := httptest.NewServer(h)
 	c := connect(t, server, server.URL, nil)
-	var seen, position = uint64(0), store.Position{}
+	seen, position := uint64(0), store.Position{}
 	for event, err := range c.Watch(t.Context(), position) {
 		if err != nil {
 			if !errors.Is(err, store.ErrClosed) {
