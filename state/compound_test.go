@@ -3,6 +3,7 @@ package state_test
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -256,7 +257,7 @@ func TestABeginCanBeDeliveredTwice(t *testing.T) {
 		t.Errorf("an attempt of the history: %+v, %v", outcomes, err)
 	}
 	// In one batch with what superseded it.
-	if _, outcomes, err := tree.Apply(state.Limits{}, append(log[:len(log):len(log)], once)...); err != nil || did(outcomes[4]) != "." {
+	if _, outcomes, err := tree.Apply(state.Limits{}, append(slices.Clip(log), once)...); err != nil || did(outcomes[4]) != "." {
 		t.Errorf("in one batch: %+v, %v", outcomes, err)
 	}
 }
@@ -275,9 +276,8 @@ func TestABeginGivesAnAttemptThatDidNotStartItsVersion(t *testing.T) {
 			if n := next.Node(1); n.Version != v || n.State != state.Running || outcomes[0].Version != v {
 				t.Errorf("%s: version %s, want %s: %+v", what, n.Version, v, n)
 			}
-			trace := state.TraceOf("a", state.ServiceActivity, &state.Progress{})
 			n := tree.Node(1)
-			trace = state.TraceOf(n.ID, n.Kind, &n.Progress)
+			trace := state.TraceOf(n.ID, n.Kind, &n.Progress)
 			for _, tr := range outcomes[0].Steps {
 				if err := tr.Changes[0].Follows(trace); err != nil {
 					t.Error(err)

@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/json"
 	"io"
+	"maps"
 	"net/http"
 	"net/url"
 	"strings"
@@ -25,9 +26,7 @@ type client func(t *testing.T, base, call string, ids, parameters map[string]any
 func componentPost(t *testing.T, base, call string, ids, parameters map[string]any) *http.Request {
 	body := map[string]any{"bk_app_code": "esb_test", "bk_app_secret": "xxx", "bk_token": "t0ken"}
 	for _, more := range []map[string]any{ids, parameters} {
-		for name, v := range more {
-			body[name] = v
-		}
+		maps.Copy(body, more)
 	}
 	return posted(t, base+httpapi.DefaultPrefix+"/"+call+"/", body)
 }

@@ -99,7 +99,7 @@ func abandoned(name string) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	if err != nil || !info.Mode().IsRegular() || time.Since(info.ModTime()) < abandonedAfter {
 		return false

@@ -95,7 +95,7 @@ func (s *Store) read(ctx context.Context, capture func(tx *bolt.Tx) error, f fun
 		current := false
 		err = guard(func() error {
 			defer s.readers.Done()
-			defer file.release()
+			defer func() { _ = file.release() }()
 			tx, err := s.beginOn(file, false)
 			if err != nil {
 				return err

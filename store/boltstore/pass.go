@@ -137,9 +137,9 @@ func (p *pass) write(tx *bolt.Tx, ready readiness) error {
 // put; nil if there is none.
 func (p *pass) highestID() []byte {
 	puts := p.puts[idsBucket]
-	for i := len(puts) - 1; i >= 0; i-- {
-		if puts[i].value != nil {
-			return puts[i].key
+	for _, put := range slices.Backward(puts) {
+		if put.value != nil {
+			return put.key
 		}
 	}
 	return nil

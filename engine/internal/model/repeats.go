@@ -88,12 +88,7 @@ func happened(a *state.Attempt, op state.Op) bool {
 
 // retryAt is the retry that a fail of n announces.
 func (t *task) retryAt(n *node, op state.Op) state.Instant {
-	for _, a := range t.above(n) {
-		if ended(a) {
-			return state.Instant{}
-		}
-	}
-	if n.noRetry {
+	if n.noRetry || slices.ContainsFunc(t.above(n), ended) {
 		return state.Instant{}
 	}
 	return op.RetryAt

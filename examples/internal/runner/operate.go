@@ -94,7 +94,7 @@ func (r *run) operate(ctx context.Context, o *operation) error {
 	if errors.As(err, &invalid) {
 		err = refuse("%v", invalid)
 	}
-	if err == errLater {
+	if errors.Is(err, errLater) {
 		return nil
 	}
 	o.answer(err)

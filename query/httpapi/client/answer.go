@@ -64,7 +64,7 @@ func (c *Client) ask(ctx context.Context, method string, asked url.Values, items
 		}
 		return fmt.Errorf("%s: %w", c.base, err)
 	}
-	defer resp.Body.Close()
+	defer func() { _ = resp.Body.Close() }()
 	body := &bounded{from: resp.Body, left: c.maxAnswer}
 	if t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || t != "application/x-ndjson" || resp.StatusCode != http.StatusOK {
 		return refusal(resp.StatusCode, body)
