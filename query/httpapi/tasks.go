@@ -13,15 +13,20 @@ import (
 // tasksMax is the documented limit of get_tasks_status.
 const tasksMax = 50
 
-// tasksStatus is get_tasks_status.
-func (h *Handler) tasksStatus(x *exchange) error {
+// listed are the tasks that an authorized request lists.
+func (h *Handler) listed(x *exchange) ([]string, error) {
 	if err := h.authorise(x); err != nil {
-		return err
+		return nil, err
 	}
 	if err := x.params.scope(); err != nil {
-		return err
+		return nil, err
 	}
-	ids, err := x.params.ids("task_id_list", tasksMax)
+	return x.params.ids("task_id_list", tasksMax)
+}
+
+// tasksStatus is get_tasks_status.
+func (h *Handler) tasksStatus(x *exchange) error {
+	ids, err := h.listed(x)
 	if err != nil {
 		return err
 	}
@@ -116,13 +121,7 @@ func (x *exchange) pageOf(key state.Key) string {
 
 // interventions is get_tasks_manual_intervention_state.
 func (h *Handler) interventions(x *exchange) error {
-	if err := h.authorise(x); err != nil {
-		return err
-	}
-	if err := x.params.scope(); err != nil {
-		return err
-	}
-	ids, err := x.params.ids("task_id_list", tasksMax)
+	ids, err := h.listed(x)
 	if err != nil {
 		return err
 	}
