@@ -75,16 +75,16 @@ func TestFileWithoutItsJournalIsRefused(t *testing.T) {
 		noise[i] = byte(i * i)
 	}
 	for what, i := range map[string]image{
-		"the journal was deleted":                   {p.late.file, nil},
-		"it was deleted, and everything is written": {p.settled.file, nil},
-		"it is empty":                               {p.late.file, []byte{}},
-		"its header is damaged":                     {p.late.file, noise},
-		"it was truncated":                          {p.late.file, p.late.journal[:len(p.late.journal)/2]},
-		"its last block is missing":                 {p.late.file, p.late.journal[:journalStart-journal.Block]},
-		"it is an older one of the file":            {p.late.file, p.early.journal},
-		"it is another file's":                      {p.late.file, other.late.journal},
-		"the file is an older one":                  {p.early.file, p.late.journal},
-		"the file is from before the journal":       {p.new.file, p.late.journal},
+		"the journal was deleted":            {p.late.file, nil},
+		"it was deleted when all is written": {p.settled.file, nil},
+		"it is empty":                        {p.late.file, []byte{}},
+		"its header is damaged":              {p.late.file, noise},
+		"it was truncated":                   {p.late.file, p.late.journal[:len(p.late.journal)/2]},
+		"its last block is missing":          {p.late.file, p.late.journal[:journalStart-journal.Block]},
+		"it is an older one of the file":     {p.late.file, p.early.journal},
+		"it is another file's":               {p.late.file, other.late.journal},
+		"the file is an older one":           {p.early.file, p.late.journal},
+		"the file is older than the journal": {p.new.file, p.late.journal},
 	} {
 		i.refused(t, what)
 	}
