@@ -138,6 +138,8 @@ func countDeleted(ctx context.Context, pending []*Pending, done *Purged) error {
 			done.Removed++
 		case errors.Is(err, store.ErrConflict) || errors.Is(err, state.ErrNotFound):
 			done.Changed++
+		case errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrIncompatible):
+			done.Unreadable++
 		default:
 			return err
 		}

@@ -89,14 +89,13 @@ func (p *pass) gather(tx *bolt.Tx, g *generation, removed map[uint64]struct{}) e
 // add prepares the puts for one task.
 func (p *pass) add(tx *bolt.Tx, e *entry) error {
 	if e.deleted {
-		return p.remove(tx, e)
+		p.remove(tx, e)
+		return nil
 	}
 	if err := p.history(tx, e); err != nil {
 		return err
 	}
-	if err := p.nodes(tx, e.number); err != nil {
-		return err
-	}
+	p.nodes(tx, e.number)
 	p.header(&e.task)
 	return nil
 }
@@ -168,9 +167,7 @@ func (u *put) apply(b *bolt.Bucket) error {
 // is full; what it has already is left out.
 func (p *pass) history(tx *bolt.Tx, e *entry) error {
 	b := blocks{pass: p, number: e.number}
-	if err := b.begin(tx); err != nil {
-		return err
-	}
+	b.begin(tx)
 	p.changed.reset()
 	err := p.changed.add(e.pieces, func(tr *state.Transition) {
 		for i := range tr.Changes {
@@ -197,17 +194,18 @@ type blocks struct {
 	dirty  bool   // the block is not on disk as it is
 }
 
-// begin goes on with the last block on disk unless it is full.
-func (b *blocks) begin(tx *bolt.Tx) error {
+// begin goes on with the last block on disk unless it is full, or cannot be read:
+// then what follows is kept all the same.
+func (b *blocks) begin(tx *bolt.Tx) {
 	b.pass.w.packed, b.pass.block = true, b.pass.block[:0]
 	c := transitionsBucket.in(tx).Cursor()
 	k, v := before(c, blockKey(b.number+1, 0))
 	if !bytes.HasPrefix(k, seqKey(b.number)) {
-		return nil
+		return
 	}
 	trs, err := decodeBlock(k, v, state.Key{})
 	if err != nil || len(trs) == 0 {
-		return err
+		return
 	}
 	if len(trs) < blockMax && len(v) < blockBytes {
 		for _, tr := range trs {
@@ -216,7 +214,6 @@ func (b *blocks) begin(tx *bolt.Tx) error {
 		b.dirty = false
 	}
 	b.last = trs[len(trs)-1].Sequence
-	return nil
 }
 
 func (b *blocks) add(tr *state.Transition) {
@@ -253,7 +250,7 @@ func decodeBlock(k, v []byte, key state.Key) ([]*state.Transition, error) {
 }
 
 // nodes prepares the nodes in p.changed.
-func (p *pass) nodes(tx *bolt.Tx, number uint64) error {
+func (p *pass) nodes(tx *bolt.Tx, number uint64) {
 	for i := range p.changed.nodes {
 		n := &p.changed.nodes[i]
 		key := nodeKey(number, n.index)
@@ -261,14 +258,13 @@ func (p *pass) nodes(tx *bolt.Tx, number uint64) error {
 		if n.declared != nil {
 			node = state.Node{ID: n.id, Kind: n.kind, Declaration: *n.declared}
 			p.put(idsBucket, idKey(n.id), appendPlace(nil, place{number, n.index}))
-		} else if err := decodeNode(key, nodesBucket.in(tx).Get(key), &node); err != nil {
-			return err
+		} else if decodeNode(key, nodesBucket.in(tx).Get(key), &node) != nil {
+			continue // damaged since it was changed; what it was declared with is lost
 		}
 		node.Progress = n.progress
 		p.record = appendNode(p.record[:0], &node)
 		p.putSealed(nodesBucket, key, p.record)
 	}
-	return nil
 }
 
 func (p *pass) header(t *store.Task) {
@@ -286,48 +282,50 @@ func (p *pass) header(t *store.Task) {
 
 // remove prepares the deletion of all records of a task. A key or ID that
 // another task has taken since stays.
-func (p *pass) remove(tx *bolt.Tx, e *entry) error {
+func (p *pass) remove(tx *bolt.Tx, e *entry) {
 	prefix := seqKey(e.number)
+	unreadable := false
 	for _, b := range [...]bucket{nodesBucket, attemptsBucket, transitionsBucket} {
 		c := b.in(tx).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
-			if len(k) > 16 {
-				return fmt.Errorf("%w: malformed key of task %d", store.ErrCorrupt, e.number)
-			}
 			p.put(b, k, nil)
 			if b != nodesBucket {
 				continue
 			}
 			var n state.Node
-			if err := decodeNode(k, v, &n); err != nil {
-				return err
-			}
-			if err := p.removeIfOurs(tx, idsBucket, idKey(n.ID), e.number); err != nil {
-				return err
+			if decodeNode(k, v, &n) != nil {
+				unreadable = true
+			} else {
+				p.removeIfOurs(tx, idsBucket, idKey(n.ID), e.number)
 			}
 		}
 	}
-	if err := p.removeIfOurs(tx, keysBucket, taskKey(e.task.Key), e.number); err != nil {
-		return err
+	if unreadable {
+		p.removePlaces(tx, e.number)
 	}
+	p.removeIfOurs(tx, keysBucket, taskKey(e.task.Key), e.number)
 	p.put(tasksBucket, prefix, nil)
 	p.put(unfinishedBucket, prefix, nil)
 	p.put(businessBucket, businessKey(e.task.Key.Business, e.number), nil)
-	return nil
+}
+
+// removePlaces prepares the deletion of all IDs that lead to a task, for one with
+// a node that does not say which ID it had. It reads the whole index.
+func (p *pass) removePlaces(tx *bolt.Tx, number uint64) {
+	c := idsBucket.in(tx).Cursor()
+	for k, v := c.First(); k != nil; k, v = c.Next() {
+		if at, err := decodePlace(v); err == nil && at.number == number {
+			p.put(idsBucket, k, nil)
+		}
+	}
 }
 
 // removeIfOurs prepares the deletion of an index record if it leads to the task.
-func (p *pass) removeIfOurs(tx *bolt.Tx, b bucket, key []byte, number uint64) error {
-	v := b.in(tx).Get(key)
-	if v == nil {
-		return nil
+func (p *pass) removeIfOurs(tx *bolt.Tx, b bucket, key []byte, number uint64) {
+	if v := b.in(tx).Get(key); v != nil {
+		d := record(v)
+		if d.uvarint() == number && !d.bad {
+			p.put(b, key, nil)
+		}
 	}
-	d := record(v)
-	if d.uvarint() == number {
-		p.put(b, key, nil)
-	}
-	if d.bad {
-		return d.end("index")
-	}
-	return nil
 }

@@ -200,7 +200,7 @@ func (c *commit) check(w *store.Write) (uint64, *store.Task, error) {
 	if task.Revision != w.Base {
 		return 0, nil, store.ErrConflict
 	}
-	err = w.Follows(task, func(index int) (state.Trace, error) { return c.trace(number, index) })
+	err = w.Follows(task, func(index int) (state.Trace, error) { return c.store.overlay.trace(c.file, number, index) })
 	if err != nil {
 		return 0, nil, err
 	}

@@ -108,9 +108,7 @@ func (s *Store) removed(w *writeBack) {
 func removeTasks(tx *bolt.Tx, list []*entry, ready readiness) error {
 	var p pass
 	for _, e := range list {
-		if err := p.remove(tx, e); err != nil {
-			return err
-		}
+		p.remove(tx, e)
 	}
 	return p.write(tx, ready)
 }

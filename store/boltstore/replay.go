@@ -166,6 +166,30 @@ func (r *replayer) piece(p *owned) error {
 			r.orphans[p.number] = p.first
 		}
 	}
+	if err := r.follows(p.number, trs, header); err != nil {
+		return fmt.Errorf("%w: at %d: %w", store.ErrCorrupt, p.first, err)
+	}
 	r.overlay.add(p, trs, header)
 	return nil
+}
+
+// follows reports why no commit can have recorded transitions of a task, whose
+// header is given unless the overlay has it. The journal is believed no more than
+// another writer.
+func (r *replayer) follows(number uint64, trs []*state.Transition, header *store.Task) error {
+	if _, orphan := r.orphans[number]; orphan {
+		return nil
+	}
+	var task store.Task
+	if e := r.overlay.entry(number); e != nil {
+		task = e.task
+	} else if header != nil {
+		task = *header
+	}
+	w := store.Write{Base: task.Revision, Transitions: trs}
+	if err := w.Validate(); err != nil {
+		return err
+	}
+	file := func() (*bolt.Tx, error) { return r.tx, nil }
+	return w.Follows(task, func(index int) (state.Trace, error) { return r.overlay.trace(file, number, index) })
 }

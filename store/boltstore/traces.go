@@ -3,6 +3,8 @@ package boltstore
 import (
 	"fmt"
 
+	bolt "go.etcd.io/bbolt"
+
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -33,8 +35,7 @@ func (t *traces) set(index int, trace state.Trace) {
 
 // trace returns that of a node which the task has. The overlay knows it if it
 // has a change of the node; else the file has the newest one.
-func (c *commit) trace(number uint64, index int) (state.Trace, error) {
-	o := &c.store.overlay
+func (o *overlay) trace(file func() (*bolt.Tx, error), number uint64, index int) (state.Trace, error) {
 	for _, g := range o.generations() {
 		if e := g.entries[number]; e != nil {
 			if t := e.traces.get(index); t.IsSet() {
@@ -42,7 +43,7 @@ func (c *commit) trace(number uint64, index int) (state.Trace, error) {
 			}
 		}
 	}
-	tx, err := c.file()
+	tx, err := file()
 	if err != nil {
 		return state.Trace{}, err
 	}

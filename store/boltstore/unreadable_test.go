@@ -27,14 +27,16 @@ func TestReadableTasksAreListedBesideUnreadableOnes(t *testing.T) {
 	bad := m.tasks[keys[2]].header.Number
 	damage := func(b bucket, k []byte) {
 		t.Helper()
-		err := s.db.Update(func(tx *bolt.Tx) error {
-			v := append([]byte(nil), b.in(tx).Get(k)...)
-			v[len(v)/2] ^= 0x10
-			return b.in(tx).Put(k, v)
+		s.quiet(t, func() {
+			err := s.db.Update(func(tx *bolt.Tx) error {
+				v := append([]byte(nil), b.in(tx).Get(k)...)
+				v[len(v)/2] ^= 0x10
+				return b.in(tx).Put(k, v)
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
 		})
-		if err != nil {
-			t.Fatal(err)
-		}
 	}
 	damage(tasksBucket, seqKey(bad))
 
@@ -82,5 +84,78 @@ func TestReadableTasksAreListedBesideUnreadableOnes(t *testing.T) {
 	results, err := s.Commit(t.Context(), []store.Write{suspend(unreadable), suspend(sound)})
 	if err != nil || !errors.Is(results[0].Err, store.ErrCorrupt) || results[1].Err != nil {
 		t.Errorf("commit: %+v, %v", results, err)
+	}
+}
+
+// Whatever of a task cannot be read, it can be deleted, its names are free then,
+// and nobody else's commits wait for it.
+func TestATaskThatCannotBeReadCanBeDeleted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tasks.db")
+	s := openQuick(t, path, &Options{OverlayTransitions: 20})
+	m := newModel()
+	key, other := state.Key{Business: "2", Task: "bad"}, state.Key{Business: "2", Task: "good"}
+	m.do(t, s, key, newRoot("root"), start("root"), activity("a", "root"), activity("b", "root"))
+	m.do(t, s, other, newRoot("other"), start("other"))
+	s.writeBackAll()
+	number := m.tasks[key].header.Number
+	s.quiet(t, func() {
+		err := s.db.Update(func(tx *bolt.Tx) error {
+			for i := range 2 {
+				k := nodeKey(number, i)
+				v := append([]byte(nil), nodesBucket.in(tx).Get(k)...)
+				v[len(v)/2] ^= 0x10
+				if err := nodesBucket.in(tx).Put(k, v); err != nil {
+					return err
+				}
+			}
+			k, v := transitionsBucket.in(tx).Cursor().Seek(seqKey(number))
+			return transitionsBucket.in(tx).Put(append([]byte(nil), k...), v[:len(v)-1])
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	})
+	m.commit(t, s, m.deletion(key))
+	for i := range 40 {
+		m.do(t, s, state.Key{Business: "2", Task: fmt.Sprint(i)}, newRoot(fmt.Sprint("new", i)), start(fmt.Sprint("new", i)))
+	}
+	s.writeBackAll()
+	m.do(t, s, key, newRoot("a"), start("a"), activity("b", "a"), activity("root", "a"))
+	m.expect(t, s, "after the deletion")
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	again := openQuick(t, path, nil)
+	m.expect(t, again, "reopened")
+}
+
+// The journal is believed no more than another writer: what no commit can have
+// recorded is damage, whatever its checksums say.
+func TestAJournalThatDoesNotFollowIsCorrupt(t *testing.T) {
+	s := openQuick(t, filepath.Join(t.TempDir(), "tasks.db"), nil)
+	m := newModel()
+	key := state.Key{Business: "2", Task: "10"}
+	m.do(t, s, key, newRoot("root"), start("root"), activity("a", "root"))
+	number, header := m.tasks[key].header.Number, m.tasks[key].header
+	started, err := m.change(key, start("a"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, spoil := range map[string]func(tr *state.Transition){
+		"as it was":          func(*state.Transition) {},
+		"from another state": func(tr *state.Transition) { tr.Changes[0].From = state.Suspended },
+		"of another node":    func(tr *state.Transition) { tr.Changes[0].Index = 7 },
+		"a node twice":       func(tr *state.Transition) { tr.Changes = append(tr.Changes, tr.Changes[0]) },
+	} {
+		tr := *started.Transitions[0]
+		tr.Changes = append([]state.Change(nil), tr.Changes...)
+		spoil(&tr)
+		err := s.view(t.Context(), func() {}, func(tx *bolt.Tx) error {
+			r := replayer{tx: tx, overlay: &s.overlay, orphans: make(map[uint64]uint64)}
+			return r.follows(number, []*state.Transition{&tr}, &header)
+		})
+		if (err == nil) != (name == "as it was") {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }
