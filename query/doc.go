@@ -8,6 +8,8 @@
 //
 // [Query.List], [Query.History], [Query.Timeline] and [Query.AsOf] answer
 // about many tasks, a node's attempts, all attempts in time, and the past.
+// [Query.Statistics] tells how the last runs of a pipeline went, and
+// [Query.Estimate] what that lets expect of one that is running.
 //
 // # Pictures
 //

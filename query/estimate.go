@@ -1,0 +1,174 @@
+package query
+
+import (
+	"cmp"
+	"context"
+	"math"
+	"slices"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Estimate says when a task that runs is expected to end.
+type Estimate struct {
+	// Runs is how many past runs of the same name the estimate rests on.
+	Runs int
+	// End is when the task is expected to end, not before the present; zero if
+	// nothing can be said, because the task does not show RUNNING, or no run
+	// before it finished.
+	End time.Time
+	// Late are the nodes, containers included, whose current attempt has been
+	// running for longer than the 95th percentile of what it took before, in
+	// the order of creation.
+	Late []Late
+}
+
+// Late is a node that takes longer than usual.
+type Late struct {
+	Node string   // its ID
+	Path []string // as in NodeStatistics
+	// Took is how long it has been running, Usual the 95th percentile of
+	// earlier runs.
+	Took, Usual time.Duration
+}
+
+// Estimate says when a task is expected to end, judged by the last runs with
+// its name, this one left out; last is as in [Runs]. It expects each leaf to
+// take the median of its earlier times, after all leaves that usually end before
+// it begins; a leaf that has not started although later ones have is expected
+// to be passed over. For errors see [Query.Snapshot] and [Query.Statistics]; a
+// task without a name has no earlier runs.
+func (q *Query) Estimate(ctx context.Context, business, task string, last int) (*Estimate, error) {
+	snap, err := q.Snapshot(ctx, business, task)
+	if err != nil {
+		return nil, err
+	}
+	root := snap.Tree.Node(0)
+	if root.Name == "" {
+		return &Estimate{}, nil
+	}
+	stats, err := q.Statistics(ctx, Runs{Business: business, Name: root.Name, Last: last})
+	if err != nil {
+		return nil, err
+	}
+	return q.EstimateOf(snap.Tree, stats), nil
+}
+
+// EstimateOf is [Query.Estimate] for a tree and statistics that are there
+// already.
+func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
+	e := &Estimate{Runs: stats.Runs}
+	if tree.Shown(0) != state.Running {
+		return e
+	}
+	root := tree.Node(0)
+	now := state.InstantOf(q.opts.Now())
+	names := newNaming(tree)
+	e.Late = late(stats, names, now)
+	if len(stats.Nodes) > 0 && stats.Nodes[0].Finished > 0 {
+		f := forecast{stats: stats, names: names, now: between(root.Started, now)}
+		e.End = q.time(root.Started).Add(f.end())
+	}
+	return e
+}
+
+// late finds the nodes that run for longer than they used to.
+func late(stats *Statistics, names *naming, now state.Instant) (found []Late) {
+	for i := range names.tree.Len() {
+		n := names.tree.Node(i)
+		at, known := stats.byNode[names.identity[i]]
+		if !known || n.State != state.Running || stats.Nodes[at].Finished == 0 {
+			continue
+		}
+		if took := between(n.Started, now); took > stats.Nodes[at].P95 {
+			found = append(found, Late{n.ID, names.path(i), took, stats.Nodes[at].P95})
+		}
+	}
+	return found
+}
+
+// forecast plays what is left of a task forward. Its times are from the task's
+// start.
+type forecast struct {
+	stats *Statistics
+	names *naming
+	now   time.Duration
+}
+
+// step is a leaf as earlier runs know it, or the present one if they do not.
+type step struct {
+	begins, ends time.Duration // usually
+	done         time.Duration // when it is expected to have ended in this run, if that is known
+	takes        time.Duration
+	begun        bool // in this run, so that done is known
+	reached      bool // it ran or runs
+}
+
+func (f *forecast) end() time.Duration {
+	steps := f.steps()
+	reached := time.Duration(math.MinInt64) // how far the run is, by usual times
+	for _, s := range steps {
+		if s.reached {
+			reached = max(reached, s.begins)
+		}
+	}
+	byBegin := slices.Clone(steps)
+	slices.SortStableFunc(byBegin, func(a, b *step) int { return cmp.Compare(a.begins, b.begins) })
+	byEnd := slices.Clone(steps)
+	slices.SortStableFunc(byEnd, func(a, b *step) int {
+		return cmp.Or(cmp.Compare(a.ends, b.ends), cmp.Compare(a.begins, b.begins))
+	})
+	end, before, next := f.now, f.now, 0
+	for _, s := range byBegin {
+		// Steps that began before this one have been looked at.
+		for ; next < len(byEnd) && byEnd[next].ends <= s.begins && byEnd[next].begins < s.begins; next++ {
+			before = max(before, byEnd[next].done)
+		}
+		switch {
+		case s.begun:
+		case s.ends <= reached: // passed over
+			s.done = before
+		default:
+			s.done = before + s.takes
+		}
+		end = max(end, s.done)
+	}
+	return end
+}
+
+// steps are the leaves that runs usually have, and those that this one has.
+func (f *forecast) steps() (steps []*step) {
+	tree := f.names.tree
+	root := tree.Node(0)
+	here := make(map[string]bool, tree.Len())
+	for i := range tree.Len() {
+		n := tree.Node(i)
+		at, known := f.stats.byNode[f.names.identity[i]]
+		here[f.names.identity[i]] = n.State != state.Created
+		if n.Kind.Container() || n.State == state.Created {
+			continue
+		}
+		s := &step{begun: true, reached: !n.Skipped}
+		steps = append(steps, s)
+		began := between(root.Started, n.Started)
+		if known {
+			s.begins, s.ends, s.takes = f.stats.Nodes[at].Begins, f.stats.Nodes[at].Ends, f.stats.Nodes[at].Median
+		} else {
+			s.begins, s.ends = began, began
+		}
+		if n.Finished.IsSet() && n.State == state.Finished {
+			s.done = between(root.Started, n.Finished)
+		} else {
+			s.done = max(f.now, began+s.takes)
+		}
+	}
+	for i := range f.stats.Nodes {
+		n := &f.stats.Nodes[i]
+		if here[n.identity] || n.Kind.Container() || 2*n.Finished < f.stats.Runs {
+			continue // it has been counted, or does not run usually
+		}
+		steps = append(steps, &step{begins: n.Begins, ends: n.Ends, takes: n.Median})
+	}
+	return steps
+}

@@ -1,0 +1,226 @@
+package query
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+const (
+	// DefaultRuns is how many runs statistics are made of unless [Runs].Last
+	// says otherwise.
+	DefaultRuns = 20
+	// MaxRuns is how many they are made of at most.
+	MaxRuns = 1000
+)
+
+// Runs selects the tasks that statistics are made of: the newest recorded ones
+// of a business with a name, of those that have ended.
+type Runs struct {
+	Business string
+	Name     string // of the task, exactly
+	// Last is how many runs are wanted, at most MaxRuns. 0 or less:
+	// DefaultRuns.
+	Last int
+}
+
+// Statistics says how the last runs of a pipeline went.
+type Statistics struct {
+	// Runs is how many tasks the statistics are made of, fewer than asked for
+	// if there are no more.
+	Runs int
+	// Unreadable is how many tasks were passed over because what the store has
+	// of them is damaged.
+	Unreadable int
+	// Nodes are the nodes of these tasks: the root first, then those of the
+	// newest run from top to bottom, then those that only older runs had.
+	Nodes []NodeStatistics
+
+	byNode map[string]int // index in Nodes, by identity
+}
+
+// NodeStatistics says how one node went in several runs. It is the same node in
+// another run if it has the same key, or without a key, if it has the same path.
+type NodeStatistics struct {
+	// Path is the display names of the nodes on the way down from the root,
+	// which is not named, to this one; nil for the root.
+	Path []string
+	// Nth tells siblings with the same name apart: 1 for the first of them in
+	// the order of creation.
+	Nth  int
+	Kind state.Kind
+	// Runs is the number of attempts, superseded ones included, that started
+	// and ended as FINISHED or FAILED by themselves. A skip is no attempt in
+	// this sense.
+	Runs int
+	// Failures is how many of them failed, ignored failures included.
+	Failures int
+	// Median and P95 are percentiles of how long the attempts took that did not
+	// fail, each the time of one of them (nearest rank); 0 if there are none.
+	Median, P95 time.Duration
+	// Begins and Ends are the medians of when the node first started and last
+	// ended in a run, from the start of the task; 0 if Finished is 0.
+	Begins, Ends time.Duration
+	// Finished is the number of attempts that Median and P95 are made of.
+	Finished int
+
+	identity           string
+	took, begins, ends []time.Duration
+}
+
+// Statistics reads the last runs of a pipeline and says for each of its nodes
+// how often it ran and failed, and how long it took. It reads the tree of each
+// run and the history of nodes that have one. [state.ErrInvalidArgument] if no
+// name or more than MaxRuns are asked for; that there are no such runs is no
+// error.
+func (q *Query) Statistics(ctx context.Context, runs Runs) (*Statistics, error) {
+	if runs.Name == "" {
+		return nil, wrap(fmt.Errorf("%w: statistics of tasks without a name", state.ErrInvalidArgument))
+	}
+	if runs.Last > MaxRuns {
+		return nil, wrap(fmt.Errorf("%w: statistics of %d runs, at most %d", state.ErrInvalidArgument, runs.Last, MaxRuns))
+	}
+	if runs.Last <= 0 {
+		runs.Last = DefaultRuns
+	}
+	s := &Statistics{byNode: make(map[string]int)}
+	filter := store.ListQuery{Business: runs.Business, Shown: []state.State{state.Finished, state.Failed, state.Revoked}}
+	for task, err := range store.Tasks(ctx, q.reader, filter) {
+		var passed *store.UnreadableError
+		if errors.As(err, &passed) {
+			s.Unreadable += len(passed.Tasks)
+			break
+		}
+		if err != nil {
+			return nil, wrap(err)
+		}
+		if task.Name != runs.Name || !task.State.Ended() {
+			continue
+		}
+		switch err := s.add(ctx, q.reader, task); {
+		case errors.Is(err, state.ErrNotFound): // deleted since it was listed
+		case errors.Is(err, store.ErrCorrupt):
+			s.Unreadable++
+		case err != nil:
+			return nil, wrap(err)
+		default:
+			s.Runs++
+		}
+		if s.Runs == runs.Last {
+			break
+		}
+	}
+	for i := range s.Nodes {
+		s.Nodes[i].finish()
+	}
+	return s, nil
+}
+
+// add reads a run and adds it. After an error nothing of it has been added.
+func (s *Statistics) add(ctx context.Context, from store.Reader, task *store.Task) error {
+	snap, err := from.Load(ctx, store.Ref{Key: task.Key})
+	if err != nil {
+		return err
+	}
+	tree := snap.Tree
+	if tree.ID(0) != task.Root || !tree.Ended() {
+		return fmt.Errorf("%w: the run of task %s", state.ErrNotFound, task.Key)
+	}
+	past := make(map[int][]state.Attempt)
+	for i := range tree.Len() {
+		n := tree.Node(i)
+		if n.Number() == 1 {
+			continue
+		}
+		if past[i], err = attemptsOf(ctx, from, n.ID); err != nil {
+			return err
+		}
+	}
+	names := newNaming(tree)
+	for i := range names.inOrder {
+		n := tree.Node(i)
+		s.node(names, &n).run(tree.Node(0).Started, append(past[i], n.Attempt))
+	}
+	return nil
+}
+
+// attemptsOf is all superseded attempts of a node.
+func attemptsOf(ctx context.Context, from store.Reader, node string) (list []state.Attempt, err error) {
+	for {
+		page, err := from.Attempts(ctx, node, len(list), 0)
+		if err != nil {
+			return nil, err
+		}
+		if list = append(list, page...); len(page) < store.DefaultLimit {
+			return list, nil
+		}
+	}
+}
+
+// node is the entry of a node, a new one if no run before had the node.
+func (s *Statistics) node(names *naming, n *state.Node) *NodeStatistics {
+	identity := names.identity[n.Index]
+	i, known := s.byNode[identity]
+	if !known {
+		i = len(s.Nodes)
+		s.byNode[identity] = i
+		s.Nodes = append(s.Nodes, NodeStatistics{Path: names.path(n.Index), Nth: names.nth[n.Index], Kind: n.Kind, identity: identity})
+	}
+	return &s.Nodes[i]
+}
+
+// run adds the attempts of the node in one run, which started at a time.
+func (n *NodeStatistics) run(start state.Instant, attempts []state.Attempt) {
+	var first, last state.Instant
+	for i := range attempts {
+		a := &attempts[i]
+		if a.Skipped || !a.Started.IsSet() || a.State != state.Finished && a.State != state.Failed {
+			continue
+		}
+		n.Runs++
+		if !first.IsSet() {
+			first = a.Started
+		}
+		last = a.Finished
+		if a.State == state.Failed || a.ErrorIgnored {
+			n.Failures++
+			continue
+		}
+		n.took = append(n.took, between(a.Started, a.Finished))
+	}
+	if first.IsSet() && start.IsSet() {
+		n.begins, n.ends = append(n.begins, between(start, first)), append(n.ends, between(start, last))
+	}
+}
+
+func (n *NodeStatistics) finish() {
+	n.Finished = len(n.took)
+	n.Median, n.P95 = percentile(n.took, 50), percentile(n.took, 95)
+	n.Begins, n.Ends = percentile(n.begins, 50), percentile(n.ends, 50)
+	n.took, n.begins, n.ends = nil, nil, nil
+}
+
+// percentile is the p-th percentile by nearest rank, 0 of nothing. It sorts d.
+func percentile(d []time.Duration, p int) time.Duration {
+	if len(d) == 0 {
+		return 0
+	}
+	slices.Sort(d)
+	return d[(len(d)*p+99)/100-1]
+}
+
+// between is the time from one moment to another, 0 if the second is the earlier
+// one.
+func between(from, to state.Instant) time.Duration {
+	if !to.After(from) {
+		return 0
+	}
+	a, aNano := from.Unix()
+	b, bNano := to.Unix()
+	return wholeSeconds(b-a) + time.Duration(bNano-aNano)
+}
