@@ -55,7 +55,7 @@ func newDisplay(c *call, def *definition) *display {
 func isTerminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if ok {
-		_, _, ok = terminalSize(f)
+		_, _, ok = terminal.Size(f)
 	}
 	return ok
 }
@@ -154,7 +154,7 @@ func (d *display) frame(e *engine.Engine) {
 // draw replaces the frame on the terminal. If it must fit, nodes that have
 // finished make room.
 func (d *display) draw(tree *state.Tree, fit bool) {
-	columns, rows, ok := terminalSize(d.terminal)
+	columns, rows, ok := terminal.Size(d.terminal)
 	if !ok {
 		return
 	}

@@ -45,8 +45,8 @@ func (v *view) add(lines *[]viewLine, i int, here, below string) {
 	text, remarks := fmt.Sprintf("%-9s %s", shown, here), terminal.Printable(v.remarks(i))
 	// A long name must not push out what is happening.
 	room := v.columns - 1 - terminal.Columns(text)
-	text += cut(terminal.Printable(v.name(i)), max(room-terminal.Columns(remarks), room/3)) + remarks
-	text = cut(text, v.columns-1)
+	text += terminal.Cut(terminal.Printable(v.name(i)), max(room-terminal.Columns(remarks), room/3)) + remarks
+	text = terminal.Cut(text, v.columns-1)
 	if name := shown.String(); v.colour && strings.HasPrefix(text, name) {
 		text = "\x1b[" + stateColour[shown] + "m" + name + "\x1b[0m" + text[len(name):]
 	}
@@ -123,20 +123,6 @@ func fitted(lines []viewLine, rows int) []viewLine {
 		kept[1].text += fmt.Sprintf(", %d more below", more)
 	}
 	return kept
-}
-
-// cut is text cut to a number of columns.
-func cut(s string, limit int) string {
-	if terminal.Columns(s) <= limit {
-		return s
-	}
-	used := 1 // for the mark
-	for i, r := range s {
-		if used += terminal.Width(r); used > limit {
-			return s[:i] + "…"
-		}
-	}
-	return s
 }
 
 // firstLine is the first line of an error text, and the last if there are more.

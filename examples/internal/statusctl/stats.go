@@ -8,19 +8,39 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
 var statsCommand = command{
-	name: "stats", summary: "show how large the database is and how much is in it",
+	name: "stats", args: "[BIZ NAME]", summary: "show how large the database is, or how long the runs of a pipeline take",
+	most: 2,
 	detail: `
-Free room is used again by what is recorded later; compact gives it back. The
-feed is what watch can still show. Transitions to write back are durable and
-answered, but not in their place yet; opening a file takes longer with many.`,
-	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
-		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.look(ctx, forReading, func(r store.Reader) error { return showStats(ctx, t, r) })
+Without arguments: how much is in the database. Free room is used again by what
+is recorded later; compact gives it back. The feed is what watch can still show.
+Transitions to write back are durable and answered, but not in their place yet;
+opening a file takes longer with many.
+
+With BIZ and NAME: the last tasks with that name that have ended. For each node:
+how many attempts ended, how many failed, the median and the 95th percentile of
+what the others took, and when the node usually begins and ends, counted from the
+start of the task. Then the tasks with that name that are running, when each is
+expected to end, and which of its nodes take longer than usual.`,
+	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+		last := flags.Int("last", query.DefaultRuns, "the last `N` runs")
+		return func(ctx context.Context, t *tool, args []string) error {
+			switch len(args) {
+			case 0:
+				return t.look(ctx, forReading, func(r store.Reader) error { return showStats(ctx, t, r) })
+			case 1:
+				return &usageError{problem: "needs BIZ and NAME, or neither"}
+			}
+			if *last < 1 {
+				return &usageError{problem: "-last must be at least 1"}
+			}
+			runs := query.Runs{Business: args[0], Name: args[1], Last: *last}
+			return t.read(ctx, func(r *reader) error { return showRuns(ctx, t, r, runs) })
 		}
 	},
 }

@@ -22,8 +22,31 @@ func (t *table) add(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
-func (t *table) write(w io.Writer, p palette) error {
-	var widths []int
+// fit cuts the last column where rows would be wider than w, if w is a terminal.
+// The cells of the others are as wide as they are.
+func (t *table) fit(w io.Writer) {
+	f, isFile := w.(*os.File)
+	if !isFile {
+		return
+	}
+	columns, _, ok := terminal.Size(f)
+	if !ok {
+		return
+	}
+	room := columns
+	for i, width := range t.widths() {
+		if i < len(t.rows[0])-1 {
+			room -= width + 2
+		}
+	}
+	for _, row := range t.rows {
+		last := len(row) - 1
+		row[last] = terminal.Cut(row[last], max(room, 10))
+	}
+}
+
+// widths are those of the columns.
+func (t *table) widths() (widths []int) {
 	for _, row := range t.rows {
 		for i, cell := range row {
 			if i == len(widths) {
@@ -32,6 +55,11 @@ func (t *table) write(w io.Writer, p palette) error {
 			widths[i] = max(widths[i], terminal.Columns(cell))
 		}
 	}
+	return widths
+}
+
+func (t *table) write(w io.Writer, p palette) error {
+	widths := t.widths()
 	var b strings.Builder
 	for _, row := range t.rows {
 		b.Reset()

@@ -1,6 +1,6 @@
 //go:build unix
 
-package runner
+package terminal
 
 import (
 	"os"
@@ -8,8 +8,8 @@ import (
 	"unsafe"
 )
 
-// terminalSize is the size of a terminal; ok is false if f is none.
-func terminalSize(f *os.File) (columns, rows int, ok bool) {
+// Size is the size of a terminal; ok is false if f is none.
+func Size(f *os.File) (columns, rows int, ok bool) {
 	var size struct{ rows, columns, x, y uint16 }
 	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))
 	if errno != 0 {

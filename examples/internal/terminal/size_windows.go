@@ -1,7 +1,7 @@
-package runner
+package terminal
 
 import "os"
 
-// terminalSize says that nothing is a terminal: older Windows consoles print
+// Size says that nothing is a terminal: older Windows consoles print
 // the sequences that redraw, so progress is shown line by line.
-func terminalSize(*os.File) (columns, rows int, ok bool) { return 0, 0, false }
+func Size(*os.File) (columns, rows int, ok bool) { return 0, 0, false }

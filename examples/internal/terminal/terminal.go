@@ -90,3 +90,17 @@ func Columns(s string) (n int) {
 	}
 	return n
 }
+
+// Cut is printable text cut to a number of columns.
+func Cut(s string, limit int) string {
+	if Columns(s) <= limit {
+		return s
+	}
+	used := 1 // for the mark
+	for i, r := range s {
+		if used += Width(r); used > limit {
+			return s[:i] + "…"
+		}
+	}
+	return s
+}

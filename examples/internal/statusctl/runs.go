@@ -1,0 +1,189 @@
+package statusctl
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// maxEstimates is for how many running tasks the end is estimated.
+const maxEstimates = 20
+
+// showRuns shows how the last runs of a pipeline went, and what to expect of
+// those that are going on.
+func showRuns(ctx context.Context, t *tool, r *reader, runs query.Runs) error {
+	stats, err := r.Statistics(ctx, runs)
+	if err != nil {
+		return err
+	}
+	show := writeRuns
+	if t.json {
+		show = writeRunsJSON
+	}
+	if err := show(t, stats); err != nil || stats.Runs == 0 {
+		return err
+	}
+	return showRunning(ctx, t, r, runs, stats)
+}
+
+func writeRuns(t *tool, stats *query.Statistics) error {
+	title := count(stats.Runs, "run")
+	if stats.Runs == 0 {
+		title = "no runs that have ended"
+	}
+	if stats.Unreadable > 0 {
+		title += fmt.Sprintf(", and %s that cannot be read", count(stats.Unreadable, "task"))
+	}
+	if _, err := fmt.Fprintln(t.stdout, title); err != nil || stats.Runs == 0 {
+		return err
+	}
+	rows := table{states: -1}
+	rows.add("RUNS", "FAILED", "MEDIAN", "P95", "BEGINS", "ENDS", "NODE")
+	for i := range stats.Nodes {
+		n := &stats.Nodes[i]
+		name := strings.Repeat("  ", len(n.Path)) + nodeName(n)
+		if n.Runs == 0 {
+			rows.add("0", "", "", "", "", "", name)
+			continue
+		}
+		median, p95 := "", ""
+		if n.Finished > 0 {
+			median, p95 = span(n.Median), span(n.P95)
+		}
+		rows.add(fmt.Sprint(n.Runs), fmt.Sprint(n.Failures), median, p95, "+"+span(n.Begins), "+"+span(n.Ends), name)
+	}
+	rows.fit(t.stdout)
+	return rows.write(t.stdout, nil)
+}
+
+// nodeName is what a node of several runs is called for people.
+func nodeName(n *query.NodeStatistics) string {
+	if len(n.Path) == 0 {
+		return "(the whole)"
+	}
+	name := n.Path[len(n.Path)-1]
+	if name == n.Kind.Class() {
+		name = ""
+	}
+	name = label(n.Kind, name)
+	if n.Nth > 1 {
+		name += fmt.Sprintf(" (%d)", n.Nth)
+	}
+	return name
+}
+
+// runRecord is a node of several runs in JSON. Durations are seconds.
+type runRecord struct {
+	Path     []string `json:"path"` // names from below the root down
+	Nth      int      `json:"nth"`  // among siblings with that name
+	Kind     string   `json:"kind"`
+	Runs     int      `json:"runs"`
+	Failures int      `json:"failures"`
+	Finished int      `json:"finished"`
+	Median   float64  `json:"median"`
+	P95      float64  `json:"p95"`
+	Begins   float64  `json:"begins"`
+	Ends     float64  `json:"ends"`
+}
+
+func writeRunsJSON(t *tool, stats *query.Statistics) error {
+	for i := range stats.Nodes {
+		n := &stats.Nodes[i]
+		if err := writeLine(t.stdout, runRecord{
+			Path: append([]string{}, n.Path...), Nth: n.Nth, Kind: n.Kind.String(),
+			Runs: n.Runs, Failures: n.Failures, Finished: n.Finished,
+			Median: n.Median.Seconds(), P95: n.P95.Seconds(), Begins: n.Begins.Seconds(), Ends: n.Ends.Seconds(),
+		}); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// estimateRecord is what is expected of a running task, in JSON.
+type estimateRecord struct {
+	Business string       `json:"bk_biz_id"`
+	Task     string       `json:"task_id"`
+	End      string       `json:"expected_end"` // a shown time, "" if nothing can be said
+	Late     []lateRecord `json:"late"`
+}
+
+// lateRecord is a node that takes longer than usual. Durations are seconds.
+type lateRecord struct {
+	Node  string   `json:"node"`
+	Path  []string `json:"path"`
+	Took  float64  `json:"took"`
+	Usual float64  `json:"usual"`
+}
+
+// showRunning says when the newest tasks that are running are expected to end.
+func showRunning(ctx context.Context, t *tool, r *reader, runs query.Runs, stats *query.Statistics) error {
+	q := r.With(&query.Options{Location: t.zone, Now: t.now})
+	shown := 0
+	filter := store.ListQuery{Business: runs.Business, Shown: []state.State{state.Running}}
+	for task, err := range store.Tasks(ctx, r.store, filter) {
+		var passed *store.UnreadableError
+		if errors.As(err, &passed) {
+			return nil // stats without arguments counts them
+		}
+		if err != nil {
+			return err
+		}
+		if task.Name != runs.Name {
+			continue
+		}
+		snap, err := q.Snapshot(ctx, task.Key.Business, task.Key.Task)
+		if errors.Is(err, state.ErrNotFound) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		write := writeEstimate
+		if t.json {
+			write = writeEstimateJSON
+		}
+		if err := write(t, task.Key, q.EstimateOf(snap.Tree, stats)); err != nil {
+			return err
+		}
+		if shown++; shown == maxEstimates {
+			return nil
+		}
+	}
+	return nil
+}
+
+func writeEstimate(t *tool, key state.Key, e *query.Estimate) error {
+	text := "running, nothing to compare it with"
+	if !e.End.IsZero() {
+		text = "expected to end " + whenShown(e.End) + ", in " + span(e.End.Sub(t.now()))
+	}
+	if _, err := fmt.Fprintf(t.stdout, "%s: %s\n", terminal.Printable(taskName(key)), text); err != nil {
+		return err
+	}
+	for _, l := range e.Late {
+		name := strings.Join(l.Path, " / ")
+		if name == "" {
+			name = "the whole"
+		}
+		_, err := fmt.Fprintf(t.stdout, "  late: %s, %s so far, usually %s at most\n", terminal.Printable(name), span(l.Took), span(l.Usual))
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func writeEstimateJSON(t *tool, key state.Key, e *query.Estimate) error {
+	record := estimateRecord{Business: key.Business, Task: key.Task, End: whenShown(e.End), Late: make([]lateRecord, 0, len(e.Late))}
+	for _, l := range e.Late {
+		record.Late = append(record.Late, lateRecord{l.Node, append([]string{}, l.Path...), l.Took.Seconds(), l.Usual.Seconds()})
+	}
+	return writeLine(t.stdout, record)
+}
