@@ -66,7 +66,7 @@ func apply(ctx context.Context, t *tool, args []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, in.Close()) }()
-	s, err := t.create(ctx)
+	s, err := t.create(ctx, nil)
 	if err != nil {
 		return t.notOpened(err)
 	}

@@ -20,10 +20,11 @@ var importCommand = command{
 	name: "import", args: "[FILE]", summary: "take in the tasks of an export, from FILE or standard input",
 	most: 1,
 	detail: `
-The export is read to its end first: one that is damaged or not whole, or has a
-task that the database has too, imports nothing. Then the tasks are recorded,
-each whole or not at all. They answer every query as where they come from, but
-for sequences and revisions, which are the database's own.`,
+The export is read to its end first, and nothing is imported if it is damaged or
+not whole, if a task or a node ID comes twice in it, or if the database has one of
+them. Then the tasks are recorded, each whole or not at all. They answer every
+query as where they come from, but for sequences and revisions, which are the
+database's own.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error { return importTasks },
 }
 
@@ -41,29 +42,24 @@ func importTasks(ctx context.Context, t *tool, args []string) (err error) {
 		return err
 	}
 	defer remove()
-	keys, err := validateExport(ctx, file)
+	found, err := examineExport(ctx, file, maxNames)
 	if err != nil {
 		return err
 	}
-	s, err := t.create(ctx)
+	s, err := t.create(ctx, found.options())
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	for _, key := range keys {
-		switch _, err := s.Locate(ctx, store.ByKey(key.Business, key.Task)); {
-		case err == nil:
-			return fmt.Errorf("%w: task %s is in %s; nothing is imported", state.ErrExists, key, t.where())
-		case !errors.Is(err, state.ErrNotFound):
-			return err
-		}
+	if err := expectNone(ctx, file, s); err != nil {
+		return fmt.Errorf("%w in %s; nothing is imported", err, t.where())
 	}
 	if _, err := file.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
 	done, err := record(ctx, s, file)
 	if err != nil {
-		return fmt.Errorf("%w (%d of %d tasks are imported)", err, done.Tasks, len(keys))
+		return fmt.Errorf("%w (%d of %d tasks are imported)", err, done.Tasks, found.tasks)
 	}
 	if t.json {
 		return writeLine(t.stdout, done)
@@ -97,28 +93,6 @@ func rereadable(in io.Reader) (file *os.File, remove func(), err error) {
 		return nil, nil, err
 	}
 	return spool, remove, nil
-}
-
-// validateExport reads an export to its end and returns the keys of its tasks.
-func validateExport(ctx context.Context, r io.Reader) (keys []state.Key, err error) {
-	seen := make(map[state.Key]bool)
-	for tr, err := range readExport(r) {
-		if err == nil {
-			err = ctx.Err()
-		}
-		if err != nil {
-			return nil, err
-		}
-		if tr.Op != state.Create {
-			continue
-		}
-		if seen[tr.Task] {
-			return nil, damaged("task %s comes twice", tr.Task)
-		}
-		seen[tr.Task] = true
-		keys = append(keys, tr.Task)
-	}
-	return keys, nil
 }
 
 type imported struct {

@@ -164,20 +164,6 @@ func TestADamagedExportImportsNothing(t *testing.T) {
 	}
 }
 
-func TestAnImportWhoseNodesAreTakenLeavesThatTaskOut(t *testing.T) {
-	from, db := filepath.Join(t.TempDir(), "a.db"), filepath.Join(t.TempDir(), "b.db")
-	succeed(t, creates(3), "apply", "-db", from)
-	succeed(t, `{"op":"create","biz":"other","task":"t","id":"1"}`, "apply", "-db", db)
-	got := call(t.Context(), succeed(t, "", "export", "-db", from), "import", "-db", db)
-	if got.code != exitFailed || !strings.Contains(got.stderr, `task "b"/"1"`) || !strings.Contains(got.stderr, "2 of 3") {
-		t.Errorf("exit code %d: %s", got.code, got.stderr)
-	}
-	if list := succeed(t, "", "list", "-db", db); strings.Count(list, "\n") != 4 {
-		t.Errorf("list:\n%s", list)
-	}
-	succeed(t, "", "check", "-db", db)
-}
-
 func TestImportFromAFile(t *testing.T) {
 	exported := succeed(t, "", "export", "-db", told(t))
 	file := filepath.Join(t.TempDir(), "tasks.jsonl")

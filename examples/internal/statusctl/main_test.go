@@ -152,7 +152,7 @@ func TestAStoreThatDoesNotOpenGetsOneAnswer(t *testing.T) {
 func TestAFileThatItsRunnerHasOpenIsLocked(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
 	runner := &tool{db: db}
-	s, err := runner.create(t.Context())
+	s, err := runner.create(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

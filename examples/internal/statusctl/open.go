@@ -30,8 +30,9 @@ func (t *tool) input(args []string) (io.ReadCloser, error) {
 	return io.NopCloser(t.stdin), nil
 }
 
-// create opens the database for writing and makes it if there is none.
-func (t *tool) create(ctx context.Context) (store.Store, error) {
+// create opens the database for writing and makes it if there is none. The
+// options are those of a file.
+func (t *tool) create(ctx context.Context, o *boltstore.Options) (store.Store, error) {
 	switch {
 	case t.db == "":
 		return nil, &usageError{problem: "-db is empty"}
@@ -42,7 +43,7 @@ func (t *tool) create(ctx context.Context) (store.Store, error) {
 	case database.OnServer(t.db):
 		return t.server(ctx, database.Options{Create: true})
 	}
-	return boltstore.Open(t.db, nil)
+	return boltstore.Open(t.db, o)
 }
 
 // opener opens the file that -db names, which exists.

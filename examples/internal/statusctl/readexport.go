@@ -32,9 +32,13 @@ var errDamaged = errors.New("damaged export")
 // iteration: one that matches errDamaged, or what r failed with. Every task that
 // has been yielded completely is one that replays, and whose transitions agree
 // with each other.
-func readExport(r io.Reader) iter.Seq2[*state.Transition, error] {
+func readExport(r io.Reader) iter.Seq2[*state.Transition, error] { return newImporter(r).all() }
+
+func newImporter(r io.Reader) *importer { return &importer{lines: newLineReader(r, maxExportLine)} }
+
+// all is [readExport], for those who ask the importer for more.
+func (in *importer) all() iter.Seq2[*state.Transition, error] {
 	return func(yield func(*state.Transition, error) bool) {
-		in := importer{lines: newLineReader(r, maxExportLine)}
 		err := in.header()
 		for err == nil {
 			var tr *state.Transition
@@ -51,6 +55,7 @@ func readExport(r io.Reader) iter.Seq2[*state.Transition, error] {
 // importer reads an export.
 type importer struct {
 	lines   *lineReader
+	length  int         // of the last line in bytes
 	version int         // of the export
 	tree    *state.Tree // of the task being read, nil before the first
 	read    exportEnd   // what the last line must say
@@ -63,6 +68,7 @@ func damaged(format string, args ...any) error {
 // decode reads the next line into v: one object, all of whose fields v has.
 func (in *importer) decode(v any) error {
 	line, err := in.lines.next()
+	in.length = len(line)
 	switch {
 	case errors.Is(err, errLineTooLong):
 		return damaged("%w", err)
