@@ -88,6 +88,9 @@
 // subprocess lists in its data.outputs, _loop or _result. A subprocess gets
 // values from its params.
 //
+// Of the reference's template language the runner knows ${name} alone. Any other
+// expression, such as ${hosts.split(",")[0]}, is refused by name.
+//
 // Lists and objects are their JSON, and true and false are True and False. A
 // value has up to 64 KiB, and all variables of a pipeline have up to 1 MiB.
 //
