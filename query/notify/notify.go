@@ -1,0 +1,203 @@
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/http"
+	"net/url"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/feed"
+)
+
+// Endpoint is where events go.
+type Endpoint struct {
+	// URL takes the POST requests, http or https.
+	URL string
+	// Secrets sign each request, several while a receiver changes from one to
+	// another. Without any, requests are not signed.
+	Secrets []Secret
+	// Header has what else a request carries, such as Authorization.
+	Header http.Header
+}
+
+// Options configure a delivery. A nil *Options and zero fields stand for the
+// defaults.
+type Options struct {
+	// Source names the store in events, as a URI reference. Default: "pipestatus".
+	Source string
+	// Filter says which transitions are delivered. Default: all.
+	Filter func(*state.Transition) bool
+	// Start is where a delivery begins that has no bookmark yet: the zero position
+	// for everything that the feed keeps, [store.End] for what is recorded from
+	// now on.
+	Start store.Position
+	// Once ends the delivery, without error, when everything is delivered that was
+	// recorded before the call.
+	Once bool
+	// AcrossGaps tells the endpoint of a gap in the feed and continues behind it.
+	// Default: a gap ends the delivery.
+	AcrossGaps bool
+	// Concurrency bounds the requests at once. Events of one task always go one
+	// after the other; with 1 all events do. Default: 8.
+	Concurrency int
+	// Timeout bounds one request. Default: 15 seconds.
+	Timeout time.Duration
+	// MinPause and MaxPause bound the pause after a failed attempt, which doubles
+	// with each that fails in a row; half of it is random. Default: 1 second and 5
+	// minutes.
+	MinPause, MaxPause time.Duration
+	// GiveUp ends the delivery with [ErrGivenUp] when the endpoint has taken nothing
+	// for as long. Default: never.
+	GiveUp time.Duration
+	// Poll is how often a store is asked for more that cannot be watched. Default:
+	// 500 milliseconds.
+	Poll time.Duration
+	// Client sends the requests; that it follows no redirects is seen to. Default:
+	// one of its own.
+	Client *http.Client
+	// Logger gets what an operator should know: that an endpoint fails, and that it
+	// works again. Default: silent.
+	Logger *slog.Logger
+}
+
+const (
+	defaultSource      = "pipestatus"
+	defaultConcurrency = 8
+	defaultTimeout     = 15 * time.Second
+	defaultMinPause    = time.Second
+	defaultMaxPause    = 5 * time.Minute
+
+	// pageLimit bounds what is in memory for an endpoint, and what is delivered
+	// again after a crash.
+	pageLimit = 100
+)
+
+var (
+	// ErrGone says that the endpoint answered 410: it wants no more events.
+	ErrGone = errors.New("notify: the endpoint is gone")
+	// ErrGivenUp says that the endpoint took nothing for [Options.GiveUp].
+	ErrGivenUp = errors.New("notify: given up")
+)
+
+func (o *Options) withDefaults() Options {
+	var d Options
+	if o != nil {
+		d = *o
+	}
+	set(&d.Source, defaultSource)
+	set(&d.Concurrency, defaultConcurrency)
+	set(&d.Timeout, defaultTimeout)
+	set(&d.MinPause, defaultMinPause)
+	set(&d.MaxPause, max(defaultMaxPause, d.MinPause))
+	if d.Filter == nil {
+		d.Filter = func(*state.Transition) bool { return true }
+	}
+	if d.Client == nil {
+		d.Client = &http.Client{Transport: &http.Transport{
+			Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, MaxIdleConnsPerHost: d.Concurrency, IdleConnTimeout: time.Minute,
+		}}
+	} else {
+		own := *d.Client
+		d.Client = &own
+	}
+	d.Client.CheckRedirect = func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
+	if d.Logger == nil {
+		d.Logger = slog.New(slog.DiscardHandler)
+	}
+	return d
+}
+
+// set gives an option its default.
+func set[T comparable](option *T, value T) {
+	var zero T
+	if *option == zero {
+		*option = value
+	}
+}
+
+// Deliver delivers the transitions of a store to an endpoint, beginning at the
+// bookmark, until ctx ends. It returns the context's error, an error of the store
+// or of the bookmark, [ErrGone], [ErrGivenUp], or one that matches
+// [state.ErrInvalidArgument] for an endpoint or option that makes no sense. One
+// bookmark serves one Deliver at a time, and belongs to one endpoint and store.
+func Deliver(ctx context.Context, r store.Reader, to Endpoint, at feed.Bookmark, o *Options) error {
+	d := &delivery{Options: o.withDefaults(), to: to, bookmark: at}
+	if err := d.check(); err != nil {
+		return err
+	}
+	if o == nil || o.Client == nil {
+		defer d.Client.CloseIdleConnections()
+	}
+	follow := &feed.Options{Start: d.Start, Limit: pageLimit, Poll: d.Poll}
+	if d.AcrossGaps {
+		follow.Gap = d.gap
+	}
+	until, reached := uint64(0), false
+	for page, err := range feed.Follow(ctx, r, at, follow) {
+		if err != nil {
+			return err
+		}
+		if d.Once && (len(page.Transitions) == 0 || reached) {
+			return nil
+		}
+		if until == 0 {
+			until = page.Last.Sequence
+		}
+		if err := d.page(ctx, &page); err != nil {
+			return err
+		}
+		reached = page.After().Sequence >= until
+	}
+	return nil
+}
+
+// delivery is one endpoint with how it does.
+type delivery struct {
+	Options
+	to       Endpoint
+	shown    string // the URL, without what may be secret
+	bookmark feed.Bookmark
+	outage   outage
+}
+
+// check refuses what can never work.
+func (d *delivery) check() error {
+	u, err := url.Parse(d.to.URL)
+	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+		return fmt.Errorf("notify: %w: an endpoint is http://… or https://…", state.ErrInvalidArgument)
+	}
+	if d.Concurrency < 0 || d.Timeout < 0 || d.MinPause < 0 || d.MaxPause < d.MinPause || d.GiveUp < 0 {
+		return fmt.Errorf("notify: %w: an option is negative, or the longest pause shorter than the shortest", state.ErrInvalidArgument)
+	}
+	for _, s := range d.to.Secrets {
+		if len(s.key) == 0 {
+			return fmt.Errorf("notify: %w: a secret without key", state.ErrInvalidArgument)
+		}
+	}
+	d.shown = u.Scheme + "://" + u.Host + u.EscapedPath()
+	return nil
+}
+
+// gap tells the endpoint of a gap.
+func (d *delivery) gap(ctx context.Context, after store.Position, reason error) error {
+	event, err := ofGap(after, reason, d.Source, time.Now())
+	if err != nil {
+		return err
+	}
+	d.Logger.Warn("events are missing", "endpoint", d.shown, "after", after.String(), "error", reason)
+	for {
+		err := d.send(ctx, event)
+		if err == nil {
+			d.outage.end(d)
+			return nil
+		}
+		if err := d.pause(ctx, err); err != nil {
+			return err
+		}
+	}
+}

@@ -1,0 +1,134 @@
+package notify
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// refusal is an answer of an endpoint that is no 2xx.
+type refusal struct {
+	status int
+	after  time.Duration // that the endpoint asks to wait, 0 for none
+}
+
+func (r *refusal) Error() string {
+	return fmt.Sprintf("the answer is %d %s", r.status, http.StatusText(r.status))
+}
+
+// send makes one attempt.
+func (d *delivery) send(ctx context.Context, event *Event) error {
+	body, err := json.Marshal(event)
+	if err != nil {
+		return err
+	}
+	timed, cancel := context.WithTimeout(ctx, d.Timeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(timed, http.MethodPost, d.to.URL, bytes.NewReader(body))
+	if err != nil {
+		return err
+	}
+	maps.Copy(req.Header, d.to.Header)
+	req.Header.Set("Content-Type", ContentType)
+	req.Header.Set("User-Agent", "pipestatus")
+	now := time.Now()
+	sign(req.Header, event.ID, now, body, d.to.Secrets)
+	answer, err := d.Client.Do(req)
+	if err != nil {
+		if u := (*url.Error)(nil); errors.As(err, &u) {
+			err = u.Err // without the URL, which may hold secrets
+		}
+		return err
+	}
+	defer func() { _ = answer.Body.Close() }()
+	// What little there is is read, so that the connection serves again.
+	_, _ = io.CopyN(io.Discard, answer.Body, 4<<10)
+	if answer.StatusCode/100 == 2 {
+		return nil
+	}
+	return &refusal{status: answer.StatusCode, after: retryAfter(answer.Header.Get("Retry-After"), now)}
+}
+
+// longestWait bounds what an endpoint may ask for.
+const longestWait = time.Hour
+
+// retryAfter reads the header of that name: seconds, or a date.
+func retryAfter(text string, now time.Time) time.Duration {
+	var wait time.Duration
+	if seconds, err := strconv.ParseUint(text, 10, 32); err == nil {
+		wait = time.Duration(seconds) * time.Second
+	} else if at, err := http.ParseTime(text); err == nil {
+		wait = at.Sub(now)
+	}
+	return min(max(wait, 0), longestWait)
+}
+
+// outage is how long an endpoint has failed. The zero outage is none.
+type outage struct {
+	mu       sync.Mutex // protects everything below while a round runs
+	failures int        // pauses since the last success
+	since    time.Time  // of the first failure
+}
+
+// end says that the endpoint took an event.
+func (o *outage) end(d *delivery) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.failures > 0 {
+		d.Logger.Info("the endpoint works again", "endpoint", d.shown, "failed", time.Since(o.since))
+	}
+	o.failures, o.since = 0, time.Time{}
+}
+
+// pause waits after a failed attempt. Its error ends the delivery.
+func (d *delivery) pause(ctx context.Context, failure error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	var refused *refusal
+	if errors.As(failure, &refused) && refused.status == http.StatusGone {
+		return fmt.Errorf("%w: %s", ErrGone, d.shown)
+	}
+	if d.outage.failures == 0 {
+		d.outage.since = time.Now()
+	}
+	if d.GiveUp > 0 && time.Since(d.outage.since) >= d.GiveUp {
+		return fmt.Errorf("%w: %s: %w", ErrGivenUp, d.shown, failure)
+	}
+	wait := d.backoff(d.outage.failures)
+	if refused != nil {
+		wait = max(wait, refused.after)
+	}
+	if d.GiveUp > 0 { // so that it is not exceeded by a long pause
+		wait = min(wait, max(d.GiveUp-time.Since(d.outage.since), 0))
+	}
+	d.outage.failures++
+	d.Logger.Warn("not delivered", "endpoint", d.shown, "attempt", d.outage.failures, "again in", wait, "error", failure)
+	timer := time.NewTimer(wait)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// backoff is the pause after so many failures before this one.
+func (d *delivery) backoff(failures int) time.Duration {
+	longest := d.MaxPause
+	if failures < 30 && d.MinPause <= d.MaxPause>>failures {
+		longest = d.MinPause << failures
+	}
+	return longest/2 + rand.N(longest/2+1)
+}
