@@ -171,7 +171,7 @@ func BenchmarkOpen(b *testing.B) {
 			fillStore(b, e, "t", 1_000)
 			if after == "kill" {
 				killed := filepath.Join(dir, "killed.db")
-				copyFile(b, killed, path)
+				copyPair(b, killed, path)
 				path = killed
 			} else {
 				e.Close()
@@ -186,7 +186,7 @@ func BenchmarkOpen(b *testing.B) {
 				if after == "kill" {
 					// Closing would write back what the next Open is to find.
 					again := path + "."
-					copyFile(b, again, path)
+					copyPair(b, again, path)
 					s.Close()
 					path = again
 				} else {
@@ -196,6 +196,14 @@ func BenchmarkOpen(b *testing.B) {
 			}
 		})
 	}
+}
+
+// copyPair copies a store's file and its journal, which belong together until
+// the store is closed.
+func copyPair(b *testing.B, to, from string) {
+	b.Helper()
+	copyFile(b, to, from)
+	copyFile(b, to+"-journal", from+"-journal")
 }
 
 func copyFile(b *testing.B, to, from string) {
