@@ -37,6 +37,11 @@
 // Whatever else is asked for is refused with a message that says why. The record
 // names the user who did it.
 //
+// With -notify URL each transition is delivered to an HTTP endpoint as a signed
+// CloudEvent, at least once and in order; see package query/notify. The file
+// NAME.notify-… keeps how far an endpoint has come, so that a run after a crash
+// delivers what the killed one did not.
+//
 // The task's status goes to standard output as JSON, unless that is a terminal
 // and -json is not given. With -failed-first a pipeline shows FAILED as soon as
 // anything in it has failed, even while the rest runs.

@@ -160,27 +160,39 @@ func Deliver(ctx context.Context, r store.Reader, to Endpoint, at feed.Bookmark,
 type delivery struct {
 	Options
 	to       Endpoint
-	shown    string // the URL, without what may be secret
 	bookmark feed.Bookmark
 	outage   outage
 }
 
-// check refuses what can never work.
-func (d *delivery) check() error {
-	u, err := url.Parse(d.to.URL)
-	if err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
+// Check reports, as an error that matches [state.ErrInvalidArgument], whether the
+// URL is not one of http or https, or a secret has no key. [Deliver] checks too.
+func (e *Endpoint) Check() error {
+	if u, err := url.Parse(e.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return fmt.Errorf("notify: %w: an endpoint is http://… or https://…", state.ErrInvalidArgument)
 	}
-	if d.Concurrency < 0 || d.Timeout < 0 || d.MinPause < 0 || d.MaxPause < d.MinPause || d.GiveUp < 0 {
-		return fmt.Errorf("notify: %w: an option is negative, or the longest pause shorter than the shortest", state.ErrInvalidArgument)
-	}
-	for _, s := range d.to.Secrets {
+	for _, s := range e.Secrets {
 		if len(s.key) == 0 {
 			return fmt.Errorf("notify: %w: a secret without key", state.ErrInvalidArgument)
 		}
 	}
-	d.shown = u.Scheme + "://" + u.Host + u.EscapedPath()
 	return nil
+}
+
+// shown is the URL without what may be secret: the user and the query.
+func (e *Endpoint) shown() string {
+	u, err := url.Parse(e.URL)
+	if err != nil {
+		return "endpoint"
+	}
+	return u.Scheme + "://" + u.Host + u.EscapedPath()
+}
+
+// check refuses what can never work.
+func (d *delivery) check() error {
+	if d.Concurrency < 0 || d.Timeout < 0 || d.MinPause < 0 || d.MaxPause < d.MinPause || d.GiveUp < 0 {
+		return fmt.Errorf("notify: %w: an option is negative, or the longest pause shorter than the shortest", state.ErrInvalidArgument)
+	}
+	return d.to.Check()
 }
 
 // gap tells the endpoint of a gap.
@@ -189,7 +201,7 @@ func (d *delivery) gap(ctx context.Context, after store.Position, reason error) 
 	if err != nil {
 		return err
 	}
-	d.Logger.Warn("events are missing", "endpoint", d.shown, "after", after.String(), "error", reason)
+	d.Logger.Warn("events are missing", "endpoint", d.to.shown(), "after", after.String(), "error", reason)
 	for {
 		err := d.send(ctx, event)
 		if err == nil {

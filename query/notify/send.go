@@ -85,7 +85,7 @@ func (o *outage) end(d *delivery) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.failures > 0 {
-		d.Logger.Info("the endpoint works again", "endpoint", d.shown, "failed", time.Since(o.since))
+		d.Logger.Info("the endpoint works again", "endpoint", d.to.shown(), "failed", time.Since(o.since))
 	}
 	o.failures, o.since = 0, time.Time{}
 }
@@ -97,13 +97,13 @@ func (d *delivery) pause(ctx context.Context, failure error) error {
 	}
 	var refused *refusal
 	if errors.As(failure, &refused) && refused.status == http.StatusGone {
-		return fmt.Errorf("%w: %s", ErrGone, d.shown)
+		return fmt.Errorf("%w: %s", ErrGone, d.to.shown())
 	}
 	if d.outage.failures == 0 {
 		d.outage.since = time.Now()
 	}
 	if d.GiveUp > 0 && time.Since(d.outage.since) >= d.GiveUp {
-		return fmt.Errorf("%w: %s: %w", ErrGivenUp, d.shown, failure)
+		return fmt.Errorf("%w: %s: %w", ErrGivenUp, d.to.shown(), failure)
 	}
 	wait := d.backoff(d.outage.failures)
 	if refused != nil {
@@ -113,7 +113,7 @@ func (d *delivery) pause(ctx context.Context, failure error) error {
 		wait = min(wait, max(d.GiveUp-time.Since(d.outage.since), 0))
 	}
 	d.outage.failures++
-	d.Logger.Warn("not delivered", "endpoint", d.shown, "attempt", d.outage.failures, "again in", wait, "error", failure)
+	d.Logger.Warn("not delivered", "endpoint", d.to.shown(), "attempt", d.outage.failures, "again in", wait, "error", failure)
 	timer := time.NewTimer(wait)
 	defer timer.Stop()
 	select {

@@ -85,8 +85,13 @@ func (c *call) run(ctx context.Context, s *storage, def *definition, res *result
 	if c.operable() {
 		r.requests, r.patient = operator.requests, !c.standby
 	}
+	notifications, err := c.notify(ctx, e)
+	if err != nil {
+		return 0, errors.Join(err, e.Close())
+	}
 	server, err := c.serve(ctx, e, &served{def: def, task: c.key(), log: s.log}, operator)
 	if err != nil {
+		notifications.end(c.tell)
 		return 0, errors.Join(err, e.Close())
 	}
 	d := newDisplay(c, def)
@@ -117,6 +122,7 @@ func (c *call) run(ctx context.Context, s *storage, def *definition, res *result
 		close(operator.closed)
 		err = errors.Join(err, server.Close()) // before the engine: streams tell the end
 	}
+	notifications.end(c.tell)
 	return code, errors.Join(err, e.Close())
 }
 

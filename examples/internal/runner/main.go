@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,9 +18,11 @@ import (
 
 	"github.com/pipestatus/pipestatus/examples/internal/arguments"
 	"github.com/pipestatus/pipestatus/examples/internal/database"
+	"github.com/pipestatus/pipestatus/examples/internal/hook"
 	"github.com/pipestatus/pipestatus/examples/internal/serving"
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/query/notify"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -64,6 +67,9 @@ type call struct {
 	operate            bool                  // who may ask may also operate the task
 	operators          []string              // these users may
 	authenticator      httpapi.Authenticator // what access comes to, if it serves
+	urls               []string              // endpoints for notifications
+	secret             string                // of these
+	endpoints          []notify.Endpoint     // what urls and secret come to
 	zone               *time.Location
 	signals            <-chan os.Signal
 	stdout, stderr     io.Writer
@@ -129,6 +135,9 @@ after the pipeline's end until Ctrl-C, to those whom -app with -token or
 revoke, retry and skip, and the runner waits for them when the pipeline fails.
 Commands of statusctl that only read work on it: statusctl list -db http://HOST:PORT.
 
+With -notify each transition is delivered to an HTTP endpoint, also after a crash: the
+file NAME.notify-… keeps how far it has come.
+
 Flags:
 `
 
@@ -160,6 +169,14 @@ func (c *call) parse(args []string) (help bool, err error) {
 		c.operators = append(c.operators, user)
 		return nil
 	})
+	flags.Func("notify", "deliver what is recorded to the endpoint at `URL`, as CloudEvents (repeatable)", func(url string) error {
+		if slices.Contains(c.urls, url) {
+			return errors.New("the endpoint comes twice")
+		}
+		c.urls = append(c.urls, url)
+		return nil
+	})
+	flags.StringVar(&c.secret, "notify-secret", "", hook.Usage)
 	files, err := arguments.Parse(flags, args, true)
 	switch {
 	case errors.Is(err, flag.ErrHelp):
@@ -196,6 +213,9 @@ func (c *call) parse(args []string) (help bool, err error) {
 	case c.access.Open() && len(c.operators) > 0:
 		return false, &usageError{"with -no-auth nobody is a USER: give -operate to let everybody operate the task"}
 	}
+	if err := c.parseEndpoints(); err != nil {
+		return false, &usageError{err.Error()}
+	}
 	if c.http != "" {
 		if c.authenticator, err = c.access.Authenticator(); err != nil {
 			return false, &usageError{err.Error()}
@@ -206,6 +226,27 @@ func (c *call) parse(args []string) (help bool, err error) {
 	}
 	c.resume = c.resume || c.standby
 	return false, nil
+}
+
+// parseEndpoints makes endpoints of the flags for notifications.
+func (c *call) parseEndpoints() error {
+	switch {
+	case len(c.urls) == 0 && c.secret != "":
+		return errors.New("-notify-secret needs -notify")
+	case len(c.urls) > 0 && database.OnServer(c.db):
+		return errors.New("-notify is for a database file; for one on a server there is statusctl notify -follow")
+	}
+	for _, url := range c.urls {
+		to, err := hook.Endpoint(url, c.secret)
+		if err == nil {
+			err = to.Check()
+		}
+		if err != nil {
+			return fmt.Errorf("-notify: %w", err)
+		}
+		c.endpoints = append(c.endpoints, to)
+	}
+	return nil
 }
 
 // bindShared declares the flags of programs whose database others use too.

@@ -65,7 +65,7 @@ type command struct {
 func commands() []command {
 	return []command{
 		applyCommand, getCommand, listCommand, treeCommand, historyCommand, timelineCommand, serveCommand,
-		watchCommand, checkCommand, salvageCommand, statsCommand, backupCommand, compactCommand, purgeCommand, exportCommand, importCommand,
+		watchCommand, notifyCommand, checkCommand, salvageCommand, statsCommand, backupCommand, compactCommand, purgeCommand, exportCommand, importCommand,
 	}
 }
 
