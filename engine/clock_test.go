@@ -1,6 +1,7 @@
 package engine_test
 
 import (
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -33,11 +34,14 @@ func TestWildClockIsRefusedByEveryOperation(t *testing.T) {
 				f.expectUnchanged(func() {
 					isWild.Store(true)
 					defer isWild.Store(false)
-					f.expectRefusal(f.Delete(f.ctx, "2", "10"), state.ErrInvalidArgument)
-					_, err := f.Purge(f.ctx, engine.Retention{})
-					f.expectRefusal(err, state.ErrInvalidArgument)
-					_, err = f.Create(f.ctx, "2", "11")
-					f.expectRefusal(err, state.ErrInvalidArgument)
+					_, purge := f.Purge(f.ctx, engine.Retention{})
+					_, create := f.Create(f.ctx, "2", "11")
+					for op, err := range map[string]error{"delete": f.Delete(f.ctx, "2", "10"), "purge": purge, "create": create} {
+						f.expectRefusal(err, state.ErrInvalidArgument)
+						if text := err.Error(); !strings.Contains(text, wild.Format(time.RFC3339)) || strings.Contains(text, state.ErrMalformed.Error()) {
+							f.Errorf("%s: %s", op, text)
+						}
+					}
 				})
 				f.pause()
 				if err := f.Delete(f.ctx, "2", "10"); err != nil {

@@ -198,8 +198,8 @@ func (e *Engine) submitDelete(key state.Key, revision uint64, actor string) *Pen
 	p.gone = &deletion{key: key, revision: revision, transition: &state.Transition{
 		Task: key, Op: state.Delete, At: now, Recorded: now, Actor: actor,
 	}}
-	if err := p.gone.transition.Validate(); err != nil {
-		p.answer(&state.Error{Op: state.Delete, Task: key, Err: fmt.Errorf("%w: %w", state.ErrInvalidArgument, err)})
+	if err := state.CheckTime("current time", now); err != nil {
+		p.answer(&state.Error{Op: state.Delete, Task: key, Err: err})
 		return p
 	}
 	e.submit(p)

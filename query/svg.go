@@ -59,7 +59,7 @@ const (
 // no script, follows the light or dark scheme of whoever looks at it, and shows
 // names and errors as text whatever they contain.
 func (q *Query) AppendSVG(dst []byte, spans []Span, o *SVGOptions) []byte {
-	c := chart{SVGOptions: o.withDefaults(), dst: dst, now: q.opts.Now().In(q.opts.Location)}
+	c := chart{SVGOptions: o.withDefaults(), dst: dst, now: state.InstantOf(q.opts.Now()).In(q.opts.Location)}
 	c.rows = rowsOf(spans)
 	if c.left = len(c.rows) - c.MaxRows; c.left > 0 {
 		c.rows = c.rows[:c.MaxRows]

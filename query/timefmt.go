@@ -50,19 +50,21 @@ func (c *clockFace) append(dst []byte, i state.Instant) []byte {
 
 // turn moves to the day of sec.
 func (c *clockFace) turn(sec int64) {
-	t := time.Unix(sec, 0).In(c.loc)
+	t := state.UnixInstant(sec, 0).In(c.loc)
 	hour, minute, second := t.Clock()
 	c.midnight = sec - int64(hour*3600+minute*60+second)
 	c.from, c.to = c.midnight, c.midnight+24*3600
+	if t.Location() != c.loc {
+		c.to = c.from // other times of that day may be in the location
+	}
 	// The offset may change within the day; before and after, midnight is
 	// another.
-	if start, end := t.ZoneBounds(); true {
-		if !start.IsZero() {
-			c.from = max(c.from, start.Unix())
-		}
-		if !end.IsZero() {
-			c.to = min(c.to, end.Unix())
-		}
+	start, end := t.ZoneBounds()
+	if !start.IsZero() {
+		c.from = max(c.from, start.Unix())
+	}
+	if !end.IsZero() {
+		c.to = min(c.to, end.Unix())
 	}
 	c.date = t.AppendFormat(c.date[:0], "2006-01-02 ")
 	c.zone = t.AppendFormat(c.zone[:0], " -0700")
@@ -73,7 +75,7 @@ func (q *Query) time(i state.Instant) time.Time {
 	if !i.IsSet() {
 		return time.Time{}
 	}
-	return set(i.Time().In(q.opts.Location))
+	return set(i.In(q.opts.Location))
 }
 
 // set is t as a time that is set: the zero time.Time stands for one that is

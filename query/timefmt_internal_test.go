@@ -30,7 +30,7 @@ func zones(t testing.TB) []*time.Location {
 
 func sameAsPackageTime(t *testing.T, face *clockFace, sec int64) {
 	t.Helper()
-	got, want := string(face.append(nil, state.UnixInstant(sec, 0))), time.Unix(sec, 0).In(face.loc).Format(TimeLayout)
+	got, want := string(face.append(nil, state.UnixInstant(sec, 0))), state.UnixInstant(sec, 0).In(face.loc).Format(TimeLayout)
 	if got != want {
 		t.Errorf("%d in %s: %q, package time says %q", sec, face.loc, got, want)
 	}
@@ -47,6 +47,10 @@ func TestTimesReadAsPackageTimeFormatsThem(t *testing.T) {
 		}
 		for _, sec := range []int64{first, first + 1, -1, 0, 1, last - 1, last, first - 1e9, last + 1e9} {
 			sameAsPackageTime(t, &face, sec)
+		}
+		for sec := int64(0); sec < 2*24*3600; sec += 899 {
+			sameAsPackageTime(t, &face, first+sec)
+			sameAsPackageTime(t, &face, last-sec)
 		}
 		for sec := int64(first); sec < last; sec += 86_399 * 997 {
 			sameAsPackageTime(t, &face, sec)

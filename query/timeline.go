@@ -69,10 +69,10 @@ func (s Span) of(q *Query, a *state.Attempt, shown state.State) Span {
 	s.Attempt = a.Loop + a.Retry()
 	s.State, s.Retry, s.Loop, s.Skip, s.Error = shown, a.Retry(), a.Loop, a.Skipped, a.Error
 	if a.Started.IsSet() {
-		s.Start = a.Started.Time().In(q.opts.Location)
+		s.Start = a.Started.In(q.opts.Location)
 	}
 	if a.Finished.IsSet() {
-		s.End = a.Finished.Time().In(q.opts.Location)
+		s.End = a.Finished.In(q.opts.Location)
 	}
 	return s
 }

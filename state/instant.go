@@ -1,6 +1,9 @@
 package state
 
-import "time"
+import (
+	"fmt"
+	"time"
+)
 
 // Instant is a moment with nanosecond resolution in the years 1 to 9999, or
 // unset (the zero Instant). It exists because every time in that range can be
@@ -38,6 +41,26 @@ func (i Instant) Valid() bool {
 	return i.sec >= minUnix && i.sec <= maxUnix && i.nsec >= 0 && i.nsec <= 999_999_999
 }
 
+// CheckTime reports, as an error that matches [ErrInvalidArgument] and calls the
+// time what, whether i is unset or lies outside the years 1 to 9999 UTC.
+func CheckTime(what string, i Instant) error {
+	switch {
+	case !i.set:
+		return fmt.Errorf("%w: no %s", ErrInvalidArgument, what)
+	case !i.Valid():
+		return outside(what, i)
+	}
+	return nil
+}
+
+// outside is the error of a time that is not valid.
+func outside(what string, i Instant) error {
+	if i.nsec < 0 || i.nsec > 999_999_999 {
+		return fmt.Errorf("%w: %s with %d nanoseconds", ErrInvalidArgument, what, i.nsec)
+	}
+	return fmt.Errorf("%w: %s %s is outside the years 1 to 9999", ErrInvalidArgument, what, i)
+}
+
 // Unix returns the seconds and nanoseconds since the Unix epoch, 0 and 0 if
 // i is unset.
 func (i Instant) Unix() (sec int64, nsec int) { return i.sec, int(i.nsec) }
@@ -48,6 +71,21 @@ func (i Instant) Time() time.Time {
 		return time.Time{}
 	}
 	return time.Unix(i.sec, int64(i.nsec)).UTC()
+}
+
+// In is i as a time.Time in a location, the zero Time if i is unset. It is in
+// UTC if the year in that location would be 0 or 10000, which layouts have no
+// room for and other programs cannot read. It panics if loc is nil, as
+// [time.Time.In] does.
+func (i Instant) In(loc *time.Location) time.Time {
+	if !i.set {
+		return time.Time{}
+	}
+	t := i.Time().In(loc)
+	if y := t.Year(); y < 1 || y > 9999 {
+		return t.UTC()
+	}
+	return t
 }
 
 // After reports whether i is later than j; unset is earlier than every moment.

@@ -118,8 +118,11 @@ func (op *Op) Validate() error {
 	if err := CheckActor(op.Actor); err != nil {
 		return err
 	}
-	if !op.Now.IsSet() || !op.Now.Valid() || !op.At.Valid() {
-		return fmt.Errorf("%w: time outside the years 1 to 9999", ErrInvalidArgument)
+	if err := CheckTime("current time", op.Now); err != nil {
+		return err
+	}
+	if !op.At.Valid() {
+		return outside("time", op.At)
 	}
 	if err := op.validateNew(); err != nil {
 		return err
@@ -147,7 +150,7 @@ func (op *Op) validateOutcome() error {
 	case op.Kind != Finish && op.Tolerate:
 		return misplaced(op.Kind, "tolerate")
 	case !op.RetryAt.Valid():
-		return fmt.Errorf("%w: retry-at outside the years 1 to 9999", ErrInvalidArgument)
+		return outside("retry-at", op.RetryAt)
 	}
 	return nil
 }

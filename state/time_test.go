@@ -165,6 +165,29 @@ func TestTimesOutsideTheYears1To9999AreRefused(t *testing.T) {
 	refusedWith(t, err, state.ErrInvalidArgument)
 }
 
+func TestTheYearHasFourDigitsWhereverATimeIsShown(t *testing.T) {
+	for _, test := range []struct {
+		sec    int64
+		offset int
+		want   string
+	}{
+		{yearOne, 0, "0001-01-01T00:00:00Z"},
+		{yearOne, 3600, "0001-01-01T01:00:00+01:00"},
+		{yearOne, -3600, "0001-01-01T00:00:00Z"},
+		{yearOne + 3600, -3600, "0001-01-01T00:00:00-01:00"},
+		{yearTenThous - 1, -3600, "9999-12-31T22:59:59-01:00"},
+		{yearTenThous - 1, 3600, "9999-12-31T23:59:59Z"},
+		{yearTenThous - 3601, 3600, "9999-12-31T23:59:59+01:00"},
+	} {
+		if got := at(test.sec).In(time.FixedZone("", test.offset)).Format(time.RFC3339); got != test.want {
+			t.Errorf("%s at offset %d is %s, want %s", at(test.sec), test.offset, got, test.want)
+		}
+	}
+	if got := none.In(time.FixedZone("", 3600)); !got.IsZero() {
+		t.Errorf("unset is %v", got)
+	}
+}
+
 func TestInstants(t *testing.T) {
 	moments := []state.Instant{
 		{},

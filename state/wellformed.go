@@ -1,6 +1,9 @@
 package state
 
-import "fmt"
+import (
+	"cmp"
+	"fmt"
+)
 
 // Stores take transitions from whoever calls them and files from wherever they
 // come, so a transition is examined before it is kept: [Transition.Validate]
@@ -20,8 +23,8 @@ func (tr *Transition) Validate() error {
 	if !tr.Op.Valid() {
 		return fmt.Errorf("%w: unknown operation %d", ErrMalformed, tr.Op)
 	}
-	if !tr.At.IsSet() || !tr.At.Valid() || !tr.Recorded.IsSet() || !tr.Recorded.Valid() {
-		return fmt.Errorf("%w: a %s without times in the years 1 to 9999", ErrMalformed, tr.Op)
+	if err := cmp.Or(CheckTime("time", tr.At), CheckTime("recording time", tr.Recorded)); err != nil {
+		return fmt.Errorf("%w: a %s: %w", ErrMalformed, tr.Op, err)
 	}
 	if err := CheckActor(tr.Actor); err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
@@ -117,8 +120,9 @@ func validNode(id string, index int, kind Kind, p *Progress) error {
 		return malformed("index %d", index)
 	case !kind.Valid() || (index == 0) != (kind == Pipeline):
 		return malformed("a %s at index %d", kind, index)
-	case !p.Updated.IsSet() || !p.Updated.Valid():
-		return malformed("no time of its last transition in the years 1 to 9999")
+	}
+	if err := CheckTime("time of the last transition", p.Updated); err != nil {
+		return err
 	}
 	switch again := p.Began.NewAttempt(); {
 	case again && (index == 0) != (p.Began == Reopen),
@@ -141,8 +145,12 @@ func (a *Attempt) validate(index int, kind Kind) error {
 		return malformed("counts %d, %d and %d", a.Loop, a.Retries, a.Skips)
 	case a.Version.IsSet() != (index > 0):
 		return malformed("version %q", a.Version)
-	case !a.Started.Valid() || !a.Finished.Valid() || !a.RetryAt.Valid():
-		return malformed("a time outside the years 1 to 9999")
+	case !a.Started.Valid():
+		return outside("start time", a.Started)
+	case !a.Finished.Valid():
+		return outside("finish time", a.Finished)
+	case !a.RetryAt.Valid():
+		return outside("retry-at", a.RetryAt)
 	case a.Finished.IsSet() != a.State.Ended(), a.State == Created && a.Started.IsSet(),
 		(a.State == Running || a.State == Finished || a.State == Failed) && !a.Started.IsSet():
 		return malformed("%s with times that do not fit", a.State)

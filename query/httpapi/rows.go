@@ -123,7 +123,7 @@ func (h *Handler) time(i state.Instant) string {
 	if !i.IsSet() {
 		return ""
 	}
-	return i.Time().In(h.location()).Format(time.RFC3339Nano)
+	return i.In(h.location()).Format(time.RFC3339Nano)
 }
 
 func byName(c *state.Counts) map[string]int {

@@ -43,7 +43,7 @@ func (h *Handler) wire(i state.Instant) string {
 	if !i.IsSet() {
 		return ""
 	}
-	return i.Time().In(h.location()).Format(query.TimeLayout)
+	return i.In(h.location()).Format(query.TimeLayout)
 }
 
 func (h *Handler) location() *time.Location {

@@ -256,8 +256,9 @@ func (c cancelled) Write(p []byte) (int, error) {
 }
 
 // BackupTo writes a backup to a new file, which appears under its name when it
-// is complete and on disk. The error matches [fs.ErrExist] if there is a file
-// of that name, and [store.ErrFull] if there is no room for it. A process that
+// is complete and on disk. The error matches [state.ErrInvalidArgument] if the name
+// is empty, [fs.ErrExist] if there is a file of that name, and [store.ErrFull] if
+// there is no room for it. A process that
 // is killed meanwhile may leave an unfinished one with ".new-" in its name. Once
 // nobody has written to it for a minute, the next store that opens or makes a
 // file in that directory removes it.

@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -9,6 +10,7 @@ import (
 
 	bolt "go.etcd.io/bbolt"
 
+	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
@@ -75,8 +77,8 @@ func tempFile(path string, mode fs.FileMode) (*os.File, error) {
 // abandoned in the directory goes first; write locks the file, so that nobody
 // takes that for abandoned.
 func writeNew(path string, mode fs.FileMode, write func(f *os.File) error) (err error) {
-	if _, err := os.Lstat(path); err == nil {
-		return fs.ErrExist
+	if err := vacant(path); err != nil {
+		return err
 	}
 	removeAbandoned(path)
 	temp, err := tempFile(path, mode)
@@ -91,6 +93,17 @@ func writeNew(path string, mode fs.FileMode, write func(f *os.File) error) (err 
 		return err
 	}
 	return syncDir(filepath.Dir(path))
+}
+
+// vacant returns an error unless a copy can get this name.
+func vacant(path string) error {
+	if path == "" {
+		return fmt.Errorf("%w: no name for the copy", state.ErrInvalidArgument)
+	}
+	if _, err := os.Lstat(path); err == nil {
+		return fs.ErrExist
+	}
+	return nil
 }
 
 // publish gives a finished file its name unless something has that name by

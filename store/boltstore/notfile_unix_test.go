@@ -96,6 +96,15 @@ func TestACopyNeverGoesOverWhatIsThere(t *testing.T) {
 			}
 		}
 	}
+	for how, write := range map[string]func() error{
+		"backup":  func() error { return s.BackupTo(t.Context(), "") },
+		"compact": func() error { return s.CompactTo(t.Context(), "") },
+		"salvage": func() error { _, err := boltstore.Salvage(t.Context(), in("file"), "", nil); return err },
+	} {
+		if err := write(); !errors.Is(err, state.ErrInvalidArgument) {
+			t.Errorf("%s to no name: %v", how, err)
+		}
+	}
 	if got, err := os.ReadFile(in("file")); err != nil || string(got) != kept {
 		t.Errorf("the file has %q, %v", got, err)
 	}

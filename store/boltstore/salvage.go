@@ -81,8 +81,8 @@ func salvage(ctx context.Context, path, newPath string, report func(string)) (do
 		return done, err
 	}
 	defer unlock()
-	if _, err := os.Lstat(newPath); err == nil {
-		return done, fs.ErrExist
+	if err := vacant(newPath); err != nil {
+		return done, err
 	}
 	removeAbandoned(newPath)
 	// Both files are made in a directory of their own, beside where one goes.

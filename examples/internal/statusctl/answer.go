@@ -59,9 +59,8 @@ var codes = []struct {
 	// Changes that are no longer kept are not there.
 	{store.ErrTrimmed, "not_found"},
 	{fs.ErrExist, "exists"}, // the target of a copy
-	// A file that cannot be opened where -db points: the argument is wrong.
+	// There is no file where -db points: the argument is wrong.
 	{fs.ErrNotExist, "invalid_argument"},
-	{fs.ErrPermission, "invalid_argument"},
 }
 
 // code is the protocol's word for err. An error that is none of those known

@@ -43,13 +43,22 @@ func (t *tool) create(ctx context.Context, o *boltstore.Options) (store.Store, e
 	case database.OnServer(t.db):
 		return t.server(ctx, database.Options{Create: true})
 	}
-	return boltstore.Open(t.db, o)
+	return writable(t.db, o)
+}
+
+// writable opens a file and says so if it may not be written.
+func writable(path string, o *boltstore.Options) (*boltstore.Store, error) {
+	s, err := boltstore.Open(path, o)
+	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
+		return nil, fmt.Errorf("cannot write the database: %w", err)
+	}
+	return s, err
 }
 
 // opener opens the file that -db names, which exists.
 type opener func(path string) (*boltstore.Store, error)
 
-func forWriting(path string) (*boltstore.Store, error) { return boltstore.Open(path, nil) }
+func forWriting(path string) (*boltstore.Store, error) { return writable(path, nil) }
 
 // forReading needs no permission to write and leaves the file as it is, unless
 // an older version wrote it: that is migrated first.

@@ -14,7 +14,7 @@ func shownTime(at state.Instant, zone *time.Location) string {
 	if !at.IsSet() {
 		return ""
 	}
-	return at.Time().In(zone).Format(query.TimeLayout)
+	return at.In(zone).Format(query.TimeLayout)
 }
 
 // whenShown is shownTime of a time in its own location, "" if it is zero.
