@@ -86,6 +86,8 @@
 //	GET api/history   bk_biz_id, task_id, node_id: every attempt, the current one included
 //	GET api/timeline  bk_biz_id, task_id: the superseded attempts of all nodes, as a list
 //	GET api/events    bk_biz_id, task_id: server-sent events
+//	GET api/counts    bk_biz_id, since, until, text: how many of the newest tasks show which state
+//	GET api/zone      the name and the offsets of the time zone of all times
 //
 // Times in these, api/status aside, are RFC 3339 in the configured location,
 // absent when unset; since, until and as_of take RFC 3339 or Unix seconds.

@@ -48,6 +48,8 @@ func (h *Handler) views() map[string]route {
 		"/api/history":  {get: true, serve: (*Handler).history},
 		"/api/timeline": {get: true, serve: (*Handler).timeline},
 		"/api/events":   {get: true, serve: (*Handler).events},
+		"/api/counts":   {get: true, serve: (*Handler).countTasks},
+		"/api/zone":     {get: true, serve: (*Handler).zone},
 		"/openapi.json": {get: true, public: true, serve: (*Handler).description},
 		"":              {get: true, public: true, serve: (*Handler).page},
 	}

@@ -26,6 +26,8 @@ type attempt struct {
 	Version      string `json:"version,omitempty"`
 	Loop         int    `json:"loop"`
 	Retry        int    `json:"retry,omitempty"` // retries and skips so far
+	Retries      int    `json:"retries,omitempty"`
+	Skips        int    `json:"skips,omitempty"`
 	Skip         bool   `json:"skip,omitempty"`
 	ErrorIgnored bool   `json:"error_ignored,omitempty"`
 	StartTime    string `json:"start_time,omitempty"`
@@ -112,7 +114,7 @@ func (h *Handler) node(tree *state.Tree, shown shownStates, i int) node {
 
 func (h *Handler) attempt(a *state.Attempt, shown state.State) attempt {
 	return attempt{
-		State: shown.String(), Version: a.Version.String(), Loop: a.Loop, Retry: a.Retry(), Skip: a.Skipped,
+		State: shown.String(), Version: a.Version.String(), Loop: a.Loop, Retry: a.Retry(), Retries: a.Retries, Skips: a.Skips, Skip: a.Skipped,
 		ErrorIgnored: a.ErrorIgnored, StartTime: h.time(a.Started), FinishTime: h.time(a.Finished),
 		Error: a.Error, RetryAt: h.time(a.RetryAt),
 	}

@@ -1,0 +1,37 @@
+package httpapi
+
+import "github.com/pipestatus/pipestatus/state"
+
+// countTasks counts the tasks of a list by the state they show: those among the
+// newest, as many as one list looks at.
+func (h *Handler) countTasks(x *exchange) error {
+	f, err := h.filter(x)
+	if err != nil {
+		return err
+	}
+	var counts state.Counts
+	unfinished, seen := 0, 0
+	f.Limit = listMax
+	for {
+		tasks, last, err := h.listSome(x, &f, &seen)
+		if err != nil {
+			return err
+		}
+		for i := range tasks {
+			counts[tasks[i].Shown]++
+			if tasks[i].Unfinished() {
+				unfinished++
+			}
+		}
+		if last {
+			break
+		}
+	}
+	return x.respond("", func(s *sink) error {
+		s.field(`{"states":`, byName(&counts))
+		s.field(`,"unfinished":`, unfinished)
+		s.field(`,"more":`, f.Cursor != "" && !f.hides) // that there are others is not for everybody
+		s.text("}")
+		return nil
+	})
+}
