@@ -11,10 +11,16 @@ import (
 
 // The page is kept in files and sent as one.
 //
-//go:embed page
+//go:embed page/*.html page/*.css page/*.js
 var pageFiles embed.FS
 
 var statusPage = assemble()
+
+// pageScripts are the parts of the script in the order in which they run.
+var pageScripts = []string{
+	"base.js", "text.js", "time.js", "outage.js", "rows.js", "share.js", "events.js", "tasks.js", "model.js",
+	"tree.js", "details.js", "actions.js", "task.js", "finding.js", "main.js", "keys.js",
+}
 
 // document is the page as it is sent.
 type document struct {
@@ -27,7 +33,7 @@ func assemble() document {
 	style := pageFile("page.css")
 	var script strings.Builder
 	script.WriteString("\"use strict\";\n")
-	for _, name := range []string{"base.js", "rows.js", "events.js", "tasks.js", "model.js", "actions.js", "task.js", "main.js"} {
+	for _, name := range pageScripts {
 		script.WriteString(pageFile(name))
 	}
 	html := strings.NewReplacer("/*style*/", style, "/*script*/", script.String()).Replace(pageFile("page.html"))

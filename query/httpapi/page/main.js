@@ -7,7 +7,7 @@ $("rows").addEventListener("click", (e) => {
   if (e.target.className === "fold" && e.target.textContent) return taskView.fold(at, e.target.textContent === "▾");
   taskView.choose(index);
 });
-for (const tab of ["tree", "timeline", "json"]) $("tab-" + tab).addEventListener("click", () => taskView.live && taskView.show(tab));
+for (const tab of taskView.tabs) $("tab-" + tab).addEventListener("click", () => taskView.live && taskView.show(tab));
 $("tabs").addEventListener("keydown", (e) => {
   const tabs = [...$("tabs").querySelectorAll("[role=tab]")];
   const step = (e.key === "ArrowRight") - (e.key === "ArrowLeft");
@@ -19,7 +19,6 @@ $("tabs").addEventListener("keydown", (e) => {
 });
 $("slider").addEventListener("input", () => taskView.live && taskView.slide());
 $("to-now").addEventListener("click", () => taskView.toNow());
-$("next-failure").addEventListener("click", () => taskView.live && taskView.nextFailure());
 $("close-details").addEventListener("click", () => {
   taskView.choose(-1);
   $("rows").focus();
@@ -31,12 +30,33 @@ $("sign-in-form").addEventListener("submit", (e) => {
   if ($("user-token").value) given.bk_token = $("user-token").value;
   if ($("user-name").value) given.bk_username = $("user-name").value;
   sessionStorage.setItem(stored, JSON.stringify(given));
+  sessionStorage.setItem(stored + ".session", Math.random().toString(36));
   $("sign-in-form").reset();
   route();
 });
 $("sign-out").addEventListener("click", () => {
   sessionStorage.removeItem(stored);
+  sessionStorage.removeItem(stored + ".session");
   route();
+});
+
+$("zone").addEventListener("change", () => {
+  zone.choose($("zone").value);
+  route();
+});
+$("copy-link").addEventListener("click", async () => {
+  await copy(location.href);
+  $("copy-link").textContent = "Copied";
+  setTimeout(() => ($("copy-link").textContent = "Copy link"), 1500);
+});
+const jsonText = () => taskView.json.join("\n");
+$("json-tools").append(copyButton("Copy JSON", jsonText));
+$("download").addEventListener("click", () => {
+  const link = element("a");
+  link.href = URL.createObjectURL(new Blob([jsonText()], { type: "application/json" }));
+  link.download = taskView.query.bk_biz_id + "-" + taskView.query.task_id + ".json";
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
 });
 
 let view = null;
@@ -46,7 +66,7 @@ function leave() {
   view = null;
   problem("");
   mark("", "");
-  for (const id of ["sign-in", "tasks", "task"]) $(id).hidden = true;
+  for (const id of ["sign-in", "tasks", "task", "nothing", "outage"]) $(id).hidden = true;
 }
 
 function showSignIn(message) {
@@ -64,9 +84,11 @@ function route() {
   const [, path, query] = location.hash.match(/^#\/([^?]*)\??(.*)$/) || [null, "", ""];
   document.title = "pipestatus";
   view = path === "task" ? taskView : tasksView;
-  $(path === "task" ? "task" : "tasks").hidden = false;
   view.open(new URLSearchParams(query));
 }
 
+try {
+  zone.mode = localStorage.getItem("pipestatus.zone") || "server";
+} catch {}
 addEventListener("hashchange", route);
 route();

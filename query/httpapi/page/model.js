@@ -13,19 +13,27 @@ class Model {
     this.last = story.last;
     this.operable = story.operable;
     this.task = story.task_id;
+    this.labels = story.labels;
     this.nodes = [];
     this.children = [];
+    this.byID = new Map();
     this.shape = 0; // changes with the set of nodes
     story.nodes.forEach((n) => this.put(n));
   }
 
   put(n) {
-    if (!this.nodes[n.index]) {
-      this.children[n.index] = [];
-      if (n.parent >= 0) this.children[n.parent].push(n.index);
+    const at = n.index;
+    if (!this.nodes[at]) {
+      this.children[at] = [];
+      this.byID.set(n.id, at);
+      if (n.parent >= 0) this.children[n.parent].push(at);
       this.shape++;
     }
-    this.nodes[n.index] = n;
+    n.from = Date.parse(n.start_time || "");
+    n.to = Date.parse(n.finish_time || "");
+    n.cause = n.error ? cause(n.error) : "";
+    this.nodes[at] = n;
+    this.ends = null;
   }
 
   // apply takes the next transition over.
@@ -33,9 +41,14 @@ class Model {
     this.position = moved.position;
     this.state = moved.state;
     this.last = moved;
+    if (moved.labels) this.labels = moved.labels;
     // Containers come behind what they contain there.
     [...moved.nodes].sort((a, b) => a.index - b.index).forEach((n) => this.put(n));
     for (const a of moved.superseded || []) this.attempts(a.node_id).push(a);
+  }
+
+  find(id) {
+    return this.nodes[this.byID.get(id)];
   }
 
   // attempts of a node that were superseded, oldest first.
@@ -44,8 +57,8 @@ class Model {
     return this.superseded.get(id);
   }
 
-  // learn adds superseded attempts that are read from the service. What came
-  // by events meanwhile stays, behind them.
+  // learn adds superseded attempts that are read from the service. Those that
+  // came by events since then stay, behind them.
   learn(superseded) {
     const told = this.superseded;
     this.superseded = new Map();
@@ -62,8 +75,80 @@ class Model {
     return this.nodes[0];
   }
 
+  container(n) {
+    return n.kind === "pipeline" || n.kind === "subprocess";
+  }
+
+  // working reports whether something goes on in a node: a leaf that runs or
+  // will be retried by itself, or a container that is between two steps.
+  working(n) {
+    if (!this.container(n)) return n.state === "RUNNING" || !!n.retry_at;
+    return !n.finish_time && (n.state === "RUNNING" || !!n.counts?.RUNNING);
+  }
+
+  // end is when an attempt ended or, if it has not, came to a stand: now where
+  // something goes on, else the last thing that happened in it.
+  end(n, now) {
+    if (n.to >= 0) return n.to;
+    if (this.working(n)) return now;
+    if (n.index === 0 || !this.container(n)) return Math.max(this.lastTime(), n.from || 0) || now;
+    this.ends ||= this.lastBelow();
+    return this.ends[n.index] || now;
+  }
+
+  // lastTime is when the last transition happened, or the last known end.
+  lastTime() {
+    this.ends ||= this.lastBelow();
+    return Math.max(Date.parse(this.last?.time || "") || 0, this.ends[0] || 0);
+  }
+
+  // lastBelow is, for each node, the last known time in it.
+  lastBelow() {
+    const ends = this.nodes.map((n) => Math.max(n.from || 0, n.to || 0));
+    for (let i = ends.length - 1; i > 0; i--) {
+      const up = this.nodes[i].parent;
+      ends[up] = Math.max(ends[up], ends[i]);
+    }
+    return ends;
+  }
+
+  duration(n, now) {
+    return n.from >= 0 ? showDuration(this.end(n, now) - n.from) : "";
+  }
+
+  // story is how long the task took and how long ago it came to a stand.
+  story(now) {
+    const n = this.root;
+    const took = this.duration(n, now);
+    if (!took) return "";
+    if (this.working(n)) return "running for " + took;
+    return n.state.toLowerCase() + " after " + took + ", " + showAgo(this.end(n, now));
+  }
+
+  // matching are the nodes that a filter asks for, and those above them; null
+  // stands for all.
+  matching(filter) {
+    const text = filter.text.toLowerCase();
+    if (!text && !filter.states.size && !filter.quiet) return null;
+    const keep = new Uint8Array(this.nodes.length);
+    for (let i = this.nodes.length - 1; i >= 0; i--) {
+      const n = this.nodes[i];
+      const leaf = !this.container(n);
+      const fits =
+        (!filter.states.size || (leaf && filter.states.has(n.state))) &&
+        (!text || [n.name, n.id, n.key, kindLabel(n.kind), n.cause].some((t) => t?.toLowerCase().includes(text))) &&
+        !(filter.quiet && leaf && n.kind !== "service_activity");
+      if (fits || keep[i]) {
+        keep[i] = 1;
+        if (n.parent >= 0) keep[n.parent] = 1;
+      }
+    }
+    keep[0] = 1;
+    return keep;
+  }
+
   // visible is the order of the rows: depth first, without what is folded.
-  visible(folded) {
+  visible(folded, keep) {
     const order = [];
     const stack = [[0, 0]];
     while (stack.length) {
@@ -71,16 +156,45 @@ class Model {
       order.push({ index, level });
       if (folded.has(this.nodes[index].id)) continue;
       const children = this.children[index];
-      for (let i = children.length - 1; i >= 0; i--) stack.push([children[i], level + 1]);
+      for (let i = children.length - 1; i >= 0; i--) if (!keep || keep[children[i]]) stack.push([children[i], level + 1]);
     }
     return order;
   }
 
   // span is the time from the first start to the last thing that happened.
   span(now) {
-    const from = Date.parse(this.root.start_time || "") || now;
-    const running = this.nodes.some((n) => n.start_time && !n.finish_time && n.state === "RUNNING");
-    const last = Date.parse(this.last?.time || "") || now;
-    return [from, Math.max(running ? now : last, from + 1)];
+    const from = this.root.from || now;
+    return [from, Math.max(this.working(this.root) ? now : this.lastTime(), from + 1)];
   }
+
+  // next is the next leaf behind a node, in the order of the rows and around its
+  // end, for which a condition holds; -1 if there is none.
+  next(id, condition) {
+    const all = this.visible(new Set());
+    const from = all.findIndex(({ index }) => this.nodes[index].id === id);
+    const fits = ({ index }) => !this.container(this.nodes[index]) && condition(this.nodes[index]);
+    return (all.slice(from + 1).find(fits) || all.find(fits))?.index ?? -1;
+  }
+
+  // longest is the leaf that has been running longest; -1 if none runs.
+  longest() {
+    let best = -1;
+    for (const n of this.nodes) {
+      if (n.state === "RUNNING" && !this.container(n) && (best < 0 || n.from < this.nodes[best].from)) best = n.index;
+    }
+    return best;
+  }
+}
+
+// remarks is what is out of the ordinary about an attempt, in the words that
+// the tools use too.
+function remarks(n) {
+  const parts = [];
+  const times = (count, what) => count && parts.push(what + (count > 1 ? " " + count + "×" : ""));
+  times(n.retries, "retried");
+  times(n.skips, "skipped");
+  if (n.loop > 1) parts.push("loop " + n.loop);
+  if (n.retry_at) parts.push("retry at " + showTime(n.retry_at).slice(11));
+  if (n.error_ignored) parts.push("error ignored");
+  return parts;
 }

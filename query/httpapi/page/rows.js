@@ -42,6 +42,7 @@ class Rows {
       if (row.hidden) return;
       row.dataset.index = index;
       row.style.top = index * this.height + "px";
+      row.style.height = this.height + "px";
       this.fill(row, index);
     });
   }

@@ -1,40 +1,56 @@
-// One task: summary, tree, timeline, JSON, details of a node, point in time.
+// One task: summary, the tabs, what is chosen, the point in time.
 const taskView = {
+  tabs: ["tree", "timeline", "json"],
+
   async open(params) {
     this.query = { bk_biz_id: params.get("bk_biz_id") || "", task_id: params.get("task_id") || "" };
     this.live = this.past = null;
-    this.folded = new Set();
     this.order = [];
     this.chosen = null;
     this.json = [];
     this.tab = "tree";
     this.opened = new AbortController();
-    $("details").hidden = true;
+    finding.open(params);
+    timeWindow.reset();
+    detailsView.open(null);
     $("slider").value = 1000;
     this.clear();
     mark("", "loading");
-    for (let wait = 250; !this.live; wait = Math.min(wait * 2, 5000)) {
-      const opened = this.opened.signal;
+    const outage = new Outage();
+    const opened = this.opened.signal;
+    while (!this.live) {
       try {
+        await zone.learn(opened);
         const story = await load("task", this.query, opened);
         if (opened.aborted) return;
         learnClock(story.now);
         this.live = new Model(story);
       } catch (e) {
-        if (opened.aborted || e instanceof SignedOut) return;
+        if (opened.aborted || e instanceof SignedOut) return outage.end();
         if (e instanceof Refused) {
-          mark("", "");
-          return problem(e.message);
+          outage.end();
+          return this.refuse(e.message);
         }
-        mark("reconnecting", "reconnecting");
-        await new Promise((done) => setTimeout(done, wait));
-        if (opened.aborted) return;
+        await outage.after(e, opened);
+        if (opened.aborted) return outage.end();
       }
     }
+    outage.over();
+    $("task").hidden = false;
     this.follow();
-    this.choose(params.get("node_id") ? this.live.nodes.findIndex((n) => n.id === params.get("node_id")) : -1);
     this.show(params.get("tab") || "tree");
+    const node = this.live.find(params.get("node_id"));
+    if (node) this.reveal(node.index);
+    if (params.get("as_of")) this.goTo(Date.parse(params.get("as_of")));
     this.timer = setInterval(() => this.tick(), 1000);
+  },
+
+  // refuse says that there is nothing to show, and nothing else.
+  refuse(message) {
+    mark("", "");
+    $("task").hidden = true;
+    $("nothing").hidden = false;
+    $("nothing-text").textContent = message;
   },
 
   close() {
@@ -46,7 +62,8 @@ const taskView = {
   },
 
   clear() {
-    for (const id of ["t-state", "t-name", "t-where", "t-counts", "moment-text"]) $(id).textContent = "";
+    $("task").hidden = true;
+    for (const id of ["t-state", "t-name", "t-where", "t-counts", "t-labels", "moment-text"]) $(id).textContent = "";
     $("t-state").className = "state";
     rows.set(0, 28);
   },
@@ -63,12 +80,8 @@ const taskView = {
   follow() {
     this.stream = new Stream(this.query, () => this.live, {
       live: () => {
-        this.connected = true;
         this.showMark();
-      },
-      lost: () => {
-        this.connected = false;
-        this.showMark();
+        if (detailsView.attemptsOf === "") this.changed();
       },
       gone: () => {
         this.stream = null;
@@ -90,8 +103,8 @@ const taskView = {
   },
 
   showMark() {
-    if (!this.connected) mark("reconnecting", "reconnecting");
-    else if (this.past) mark("past", "in the past");
+    if (!this.stream?.alive) return;
+    if (this.past) mark("past", "in the past");
     else mark("live", "live");
   },
 
@@ -101,11 +114,17 @@ const taskView = {
       this.drawing = 0;
       if (this.live) this.draw();
     });
+    if (document.hidden && this.live) this.drawTitle();
   },
 
   tick() {
     if (!this.past && this.live && !document.hidden) this.draw();
     if (this.tab === "json" && !this.past && this.jsonPosition !== this.live?.position) this.loadJSON();
+  },
+
+  drawTitle() {
+    const root = this.shown.root;
+    document.title = root.state + " \u2068" + unturned(root.name || this.query.task_id) + "\u2069 – pipestatus";
   },
 
   draw() {
@@ -114,127 +133,84 @@ const taskView = {
     $("t-state").className = "state " + root.state;
     $("t-state").textContent = root.state;
     $("t-name").textContent = root.name || this.query.task_id;
-    document.title = root.state + " \u2068" + unturned(root.name || this.query.task_id) + "\u2069 – pipestatus";
-    const rest = [model.nodes.length + " nodes", duration(root, this.now())].filter(Boolean).join(" · ");
+    this.drawTitle();
+    const rest = [model.story(this.now()), progressText(root.counts || {})].filter(Boolean).join(" · ");
     $("t-where").replaceChildren("business ", apart(this.query.bk_biz_id), " · task ", apart(this.query.task_id), " · " + rest);
-    showCounts($("t-counts"), root.counts || {});
-    $("next-failure").disabled = !model.nodes.some((n) => n.state === "FAILED");
+    $("t-labels").replaceChildren(...Object.entries(model.labels || {}).map(([k, v]) => labelLink(k, v)));
+    finding.drawCounts(root.counts || {});
+    finding.drawJumps(model);
     this.drawMoment();
     this.drawRows();
-    this.drawDetails();
+    detailsView.draw(this);
     this.drawActions();
   },
 
   drawActions() {
     const task = { bk_biz_id: this.query.bk_biz_id, task_id: this.live.task };
-    actionsView.draw(this, this.shown, this.shown.nodes.find((n) => n.id === this.chosen), task);
+    actionsView.draw(this, this.shown, this.chosen && this.shown.find(this.chosen), task);
   },
 
   drawMoment() {
     const model = this.shown;
+    const step = model.last;
+    const by = step?.actor ? " by " + unturned(step.actor) : "";
     if (this.past) {
-      const step = model.last;
-      const node = step && model.nodes.find((n) => n.id === step.node_id);
-      $("moment-text").textContent = showMoment(this.pastTime, true) + (step ? " · after " + step.op + (node ? " of " + nameOf(node) : "") : "");
-    } else $("moment-text").textContent = model.last ? "now · last: " + model.last.op + " at " + showTime(model.last.time) : "now";
+      const node = step && model.find(step.node_id);
+      $("moment-text").textContent = showTime(this.pastTime, true) + (step ? " · after " + step.op + (node ? " of " + unturned(nameOf(node)) : "") + by : "");
+    } else $("moment-text").textContent = step ? "now · last: " + step.op + by + " at " + showTime(step.time) : "now";
     $("to-now").hidden = !this.past;
     $("slider").disabled = !this.live.root.start_time;
+    $("slider").setAttribute("aria-valuetext", $("moment-text").textContent);
   },
 
   drawRows() {
     if (this.tab === "json") return rows.set(this.json.length, 20);
-    this.order = this.shown.visible(this.folded);
-    this.scale = this.shown.span(this.now());
-    rows.set(this.order.length, 28);
-    if (this.tab === "timeline") this.drawAxis();
+    const model = this.shown;
+    this.keep = model.matching(finding);
+    this.order = model.visible(finding.folded, this.keep);
+    $("no-rows").hidden = !this.keep || this.order.length > 1;
+    this.scale = timeWindow.of(model.span(this.now()));
+    rows.set(this.order.length, treeView.height());
+    if (this.tab === "timeline") $("axis").replaceChildren(treeView.axis(this));
   },
 
-  // drawAxis marks round times above the bars: a row like the others.
-  drawAxis() {
-    const [from, to] = this.scale;
-    const most = matchMedia("(max-width: 720px)").matches ? 3 : 8;
-    const step = roundStep((to - from) / most);
-    const track = element("span", "track");
-    for (let t = 0; t < to - from; t += step) {
-      const tick = element("span", "tick", t ? "+" + showDuration(t).replace(/(?<=[smhd]) 0[smh]$|\.0(?=s)/, "") : "0");
-      tick.style.left = (100 * t) / (to - from) + "%";
-      track.append(tick);
-    }
-    const line = element("div", "row");
-    line.append(element("span", "name"), track, element("span", "state"), element("span", "duration"));
-    $("axis").replaceChildren(line);
+  get folded() {
+    return finding.folded;
   },
 
   fillRow(row, at) {
-    if (this.tab === "json") {
-      row.className = "row";
-      row.textContent = this.json[at];
-      return;
-    }
-    const { index, level } = this.order[at];
-    const n = this.shown.nodes[index];
-    const container = this.shown.children[index].length > 0;
-    row.className = n.id === this.chosen ? "row chosen" : "row";
-    row.id = "row-" + index;
-    row.role = "treeitem";
-    row.ariaLevel = level + 1;
-    row.ariaSelected = n.id === this.chosen;
-    row.ariaExpanded = container ? !this.folded.has(n.id) : null;
-    const name = element("span", "name");
-    name.style.paddingLeft = level * 18 + "px";
-    name.append(element("span", "fold", container ? (this.folded.has(n.id) ? "▸" : "▾") : ""), apart(nameOf(n)));
-    if (n.name) name.append(" ", element("span", "kind", kindLabel(n.kind)));
-    name.title = nameOf(n);
-    const badge = stateBadge(n.state);
-    const took = element("span", "duration", duration(n, this.now()));
-    if (this.tab === "timeline") row.replaceChildren(name, this.track(n), badge, took);
-    else row.replaceChildren(name, this.notes(n), badge, took);
-  },
-
-  notes(n) {
-    const notes = [];
-    if (n.loop > 1) notes.push("loop " + n.loop);
-    if (n.retry) notes.push("retry " + n.retry);
-    if (n.skip) notes.push("skipped");
-    if (n.error_ignored) notes.push("error ignored");
-    if (n.retry_at) notes.push("retries at " + showTime(n.retry_at).slice(11));
-    if (n.error) notes.push(n.error.slice(0, 200));
-    return element("span", n.error && !n.error_ignored ? "notes bad" : "notes", notes.join(" · "));
-  },
-
-  track(n) {
-    const track = element("span", "track");
-    const [from, to] = this.scale;
-    const bar = (a, old) => {
-      const start = Date.parse(a.start_time || "");
-      if (!start || start > to) return;
-      const end = Math.min(a.finish_time ? Date.parse(a.finish_time) : this.now(), to);
-      const bar = element("span", "bar " + a.state + (old ? " old" : ""));
-      bar.style.left = (100 * Math.max(start - from, 0)) / (to - from) + "%";
-      bar.style.width = (100 * Math.max(end - start, 0)) / (to - from) + "%";
-      bar.title = a.state + " " + showTime(a.start_time) + " " + showDuration(end - start);
-      track.append(bar);
-    };
-    for (const a of this.live.attempts(n.id)) {
-      if (!this.past || Date.parse(a.start_time || "") < (Date.parse(n.start_time || "") || this.pastTime)) bar(a, true);
-    }
-    bar(n, false);
-    return track;
+    if (this.tab !== "json") return treeView.fill(row, this, at);
+    row.className = "row";
+    row.replaceChildren(this.json[at]);
   },
 
   show(tab) {
-    this.tab = ["timeline", "json"].includes(tab) ? tab : "tree";
-    for (const t of ["tree", "timeline", "json"]) {
+    this.tab = this.tabs.includes(tab) ? tab : "tree";
+    for (const t of this.tabs) {
       $("tab-" + t).ariaSelected = t === this.tab;
       $("tab-" + t).tabIndex = t === this.tab ? 0 : -1;
     }
     $("view").className = this.tab;
     $("rows").role = this.tab === "json" ? "document" : "tree";
-    $("axis").hidden = this.tab !== "timeline";
+    $("axis").hidden = $("zooms").hidden = this.tab !== "timeline";
+    $("json-tools").hidden = this.tab !== "json";
+    $("finding").hidden = this.tab === "json";
     $("rows").scrollTop = 0;
     if (this.tab === "json") this.loadJSON();
     if (this.tab === "timeline") this.loadTimeline();
     this.draw();
+    this.remember();
+  },
+
+  // remember has the address say what is shown.
+  remember() {
+    if (!this.live) return;
+    const params = new URLSearchParams(this.query);
+    if (this.tab !== "tree") params.set("tab", this.tab);
+    if (this.chosen && !$("details").hidden) params.set("node_id", this.chosen);
+    if (this.past) params.set("as_of", new Date(this.pastTime).toISOString());
+    finding.remember(params);
+    history.replaceState(null, "", "#/task?" + params);
   },
 
   at() {
@@ -246,6 +222,7 @@ const taskView = {
     const text = await this.attempt(() => answer("status", this.at(), this.opened.signal));
     if (!text) return;
     this.jsonPosition = position;
+    this.jsonText = text;
     this.json = escapeUnseen(indented(text)).split("\n");
     this.draw();
   },
@@ -275,30 +252,38 @@ const taskView = {
     if (value >= 1000) return this.toNow();
     const [from, to] = this.live.span(serverNow());
     const time = Math.ceil(from + ((to - from) * value) / 1000);
-    $("moment-text").textContent = showMoment(time, true);
-    this.sliding = setTimeout(async () => {
-      const story = await this.attempt(() => load("task", { ...this.query, as_of: new Date(time).toISOString() }, this.opened.signal));
-      if (!story || +$("slider").value !== value) return;
-      this.pastTime = time;
-      this.past = new Model(story);
-      this.showMark();
-      this.draw();
-      if (this.tab === "json") this.loadJSON();
-    }, 120);
+    $("moment-text").textContent = showTime(time, true);
+    this.sliding = setTimeout(() => +$("slider").value === value && this.goTo(time), 120);
+  },
+
+  // goTo shows the task as it was.
+  async goTo(time) {
+    if (isNaN(time)) return;
+    const wanted = (this.wanted = time);
+    const story = await this.attempt(() => load("task", { ...this.query, as_of: new Date(time).toISOString() }, this.opened.signal));
+    if (!story || this.wanted !== wanted) return;
+    const [from, to] = this.live.span(serverNow());
+    $("slider").value = Math.min(999, Math.floor((1000 * (time - from)) / (to - from)));
+    this.pastTime = time;
+    this.past = new Model(story);
+    this.moved();
   },
 
   toNow() {
     $("slider").value = 1000;
-    this.past = null;
+    this.wanted = this.past = null;
+    this.moved();
+  },
+
+  moved() {
     this.showMark();
     this.draw();
+    this.remember();
     if (this.tab === "json") this.loadJSON();
   },
 
   fold(at, folded) {
-    const id = this.shown.nodes[this.order[at].index].id;
-    if (folded) this.folded.add(id);
-    else this.folded.delete(id);
+    finding.fold(this.shown, this.shown.nodes[this.order[at].index], folded);
     this.drawRows();
   },
 
@@ -306,55 +291,25 @@ const taskView = {
   choose(index) {
     const n = this.shown?.nodes[index];
     this.chosen = n ? n.id : null;
-    $("details").hidden = !n;
+    detailsView.open(n);
     if (this.live) this.drawActions();
-    $("d-attempts").replaceChildren();
-    this.attemptsOf = null;
     rows.draw();
-    this.drawDetails();
+    detailsView.draw(this);
+    this.remember();
   },
 
-  drawDetails() {
-    const n = this.shown?.nodes.find((n) => n.id === this.chosen);
-    if (!n) return;
-    $("d-name").textContent = nameOf(n);
-    const fields = [
-      ["State", n.state], ["Kind", kindLabel(n.kind)], ["ID", n.id], ["Version", n.version], ["Loop", n.loop], ["Retries", n.retry || 0],
-      ["Started", showTime(n.start_time)], ["Finished", showTime(n.finish_time)], ["Duration", duration(n, this.now())],
-      ["Retries at", showTime(n.retry_at)],
-    ];
-    $("d-fields").replaceChildren(...fields.filter(([, v]) => v || v === 0).flatMap(([k, v]) => {
-      const dd = element("dd");
-      dd.append(k === "State" ? stateBadge(v) : String(v));
-      return [element("dt", "", k), dd];
-    }));
-    // The attempts are all that are recorded, also when the past is shown.
-    const current = JSON.stringify([n.version, n.state, n.start_time, n.finish_time, n.error]);
-    if (this.attemptsOf !== null && (this.past || this.attemptsOf === current)) return;
-    this.attemptsOf = current;
-    this.loadHistory();
-  },
-
-  async loadHistory() {
-    const [id, of] = [this.chosen, this.attemptsOf];
-    const data = await this.attempt(() => load("history", { ...this.query, node_id: id }, this.opened.signal));
-    if (!data || id !== this.chosen || of !== this.attemptsOf) return;
-    $("d-attempts").replaceChildren(...data.attempts.toReversed().map((a, i) => this.showAttempt(a, data.attempts.length - i)));
-  },
-
-  showAttempt(a, number) {
-    const item = element("li", "attempt");
-    item.style.borderColor = "var(--" + a.state.toLowerCase() + ")";
-    const head = element("p");
-    const notes = ["#" + number, a.current && "current", a.loop > 1 && "loop " + a.loop, a.skip && "skipped", a.error_ignored && "error ignored"];
-    head.append(stateBadge(a.state), element("span", "kind", " " + notes.filter(Boolean).join(" · ")));
-    item.append(head);
-    if (a.start_time) {
-      item.append(element("p", "hint time", showTime(a.start_time) + (a.finish_time ? " – " + showTime(a.finish_time).slice(11) : "") +
-        (a.finish_time ? " · " + duration(a, 0) : "")));
+  // reveal chooses a node and shows its row, whatever is folded or filtered.
+  reveal(index) {
+    const model = this.shown;
+    for (let p = model.nodes[index].parent; p >= 0; p = model.nodes[p].parent) finding.fold(model, model.nodes[p], false);
+    if (this.tab === "json") this.show("tree");
+    this.drawRows();
+    if (this.keep && !this.keep[index]) {
+      finding.clear();
+      this.drawRows();
     }
-    if (a.error) item.append(element("pre", "error", a.error));
-    return item;
+    this.choose(index);
+    this.move(this.position());
   },
 
   // move takes the choice to another row.
@@ -375,7 +330,7 @@ const taskView = {
   key(event) {
     if (this.tab === "json" || !this.live || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = this.position();
-    const page = Math.max(1, Math.floor($("rows").clientHeight / 28) - 1);
+    const page = Math.max(1, Math.floor($("rows").clientHeight / rows.height) - 1);
     const row = this.order[at];
     const container = row && this.shown.children[row.index].length > 0;
     const folded = row && this.folded.has(this.shown.nodes[row.index].id);
@@ -397,20 +352,7 @@ const taskView = {
     event.preventDefault();
     action();
   },
-
-  nextFailure() {
-    // What is folded is looked at too, from behind the chosen node.
-    const all = this.shown.visible(new Set());
-    const from = all.findIndex(({ index }) => this.shown.nodes[index].id === this.chosen);
-    const failed = (o) => this.shown.nodes[o.index].state === "FAILED" && this.shown.children[o.index].length === 0;
-    const next = all.slice(from + 1).find(failed) || all.find(failed);
-    if (!next) return;
-    for (let p = this.shown.nodes[next.index].parent; p >= 0; p = this.shown.nodes[p].parent) this.folded.delete(this.shown.nodes[p].id);
-    if (this.tab === "json") this.show("tree");
-    this.drawRows();
-    this.choose(next.index);
-    this.move(this.position());
-  },
 };
 
 const rows = new Rows($("rows"), (row, at) => taskView.fillRow(row, at));
+matchMedia("(max-width: 720px)").addEventListener("change", () => taskView.live && taskView.draw());

@@ -1,7 +1,36 @@
 // What the list is filtered by: the names in the address, and their fields.
 // The address says what is asked for; what is in a field counts from when the
-// filter is sent.
-const filters = { bk_biz_id: "f-business", state: "f-state", text: "f-text", since: "f-since", until: "f-until" };
+// filter is sent. Times in the address name their zone.
+const filters = { bk_biz_id: "f-business", text: "f-text", since: "f-since", until: "f-until" };
+
+// presets are ranges of time that people ask for, in local time.
+const presets = {
+  "last-hour": (now) => [now - 3600000, NaN],
+  today: (now) => [zone.parse(zone.input(now).slice(0, 10) + "T00:00"), NaN],
+  "last-night": (now) => {
+    const day = zone.input(now).slice(0, 10);
+    const before = new Date(Date.parse(day + "T00:00Z") - 86400000).toISOString().slice(0, 10);
+    return [zone.parse(before + "T18:00"), Math.min(zone.parse(day + "T08:00"), now)];
+  },
+};
+
+// progress is how many of the leaves below a container are done.
+function progress(counts) {
+  const all = counted(counts).reduce((sum, s) => sum + counts[s], 0);
+  return [counts.FINISHED || 0, all];
+}
+
+function progressText(counts) {
+  const [done, all] = progress(counts);
+  return all ? done + " of " + all + " steps finished" : "";
+}
+
+// labelLink leads to the tasks with a label.
+function labelLink(key, value) {
+  const link = element("a", "label", unturned(key + "=" + value));
+  link.href = "#/?" + new URLSearchParams({ label: key + "=" + value });
+  return link;
+}
 
 // The list of tasks.
 const tasksView = {
@@ -9,66 +38,176 @@ const tasksView = {
   cursor: "",
 
   open(params) {
-    this.asked = {};
-    for (const [name, id] of Object.entries(filters)) {
-      $(id).value = params.get(name) || "";
-      this.asked[name] = $(id).value.trim();
-    }
+    $("tasks").hidden = false;
+    this.params = params;
+    this.asked = null;
     this.cursors = [];
     this.cursor = "";
+    this.list = null;
     $("task-rows").replaceChildren();
     $("no-tasks").hidden = true;
     $("older").disabled = $("newer").disabled = true;
-    this.refresh();
-    this.timer = setInterval(() => document.hidden || this.refresh(), 3000);
+    this.opened = new AbortController();
+    if (zone.changes.length) this.fill(); // at once: what is typed later stays
+    this.run(this.opened.signal);
   },
 
   close() {
-    clearInterval(this.timer);
+    this.opened.abort();
     this.loading?.abort();
   },
 
+  async run(opened) {
+    const outage = new Outage();
+    while (!opened.aborted) {
+      try {
+        await zone.learn(opened);
+        if (opened.aborted) break;
+        if (!this.asked) this.fill();
+        await this.refresh();
+        outage.over();
+        // What took many requests is not asked for again all the time.
+        await pause(this.requests > 1 ? 30000 : 3000);
+        while (document.hidden && !opened.aborted) await pause(500);
+      } catch (e) {
+        if (opened.aborted || e instanceof SignedOut) break;
+        if (e.name === "AbortError") continue;
+        if (e instanceof Refused) {
+          outage.over();
+          problem(e.message);
+          await pause(3000);
+        } else await outage.after(e, opened);
+      }
+    }
+    outage.end();
+  },
+
+  // fill puts into the fields what the address asks for.
+  fill() {
+    this.asked = { states: new Set(this.params.getAll("state")), labels: this.params.getAll("label") };
+    for (const [name, id] of Object.entries(filters)) {
+      const value = this.params.get(name) || "";
+      this.asked[name] = value.trim();
+      $(id).value = value && (name === "since" || name === "until") ? zone.input(Date.parse(value)) : value;
+    }
+    this.drawCounters(null);
+    $("f-labels").replaceChildren(...this.asked.labels.map((label) => {
+      const button = element("button", "label", unturned(label) + " ×");
+      button.type = "button";
+      button.title = "Any " + label;
+      button.addEventListener("click", () => this.filter({ labels: this.asked.labels.filter((l) => l !== label) }));
+      return button;
+    }));
+  },
+
   query() {
-    const { bk_biz_id, state, text, ...bounds } = this.asked;
-    const query = { limit: 50, cursor: this.cursor, bk_biz_id, text };
-    if (state === "unfinished") query.unfinished = "true";
-    else if (state) query.state = state;
-    for (const [name, value] of Object.entries(bounds)) if (value) query[name] = new Date(value).toISOString();
+    const { states, labels, text, bk_biz_id, since, until } = this.asked;
+    const query = [["limit", 50], ["cursor", this.cursor], ["bk_biz_id", bk_biz_id], ["text", text]];
+    for (const state of states) {
+      if (state === "unfinished" || state === "has_failures") query.push([state, "true"]);
+      else query.push(["state", state]);
+    }
+    for (const label of labels) query.push(["label", label]);
+    for (const [name, value] of [["since", since], ["until", until]]) if (value) query.push([name, new Date(value).toISOString()]);
     return query;
   },
 
   async refresh() {
     this.loading?.abort();
-    const loading = (this.loading = new AbortController());
+    const { signal } = (this.loading = new AbortController());
     try {
-      const list = await load("tasks", this.query(), loading.signal);
-      if (loading.signal.aborted) return;
+      const list = await this.page(signal);
+      if (signal.aborted) return;
       this.show(list);
       problem("");
       mark("live", "live");
+      await this.count(signal);
     } catch (e) {
-      if (loading.signal.aborted || e instanceof SignedOut) return;
-      if (e instanceof Refused && this.cursor) {
-        // A service that started again does not know the cursors it gave before.
-        this.cursors = [];
-        this.cursor = "";
-        return this.refresh();
-      }
-      if (e instanceof Refused) problem(e.message);
-      else mark("reconnecting", "reconnecting");
+      if (signal.aborted) return;
+      if (!(e instanceof Refused && this.cursor)) throw e;
+      // A service that started again does not know the cursors it gave before.
+      this.cursors = [];
+      this.cursor = "";
+      return this.refresh();
     }
   },
 
+  // page reads on until a page is full: the service looks at so many tasks at a
+  // time, and of those only a few may match.
+  async page(signal) {
+    const query = this.query();
+    const all = await load("tasks", query, signal);
+    for (this.requests = 1; all.cursor && all.tasks.length < 50; this.requests++) {
+      this.show(all);
+      $("no-tasks").hidden = false;
+      $("no-tasks").textContent = "Searching older tasks … (" + this.requests * 10000 + " looked at)";
+      query.find((p) => p[0] === "cursor")[1] = all.cursor;
+      query.find((p) => p[0] === "limit")[1] = 50 - all.tasks.length;
+      const more = await load("tasks", query, signal);
+      if (signal.aborted) return;
+      all.tasks.push(...more.tasks);
+      all.cursor = more.cursor;
+      all.now = more.now;
+    }
+    return all;
+  },
+
+  // count asks now and then how many tasks are in each state.
+  async count(signal) {
+    const asked = JSON.stringify([this.asked.bk_biz_id, this.asked.text, this.asked.since, this.asked.until, this.asked.labels]);
+    if (this.countedFor === asked && Date.now() < this.countAt) return;
+    const query = this.query().filter(([name]) => !["state", "unfinished", "has_failures", "limit", "cursor"].includes(name));
+    const counts = await load("counts", query, signal);
+    if (signal.aborted) return;
+    this.countedFor = asked;
+    this.countAt = Date.now() + 15000;
+    this.drawCounters(counts);
+  },
+
+  // drawCounters are the filters by state, with how many tasks there are.
+  drawCounters(told) {
+    const counts = (this.counts = told ? { ...told.states, unfinished: told.unfinished } : this.counts || {});
+    const shown = told?.more ? "+" : "";
+    const names = [...states.filter((s) => s !== "FINISHED"), "FINISHED", "unfinished", "has_failures"];
+    const had = document.activeElement?.dataset?.count;
+    $("f-states").replaceChildren(...names.map((s) => {
+      const button = element("button", "count");
+      button.type = "button";
+      button.dataset.count = s;
+      button.ariaPressed = this.asked.states.has(s);
+      const words = s.replace("_", " ");
+      const number = counts[s] === undefined ? (told && states.includes(s) ? "0 " : "") : counts[s] + shown + " ";
+      button.append(states.includes(s) ? stateBadge(s, number + words) : number + words);
+      button.addEventListener("click", () => {
+        const next = new Set(this.asked.states);
+        if (!next.delete(s)) next.add(s);
+        this.filter({ states: next });
+      });
+      return button;
+    }));
+    if (had) $("f-states").querySelector("[data-count=" + CSS.escape(had) + "]")?.focus();
+  },
+
   show(list) {
+    this.list = list;
     learnClock(list.now);
-    const had = document.activeElement?.dataset?.key;
-    $("task-rows").replaceChildren(...list.tasks.map((t) => this.row(t)));
-    if (had) [...$("task-rows").querySelectorAll("a")].find((a) => a.dataset.key === had)?.focus();
+    this.drawRows();
     this.next = list.cursor;
     $("no-tasks").hidden = list.tasks.length > 0;
-    $("no-tasks").textContent = list.cursor ? "None among the tasks looked at so far; older ones may match." : "No tasks.";
+    $("no-tasks").textContent = "No tasks.";
     $("older").disabled = !list.cursor;
     $("newer").disabled = this.cursors.length === 0;
+  },
+
+  drawRows() {
+    if (!this.list) return;
+    const had = document.activeElement?.dataset?.key;
+    const sorted = this.sort ? this.list.tasks.toSorted((a, b) => this.sort.sign * (sorts[this.sort.by](a) - sorts[this.sort.by](b))) : this.list.tasks;
+    $("task-rows").replaceChildren(...sorted.map((t) => this.row(t)));
+    if (had) [...$("task-rows").querySelectorAll("a")].find((a) => a.dataset.key === had)?.focus();
+    for (const th of document.querySelectorAll("#task-table th[data-sort]")) {
+      th.ariaSort = this.sort?.by === th.dataset.sort ? (this.sort.sign < 0 ? "descending" : "ascending") : "none";
+    }
   },
 
   row(t) {
@@ -78,22 +217,42 @@ const tasksView = {
       td.append(...content);
       row.append(td);
     };
-    const link = element("a", "", t.name || t.task_id);
+    const link = element("a", "", unturned(t.name || t.task_id));
     link.href = "#/task?" + new URLSearchParams({ bk_biz_id: t.bk_biz_id, task_id: t.task_id });
     link.dataset.key = t.bk_biz_id + "/" + t.task_id;
-    const counts = element("span", "hint", counted(t.counts).map((s) => t.counts[s] + " " + s.toLowerCase()).join(", "));
+    const labels = element("span", "labels");
+    labels.append(...Object.entries(t.labels || {}).map(([k, v]) => labelLink(k, v)));
+    const [done, all] = progress(t.counts);
+    const steps = all ? done + " of " + all : "";
+    const rest = counted(t.counts).filter((s) => s !== "FINISHED").map((s) => t.counts[s] + " " + s.toLowerCase()).join(", ");
     cell("", stateBadge(t.state));
-    cell("", link, element("span", "hint", t.name ? t.task_id : ""));
+    cell("", link, element("span", "hint", t.name ? t.task_id : ""), labels);
     cell("wide", t.bk_biz_id);
-    cell("wide", String(t.nodes), counts);
-    cell("time", ...showTime(t.recorded_time).split(" ").flatMap((part) => [element("span", "", part), " "]));
-    cell("time", duration(t, serverNow()));
+    cell("wide", steps, element("span", "hint", rest));
+    const started = showTime(t.start_time || t.recorded_time).split(" ");
+    cell("time", element("span", t.start_time ? "" : "hint", started[0]), " ", element("span", t.start_time ? "" : "hint", started[1]), element("span", "hint", showAgo(t.start_time || t.recorded_time)));
+    cell("time", ...this.took(t));
     return row;
   },
 
-  filter() {
+  // took is how long a task ran. The clock of one that waits for a person stood
+  // still when something happened last.
+  took(t) {
+    if (!t.start_time) return [""];
+    const stands = t.finish_time || (t.state !== "RUNNING" && !t.counts.RUNNING ? t.updated_time : "");
+    return [showDuration(taskEnd(t) - Date.parse(t.start_time)), element("span", "hint", stands ? t.state.toLowerCase() + " " + showAgo(stands) : "so far")];
+  },
+
+  // filter opens the list that the fields and some changes ask for.
+  filter(changes = {}) {
+    const asked = { ...this.asked, ...changes };
     const params = new URLSearchParams();
-    for (const [name, id] of Object.entries(filters)) if ($(id).value) params.set(name, $(id).value);
+    for (const state of asked.states || []) params.append("state", state);
+    for (const label of asked.labels || []) params.append("label", label);
+    for (const [name, id] of Object.entries(filters)) {
+      const value = $(id).value;
+      if (value) params.set(name, $(id).type === "datetime-local" ? new Date(zone.parse(value)).toISOString() : value);
+    }
     // Assigning the hash would open the view later, over what was typed since.
     const address = "#/?" + params;
     if (location.hash !== address) history.pushState(null, "", address);
@@ -105,17 +264,42 @@ const tasksView = {
       this.cursors.push(this.cursor);
       this.cursor = this.next;
     } else this.cursor = this.cursors.pop();
-    this.refresh();
+    $("older").disabled = $("newer").disabled = true;
+    this.refresh().catch((e) => e instanceof SignedOut || problem(e.message));
   },
 };
 
+const taskEnd = (t) => (t.finish_time ? Date.parse(t.finish_time) : t.state !== "RUNNING" && !t.counts.RUNNING ? Date.parse(t.updated_time) : serverNow());
+
+// sorts are what the rows of a page can be sorted by.
+const sorts = {
+  started: (t) => Date.parse(t.start_time || t.recorded_time),
+  duration: (t) => (t.start_time ? taskEnd(t) - Date.parse(t.start_time) : -1),
+};
+
+for (const th of document.querySelectorAll("#task-table th[data-sort] button")) {
+  th.addEventListener("click", () => {
+    const by = th.parentElement.dataset.sort;
+    const sort = tasksView.sort;
+    tasksView.sort = sort?.by !== by ? { by, sign: -1 } : sort.sign < 0 ? { by, sign: 1 } : null;
+    tasksView.drawRows();
+  });
+}
 $("filter").addEventListener("submit", (e) => {
   e.preventDefault();
   tasksView.filter();
 });
 $("f-clear").addEventListener("click", () => {
   $("filter").reset();
-  tasksView.filter();
+  tasksView.filter({ states: [], labels: [] });
 });
+for (const button of document.querySelectorAll("[data-preset]")) {
+  button.addEventListener("click", () => {
+    const [since, until] = presets[button.dataset.preset](serverNow());
+    $("f-since").value = zone.input(since);
+    $("f-until").value = isNaN(until) ? "" : zone.input(until);
+    tasksView.filter();
+  });
+}
 $("older").addEventListener("click", () => tasksView.turn(true));
 $("newer").addEventListener("click", () => tasksView.turn(false));

@@ -78,6 +78,14 @@ func (s *service) start() {
 	go s.server.Serve(listener)
 }
 
+// relocate has the service show its times in another zone.
+func (s *service) relocate(zone *time.Location) {
+	s.Helper()
+	s.stop()
+	s.opts.Query = &query.Options{Location: zone}
+	s.start()
+}
+
 func (s *service) stop() {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
@@ -91,9 +99,9 @@ func (s *service) record(ops ...engine.Op) {
 	}
 }
 
-// page is one tab of the browser. Whatever goes wrong in it fails the
+// tab is one tab of the browser. Whatever goes wrong in it fails the
 // test: an exception, a violated policy, a request to somewhere else.
-type page struct {
+type tab struct {
 	*testing.T
 	ctx  context.Context
 	base string
@@ -138,20 +146,21 @@ func inBrowser(run func() int) int {
 	return code
 }
 
-func open(s *service, path string) *page {
+func open(s *service, path string) *tab {
 	s.Helper()
 	ctx, cancel := chromedp.NewContext(browser)
 	s.Cleanup(cancel)
 	ctx, expire := context.WithTimeout(ctx, 3*time.Minute)
 	s.Cleanup(expire)
-	p := &page{T: s.T, ctx: ctx, base: "http://" + s.addr + "/"}
+	p := &tab{T: s.T, ctx: ctx, base: "http://" + s.addr + "/"}
 	chromedp.ListenTarget(ctx, p.listen)
-	p.run(network.Enable(), log.Enable(), chromedp.Navigate(p.base+path))
+	// All tabs are in sight, as those of several windows are.
+	p.run(network.Enable(), log.Enable(), emulation.SetFocusEmulationEnabled(true), chromedp.Navigate(p.base+path))
 	s.Cleanup(p.check)
 	return p
 }
 
-func (p *page) listen(event any) {
+func (p *tab) listen(event any) {
 	var trouble string
 	switch e := event.(type) {
 	case *runtime.EventExceptionThrown:
@@ -173,7 +182,7 @@ func (p *page) listen(event any) {
 	}
 }
 
-func (p *page) check() {
+func (p *tab) check() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for _, e := range p.errors {
@@ -181,7 +190,7 @@ func (p *page) check() {
 	}
 }
 
-func (p *page) run(actions ...chromedp.Action) {
+func (p *tab) run(actions ...chromedp.Action) {
 	p.Helper()
 	if err := chromedp.Run(p.ctx, actions...); err != nil {
 		p.Fatal(err)
@@ -189,13 +198,13 @@ func (p *page) run(actions ...chromedp.Action) {
 }
 
 // eval is the value of an expression in the page.
-func (p *page) eval(expression string, into any) {
+func (p *tab) eval(expression string, into any) {
 	p.Helper()
 	p.run(chromedp.Evaluate(expression, into))
 }
 
 // until waits until an expression in the page is true.
-func (p *page) until(format string, args ...any) {
+func (p *tab) until(format string, args ...any) {
 	p.Helper()
 	condition := fmt.Sprintf(format, args...)
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
@@ -226,16 +235,16 @@ func quote(s string) string {
 }
 
 // key presses one.
-func (p *page) key(keys string) { p.Helper(); p.run(chromedp.KeyEvent(keys)) }
+func (p *tab) key(keys string) { p.Helper(); p.run(chromedp.KeyEvent(keys)) }
 
 // slide moves the slider as a hand does.
-func (p *page) slide(value int) {
+func (p *tab) slide(value int) {
 	p.Helper()
 	p.eval(fmt.Sprintf("slider = $('slider'), slider.value = %d, slider.dispatchEvent(new Event('input')), 0", value), nil)
 }
 
 // shot keeps a picture, in light and dark.
-func (p *page) shot(name string) {
+func (p *tab) shot(name string) {
 	p.Helper()
 	if *shots == "" {
 		return

@@ -22,7 +22,7 @@ const shellPipeline = `{"id":"p","name":"Deploy","start_event":{"id":"s","type":
 
 // runPipeline runs shellPipeline in the example runner, which anybody may
 // operate, and opens its page.
-func runPipeline(t *testing.T, dir, needs string) *page {
+func runPipeline(t *testing.T, dir, needs string) *tab {
 	t.Helper()
 	program := filepath.Join(t.TempDir(), "runner")
 	build := exec.Command("go", "build", "-o", program, "./examples/runner")
@@ -65,7 +65,7 @@ func runPipeline(t *testing.T, dir, needs string) *page {
 }
 
 // press presses the button of an action, twice if it asks again.
-func (p *page) press(box, action string) {
+func (p *tab) press(box, action string) {
 	p.Helper()
 	button := fmt.Sprintf("document.querySelector('#%s [data-action=%s]:not(:disabled)')", box, action)
 	p.until("%s", button)

@@ -1,0 +1,84 @@
+// The details of one node: its error first, then its fields and attempts.
+const detailsView = {
+  // open shows another node, or none.
+  open(n) {
+    $("details").hidden = !n;
+    $("d-attempts").replaceChildren();
+    this.attemptsOf = this.errorOf = null;
+  },
+
+  draw(view) {
+    const model = view.shown;
+    const n = view.chosen && model?.find(view.chosen);
+    if (!n) return;
+    $("d-name").textContent = unturned(nameOf(n));
+    this.drawError(n);
+    const field = (name, value) => value !== undefined && value !== "" && fields.push([name, value]);
+    const fields = [];
+    field("State", n.state);
+    field("Kind", kindLabel(n.kind));
+    field("Remarks", remarks(n).join(", "));
+    field("Started", showTime(n.start_time));
+    field("Finished", n.finish_time ? showEnd(n.start_time || n.finish_time, n.finish_time) : "");
+    field("Duration", model.duration(n, view.now()));
+    field("Key", n.key);
+    field("Waits for", n.note);
+    field("ID", n.id);
+    field("Version", n.version);
+    $("d-fields").replaceChildren(...fields.flatMap(([k, v]) => {
+      const dd = element("dd");
+      dd.append(k === "State" ? stateBadge(v) : apart(String(v)));
+      return [element("dt", "", k), dd];
+    }));
+    // The attempts are all that are recorded, also when the past is shown.
+    const current = JSON.stringify([n.version, n.state, n.start_time, n.finish_time, n.error]);
+    if (this.attemptsOf !== null && (view.past || this.attemptsOf === current)) return;
+    this.attemptsOf = current;
+    this.loadHistory(view);
+  },
+
+  // drawError puts the whole text at the top, scrolled to its end, where
+  // programs say what went wrong.
+  drawError(n) {
+    if (this.errorOf === (n.error || "")) return;
+    this.errorOf = n.error || "";
+    $("d-error").hidden = !n.error;
+    if (!n.error) return;
+    const text = element("pre", "error", unturned(plain(n.error)));
+    text.tabIndex = 0;
+    text.ariaLabel = "Error text";
+    $("d-error").replaceChildren(element("p", "cause", unturned(n.cause)), text, copyButton("Copy error", () => plain(n.error)));
+    text.scrollTop = text.scrollHeight;
+  },
+
+  async loadHistory(view) {
+    const [id, of] = [view.chosen, this.attemptsOf];
+    const data = await view.attempt(() => load("history", { ...view.query, node_id: id }, view.opened.signal));
+    if (of !== this.attemptsOf || id !== view.chosen) return;
+    if (!data) {
+      this.attemptsOf = ""; // asked for again when something is drawn
+      return;
+    }
+    $("d-attempts").replaceChildren(...data.attempts.toReversed().map((a, i) => this.attempt(a, data.attempts.length - i)));
+  },
+
+  attempt(a, number) {
+    const item = element("li", "attempt");
+    item.style.borderColor = "var(--" + a.state.toLowerCase() + ")";
+    const head = element("p");
+    const notes = ["#" + number, a.current && "current", a.loop > 1 && "loop " + a.loop, a.skip && "skipped", a.error_ignored && "error ignored"];
+    head.append(stateBadge(a.state), element("span", "kind", " " + notes.filter(Boolean).join(" · ")));
+    item.append(head);
+    if (a.start_time) {
+      const end = a.finish_time ? " – " + showEnd(a.start_time, a.finish_time) : "";
+      const took = a.finish_time ? " · " + showDuration(Date.parse(a.finish_time) - Date.parse(a.start_time)) : "";
+      item.append(element("p", "hint time", showTime(a.start_time) + end + took));
+    }
+    if (a.error) {
+      const whole = element("details");
+      whole.append(element("summary", "", unturned(cause(a.error))), element("pre", "error", unturned(plain(a.error))));
+      item.append(a.current ? element("p", "", unturned(cause(a.error))) : whole);
+    }
+    return item;
+  },
+};

@@ -1,0 +1,143 @@
+// What helps to find a node: a filter, the counts of states, folding, jumps.
+const finding = {
+  text: "",
+  states: new Set(),
+  quiet: false, // without events and gateways
+  folded: new Set(),
+
+  // open takes over what the address says.
+  open(params) {
+    this.text = params.get("q") || "";
+    this.states = new Set(params.getAll("show"));
+    this.quiet = params.get("quiet") === "1";
+    this.folded = new Set();
+    $("find").value = this.text;
+    $("quiet").checked = this.quiet;
+  },
+
+  remember(params) {
+    if (this.text) params.set("q", this.text);
+    for (const state of this.states) params.append("show", state);
+    if (this.quiet) params.set("quiet", "1");
+  },
+
+  clear() {
+    this.text = $("find").value = "";
+    this.states.clear();
+    this.quiet = $("quiet").checked = false;
+    this.changed();
+  },
+
+  changed() {
+    if (!taskView.live) return;
+    taskView.draw();
+    taskView.remember();
+  },
+
+  fold(model, n, folded) {
+    if (folded) this.folded.add(n.id);
+    else this.folded.delete(n.id);
+  },
+
+  // foldFinished folds what nobody needs to look into, or unfolds everything.
+  foldFinished() {
+    const model = taskView.shown;
+    const done = model.nodes.filter((n) => n.index && n.state === "FINISHED" && model.children[n.index].length && !this.folded.has(n.id));
+    if (done.length) done.forEach((n) => this.folded.add(n.id));
+    else this.folded.clear();
+    this.changed();
+  },
+
+  // drawCounts are buttons that show only the nodes in a state.
+  drawCounts(counts) {
+    const shown = JSON.stringify([counts, [...this.states]]);
+    if ($("t-counts").dataset.shown === shown && $("t-counts").childElementCount) return;
+    const had = document.activeElement?.dataset?.count;
+    $("t-counts").dataset.shown = shown;
+    $("t-counts").replaceChildren(...counted(counts).map((s) => {
+      const button = element("button", "count");
+      button.type = "button";
+      button.dataset.count = s;
+      button.ariaPressed = this.states.has(s);
+      button.title = "Show only nodes that are " + s;
+      button.append(stateBadge(s, counts[s] + " " + s));
+      button.addEventListener("click", () => {
+        if (!this.states.delete(s)) this.states.add(s);
+        if (taskView.tab === "json") taskView.show("tree");
+        this.changed();
+      });
+      return button;
+    }));
+    if (had) $("t-counts").querySelector("[data-count=" + CSS.escape(had) + "]")?.focus();
+  },
+
+  jumps: {
+    "next-failure": (model, id) => model.next(id, (n) => n.state === "FAILED"),
+    "next-running": (model, id) => model.next(id, (n) => n.state === "RUNNING"),
+    "longest-running": (model) => model.longest(),
+  },
+
+  drawJumps(model) {
+    $("next-failure").disabled = !model.root.counts?.FAILED;
+    $("next-running").disabled = $("longest-running").disabled = !model.root.counts?.RUNNING;
+    const folds = model.nodes.some((n) => n.index && n.state === "FINISHED" && model.children[n.index].length && !this.folded.has(n.id));
+    $("fold-finished").textContent = folds || !this.folded.size ? "Fold finished" : "Unfold all";
+    $("fold-finished").disabled = !folds && !this.folded.size;
+  },
+
+  jump(id) {
+    if (!taskView.live) return;
+    const index = this.jumps[id](taskView.shown, taskView.chosen);
+    if (index >= 0) taskView.reveal(index);
+  },
+};
+
+$("find").addEventListener("input", () => {
+  finding.text = $("find").value;
+  finding.changed();
+});
+$("quiet").addEventListener("change", () => {
+  finding.quiet = $("quiet").checked;
+  finding.changed();
+});
+$("fold-finished").addEventListener("click", () => taskView.live && finding.foldFinished());
+for (const id of Object.keys(finding.jumps)) $(id).addEventListener("click", () => finding.jump(id));
+
+// timeWindow is the part of the time that the timeline shows.
+const timeWindow = {
+  reset() {
+    this.from = 0; // parts of the whole
+    this.to = 1;
+  },
+
+  of([from, to]) {
+    const all = to - from;
+    return [from + this.from * all, Math.max(from + this.to * all, from + this.from * all + 1)];
+  },
+
+  zoom(factor, around = 0.5) {
+    const width = Math.min(1, Math.max(1e-4, (this.to - this.from) * factor));
+    const middle = this.from + (this.to - this.from) * around;
+    this.shift(middle - width * around, width);
+  },
+
+  shift(from, width = this.to - this.from) {
+    this.from = Math.max(0, Math.min(from, 1 - width));
+    this.to = this.from + width;
+    taskView.drawRows();
+  },
+};
+timeWindow.reset();
+
+const zooms = {
+  "zoom-in": () => timeWindow.zoom(0.5),
+  "zoom-out": () => timeWindow.zoom(2),
+  "zoom-left": () => timeWindow.shift(timeWindow.from - (timeWindow.to - timeWindow.from) / 3),
+  "zoom-right": () => timeWindow.shift(timeWindow.from + (timeWindow.to - timeWindow.from) / 3),
+};
+for (const [id, act] of Object.entries(zooms)) $(id).addEventListener("click", () => taskView.live && act());
+$("axis").addEventListener("wheel", (e) => {
+  const box = $("axis").querySelector(".track").getBoundingClientRect();
+  timeWindow.zoom(e.deltaY < 0 ? 0.8 : 1.25, Math.min(1, Math.max(0, (e.clientX - box.left) / box.width)));
+  e.preventDefault();
+});

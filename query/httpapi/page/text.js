@@ -1,0 +1,80 @@
+// Texts of pipelines: made harmless, shortened to what matters, copied.
+
+// unturned is text without what would turn the direction of what follows it.
+const unturned = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+
+// apart is text of which neither letters nor controls move what is beside it.
+// An element, not characters that isolate: those would be copied with it.
+const apart = (text) => element("bdi", "", unturned(text));
+
+// escapeUnseen is JSON with escapes for what does not show or turns the
+// direction of a line.
+const escapeUnseen = (json) =>
+  json.replace(/[\p{Cf}\p{DI}\x7f-\x9f\u2028\u2029]/gu, (c) => [...Array(c.length).keys()].map((i) => "\\u" + c.charCodeAt(i).toString(16).padStart(4, "0")).join(""));
+
+// indented is JSON with line breaks, its fields in the order they have. Parsed
+// objects would put those first whose names are numbers.
+function indented(json) {
+  let level = 0;
+  const newLine = () => "\n" + "  ".repeat(level);
+  return json.replace(/"(?:[^"\\]|\\.)*"|\{\s*\}|\[\s*\]|[{}[\],:]|\s+/g, (token) => {
+    switch (token[0]) {
+      case "{":
+      case "[":
+        if (token.length > 1) return token;
+        level++;
+        return token + newLine();
+      case "}":
+      case "]":
+        level--;
+        return newLine() + token;
+      case ",":
+        return token + newLine();
+      case ":":
+        return ": ";
+      case '"':
+        return token;
+    }
+    return "";
+  });
+}
+
+// terminalSequences move cursors, color and name windows on terminals.
+const terminalSequences = /\x1b(?:\[[0-?]*[ -\/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)|[PX^_][^\x1b]*\x1b\\|[ -\/]*[0-~])|\x9b[0-?]*[ -\/]*[@-~]/g;
+
+// plain is the output of a program as text: without what terminals obey, each
+// state of a line that was written over as a line.
+const plain = (text) => text.replace(terminalSequences, "").replace(/\r\n?/g, "\n").replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "");
+
+// cause is the last line of an error text that says something: programs print
+// what went wrong last, below the trace that leads to it.
+function cause(text) {
+  const lines = plain(text).split("\n").map((line) => line.trim()).filter((line) => /[\p{L}\p{N}]/u.test(line));
+  return lines.at(-1) || "";
+}
+
+// copy puts text on the clipboard, also where the page has no secure origin.
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+  } catch {
+    const box = element("textarea");
+    box.value = text;
+    document.body.append(box);
+    box.select();
+    document.execCommand("copy");
+    box.remove();
+  }
+}
+
+// copyButton copies what text() returns and says that it did.
+function copyButton(label, text) {
+  const button = element("button", "copy", label);
+  button.type = "button";
+  button.addEventListener("click", async () => {
+    await copy(text());
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = label), 1500);
+  });
+  return button;
+}

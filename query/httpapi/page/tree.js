@@ -1,0 +1,69 @@
+// The rows of a task: its tree, and the same with bars against time.
+const treeView = {
+  height: () => (matchMedia("(max-width: 720px)").matches ? 44 : 28),
+
+  fill(row, view, at) {
+    const { index, level } = view.order[at];
+    const model = view.shown;
+    const n = model.nodes[index];
+    const container = model.children[index].length > 0;
+    row.className = n.id === view.chosen ? "row chosen" : "row";
+    row.id = "row-" + index;
+    row.role = "treeitem";
+    row.ariaLevel = level + 1;
+    row.ariaSelected = n.id === view.chosen;
+    row.ariaExpanded = container ? !view.folded.has(n.id) : null;
+    const name = element("span", "name");
+    name.style.paddingLeft = level * 18 + "px";
+    name.append(element("span", "fold", container ? (view.folded.has(n.id) ? "▸" : "▾") : ""), apart(nameOf(n)));
+    if (n.name) name.append(" ", element("span", "kind", kindLabel(n.kind)));
+    name.title = nameOf(n);
+    const took = element("span", "duration", model.duration(n, view.now()));
+    row.replaceChildren(name, view.tab === "timeline" ? this.track(view, n) : this.notes(n), stateBadge(n.state), took);
+  },
+
+  notes(n) {
+    const notes = element("span", n.error && !n.error_ignored ? "notes bad" : "notes");
+    notes.append(apart([...remarks(n), n.cause.slice(0, 300)].filter(Boolean).join(" · ")));
+    notes.title = n.cause;
+    return notes;
+  },
+
+  track(view, n) {
+    const track = element("span", "track");
+    const [from, to] = view.scale;
+    const bar = (a, end, old) => {
+      const start = Date.parse(a.start_time || "");
+      if (!start || start > to || end < from) return;
+      const bar = element("span", "bar " + a.state + (old ? " old" : ""));
+      const left = Math.max(start - from, 0);
+      bar.style.left = (100 * left) / (to - from) + "%";
+      bar.style.width = (100 * Math.max(Math.min(end, to) - from - left, 0)) / (to - from) + "%";
+      bar.title = a.state + " " + showTime(a.start_time) + " " + showDuration(end - start);
+      track.append(bar);
+    };
+    const now = view.now();
+    for (const a of view.live.attempts(n.id)) {
+      if (!view.past || Date.parse(a.start_time || "") < (n.from || view.pastTime)) bar(a, Date.parse(a.finish_time || "") || now, true);
+    }
+    bar(n, view.shown.end(n, now), false);
+    return track;
+  },
+
+  // axis marks round times above the bars: a row like the others.
+  axis(view) {
+    const [from, to] = view.scale;
+    const [whole] = view.shown.span(view.now());
+    const most = matchMedia("(max-width: 720px)").matches ? 3 : 8;
+    const step = roundStep((to - from) / most);
+    const track = element("span", "track");
+    for (let t = Math.ceil((from - whole) / step) * step; t < to - whole; t += step) {
+      const tick = element("span", "tick", t ? "+" + showDuration(t).replace(/(?<=[smhd]) 0[smh]$|\.0(?=s)/, "") : "0");
+      tick.style.left = (100 * (t + whole - from)) / (to - from) + "%";
+      track.append(tick);
+    }
+    const line = element("div", "row");
+    line.append(element("span", "name"), track, element("span", "state"), element("span", "duration"));
+    return line;
+  },
+};
