@@ -24,12 +24,12 @@
 //   - pause of the task: running commands may end, and nothing begins until it is
 //     resumed. Pause of a subprocess: the same inside of it
 //   - pause of an activity: its command and what is in its process group stop,
-//     its timeout too, until it is resumed (not on Windows). An activity that has
-//     not begun does not begin
+//     its timeout too, until it is resumed (not on Windows). The next step of a
+//     paused pipeline does not begin with the others
 //   - retry of a node that failed, with the inputs of its definition and its
 //     automatic retries anew; also before an automatic retry is due
-//   - skip of a node that failed, or of one that a paused pipeline has not begun:
-//     the pipeline goes on after it
+//   - skip of a node that failed, or of the next step of a paused pipeline: the
+//     pipeline goes on after it
 //   - forced_fail of an activity: its command is ended, and no policy for failures
 //     applies. An automatic retry that is due later is given up
 //   - revoke of the task: its commands are ended, and the task too
@@ -79,6 +79,10 @@
 // default_condition; it fails if several are true. A conditional parallel one
 // takes all whose condition is true, or else the default. A parallel part ends
 // in one converge gateway, which waits for the branches that were taken.
+//
+// All nodes of a pipeline are recorded when it begins, so that its status shows
+// what is still to come. Those of branches that are not taken are skipped as soon
+// as nothing leads to them any more.
 //
 // The web API's form of a definition is read, too: pipelines without an id,
 // component.data, and constants with plain values or outputs of nodes. A

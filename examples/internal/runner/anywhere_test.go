@@ -37,7 +37,7 @@ func everythingTree(flag string) object {
 	inside["data"] = object{"outputs": []any{"${y}"}}
 	tree := newTree("outer")
 	tree["data"] = object{"inputs": object{
-		"${n}": object{"value": 0}, "${from_sub}": object{"source_act": "sub", "source_key": "${y}"},
+		"${n}": object{"value": 0}, "${x}": object{"value": 0}, "${from_sub}": object{"source_act": "sub", "source_key": "${y}"},
 	}}
 	subprocess(tree, "sub", inside)
 	find(tree, "sub")["params"] = object{"${n}": object{"type": "splice", "value": "${n}"}}

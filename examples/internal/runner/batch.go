@@ -16,8 +16,11 @@ type batch struct {
 	tree          *state.Tree // as it is before
 	ops           []engine.Op
 	left, entered []*node
+	passed        []*node     // that nothing leads to any more
 	spent         []*node     // entered, and failed since they made too many passes
 	resumed       []*pipeline // that are suspended before
+	released      []*node     // that were paused before they began, and may begin
+	releasesAll   bool        // every paused node may begin
 	opened        []opened
 	closed        []*node // subprocesses whose inside has ended
 }
@@ -49,7 +52,7 @@ func (b *batch) suspendedAbove(n *node) bool {
 	}
 }
 
-// recorded is what is recorded of a node; its state is 0 if nothing is.
+// recorded is what is recorded of a node before; its state is 0 if nothing is.
 func (b *batch) recorded(n *node) state.Node {
 	if i, ok := b.tree.Find(b.run.id(n)); ok {
 		return b.tree.Node(i)
@@ -57,23 +60,37 @@ func (b *batch) recorded(n *node) state.Node {
 	return state.Node{}
 }
 
+// fresh reports whether a node with such a record has never begun.
+func fresh(was *state.Node) bool {
+	switch was.State {
+	case 0:
+		return true
+	case state.Created, state.Suspended:
+		return was.Began == state.Declare && !was.Started.IsSet()
+	}
+	return false
+}
+
+// held reports whether a node that has not begun is paused by itself, and stays
+// so after the batch.
+func (b *batch) held(n *node, was *state.Node) bool {
+	return was.State == state.Suspended && fresh(was) && !b.releasesAll && !slices.Contains(b.released, n)
+}
+
 // enter records what begins a node, whatever it was before, and the start
-// event inside a subprocess. While the pipeline is suspended nothing can
-// begin: a new node is declared, so that it shows; for one that would loop
-// there is nothing to record, and enter returns false.
+// event inside a subprocess. While the pipeline is suspended, or the node paused
+// before it began, there is nothing to record, and enter returns false: the
+// nodes that lead to it stay active.
 func (b *batch) enter(n *node) bool {
 	if slices.Contains(b.entered, n) {
 		return true
 	}
 	was, suspended := b.recorded(n), b.suspendedAbove(n)
-	if suspended && was.State == state.Finished {
+	if suspended && (fresh(&was) || was.State == state.Finished) || b.held(n, &was) {
 		return false
 	}
 	b.entered = append(b.entered, n)
 	if suspended {
-		if was.State == 0 {
-			b.record(b.declare(engine.Declare, n))
-		}
 		return true
 	}
 	pass := max(was.Loop, 1)
@@ -86,7 +103,7 @@ func (b *batch) enter(n *node) bool {
 	} else {
 		b.record(b.declare(engine.Begin, n))
 	}
-	if was.State == state.Suspended {
+	if was.State == state.Suspended && n.inside != nil {
 		b.resumed = append(b.resumed, n.inside)
 	}
 	b.begun(n, pass, running)
@@ -112,6 +129,9 @@ func (b *batch) begun(n *node, pass int, running bool) {
 		b.spent = append(b.spent, n)
 	case n.inside != nil && !running:
 		b.opened = append(b.opened, opened{n, pass})
+		if start := b.recorded(n.inside.start); start.State == 0 {
+			b.declareAll(n.inside)
+		}
 		b.enter(n.inside.start)
 	}
 }
@@ -134,7 +154,52 @@ func (b *batch) follow(n *node) error {
 		return err
 	}
 	b.leave(n, to)
+	if conditional(n.kind) && !b.suspendedAbove(n) {
+		b.passOver(n.in)
+	}
 	return nil
+}
+
+// declareAll records all nodes of a pipeline that begins for the first time, so
+// that it shows what is to come.
+func (b *batch) declareAll(p *pipeline) {
+	for _, n := range p.nodes {
+		b.record(b.declare(engine.Declare, n))
+	}
+}
+
+// notTaken is the actor of a skip by which the runner says that the pipeline has
+// passed a node without beginning it.
+const notTaken = "runner: branch not taken"
+
+// passOver skips the nodes of a pipeline that have not begun and that nothing
+// leads to any more.
+func (b *batch) passOver(p *pipeline) {
+	var from []*node
+	for n := range b.run.active {
+		if n.in == p && !slices.Contains(b.left, n) {
+			from = append(from, n)
+		}
+	}
+	for _, n := range b.entered {
+		if n.in == p {
+			from = append(from, n)
+		}
+	}
+	ahead := set(reachable(nil, from...))
+	for _, n := range p.nodes {
+		was := b.recorded(n)
+		if ahead[n] || !fresh(&was) || slices.Contains(b.passed, n) {
+			continue
+		}
+		if was.State == state.Suspended { // nobody can let it go on afterwards
+			b.record(engine.Resume(b.run.id(n)))
+		}
+		if !p.repeats {
+			b.record(engine.Skip(b.run.id(n), engine.Actor(notTaken)))
+		}
+		b.passed = append(b.passed, n)
+	}
 }
 
 // declare gives what the definition says of a node to Declare or Begin.
@@ -156,6 +221,7 @@ func (b *batch) declare(op func(string, state.Kind, ...engine.Option) engine.Op,
 func (b *batch) leave(n *node, to []*node) {
 	b.left = append(b.left, n)
 	if n.kind == state.EndEvent {
+		b.passOver(n.in)
 		outer := n.in.within
 		if outer == nil {
 			b.record(engine.Finish(b.run.rootID()))
@@ -171,14 +237,19 @@ func (b *batch) leave(n *node, to []*node) {
 		if n.joining(t) != nil {
 			joins = append(joins, t)
 		} else if !b.enter(t) {
-			b.left = slices.DeleteFunc(b.left, func(m *node) bool { return m == n })
+			b.stay(n)
 		}
 	}
 	for _, t := range joins {
-		if !b.busy(n.joining(t)) {
-			b.enter(t)
+		if !b.busy(n.joining(t)) && !b.enter(t) {
+			b.stay(n)
 		}
 	}
+}
+
+// stay keeps a node active that cannot be left yet.
+func (b *batch) stay(n *node) {
+	b.left = slices.DeleteFunc(b.left, func(m *node) bool { return m == n })
 }
 
 // busy reports whether any node in a parallel part is active.

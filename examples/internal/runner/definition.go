@@ -25,6 +25,7 @@ type pipeline struct {
 	nodes      []*node // in the order in which they are reached
 	variables  map[string]variable
 	outputs    []string // the variables that are outputs of its subprocess
+	repeats    bool     // it may be run again after it has ended
 }
 
 // node is a node of a pipeline. Fields that its kind has no use for are zero.
@@ -181,5 +182,6 @@ func parseDefinition(data []byte, windows bool) (*definition, error) {
 		slices.Sort(b.problems)
 		return nil, &invalidError{slices.Compact(b.problems)}
 	}
+	b.root.findRepeated(false)
 	return &b.definition, nil
 }

@@ -11,7 +11,7 @@ import (
 // checkGraph checks the way through a pipeline whose flows are in order, and
 // finds its parallel parts.
 func (b *builder) checkGraph(path string, p *pipeline, all []*node) {
-	p.nodes = reachable(nil, p.start)
+	p.nodes = forward(p.start)
 	reached, ending := set(p.nodes), set(leadingTo(p.end))
 	sound := true
 	for _, n := range all {
@@ -30,6 +30,19 @@ func (b *builder) checkGraph(path string, p *pipeline, all []*node) {
 	}
 	if sound {
 		b.findRegions(p)
+	}
+}
+
+// findRepeated finds the pipelines inside that flows lead back to. outer says
+// that this one may be run again.
+func (p *pipeline) findRepeated(outer bool) {
+	p.repeats = outer
+	for _, n := range p.nodes {
+		if n.inside != nil {
+			n.inside.findRepeated(outer || slices.ContainsFunc(n.next, func(br branch) bool {
+				return slices.Contains(reachable(nil, br.to), n)
+			}))
+		}
 	}
 }
 
@@ -74,6 +87,33 @@ func reachable(avoid *node, from ...*node) (found []*node) {
 			queue = append(queue, br.to)
 		}
 	}
+	return found
+}
+
+// forward returns what can be reached from a node, itself first, each node after
+// all that lead to it without leading back.
+func forward(start *node) []*node {
+	seen := map[*node]bool{start: true}
+	var found []*node
+	type visit struct {
+		node *node
+		left int // flows that have not been followed
+	}
+	for way := []visit{{start, len(start.next)}}; len(way) > 0; {
+		at := &way[len(way)-1]
+		if at.left == 0 {
+			found = append(found, at.node)
+			way = way[:len(way)-1]
+			continue
+		}
+		// From the last flow to the first, since the order is turned round.
+		at.left--
+		if to := at.node.next[at.left].to; !seen[to] {
+			seen[to] = true
+			way = append(way, visit{to, len(to.next)})
+		}
+	}
+	slices.Reverse(found)
 	return found
 }
 

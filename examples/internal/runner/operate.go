@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query/httpapi"
@@ -204,11 +205,52 @@ func (r *run) skip(ctx context.Context, b *batch, n *node, o *operation) error {
 	if n.kind == state.EndEvent {
 		return refuse("an end event cannot be skipped")
 	}
+	if was := b.recorded(n); fresh(&was) {
+		if err := r.arrive(ctx, b, n); err != nil {
+			return err
+		}
+	}
 	b.record(skip)
 	if err := b.follow(n); err != nil {
 		return refuse("%s cannot be skipped: %v", n.label(), err)
 	}
 	return r.settle(ctx, b, n)
+}
+
+// arrive leaves the nodes that have ended and lead to a node that has not begun,
+// which would begin now but for a pause. It refuses all others: only of a next
+// step it is certain that the pipeline comes to it.
+func (r *run) arrive(ctx context.Context, b *batch, n *node) error {
+	was := b.recorded(n)
+	if was.State != state.Suspended && !b.suspendedAbove(n) {
+		return refuse("the pipeline has not come to %s", n.label())
+	}
+	s, err := r.story(ctx)
+	if err != nil {
+		return err
+	}
+	var before []*node
+	_, unfollowed := s.position(b, n.in)
+	for _, p := range unfollowed {
+		pass := b.recorded(p).Loop
+		to, err := p.choose(r.scope(p, pass))
+		if err != nil || pass%p.passes != 0 || !slices.Contains(to, n) {
+			continue
+		}
+		if len(to) > 1 {
+			return refuse("%s begins together with others: resume the pipeline first", n.label())
+		}
+		before = append(before, p)
+	}
+	b.left = append(b.left, before...)
+	busy := slices.ContainsFunc(before, func(p *node) bool {
+		joined := p.joining(n)
+		return joined != nil && b.busy(joined)
+	})
+	if len(before) == 0 || busy {
+		return refuse("the pipeline has not come to %s", n.label())
+	}
+	return nil
 }
 
 // settle commits what was decided about a node, which ends its automatic
@@ -225,6 +267,11 @@ func (r *run) settle(ctx context.Context, b *batch, n *node) error {
 // pause stops the command of a node until it is resumed. A node that has not
 // begun does not begin, and in a subprocess nothing begins.
 func (r *run) pause(ctx context.Context, b *batch, n *node, o *operation) error {
+	if was := b.recorded(n); was.State == state.Created && fresh(&was) {
+		if err := r.arrive(ctx, b, n); err != nil {
+			return err
+		}
+	}
 	x := r.running[n]
 	if x == nil || b.recorded(n).State != state.Running {
 		return r.record(ctx, engine.Suspend(r.id(n), o.by()))
@@ -253,6 +300,10 @@ func (r *run) unpause(ctx context.Context, b *batch, n *node, o *operation) erro
 		return err
 	}
 	b.record(resume)
+	if fresh(&was) {
+		b.released = append(b.released, n)
+		return r.continueIn(ctx, b, n.in)
+	}
 	if n.inside != nil && was.Started.IsSet() {
 		return r.unsuspend(ctx, b, n.inside)
 	}
@@ -264,6 +315,11 @@ func (r *run) unpause(ctx context.Context, b *batch, n *node, o *operation) erro
 // was paused by itself, waits for somebody still.
 func (r *run) unsuspend(ctx context.Context, b *batch, p *pipeline) error {
 	b.resumed = append(b.resumed, p)
+	return r.continueIn(ctx, b, p)
+}
+
+// continueIn goes on with what can begin in a pipeline.
+func (r *run) continueIn(ctx context.Context, b *batch, p *pipeline) error {
 	err := r.goOn(ctx, b, p, func(n *node) {
 		if b.recorded(n).State == state.Created {
 			b.enter(n)

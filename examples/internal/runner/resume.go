@@ -26,7 +26,7 @@ func (r *run) resume(ctx context.Context) error {
 		return nil
 	}
 	b.record(engine.Report(b.tree.ID(0), state.Running))
-	b.resumed = append(b.resumed, r.def.root)
+	b.resumed, b.releasesAll = append(b.resumed, r.def.root), true
 	if err := r.goOn(ctx, b, r.def.root, func(n *node) { r.again(b, n) }); err != nil {
 		return err
 	}
@@ -78,11 +78,15 @@ func (r *run) again(b *batch, n *node) {
 	}
 }
 
-// story is when, in sequence, each node was last entered and finished.
-type story struct{ entered, finished map[string]uint64 }
+// story is when, in sequence, each node was last entered and finished, and
+// whether it finished because the pipeline passed it over.
+type story struct {
+	entered, finished map[string]uint64
+	passed            map[string]bool
+}
 
 func (r *run) story(ctx context.Context) (*story, error) {
-	s := &story{map[string]uint64{}, map[string]uint64{}}
+	s := &story{map[string]uint64{}, map[string]uint64{}, map[string]bool{}}
 	for after := uint64(0); ; {
 		transitions, err := r.engine.Transitions(ctx, r.task, after, 0)
 		if err != nil || len(transitions) == 0 {
@@ -91,8 +95,13 @@ func (r *run) story(ctx context.Context) (*story, error) {
 		for _, tr := range transitions {
 			after = tr.Sequence
 			switch tr.Op {
-			case state.Declare, state.Start, state.Loop:
+			case state.Start, state.Loop:
 				s.entered[tr.Node()] = after
+			case state.Skip:
+				s.passed[tr.Node()] = tr.Actor == notTaken
+				if old := tr.Changes[0].Superseded; tr.Actor != notTaken && old != nil && !old.Started.IsSet() {
+					s.entered[tr.Node()] = after
+				}
 			}
 			for _, c := range tr.Changes {
 				if c.State == state.Finished {
@@ -103,13 +112,13 @@ func (r *run) story(ctx context.Context) (*story, error) {
 	}
 }
 
-// position finds where a pipeline is: the nodes that have not ended, outer
-// ones first, and those that have but were not followed by another.
+// position finds where a pipeline is: the nodes that have begun and not ended,
+// outer ones first, and those that have ended but were not followed by another.
 func (s *story) position(b *batch, p *pipeline) (active, unfollowed []*node) {
 	for _, n := range p.nodes {
 		was := b.recorded(n)
 		switch {
-		case was.State == 0:
+		case fresh(&was), was.State == state.Finished && s.passed[was.ID]:
 			continue
 		case was.State != state.Finished:
 			active = append(active, n)

@@ -83,6 +83,7 @@ func (r *run) begin(ctx context.Context) error {
 		engine.Create(r.task.Business, r.task.Task, engine.ID(r.rootID()), engine.Name(r.def.root.name)),
 		engine.Start(r.rootID()),
 	)
+	b.declareAll(r.def.root)
 	b.enter(r.def.root.start)
 	return r.commit(ctx, b, nil)
 }

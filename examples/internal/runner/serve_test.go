@@ -164,7 +164,7 @@ func TestStreamsEndWithThePipelineAndTellHowItEnded(t *testing.T) {
 		code     int
 	}{
 		{"finished", "finish", nil, exitFinished},
-		{"suspended", "declare", syscall.SIGTERM, exitSuspended}, // of what is next, when the command had ended
+		{"suspended", "finish", syscall.SIGTERM, exitSuspended}, // of the command
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			g := newGate(t)

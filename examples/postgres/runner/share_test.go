@@ -141,7 +141,7 @@ func TestOneOfTwoStandbysFinishesWhatAKilledRunnerLeft(t *testing.T) {
 	if rescuers != 1 || g.runs() != 2 {
 		t.Errorf("%d of them got it, and the command ran %d times", rescuers, g.runs())
 	}
-	if got, want := shape(t, q, "failed"), "FAILED: FINISHED/0 FAILED/0"; got != want {
+	if got, want := shape(t, q, "failed"), "FAILED: FINISHED/0 FAILED/0 CREATED/0"; got != want {
 		t.Errorf("the task that failed is %s, want %s, as a person has to look at it", got, want)
 	}
 }
