@@ -127,6 +127,7 @@ func set[T comparable](option *T, value T) {
 // bookmark serves one Deliver at a time, and belongs to one endpoint and store.
 func Deliver(ctx context.Context, r store.Reader, to Endpoint, at feed.Bookmark, o *Options) error {
 	d := &delivery{Options: o.withDefaults(), to: to, bookmark: at}
+	d.outage.pause = feed.Backoff{Min: d.MinPause, Max: d.MaxPause}
 	if err := d.check(); err != nil {
 		return err
 	}

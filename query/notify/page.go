@@ -72,7 +72,7 @@ func (d *delivery) page(ctx context.Context, page *store.FeedPage) error {
 // returns one of the failures. While the endpoint fails it tries one task alone.
 func (d *delivery) round(ctx context.Context, b *batch) error {
 	width := min(d.Concurrency, len(b.tasks))
-	if d.outage.failures > 0 {
+	if d.outage.pause.Failures() > 0 {
 		width = 1
 	}
 	var (

@@ -8,12 +8,13 @@ import (
 	"fmt"
 	"io"
 	"maps"
-	"math/rand/v2"
 	"net/http"
 	"net/url"
 	"strconv"
 	"sync"
 	"time"
+
+	"github.com/pipestatus/pipestatus/store/feed"
 )
 
 // refusal is an answer of an endpoint that is no 2xx.
@@ -75,19 +76,19 @@ func retryAfter(text string, now time.Time) time.Duration {
 
 // outage is how long an endpoint has failed. The zero outage is none.
 type outage struct {
-	mu       sync.Mutex // protects everything below while a round runs
-	failures int        // pauses since the last success
-	since    time.Time  // of the first failure
+	mu    sync.Mutex // protects everything below while a round runs
+	pause feed.Backoff
+	since time.Time // of the first failure
 }
 
 // end says that the endpoint took an event.
 func (o *outage) end(d *delivery) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	if o.failures > 0 {
+	if o.pause.Failures() > 0 {
 		d.Logger.Info("the endpoint works again", "endpoint", d.to.shown(), "failed", time.Since(o.since))
 	}
-	o.failures, o.since = 0, time.Time{}
+	o.pause.Reset()
 }
 
 // pause waits after a failed attempt. Its error ends the delivery.
@@ -99,36 +100,20 @@ func (d *delivery) pause(ctx context.Context, failure error) error {
 	if errors.As(failure, &refused) && refused.status == http.StatusGone {
 		return fmt.Errorf("%w: %s", ErrGone, d.to.shown())
 	}
-	if d.outage.failures == 0 {
+	if d.outage.pause.Failures() == 0 {
 		d.outage.since = time.Now()
 	}
-	if d.GiveUp > 0 && time.Since(d.outage.since) >= d.GiveUp {
+	lasted := time.Since(d.outage.since)
+	if d.GiveUp > 0 && lasted >= d.GiveUp {
 		return fmt.Errorf("%w: %s: %w", ErrGivenUp, d.to.shown(), failure)
 	}
-	wait := d.backoff(d.outage.failures)
+	wait := d.outage.pause.Next()
 	if refused != nil {
 		wait = max(wait, refused.after)
 	}
-	if d.GiveUp > 0 { // so that it is not exceeded by a long pause
-		wait = min(wait, max(d.GiveUp-time.Since(d.outage.since), 0))
+	if d.GiveUp > 0 { // which a long pause must not exceed
+		wait = min(wait, d.GiveUp-lasted)
 	}
-	d.outage.failures++
-	d.Logger.Warn("not delivered", "endpoint", d.to.shown(), "attempt", d.outage.failures, "again in", wait, "error", failure)
-	timer := time.NewTimer(wait)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-}
-
-// backoff is the pause after so many failures before this one.
-func (d *delivery) backoff(failures int) time.Duration {
-	longest := d.MaxPause
-	if failures < 30 && d.MinPause <= d.MaxPause>>failures {
-		longest = d.MinPause << failures
-	}
-	return longest/2 + rand.N(longest/2+1)
+	d.Logger.Warn("not delivered", "endpoint", d.to.shown(), "attempt", d.outage.pause.Failures(), "again in", wait, "error", failure)
+	return feed.Sleep(ctx, wait)
 }

@@ -1,0 +1,121 @@
+package tracing
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"go.opentelemetry.io/otel/sdk/resource"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/feed"
+)
+
+// Options configure [Follow]. A nil *Options and zero fields stand for the
+// defaults.
+type Options struct {
+	// Feed says where to begin without a bookmark, how much to read at once (a
+	// default of 500 transitions), how often to poll, and what to do at a gap.
+	Feed feed.Options
+	// Resource describes the program in the spans, its service name for example.
+	// Default: [resource.Default].
+	Resource *resource.Resource
+	// Once ends Follow, without error, when it has exported everything there is.
+	Once bool
+	// Timeout bounds one export. Default: 30 seconds.
+	Timeout time.Duration
+	// Logger gets exports that fail, and tasks that were deleted before their spans
+	// could be made. Default: silent.
+	Logger *slog.Logger
+}
+
+const (
+	pageLimit      = 500
+	exportAtOnce   = 512 // spans, the default of the SDK
+	defaultTimeout = 30 * time.Second
+	minPause       = time.Second
+	maxPause       = time.Minute
+)
+
+// Follow exports the spans of a store from the bookmark on until ctx ends. An export
+// that fails is repeated, with growing pauses, for as long as it fails. It returns
+// the context's error, or one of the store or the bookmark. The exporter is not shut
+// down. One bookmark serves one Follow at a time.
+func Follow(ctx context.Context, r store.Reader, at feed.Bookmark, exporter sdktrace.SpanExporter, o *Options) error {
+	f := &follower{exporter: exporter, retry: feed.Backoff{Min: minPause, Max: maxPause}}
+	if o != nil {
+		f.Options = *o
+	}
+	if f.Feed.Limit <= 0 {
+		f.Feed.Limit = pageLimit
+	}
+	if f.Timeout <= 0 {
+		f.Timeout = defaultTimeout
+	}
+	if f.Logger == nil {
+		f.Logger = slog.New(slog.DiscardHandler)
+	}
+	if f.Resource == nil {
+		f.Resource = resource.Default()
+	}
+	made := newMaker(f.Resource)
+	tasks := newTasks(r)
+	for page, err := range feed.Follow(ctx, r, at, &f.Feed) {
+		if err != nil {
+			return err
+		}
+		for _, tr := range page.Transitions {
+			tree, err := tasks.after(ctx, tr)
+			if errors.Is(err, errDeleted) {
+				f.Logger.Warn("no spans for a deleted task", "task", tr.Task, "sequence", tr.Sequence)
+				continue
+			}
+			if err != nil {
+				return fmt.Errorf("tracing: %w", err)
+			}
+			made.attempts(tree, tr)
+			for len(made.spans) >= exportAtOnce {
+				if err := f.export(ctx, made.take(exportAtOnce)); err != nil {
+					return err
+				}
+			}
+		}
+		if err := f.export(ctx, made.take(exportAtOnce)); err != nil {
+			return err
+		}
+		if f.Once && len(page.Transitions) == 0 {
+			return nil
+		}
+	}
+	return nil
+}
+
+type follower struct {
+	Options
+	exporter sdktrace.SpanExporter
+	retry    feed.Backoff
+}
+
+// export exports spans, however often it takes.
+func (f *follower) export(ctx context.Context, spans []sdktrace.ReadOnlySpan) error {
+	if len(spans) == 0 {
+		return nil
+	}
+	for {
+		timed, cancel := context.WithTimeout(ctx, f.Timeout)
+		err := f.exporter.ExportSpans(timed, spans)
+		cancel()
+		if err == nil {
+			f.retry.Reset()
+			return nil
+		}
+		pause := f.retry.Next()
+		f.Logger.Warn("spans not exported", "spans", len(spans), "again in", pause, "error", err)
+		if err := feed.Sleep(ctx, pause); err != nil {
+			return err
+		}
+	}
+}
