@@ -11,15 +11,15 @@ import (
 
 // The page is kept in files and sent as one.
 //
-//go:embed page/*.html page/*.css page/*.js
+//go:embed page/*.html page/*.css page/*.js page/dagre/dagre.js
 var pageFiles embed.FS
 
 var statusPage = assemble()
 
 // pageScripts are the parts of the script in the order in which they run.
 var pageScripts = []string{
-	"base.js", "text.js", "time.js", "outage.js", "rows.js", "share.js", "events.js", "tasks.js", "model.js",
-	"tree.js", "details.js", "actions.js", "task.js", "finding.js", "main.js", "keys.js",
+	"dagre/dagre.js", "base.js", "text.js", "time.js", "outage.js", "rows.js", "share.js", "events.js", "tasks.js", "model.js",
+	"tree.js", "graph.js", "details.js", "actions.js", "task.js", "graphview.js", "finding.js", "main.js", "keys.js",
 }
 
 // document is the page as it is sent.

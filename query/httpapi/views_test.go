@@ -2,9 +2,11 @@ package httpapi_test
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"net/url"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -200,6 +202,29 @@ func TestTheOtherConventionShowsFailuresFirstEverywhere(t *testing.T) {
 	f.record(engine.Finish("busy", engine.At(time.Now())))
 	if e := s.must(t, "transition"); e.data["state"] != "FAILED" {
 		t.Errorf("transition: %v", e.data["state"])
+	}
+}
+
+// The library in the page is the file that its checksum names, with its license.
+func TestTheLibraryInThePageIsTheOneBuilt(t *testing.T) {
+	library, err := os.ReadFile("page/dagre/dagre.js")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sums, err := os.ReadFile("page/dagre/SHA256SUMS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf("%x  dagre.js\n", sha256.Sum256(library)); string(sums) != want {
+		t.Errorf("the checksum is %q, that of the file is %q", sums, want)
+	}
+	license, err := os.ReadFile("page/dagre/LICENSE")
+	if err != nil {
+		t.Fatal(err)
+	}
+	body := serve(t, nil).get("/").Body.String()
+	if !strings.Contains(body, string(library)) || !strings.Contains(body, string(license)) {
+		t.Error("the page has no library, or no license of it")
 	}
 }
 

@@ -18,6 +18,7 @@ function stateBadge(state, text) {
   return element("span", "state " + state, text || state);
 }
 
+const stateSymbols = { RUNNING: "▶", FAILED: "✖", SUSPENDED: "‖", CREATED: "○", REVOKED: "⊘", FINISHED: "✔" };
 const states = ["RUNNING", "FAILED", "SUSPENDED", "CREATED", "REVOKED", "FINISHED"];
 
 // counted are the states with a count, those that this page does not know last.

@@ -41,11 +41,20 @@ const finding = {
 
   // foldFinished folds what nobody needs to look into, or unfolds everything.
   foldFinished() {
-    const model = taskView.shown;
-    const done = model.nodes.filter((n) => n.index && n.state === "FINISHED" && model.children[n.index].length && !this.folded.has(n.id));
-    if (done.length) done.forEach((n) => this.folded.add(n.id));
-    else this.folded.clear();
+    const [done, folded] = [this.unfolded(taskView.shown), this.folds()];
+    if (done.length) done.forEach((n) => folded.add(n.id));
+    else folded.clear();
     this.changed();
+  },
+
+  // folds are the folded nodes of what is shown: rows or graph.
+  folds() {
+    return taskView.tab === "graph" ? graphView.folded : this.folded;
+  },
+
+  unfolded(model) {
+    const folded = this.folds();
+    return model.nodes.filter((n) => n.index && n.state === "FINISHED" && model.children[n.index].length && !folded.has(n.id));
   },
 
   // drawCounts are buttons that show only the nodes in a state.
@@ -80,9 +89,9 @@ const finding = {
   drawJumps(model) {
     $("next-failure").disabled = !model.root.counts?.FAILED;
     $("next-running").disabled = $("longest-running").disabled = !model.root.counts?.RUNNING;
-    const folds = model.nodes.some((n) => n.index && n.state === "FINISHED" && model.children[n.index].length && !this.folded.has(n.id));
-    $("fold-finished").textContent = folds || !this.folded.size ? "Fold finished" : "Unfold all";
-    $("fold-finished").disabled = !folds && !this.folded.size;
+    const [done, folded] = [this.unfolded(model).length, this.folds().size];
+    $("fold-finished").textContent = done || !folded ? "Fold finished" : "Unfold all";
+    $("fold-finished").disabled = !done && !folded;
   },
 
   jump(id) {
@@ -129,11 +138,13 @@ const timeWindow = {
 };
 timeWindow.reset();
 
+// The buttons for zoom serve the timeline and the graph.
 const zooms = {
-  "zoom-in": () => timeWindow.zoom(0.5),
-  "zoom-out": () => timeWindow.zoom(2),
-  "zoom-left": () => timeWindow.shift(timeWindow.from - (timeWindow.to - timeWindow.from) / 3),
-  "zoom-right": () => timeWindow.shift(timeWindow.from + (timeWindow.to - timeWindow.from) / 3),
+  "zoom-in": () => (taskView.tab === "graph" ? graphView.zoom(1.4) : timeWindow.zoom(0.5)),
+  "zoom-out": () => (taskView.tab === "graph" ? graphView.zoom(1 / 1.4) : timeWindow.zoom(2)),
+  "zoom-all": () => (taskView.tab === "graph" ? graphView.fit() : timeWindow.zoom(1e9)),
+  "zoom-left": () => (taskView.tab === "graph" ? graphView.move(graphView.at.x + 160, graphView.at.y, graphView.at.k) : timeWindow.shift(timeWindow.from - (timeWindow.to - timeWindow.from) / 3)),
+  "zoom-right": () => (taskView.tab === "graph" ? graphView.move(graphView.at.x - 160, graphView.at.y, graphView.at.k) : timeWindow.shift(timeWindow.from + (timeWindow.to - timeWindow.from) / 3)),
 };
 for (const [id, act] of Object.entries(zooms)) $(id).addEventListener("click", () => taskView.live && act());
 $("axis").addEventListener("wheel", (e) => {

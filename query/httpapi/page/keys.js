@@ -1,7 +1,7 @@
 // Keys that work everywhere on the page, and the list of all keys.
 const keyList = [
   ["?", "this list"], ["/", "find nodes, or filter the list"], ["f", "next failure"], ["r", "next running"], ["l", "longest running"],
-  ["1 … 4", "tree, timeline, graph, JSON"], ["↑ ↓ Home End", "move in the rows"], ["← →", "fold and unfold"],
+  ["1 … 4", "tree, timeline, graph, JSON"], ["↑ ↓ Home End", "move in the rows"], ["← →", "fold and unfold; in the graph: move"], ["Space", "in the graph: fold and unfold"],
   ["Enter", "details"], ["Esc", "close details"], ["+ − 0", "zoom the timeline or the graph"],
 ];
 
@@ -24,9 +24,9 @@ addEventListener("keydown", (e) => {
   if (e.ctrlKey || e.metaKey || e.altKey || /^(INPUT|TEXTAREA|SELECT)$/.test(e.target.tagName) || $("keys").open) return;
   const tab = taskView.tabs[e.key - 1];
   const act = new Map(Object.entries(pageKeys)).get(e.key) || (tab && view === taskView && taskView.live && (() => taskView.show(tab)));
-  const zoom = { "+": 0.5, "-": 2, 0: 1e9 }[e.key];
+  const zoom = { "+": "zoom-in", "-": "zoom-out", 0: "zoom-all" }[e.key];
   if (act) act();
-  else if (zoom && view === taskView && taskView.tab === "timeline") timeWindow.zoom(zoom);
+  else if (zoom && view === taskView && taskView.live && !$("zooms").hidden) zooms[zoom]();
   else return;
   e.preventDefault();
 });

@@ -1,6 +1,6 @@
 // One task: summary, the tabs, what is chosen, the point in time.
 const taskView = {
-  tabs: ["tree", "timeline", "json"],
+  tabs: ["tree", "timeline", "graph", "json"],
 
   async open(params) {
     this.query = { bk_biz_id: params.get("bk_biz_id") || "", task_id: params.get("task_id") || "" };
@@ -37,6 +37,7 @@ const taskView = {
     }
     outage.over();
     $("task").hidden = false;
+    graphView.open(this.live);
     this.follow();
     this.show(params.get("tab") || "tree");
     const node = this.live.find(params.get("node_id"));
@@ -169,6 +170,7 @@ const taskView = {
     this.keep = model.matching(finding);
     this.order = model.visible(finding.folded, this.keep);
     $("no-rows").hidden = !this.keep || this.order.length > 1;
+    if (this.tab === "graph") return graphView.draw(this);
     this.scale = timeWindow.of(model.span(this.now()));
     rows.set(this.order.length, treeView.height());
     if (this.tab === "timeline") $("axis").replaceChildren(treeView.axis(this));
@@ -192,7 +194,10 @@ const taskView = {
     }
     $("view").className = this.tab;
     $("rows").role = this.tab === "json" ? "document" : "tree";
-    $("axis").hidden = $("zooms").hidden = this.tab !== "timeline";
+    $("axis").hidden = this.tab !== "timeline";
+    $("zooms").hidden = this.tab !== "timeline" && this.tab !== "graph";
+    $("graph-box").hidden = this.tab !== "graph";
+    $("rows").hidden = this.tab === "graph";
     $("json-tools").hidden = this.tab !== "json";
     $("finding").hidden = this.tab === "json";
     $("rows").scrollTop = 0;
@@ -293,6 +298,7 @@ const taskView = {
     this.chosen = n ? n.id : null;
     detailsView.open(n);
     if (this.live) this.drawActions();
+    if (this.tab === "graph" && n) graphView.draw(this);
     rows.draw();
     detailsView.draw(this);
     this.remember();
@@ -309,6 +315,7 @@ const taskView = {
       this.drawRows();
     }
     this.choose(index);
+    if (this.tab === "graph") return graphView.reveal(this, index);
     this.move(this.position());
   },
 

@@ -229,8 +229,8 @@ func row(name string) string {
 // rowState is an expression for what that row shows as state.
 func rowState(name string) string { return row(name) + "?.querySelector('.state').textContent" }
 
-func quote(s string) string {
-	text, _ := json.Marshal(s)
+func quote(value any) string {
+	text, _ := json.Marshal(value) // texts and lists of them marshal
 	return string(text)
 }
 

@@ -1,0 +1,116 @@
+package pagetest
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// box is an expression for the box of a node in the graph, by its name.
+func box(name string) string {
+	return "[...document.querySelectorAll('.gnode')].find(g => g.querySelector('.gname').textContent === " + quote(name) + ")"
+}
+
+// right tells that one box stands to the right of another.
+func right(a, b string) string {
+	return fmt.Sprintf("%s.getBoundingClientRect().left >= %s.getBoundingClientRect().right", box(b), box(a))
+}
+
+// withFlows gives the page the flows of a pipeline: what led to which node.
+func (p *tab) withFlows(flows map[string][]string, back map[string]string) {
+	p.Helper()
+	for id, after := range flows {
+		p.eval(fmt.Sprintf("taskView.live.find(%s).after = %s, 0", quote(id), quote(after)), nil)
+	}
+	for id, from := range back {
+		p.eval(fmt.Sprintf("taskView.live.find(%s).came_from = %s, 0", quote(id), quote(from)), nil)
+	}
+	p.eval("taskView.live.shape++, taskView.draw(), graphView.at = null, graphView.fit(), 0", nil)
+}
+
+var deployFlows = map[string][]string{
+	"build": {"start"}, "compile": {"fetch"}, "fork": {"build"}, "smoke": {"fork"}, "migrate": {"fork"}, "notify": {"fork"}, "warm": {"fork"}, "switch": {"smoke", "migrate", "notify", "warm"},
+}
+
+func TestTheGraphShowsThePipeline(t *testing.T) {
+	s := newService(t, nil)
+	recordDeploy(s)
+	p := open(s, deployPath+"&tab=graph")
+	p.until("%s && !$('graph-note').hidden", box("compile"))
+	p.withFlows(deployFlows, map[string]string{"smoke": "switch"})
+	for _, pair := range [][2]string{{"fetch sources", "compile"}, {"parallel gateway", "migrate database"}, {"migrate database", "switch traffic"}} {
+		p.until("%s", right(pair[0], pair[1]))
+	}
+	p.until("document.querySelectorAll('.arrow:not(.back)').length === 11 && document.querySelectorAll('.arrow.back').length === 1")
+	// A state has a color, a symbol and a word; a kind has a shape.
+	p.until("%s.classList.contains('FAILED') && %s.querySelector('.gstate').textContent.startsWith('✖ FAILED')", box("notify"), box("notify"))
+	p.until("%s.querySelector('polygon') && %s.querySelector('rect')", box("parallel gateway"), box("notify"))
+	p.shot("graph")
+
+	// It follows what happens.
+	s.record(engine.Finish("migrate"))
+	p.until("%s.querySelector('.gstate').textContent.startsWith('✔ FINISHED')", box("migrate database"))
+
+	// Subprocesses fold.
+	p.eval(box("Build")+".querySelector('.gfold').dispatchEvent(new MouseEvent('click', {bubbles: true})), 0", nil)
+	p.until("!%s && %s.ariaExpanded === 'false' && %s.querySelector('.gstate').textContent.includes('2 of 2')", box("compile"), box("Build"), box("Build"))
+
+	// The keyboard moves, opens and folds.
+	p.run(chromedp.Focus("#graph", chromedp.ByQuery))
+	p.eval("taskView.choose(taskView.live.find('fork').index), 0", nil)
+	p.key(kb.ArrowLeft)
+	p.until("%s.classList.contains('chosen')", box("Build"))
+	p.key(" ")
+	p.until("%s", box("compile"))
+	p.key(kb.Enter)
+	p.until("$('d-name').textContent === 'Build'")
+	p.key(kb.Escape)
+	p.until("$('details').hidden")
+
+	// The wheel and the buttons zoom, a drag moves.
+	p.eval("window.was = {...graphView.at}, 0", nil)
+	p.run(chromedp.Click("#zoom-in", chromedp.ByQuery))
+	p.until("graphView.at.k > was.k")
+	p.run(chromedp.Click("#next-failure", chromedp.ByQuery))
+	p.until("%s.classList.contains('chosen') && $('d-name').textContent === 'notify'", box("notify"))
+	p.until("(r => r.left >= 0 && r.right <= innerWidth && r.top >= 0 && r.bottom <= innerHeight)(%s.getBoundingClientRect())", box("notify"))
+	p.until("location.hash.includes('tab=graph') && location.hash.includes('node_id=notify')")
+
+	p.run(chromedp.EmulateViewport(390, 800, chromedp.EmulateMobile))
+	p.eval("taskView.choose(-1), taskView.draw(), graphView.at = null, graphView.fit(), 0", nil)
+	p.until("document.documentElement.scrollWidth <= 390 && %s.getBoundingClientRect().top >= %s.getBoundingClientRect().bottom", box("parallel gateway"), box("Build"))
+	p.shot("phone-graph")
+}
+
+func TestTheGraphOfTenThousandNodesIsFolded(t *testing.T) {
+	s := newService(t, nil)
+	ops := []engine.Op{engine.Create("2", "10", engine.ID("root"), engine.Name("Fleet")), engine.Start("root")}
+	for i := range 100 {
+		rack := fmt.Sprintf("rack-%02d", i)
+		ops = append(ops, engine.Declare("root", state.Subprocess, engine.ID(rack), engine.Name(rack)), engine.Start(rack))
+		for j := range 99 {
+			host := fmt.Sprintf("host-%02d-%02d", i, j)
+			ops = append(ops, engine.Declare(rack, state.ServiceActivity, engine.ID(host), engine.Name(host)), engine.Start(host))
+		}
+	}
+	s.record(ops...)
+	p := open(s, deployPath+"&tab=graph")
+	p.until("document.querySelectorAll('.gnode').length === 101 - 1 && %s.querySelector('.gstate').textContent.includes('0 of 99')", box("rack-00"))
+	flows := make(map[string][]string)
+	for i := 1; i < 100; i++ {
+		flows[fmt.Sprintf("rack-%02d", i)] = []string{fmt.Sprintf("rack-%02d", (i-1)/4)}
+	}
+	p.withFlows(flows, nil)
+	p.until("document.querySelectorAll('.arrow').length === 99")
+	s.record(engine.Fail("host-99-98", "disk full"))
+	p.until("%s.classList.contains('RUNNING')", box("rack-99"))
+	p.run(chromedp.Click("#next-failure", chromedp.ByQuery))
+	p.until("%s.classList.contains('chosen') && $('d-name').textContent === 'host-99-98'", box("host-99-98"))
+	p.until("document.querySelectorAll('.gnode').length === 199")
+	p.shot("graph-large")
+}
