@@ -65,8 +65,10 @@ func (s *Store) commitPart(ctx context.Context, c *commit) error {
 	}
 	s.publish(c)
 	c.tell()
-	if c.removes && s.phase == stalled && s.gaveRoom() {
-		return s.startWriteBack(false)
+	if s.phase == idle && s.due() || s.phase == stalled && c.removes && s.gaveRoom() {
+		// The commit has succeeded. If this fails, a later one that needs room
+		// is told.
+		_ = s.startWriteBack(false)
 	}
 	return nil
 }

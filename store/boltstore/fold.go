@@ -10,7 +10,7 @@ import (
 // folded is what pieces of one task come to: the last values of each node that
 // they changed. The zero folded is empty.
 type folded struct {
-	at    map[int]int // node index -> position in nodes
+	at    positions // in nodes
 	nodes []newest
 	r     blockReader
 	tr    state.Transition // each one in its turn
@@ -25,24 +25,10 @@ type newest struct {
 	progress state.Progress
 }
 
-// foldedFor is an empty folded with room for so many nodes.
-func foldedFor(nodes int) *folded {
-	if nodes == 0 {
-		return &folded{}
-	}
-	return &folded{at: make(map[int]int, nodes), nodes: make([]newest, 0, nodes), r: blockReader{lean: true}}
-}
-
 // add folds pieces in and calls each, if not nil, with every transition, which
 // is only valid during the call and names no nodes but new ones.
 func (f *folded) add(pieces []piece, each func(tr *state.Transition)) error {
-	if len(pieces) == 0 {
-		return nil
-	}
-	if f.at == nil {
-		f.at = make(map[int]int)
-		f.r.lean = true
-	}
+	f.r.lean = true
 	for i := range pieces {
 		f.r.restart(pieces[i].block, pieces[i].first-1)
 		for f.r.next(&f.tr) {
@@ -61,10 +47,10 @@ func (f *folded) add(pieces []piece, each func(tr *state.Transition)) error {
 func (f *folded) take(tr *state.Transition) {
 	for i := range tr.Changes {
 		c := &tr.Changes[i]
-		at, ok := f.at[c.Index]
+		at, ok := f.at.find(c.Index)
 		if !ok {
 			at = len(f.nodes)
-			f.at[c.Index] = at
+			f.at.add(c.Index)
 			f.nodes = append(f.nodes, newest{index: c.Index, kind: c.Kind})
 		}
 		n := &f.nodes[at]
@@ -77,14 +63,14 @@ func (f *folded) take(tr *state.Transition) {
 
 // reset empties f for another task.
 func (f *folded) reset() {
-	clear(f.at)
+	f.at.reset()
 	clear(f.nodes)
 	f.nodes = f.nodes[:0]
 }
 
 // get returns what f has of a node, nil if nothing.
 func (f *folded) get(index int) *newest {
-	if at, ok := f.at[index]; ok {
+	if at, ok := f.at.find(index); ok {
 		return &f.nodes[at]
 	}
 	return nil

@@ -26,6 +26,11 @@ func (e *TooLargeError) Error() string {
 
 func (e *TooLargeError) Unwrap() error { return state.ErrInvalidArgument }
 
+func isTooLarge(err error) bool {
+	var large *TooLargeError
+	return errors.As(err, &large)
+}
+
 // commit is one Commit in progress.
 type commit struct {
 	store      *Store
@@ -83,8 +88,7 @@ func (c *commit) tryPlan() error {
 	clear(c.ids)
 	limit := journal.LongestIn(c.store.journalSize())
 	for i := c.begin; i < c.end; i++ {
-		var large *TooLargeError
-		if errors.As(c.results[i].Err, &large) {
+		if c.results[i].Err != nil && isTooLarge(c.results[i].Err) {
 			continue // left out
 		}
 		c.results[i] = store.Result{}

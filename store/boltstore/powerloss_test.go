@@ -158,26 +158,35 @@ func TestPowerLostAtAnyMomentLosesNothingAcknowledged(t *testing.T) {
 		cycles, images = 550, 12
 	}
 	x := &outage{t: t, r: rand.New(rand.NewPCG(3, 3)), m: newModel(), held: make(chan struct{}), let: make(chan struct{})}
-	x.o = &Options{OverlayTransitions: 48, FeedTransitions: 50, JournalSize: 1, leastJournal: journal.MinSize}
-	x.o.written = func() { x.held <- struct{}{}; <-x.let }
+	x.o = &Options{OverlayTransitions: 128, FeedTransitions: 50, JournalSize: 1, leastJournal: journal.MinSize}
+	failed := make(chan struct{})
+	x.o.written = func() {
+		select {
+		case x.held <- struct{}{}:
+			select {
+			case <-x.let:
+			case <-failed:
+			}
+		case <-failed:
+		}
+	}
 	x.s = openQuick(t, filepath.Join(t.TempDir(), "story.db"), x.o)
+	t.Cleanup(func() { close(failed) }) // before the store is closed
 	x.m.commit(t, x.s, x.m.random(x.r, 4))
 	laps := uint64(0)
 	for cycle := range cycles {
 		when := fmt.Sprint("cycle ", cycle)
 		file := x.read().file
-		var moments []moment
-		for x.s.phase != writing { // commits alone
-			at := x.commit()
-			if x.s.phase != writing {
-				x.tryMoment(file, at, when+", commit")
-			} else {
-				moments = append(moments, at)
-			}
+		for x.s.phase != writing { // commits alone: a write-back begins after one
+			x.tryMoment(file, x.commit(), when+", commit")
+		}
+		if n := x.s.overlay.active.transitions; n > 0 {
+			t.Fatalf("%s: the write-back began before a commit with %d transitions", when, n)
 		}
 		<-x.held // the transaction has ended and is not named
 		tx := transaction{newCut(file, x.read().file), int(x.s.pageSize)}
-		for range x.r.IntN(4) {
+		var moments []moment
+		for range 1 + x.r.IntN(4) {
 			moments = append(moments, x.commit())
 		}
 		for range images {

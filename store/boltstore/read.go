@@ -192,11 +192,7 @@ func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 
 // fold folds what the overlay has of the task.
 func (t *found) fold() (*folded, error) {
-	transitions := 0
-	for i := range t.pieces {
-		transitions += t.pieces[i].count
-	}
-	f := foldedFor(min(t.header.Nodes, transitions))
+	f := &folded{}
 	return f, f.add(t.pieces, nil)
 }
 

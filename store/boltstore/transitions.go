@@ -24,9 +24,6 @@ const (
 // bounds what a malformed count can make a reader allocate.
 const changeMin = 5
 
-// versions remembers, within a block, the last version of each node.
-type versions map[int]state.Version
-
 // blockWriter appends transitions to a block. The zero blockWriter begins one.
 type blockWriter struct {
 	packed bool
@@ -37,22 +34,19 @@ type blockWriter struct {
 
 // add appends a transition under a sequence greater than the one before.
 func (w *blockWriter) add(dst []byte, tr *state.Transition, seq uint64) []byte {
-	if w.seen == nil {
-		w.seen = make(versions)
-	}
 	dst = binary.AppendUvarint(dst, seq-w.seq)
-	dst = appendTransition(dst, tr, w.at, w.seen, w.packed)
+	dst = appendTransition(dst, tr, w.at, &w.seen, w.packed)
 	w.seq, w.at = seq, tr.At
 	return dst
 }
 
 // restart begins another block with the same memory.
 func (w *blockWriter) restart(seq uint64) {
-	clear(w.seen)
+	w.seen.reset()
 	w.seq, w.at = seq, state.Instant{}
 }
 
-func appendTransition(dst []byte, tr *state.Transition, base state.Instant, seen versions, packed bool) []byte {
+func appendTransition(dst []byte, tr *state.Transition, base state.Instant, seen *versions, packed bool) []byte {
 	var flags byte
 	if tr.Recorded != tr.At {
 		flags |= trRecorded
@@ -81,7 +75,7 @@ func appendTransition(dst []byte, tr *state.Transition, base state.Instant, seen
 	return dst
 }
 
-func appendChange(dst []byte, c *state.Change, at state.Instant, seen versions, packed bool) []byte {
+func appendChange(dst []byte, c *state.Change, at state.Instant, seen *versions, packed bool) []byte {
 	var flags uint16
 	if c.Declared != nil {
 		flags |= isDeclared
@@ -91,7 +85,8 @@ func appendChange(dst []byte, c *state.Change, at state.Instant, seen versions, 
 	}
 	dst = binary.AppendUvarint(dst, uint64(c.Index))
 	dst = append(dst, byte(c.Kind)|byte(c.From)<<4)
-	dst = appendProgress(dst, &c.Progress, at, seen[c.Index], flags)
+	before := seen.get(c.Index)
+	dst = appendProgress(dst, &c.Progress, at, before, flags)
 	if !packed {
 		dst = appendID(dst, c.ID)
 		if c.Declared != nil {
@@ -99,9 +94,9 @@ func appendChange(dst []byte, c *state.Change, at state.Instant, seen versions, 
 		}
 	}
 	if c.Superseded != nil {
-		dst = appendAttempt(dst, c.Superseded, at, seen[c.Index])
+		dst = appendAttempt(dst, c.Superseded, at, before)
 	}
-	seen[c.Index] = c.Version
+	seen.set(c.Index, c.Version)
 	return dst
 }
 
@@ -139,10 +134,7 @@ type blockReader struct {
 // restart begins to read another block with the same memory.
 func (r *blockReader) restart(block []byte, base uint64) {
 	r.d, r.seq, r.at = decoder{b: block}, base, state.Instant{}
-	if r.seen == nil {
-		r.seen = make(versions)
-	}
-	clear(r.seen)
+	r.seen.reset()
 }
 
 // next reads a transition into tr, all but its task, and reports whether there
@@ -220,7 +212,8 @@ func (r *blockReader) change(c *state.Change, at state.Instant) {
 	if c.From != 0 {
 		d.state(c.From)
 	}
-	flags := d.progress(&c.Progress, at, r.seen[c.Index])
+	before := r.seen.get(c.Index)
+	flags := d.progress(&c.Progress, at, before)
 	if flags&isDeclared != 0 {
 		c.Declared = new(state.Declaration)
 	}
@@ -235,9 +228,9 @@ func (r *blockReader) change(c *state.Change, at state.Instant) {
 		c.ID = d.id()
 	}
 	if flags&hasSuperseded != 0 {
-		c.Superseded = r.attempt(d.attempt(at, r.seen[c.Index]))
+		c.Superseded = r.attempt(d.attempt(at, before))
 	}
-	r.seen[c.Index] = c.Version
+	r.seen.set(c.Index, c.Version)
 }
 
 // attempt returns where a superseded attempt is kept.
