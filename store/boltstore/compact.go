@@ -14,6 +14,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
 // CompactTo is [Store.BackupTo] with all free room left out. It takes longer.
@@ -57,7 +58,11 @@ func (s *Store) copyInto(ctx context.Context, tx *bolt.Tx, file *boltFile, meta 
 			return recordCopy(metaBucket.in(to), seq, last)
 		})
 	}
-	return errors.Join(copyAll(), dst.Sync(), dst.Close())
+	if err := errors.Join(copyAll(), dst.Sync(), dst.Close()); err != nil {
+		return err
+	}
+	steps.Done(steps.Written, path)
+	return nil
 }
 
 // writeOverlay writes what the overlay has into a file that has what is before
@@ -182,7 +187,7 @@ func (s *Store) swap(compacted *boltFile, name, path string) (unused *boltFile, 
 	if err := s.at.mayReplace(s.info); err != nil { // again: copying takes a while
 		return compacted, err
 	}
-	if err := os.Rename(name, path); err != nil {
+	if err := rename(name, path); err != nil {
 		return compacted, err
 	}
 	unused, s.boltFile = s.boltFile, compacted

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
 // create makes a new file at path. It is complete and on disk under another
@@ -35,6 +36,7 @@ func create(path string, mode fs.FileMode) (err error) {
 	if err := errors.Join(db.Update(initialise), db.Sync(), db.Close()); err != nil {
 		return err
 	}
+	steps.Done(steps.Written, name)
 	if err := publish(name, path, nil); err != nil {
 		return err
 	}
@@ -89,6 +91,7 @@ func writeNew(path string, mode fs.FileMode, write func(f *os.File) error) (err 
 	if err := errors.Join(write(temp), temp.Sync(), temp.Close()); err != nil {
 		return err
 	}
+	steps.Done(steps.Written, temp.Name())
 	if err := publish(temp.Name(), path, fs.ErrExist); err != nil {
 		return err
 	}
@@ -111,6 +114,7 @@ func vacant(path string) error {
 func publish(from, to string, taken error) error {
 	err := os.Link(from, to)
 	if err == nil {
+		steps.Done(steps.Named, to)
 		return nil
 	}
 	if errors.Is(err, fs.ErrExist) {
@@ -120,14 +124,28 @@ func publish(from, to string, taken error) error {
 	if _, statErr := os.Lstat(to); statErr == nil {
 		return taken
 	}
-	return os.Rename(from, to)
+	return rename(from, to)
 }
 
-func remove(name string) error {
-	if err := os.Remove(name); !errors.Is(err, fs.ErrNotExist) {
-		return err
+// rename gives a file another name, and takes it from whatever has that.
+func rename(from, to string) error {
+	err := os.Rename(from, to)
+	if err == nil {
+		steps.Done(steps.Named, to)
 	}
-	return nil
+	return err
+}
+
+// remove removes a file, if it is there.
+func remove(name string) error {
+	err := os.Remove(name)
+	switch {
+	case err == nil:
+		steps.Done(steps.Removed, name)
+	case errors.Is(err, fs.ErrNotExist):
+		return nil
+	}
+	return err
 }
 
 // syncDir makes a new name in a directory durable. Windows has no such thing.
@@ -139,5 +157,9 @@ func syncDir(dir string) error {
 	if err != nil {
 		return err
 	}
-	return errors.Join(d.Sync(), d.Close())
+	if err := errors.Join(d.Sync(), d.Close()); err != nil {
+		return err
+	}
+	steps.Done(steps.Synced, dir)
+	return nil
 }

@@ -10,6 +10,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
 // To change the file, and bring those there are to the new form:
@@ -79,6 +80,7 @@ func (s *Store) migrate(from byte) error {
 	if err != nil {
 		return fmt.Errorf("from schema %d to %d: %w", from, to.version, full(s.path, err))
 	}
+	steps.Done(steps.Written, s.at.real)
 	return nil
 }
 

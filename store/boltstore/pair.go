@@ -13,6 +13,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
 // The journal lies next to the file, under its name with journalSuffix
@@ -191,6 +192,7 @@ func (s *Store) bringTo(o *openedJournal) error {
 	if err := s.file.Sync(); err != nil {
 		return err
 	}
+	steps.Done(steps.Written, s.at.real)
 	return errAgain
 }
 

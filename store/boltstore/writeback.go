@@ -13,6 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
 // phase says what becomes of the frozen generation. Whoever has the turn may
@@ -311,7 +312,11 @@ func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
 			return err
 		}
 		committing = true
-		return tx.Commit()
+		if err := tx.Commit(); err != nil {
+			return err
+		}
+		steps.Done(steps.Written, s.at.real)
+		return nil
 	})
 	if tx != nil {
 		// After a commit this does nothing; after a panic it may panic again,

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"slices"
+
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
 const (
@@ -85,10 +87,13 @@ func Resume(file *os.File, c *Contents, keep Position) (*Journal, error) {
 }
 
 func (j *Journal) sync() error {
-	if j.NoSync {
-		return nil
+	if !j.NoSync {
+		if err := dataSync(j.file); err != nil {
+			return err
+		}
 	}
-	return dataSync(j.file)
+	steps.Done(steps.Written, j.file.Name())
+	return nil
 }
 
 // ID is the journal's ID.
@@ -236,6 +241,7 @@ func (j *Journal) Grow(size, ballast int64) error {
 	if err != nil {
 		return errors.Join(err, j.file.Truncate(was))
 	}
+	steps.Done(steps.Written, j.file.Name())
 	return nil
 }
 
