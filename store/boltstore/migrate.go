@@ -41,7 +41,25 @@ type schema struct {
 	migrations map[byte]migration
 }
 
-func formatRecord(version byte) []byte { return append([]byte{version}, formatName...) }
+// formatRecord is the record that names the version. That of schema 1 was not
+// sealed.
+func formatRecord(version byte) []byte {
+	b := append([]byte{version}, formatName...)
+	if version <= 1 {
+		return b
+	}
+	return seal(keyFormat, b)
+}
+
+func decodeFormat(v []byte) (version byte, err error) {
+	switch {
+	case len(v) > 0 && bytes.Equal(v, formatRecord(v[0])):
+		return v[0], nil
+	case len(v) == 1+len(formatName)+sealBytes:
+		return 0, fmt.Errorf("%w: malformed format record", store.ErrCorrupt)
+	}
+	return 0, fmt.Errorf("%w: not a pipestatus file", store.ErrIncompatible)
+}
 
 // checkFormat returns the version of a file, which is one of ours that the
 // schema is or can be reached from.
@@ -50,10 +68,9 @@ func (to *schema) checkFormat(tx *bolt.Tx) (version byte, err error) {
 	if m := metaBucket.in(tx); m != nil {
 		format = m.Get(keyFormat)
 	}
-	if len(format) < 1 || string(format[1:]) != formatName {
-		return 0, fmt.Errorf("%w: not a pipestatus file", store.ErrIncompatible)
+	if version, err = decodeFormat(format); err != nil {
+		return 0, err
 	}
-	version = format[0]
 	for v := version; v != to.version; v++ {
 		if to.migrations[v] == nil {
 			return 0, fmt.Errorf("%w: schema %d, this version knows %d", store.ErrIncompatible, version, to.version)

@@ -72,11 +72,16 @@ func TestOpenSaysWhatIsWrongWithAFile(t *testing.T) {
 			alterBolt(t, path, func(*bolt.Tx) error { return nil })
 		}, store.ErrIncompatible},
 		{"a newer schema", alter(func(tx *bolt.Tx) error {
-			return metaBucket.in(tx).Put(keyFormat, append([]byte{schemaVersion + 1}, formatName...))
+			return metaBucket.in(tx).Put(keyFormat, formatRecord(schemaVersion+1))
 		}), store.ErrIncompatible},
 		{"schema 0", alter(func(tx *bolt.Tx) error {
-			return metaBucket.in(tx).Put(keyFormat, append([]byte{0}, formatName...))
+			return metaBucket.in(tx).Put(keyFormat, formatRecord(0))
 		}), store.ErrIncompatible},
+		{"with a damaged format", alter(func(tx *bolt.Tx) error {
+			v := formatRecord(schemaVersion)
+			v[0] ^= 0x20
+			return metaBucket.in(tx).Put(keyFormat, v)
+		}), store.ErrCorrupt},
 		{"without a bucket", alter(func(tx *bolt.Tx) error {
 			return tx.DeleteBucket([]byte(bucketNames[idsBucket]))
 		}), store.ErrCorrupt},

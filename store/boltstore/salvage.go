@@ -39,6 +39,12 @@ type Salvaged struct {
 // the latest transitions of tasks otherwise whole, is reported by its place.
 // Sequences and revisions are the new store's own.
 //
+// A task of which nothing can be read but its business and task ID, in the index
+// of keys, is reported as lost by these. Whether a page that nothing leads to is
+// free is known from the list of free pages, which has no checksum: where it does
+// not agree with the pages in use, and where pages are found that neither lists,
+// the report says that what was removed may be among what is copied.
+//
 // The new file appears when it is complete and on disk. The error says that
 // there is none: it matches [state.ErrInvalidArgument] if path names something
 // else than a file, [store.ErrLocked] if another process has the damaged file
@@ -138,7 +144,7 @@ func lockDamaged(path string) (unlock func(), err error) {
 }
 
 // finds is what was found in a damaged file, by task: a scratch file of the
-// same buckets and records, and of two more.
+// same buckets and records, and of three more.
 type finds struct {
 	db    *bolt.DB
 	tx    *bolt.Tx
@@ -154,6 +160,8 @@ var (
 	// numbersBucket has the number of every task that left traces: number ->
 	// empty, or "deleted".
 	numbersBucket = []byte("numbers")
+	// namesBucket has the tasks of the index of keys: number -> business, task.
+	namesBucket = []byte("names")
 )
 
 func newFinds(path string) (*finds, error) {
@@ -167,7 +175,8 @@ func newFinds(path string) (*finds, error) {
 		}
 		_, pieces := tx.CreateBucket(piecesBucket)
 		_, numbers := tx.CreateBucket(numbersBucket)
-		return errors.Join(pieces, numbers)
+		_, names := tx.CreateBucket(namesBucket)
+		return errors.Join(pieces, numbers, names)
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -212,6 +221,22 @@ func (f *finds) flush() error {
 }
 
 func never([]byte) bool { return false }
+
+// name keeps an entry of the index of keys; ok is false if it is none.
+func (f *finds) name(k, v []byte) (ok bool, err error) {
+	number, err := decodeNumber(v)
+	if _, bad := keyOf(k); bad || err != nil {
+		return false, nil
+	}
+	return true, f.put(namesBucket, seqKey(number), k, never)
+}
+
+// keyOf is the task of a key of the index.
+func keyOf(k []byte) (key state.Key, bad bool) {
+	d := decoder{b: k}
+	key = state.Key{Business: d.id(), Task: d.id()}
+	return key, d.bad || len(d.b) > 0 || key.Validate() != nil
+}
 
 // record keeps a sealed record of the file.
 func (f *finds) record(b bucket, k, v []byte) error {

@@ -28,6 +28,7 @@ type wreck struct {
 	queue    []branch
 	buckets  [bucketCount]bool // those found in the root
 	named    bool              // the format record says that the file is one of ours
+	hidden   int               // places that may lead to others, but cannot be read
 	pairing  *pairing          // nil if it was not found
 	acked    uint64            // see checkpoint
 }
@@ -41,6 +42,12 @@ type branch struct {
 
 func newWreck(file *os.File, f *finds, report func(string)) *wreck {
 	return &wreck{file: file, finds: f, report: report}
+}
+
+// hide is problem for what may lead to pages that nothing else leads to.
+func (w *wreck) hide(format string, args ...any) {
+	w.hidden++
+	w.problem(format, args...)
 }
 
 func (w *wreck) problem(format string, args ...any) { w.report(fmt.Sprintf(format, args...)) }
@@ -74,7 +81,7 @@ func (w *wreck) search(ctx context.Context) error {
 		}
 		for b, found := range w.buckets {
 			if !found {
-				w.problem("bucket %s: the root does not lead to it", bucketNames[b])
+				w.hide("bucket %s: the root does not lead to it", bucketNames[b])
 			}
 		}
 		if newest {
@@ -106,14 +113,14 @@ func (w *wreck) continued(id uint64, p *run) {
 
 // leaveFree marks the pages that are free: they hold what is no more.
 func (w *wreck) leaveFree(m *bboltMeta) {
-	var free []uint64 // none of them, if the list cannot be read to its end
+	var free []uint64 // none of them, if the list is damaged
 	err := errors.New("there is none")
 	if m.freelist != math.MaxUint64 {
 		_, err = readFreelist(w.file, w.pageSize, m, func(id uint64) { free = append(free, id) })
 	}
-	if err != nil {
+	if err != nil || w.isCut(m, len(free)) || slices.ContainsFunc(free, w.done.has) {
 		w.finds.stale = true
-		w.problem("the list of free pages cannot be read: what was removed may be among what is copied")
+		w.problem("the list of free pages is damaged: what was removed may be among what is copied")
 		return
 	}
 	for _, id := range free {
@@ -121,6 +128,22 @@ func (w *wreck) leaveFree(m *bboltMeta) {
 			w.done.add(id)
 		}
 	}
+}
+
+// isCut reports whether the list of free pages goes on after so many of them:
+// bbolt fills the rest of its page with zeros, and nothing else tells that the
+// count is wrong.
+func (w *wreck) isCut(m *bboltMeta, count int) bool {
+	at := pageHeader + 8*int64(count)
+	if count >= math.MaxUint16 {
+		at += 8
+	}
+	var next [8]byte
+	if at%w.pageSize > w.pageSize-int64(len(next)) || at%w.pageSize == 0 {
+		return false // there may be no more room
+	}
+	_, err := w.file.ReadAt(next[:], int64(m.freelist)*w.pageSize+at)
+	return err == nil && next != [8]byte{}
 }
 
 // follow searches a page that another one leads to.
@@ -134,11 +157,14 @@ func (w *wreck) follow(ctx context.Context, at branch) error {
 	}
 	p, err := w.page(at.page)
 	if err != nil {
-		w.problem("page %d, of %s: %v", at.page, name, err)
+		w.hide("page %d, of %s: %v", at.page, name, err)
+		if at.page < w.limit {
+			w.done.add(at.page)
+		}
 		return nil
 	}
 	if w.done.add(at.page) {
-		w.problem("page %d, of %s: is in use twice", at.page, name)
+		w.hide("page %d, of %s: is in use twice", at.page, name)
 		return nil
 	}
 	w.continued(at.page, &p)
@@ -148,13 +174,13 @@ func (w *wreck) follow(ctx context.Context, at branch) error {
 			w.queue = append(w.queue, branch{child, at.in})
 		})
 		if bad > 0 {
-			w.problem("page %d, of %s: %d of its entries are malformed", at.page, name, bad)
+			w.hide("page %d, of %s: %d of its entries are malformed", at.page, name, bad)
 		}
 		return nil
 	case leafPage:
 		return w.leaf(fmt.Sprintf("page %d, of %s", at.page, name), &p, at.in)
 	default:
-		w.problem("page %d, of %s: has flags %#x", at.page, name, flags)
+		w.hide("page %d, of %s: has flags %#x", at.page, name, flags)
 		return nil
 	}
 }
@@ -178,6 +204,9 @@ func (w *wreck) leaf(what string, p *run, in bucket) (err error) {
 		}
 	})
 	if bad+altered > 0 {
+		if in == bucketCount {
+			w.hidden++
+		}
 		w.problem("%s: %d of its entries are malformed, %d altered", what, bad, altered)
 	}
 	return err
@@ -188,10 +217,10 @@ func (w *wreck) bucket(name, v []byte) error {
 	b := bucketNamed(name)
 	switch {
 	case b < 0:
-		w.problem("bucket %q: is unknown", name)
+		w.hide("bucket %q: is unknown", name)
 		return nil
 	case len(v) < bucketHeader:
-		w.problem("bucket %s: is malformed", name)
+		w.hide("bucket %s: is malformed", name)
 		return nil
 	}
 	w.buckets[b] = true
@@ -220,6 +249,9 @@ func bucketNamed(name []byte) bucket {
 func (w *wreck) take(in bucket, k, v []byte) (ok bool, err error) {
 	if in == metaBucket {
 		return w.about(k, v)
+	}
+	if in == keysBucket {
+		return w.finds.name(k, v)
 	}
 	if !isSealed(in) {
 		return true, nil // an index: it is made anew
@@ -254,10 +286,13 @@ func (w *wreck) about(k, v []byte) (ok bool, err error) {
 	case string(k) == string(keyHistories):
 		_, err := decodeHistories(v) // the new file has its own
 		return err == nil, nil
-	case string(k) == string(keyFormat) && len(v) > 0 && string(v[1:]) == formatName:
-		if w.named = true; v[0] > schemaVersion {
-			return true, fmt.Errorf("%w: schema %d, this version knows %d", store.ErrIncompatible, v[0], schemaVersion)
+	case string(k) == string(keyFormat):
+		version, err := decodeFormat(v)
+		if err == nil && version > schemaVersion {
+			return true, fmt.Errorf("%w: schema %d, this version knows %d", store.ErrIncompatible, version, schemaVersion)
 		}
+		w.named = w.named || err == nil
+		return err == nil, nil
 	}
 	return true, nil
 }
@@ -295,7 +330,7 @@ func reads(b bucket, k, v []byte) bool {
 }
 
 // strays searches the pages that nothing leads to. If the file says what is
-// free, something must have led to them.
+// free, something must have led to them, or the list of free pages lacks them.
 func (w *wreck) strays(ctx context.Context, known bool) error {
 	for id := uint64(2); id < w.limit; id++ {
 		if err := ctx.Err(); err != nil {
@@ -317,7 +352,8 @@ func (w *wreck) strays(ctx context.Context, known bool) error {
 			return err
 		}
 		if known && found > 0 {
-			w.problem("page %d: nothing leads to it; it has %d records", id, found)
+			w.problem("page %d: nothing leads to it; it has %d records, and what was removed may be among them", id, found)
+			w.finds.stale = w.finds.stale || w.hidden == 0
 		}
 	}
 	return nil

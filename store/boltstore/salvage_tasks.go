@@ -51,10 +51,13 @@ func (r *rebuilder) tasks() error {
 	latest := make(map[state.Key]uint64) // of several under one key the last is not removed
 	c := r.tx.Bucket(numbersBucket).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
-		if len(v) == 0 {
-			if t, err := r.gather(seqOf(k)); err == nil {
-				latest[t.header.Key] = t.place.number
-			}
+		if len(v) > 0 {
+			continue // deleted
+		}
+		if t, err := r.gather(seqOf(k)); err == nil {
+			latest[t.header.Key] = t.place.number
+		} else if key, ok := r.named(seqOf(k)); ok {
+			latest[key] = seqOf(k)
 		}
 	}
 	for k, v := c.First(); k != nil; k, v = c.Next() {
@@ -66,7 +69,11 @@ func (r *rebuilder) tasks() error {
 		}
 		t, err := r.gather(seqOf(k))
 		if err != nil {
-			r.lost(fmt.Sprintf("task number %d", seqOf(k)), "its business and task ID cannot be read")
+			if key, ok := r.named(seqOf(k)); ok {
+				r.lost("task "+key.String(), "only the index names it")
+			} else {
+				r.lost(fmt.Sprintf("task number %d", seqOf(k)), "its business and task ID cannot be read")
+			}
 			continue
 		}
 		if latest[t.header.Key] != t.place.number {
@@ -81,7 +88,35 @@ func (r *rebuilder) tasks() error {
 			}
 		}
 	}
+	r.names(latest)
 	return r.commit()
+}
+
+// named is the task that the index of keys says has a number.
+func (r *rebuilder) named(number uint64) (key state.Key, ok bool) {
+	k := r.tx.Bucket(namesBucket).Get(seqKey(number))
+	if k == nil {
+		return state.Key{}, false
+	}
+	key, bad := keyOf(k)
+	return key, !bad
+}
+
+// names reports the tasks that are in the index of keys and nowhere else. The
+// index is not sealed, so another task of such a key stays.
+func (r *rebuilder) names(latest map[state.Key]uint64) {
+	c := r.tx.Bucket(namesBucket).Cursor()
+	for k, _ := c.First(); k != nil; k, _ = c.Next() {
+		key, ok := r.named(seqOf(k))
+		if !ok || r.tx.Bucket(numbersBucket).Get(k) != nil {
+			continue
+		}
+		if other := latest[key]; other == 0 {
+			r.lost("task "+key.String(), "only the index names it")
+		} else if other < seqOf(k) {
+			r.report(fmt.Sprintf("task %s: the index names a later one, of which nothing can be read; this may be one that was removed", key))
+		}
+	}
 }
 
 func (r *rebuilder) lost(task, why string) {

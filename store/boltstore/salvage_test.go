@@ -15,6 +15,8 @@ import (
 	"strings"
 	"testing"
 
+	bolt "go.etcd.io/bbolt"
+
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -229,6 +231,97 @@ func TestSalvageOfAlteredBytesTellsNothingWrong(t *testing.T) {
 				damaged[8192+r.IntN(len(damaged)-8192)] ^= 1 << r.IntN(8)
 			}
 			m.salvageImage(t, image{damaged, whole.journal}, fmt.Sprintf("%s, round %d", name, round))
+		}
+	}
+}
+
+// The list of free pages has no checksum, and these have what was removed.
+func TestSalvageNoticesADamagedListOfFreePages(t *testing.T) {
+	s := openQuick(t, filepath.Join(t.TempDir(), "tasks.db"), wrecks["in place"])
+	m := story(t, s, 200, 8)
+	for i := range 3 {
+		m.commit(t, s, m.large(t, fmt.Sprint("removed", i), 40))
+		s.writeBackAll()
+	}
+	for i := range 3 {
+		m.commit(t, s, m.deletion(state.Key{Business: "2", Task: fmt.Sprint("removed", i)}))
+	}
+	s.writeBackAll()
+	whole, pageSize := s.image(t), os.Getpagesize()
+	meta, ok := readMeta(bytes.NewReader(whole.file), int64(pageSize))
+	free := 0
+	if _, err := readFreelist(bytes.NewReader(whole.file), int64(pageSize), &meta, func(uint64) { free++ }); !ok || err != nil || free < 8 {
+		t.Fatalf("%t, %d free pages, %v", ok, free, err)
+	}
+	flip := func(what string, at, bit int) {
+		t.Helper()
+		damaged := slices.Clone(whole.file)
+		damaged[int(meta.freelist)*pageSize+at] ^= 1 << bit
+		if _, reports := m.salvageImage(t, image{damaged, whole.journal}, what); len(reports) == 0 {
+			t.Errorf("%s, bit %d: nothing is reported", what, bit)
+		}
+	}
+	for bit := range 8 {
+		flip("count", 10, bit)
+		for i := bit % 4; i < free; i += 4 {
+			flip(fmt.Sprint("free page ", i), pageHeader+8*i, bit)
+		}
+	}
+}
+
+// The record that names the schema is sealed, so that damage to it is not taken
+// for a later version.
+func TestSalvageTellsADamagedFormatFromALaterOne(t *testing.T) {
+	whole, m := wreckImage(t, wrecks["twice"])
+	format := formatRecord(schemaVersion)
+	for bit := range 8 {
+		altered := slices.Clone(format)
+		altered[0] ^= 1 << bit
+		damaged := image{bytes.ReplaceAll(whole.file, format, altered), whole.journal}
+		if done, reports := m.salvageImage(t, damaged, fmt.Sprint("bit ", bit)); done.Whole != len(m.tasks) || len(reports) == 0 {
+			t.Errorf("bit %d: %+v of %d tasks, %q", bit, done, len(m.tasks), reports)
+		}
+	}
+	later := image{bytes.ReplaceAll(whole.file, format, formatRecord(schemaVersion+1)), whole.journal}.write(t)
+	if _, err := Salvage(t.Context(), later, later+".new", nil); !errors.Is(err, store.ErrIncompatible) {
+		t.Errorf("a later schema: %v", err)
+	}
+}
+
+func TestSalvageNamesATaskThatOnlyTheIndexNames(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tasks.db")
+	s := openQuick(t, path, wrecks["in place"])
+	m := story(t, s, 300, 4)
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	var lost []string
+	alterBolt(t, path, func(tx *bolt.Tx) error {
+		for key, task := range m.tasks {
+			if len(lost) == 3 {
+				break
+			}
+			lost = append(lost, fmt.Sprintf("task %s: lost: only the index names it", key))
+			prefix := seqKey(task.header.Number)
+			for _, b := range [...]bucket{tasksBucket, nodesBucket, attemptsBucket, transitionsBucket} {
+				c := b.in(tx).Cursor()
+				for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
+					if err := c.Delete(); err != nil {
+						return err
+					}
+				}
+			}
+		}
+		return nil
+	})
+	var reports []string
+	done, err := Salvage(t.Context(), path, path+".new", func(problem string) { reports = append(reports, problem) })
+	if err != nil || done != (Salvaged{Whole: len(m.tasks) - len(lost), Lost: len(lost)}) {
+		t.Errorf("%+v, %v of %d tasks", done, err, len(m.tasks))
+	}
+	for _, want := range lost {
+		if !slices.Contains(reports, want) {
+			t.Errorf("%q is not among %q", want, reports)
 		}
 	}
 }

@@ -17,7 +17,7 @@ import (
 // and 16 bytes for 32 lower-case hex digits, else the length and the bytes.
 //
 //	meta
-//	├── "format"                     -> version, "pipestatus"
+//	├── "format"                     -> version, "pipestatus", sealed
 //	├── "checkpoint"                 -> how far the file goes, sealed
 //	├── "histories"                  -> ID and seq after which it began of each, sealed
 //	└── "journal"                    -> which journal it has, sealed
