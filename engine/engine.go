@@ -96,16 +96,14 @@ func (e *Engine) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error
 		return store.Snapshot{}, err
 	}
 	snap := store.Snapshot{Position: e.Position()}
-	if snap.Tree = e.cache.get(ref); snap.Tree == nil {
+	if snap.Tree = e.cache.get(ref); snap.Tree != nil {
 		var err error
-		if snap, err = e.fetch(ctx, ref); err != nil {
-			return store.Snapshot{}, err
+		if snap.Index, err = ref.In(snap.Tree); err == nil {
+			return snap, nil
 		}
+		// Another engine may have declared the node since.
 	}
-	if ref.Node != "" {
-		snap.Index, _ = snap.Tree.Find(ref.Node)
-	}
-	return snap, nil
+	return e.fetch(ctx, ref)
 }
 
 // fetch brings a tree from the store into memory.
@@ -141,7 +139,7 @@ func (e *Engine) Locate(ctx context.Context, ref store.Ref) (store.Location, err
 	if err := e.ready(ctx); err != nil {
 		return store.Location{}, err
 	}
-	if tree := e.cache.get(ref); tree != nil {
+	if tree := e.cache.get(ref); tree != nil && ref.NodeKey == "" {
 		return store.Location{Key: tree.Key(), Revision: tree.Revision()}, nil
 	}
 	return e.store.Locate(ctx, ref)

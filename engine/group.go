@@ -300,15 +300,10 @@ func (g *group) isOpen(node string) bool {
 
 // refTo names the task that an operation is about.
 func refTo(op *state.Op) store.Ref {
-	switch op.Kind {
-	case state.Create, state.Reopen:
+	if op.ByTask() {
 		return store.Ref{Key: op.Task}
-	case state.Declare, state.Begin:
-		if op.Parent != "" {
-			return store.ByNode(op.Parent)
-		}
 	}
-	return store.ByNode(op.Node)
+	return store.ByNode(op.Place())
 }
 
 // find returns the work for the task that a request is about, an error that
@@ -389,6 +384,5 @@ func refusal(p *Pending, i int, err error) error {
 	if !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
-	op := &p.ops[i]
-	return &state.Error{Op: op.Kind, Task: op.Task, Node: op.Node, Index: i, Batch: len(p.ops) > 1, Err: err}
+	return state.Refused(p.ops, i, p.ops[i].Task, 0, err)
 }

@@ -17,21 +17,21 @@ type Op struct {
 }
 
 // Create makes a new task (business ID, task ID) and its root pipeline, in
-// state CREATED. Options: ID, Name, At, Actor, Idempotent.
+// state CREATED. Options: ID, Name, Labels, At, Actor, Idempotent.
 func Create(business, task string, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Create, Task: state.Key{Business: business, Task: task}}, opts)
 }
 
 // Declare makes a new node in a container, in state CREATED; it shows in the
-// snapshot at once. Options: ID, Name, NoRetry, NoSkip, MaxLoops, NewVersion,
-// At, Actor, Idempotent.
+// snapshot at once. Options: ID, Name, Key, After, NoRetry, NoSkip, MaxLoops,
+// NewVersion, In, At, Actor, Idempotent.
 func Declare(parent string, kind state.Kind, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Declare, Parent: parent, NodeKind: kind}, opts)
 }
 
 // Start takes a node from CREATED to RUNNING; every container above must be
-// RUNNING. Options of this and the following: IfVersion (for the root, IfLoop),
-// At, Actor, Idempotent.
+// RUNNING. Options of this and the following: In, IfVersion (for the root,
+// IfLoop), At, Actor, Idempotent. Also: From.
 func Start(node string, opts ...Option) Op { return onNode(state.Start, node, opts) }
 
 // Finish takes a node from RUNNING to FINISHED. A leaf may always finish, also
@@ -56,7 +56,7 @@ func Retry(node string, opts ...Option) Op { return onNode(state.Retry, node, op
 func Skip(node string, opts ...Option) Op { return onNode(state.Skip, node, opts) }
 
 // Loop makes a FINISHED node, not the root, RUNNING again with a new attempt.
-// Also: NewVersion.
+// Also: NewVersion, From.
 func Loop(node string, opts ...Option) Op { return onNode(state.Loop, node, opts) }
 
 // Reset takes a node that has ended, not the root, back to CREATED with a new
@@ -72,7 +72,13 @@ func Reopen(business, task string, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Reopen, Task: state.Key{Business: business, Task: task}}, opts)
 }
 
-// Suspend takes a CREATED or RUNNING node to SUSPENDED.
+// Label changes the labels of a task, also of one that has ended, and no node.
+// Options: Labels to set, Unlabel to remove, At, Actor, Idempotent.
+func Label(business, task string, opts ...Option) Op {
+	return newOp(state.Op{Kind: state.Label, Task: state.Key{Business: business, Task: task}}, opts)
+}
+
+// Suspend takes a CREATED or RUNNING node to SUSPENDED. Also: Note.
 func Suspend(node string, opts ...Option) Op { return onNode(state.Suspend, node, opts) }
 
 // Resume takes a SUSPENDED node back to RUNNING, or to CREATED if its attempt
@@ -86,13 +92,14 @@ func Revoke(node string, opts ...Option) Op { return onNode(state.Revoke, node, 
 
 // Begin says that a step begins: it records whatever leads the node there, which
 // is found out when it is applied. A node that is unknown is declared first, so
-// give its [ID]. A leaf then runs in a new attempt, also if it was running: that
-// attempt was interrupted and fails. A subprocess that runs is left as it is. A
-// parent of "" and the kind [state.Pipeline] begin the root that ID names. See
-// RULES.md in package state.
+// give its [ID] or its [Key]. A leaf then runs in a new attempt, also if it was
+// running: that attempt was interrupted and fails. A subprocess that runs is left
+// as it is. A parent of "" and the kind [state.Pipeline] begin the root that ID
+// names, or that of the task of [In]. See RULES.md in package state.
 //
-// Options: ID, Name, NoRetry, NoSkip and MaxLoops, which reach the declaration
-// only; NewVersion, after which the same Begin can be delivered twice; At, Actor.
+// Options: In; ID or Key; Name, After, NoRetry, NoSkip and MaxLoops, which reach
+// the declaration only; From; NewVersion, after which the same Begin can be
+// delivered twice; At, Actor.
 func Begin(parent string, kind state.Kind, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Begin, Parent: parent, NodeKind: kind}, opts)
 }
@@ -101,7 +108,7 @@ func Begin(parent string, kind state.Kind, opts ...Option) Op {
 // nothing if it is there. So a record that missed events is put right by the next
 // report. Options: Reason (with FAILED and REVOKED), IfVersion or, for the root,
 // IfLoop, with which no new attempt begins and a late report of a superseded one
-// records nothing; At, Actor.
+// records nothing; In, At, Actor.
 func Report(node string, is state.State, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Report, Node: node, State: is}, opts)
 }
@@ -141,6 +148,53 @@ func ID(id string) Option {
 		o.op.Node, o.op.NodeGiven = id, true
 	}
 }
+
+// In has the operation name its node by key instead of by ID: the node (of
+// Declare and Begin, the parent) is then a key in the task with these IDs, and ""
+// is its root. So a runner needs no IDs but its own.
+func In(business, task string) Option {
+	return func(o *Op) {
+		op := &o.op
+		switch op.Kind {
+		case state.Create, state.Reopen, state.Label:
+			o.fail("task to look for a key in")
+			return
+		case state.Declare, state.Begin:
+			op.Parent, op.ParentKey = "", op.Parent
+		default:
+			op.Node, op.NodeKey = "", op.Node
+		}
+		op.Task = state.Key{Business: business, Task: task}
+	}
+}
+
+// Key is what the runner calls the new node: 1 to 255 bytes of UTF-8 without
+// control characters, and unique in its task. "" is none. [Begin] without [ID]
+// finds its node by it. Declare and Begin only.
+func Key(key string) Option { return func(o *Op) { o.op.Key = key } }
+
+// After names the nodes of the same container that lead to the new one, by ID or
+// else by key: the edges of the pipeline. Nodes that are not known are refused.
+// Declare and Begin only.
+func After(nodes ...string) Option { return func(o *Op) { o.op.After = nodes } }
+
+// From names the node of the same container that led to the attempt which
+// begins, by ID or else by key. It may have been created later: then it is an
+// edge that leads back. Start, Loop and Begin only.
+func From(node string) Option { return func(o *Op) { o.op.From = node } }
+
+// Note says what a suspended node waits for; cut as [state.CutError] says and
+// kept until the node is no longer SUSPENDED. Suspend only.
+func Note(text string) Option { return func(o *Op) { o.op.Note = text } }
+
+// Labels are those of the new task, or those to set: at most 32 in all, with
+// keys of 1 to 63 bytes and values of 0 to 255. Create and Label only.
+func Labels(labels map[string]string) Option {
+	return func(o *Op) { o.op.Labels = state.LabelsOf(labels) }
+}
+
+// Unlabel removes labels; those that are not there are passed over. Label only.
+func Unlabel(keys ...string) Option { return func(o *Op) { o.op.Unlabel = keys } }
 
 // Name is what the new node is called, cut as [state.CutName] says; without it,
 // or if it is "", the class string of its kind.

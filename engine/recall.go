@@ -18,7 +18,7 @@ func (g *group) apply(w *work, ops []state.Op) (tree *state.Tree, outcomes []sta
 		}
 		defer forget(ops)
 		named := state.Op{Version: ops[i].NewVersion}
-		at, _ := w.tree.Find(ops[i].Node)
+		at, _ := w.tree.Target(&ops[i])
 		if ops[i].Past, err = g.history(w, &named, at); err != nil {
 			return nil, nil, err
 		}
@@ -58,10 +58,7 @@ func (g *group) recall(w *work, ops []state.Op, err error) (bool, error) {
 	if !op.Idempotent && op.Kind != state.Report || op.Past != nil {
 		return false, nil
 	}
-	i, known := w.tree.Find(op.Node)
-	if op.Kind == state.Reopen {
-		i, known = 0, w.tree.Len() > 0
-	}
+	i, known := w.tree.Target(op)
 	if !known {
 		return false, nil // the batch itself makes it
 	}

@@ -242,7 +242,7 @@ func (e *Engine) prepare(p *Pending, ops []Op) error {
 			err = e.complete(op, i)
 		}
 		if err != nil {
-			return &state.Error{Op: op.Kind, Task: op.Task, Node: op.Node, Index: i, Batch: len(ops) > 1, Err: err}
+			return state.Refused(p.ops, i, op.Task, 0, err)
 		}
 	}
 	return nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"reflect"
 	"time"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -183,7 +184,7 @@ func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Opti
 }
 
 func checkDelete(key state.Key, op *Op) error {
-	if op.op != (state.Op{Kind: state.Delete, Actor: op.op.Actor}) || op.err != nil {
+	if !reflect.DeepEqual(op.op, state.Op{Kind: state.Delete, Actor: op.op.Actor}) || op.err != nil {
 		return fmt.Errorf("%w: delete takes no options but an actor and force", state.ErrInvalidArgument)
 	}
 	if err := state.CheckActor(op.op.Actor); err != nil {

@@ -57,8 +57,8 @@ func TestListGoesByFilterAndCursorNewestFirst(t *testing.T) {
 			"business":   {store.ListQuery{Business: "b1"}, "531"},
 			"shown":      {store.ListQuery{Shown: []state.State{state.Failed, state.Finished}}, "10"},
 			"unfinished": {store.ListQuery{Unfinished: true, Business: "b0"}, "642"},
-			"since":      {store.ListQuery{Since: recorded(5)}, "654"},
-			"until":      {store.ListQuery{Until: recorded(5)}, "3210"},
+			"since":      {store.ListQuery{Recorded: store.Span{Since: recorded(5)}}, "654"},
+			"until":      {store.ListQuery{Recorded: store.Span{Until: recorded(5)}}, "3210"},
 			"none":       {store.ListQuery{Business: "b2"}, ""},
 		} {
 			for _, limit := range []int{0, 1, 2} {

@@ -71,8 +71,7 @@ func (t *Tree) ApplyValid(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 }
 
 func (t *Tree) refusal(ops []Op, i int, st State, err error) error {
-	op := &ops[i]
-	return &Error{Op: op.Kind, Task: t.key, Node: op.Node, State: st, Index: i, Batch: len(ops) > 1, Err: err}
+	return Refused(ops, i, t.key, st, err)
 }
 
 // do does one operation. The tree is one that nobody else sees, and before are
@@ -87,6 +86,8 @@ func (t *Tree) do(limits Limits, op *Op, before []Outcome) (Outcome, State, erro
 		st, err = e.create()
 	case Declare:
 		st, err = e.declare(limits)
+	case Label:
+		st, err = e.label()
 	default:
 		st, err = e.update(before)
 	}
@@ -121,32 +122,41 @@ func (e *edit) create() (State, error) {
 	if op.Taken {
 		return 0, fmt.Errorf("%w: task %s or node %q", ErrExists, op.Task, op.Node)
 	}
+	t.labels = op.Labels
 	e.add(&node{id: op.Node, name: name, kind: Pipeline, parent: -1})
+	e.transition.Labels = op.Labels
 	return 0, nil
 }
 
 func (e *edit) declare(limits Limits) (State, error) {
 	t, op := e.tree, e.op
-	p, ok := t.Find(op.Parent)
-	if !ok {
-		return 0, fmt.Errorf("%w: parent %q", ErrNotFound, op.Parent)
+	p, err := t.parent(op)
+	if err != nil {
+		return 0, err
 	}
 	parent, name := t.nodes.get(p), ownName(CutName(op.Name), op.NodeKind)
+	after, err := t.edges(p, op.After)
+	if err != nil {
+		return parent.state, err
+	}
 	if i, used := t.Find(op.Node); used || op.Taken {
 		if used && op.Idempotent {
 			n := t.nodes.get(i)
-			if int(n.parent) == p && n.kind == op.NodeKind && n.name == name {
+			if int(n.parent) == p && n.kind == op.NodeKind && n.name == name && n.key() == op.Key {
 				e.repeat(i)
 				return 0, nil
 			}
 		}
 		return 0, fmt.Errorf("%w: node %q", ErrExists, op.Node)
 	}
+	if i, used := t.FindKey(op.Key); used {
+		return 0, fmt.Errorf("%w: key %q is that of node %q", ErrExists, op.Key, t.ID(i))
+	}
 	if parent.family == nil {
-		return parent.state, fmt.Errorf("%w: parent %q is a %s", ErrInvalidArgument, op.Parent, parent.kind)
+		return parent.state, fmt.Errorf("%w: parent %q is a %s", ErrInvalidArgument, parent.id, parent.kind)
 	}
 	if parent.state.Ended() {
-		return parent.state, fmt.Errorf("%w: parent %q has ended", ErrInvalidTransition, op.Parent)
+		return parent.state, fmt.Errorf("%w: parent %q has ended", ErrInvalidTransition, parent.id)
 	}
 	if err := t.checkAbove(p, notEndedAbove); err != nil {
 		return parent.state, err
@@ -160,6 +170,9 @@ func (e *edit) declare(limits Limits) (State, error) {
 	n := &node{
 		id: op.Node, name: name, kind: op.NodeKind, parent: int32(p), maxLoops: int32(op.MaxLoops),
 		flags: flagIf(op.NoRetry, flagNoRetry) | flagIf(op.NoSkip, flagNoSkip),
+	}
+	if op.Key != "" || after != (Edges{}) {
+		n.rare = &rare{place: &declared{op.Key, after}}
 	}
 	e.add(n)
 	return 0, nil
@@ -176,7 +189,7 @@ func (e *edit) add(n *node) {
 		Updated: e.now,
 	})
 	e.tree.put(i, n)
-	e.tree.ids = e.tree.ids.grown(e.tree.nodes)
+	e.tree.index(n)
 	d := e.tree.declaration(n)
 	e.record(Change{ID: n.id, Index: i, Kind: n.kind, Declared: &d, Progress: n.progress()})
 	e.finish(i)
@@ -194,6 +207,10 @@ func (e *edit) update(before []Outcome) (State, error) {
 	if err := op.fits(n); err != nil {
 		return n.state, err
 	}
+	from, err := t.from(n, op)
+	if err != nil {
+		return n.state, err
+	}
 	was := n.progress()
 	current := op.about(&was)
 	if op.Idempotent && e.repeated(i, n, &was, current, before) {
@@ -207,26 +224,8 @@ func (e *edit) update(before []Outcome) (State, error) {
 		return n.state, err
 	}
 	e.now = e.moment(n)
-	e.effect(i, n, was)
+	e.effect(i, n, was, from)
 	e.finish(i)
-	return 0, nil
-}
-
-// target is the index of the node that an operation on an existing one names.
-func (t *Tree) target(op *Op) (int, error) {
-	if op.Kind != Reopen {
-		i, ok := t.Find(op.Node)
-		if !ok {
-			return 0, ErrNotFound
-		}
-		return i, nil
-	}
-	if op.Task != t.key {
-		return 0, fmt.Errorf("%w: task %s in the tree of task %s", ErrInvalidArgument, op.Task, t.key)
-	}
-	if t.Len() == 0 {
-		return 0, ErrNotFound
-	}
 	return 0, nil
 }
 

@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"fmt"
+	"reflect"
 	"testing"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -87,7 +88,7 @@ func TestAnOperationIsNotChanged(t *testing.T) {
 	ops := []state.Op{on(state.Fail, "a", given(at(1)), func(op *state.Op) { op.Error = "\xff" })}
 	was := ops[0]
 	apply(t, treeOf(t, pipeline(state.Running, act("a", state.Running))), ops...)
-	if ops[0] != was {
+	if !reflect.DeepEqual(ops[0], was) {
 		t.Errorf("%+v, was %+v", ops[0], was)
 	}
 }

@@ -12,8 +12,9 @@ func (op *Op) beginsRoot() bool { return op.Kind == Begin && op.NodeKind == Pipe
 
 // validateRoot checks the fields of the begin of a root.
 func (op *Op) validateRoot() error {
-	if op.Task != (Key{}) || op.Parent != "" || op.Name != "" || op.NoRetry || op.NoSkip || op.MaxLoops != 0 || !op.NodeGiven {
-		return fmt.Errorf("%w: a root is begun by its ID alone", ErrInvalidArgument)
+	if op.Parent != "" || op.ParentKey != "" || op.Key != "" || op.After != nil || op.From != "" ||
+		op.Name != "" || op.NoRetry || op.NoSkip || op.MaxLoops != 0 {
+		return fmt.Errorf("%w: a root is begun by its ID or task alone", ErrInvalidArgument)
 	}
 	return nil
 }
@@ -24,12 +25,11 @@ func (t *Tree) WantsPast(op *Op) bool {
 	if op.Kind != Begin || !op.VersionGiven || op.Past != nil {
 		return false
 	}
-	i, ok := t.Find(op.Node)
+	i, ok := t.Target(op)
 	if !ok {
 		return false
 	}
-	n := t.nodes.get(i)
-	p := n.progress()
+	p := t.nodes.get(i).progress()
 	return p.Number() > 1 && !p.hasBegun(op.NewVersion)
 }
 
@@ -47,31 +47,28 @@ func (o *Outcome) transitions() []*Transition {
 // compound does a Begin or Report: it finds out which operations lead the node
 // where it should be, and does them.
 func (t *Tree) compound(limits Limits, op *Op, before []Outcome) (Outcome, State, error) {
-	i, known := t.Find(op.Node)
-	var steps []OpKind
-	var err error
-	switch {
-	case op.Kind == Report && !known, op.beginsRoot() && !known:
-		return Outcome{}, 0, ErrNotFound
-	case op.Kind == Begin && !op.beginsRoot() && !t.has(op.Parent):
-		return Outcome{}, 0, fmt.Errorf("%w: parent %q", ErrNotFound, op.Parent)
-	case op.Kind == Report:
-		steps, err = t.report(i, op, before)
-	case !known || op.Taken:
-		steps = []OpKind{Declare, Start}
-	default:
-		steps, err = t.begin(i, op, before)
+	i, err := t.target(op)
+	known := err == nil
+	if !known && (op.Kind == Report || op.beginsRoot()) {
+		return Outcome{}, 0, err
 	}
 	var st State
+	var steps []OpKind
+	node := op.Node
 	if known {
-		st = t.State(i)
+		st, node = t.State(i), t.ID(i)
+	}
+	if op.Kind == Report {
+		steps, err = t.report(i, op, before)
+	} else {
+		steps, err = t.begin(i, known && !op.Taken, op, before)
 	}
 	if err != nil {
 		return Outcome{}, st, err
 	}
-	out := Outcome{Node: op.Node}
+	out := Outcome{Node: node}
 	for _, kind := range steps {
-		step := op.step(kind, t.key)
+		step := op.step(kind, node, t.key)
 		o, stepState, err := t.do(limits, &step, nil)
 		if err != nil {
 			if !known {
@@ -81,32 +78,31 @@ func (t *Tree) compound(limits Limits, op *Op, before []Outcome) (Outcome, State
 		}
 		out.Transition, out.Steps = o.Transition, append(out.Steps, o.Transition)
 	}
-	if i, known = t.Find(op.Node); known {
+	if i, known = t.Find(node); known {
 		out.Version = t.View(i).Version()
 	}
 	return out, 0, nil
 }
 
-func (t *Tree) has(node string) bool {
-	_, ok := t.Find(node)
-	return ok
-}
-
-// step is one of the operations that a compound one stands for. What it was given
-// goes to where it belongs.
-func (op *Op) step(kind OpKind, key Key) Op {
-	s := Op{Kind: kind, Node: op.Node, Actor: op.Actor, At: op.At, Now: op.Now}
+// step is one of the operations on a node that a compound one stands for. What it
+// was given goes to where it belongs.
+func (op *Op) step(kind OpKind, node string, key Key) Op {
+	s := Op{Kind: kind, Node: node, Actor: op.Actor, At: op.At, Now: op.Now}
 	switch kind {
 	case Declare:
-		s.Parent, s.NodeKind, s.Name = op.Parent, op.NodeKind, op.Name
+		s.Task, s.Parent, s.ParentKey, s.Key, s.After = op.Task, op.Parent, op.ParentKey, op.Key, op.After
+		s.NodeKind, s.Name = op.NodeKind, op.Name
 		s.NoRetry, s.NoSkip, s.MaxLoops = op.NoRetry, op.NoSkip, op.MaxLoops
 		s.Taken, s.NodeGiven = op.Taken, op.NodeGiven
 	case Reopen:
 		s.Node, s.Task = "", key
 	case Start:
+		s.From = op.From
 		if op.Kind == Begin && op.VersionGiven {
 			s.NewVersion, s.VersionGiven = op.NewVersion, true
 		}
+	case Loop:
+		s.From = op.From
 	case Fail:
 		s.Error = op.Error
 		if op.Kind == Begin {
@@ -121,12 +117,28 @@ func (op *Op) step(kind OpKind, key Key) Op {
 	return s
 }
 
-// begin is what leads node i, which exists, into a new attempt that runs.
-func (t *Tree) begin(i int, op *Op, before []Outcome) ([]OpKind, error) {
+// begin is what leads a node into a new attempt that runs: node i, if it exists.
+func (t *Tree) begin(i int, exists bool, op *Op, before []Outcome) ([]OpKind, error) {
+	p, err := -1, error(nil)
+	if !op.beginsRoot() {
+		p, err = t.parent(op)
+	}
+	if err != nil || !exists {
+		return []OpKind{Declare, Start}, err
+	}
 	n := t.nodes.get(i)
-	isParent := n.parent >= 0 && t.nodes.get(int(n.parent)).id == op.Parent || n.parent < 0 && op.Parent == ""
-	if n.kind != op.NodeKind || !isParent {
-		return nil, fmt.Errorf("%w: node %q is a %s of another place or kind", ErrExists, op.Node, n.kind)
+	if n.kind != op.NodeKind || int(n.parent) != p || op.Key != "" && n.key() != op.Key {
+		return nil, fmt.Errorf("%w: node %q is a %s of another place, kind or key", ErrExists, n.id, n.kind)
+	}
+	return t.beginAgain(n, op, before)
+}
+
+// beginAgain is begin of a node that exists.
+func (t *Tree) beginAgain(n *node, op *Op, before []Outcome) ([]OpKind, error) {
+	if op.From != "" {
+		if _, err := t.sibling(int(n.parent), op.From); err != nil {
+			return nil, err
+		}
 	}
 	p := n.progress()
 	if op.VersionGiven && t.begun(n.id, op, &p, before) {

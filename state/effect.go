@@ -3,12 +3,12 @@ package state
 import "slices"
 
 // effect gives node n at index i its new values and takes along what is below.
-func (e *edit) effect(i int, n *node, was Progress) {
+func (e *edit) effect(i int, n *node, was Progress, from int) {
 	op, p := e.op, was
-	p.Updated, p.RetryAt = e.now, Instant{}
+	p.Updated, p.RetryAt, p.Note = e.now, Instant{}, ""
 	switch op.Kind {
 	case Start:
-		p.State, p.Started = Running, e.now
+		p.State, p.Started, p.CameFrom = Running, e.now, from
 		if op.VersionGiven { // by a Begin
 			p.Version = op.NewVersion
 		}
@@ -26,7 +26,7 @@ func (e *edit) effect(i int, n *node, was Progress) {
 	case Loop:
 		p.Loop++
 		p.begin(Running)
-		p.Started = e.now
+		p.Started, p.CameFrom = e.now, from
 	case Reset:
 		p.Loop++
 		p.begin(Created)
@@ -37,7 +37,7 @@ func (e *edit) effect(i int, n *node, was Progress) {
 			p.Started = e.now
 		}
 	case Suspend:
-		p.State, p.Paused = Suspended, true
+		p.State, p.Paused, p.Note = Suspended, true, CutError(op.Note)
 	case Resume:
 		p.State = Created
 		if p.Started.IsSet() {
@@ -89,7 +89,7 @@ func (e *edit) retryAt(i int, n *node) Instant {
 func (p *Progress) begin(st State) {
 	p.State, p.Started, p.Finished = st, Instant{}, Instant{}
 	p.Error, p.RetryAt = "", Instant{}
-	p.Skipped, p.ErrorIgnored, p.Paused = false, false, false
+	p.Skipped, p.ErrorIgnored, p.Paused, p.CameFrom = false, false, false, 0
 }
 
 // revoke ends the attempt. What had failed ended then.
@@ -171,6 +171,7 @@ func (e *edit) takeOne(c int, n *node, a along, child bool) {
 	switch {
 	case revoke:
 		p.revoke()
+		p.Note = ""
 	case tolerate:
 		p.State, p.ErrorIgnored = Finished, true
 	case reset:

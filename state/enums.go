@@ -128,7 +128,7 @@ type OpKind uint8
 
 // The operations, see RULES.md, and Delete, which only a store records: it
 // removes a whole task and is not applied to trees. The numbers are in stored
-// records; new operations go to the end.
+// records, some of which have four bits for them: Label is the last that fits.
 const (
 	Create OpKind = iota + 1
 	Declare
@@ -144,6 +144,7 @@ const (
 	Delete
 	Reset
 	Reopen
+	Label
 
 	opEnd
 )
@@ -161,7 +162,7 @@ var opNames = [opEnd]string{
 	Create: "create", Declare: "declare", Start: "start", Finish: "finish",
 	Fail: "fail", Retry: "retry", Skip: "skip", Loop: "loop",
 	Suspend: "suspend", Resume: "resume", Revoke: "revoke", Delete: "delete",
-	Reset: "reset", Reopen: "reopen",
+	Reset: "reset", Reopen: "reopen", Label: "label",
 }
 
 // Valid reports whether o is an operation that a transition can have, which the

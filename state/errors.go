@@ -1,6 +1,7 @@
 package state
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"strings"
@@ -35,6 +36,7 @@ type Error struct {
 	Op    OpKind
 	Task  Key
 	Node  string // the ID the operation named
+	Key   string // the node key that it named, instead or for a new node
 	State State  // own state of the node (declare: of the parent), 0 if unknown
 	Index int    // position in the batch, 0 for a single operation
 	Batch bool   // the operation came with others
@@ -49,8 +51,14 @@ func (e *Error) Error() string {
 		fmt.Fprintf(&b, "operation %d of the batch: ", e.Index)
 	}
 	b.WriteString(e.Op.String())
+	if e.Node != "" || e.Key != "" {
+		b.WriteString(" node")
+	}
 	if e.Node != "" {
-		b.WriteString(" node " + brief(e.Node))
+		b.WriteString(" " + brief(e.Node))
+	}
+	if e.Key != "" {
+		b.WriteString(" with key " + brief(e.Key))
 	}
 	switch {
 	case e.State != 0 && e.Op == Declare:
@@ -62,6 +70,17 @@ func (e *Error) Error() string {
 		b.WriteString(" of task " + e.Task.String())
 	}
 	return b.String() + ": " + e.Err.Error()
+}
+
+// Refused is why the operation at an index was refused, with err as the reason,
+// the key of its task, and the own state of its node, 0 if that is not known.
+func Refused(ops []Op, index int, task Key, st State, err error) *Error {
+	op := &ops[index]
+	e := &Error{Op: op.Kind, Task: task, Node: op.Node, Key: cmp.Or(op.NodeKey, op.Key), State: st, Index: index, Batch: len(ops) > 1, Err: err}
+	if op.Kind == Begin && op.Key != "" && !op.NodeGiven {
+		e.Node = "" // which was generated, for a node that may be there already
+	}
+	return e
 }
 
 // Unwrap returns Err.

@@ -15,6 +15,10 @@ const (
 	MaxIDBytes = 128
 	// MaxActorBytes is that of actors: 1 to 255 bytes.
 	MaxActorBytes = 255
+	// MaxKeyBytes is that of node keys: 1 to 255 bytes.
+	MaxKeyBytes = 255
+	// MaxAfter is how many nodes can be said to lead to another one.
+	MaxAfter = 1000
 	// MaxNameBytes is the length to which a node's name is cut, the mark
 	// included. See [CutName].
 	MaxNameBytes = 1024
@@ -44,6 +48,9 @@ func (k Key) Validate() error {
 // CheckID reports, as an error that matches [ErrInvalidArgument] and calls the
 // ID what, whether id is not 1 to 128 bytes of UTF-8 without control characters.
 func CheckID(what, id string) error { return checkText(what, id, MaxIDBytes) }
+
+// CheckNodeKey is [CheckID] for the key of a node, which may have 255 bytes.
+func CheckNodeKey(key string) error { return checkText("node key", key, MaxKeyBytes) }
 
 // CheckActor is [CheckID] for an actor, which may have 255 bytes or be "",
 // nobody.

@@ -12,6 +12,15 @@ import (
 // lookup probes at most log2(n/tailMax) tables, and a node costs 6 to 12 bytes.
 type index struct {
 	tables []table // in order of creation, together [0, covered)
+	byKey  bool    // finds nodes by key; those that have none are not in it
+}
+
+// name is the text by which the index finds a node.
+func (x index) name(n *node) string {
+	if x.byKey {
+		return n.key()
+	}
+	return n.id
 }
 
 // table maps the IDs of the nodes [lo, hi) to their places, by open
@@ -36,7 +45,7 @@ func (x index) covered() int {
 
 func (x index) find(v vector, id string) (int, bool) {
 	for i := v.n - 1; i >= x.covered(); i-- {
-		if v.get(i).id == id {
+		if x.name(v.get(i)) == id {
 			return i, true
 		}
 	}
@@ -47,7 +56,7 @@ func (x index) find(v vector, id string) (int, bool) {
 	for _, t := range x.tables {
 		mask := uint64(len(t.slots) - 1)
 		for at := h & mask; t.slots[at] != 0; at = (at + 1) & mask {
-			if i := int(t.slots[at] - 1); v.get(i).id == id {
+			if i := int(t.slots[at] - 1); x.name(v.get(i)) == id {
 				return i, true
 			}
 		}
@@ -59,8 +68,14 @@ func (x index) find(v vector, id string) (int, bool) {
 // looked for: who asks for the status of a task never does, and it was a tenth
 // of the time to load one. Trees of the same nodes share it.
 type lateIndex struct {
-	once sync.Once
-	ids  index
+	once, keysOnce sync.Once
+	ids, keys      index
+}
+
+// keysOf is of for keys. Some node of the tree has one.
+func (l *lateIndex) keysOf(v vector) index {
+	l.keysOnce.Do(func() { l.keys = index{byKey: true}.grown(v) })
+	return l.keys
 }
 
 func (l *lateIndex) of(v vector) index {
@@ -86,12 +101,17 @@ func (x index) grown(v vector) index {
 	t := table{lo: int32(lo), hi: int32(hi), slots: make([]int32, size)}
 	mask := uint64(size - 1)
 	for i := lo; i < hi; i++ {
-		at := maphash.String(seed, v.get(i).id) & mask
+		name := x.name(v.get(i))
+		if name == "" {
+			continue
+		}
+		at := maphash.String(seed, name) & mask
 		for t.slots[at] != 0 {
 			at = (at + 1) & mask
 		}
 		t.slots[at] = int32(i) + 1
 	}
 	// The caller's slice may be shared with older trees: never append in place.
-	return index{tables: append(x.tables[:keep:keep], t)}
+	x.tables = append(x.tables[:keep:keep], t)
+	return x
 }

@@ -29,6 +29,11 @@ type Declaration struct {
 	Name            string // "" stands for the kind's class string
 	NoRetry, NoSkip bool
 	MaxLoops        int // 0: no limit
+	// Key is what the runner calls the node, unique in its task; "" if it has
+	// none.
+	Key string
+	// After are the nodes of the same container that lead to this one.
+	After Edges
 }
 
 // Progress is everything about a node that operations change.
@@ -39,6 +44,8 @@ type Progress struct {
 	// Supersedes is the version of the attempt before the current one, unset
 	// for the first.
 	Supersedes Version
+	// Note says what a SUSPENDED node waits for.
+	Note string
 }
 
 // Attempt is one execution of a node. In a node's history it holds the values
@@ -70,6 +77,9 @@ type Attempt struct {
 	// RetryAt is when the runner means to retry a failed leaf by itself,
 	// unset if it does not.
 	RetryAt Instant
+	// CameFrom is the index of the node of the same container that led to the
+	// attempt, as the runner named it; 0 if it named none.
+	CameFrom int
 }
 
 // Retry is the retry count on the wire: retries and skips together
@@ -99,11 +109,15 @@ type Transition struct {
 	Shown   State
 	Pending int
 	// Changes are the nodes it changed, the one the operation named first,
-	// then those it took along in order of creation. Empty only for [Delete].
+	// then those it took along in order of creation. Empty only for [Delete]
+	// and [Label].
 	Changes []Change
+	// Labels are those of the task after it. Create and Label only.
+	Labels Labels
 }
 
-// Node is the ID of the node the operation named, "" for [Delete].
+// Node is the ID of the node the operation named, "" for [Delete] and
+// [Label].
 func (tr *Transition) Node() string {
 	if len(tr.Changes) == 0 {
 		return ""

@@ -10,14 +10,22 @@ type Op struct {
 
 	// Node is the ID of the node the operation is about. For [Create] it is
 	// the ID of the new root, for [Declare] that of the new node; whoever
-	// calls Apply has generated it if the user gave none. Not for [Reopen].
+	// calls Apply has generated it if the user gave none. Operations on nodes
+	// that exist can name the node by Task and NodeKey instead; [Reopen] and
+	// [Label] name only the task.
 	Node string
-	// Task is the key of the task to create or to reopen. Create and Reopen
-	// only.
+	// Task is the key of the task that the operation is about, where no ID
+	// says so: that of Create, Reopen and Label, and the one in which NodeKey
+	// and ParentKey are keys.
 	Task Key
-	// Parent is the ID of the container that gets the node. Declare and Begin
-	// only; "" for a Begin of the root.
-	Parent string
+	// NodeKey is the key of the node the operation is about, if Node is "" and
+	// Task is given; "" is then the root. Not for Declare and Begin, whose node
+	// may be new: see Key.
+	NodeKey string
+	// Parent is the ID of the container that gets the node; if it is "", the
+	// container is the one with the key ParentKey in Task, or the root if that
+	// is "" too. Declare and Begin only; a Begin of the root has none.
+	Parent, ParentKey string
 	// NodeKind is what the new node is. Declare and Begin only; a pipeline cannot
 	// be declared, but its root can be begun.
 	NodeKind Kind
@@ -31,6 +39,24 @@ type Op struct {
 	// refused when the node's loop count has reached it. 0 is no limit.
 	// Declare and Begin only.
 	MaxLoops int
+	// Key is what the runner calls the new node; no other node of the task may
+	// have it. "" for none. A Begin whose Node was not given finds its node by
+	// Key. Declare and Begin only.
+	Key string
+	// After names the nodes of the same container that lead to the new one, by
+	// ID or else by key. Declare and Begin only.
+	After []string
+	// From names the node of the same container that led to the attempt which
+	// begins, by ID or else by key. Start, Loop and Begin only.
+	From string
+	// Labels are those of a new task, or those to set, and Unlabel the keys of
+	// those to remove. Create and Label, and Label only.
+	Labels  Labels
+	Unlabel []string
+
+	// Note says what the node waits for, kept as [CutError] leaves it until
+	// the node is no longer SUSPENDED. Suspend only.
+	Note string
 
 	// State is what the node is reported to be in. Report only.
 	State State
@@ -108,11 +134,7 @@ func (op *Op) Validate() error {
 	if !op.Kind.Valid() && !op.Kind.Compound() || op.Kind == Delete {
 		return fmt.Errorf("%w: %s cannot be applied to a tree", ErrInvalidArgument, op.Kind)
 	}
-	if op.Kind == Reopen {
-		if op.Node != "" {
-			return misplaced(op.Kind, "node")
-		}
-	} else if err := CheckID("node ID", op.Node); err != nil {
+	if err := op.validateTarget(); err != nil {
 		return err
 	}
 	if err := CheckActor(op.Actor); err != nil {
@@ -127,10 +149,97 @@ func (op *Op) Validate() error {
 	if err := op.validateNew(); err != nil {
 		return err
 	}
+	if err := op.validateRecord(); err != nil {
+		return err
+	}
 	if err := op.validateOutcome(); err != nil {
 		return err
 	}
 	return op.validateAttempts()
+}
+
+// ofTask reports whether the operation names its task by key and no node.
+func (k OpKind) ofTask() bool { return k == Reopen || k == Label }
+
+// ByTask reports whether the operation says by the key of a task where it
+// belongs, and not by the ID of a node or of a container.
+func (op *Op) ByTask() bool {
+	switch op.Kind {
+	case Create, Reopen, Label:
+		return true
+	case Declare, Begin:
+		return op.Parent == "" && !(op.beginsRoot() && op.NodeGiven)
+	}
+	return op.Node == ""
+}
+
+// Place is the ID of the node that tells in which task the operation belongs if
+// [Op.ByTask] does not hold: the container of a Declare or Begin, else the node.
+func (op *Op) Place() string {
+	if (op.Kind == Declare || op.Kind == Begin) && !op.beginsRoot() {
+		return op.Parent
+	}
+	return op.Node
+}
+
+// validateTarget checks the fields that say which node the operation is about.
+func (op *Op) validateTarget() error {
+	makes := op.Kind == Create || op.Kind == Declare || op.Kind == Begin
+	byTask := op.ByTask()
+	switch {
+	case op.Kind.ofTask() && op.Node != "":
+		return misplaced(op.Kind, "node")
+	case op.NodeKey != "" && (makes || op.Kind.ofTask()):
+		return misplaced(op.Kind, "key of a node that exists")
+	case op.NodeKey != "" && !byTask:
+		return fmt.Errorf("%w: a node by ID and by key", ErrInvalidArgument)
+	case op.NodeKey != "":
+		if err := CheckNodeKey(op.NodeKey); err != nil {
+			return err
+		}
+	}
+	if !byTask {
+		if op.Task != (Key{}) {
+			return misplaced(op.Kind, "task with the ID of a node")
+		}
+		return CheckID("node ID", op.Node)
+	}
+	if !makes && op.Task == (Key{}) && op.NodeKey == "" && !op.Kind.ofTask() {
+		return CheckID("node ID", op.Node) // neither an ID nor a key
+	}
+	if err := op.Task.Validate(); err != nil {
+		return err
+	}
+	if makes && !op.beginsRoot() {
+		return CheckID("node ID", op.Node)
+	}
+	return nil
+}
+
+// validateRecord checks the fields that say more about a node, an attempt or a
+// task than what became of it.
+func (op *Op) validateRecord() error {
+	switch k := op.Kind; {
+	case k != Start && k != Loop && k != Begin && op.From != "":
+		return misplaced(k, "from")
+	case k != Suspend && op.Note != "":
+		return misplaced(k, "note")
+	case k != Create && k != Label && op.Labels != (Labels{}), k != Label && op.Unlabel != nil:
+		return misplaced(k, "labels")
+	case k == Label && op.Labels == (Labels{}) && len(op.Unlabel) == 0:
+		return fmt.Errorf("%w: label sets and removes nothing", ErrInvalidArgument)
+	case len(op.Unlabel) > MaxLabels:
+		return fmt.Errorf("%w: %d labels to remove, a task has at most %d", ErrInvalidArgument, len(op.Unlabel), MaxLabels)
+	}
+	for _, key := range op.Unlabel {
+		if err := CheckLabel(key, ""); err != nil {
+			return err
+		}
+		if _, set := op.Labels.Get(key); set {
+			return fmt.Errorf("%w: label %q set and removed", ErrInvalidArgument, key)
+		}
+	}
+	return op.Labels.Validate()
 }
 
 // validateOutcome checks the fields that say how an attempt ends.
@@ -161,9 +270,9 @@ func (op *Op) validateAttempts() error {
 	switch {
 	case op.VersionGiven && (op.Kind != Begin || op.NodeKind == Pipeline):
 		return misplaced(op.Kind, "given version")
-	case (isNew || op.Kind == Reopen) && op.Version.IsSet():
+	case (isNew || op.Kind.ofTask()) && op.Version.IsSet():
 		return misplaced(op.Kind, "version")
-	case isNew && op.Loop != 0:
+	case (isNew || op.Kind == Label) && op.Loop != 0:
 		return misplaced(op.Kind, "loop")
 	case op.Loop < 0 || op.Loop > maxCount:
 		return fmt.Errorf("%w: loop %d is not within 1 to %d", ErrInvalidArgument, op.Loop, maxCount)
@@ -179,34 +288,47 @@ func (op *Op) validateAttempts() error {
 
 // validateNew checks the fields that describe a node to be created.
 func (op *Op) validateNew() error {
-	switch op.Kind {
-	case Create, Reopen:
-		if err := op.Task.Validate(); err != nil {
-			return err
-		}
-	case Declare, Begin:
-		if op.beginsRoot() {
-			return op.validateRoot()
-		}
+	declares := op.Kind == Declare || op.Kind == Begin
+	switch {
+	case op.beginsRoot():
+		return op.validateRoot()
+	case declares:
+		return op.validateDeclaration()
+	case op.Parent != "" || op.NodeKind != 0 || op.NoRetry || op.NoSkip || op.MaxLoops != 0 ||
+		op.ParentKey != "" || op.Key != "" || op.After != nil:
+		return misplaced(op.Kind, "parent, kind, key, after, retry, skip or loop setting")
+	case op.Kind != Create && op.Name != "":
+		return misplaced(op.Kind, "name")
+	}
+	return nil
+}
+
+// validateDeclaration checks the fields of a node to be declared.
+func (op *Op) validateDeclaration() error {
+	switch {
+	case op.Parent != "" && op.ParentKey != "":
+		return fmt.Errorf("%w: a parent by ID and by key", ErrInvalidArgument)
+	case op.Parent != "":
 		if err := CheckID("parent ID", op.Parent); err != nil {
 			return err
 		}
-		if !op.NodeKind.Valid() || op.NodeKind == Pipeline {
-			return fmt.Errorf("%w: a %s cannot be declared", ErrInvalidArgument, op.NodeKind)
-		}
-		if op.MaxLoops < 0 || op.MaxLoops > maxCount {
-			return fmt.Errorf("%w: loop limit %d is not within 0 to %d", ErrInvalidArgument, op.MaxLoops, maxCount)
+	case op.ParentKey != "":
+		if err := CheckNodeKey(op.ParentKey); err != nil {
+			return err
 		}
 	}
-	if op.Kind != Create && op.Kind != Reopen && op.Task != (Key{}) {
-		return misplaced(op.Kind, "task")
+	if op.Key != "" {
+		if err := CheckNodeKey(op.Key); err != nil {
+			return err
+		}
 	}
-	if op.Kind != Declare && op.Kind != Begin &&
-		(op.Parent != "" || op.NodeKind != 0 || op.NoRetry || op.NoSkip || op.MaxLoops != 0) {
-		return misplaced(op.Kind, "parent, kind, retry, skip or loop setting")
-	}
-	if op.Kind != Create && op.Kind != Declare && op.Kind != Begin && op.Name != "" {
-		return misplaced(op.Kind, "name")
+	switch {
+	case len(op.After) > MaxAfter:
+		return fmt.Errorf("%w: %d nodes lead to the new one, at most %d", ErrInvalidArgument, len(op.After), MaxAfter)
+	case !op.NodeKind.Valid() || op.NodeKind == Pipeline:
+		return fmt.Errorf("%w: a %s cannot be declared", ErrInvalidArgument, op.NodeKind)
+	case op.MaxLoops < 0 || op.MaxLoops > maxCount:
+		return fmt.Errorf("%w: loop limit %d is not within 0 to %d", ErrInvalidArgument, op.MaxLoops, maxCount)
 	}
 	return nil
 }

@@ -20,8 +20,14 @@ func (op *Op) String() string {
 	if op.Node != "" {
 		b.WriteString(" node " + brief(op.Node))
 	}
-	if op.Parent != "" {
+	if op.NodeKey != "" {
+		b.WriteString(" node with key " + brief(op.NodeKey))
+	}
+	switch {
+	case op.Parent != "":
 		b.WriteString(" in " + brief(op.Parent))
+	case op.ParentKey != "":
+		b.WriteString(" in the one with key " + brief(op.ParentKey))
 	}
 	if op.Error != "" {
 		b.WriteString(" with " + brief(op.Error))
@@ -31,7 +37,13 @@ func (op *Op) String() string {
 			fmt.Fprintf(&b, ", "+format, args...)
 		}
 	}
+	say(op.Note != "", "waiting for %s", brief(op.Note))
+	say(op.Key != "", "with key %s", brief(op.Key))
 	say(op.Name != "", "named %s", brief(op.Name))
+	say(len(op.After) > 0, "after %d nodes", len(op.After))
+	say(op.From != "", "from %s", brief(op.From))
+	say(op.Labels != (Labels{}), "%d labels", op.Labels.Len())
+	say(len(op.Unlabel) > 0, "without %d labels", len(op.Unlabel))
 	say(op.NoRetry, "no retry")
 	say(op.NoSkip, "no skip")
 	say(op.MaxLoops != 0, "at most %d loops", op.MaxLoops)

@@ -50,9 +50,16 @@ func (t *Tree) replayChanges(tr *Transition) error {
 		return err
 	}
 	for i := range tr.Changes {
-		if err := t.replayChange(&tr.Changes[i]); err != nil {
+		c := &tr.Changes[i]
+		if err := t.replayChange(c); err != nil {
 			return err
 		}
+		if c.CameFrom >= t.Len() {
+			return fmt.Errorf("%w: node %q came from node %d of %d", ErrMalformed, c.ID, c.CameFrom, t.Len())
+		}
+	}
+	if tr.Op == Create || tr.Op == Label {
+		t.labels = tr.Labels
 	}
 	return nil
 }
@@ -99,8 +106,11 @@ func (t *Tree) replayChange(c *Change) error {
 		}
 	}
 	t.ownIndex()
+	if _, used := t.FindKey(n.key()); used {
+		return fmt.Errorf("%w: two nodes with the key %q", ErrMalformed, n.key())
+	}
 	t.put(c.Index, n)
-	t.ids = t.ids.grown(t.nodes)
+	t.index(n)
 	return nil
 }
 
@@ -115,6 +125,12 @@ func (p *node) init(n *Node) error {
 	p.parent, p.next, p.maxLoops = int32(n.ParentIndex), -1, int32(n.MaxLoops)
 	p.flags = flagIf(n.NoRetry, flagNoRetry) | flagIf(n.NoSkip, flagNoSkip)
 	p.family = newFamily(n.Kind)
+	if n.Key != "" || n.After != (Edges{}) {
+		if err := n.After.validate(n.Index); err != nil {
+			return fmt.Errorf("%w: node %d: %w", ErrMalformed, n.Index, err)
+		}
+		p.rare = &rare{place: &declared{n.Key, n.After}}
+	}
 	p.setProgress(&n.Progress)
 	return nil
 }
@@ -164,8 +180,14 @@ func (b *Builder) Add(n *Node) error {
 		f.last = int32(n.Index)
 	}
 	b.nodes = append(b.nodes, p)
+	if n.Key != "" {
+		b.tree.keyed++
+	}
 	return nil
 }
+
+// Label gives the tree its labels.
+func (b *Builder) Label(labels Labels) { b.tree.labels = labels }
 
 // Tree returns the tree at a revision. The builder must not be used again. An
 // error matches [ErrMalformed].
@@ -176,6 +198,9 @@ func (b *Builder) Tree(revision uint64) (*Tree, error) {
 	var none share
 	for i := len(b.nodes) - 1; i > 0; i-- {
 		n := b.nodes[i]
+		if n.rare != nil && int(n.rare.cameFrom) >= len(b.nodes) {
+			return nil, fmt.Errorf("%w: node %q came from node %d of %d", ErrMalformed, n.id, n.rare.cameFrom, len(b.nodes))
+		}
 		f := b.nodes[n.parent].family
 		if n.family == nil {
 			f.addLeaf(n)

@@ -77,6 +77,9 @@ func sumAttempt(a *Attempt) uint32 {
 func sumValues(a *Attempt) uint32 {
 	h := mixInstant(mixInstant(mixInstant(traceKey, a.Started), a.Finished), a.RetryAt)
 	h = mix(h, uint64(flagIf(a.Skipped, flagSkipped)|flagIf(a.ErrorIgnored, flagIgnored)|flagIf(a.Paused, flagPaused)))
+	if a.CameFrom != 0 {
+		h = mix(h, uint64(a.CameFrom))
+	}
 	if a.Error != "" {
 		h = mix(h, maphash.String(seed, a.Error))
 	}

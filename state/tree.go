@@ -10,13 +10,16 @@ type Tree struct {
 	key      Key
 	revision uint64
 	nodes    vector
+	labels   Labels
+	keyed    int // nodes that have a key
 	ids      index
-	late     *lateIndex // in place of ids, if not nil
+	keys     index
+	late     *lateIndex // instead of ids and keys, if not nil
 }
 
 // NewTree is the tree of a task that does not exist yet. It has no nodes; only
 // [Create] applies to it.
-func NewTree(key Key) *Tree { return &Tree{key: key} }
+func NewTree(key Key) *Tree { return &Tree{key: key, keys: index{byKey: true}} }
 
 // Key is the task's key.
 func (t *Tree) Key() Key { return t.key }
@@ -44,11 +47,41 @@ func (t *Tree) Find(id string) (i int, ok bool) {
 	return t.ids.find(t.nodes, id)
 }
 
+// FindKey returns the index of the node with the given key. No node has the key
+// "", not even the root.
+func (t *Tree) FindKey(key string) (i int, ok bool) {
+	switch {
+	case t.keyed == 0 || key == "":
+		return 0, false
+	case t.late != nil:
+		return t.late.keysOf(t.nodes).find(t.nodes, key)
+	}
+	return t.keys.find(t.nodes, key)
+}
+
+// Labels are the task's labels.
+func (t *Tree) Labels() Labels { return t.labels }
+
+// index adds the last node, which is n, to the indexes.
+func (t *Tree) index(n *node) {
+	if n.key() != "" {
+		t.keyed++
+	}
+	t.ids = t.ids.grown(t.nodes)
+	if t.keyed > 0 {
+		t.keys = t.keys.grown(t.nodes)
+	}
+}
+
 // ownIndex gives a tree that nobody else sees an index that nodes can be added
 // to. No node has been added yet.
 func (t *Tree) ownIndex() {
 	if t.late != nil {
-		t.ids, t.late = t.late.of(t.nodes), nil
+		t.ids = t.late.of(t.nodes)
+		if t.keys = (index{byKey: true}); t.keyed > 0 {
+			t.keys = t.late.keysOf(t.nodes)
+		}
+		t.late = nil
 	}
 }
 
@@ -68,6 +101,9 @@ func (t *Tree) declaration(p *node) Declaration {
 	}
 	if p.parent >= 0 {
 		d.Parent = t.nodes.get(int(p.parent)).id
+	}
+	if p.rare != nil && p.rare.place != nil {
+		d.Key, d.After = p.rare.place.key, p.rare.place.after
 	}
 	return d
 }
@@ -207,8 +243,25 @@ const (
 // rare holds what few nodes have.
 type rare struct {
 	err        string
+	note       string
 	retryAt    Instant
 	supersedes Version
+	cameFrom   int32
+	place      *declared // never changes; nil: neither key nor edges
+}
+
+// declared is what few nodes are declared with.
+type declared struct {
+	key   string
+	after Edges
+}
+
+// key is the node's key, "" if it has none.
+func (n *node) key() string {
+	if n.rare == nil || n.rare.place == nil {
+		return ""
+	}
+	return n.rare.place.key
 }
 
 func (n *node) time(which int) Instant {
@@ -249,6 +302,7 @@ func (n *node) progress() Progress {
 	p.Version = NodeView{n}.Version()
 	if n.rare != nil {
 		p.Error, p.RetryAt, p.Supersedes = n.rare.err, n.rare.retryAt, n.rare.supersedes
+		p.Note, p.CameFrom = n.rare.note, int(n.rare.cameFrom)
 	}
 	return p
 }
@@ -263,16 +317,22 @@ func (n *node) setProgress(p *Progress) {
 	n.setTime(updated, p.Updated)
 	n.setTime(started, p.Started)
 	n.setTime(finished, p.Finished)
-	if p.Error == "" && !p.RetryAt.IsSet() && !p.Supersedes.set {
-		n.rare = nil
-		return
+	next := rare{err: p.Error, note: p.Note, retryAt: p.RetryAt, supersedes: p.Supersedes, cameFrom: int32(p.CameFrom)}
+	if n.rare != nil {
+		next.place = n.rare.place
 	}
 	// What is there stays if it is the same: only a new attempt changes what it
 	// supersedes.
-	if r := n.rare; r == nil || *r != (rare{p.Error, p.RetryAt, p.Supersedes}) {
-		n.rare = &rare{p.Error, p.RetryAt, p.Supersedes}
+	switch {
+	case next == rare{}:
+		n.rare = nil
+	case n.rare == nil || *n.rare != next:
+		n.setRare(next)
 	}
 }
+
+// setRare is apart so that a rare that stays costs no memory.
+func (n *node) setRare(r rare) { n.rare = &r }
 
 func flagIf(cond bool, flag uint8) uint8 {
 	if cond {

@@ -146,6 +146,7 @@ func TestALoadedTreeIsSearchedByManyAtOnce(t *testing.T) {
 func rebuilt(t failer, tree *state.Tree) *state.Tree {
 	t.Helper()
 	b := state.NewBuilder(tree.Key(), tree.Len()/2)
+	b.Label(tree.Labels())
 	for i := range tree.Len() {
 		n := tree.Node(i)
 		if err := b.Add(&n); err != nil {

@@ -30,12 +30,18 @@ func (tr *Transition) Validate() error {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if tr.Op == Delete {
-		if tr.Shown != 0 || tr.Pending != 0 || len(tr.Changes) > 0 {
+		if tr.Shown != 0 || tr.Pending != 0 || len(tr.Changes) > 0 || tr.Labels != (Labels{}) {
 			return fmt.Errorf("%w: a delete with an outcome", ErrMalformed)
 		}
 		return nil
 	}
-	if !tr.Shown.Valid() || len(tr.Changes) == 0 || tr.Pending < 0 || tr.Pending > maxCount {
+	if tr.Labels != (Labels{}) && tr.Op != Create && tr.Op != Label {
+		return fmt.Errorf("%w: a %s with labels", ErrMalformed, tr.Op)
+	}
+	if err := tr.Labels.Validate(); err != nil {
+		return fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	if !tr.Shown.Valid() || (len(tr.Changes) == 0) != (tr.Op == Label) || tr.Pending < 0 || tr.Pending > maxCount {
 		return fmt.Errorf("%w: a %s without outcome", ErrMalformed, tr.Op)
 	}
 	for i := range tr.Changes {
@@ -130,6 +136,8 @@ func validNode(id string, index int, kind Kind, p *Progress) error {
 		return malformed("attempt %d begun by a %s", p.Number(), p.Began)
 	case p.Supersedes.IsSet() != (again && index > 0):
 		return malformed("supersedes %q", p.Supersedes)
+	case p.Note != "" && (p.State != Suspended || p.Note != CutError(p.Note)):
+		return malformed("a note that is too long, not UTF-8, or of a node that is %s", p.State)
 	}
 	return p.Attempt.validate(index, kind)
 }
@@ -157,6 +165,8 @@ func (a *Attempt) validate(index int, kind Kind) error {
 	case (a.Skipped || a.ErrorIgnored) && a.State != Finished,
 		a.RetryAt.IsSet() && (a.State != Failed || kind.Container()):
 		return malformed("%s with what does not fit", a.State)
+	case a.CameFrom < 0 || a.CameFrom >= maxCount || a.CameFrom > 0 && index == 0:
+		return malformed("an attempt that came from node %d", a.CameFrom)
 	case a.Error != "" && a.Error != CutError(a.Error):
 		return malformed("an error text that is too long or not UTF-8")
 	}
@@ -177,7 +187,7 @@ func (d *Declaration) validate(index int, kind Kind) error {
 // validateShape is validate but for the parent's ID.
 func (d *Declaration) validateShape(index int, kind Kind) error {
 	switch {
-	case index == 0 && (d.ParentIndex != -1 || d.NoRetry || d.NoSkip || d.MaxLoops != 0):
+	case index == 0 && (d.ParentIndex != -1 || d.NoRetry || d.NoSkip || d.MaxLoops != 0 || d.Key != "" || d.After != (Edges{})):
 		return malformed("a root that is declared like another node")
 	case index > 0 && (d.ParentIndex < 0 || d.ParentIndex >= index):
 		return malformed("node %d in %d", index, d.ParentIndex)
@@ -185,6 +195,14 @@ func (d *Declaration) validateShape(index int, kind Kind) error {
 		return malformed("loop limit %d", d.MaxLoops)
 	case d.Name != "" && d.Name == kind.Class():
 		return malformed("the name of its kind as its own")
+	}
+	if d.Key != "" {
+		if err := CheckNodeKey(d.Key); err != nil {
+			return err
+		}
+	}
+	if err := d.After.validate(index); err != nil {
+		return err
 	}
 	if d.Name != CutName(d.Name) {
 		return malformed("a name that is too long or not UTF-8")

@@ -64,6 +64,9 @@ func (f *follower) change(i int, c *state.Change, nodes int) error {
 	if isNew := c.Declared != nil; c.Index > nodes || isNew != (c.Index == nodes) {
 		return fmt.Errorf("%w: change of node %q at %d, the task has %d nodes", state.ErrInvalidArgument, c.ID, c.Index, nodes)
 	}
+	if c.CameFrom > 0 && c.CameFrom >= nodes {
+		return fmt.Errorf("%w: node %q came from node %d, the task has %d nodes", state.ErrInvalidArgument, c.ID, c.CameFrom, nodes)
+	}
 	at := c.Index
 	if c.Declared != nil {
 		at = c.Declared.ParentIndex

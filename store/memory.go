@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -67,10 +66,8 @@ func (m *Memory) Load(ctx context.Context, ref Ref) (Snapshot, error) {
 		return Snapshot{}, err
 	}
 	s := Snapshot{Tree: t.tree, Position: m.past.At(uint64(len(m.feed)))}
-	if ref.Node != "" {
-		s.Index, _ = t.tree.Find(ref.Node)
-	}
-	return s, nil
+	s.Index, err = ref.In(t.tree)
+	return s, err
 }
 
 // Locate implements [Reader].
@@ -79,6 +76,9 @@ func (m *Memory) Locate(ctx context.Context, ref Ref) (Location, error) {
 	defer m.mu.RUnlock()
 	t, err := m.find(ctx, ref)
 	if err != nil {
+		return Location{}, err
+	}
+	if _, err := ref.In(t.tree); err != nil {
 		return Location{}, err
 	}
 	return Location{Key: t.Key, Revision: t.Revision}, nil
@@ -91,35 +91,27 @@ func (m *Memory) List(ctx context.Context, q ListQuery) (ListPage, error) {
 	if err := m.usable(ctx); err != nil {
 		return ListPage{}, err
 	}
-	i, err := m.position(q.Cursor)
+	number, err := q.Start()
 	if err != nil {
 		return ListPage{}, err
 	}
+	step, i := -1, m.rank(number)-1 // the next one in order to look at
+	if q.OldestFirst {
+		step, i = 1, m.rank(number+1)
+	}
 	var page ListPage
-	limit, stop := pageLimit(q.Limit), max(i-scanMax, 0)
-	for i > stop && len(page.Tasks) < limit {
-		i--
+	limit := pageLimit(q.Limit)
+	for n := 0; i >= 0 && i < len(m.order); n++ {
+		if n == scanMax || len(page.Tasks) == limit {
+			page.Cursor = q.CursorAt(m.order[i-step].Number)
+			break
+		}
 		if t := &m.order[i].Task; q.Matches(t) {
 			page.Tasks = append(page.Tasks, *t)
 		}
-	}
-	if i > 0 {
-		page.Cursor = strconv.FormatUint(m.order[i].Number, 10)
+		i += step
 	}
 	return page, nil
-}
-
-// position is the index in order that a list goes down from. A cursor is the
-// number of the last task that was looked at; it need not exist any more.
-func (m *Memory) position(cursor string) (int, error) {
-	if cursor == "" {
-		return len(m.order), nil
-	}
-	number, err := strconv.ParseUint(cursor, 10, 64)
-	if err != nil || cursor[0] == '0' || number > uint64(len(m.feed)) {
-		return 0, invalid("cursor " + quote(cursor) + " is none that a list returned")
-	}
-	return m.rank(number), nil
 }
 
 // rank is how many tasks have a smaller number.

@@ -42,11 +42,12 @@ type Reader interface {
 	// [state.ErrNotFound] if it is nowhere.
 	Locate(ctx context.Context, ref Ref) (Location, error)
 
-	// List returns a page of tasks, newest recorded first. A task created
-	// while pages are read appears on none of the later ones; one that
-	// changes while they are read appears at most once, by its state at the
-	// time its page is read. [state.ErrInvalidArgument] for a cursor that no
-	// List returned.
+	// List returns a page of tasks, newest recorded first unless the query says
+	// otherwise. A task created while pages are read appears on none of the
+	// later ones, or at their end if the oldest come first; one that changes
+	// while they are read appears at most once, by its state at the time its
+	// page is read. [state.ErrInvalidArgument] for a cursor that no List of the
+	// same order returned.
 	List(ctx context.Context, q ListQuery) (ListPage, error)
 
 	// Transitions returns, in order, up to limit transitions of a task with
@@ -128,10 +129,12 @@ type Result struct {
 }
 
 // Ref names a task, either by its key or, if Node is not empty, by the ID of
-// any of its nodes.
+// any of its nodes. If NodeKey is not empty, it names the node that has this key
+// in the task with the key Key; then Node is empty.
 type Ref struct {
-	Key  state.Key
-	Node string
+	Key     state.Key
+	Node    string
+	NodeKey string
 }
 
 // ByKey refers to a task by business ID and task ID.
@@ -142,10 +145,38 @@ func ByKey(business, task string) Ref {
 // ByNode refers to a task by the ID of one of its nodes.
 func ByNode(id string) Ref { return Ref{Node: id} }
 
+// ByNodeKey refers to the node with a key of the task with these IDs. To find
+// it, a store that does not have the tree in memory reads it whole.
+func ByNodeKey(business, task, key string) Ref {
+	return Ref{Key: state.Key{Business: business, Task: task}, NodeKey: key}
+}
+
+// Task refers to the same task without naming a node by its key.
+func (r Ref) Task() Ref { return Ref{Key: r.Key, Node: r.Node} }
+
+// In returns the index of the node that the reference names in its task's tree,
+// 0 if it names the task alone. An error matches [state.ErrNotFound].
+func (r Ref) In(tree *state.Tree) (index int, err error) {
+	found := true
+	switch {
+	case r.Node != "":
+		index, found = tree.Find(r.Node)
+	case r.NodeKey != "":
+		index, found = tree.FindKey(r.NodeKey)
+	}
+	if !found {
+		return 0, fmt.Errorf("%w: %s", state.ErrNotFound, r)
+	}
+	return index, nil
+}
+
 // String is the reference as error messages show it.
 func (r Ref) String() string {
-	if r.Node != "" {
+	switch {
+	case r.Node != "":
 		return "node " + quote(r.Node)
+	case r.NodeKey != "":
+		return "node with key " + quote(r.NodeKey) + " of task " + r.Key.String()
 	}
 	return "task " + r.Key.String()
 }
@@ -172,11 +203,30 @@ type ListQuery struct {
 	Business   string        // "" for all
 	Shown      []state.State // what the task shows, empty for all
 	Unfinished bool          // only tasks that have not ended or have a leaf running
-	// Since and Until bound the time of recording to [Since, Until); unset
-	// bounds nothing.
-	Since, Until state.Instant
-	Cursor       string // of the page before, "" for the first
-	Limit        int    // 0 or less: DefaultLimit
+	// HasFailures selects the tasks whose root or a leaf has FAILED, whatever
+	// they show.
+	HasFailures bool
+	Name        string       // the root's name, exactly; "" for all
+	Labels      state.Labels // all of which the task has
+	// Recorded, Started and Finished bound these times of the task. One that has
+	// not started has no such time, and so is not within any bounds.
+	Recorded, Started, Finished Span
+	// OldestFirst turns the order around.
+	OldestFirst bool
+	Cursor      string // of the page before, "" for the first
+	Limit       int    // 0 or less: DefaultLimit
+}
+
+// Span is the time from Since to before Until. One that is unset bounds nothing.
+type Span struct{ Since, Until state.Instant }
+
+// Has reports whether a time is within the span. An unset one is in the zero Span
+// only.
+func (s Span) Has(at state.Instant) bool {
+	if !at.IsSet() {
+		return s == Span{}
+	}
+	return !s.Since.After(at) && (!s.Until.IsSet() || s.Until.After(at))
 }
 
 // Matches reports whether the query, cursor and limit aside, selects t.
@@ -184,8 +234,16 @@ func (q *ListQuery) Matches(t *Task) bool {
 	if q.Business != "" && q.Business != t.Key.Business || q.Unfinished && !t.Unfinished() {
 		return false
 	}
-	if q.Since.After(t.Recorded) || q.Until.IsSet() && !q.Until.After(t.Recorded) {
+	if !q.Recorded.Has(t.Recorded) || !q.Started.Has(t.Started) || !q.Finished.Has(t.Finished) {
 		return false
+	}
+	if q.HasFailures && !t.HasFailures() || q.Name != "" && q.Name != t.DisplayName() {
+		return false
+	}
+	for key, value := range q.Labels.All() {
+		if got, ok := t.Labels.Get(key); !ok || got != value {
+			return false
+		}
 	}
 	return len(q.Shown) == 0 || slices.Contains(q.Shown, t.Shown)
 }

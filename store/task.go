@@ -22,6 +22,7 @@ type Task struct {
 	Counts   state.Counts // leaves by state
 	Pending  int          // of these, failed ones that await their automatic retry
 	Nodes    int          // all nodes, containers included
+	Labels   state.Labels
 	// Recorded is when the task was created by the recording clock, Updated
 	// the latest effective time of any of its transitions, Started and
 	// Finished the root's.
@@ -55,6 +56,9 @@ func (t *Task) Add(tr *state.Transition) {
 	t.Revision, t.Shown, t.Pending = tr.Sequence, tr.Shown, tr.Pending
 	if tr.At.After(t.Updated) {
 		t.Updated = tr.At
+	}
+	if tr.Op == state.Create || tr.Op == state.Label {
+		t.Labels = tr.Labels
 	}
 	for i := range tr.Changes {
 		c := &tr.Changes[i]
@@ -91,6 +95,9 @@ func (t *Task) Validate() error {
 	}
 	if t.Name != state.CutName(t.Name) {
 		return wrong("a name that is too long or not UTF-8")
+	}
+	if err := t.Labels.Validate(); err != nil {
+		return wrong("%v", err)
 	}
 	leaves := 0
 	for _, n := range t.Counts {

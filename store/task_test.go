@@ -120,7 +120,9 @@ func TestListQueryMatches(t *testing.T) {
 	task := store.Task{
 		Key: state.Key{Business: "2", Task: "10"}, State: state.Running, Shown: state.Failed, Recorded: state.UnixInstant(100, 5),
 	}
-	done := task
+	labeled, done := task, task
+	labeled.Labels = state.LabelsOf(map[string]string{"env": "prod", "team": ""})
+	labels := func(m map[string]string) store.ListQuery { return store.ListQuery{Labels: state.LabelsOf(m)} }
 	done.State = state.Finished
 	at := state.UnixInstant
 	for name, tc := range map[string]struct {
@@ -136,11 +138,17 @@ func TestListQueryMatches(t *testing.T) {
 		"own state is not shown":         {store.ListQuery{Shown: []state.State{state.Running}}, task, false},
 		"unfinished":                     {store.ListQuery{Unfinished: true}, task, true},
 		"not unfinished":                 {store.ListQuery{Unfinished: true}, done, false},
-		"since that very time":           {store.ListQuery{Since: at(100, 5)}, task, true},
-		"since a nanosecond later":       {store.ListQuery{Since: at(100, 6)}, task, false},
-		"until a nanosecond later":       {store.ListQuery{Until: at(100, 6)}, task, true},
-		"until that very time":           {store.ListQuery{Until: at(100, 5)}, task, false},
-		"until the beginning of time":    {store.ListQuery{Until: at(-62135596800, 0)}, task, false},
+		"since that very time":           {store.ListQuery{Recorded: store.Span{Since: at(100, 5)}}, task, true},
+		"since a nanosecond later":       {store.ListQuery{Recorded: store.Span{Since: at(100, 6)}}, task, false},
+		"until a nanosecond later":       {store.ListQuery{Recorded: store.Span{Until: at(100, 6)}}, task, true},
+		"until that very time":           {store.ListQuery{Recorded: store.Span{Until: at(100, 5)}}, task, false},
+		"until the beginning of time":    {store.ListQuery{Recorded: store.Span{Until: at(-62135596800, 0)}}, task, false},
+		"never started, since ever":      {store.ListQuery{Started: store.Span{Since: at(-62135596800, 0)}}, task, false},
+		"has the name it shows":          {store.ListQuery{Name: state.Pipeline.Class()}, task, true},
+		"has the failures":               {store.ListQuery{HasFailures: true}, task, false},
+		"one of its labels":              {labels(map[string]string{"team": ""}), labeled, true},
+		"a label of another value":       {labels(map[string]string{"team": "", "env": "test"}), labeled, false},
+		"a label that it lacks":          {labels(map[string]string{"": ""}), labeled, false},
 		"cursor and limit aside":         {store.ListQuery{Cursor: "x", Limit: 1}, task, true},
 		"one of two conditions":          {store.ListQuery{Business: "2", Shown: []state.State{state.Created}}, task, false},
 		"one of two conditions, swapped": {store.ListQuery{Business: "3", Shown: []state.State{state.Failed}}, task, false},
@@ -153,9 +161,10 @@ func TestListQueryMatches(t *testing.T) {
 
 func TestRefNamesWhatItRefersTo(t *testing.T) {
 	for want, ref := range map[string]store.Ref{
-		`task "2"/"10"`: store.ByKey("2", "10"),
-		`node "a\"b"`:   store.ByNode(`a"b`),
-		`node "n"`:      {Key: state.Key{Business: "2", Task: "10"}, Node: "n"},
+		`task "2"/"10"`:                      store.ByKey("2", "10"),
+		`node "a\"b"`:                        store.ByNode(`a"b`),
+		`node with key "n" of task "2"/"10"`: store.ByNodeKey("2", "10", "n"),
+		`node "n"`:                           {Key: state.Key{Business: "2", Task: "10"}, Node: "n"},
 	} {
 		if got := ref.String(); got != want {
 			t.Errorf("%+v: %s, want %s", ref, got, want)

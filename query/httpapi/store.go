@@ -68,6 +68,9 @@ func (h *Handler) reference(x *exchange) (ref store.Ref, key state.Key, err erro
 		return ref, key, err
 	}
 	if ref.Node == "" {
+		if ref.NodeKey, _, err = x.params.given("node_key"); err != nil {
+			return ref, key, err
+		}
 		ref.Key, err = h.key(x)
 		return ref, ref.Key, err
 	}
@@ -134,6 +137,7 @@ func (h *Handler) storeLoad(x *exchange) error {
 	}
 	head := &wire.Head{
 		Items: tree.Len(), Business: key.Business, Task: key.Task, Revision: tree.Revision(), Index: snap.Index,
+		Labels: wire.OfLabels(tree.Labels()),
 	}
 	if h.mayRead(x, "") == nil { // else there is no feed to use it with
 		head.Position = snap.Position.String()
@@ -179,16 +183,7 @@ func (h *Handler) storeList(x *exchange) (err error) {
 	if err = h.mayRead(x, q.Business); err != nil {
 		return err
 	}
-	if q.Shown, err = x.params.states("state"); err != nil {
-		return err
-	}
-	if q.Unfinished, err = x.params.flag("unfinished"); err != nil {
-		return err
-	}
-	if q.Since, err = x.params.moment("since"); err != nil {
-		return err
-	}
-	if q.Until, err = x.params.moment("until"); err != nil {
+	if err = x.params.filters(&q); err != nil {
 		return err
 	}
 	sealed, _, err := x.params.given("cursor")

@@ -158,10 +158,10 @@ func (h *Handler) filter(x *exchange) (f listFilter, err error) {
 	if f.Unfinished, err = x.params.flag("unfinished"); err != nil {
 		return f, err
 	}
-	if f.Since, err = x.params.moment("since"); err != nil {
+	if f.Recorded.Since, err = x.params.moment("since"); err != nil {
 		return f, err
 	}
-	if f.Until, err = x.params.moment("until"); err != nil {
+	if f.Recorded.Until, err = x.params.moment("until"); err != nil {
 		return f, err
 	}
 	f.Limit, err = x.params.number("limit", listDefault, listMax)

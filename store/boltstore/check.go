@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 
 	bolt "go.etcd.io/bbolt"
@@ -104,7 +105,9 @@ func (c *checker) records() {
 	decode(keysBucket, 0, func(_, v []byte) error { _, err := decodeNumber(v); return err })
 	decode(idsBucket, 0, func(_, v []byte) error { _, err := decodePlace(v); return err })
 	decode(unfinishedBucket, 8, func(_, v []byte) error { d := record(v); return d.end("unfinished") })
-	decode(businessBucket, 0, func(_, v []byte) error { d := record(v); d.byte(); return d.end("business") })
+	for _, b := range [...]bucket{businessBucket, failuresBucket, namesBucket, labelsBucket} {
+		decode(b, 0, func(_, v []byte) error { d := record(v); return d.end(bucketNames[b]) })
+	}
 }
 
 func checkAttempt(k, v []byte) error {
@@ -151,13 +154,7 @@ func (c *checker) tasks() {
 		if number, err := decodeNumber(at); at == nil || err != nil || number != t.Number {
 			c.problem(tasksBucket, k, "its key %s leads to %d", t.Key, number)
 		}
-		want := []byte{recordVersion, byte(t.Shown)}
-		if v := businessBucket.in(c.tx).Get(businessKey(t.Key.Business, t.Number)); !bytes.Equal(v, want) {
-			c.problem(tasksBucket, k, "among the tasks of business %q it is %x, want %x", t.Key.Business, v, want)
-		}
-		if listed := unfinishedBucket.in(c.tx).Get(k) != nil; listed != t.Unfinished() {
-			c.problem(tasksBucket, k, "among the unfinished: %t, want %t", listed, t.Unfinished())
-		}
+		c.listed(&t, k)
 		n := 0
 		nodes := nodesBucket.in(c.tx).Cursor()
 		for at, _ := nodes.Seek(k); bytes.HasPrefix(at, k); at, _ = nodes.Next() {
@@ -170,6 +167,23 @@ func (c *checker) tasks() {
 			c.problem(tasksBucket, k, "has %d nodes in a row, want %d", n, t.Nodes)
 		}
 	})
+}
+
+// listed checks that the indexes that lists go through have a task.
+func (c *checker) listed(t *store.Task, k []byte) {
+	for _, b := range [...]bucket{unfinishedBucket, failuresBucket} {
+		want := b == unfinishedBucket && t.Unfinished() || b == failuresBucket && t.HasFailures()
+		if is := b.in(c.tx).Get(k) != nil; is != want {
+			c.problem(tasksBucket, k, "among the %s: %t, want %t", bucketNames[b], is, want)
+		}
+	}
+	for _, b := range [...]bucket{businessBucket, namesBucket, labelsBucket} {
+		for _, prefix := range prefixes(t, b) {
+			if b.in(c.tx).Get(indexKey(prefix, t.Number)) == nil {
+				c.problem(tasksBucket, k, "it is not in the index %s at %x", bucketNames[b], prefix)
+			}
+		}
+	}
 }
 
 // nodes checks that the ID of every node leads to it.
@@ -188,7 +202,7 @@ func (c *checker) nodes() {
 
 // indexes checks that everything leads to a task or node that is there.
 func (c *checker) indexes() {
-	for _, b := range [...]bucket{nodesBucket, attemptsBucket, transitionsBucket, unfinishedBucket} {
+	for _, b := range [...]bucket{nodesBucket, attemptsBucket, transitionsBucket, unfinishedBucket, failuresBucket} {
 		var last []byte // the task checked last: records of one are neighbours
 		c.each(b, func(k, _ []byte) {
 			if len(k) < 8 || bytes.Equal(k[:8], last) {
@@ -214,12 +228,16 @@ func (c *checker) indexes() {
 			c.problem(keysBucket, k, "leads to task %d, which is not it: %v", number, err)
 		}
 	})
-	c.each(businessBucket, func(k, _ []byte) {
-		number := seqOf(k[max(len(k)-8, 0):])
-		if t, err := readTask(c.tx, number); err != nil || !bytes.Equal(businessKey(t.Key.Business, number), k) {
-			c.problem(businessBucket, k, "leads to task %d, which is not it: %v", number, err)
-		}
-	})
+	for _, b := range [...]bucket{businessBucket, namesBucket, labelsBucket} {
+		c.each(b, func(k, _ []byte) {
+			at := max(len(k)-8, 0)
+			t, err := readTask(c.tx, seqOf(k[at:]))
+			is := func(prefix []byte) bool { return bytes.Equal(prefix, k[:at]) }
+			if err != nil || !slices.ContainsFunc(prefixes(&t, b), is) {
+				c.problem(b, k, "leads to task %d, which is not it: %v", seqOf(k[at:]), err)
+			}
+		})
+	}
 	c.each(idsBucket, func(k, v []byte) {
 		p, err := decodePlace(v)
 		if err != nil {

@@ -75,12 +75,18 @@ func (t *texts) add(s []byte) string {
 // record begins to read a value, which starts with the version of its format.
 func record(v []byte) decoder {
 	d := decoder{b: v}
-	if version := d.byte(); version > recordVersion {
+	d.known(d.byte(), recordVersion)
+	return d
+}
+
+// known checks the version of a record's format.
+func (d *decoder) known(version, newest byte) {
+	switch {
+	case version > newest:
 		d.later()
-	} else if version != recordVersion {
+	case version == 0:
 		d.fail()
 	}
-	return d
 }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
@@ -99,11 +105,18 @@ func checksum(key, v []byte) uint32 {
 
 // sealed begins to read a record that seal ended.
 func sealed(key, v []byte) decoder {
+	d := unsealed(key, v)
+	d.known(d.byte(), recordVersion)
+	return d
+}
+
+// unsealed is sealed before the version of the record's format was read.
+func unsealed(key, v []byte) decoder {
 	n := len(v) - sealBytes
 	if n < 0 || binary.LittleEndian.Uint32(v[n:]) != checksum(key, v[:n]) {
 		return decoder{bad: true}
 	}
-	return record(v[:n])
+	return decoder{b: v[:n]}
 }
 
 func (d *decoder) fail() { d.bad, d.b = true, nil }
@@ -189,6 +202,9 @@ func (d *decoder) bytes(n int) []byte {
 // name and errorText read texts as the library keeps them.
 
 func (d *decoder) name() string { return d.text(state.CutName) }
+
+// short reads a text of bounded length, which the caller checks.
+func (d *decoder) short(most uint64) string { return string(d.bytes(d.int(most))) }
 
 func (d *decoder) errorText() string { return d.text(state.CutError) }
 

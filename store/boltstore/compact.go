@@ -210,7 +210,7 @@ func (s *Store) reload() error {
 	}
 	s.phase, s.overlay = idle, newOverlay()
 	return errors.Join(err, s.db.View(func(tx *bolt.Tx) error {
-		at, p, err := readMetaRecords(tx)
+		at, p, err := readMetaRecords(tx, schemaVersion)
 		if err != nil {
 			return err
 		}

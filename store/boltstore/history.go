@@ -114,7 +114,7 @@ func (ids *identities) node(index int) (*state.Node, error) {
 	n := new(state.Node)
 	k := nodeKey(ids.task.place.number, index)
 	if v := nodesBucket.in(ids.tx).Get(k); v != nil {
-		d := sealed(k, v)
+		d := unsealed(k, v)
 		if d.identity(n); d.bad {
 			return nil, d.end("node")
 		}

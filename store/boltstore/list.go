@@ -5,10 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -23,46 +20,33 @@ const (
 	scanMax = 64 * scanStep
 )
 
-// List implements [store.Store]. Tasks are scanned from the newest number
-// down, those of the overlay and those on disk together.
+// List implements [store.Store]. Tasks are scanned by number in the order of the
+// list, those of the overlay and those on disk together.
 func (s *Store) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
-	below, err := parseCursor(q.Cursor)
+	last, err := q.Start()
 	if err != nil {
 		return store.ListPage{}, fmt.Errorf("boltstore: list: %w", err)
 	}
 	if q.Limit <= 0 {
 		q.Limit = store.DefaultLimit
 	}
-	l := lister{store: s, q: &q, below: below}
-	for scanned := 0; scanned < scanMax && l.below > 0 && len(l.page.Tasks) < q.Limit; scanned += scanStep {
+	l := lister{store: s, q: &q, last: last}
+	for scanned := 0; scanned < scanMax && !l.ended && len(l.page.Tasks) < q.Limit; scanned += scanStep {
 		if err := l.step(ctx); err != nil {
 			return store.ListPage{}, fmt.Errorf("boltstore: list: %w", err)
 		}
 	}
-	if l.below > 0 {
-		l.page.Cursor = cursorPrefix + strconv.FormatUint(l.below, 16)
+	if !l.ended {
+		l.page.Cursor = q.CursorAt(l.last)
 	}
 	return l.page, nil
-}
-
-// A cursor says below which task number to go on.
-const cursorPrefix = "n"
-
-func parseCursor(cursor string) (uint64, error) {
-	if cursor == "" {
-		return math.MaxUint64, nil
-	}
-	below, err := strconv.ParseUint(strings.TrimPrefix(cursor, cursorPrefix), 16, 64)
-	if err != nil || below == 0 || !strings.HasPrefix(cursor, cursorPrefix) {
-		return 0, fmt.Errorf("%w: cursor %q", state.ErrInvalidArgument, cursor)
-	}
-	return below, nil
 }
 
 type lister struct {
 	store *Store
 	q     *store.ListQuery
-	below uint64 // numbers from here on are done; 0: all are
+	last  uint64 // number of the last task that was looked at
+	ended bool   // there are no more
 	page  store.ListPage
 }
 
@@ -75,30 +59,29 @@ func (l *lister) step(ctx context.Context) error {
 
 func (l *lister) scan(tx *bolt.Tx) error {
 	o := &l.store.overlay
-	disk, err := newDiskScan(tx, l.q, l.below)
+	disk, err := newDiskScan(tx, l.q, l.last)
 	if err != nil {
 		return err
 	}
-	fresh := newFreshScan(o, l.below)
+	fresh := newFreshScan(o, l.q.OldestFirst, l.last)
 	for range scanStep {
 		number := fresh.number
-		switch {
-		case number > 0 && number >= disk.number:
-			fresh.next()
-			if number == disk.number {
-				err = disk.next() // written back, and not published yet
-			}
-		case disk.number > 0:
+		if number == 0 || disk.number > 0 && fresh.comesAfter(disk.number) {
 			number = disk.number
-			err = disk.next()
-		default:
-			l.below = 0
+		}
+		if number == 0 {
+			l.ended = true
 			return nil
 		}
-		if err != nil {
-			return err
+		l.last = number
+		if fresh.number == number {
+			fresh.next()
 		}
-		l.below = number
+		if disk.number == number { // the overlay may have it, too
+			if err := disk.next(); err != nil {
+				return err
+			}
+		}
 		if err := l.consider(tx, o, number); err != nil || len(l.page.Tasks) == l.q.Limit {
 			return err
 		}
@@ -106,37 +89,74 @@ func (l *lister) scan(tx *bolt.Tx) error {
 	return nil
 }
 
-// freshScan goes down the numbers of the tasks that the overlay saw created and
-// that are not deleted.
+// freshScan goes through the numbers of the tasks that the overlay saw created or
+// come into an index, and that are not deleted.
 type freshScan struct {
-	overlay *overlay
-	rest    [2][]uint64 // the active generation's, the frozen one's
-	number  uint64      // of the current task, 0 at the end
+	overlay     *overlay
+	oldestFirst bool
+	rest        [4][]uint64
+	number      uint64 // of the current task, 0 at the end
 }
 
-func newFreshScan(o *overlay, below uint64) *freshScan {
-	f := &freshScan{overlay: o}
+func newFreshScan(o *overlay, oldestFirst bool, last uint64) *freshScan {
+	f := &freshScan{overlay: o, oldestFirst: oldestFirst}
 	for i, g := range o.generations() {
-		n, _ := slices.BinarySearch(g.created, below)
-		f.rest[i] = g.created[:n]
+		f.rest[2*i], f.rest[2*i+1] = g.created, g.joined
+	}
+	for i, numbers := range f.rest {
+		if oldestFirst {
+			n, _ := slices.BinarySearch(numbers, last+1)
+			f.rest[i] = numbers[n:]
+		} else {
+			n, _ := slices.BinarySearch(numbers, last)
+			f.rest[i] = numbers[:n]
+		}
 	}
 	f.next()
 	return f
 }
 
+// comesAfter reports whether the current task comes after one with a number.
+func (f *freshScan) comesAfter(number uint64) bool {
+	if f.oldestFirst {
+		return f.number > number
+	}
+	return f.number < number
+}
+
+// next goes to the next task, which may be in several of the lists.
 func (f *freshScan) next() {
-	f.number = 0
-	for i := range f.rest {
-		for n := len(f.rest[i]); n > 0 && f.number == 0; n-- {
-			if number := f.rest[i][n-1]; f.overlay.live(number) != nil {
-				f.number = number
+	for {
+		f.number = 0
+		for _, numbers := range f.rest {
+			if n := f.head(numbers); n > 0 && (f.number == 0 || f.comesAfter(n)) {
+				f.number = n
 			}
-			f.rest[i] = f.rest[i][:n-1]
 		}
-		if f.number > 0 {
+		for i, numbers := range f.rest {
+			switch {
+			case f.number == 0 || f.head(numbers) != f.number:
+			case f.oldestFirst:
+				f.rest[i] = numbers[1:]
+			default:
+				f.rest[i] = numbers[:len(numbers)-1]
+			}
+		}
+		if f.number == 0 || f.overlay.live(f.number) != nil {
 			return
 		}
 	}
+}
+
+// head is the next of some numbers, 0 if there is none.
+func (f *freshScan) head(numbers []uint64) uint64 {
+	switch {
+	case len(numbers) == 0:
+		return 0
+	case f.oldestFirst:
+		return numbers[0]
+	}
+	return numbers[len(numbers)-1]
 }
 
 func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64) error {
@@ -162,47 +182,68 @@ func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64) error {
 	return nil
 }
 
-// diskScan goes down the task numbers of the most selective index.
+// diskScan goes through the task numbers of the most selective index.
 type diskScan struct {
-	c      *bolt.Cursor
-	prefix []byte
-	number uint64 // of the current task, 0 at the end
+	c           *bolt.Cursor
+	prefix      []byte
+	oldestFirst bool
+	number      uint64 // of the current task, 0 at the end
 }
 
-func newDiskScan(tx *bolt.Tx, q *store.ListQuery, below uint64) (*diskScan, error) {
-	d := &diskScan{number: below}
-	from := seqKey(below)
-	switch {
-	case q.Unfinished:
-		d.c = unfinishedBucket.in(tx).Cursor()
-	case q.Business != "":
-		d.c = businessBucket.in(tx).Cursor()
-		d.prefix = appendID(nil, q.Business)
-		from = businessKey(q.Business, below)
-	default:
-		d.c = tasksBucket.in(tx).Cursor()
+// index is where the tasks that a list selects are, or the fewest others with
+// them, and what their keys there begin with.
+func index(q *store.ListQuery) (bucket, []byte) {
+	for key, value := range q.Labels.All() {
+		return labelsBucket, labelPrefix(key, value)
 	}
-	k, _ := before(d.c, from)
+	switch {
+	case q.Name != "" && q.Name != state.Pipeline.Class(): // that one nobody gave
+		return namesBucket, namePrefix(q.Name)
+	case q.HasFailures:
+		return failuresBucket, nil
+	case q.Unfinished:
+		return unfinishedBucket, nil
+	case q.Business != "":
+		return businessBucket, businessPrefix(q.Business)
+	}
+	return tasksBucket, nil
+}
+
+func newDiskScan(tx *bolt.Tx, q *store.ListQuery, last uint64) (*diskScan, error) {
+	b, prefix := index(q)
+	d := &diskScan{c: b.in(tx).Cursor(), prefix: prefix, oldestFirst: q.OldestFirst, number: last}
+	var k []byte
+	if q.OldestFirst {
+		k, _ = d.c.Seek(indexKey(slices.Clip(prefix), last+1))
+	} else {
+		k, _ = before(d.c, indexKey(slices.Clip(prefix), last))
+	}
 	return d, d.set(k)
 }
 
-func (d *diskScan) next() error {
-	k, _ := d.c.Prev()
-	return d.set(k)
+func (d *diskScan) next() error { return d.set(d.step()) }
+
+func (d *diskScan) step() (k []byte) {
+	if d.oldestFirst {
+		k, _ = d.c.Next()
+	} else {
+		k, _ = d.c.Prev()
+	}
+	return k
 }
 
-// set takes the next number, which is lower than the one before: otherwise a
-// caller who goes on from where a page ended would come to the same page again.
+// set takes the next number, which is beyond the one before: otherwise a caller
+// who goes on from where a page ended would come to the same page again.
 func (d *diskScan) set(k []byte) error {
 	last := d.number
 	d.number = 0
 	for k != nil && bytes.HasPrefix(k, d.prefix) && len(k) != len(d.prefix)+8 {
-		k, _ = d.c.Prev() // a key that cannot be, which Check reports
+		k = d.step() // a key that cannot be, which Check reports
 	}
-	if bytes.HasPrefix(k, d.prefix) && len(k) == len(d.prefix)+8 {
-		d.number = seqOf(k[len(d.prefix):])
+	if !bytes.HasPrefix(k, d.prefix) || len(k) != len(d.prefix)+8 {
+		return nil
 	}
-	if d.number >= last {
+	if d.number = seqOf(k[len(d.prefix):]); d.number == last || d.number > last != d.oldestFirst {
 		return fmt.Errorf("%w: task %d is listed after task %d", store.ErrCorrupt, d.number, last)
 	}
 	return nil

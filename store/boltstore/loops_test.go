@@ -150,7 +150,7 @@ func TestKeysOutOfOrderKeepNoReader(t *testing.T) {
 		image, size, levels := tallFile(t, b)
 		key := seqKey(50)
 		if b == businessBucket {
-			key = businessKey("2", 50)
+			key = indexKey(businessPrefix("2"), 50)
 		}
 		changed := 0
 		for _, leaf := range levels[len(levels)-1] {

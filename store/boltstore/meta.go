@@ -87,9 +87,9 @@ func newID() (id journal.ID) {
 }
 
 // readMetaRecords reads what the meta bucket says about the file and its
-// journal, and looks whether all buckets are there.
-func readMetaRecords(tx *bolt.Tx) (c checkpoint, p pairing, err error) {
-	for b := range bucketCount {
+// journal, and looks whether all buckets of its schema are there.
+func readMetaRecords(tx *bolt.Tx, version byte) (c checkpoint, p pairing, err error) {
+	for b := range bucketsOf(version) {
 		if b.in(tx) == nil {
 			return c, p, fmt.Errorf("%w: no bucket %s", store.ErrCorrupt, bucketNames[b])
 		}

@@ -33,7 +33,7 @@ import (
 type migration func(tx *bolt.Tx) error
 
 // migrations are those there are, by the version they begin with.
-var migrations = map[byte]migration{1: migrate1}
+var migrations = map[byte]migration{1: migrate1, 2: migrate2}
 
 // schema is a version of the file and the way to it.
 type schema struct {
@@ -41,11 +41,11 @@ type schema struct {
 	migrations map[byte]migration
 }
 
-// formatRecord is the record that names the version. That of schema 1 was not
-// sealed.
+// formatRecord is the record that names the version. Those of schemas 1 and 2 were
+// not sealed.
 func formatRecord(version byte) []byte {
 	b := append([]byte{version}, formatName...)
-	if version <= 1 {
+	if version <= 2 {
 		return b
 	}
 	return seal(keyFormat, b)

@@ -92,7 +92,7 @@ func (s *Store) prepare() error {
 			return fmt.Errorf("%w: schema %d; whoever opens it for writing brings it to %d", store.ErrIncompatible, from, to)
 		}
 		if from >= schemaWithJournal {
-			at, pairing, err = readMetaRecords(tx)
+			at, pairing, err = readMetaRecords(tx, from)
 		}
 		return err
 	})

@@ -22,6 +22,7 @@ type generation struct {
 	keys        map[state.Key]uint64 // of entries that are not deleted
 	ids         map[string]place
 	created     []uint64     // numbers of tasks that were created in it, ascending; some may be deleted since
+	joined      []uint64     // of older ones that came into an index of the file; ascending too
 	records     []feedRecord // in order
 	transitions int
 	bytes       int64  // what its frames take in the journal
@@ -36,6 +37,8 @@ type entry struct {
 	number  uint64
 	task    store.Task // the header after all pieces
 	isNew   bool       // the task was created in this generation
+	joined  bool       // the task is among its generation's joined ones
+	labeled bool       // the labels are not those that the task had before
 	deleted bool       // the task is deleted; what is in the file of it must go
 	pieces  []piece    // of this generation
 	traces  traces     // of nodes, as far as known; for who has the turn
@@ -147,6 +150,7 @@ func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 		g.delete(e)
 		return
 	}
+	was := indexedOf(&e.task)
 	for i, tr := range trs {
 		if tr.Op == state.Create {
 			e.isNew = true
@@ -166,6 +170,29 @@ func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 		}
 	}
 	e.pieces = append(e.pieces, p.piece)
+	if now := indexedOf(&e.task); !e.isNew && now != was {
+		g.reindex(e, was, now)
+	}
+}
+
+// indexed is what the indexes of the file say of a task that may change.
+type indexed struct {
+	unfinished, failures bool
+	labels               state.Labels
+}
+
+func indexedOf(t *store.Task) indexed { return indexed{t.Unfinished(), t.HasFailures(), t.Labels} }
+
+// reindex takes note that an older task is in other indexes than it was. Those of
+// the file do not lead to it yet.
+func (g *generation) reindex(e *entry, was, now indexed) {
+	e.labeled = e.labeled || now.labels != was.labels
+	if e.joined || !(e.labeled || now.unfinished && !was.unfinished || now.failures && !was.failures) {
+		return
+	}
+	e.joined = true
+	at, _ := slices.BinarySearch(g.joined, e.number)
+	g.joined = slices.Insert(g.joined, at, e.number)
 }
 
 // delete turns an entry into the mark of a task that is deleted.

@@ -112,7 +112,7 @@ func (p *pass) add(tx *bolt.Tx, e *entry) error {
 		return err
 	}
 	p.nodes(tx, e.number)
-	p.header(&e.task)
+	p.header(tx, e)
 	return nil
 }
 
@@ -132,8 +132,11 @@ func (p *pass) putSealed(b bucket, key, value []byte) { p.put(b, key, seal(key, 
 // not come later in the pass. Before each it asks whether the pages are ready.
 func (p *pass) write(tx *bolt.Tx, ready readiness) error {
 	for b := range bucketCount {
-		slices.SortFunc(p.puts[b], put.compare)
 		to := b.in(tx)
+		if to == nil {
+			continue // the file is about to be migrated, which makes it
+		}
+		slices.SortFunc(p.puts[b], put.compare)
 		to.FillPercent = b.fill()
 		for i := range p.puts[b] {
 			p.yield(1)
@@ -284,16 +287,23 @@ func (p *pass) nodes(tx *bolt.Tx, number uint64) {
 	}
 }
 
-func (p *pass) header(t *store.Task) {
+// header prepares a task's header and what leads to it.
+func (p *pass) header(tx *bolt.Tx, e *entry) {
+	t := &e.task
 	key := seqKey(t.Number)
 	p.record = appendTask(p.record[:0], t)
 	p.putSealed(tasksBucket, key, p.record)
-	p.put(keysBucket, taskKey(t.Key), appendNumber(nil, t.Number))
-	p.put(businessBucket, businessKey(t.Key.Business, t.Number), []byte{recordVersion, byte(t.Shown)})
-	if t.Unfinished() {
-		p.put(unfinishedBucket, key, []byte{recordVersion})
-	} else {
-		p.put(unfinishedBucket, key, nil)
+	p.flag(tx, unfinishedBucket, key, t.Unfinished())
+	p.flag(tx, failuresBucket, key, t.HasFailures())
+	switch { // what else leads to it changes rarely
+	case e.isNew:
+		p.put(keysBucket, taskKey(t.Key), appendNumber(nil, t.Number))
+		for _, b := range [...]bucket{businessBucket, namesBucket, labelsBucket} {
+			p.list(t, b, inIndex)
+		}
+	case e.labeled:
+		p.unlist(tx, e.number, labelsBucket)
+		p.list(t, labelsBucket, inIndex)
 	}
 }
 
@@ -322,8 +332,12 @@ func (p *pass) remove(tx *bolt.Tx, e *entry) {
 	}
 	p.removeIfOurs(tx, keysBucket, taskKey(e.task.Key), e.number)
 	p.put(tasksBucket, prefix, nil)
-	p.put(unfinishedBucket, prefix, nil)
-	p.put(businessBucket, businessKey(e.task.Key.Business, e.number), nil)
+	p.put(businessBucket, indexKey(businessPrefix(e.task.Key.Business), e.number), nil)
+	for _, b := range [...]bucket{unfinishedBucket, failuresBucket} {
+		p.flag(tx, b, prefix, false)
+	}
+	p.unlist(tx, e.number, namesBucket)
+	p.unlist(tx, e.number, labelsBucket)
 }
 
 // removePlaces prepares the deletion of all IDs that lead to a task, for one with

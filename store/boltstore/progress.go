@@ -34,6 +34,8 @@ const (
 const (
 	isAlong = 1 << iota
 	isPaused
+	hasNote     // what the node waits for follows
+	hasCameFrom // the index of the node that led to the attempt follows
 
 	knownMore = 1<<iota - 1
 )
@@ -79,18 +81,49 @@ func appendProgress(dst []byte, p *state.Progress, base state.Instant, last stat
 		dst = binary.AppendUvarint(dst, uint64(p.Retries))
 		dst = binary.AppendUvarint(dst, uint64(p.Skips))
 	}
-	if set(hasMore, p.Along || p.Paused) {
-		var more byte
-		if p.Along {
-			more |= isAlong
-		}
-		if p.Paused {
-			more |= isPaused
-		}
-		dst = append(dst, more)
+	if set(hasMore, p.Along || p.Paused || p.Note != "" || p.CameFrom != 0) {
+		dst = appendMore(dst, p)
 	}
 	binary.LittleEndian.PutUint16(dst[at:], flags)
 	return dst
+}
+
+func appendMore(dst []byte, p *state.Progress) []byte {
+	var more byte
+	if p.Along {
+		more |= isAlong
+	}
+	if p.Paused {
+		more |= isPaused
+	}
+	if p.Note != "" {
+		more |= hasNote
+	}
+	if p.CameFrom != 0 {
+		more |= hasCameFrom
+	}
+	dst = append(dst, more)
+	if p.Note != "" {
+		dst = appendText(dst, p.Note)
+	}
+	if p.CameFrom != 0 {
+		dst = binary.AppendUvarint(dst, uint64(p.CameFrom))
+	}
+	return dst
+}
+
+func (d *decoder) more(p *state.Progress) {
+	more := d.byte()
+	if more&^knownMore != 0 {
+		d.later()
+	}
+	p.Along, p.Paused = more&isAlong != 0, more&isPaused != 0
+	if more&hasNote != 0 {
+		p.Note = d.errorText()
+	}
+	if more&hasCameFrom != 0 {
+		p.CameFrom = d.int(maxInt)
+	}
 }
 
 // progress reads what appendProgress wrote and returns the flags.
@@ -130,11 +163,7 @@ func (d *decoder) progress(p *state.Progress, base state.Instant, last state.Ver
 		p.Loop, p.Retries, p.Skips = d.int(maxInt), d.int(maxInt), d.int(maxInt)
 	}
 	if has(hasMore) {
-		more := d.byte()
-		p.Along, p.Paused = more&isAlong != 0, more&isPaused != 0
-		if more&^knownMore != 0 {
-			d.later()
-		}
+		d.more(p)
 	}
 	return flags
 }

@@ -181,7 +181,9 @@ func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *foun
 func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, err error) {
 	err = s.find(ctx, ref, func(tx *bolt.Tx, t *found) error {
 		snap.Index, snap.Position = t.place.index, t.last
-		snap.Tree, err = t.tree(tx)
+		if snap.Tree, err = t.tree(tx); err == nil && ref.NodeKey != "" {
+			snap.Index, err = ref.In(snap.Tree)
+		}
 		return err
 	})
 	if err != nil {
@@ -232,6 +234,7 @@ func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
 			return nil, fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 		}
 	}
+	b.Label(t.header.Labels)
 	tree, err := b.Tree(t.header.Revision)
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", store.ErrCorrupt, err)
@@ -241,9 +244,16 @@ func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
 
 // Locate implements [store.Store].
 func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, err error) {
-	err = s.find(ctx, ref, func(_ *bolt.Tx, t *found) error {
+	err = s.find(ctx, ref, func(tx *bolt.Tx, t *found) error {
 		at = store.Location{Key: t.header.Key, Revision: t.header.Revision}
-		return nil
+		if ref.NodeKey == "" {
+			return nil
+		}
+		tree, err := t.tree(tx) // only the nodes tell
+		if err == nil {
+			_, err = ref.In(tree)
+		}
+		return err
 	})
 	if err != nil {
 		return store.Location{}, fmt.Errorf("boltstore: locate: %w", err)

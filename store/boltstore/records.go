@@ -13,7 +13,14 @@ const (
 	declNoSkip
 	declMaxLoops
 	declName
+	// declPlaced says that a key and edges follow. In a node's record, where
+	// four bits are all there is, its version says so.
+	declPlaced
 )
+
+// placedVersion begins the record of a node that has a key or edges, instead of
+// recordVersion.
+const placedVersion = 2
 
 // appendNode appends the record of a node, without its index, which is in the
 // key, and its parent's ID, which is in the parent's record.
@@ -31,7 +38,11 @@ func appendNode(dst []byte, n *state.Node) []byte {
 	if n.Name != "" {
 		flags |= declName
 	}
-	dst = append(dst, recordVersion, byte(n.Kind)<<4|flags)
+	version := byte(recordVersion)
+	if isPlaced(&n.Declaration) {
+		version = placedVersion
+	}
+	dst = append(dst, version, byte(n.Kind)<<4|flags)
 	dst = binary.AppendUvarint(dst, uint64(n.ParentIndex+1))
 	dst = appendID(dst, n.ID)
 	if flags&declMaxLoops != 0 {
@@ -39,6 +50,9 @@ func appendNode(dst []byte, n *state.Node) []byte {
 	}
 	if flags&declName != 0 {
 		dst = appendText(dst, n.Name)
+	}
+	if version == placedVersion {
+		dst = appendPlaced(dst, &n.Declaration)
 	}
 	dst = appendInstant(dst, n.Updated, state.Instant{})
 	return appendProgress(dst, &n.Progress, n.Updated, state.Version{}, 0)
@@ -51,7 +65,7 @@ func decodeNode(k, v []byte, n *state.Node) error {
 
 // decodeNode is decodeNode for one of many nodes whose IDs share memory.
 func (ids *texts) decodeNode(k, v []byte, n *state.Node) error {
-	d := sealed(k, v)
+	d := unsealed(k, v)
 	d.ids = ids
 	d.identity(n)
 	base := d.instant(state.Instant{})
@@ -63,8 +77,10 @@ func (ids *texts) decodeNode(k, v []byte, n *state.Node) error {
 	return d.end("node")
 }
 
-// identity reads what never changes of a node.
+// identity reads the beginning of a node's record: what never changes of it.
 func (d *decoder) identity(n *state.Node) {
+	version := d.byte()
+	d.known(version, placedVersion)
 	b := d.byte()
 	flags := b & 15
 	n.Kind = state.Kind(b >> 4)
@@ -77,6 +93,9 @@ func (d *decoder) identity(n *state.Node) {
 	}
 	if flags&declName != 0 {
 		n.Name = d.name()
+	}
+	if version == placedVersion {
+		d.placed(&n.Declaration)
 	}
 }
 
@@ -104,8 +123,11 @@ func appendTask(dst []byte, t *store.Task) []byte {
 	dst = appendMaybe(dst, t.Updated, t.Recorded)
 	dst = appendMaybe(dst, t.Started, t.Recorded)
 	dst = appendMaybe(dst, t.Finished, t.Recorded)
-	if t.Pending > 0 {
+	if t.Pending > 0 || t.Labels != (state.Labels{}) {
 		dst = binary.AppendUvarint(dst, uint64(t.Pending))
+	}
+	if t.Labels != (state.Labels{}) {
+		dst = appendLabels(dst, t.Labels)
 	}
 	return dst
 }
@@ -126,6 +148,9 @@ func decodeTask(k, v []byte) (t store.Task, err error) {
 	t.Updated, t.Started, t.Finished = d.maybe(t.Recorded), d.maybe(t.Recorded), d.maybe(t.Recorded)
 	if len(d.b) > 0 {
 		t.Pending = d.int(maxInt)
+	}
+	if len(d.b) > 0 {
+		t.Labels = d.labels()
 	}
 	if !d.bad && (t.Revision < t.Number || t.Validate() != nil) {
 		d.fail()

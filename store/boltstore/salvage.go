@@ -160,8 +160,8 @@ var (
 	// numbersBucket has the number of every task that left traces: number ->
 	// empty, or "deleted".
 	numbersBucket = []byte("numbers")
-	// namesBucket has the tasks of the index of keys: number -> business, task.
-	namesBucket = []byte("names")
+	// keyedBucket has the tasks of the index of keys: number -> business, task.
+	keyedBucket = []byte("keyed")
 )
 
 func newFinds(path string) (*finds, error) {
@@ -175,8 +175,8 @@ func newFinds(path string) (*finds, error) {
 		}
 		_, pieces := tx.CreateBucket(piecesBucket)
 		_, numbers := tx.CreateBucket(numbersBucket)
-		_, names := tx.CreateBucket(namesBucket)
-		return errors.Join(pieces, numbers, names)
+		_, keyed := tx.CreateBucket(keyedBucket)
+		return errors.Join(pieces, numbers, keyed)
 	})
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
@@ -228,7 +228,7 @@ func (f *finds) name(k, v []byte) (ok bool, err error) {
 	if _, bad := keyOf(k); bad || err != nil {
 		return false, nil
 	}
-	return true, f.put(namesBucket, seqKey(number), k, never)
+	return true, f.put(keyedBucket, seqKey(number), k, never)
 }
 
 // keyOf is the task of a key of the index.

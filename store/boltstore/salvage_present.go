@@ -41,7 +41,7 @@ func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []piecemeal, err error
 	if err != nil {
 		return nil, err
 	}
-	made := state.NewTree(tree.Key())
+	var declared, rest []*state.Transition // an attempt may have come from a later node
 	for i := range tree.Len() {
 		n := tree.Node(i)
 		now.place.index = i
@@ -52,16 +52,19 @@ func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []piecemeal, err error
 		if err != nil {
 			return nil, err
 		}
-		for _, tr := range madeUp(&n, old) {
-			tr.Task, tr.Sequence = tree.Key(), made.Revision()+1
-			if i == 0 && tr.Op == state.Create {
-				tr.Recorded = t.header.Recorded
-			}
-			if made, err = made.Extend(tr); err != nil {
-				return nil, err
-			}
-			list = append(list, piecemeal{tr: tr})
+		trs := madeUp(&n, old)
+		if i == 0 {
+			trs[0].Recorded, trs[0].Labels = t.header.Recorded, tree.Labels()
 		}
+		declared, rest = append(declared, trs[0]), append(rest, trs[1:]...)
+	}
+	made := state.NewTree(tree.Key())
+	for _, tr := range append(declared, rest...) {
+		tr.Task, tr.Sequence = tree.Key(), made.Revision()+1
+		if made, err = made.Extend(tr); err != nil {
+			return nil, err
+		}
+		list = append(list, piecemeal{tr: tr})
 	}
 	return list, nil
 }
@@ -103,7 +106,7 @@ func madeUp(n *state.Node, old []state.Attempt) (trs []*state.Transition) {
 	first.Began = op // records of schema 1 do not say it
 	c := change(first)
 	if first.State != state.Created {
-		c.Attempt = state.Attempt{Version: first.Version, State: state.Created, Began: op, Loop: 1}
+		c.Attempt, c.Note = state.Attempt{Version: first.Version, State: state.Created, Began: op, Loop: 1}, ""
 	}
 	c.Declared = &declared
 	add(op, c)

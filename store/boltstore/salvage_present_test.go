@@ -56,6 +56,9 @@ func TestSalvageMakesUpTransitionsFromWholeNodes(t *testing.T) {
 		if d := cmp.Diff(nodesOf(task.tree), nodesOf(snap.Tree), cmpopts.EquateComparable(state.Version{}, state.Instant{})); d != "" {
 			t.Errorf("task %s (-want +got):\n%s", key, d)
 		}
+		if got, want := snap.Tree.Labels(), task.tree.Labels(); got != want {
+			t.Errorf("task %s: labels %v, want %v", key, got, want)
+		}
 		for i := range task.tree.Len() {
 			id := task.tree.ID(i)
 			if got, err := salvaged.Attempts(t.Context(), id, 0, 0); err != nil || !slices.Equal(got, task.attempts[id]) {

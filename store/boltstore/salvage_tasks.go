@@ -94,7 +94,7 @@ func (r *rebuilder) tasks() error {
 
 // named is the task that the index of keys says has a number.
 func (r *rebuilder) named(number uint64) (key state.Key, ok bool) {
-	k := r.tx.Bucket(namesBucket).Get(seqKey(number))
+	k := r.tx.Bucket(keyedBucket).Get(seqKey(number))
 	if k == nil {
 		return state.Key{}, false
 	}
@@ -105,7 +105,7 @@ func (r *rebuilder) named(number uint64) (key state.Key, ok bool) {
 // names reports the tasks that are in the index of keys and nowhere else. The
 // index is not sealed, so another task of such a key stays.
 func (r *rebuilder) names(latest map[state.Key]uint64) {
-	c := r.tx.Bucket(namesBucket).Cursor()
+	c := r.tx.Bucket(keyedBucket).Cursor()
 	for k, _ := c.First(); k != nil; k, _ = c.Next() {
 		key, ok := r.named(seqOf(k))
 		if !ok || r.tx.Bucket(numbersBucket).Get(k) != nil {
@@ -317,7 +317,7 @@ func journaled(tx *bolt.Tx, after, before uint64) bool {
 
 // follows reports whether a transition goes on from where a tree is.
 func (t *remains) follows(tree *state.Tree, tr *state.Transition) bool {
-	if (tr.Op == state.Create) != (tr.Sequence == t.place.number) || (tr.Op == state.Create) != (tree.Len() == 0) || len(tr.Changes) == 0 {
+	if (tr.Op == state.Create) != (tr.Sequence == t.place.number) || (tr.Op == state.Create) != (tree.Len() == 0) || len(tr.Changes) == 0 && tr.Op != state.Label {
 		return false
 	}
 	for i := range tr.Changes {

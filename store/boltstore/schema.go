@@ -11,8 +11,8 @@ import (
 // The file, bucket by bucket. Numbers in keys are big-endian, so that byte
 // order is numerical order: seq and number 8 bytes, index and attempt 4. A
 // task's number is the sequence of its first transition, never used again.
-// Every value begins with the version of its format, 1; "sealed" ones end with
-// a checksum over key and value. The others are indexes, and what they lead to
+// Every value begins with the version of its format, 1, or 2 for nodes with a key
+// or edges; "sealed" ones end with a checksum over key and value. The others are indexes, and what they lead to
 // tells whether they are right. Text keys are written as in appendID: a tag
 // and 16 bytes for 32 lower-case hex digits, else the length and the bytes.
 //
@@ -38,7 +38,17 @@ import (
 //	unfinished
 //	└── number                       -> (version only)
 //	business
-//	└── business, number             -> shown state
+//	└── business, number             -> (version only)
+//	failures
+//	└── number                       -> (version only)
+//	names
+//	└── name, number                 -> (version only)
+//	labels
+//	└── key, value, number           -> (version only)
+//
+// The last five say which tasks are unfinished, are of a business, have failures,
+// were given a name, and have a label. Lists go through one of them, and what the
+// overlay has comes on top.
 //
 // One task's nodes are neighbours: a cold snapshot is one header and one range
 // scan and touches neither attempts nor transitions. Flat buckets, because
@@ -60,15 +70,27 @@ const (
 	idsBucket
 	unfinishedBucket
 	businessBucket
+	failuresBucket
+	namesBucket
+	labelsBucket
 
 	bucketCount
 )
 
 var bucketNames = [bucketCount]string{
-	"meta", "feed", "tasks", "nodes", "attempts", "transitions", "keys", "ids", "unfinished", "business",
+	"meta", "feed", "tasks", "nodes", "attempts", "transitions", "keys", "ids",
+	"unfinished", "business", "failures", "names", "labels",
 }
 
-// in returns the bucket in a transaction.
+// bucketsOf is how many of the buckets a file of a schema has.
+func bucketsOf(version byte) bucket {
+	if version < 3 {
+		return failuresBucket
+	}
+	return bucketCount
+}
+
+// in returns the bucket in a transaction, nil if the file is of a schema before it.
 func (b bucket) in(tx *bolt.Tx) *bolt.Bucket { return tx.Bucket([]byte(bucketNames[b])) }
 
 var (
@@ -81,7 +103,7 @@ var (
 const (
 	// schemaVersion is in the format record. A file with a higher one is
 	// refused.
-	schemaVersion = 2
+	schemaVersion = 3
 	// schemaWithJournal is the first one with a journal of its own.
 	schemaWithJournal = 2
 	// recordVersion begins every value.
@@ -117,6 +139,16 @@ func taskKey(key state.Key) []byte {
 
 func idKey(id string) []byte { return appendID(make([]byte, 0, idRoom), id) }
 
-func businessKey(business string, number uint64) []byte {
-	return binary.BigEndian.AppendUint64(appendID(make([]byte, 0, idRoom), business), number)
+// The keys of the indexes that have more than a number begin with these.
+
+func businessPrefix(business string) []byte { return appendID(make([]byte, 0, idRoom), business) }
+
+func namePrefix(name string) []byte { return appendText(make([]byte, 0, idRoom), name) }
+
+func labelPrefix(key, value string) []byte {
+	return appendText(appendText(make([]byte, 0, idRoom), key), value)
+}
+
+func indexKey(prefix []byte, number uint64) []byte {
+	return binary.BigEndian.AppendUint64(prefix, number)
 }

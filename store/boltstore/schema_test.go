@@ -17,6 +17,7 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
@@ -48,8 +49,27 @@ func schemaStory(t testing.TB, s *Store) *model {
 	return m
 }
 
-// newestStory is schemaStory and what came with schema 2.
+// newestStory is storyOfSchema2 and what came with schema 3.
 func newestStory(t testing.TB, s *Store) *model {
+	t.Helper()
+	m := storyOfSchema2(t, s)
+	key := state.Key{Business: "2", Task: "keyed"}
+	labels := func(m map[string]string) state.Labels { return state.LabelsOf(m) }
+	m.do(t, s, key, state.Op{Kind: state.Create, Node: "top", Name: "release", Labels: labels(map[string]string{"env": "prod", "team": ""})}, start("top"),
+		state.Op{Kind: state.Declare, Node: "lint", Parent: "top", NodeKind: state.ServiceActivity, Key: "lint"}, start("lint"),
+		state.Op{Kind: state.Declare, Node: "ship", Parent: "top", NodeKind: state.ServiceActivity, Key: "ship it", After: []string{"lint"}},
+		state.Op{Kind: state.Finish, Node: "lint"}, state.Op{Kind: state.Loop, Node: "lint", From: "ship it"})
+	s.writeBackAll()
+	m.do(t, s, key, state.Op{Kind: state.Label, Task: key, Labels: labels(map[string]string{"env": "test"}), Unlabel: []string{"team"}},
+		state.Op{Kind: state.Fail, Node: "lint", Error: "exit status 1"},
+		state.Op{Kind: state.Suspend, Node: "ship", Note: "waits for approval"})
+	s.writeBackAll()
+	m.do(t, s, key, state.Op{Kind: state.Label, Task: key, Unlabel: []string{"env"}})
+	return m
+}
+
+// storyOfSchema2 is schemaStory and what came with schema 2.
+func storyOfSchema2(t testing.TB, s *Store) *model {
 	t.Helper()
 	m := schemaStory(t, s)
 	op := func(kind state.OpKind, node string) state.Op { return state.Op{Kind: kind, Node: node} }
@@ -144,7 +164,7 @@ func TestFileHoldsWhatTheSchemaSays(t *testing.T) {
 	m := newestStory(t, s)
 	m.expect(t, openPair(t, s.image(t), nil), "the story")
 	got := dump(t, s)
-	golden := filepath.Join("testdata", "schema2.golden")
+	golden := filepath.Join("testdata", "schema3.golden")
 	if *update {
 		write(t, golden, []byte(got))
 	}
@@ -153,7 +173,7 @@ func TestFileHoldsWhatTheSchemaSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("records differ; a file of schema 2 must stay readable (-want +got):\n%s", d)
+		t.Errorf("records differ; a file of schema 3 must stay readable (-want +got):\n%s", d)
 	}
 }
 
@@ -164,10 +184,10 @@ func write(t testing.TB, path string, data []byte) {
 	}
 }
 
-// The file was written when schema 1 was new. It is never written again.
-func TestFileOfSchema1AnswersEverything(t *testing.T) {
-	path := filepath.Join("testdata", "schema1.db.gz")
-	packed, err := os.Open(path)
+// unpacked is what a packed file of testdata holds.
+func unpacked(t testing.TB, name string) []byte {
+	t.Helper()
+	packed, err := os.Open(filepath.Join("testdata", name+".gz"))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -176,18 +196,40 @@ func TestFileOfSchema1AnswersEverything(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	image, err := io.ReadAll(r)
+	data, err := io.ReadAll(r)
 	if err != nil {
 		t.Fatal(err)
 	}
+	return data
+}
+
+// The file was written when schema 1 was new. It is never written again.
+func TestFileOfSchema1AnswersEverything(t *testing.T) {
 	m := schemaStory(t, openQuick(t, filepath.Join(t.TempDir(), "again.db"), nil))
 	m.asOfSchema1(t)
-	s := openImage(t, image, nil)
+	s := openImage(t, unpacked(t, "schema1.db"), nil)
 	m.expect(t, s, "schema 1")
 	m.do(t, s, state.Key{Business: "2", Task: "10"}, state.Op{Kind: state.Revoke, Node: "0190a6c1d5e87b3c9f00a1b2c3d4e5f6"})
 	m.expect(t, s, "schema 1, written to")
 	m.do(t, s, state.Key{Business: "2", Task: "10"}, state.Op{Kind: state.Reopen}, state.Op{Kind: state.Reset, Node: "build"})
 	m.expect(t, s, "schema 1, with operations of schema 2")
+}
+
+// So was this one, with its journal, when schema 2 was.
+func TestFileOfSchema2AnswersEverything(t *testing.T) {
+	m := storyOfSchema2(t, openQuick(t, filepath.Join(t.TempDir(), "again.db"), nil))
+	path := image{unpacked(t, "schema2.db"), unpacked(t, "schema2.db-journal")}.write(t)
+	for _, when := range []string{"migrated", "opened again"} {
+		s := openQuick(t, path, nil)
+		m.expect(t, s, "schema 2, "+when)
+		for _, q := range []store.ListQuery{{Name: "nightly"}, {HasFailures: true}, {Business: "dept/é"}, {Labels: state.LabelsOf(map[string]string{"a": ""})}} {
+			m.expectList(t, s, q)
+		}
+		key := state.Key{Business: "2", Task: "10"}
+		m.do(t, s, key, state.Op{Kind: state.Label, Task: key, Labels: state.LabelsOf(map[string]string{"when": when})})
+		m.expectList(t, s, store.ListQuery{Labels: state.LabelsOf(map[string]string{"when": when})})
+		_ = s.Close()
+	}
 }
 
 // The comment in schema.go is what people read; it must list the buckets.

@@ -16,6 +16,7 @@ const (
 	trRecorded = 1 << iota // the recording time follows: it is not the effective one
 	trActor
 	trPending // the number of pending automatic retries follows
+	trLabels  // the task's labels after it follow
 
 	trKnown = 1<<iota - 1
 )
@@ -57,6 +58,9 @@ func appendTransition(dst []byte, tr *state.Transition, base state.Instant, seen
 	if tr.Pending > 0 {
 		flags |= trPending
 	}
+	if tr.Labels != (state.Labels{}) {
+		flags |= trLabels
+	}
 	dst = append(dst, byte(tr.Op)|byte(tr.Shown)<<4, flags)
 	dst = appendInstant(dst, tr.At, base)
 	if flags&trRecorded != 0 {
@@ -67,6 +71,9 @@ func appendTransition(dst []byte, tr *state.Transition, base state.Instant, seen
 	}
 	if flags&trPending != 0 {
 		dst = binary.AppendUvarint(dst, uint64(tr.Pending))
+	}
+	if flags&trLabels != 0 {
+		dst = appendLabels(dst, tr.Labels)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(tr.Changes)))
 	for i := range tr.Changes {
@@ -113,7 +120,71 @@ func appendDeclaration(dst []byte, decl *state.Declaration) []byte {
 	if decl.NoSkip {
 		flags |= declNoSkip
 	}
-	return binary.AppendUvarint(append(dst, flags), uint64(decl.MaxLoops))
+	if isPlaced(decl) {
+		flags |= declPlaced
+	}
+	dst = binary.AppendUvarint(append(dst, flags), uint64(decl.MaxLoops))
+	if flags&declPlaced != 0 {
+		dst = appendPlaced(dst, decl)
+	}
+	return dst
+}
+
+// isPlaced reports whether the node has a key or edges, which appendPlaced
+// appends.
+func isPlaced(decl *state.Declaration) bool { return decl.Key != "" || decl.After != (state.Edges{}) }
+
+func appendPlaced(dst []byte, decl *state.Declaration) []byte {
+	dst = appendText(dst, decl.Key)
+	dst = binary.AppendUvarint(dst, uint64(decl.After.Len()))
+	last := 0
+	for i := range decl.After.All() {
+		dst = binary.AppendUvarint(dst, uint64(i-last))
+		last = i
+	}
+	return dst
+}
+
+func (d *decoder) placed(decl *state.Declaration) {
+	decl.Key = d.short(state.MaxKeyBytes)
+	if decl.Key != "" && state.CheckNodeKey(decl.Key) != nil {
+		d.fail()
+	}
+	var after []int
+	last := 0
+	for range d.int(state.MaxAfter) {
+		step := d.int(maxInt)
+		if last += step; step == 0 || last > maxInt {
+			d.fail()
+			return
+		}
+		after = append(after, last)
+	}
+	decl.After = state.EdgesOf(after...)
+}
+
+func appendLabels(dst []byte, labels state.Labels) []byte {
+	dst = binary.AppendUvarint(dst, uint64(labels.Len()))
+	for key, value := range labels.All() {
+		dst = appendText(appendText(dst, key), value)
+	}
+	return dst
+}
+
+func (d *decoder) labels() state.Labels {
+	n := d.int(state.MaxLabels)
+	labels := make(map[string]string, n)
+	last := ""
+	for range n {
+		key := d.short(state.MaxLabelKeyBytes)
+		value := d.short(state.MaxLabelValueBytes)
+		if key <= last || state.CheckLabel(key, value) != nil {
+			d.fail()
+			return state.Labels{}
+		}
+		labels[key], last = value, key
+	}
+	return state.LabelsOf(labels)
 }
 
 // blockReader reads the transitions of a block one by one.
@@ -194,6 +265,10 @@ func (r *blockReader) transition(tr *state.Transition) {
 	if flags&trPending != 0 {
 		tr.Pending = d.int(maxInt)
 	}
+	tr.Labels = state.Labels{}
+	if flags&trLabels != 0 {
+		tr.Labels = d.labels()
+	}
 	n := d.int(uint64(len(d.b)) / changeMin)
 	r.superseded = r.superseded[:0]
 	tr.Changes = slices.Grow(tr.Changes[:0], n)[:n]
@@ -249,9 +324,12 @@ func (d *decoder) declaration(decl *state.Declaration) {
 	}
 	decl.Name = d.name()
 	flags := d.byte()
-	if flags&^(declNoRetry|declNoSkip) != 0 {
+	if flags&^(declNoRetry|declNoSkip|declPlaced) != 0 {
 		d.later()
 	}
 	decl.NoRetry, decl.NoSkip = flags&declNoRetry != 0, flags&declNoSkip != 0
 	decl.MaxLoops = d.int(maxInt)
+	if flags&declPlaced != 0 {
+		d.placed(decl)
+	}
 }

@@ -130,6 +130,9 @@ func (d *decoder) uvarint(limit uint64) uint64 {
 
 func (d *decoder) count() int { return int(d.uvarint(maxCount)) }
 
+// plain reads a text as it is.
+func (d *decoder) plain() string { return d.text(func(s string) string { return s }) }
+
 // name and errorText read texts as the library keeps them.
 
 func (d *decoder) name() string { return d.text(state.CutName) }

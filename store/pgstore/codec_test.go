@@ -110,13 +110,12 @@ func TestRecordsOfALaterVersionAreIncompatible(t *testing.T) {
 	whole := encodeTransition(sample())
 	for name, alter := range map[string]func(tr *state.Transition, b []byte){
 		"format":         func(_ *state.Transition, b []byte) { b[0]++ },
-		"operation":      func(tr *state.Transition, _ []byte) { tr.Op = state.Reopen + 1 },
+		"operation":      func(tr *state.Transition, _ []byte) { tr.Op = state.Label + 1 },
 		"shown state":    func(tr *state.Transition, _ []byte) { tr.Shown = state.Finished + 1 },
 		"kind":           func(tr *state.Transition, _ []byte) { tr.Changes[0].Kind = state.ConvergeGateway + 1 },
 		"state":          func(tr *state.Transition, _ []byte) { tr.Changes[0].State = state.Finished + 1 },
 		"state before":   func(tr *state.Transition, _ []byte) { tr.Changes[0].From = state.Finished + 1 },
-		"beginning":      func(tr *state.Transition, _ []byte) { tr.Changes[0].Began = state.Reopen + 1 },
-		"past beginning": func(tr *state.Transition, _ []byte) { tr.Changes[0].Superseded.Began = state.Reopen + 1 },
+		"past beginning": func(tr *state.Transition, _ []byte) { tr.Changes[0].Superseded.Began = state.Label + 1 },
 	} {
 		tr := sample()
 		alter(tr, whole)
@@ -128,9 +127,9 @@ func TestRecordsOfALaterVersionAreIncompatible(t *testing.T) {
 			t.Errorf("a later %s: %v, want %v", name, err, store.ErrIncompatible)
 		}
 	}
-	a := encodeAttempt(sample().Changes[0].Superseded)
-	a[1] |= 1 << 7
-	if _, err := decodeAttempt(a); !errors.Is(err, store.ErrIncompatible) {
+	decl := encodeDeclaration(state.EndEvent, &state.Declaration{Parent: "r"})
+	decl[2] |= 1 << 7
+	if err := decodeNode(appendID(nil, "n"), decl, encodeProgress(&sample().Changes[0].Progress), new(state.Node)); !errors.Is(err, store.ErrIncompatible) {
 		t.Errorf("a later flag: %v, want %v", err, store.ErrIncompatible)
 	}
 }

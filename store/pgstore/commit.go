@@ -272,13 +272,19 @@ func (s *Store) queueWrites(b *pgx.Batch, p *plan, k token, w *written) {
 	if a := &p.attempts; len(a.task) > 0 {
 		b.Queue(s.sql.insertAttempts, a.task, a.index, a.n, a.data)
 	}
+	if l := &p.oldLabels; len(l.of) > 0 {
+		b.Queue(s.sql.forgetLabels, l.key, l.value, l.of)
+	}
 	b.Queue(s.sql.turn)
 	t := &p.tasks
 	b.Queue(
 		s.sql.finish, len(p.transitions.task), s.id, k.number, p.transitions.task, p.transitions.data,
 		t.id, t.business, t.task, t.number, t.first, t.last, t.shown, t.unfinished, t.recordedS, t.recordedNS,
-		t.holder, t.gone, t.header, k.slot,
+		t.holder, t.gone, t.header, k.slot, t.name, t.failures,
 	).QueryRow(func(row pgx.Row) error { return row.Scan(&w.base, (*[16]byte)(&w.history), nil, nil) })
+	if l := &p.newLabels; len(l.of) > 0 {
+		b.Queue(s.sql.insertLabels, l.key, l.value, l.of)
+	}
 }
 
 // refusedForSure reports whether the server has answered that the transaction

@@ -14,36 +14,46 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// List implements [store.Reader]. A cursor is the number of the last task of
-// the page before, which need not exist any more. Pages are full.
+// List implements [store.Reader]. Pages are full, unless the query asks for times
+// that only the headers tell, those of starts and ends.
 func (s *Store) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
 	return s.list(ctx, &q, "")
 }
 
 // list returns a page of the tasks that a query and a further condition select.
 func (s *Store) list(ctx context.Context, q *store.ListQuery, condition string) (page store.ListPage, err error) {
+	start, err := q.Start()
+	if err != nil {
+		return page, err
+	}
 	err = s.observe(ctx, func(ctx context.Context) (uint64, error) {
 		var sel selection
 		sel.sql.WriteString(s.sql.tasks)
-		sel.sql.WriteString(condition)
-		if err := sel.where(q); err != nil {
-			return 0, err
+		if q.Labels != (state.Labels{}) {
+			sel.sql.WriteString(s.sql.labeled)
+		}
+		sel.sql.WriteString(" WHERE NOT t.gone" + condition)
+		sel.where(s.sql, q, start)
+		r := headerReader{q: q, limit: min(pageLimit(q.Limit), math.MaxInt-1)}
+		r.most = r.limit
+		if q.Started != (store.Span{}) || q.Finished != (store.Span{}) {
+			r.most = scanMax
 		}
 		// One more tells whether there is another page.
-		limit := min(pageLimit(q.Limit), math.MaxInt-1)
-		sel.add(" ORDER BY t.number DESC LIMIT ?", limit+1)
+		sel.add(" LIMIT ?", r.most+1)
 		var last uint64 // that a task is not there can be the newest
 		var b pgx.Batch
-		b.Queue(sel.sql.String(), sel.args...).Query(func(rows pgx.Rows) (err error) {
-			page, err = readHeaders(rows, limit)
-			return err
-		})
+		b.Queue(sel.sql.String(), sel.args...).Query(r.read)
 		b.Queue(s.sql.last).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
 		err := s.pool.SendBatch(ctx, &b).Close()
+		page = r.page
 		return last, err
 	})
 	return page, err
 }
+
+// scanMax is how many tasks a page is looked for in that only headers tell of.
+const scanMax = 10_000
 
 // selection is a query in the making.
 type selection struct {
@@ -63,15 +73,17 @@ func (s *selection) add(sql string, args ...any) {
 	s.sql.WriteString(sql)
 }
 
-// where adds the conditions of a query. Those that select everything are left
-// out, so that the planner sees which index serves.
-func (s *selection) where(q *store.ListQuery) error {
-	if q.Cursor != "" {
-		number, err := strconv.ParseInt(q.Cursor, 10, 64)
-		if err != nil || number <= 0 || strconv.FormatInt(number, 10) != q.Cursor {
-			return fmt.Errorf("%w: cursor %q is none that a list returned", state.ErrInvalidArgument, q.Cursor)
+// where adds the conditions of a query, and the order. Conditions that select
+// everything are left out, so that the planner sees which index serves.
+func (s *selection) where(sql *statements, q *store.ListQuery, start uint64) {
+	number := "t.number"
+	for key, value := range q.Labels.All() {
+		if number == "t.number" { // the first one's index has the order of the list
+			number = "l.number"
+			s.add(sql.in(" AND l.key = ? AND l.value = ?"), []byte(key), []byte(value))
+			continue
 		}
-		s.add(" AND t.number < ?", number)
+		s.add(sql.in(" AND EXISTS (SELECT 1 FROM pipestatus.labels o WHERE o.key = ? AND o.value = ? AND o.number = t.number)"), []byte(key), []byte(value))
 	}
 	if q.Business != "" {
 		if state.CheckID("business ID", q.Business) != nil {
@@ -79,6 +91,13 @@ func (s *selection) where(q *store.ListQuery) error {
 		} else {
 			s.add(" AND t.business = ?", q.Business)
 		}
+	}
+	switch q.Name {
+	case "":
+	case state.Pipeline.Class(): // what has no name shows it
+		s.add(" AND t.name = ''")
+	default:
+		s.add(" AND t.name = ?", []byte(q.Name))
 	}
 	if len(q.Shown) > 0 {
 		shown := make([]int16, len(q.Shown))
@@ -90,19 +109,33 @@ func (s *selection) where(q *store.ListQuery) error {
 	if q.Unfinished {
 		s.add(" AND t.unfinished")
 	}
-	if q.Since.IsSet() {
-		sec, nsec := q.Since.Unix()
+	if q.HasFailures {
+		s.add(" AND t.failures")
+	}
+	if q.Recorded.Since.IsSet() {
+		sec, nsec := q.Recorded.Since.Unix()
 		s.add(" AND (t.recorded_s, t.recorded_ns) >= (?, ?)", sec, nsec)
 	}
-	if q.Until.IsSet() {
-		sec, nsec := q.Until.Unix()
+	if q.Recorded.Until.IsSet() {
+		sec, nsec := q.Recorded.Until.Unix()
 		s.add(" AND (t.recorded_s, t.recorded_ns) < (?, ?)", sec, nsec)
 	}
-	return nil
+	if q.OldestFirst {
+		s.add(" AND "+number+" > ? ORDER BY "+number, start)
+	} else {
+		s.add(" AND "+number+" < ? ORDER BY "+number+" DESC", start)
+	}
 }
 
-// readHeaders reads a page of so many rows, of which there may be one more.
-func readHeaders(rows pgx.Rows, limit int) (page store.ListPage, err error) {
+// headerReader reads a page of tasks from the rows of a query, of which there may
+// be one more than most.
+type headerReader struct {
+	q           *store.ListQuery
+	limit, most int // of tasks, of rows
+	page        store.ListPage
+}
+
+func (r *headerReader) read(rows pgx.Rows) error {
 	var key state.Key
 	var number, revision, sec int64
 	var nsec int32
@@ -111,26 +144,35 @@ func readHeaders(rows pgx.Rows, limit int) (page store.ListPage, err error) {
 	fields := []any{&key.Business, &key.Task, &number, &revision, &shown, &sec, &nsec, &header}
 	var last uint64
 	n := 0
-	_, err = pgx.ForEachRow(rows, fields, func() error {
+	r.page = store.ListPage{}
+	_, err := pgx.ForEachRow(rows, fields, func() error {
+		if n++; n > r.most || len(r.page.Tasks) == r.limit {
+			if r.page.Cursor == "" {
+				r.page.Cursor = r.q.CursorAt(last)
+			}
+			return nil
+		}
 		t := store.Task{
 			Key: key, Number: uint64(number), Revision: uint64(revision), Shown: state.State(shown),
 			Recorded: state.UnixInstant(sec, int(nsec)),
 		}
-		if n++; n > limit {
-			page.Cursor = strconv.FormatUint(last, 10)
-			return nil
-		}
 		last = t.Number
-		err := decodeHeader(header, &t)
-		if err == nil && t.Validate() != nil {
-			err = fmt.Errorf("%w: %w", store.ErrCorrupt, t.Validate())
-		}
-		if err != nil {
-			page.Unreadable = append(page.Unreadable, store.Unreadable{Number: t.Number, Key: key, Err: err})
-			return nil
-		}
-		page.Tasks = append(page.Tasks, t)
+		r.take(&t, header)
 		return nil
 	})
-	return page, err
+	return err
+}
+
+// take takes a task of which the columns are known.
+func (r *headerReader) take(t *store.Task, header []byte) {
+	err := decodeHeader(header, t)
+	if err == nil && t.Validate() != nil {
+		err = fmt.Errorf("%w: %w", store.ErrCorrupt, t.Validate())
+	}
+	switch {
+	case err != nil:
+		r.page.Unreadable = append(r.page.Unreadable, store.Unreadable{Number: t.Number, Key: t.Key, Err: err})
+	case r.q.Matches(t):
+		r.page.Tasks = append(r.page.Tasks, *t)
+	}
 }

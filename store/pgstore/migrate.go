@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgtype"
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pipestatus/pipestatus/store"
@@ -17,7 +18,7 @@ var migrationFiles embed.FS
 
 // schemaVersion is the version of the tables that this package reads and
 // writes: the number of its last migration.
-const schemaVersion = 2
+const schemaVersion = 3
 
 // migrationLock is the key of the advisory lock under which tables are made.
 const migrationLock = 0x7069_7065_7374
@@ -62,8 +63,50 @@ func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn) error {
 		if err := s.step(ctx, conn.Conn(), version+1); err != nil {
 			return fmt.Errorf("migration %d: %w", version+1, err)
 		}
+		if fill := filling[version+1]; fill != nil {
+			if err := fill(ctx, s, conn.Conn()); err != nil {
+				return fmt.Errorf("migration %d: %w", version+1, err)
+			}
+		}
 	}
 	return commitBatch(ctx, conn, new(pgx.Batch))
+}
+
+// filling is what some migrations do after their statements, with what only this
+// program can read.
+var filling = map[int]func(ctx context.Context, s *Store, conn *pgx.Conn) error{3: fillNames}
+
+// fillNames fills the columns that came with version 3 from the headers. One that
+// cannot be read leaves them as they are.
+func fillNames(ctx context.Context, s *Store, conn *pgx.Conn) error {
+	last := int64(-1) << 63
+	for {
+		rows, err := conn.Query(ctx, s.sql.in(`SELECT id, header FROM pipestatus.tasks WHERE id > $1 ORDER BY id LIMIT 1000`), last)
+		if err != nil {
+			return err
+		}
+		var id int64
+		var header pgtype.DriverBytes
+		var ids []int64
+		var names [][]byte
+		var failures []bool
+		tag, err := pgx.ForEachRow(rows, []any{&id, &header}, func() error {
+			var t store.Task
+			if last = id; decodeHeader(header, &t) == nil {
+				ids, names, failures = append(ids, id), append(names, []byte(t.Name)), append(failures, t.HasFailures())
+			}
+			return nil
+		})
+		if err != nil || tag.RowsAffected() == 0 {
+			return err
+		}
+		_, err = conn.Exec(ctx, s.sql.in(`
+UPDATE pipestatus.tasks t SET name = u.name, failures = u.failures
+FROM unnest($1::bigint[], $2::bytea[], $3::boolean[]) AS u (id, name, failures) WHERE t.id = u.id`), ids, names, failures)
+		if err != nil {
+			return err
+		}
+	}
 }
 
 // querier is a pool or a connection.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5"
 
+	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
@@ -70,11 +71,30 @@ func TestTablesOfVersion1AreMigrated(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := &pgstore.Options{Schema: schema}
-	begin(t, newEngine(t, open(t, pool, *o)), "a")
-	versions := pgx.Identifier{schema, "schema_version"}.Sanitize()
+	e := newEngine(t, open(t, pool, *o))
+	begin(t, e, "a")
+	if _, err := e.Create(t.Context(), "2", "failed", engine.ID("b"), engine.Name("nightly\x00")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Start(t.Context(), "b"); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Fail(t.Context(), "b", "exit status 1"); err != nil {
+		t.Fatal(err)
+	}
+	in := func(table string) string { return pgx.Identifier{schema, table}.Sanitize() }
+	versions := in("schema_version")
 	execSQL(t, pool, "DELETE FROM "+versions+" WHERE version > $1", 1)
-	if n := len(feed(t, open(t, pool, *o), 0)); n != 2 {
-		t.Errorf("%d transitions afterwards, want 2", n)
+	execSQL(t, pool, "DROP TABLE "+in("labels"))
+	execSQL(t, pool, "ALTER TABLE "+in("tasks")+" DROP COLUMN name, DROP COLUMN failures")
+	s := open(t, pool, *o)
+	if n := len(feed(t, s, 0)); n != 5 {
+		t.Errorf("%d transitions afterwards, want 5", n)
+	}
+	for _, q := range []store.ListQuery{{Name: "nightly\x00"}, {HasFailures: true}} {
+		if page, err := s.List(t.Context(), q); err != nil || len(page.Tasks) != 1 || page.Tasks[0].Root != "b" {
+			t.Errorf("list %+v afterwards: %+v, %v", q, page, err)
+		}
 	}
 	var version int
 	if err := pool.QueryRow(t.Context(), "SELECT max(version) FROM "+versions).Scan(&version); err != nil || version != pgstore.SchemaVersion {

@@ -138,13 +138,15 @@ type plan struct {
 		business, task          []string
 		shown                   []int16
 		unfinished, gone        []bool
+		failures                []bool
 		recordedS               []int64
 		recordedNS              []int32
 		holder                  []int64
-		header                  [][]byte
+		header, name            [][]byte
 	}
-	kept []kept
-	rows []plannedRow
+	oldLabels, newLabels labelRows
+	kept                 []kept
+	rows                 []plannedRow
 }
 
 // plannedRow is a task that a plan writes. Sequences are relative.
@@ -153,6 +155,21 @@ type plannedRow struct {
 	row         *row
 	created     bool
 	first, last int64
+}
+
+// labelRows are rows of labels: to be inserted by task, to be deleted by number.
+type labelRows struct {
+	key, value [][]byte
+	of         []int64
+}
+
+// add adds those of some labels that others do not have.
+func (l *labelRows) add(labels, others state.Labels, of int64) {
+	for key, value := range labels.All() {
+		if v, has := others.Get(key); !has || v != value {
+			l.key, l.value, l.of = append(l.key, []byte(key)), append(l.value, []byte(value)), append(l.of, of)
+		}
+	}
 }
 
 // planner decides which changes apply.
@@ -250,6 +267,7 @@ func (p *planner) add(i int, c *store.Write, r *row) {
 		p.created.add(c.Key(), i)
 		p.createdIDs = append(p.createdIDs, r.id)
 	}
+	before := r.task.Labels
 	// Of a node that changes several times only the outcome is written.
 	outcomes := make(map[int]*outcome, len(c.Transitions))
 	for _, tr := range c.Transitions {
@@ -260,6 +278,12 @@ func (p *planner) add(i int, c *store.Write, r *row) {
 		p.transitions.task = append(p.transitions.task, r.id)
 		p.transitions.data = append(p.transitions.data, encodeTransition(tr))
 	}
+	after := r.task.Labels
+	if c.Deletes() {
+		after = state.Labels{}
+	}
+	p.oldLabels.add(before, after, int64(r.task.Number))
+	p.newLabels.add(after, before, r.id)
 	p.task(i, c, r)
 }
 
@@ -314,7 +338,8 @@ func (p *planner) task(i int, c *store.Write, r *row) {
 	sec, nsec := h.Recorded.Unix()
 	t.recordedS, t.recordedNS = append(t.recordedS, sec), append(t.recordedNS, int32(nsec))
 	t.gone = append(t.gone, c.Deletes())
-	t.header = append(t.header, encodeHeader(h))
+	t.header, t.name = append(t.header, encodeHeader(h)), append(t.name, []byte(h.Name))
+	t.failures = append(t.failures, h.HasFailures())
 	p.rows = append(p.rows, plannedRow{c, r, c.Base == 0, first, last})
 	p.kept = append(p.kept, kept{task: r.id, created: c.Base == 0, ended: c.Deletes() || !h.Unfinished()})
 }

@@ -85,7 +85,10 @@ func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 		case snap.Tree == nil:
 			return 0, notFound(ref)
 		}
-		return snap.Tree.Revision(), nil
+		if ref.NodeKey != "" {
+			snap.Index, err = ref.In(snap.Tree)
+		}
+		return snap.Tree.Revision(), err
 	})
 	return snap, err
 }
@@ -107,6 +110,7 @@ func readSnapshot(rows pgx.Rows) (snap store.Snapshot, err error) {
 				err = decodeHeader(header, &task)
 			}
 			tree = state.NewBuilder(task.Key, task.Nodes)
+			tree.Label(task.Labels)
 		} else {
 			err = rows.Scan(nil, nil, nil, nil, nil, nil, nil, &index, &id, &declaration, &progress)
 		}
@@ -132,6 +136,13 @@ func readSnapshot(rows pgx.Rows) (snap store.Snapshot, err error) {
 
 // Locate implements [store.Reader].
 func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, err error) {
+	if ref.NodeKey != "" { // only the tree tells
+		snap, err := s.Load(ctx, ref)
+		if err != nil {
+			return at, err
+		}
+		return store.Location{Key: snap.Tree.Key(), Revision: snap.Tree.Revision()}, nil
+	}
 	if !wellFormed(ref) {
 		return at, s.read(ctx, func(context.Context) error { return notFound(ref) })
 	}

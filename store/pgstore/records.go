@@ -13,9 +13,8 @@ const (
 	attemptCounts // loop, retries and skips are not 1, 0 and 0
 	attemptError
 	attemptRetryAt
-	attemptBegan // what began it follows, and whether it was taken along
-
-	attemptKnown = 1<<iota - 1
+	attemptBegan    // what began it follows, and whether it was taken along
+	attemptCameFrom // the index of the node that led to it follows; the last flag that fits
 )
 
 // In the byte that says what began an attempt.
@@ -35,7 +34,7 @@ func appendAttempt(dst []byte, a *state.Attempt, base state.Instant) []byte {
 	flags := flagIf(a.Version.IsSet(), attemptVersion) | flagIf(a.Skipped, attemptSkipped) |
 		flagIf(a.ErrorIgnored, attemptIgnored) | flagIf(a.Loop != 1 || a.Retries != 0 || a.Skips != 0, attemptCounts) |
 		flagIf(a.Error != "", attemptError) | flagIf(a.RetryAt.IsSet(), attemptRetryAt) |
-		flagIf(a.Began != 0 || a.Paused, attemptBegan)
+		flagIf(a.Began != 0 || a.Paused, attemptBegan) | flagIf(a.CameFrom != 0, attemptCameFrom)
 	dst = append(dst, flags, byte(a.State))
 	dst = appendTime(appendTime(dst, a.Started, base), a.Finished, base)
 	if flags&attemptVersion != 0 {
@@ -53,14 +52,14 @@ func appendAttempt(dst []byte, a *state.Attempt, base state.Instant) []byte {
 	if flags&attemptBegan != 0 {
 		dst = append(dst, beganByte(a))
 	}
+	if flags&attemptCameFrom != 0 {
+		dst = appendCount(dst, a.CameFrom)
+	}
 	return dst
 }
 
 func (d *decoder) attempt(a *state.Attempt, base state.Instant) {
 	flags := d.byte()
-	if flags&^attemptKnown != 0 {
-		d.later()
-	}
 	a.State = known[state.State](d, d.byte())
 	a.Started, a.Finished = d.time(base), d.time(base)
 	a.Skipped, a.ErrorIgnored = flags&attemptSkipped != 0, flags&attemptIgnored != 0
@@ -80,6 +79,9 @@ func (d *decoder) attempt(a *state.Attempt, base state.Instant) {
 	if flags&attemptBegan != 0 {
 		d.began(a, d.byte())
 	}
+	if flags&attemptCameFrom != 0 {
+		a.CameFrom = d.count()
+	}
 }
 
 func beganByte(a *state.Attempt) byte {
@@ -97,14 +99,21 @@ func (d *decoder) began(a *state.Attempt, b byte) {
 	}
 }
 
-// supersedes is set in the byte of a progress that says what began it.
-const supersedes = 1 << 7
+// Set in the byte of a progress that says what began it. Operations have the lower
+// four bits, see [state.Label].
+const (
+	hasNote    = 1 << 4 // what the node waits for follows
+	supersedes = 1 << 7
+)
 
 func appendProgress(dst []byte, p *state.Progress, base state.Instant) []byte {
-	dst = append(dst, beganByte(&p.Attempt)|flagIf(p.Supersedes.IsSet(), supersedes))
+	dst = append(dst, beganByte(&p.Attempt)|flagIf(p.Supersedes.IsSet(), supersedes)|flagIf(p.Note != "", hasNote))
 	dst = appendTime(dst, p.Updated, base)
 	if p.Supersedes.IsSet() {
 		dst = appendVersion(dst, p.Supersedes)
+	}
+	if p.Note != "" {
+		dst = appendText(dst, p.Note)
 	}
 	a := p.Attempt
 	a.Began, a.Along, a.Paused = 0, false, false // written above
@@ -117,29 +126,78 @@ func (d *decoder) progress(p *state.Progress, base state.Instant) {
 	if began&supersedes != 0 {
 		p.Supersedes = d.version()
 	}
+	if began&hasNote != 0 {
+		p.Note = d.errorText()
+	}
 	d.attempt(&p.Attempt, p.Updated)
-	d.began(&p.Attempt, began&^supersedes)
+	d.began(&p.Attempt, began&^(supersedes|hasNote))
 }
 
 // Flags of a declaration.
 const (
 	declaredNoRetry = 1 << iota
 	declaredNoSkip
+	declaredPlace // a key and edges follow
 )
 
 func appendDeclaration(dst []byte, decl *state.Declaration) []byte {
-	dst = append(dst, flagIf(decl.NoRetry, declaredNoRetry)|flagIf(decl.NoSkip, declaredNoSkip))
-	return appendText(appendCount(appendCount(dst, decl.ParentIndex+1), decl.MaxLoops), decl.Name)
+	placed := decl.Key != "" || decl.After != (state.Edges{})
+	dst = append(dst, flagIf(decl.NoRetry, declaredNoRetry)|flagIf(decl.NoSkip, declaredNoSkip)|flagIf(placed, declaredPlace))
+	dst = appendText(appendCount(appendCount(dst, decl.ParentIndex+1), decl.MaxLoops), decl.Name)
+	if !placed {
+		return dst
+	}
+	dst = appendCount(appendText(dst, decl.Key), decl.After.Len())
+	for i := range decl.After.All() {
+		dst = appendCount(dst, i)
+	}
+	return dst
 }
 
 func (d *decoder) declaration(decl *state.Declaration) {
 	flags := d.byte()
-	if flags&^(declaredNoRetry|declaredNoSkip) != 0 {
+	if flags&^(declaredNoRetry|declaredNoSkip|declaredPlace) != 0 {
 		d.later()
 	}
 	decl.NoRetry, decl.NoSkip = flags&declaredNoRetry != 0, flags&declaredNoSkip != 0
 	decl.ParentIndex, decl.MaxLoops = d.count()-1, d.count()
 	decl.Name = d.name()
+	if flags&declaredPlace == 0 {
+		return
+	}
+	if decl.Key = d.plain(); decl.Key != "" && state.CheckNodeKey(decl.Key) != nil {
+		d.fail()
+	}
+	after := make([]int, d.uvarint(state.MaxAfter))
+	for i := range after {
+		if after[i] = d.count(); i > 0 && after[i] <= after[i-1] {
+			d.fail()
+			return
+		}
+	}
+	decl.After = state.EdgesOf(after...)
+}
+
+func appendLabels(dst []byte, labels state.Labels) []byte {
+	dst = appendCount(dst, labels.Len())
+	for key, value := range labels.All() {
+		dst = appendText(appendText(dst, key), value)
+	}
+	return dst
+}
+
+func (d *decoder) labels() state.Labels {
+	labels := make(map[string]string)
+	last := ""
+	for range d.uvarint(state.MaxLabels) {
+		key, value := d.plain(), d.plain()
+		if key <= last || state.CheckLabel(key, value) != nil {
+			d.fail()
+			return state.Labels{}
+		}
+		labels[key], last = value, key
+	}
+	return state.LabelsOf(labels)
 }
 
 // encodeDeclaration is the column of that name: the kind and what it was
@@ -180,13 +238,16 @@ func decodeAttempt(b []byte) (a state.Attempt, err error) {
 	return a, d.end("attempt")
 }
 
-// hasPending is set in the first byte of a header and of a transition if the
-// number of pending automatic retries follows at the end.
-const hasPending = 1 << 7
+// Set in the first byte of a header and of a transition if something follows at
+// the end: the number of pending automatic retries, then the task's labels.
+const (
+	hasLabels  = 1 << 6
+	hasPending = 1 << 7
+)
 
 // encodeHeader is what a task's row has no column for.
 func encodeHeader(t *store.Task) []byte {
-	b := appendText(appendID([]byte{recordVersion, byte(t.State) | flagIf(t.Pending > 0, hasPending)}, t.Root), t.Name)
+	b := appendText(appendID([]byte{recordVersion, byte(t.State) | flagIf(t.Pending > 0, hasPending) | flagIf(t.Labels != (state.Labels{}), hasLabels)}, t.Root), t.Name)
 	b = appendCount(b, t.Nodes)
 	for s := state.Created; s <= state.Finished; s++ {
 		b = appendCount(b, t.Counts[s])
@@ -196,6 +257,9 @@ func encodeHeader(t *store.Task) []byte {
 	if t.Pending > 0 {
 		b = appendCount(b, t.Pending)
 	}
+	if t.Labels != (state.Labels{}) {
+		b = appendLabels(b, t.Labels)
+	}
 	return b
 }
 
@@ -203,7 +267,7 @@ func encodeHeader(t *store.Task) []byte {
 func decodeHeader(b []byte, t *store.Task) error {
 	d := record(b)
 	first := d.byte()
-	t.State = known[state.State](d, first&^hasPending)
+	t.State = known[state.State](d, first&^(hasPending|hasLabels))
 	t.Root, t.Name, t.Nodes = d.id(), d.name(), d.count()
 	for s := state.Created; s <= state.Finished; s++ {
 		t.Counts[s] = d.count()
@@ -213,13 +277,16 @@ func decodeHeader(b []byte, t *store.Task) error {
 	if first&hasPending != 0 {
 		t.Pending = d.count()
 	}
+	if first&hasLabels != 0 {
+		t.Labels = d.labels()
+	}
 	return d.end("header")
 }
 
 // encodeTransition leaves out sequence and task, which are columns.
 func encodeTransition(tr *state.Transition) []byte {
 	b := make([]byte, 0, 96)
-	b = append(b, recordVersion, byte(tr.Op)|flagIf(tr.Pending > 0, hasPending), byte(tr.Shown))
+	b = append(b, recordVersion, byte(tr.Op)|flagIf(tr.Pending > 0, hasPending)|flagIf(tr.Labels != (state.Labels{}), hasLabels), byte(tr.Shown))
 	b = appendTime(b, tr.At, state.Instant{})
 	b = appendTime(b, tr.Recorded, tr.At)
 	b = appendText(b, tr.Actor)
@@ -229,6 +296,9 @@ func encodeTransition(tr *state.Transition) []byte {
 	}
 	if tr.Pending > 0 {
 		b = appendCount(b, tr.Pending)
+	}
+	if tr.Labels != (state.Labels{}) {
+		b = appendLabels(b, tr.Labels)
 	}
 	return b
 }
@@ -259,7 +329,7 @@ func appendChange(dst []byte, c *state.Change, at state.Instant) []byte {
 func decodeTransition(b []byte, seq uint64, key state.Key) (*state.Transition, error) {
 	d := record(b)
 	first := d.byte()
-	tr := &state.Transition{Sequence: seq, Task: key, Op: known[state.OpKind](d, first&^hasPending)}
+	tr := &state.Transition{Sequence: seq, Task: key, Op: known[state.OpKind](d, first&^(hasPending|hasLabels))}
 	if tr.Shown = state.State(d.byte()); tr.Shown != 0 && !tr.Shown.Valid() {
 		d.later()
 	}
@@ -275,6 +345,9 @@ func decodeTransition(b []byte, seq uint64, key state.Key) (*state.Transition, e
 	}
 	if first&hasPending != 0 {
 		tr.Pending = d.count()
+	}
+	if first&hasLabels != 0 {
+		tr.Labels = d.labels()
 	}
 	return tr, d.end("transition")
 }

@@ -26,13 +26,13 @@ type statements struct {
 	in func(text string) string // puts the schema into another text
 
 	lock, nodes, keys, ids, taskIDs                                         string
-	forgetKeys, forgetIDs, forgetNodes, forgetAttempts                      string
+	forgetKeys, forgetIDs, forgetNodes, forgetAttempts, forgetLabels        string
 	insertKeys, insertIDs, insertNodes                                      string
-	updateNodes, insertAttempts, hold, turn, finish, notify                 string
+	updateNodes, insertAttempts, insertLabels, hold, turn, finish, notify   string
 	outcome                                                                 string
 	loadByKey, loadByNode, flush                                            string
 	locateKey, locateNode, transitions, attempts                            string
-	ends, changes, known, history, last, tasks, unheld                      string
+	ends, changes, known, history, last, tasks, labeled, unheld             string
 	trimmable, trimTransitions, trimTasks, trimFeed, oldHolders, oldCommits string
 	register, holderID, supersede, unregister, forgetCommits, takeOver      string
 }
@@ -91,6 +91,15 @@ DELETE FROM pipestatus.node_ids WHERE id IN (SELECT id FROM pipestatus.nodes WHE
 		forgetNodes:    in(`DELETE FROM pipestatus.nodes WHERE task = ANY ($1::bigint[])`),
 		forgetAttempts: in(`DELETE FROM pipestatus.attempts WHERE task = ANY ($1::bigint[])`),
 
+		forgetLabels: in(`
+DELETE FROM pipestatus.labels l USING unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS u (key, value, number)
+WHERE l.key = u.key AND l.value = u.value AND l.number = u.number`),
+		// Comes after finish, which gives new tasks their numbers.
+		insertLabels: in(`
+INSERT INTO pipestatus.labels (key, value, number, task)
+SELECT u.key, u.value, t.number, t.id
+FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS u (key, value, task) JOIN pipestatus.tasks t ON t.id = u.task`),
+
 		insertKeys:     in(insertKeys),
 		insertIDs:      in(insertIDs),
 		insertNodes:    in(insertNodes),
@@ -129,14 +138,16 @@ WITH c AS (
 	FROM c, unnest((SELECT $4::bigint[]), (SELECT $5::bytea[])) WITH ORDINALITY AS u (task, data, i)
 ), tasks AS (
 	INSERT INTO pipestatus.tasks AS t
-		(id, business, task, number, revision, shown, unfinished, recorded_s, recorded_ns, holder, gone, header)
+		(id, business, task, number, revision, shown, unfinished, recorded_s, recorded_ns, holder, gone, header, name, failures)
 	SELECT u.id, u.business, u.task, CASE u.number WHEN 0 THEN c.base + u.first ELSE u.number END, c.base + u.last,
-		u.shown, u.unfinished, u.recorded_s, u.recorded_ns, u.holder, u.gone, u.header
+		u.shown, u.unfinished, u.recorded_s, u.recorded_ns, u.holder, u.gone, u.header, u.name, u.failures
 	FROM c, unnest((SELECT $6::bigint[]), (SELECT $7::text[]), (SELECT $8::text[]), (SELECT $9::bigint[]), (SELECT $10::bigint[]), (SELECT $11::bigint[]), (SELECT $12::smallint[]),
-		(SELECT $13::boolean[]), (SELECT $14::bigint[]), (SELECT $15::integer[]), (SELECT $16::bigint[]), (SELECT $17::boolean[]), (SELECT $18::bytea[]))
-		AS u (id, business, task, number, first, last, shown, unfinished, recorded_s, recorded_ns, holder, gone, header)
+		(SELECT $13::boolean[]), (SELECT $14::bigint[]), (SELECT $15::integer[]), (SELECT $16::bigint[]), (SELECT $17::boolean[]), (SELECT $18::bytea[]),
+		(SELECT $20::bytea[]), (SELECT $21::boolean[]))
+		AS u (id, business, task, number, first, last, shown, unfinished, recorded_s, recorded_ns, holder, gone, header, name, failures)
 	ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, shown = excluded.shown,
-		unfinished = excluded.unfinished, holder = excluded.holder, gone = excluded.gone, header = excluded.header
+		unfinished = excluded.unfinished, holder = excluded.holder, gone = excluded.gone, header = excluded.header,
+		failures = excluded.failures
 )
 SELECT base, history, ` + noTimeout + `, ` + early + ` FROM c`),
 		notify: `SELECT pg_notify($1, ''), ` + early,
@@ -196,7 +207,8 @@ WHERE r.seq > $1 AND r.seq <= $2
 ORDER BY r.seq`),
 		tasks: in(`
 SELECT t.business, t.task, t.number, t.revision, t.shown, t.recorded_s, t.recorded_ns, t.header
-FROM pipestatus.tasks t WHERE NOT t.gone`),
+FROM pipestatus.tasks t`),
+		labeled: in(` JOIN pipestatus.labels l ON l.task = t.id`),
 		unheld: in(`
  AND t.unfinished AND NOT EXISTS (SELECT 1 FROM pipestatus.holders h WHERE h.id = t.holder AND h.expires > now())`),
 

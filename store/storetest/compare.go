@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"reflect"
 
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -16,13 +17,19 @@ func diffTrees(got, want *state.Tree) string {
 		return fmt.Sprintf("tree of task %s at revision %d with %d nodes, want %s at %d with %d",
 			got.Key(), got.Revision(), got.Len(), want.Key(), want.Revision(), want.Len())
 	}
+	if g, w := got.Labels(), want.Labels(); g != w {
+		return fmt.Sprintf("labels %s, want %s", show(g), show(w))
+	}
 	for i := range want.Len() {
 		g, w := viewOf(got, i), viewOf(want, i)
-		if g != w {
+		if !reflect.DeepEqual(g, w) {
 			return fmt.Sprintf("node %d is %s, want %s", i, show(g), show(w))
 		}
 		if at, ok := got.Find(w.node.ID); !ok || at != i {
 			return fmt.Sprintf("node %q is found at %d (%t), want %d", w.node.ID, at, ok, i)
+		}
+		if at, ok := got.FindKey(w.node.Key); ok != (w.node.Key != "") || ok && at != i {
+			return fmt.Sprintf("node with key %q is found at %d (%t), want %d", w.node.Key, at, ok, i)
 		}
 	}
 	return ""
@@ -64,11 +71,11 @@ func diffTransition(got, want *state.Transition) string {
 	if got == nil {
 		return "it is nil"
 	}
-	if g, w := headOf(got), headOf(want); g != w {
+	if g, w := headOf(got), headOf(want); !reflect.DeepEqual(g, w) {
 		return fmt.Sprintf("%s, want %s", show(g), show(w))
 	}
 	for i := range want.Changes {
-		if g, w := outcomeOf(&got.Changes[i]), outcomeOf(&want.Changes[i]); g != w {
+		if g, w := outcomeOf(&got.Changes[i]), outcomeOf(&want.Changes[i]); !reflect.DeepEqual(g, w) {
 			return fmt.Sprintf("sequence %d, change %d is %s, want %s", want.Sequence, i+1, show(g), show(w))
 		}
 	}
@@ -84,10 +91,11 @@ type head struct {
 	actor        string
 	shown        state.State
 	changes      int
+	labels       state.Labels
 }
 
 func headOf(tr *state.Transition) head {
-	return head{tr.Sequence, tr.Task, tr.Op, tr.At, tr.Recorded, tr.Actor, tr.Shown, len(tr.Changes)}
+	return head{tr.Sequence, tr.Task, tr.Op, tr.At, tr.Recorded, tr.Actor, tr.Shown, len(tr.Changes), tr.Labels}
 }
 
 // outcome is a change with what it points to.

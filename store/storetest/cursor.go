@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -28,6 +29,16 @@ var cursorCases = []testCase{
 		"foreign cursors are refused",
 		"a cursor that no List returned is ErrInvalidArgument",
 		foreignCursor,
+	},
+	{
+		"a cursor is good for one order",
+		"a cursor of a list of the other order is ErrInvalidArgument",
+		otherOrder,
+	},
+	{
+		"tasks created between pages come last if the oldest come first",
+		"a task created while pages are read, oldest first, appears at the end",
+		createdWhileOldestFirst,
 	},
 	{
 		"a page without limit has a thousand tasks at most",
@@ -113,12 +124,33 @@ func foreignCursor(c *trial) {
 	for _, cursor := range []string{
 		"no cursor", "-1", " ", "\x00", "\xff\xfe", "é", "2/t3", strings.Repeat("z", 300), strings.Repeat("9", 30),
 	} {
-		for _, q := range []store.ListQuery{{}, {Business: "b1"}, {Unfinished: true}} {
+		for _, q := range []store.ListQuery{{}, {Business: "b1"}, {Unfinished: true}, {OldestFirst: true}} {
 			q.Cursor = cursor
 			_, err := c.store.List(c.Context(), q)
 			c.want(fmt.Sprintf("list with cursor %.40q", cursor), err, state.ErrInvalidArgument)
 		}
 	}
+}
+
+func otherOrder(c *trial) {
+	crowd(c, 5)
+	c.reopen()
+	for _, q := range []store.ListQuery{{Limit: 2}, {Limit: 2, OldestFirst: true}} {
+		q.Cursor = c.page(q).Cursor
+		q.OldestFirst = !q.OldestFirst
+		_, err := c.store.List(c.Context(), q)
+		c.want("list with a cursor of the other order", err, state.ErrInvalidArgument)
+	}
+}
+
+func createdWhileOldestFirst(c *trial) {
+	tasks := crowd(c, 10)
+	seen, q := c.someTasks(store.ListQuery{OldestFirst: true}, 5)
+	tasks = append(tasks, c.started("b0", "late"))
+	tasks[7].delete()
+	c.reopen()
+	seen = append(seen, c.list(q)...)
+	c.expectTasks("of pages, oldest first", seen, slices.Delete(tasks, 7, 8)...)
 }
 
 func listDefaultLimit(c *trial) {

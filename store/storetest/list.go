@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -26,8 +27,13 @@ var listCases = []testCase{
 	},
 	{
 		"lists select by time",
-		"List returns exactly the tasks recorded at Since or later and before Until; unset bounds nothing",
+		"List returns exactly the tasks recorded, started and finished at Since or later and before Until; unset bounds nothing",
 		listTimes,
+	},
+	{
+		"lists select by what a task is about",
+		"List returns exactly the tasks that have the name, all of the labels, and failures, together with the other conditions",
+		listRecord,
 	},
 	{
 		"pages of a list are the list",
@@ -83,6 +89,75 @@ func listHeaders(c *trial) {
 	a.do(on(state.Retry, "n"), on(state.Start, "n"))
 	a.do(on(state.Finish, "n"), on(state.Finish, "root of a"))
 	check()
+}
+
+func listRecord(c *trial) {
+	created := func(business, task, name string, labels map[string]string) *writer {
+		c.Helper()
+		w := c.task(business, task)
+		w.do(with(create(task), func(op *state.Op) { op.Name, op.Labels = name, state.LabelsOf(labels) }), on(state.Start, task))
+		return w
+	}
+	a := created("2", "a", "deploy", map[string]string{"env": "prod", "team": "x"})
+	b := created("2", "b", "deploy", map[string]string{"env": "test"})
+	d := created("3", "d", "", map[string]string{"env": "prod", "empty": ""})
+	a.do(declare("n", "a", state.ServiceActivity), on(state.Start, "n"), on(state.Fail, "n"))
+	d.do(on(state.Fail, "d"))
+	c.reopen()
+	c.expectList(store.ListQuery{Labels: labels("env", "prod")}, d, a)
+	c.expectList(store.ListQuery{Labels: labels("env", "prod", "team", "x")}, a)
+	c.expectList(store.ListQuery{Labels: labels("env", "prod", "team", "")})
+	c.expectList(store.ListQuery{Labels: labels("empty", "")}, d)
+	c.expectList(store.ListQuery{Name: "deploy"}, b, a)
+	c.expectList(store.ListQuery{Name: "deploy", Labels: labels("env", "test"), Business: "2"}, b)
+	c.expectList(store.ListQuery{Name: state.Pipeline.Class()}, d)
+	c.expectList(store.ListQuery{HasFailures: true}, d, a)
+	c.expectList(store.ListQuery{HasFailures: true, Unfinished: true}, a)
+	change := func(w *writer, set state.Labels, remove ...string) {
+		c.Helper()
+		w.do(state.Op{Kind: state.Label, Task: w.key(), Labels: set, Unlabel: remove})
+	}
+	// What a task has come to is listed at once, and what it no longer is, is not.
+	a.do(on(state.Retry, "n"), on(state.Start, "n"), on(state.Finish, "n"), on(state.Finish, "a"))
+	b.do(on(state.Fail, "b"))
+	c.reopen()
+	change(a, labels("env", "test"), "team")
+	change(d, labels(), "empty")
+	a.do(state.Op{Kind: state.Reopen})
+	b.do(state.Op{Kind: state.Reopen})
+	d.do(state.Op{Kind: state.Reopen}, declare("m", "d", state.EndEvent), on(state.Start, "m"), on(state.Fail, "m"))
+	a.do(declare("o", "a", state.EndEvent), on(state.Start, "o"), on(state.Fail, "o"))
+	for range 2 {
+		c.expectList(store.ListQuery{Labels: labels("env", "prod")}, d)
+		c.expectList(store.ListQuery{Labels: labels("env", "test")}, b, a)
+		c.expectList(store.ListQuery{Labels: labels("env", "test"), OldestFirst: true}, a, b)
+		c.expectList(store.ListQuery{Labels: labels("empty", "")})
+		c.expectList(store.ListQuery{Labels: labels("team", "x")})
+		c.expectList(store.ListQuery{Unfinished: true}, d, b, a)
+		c.expectList(store.ListQuery{HasFailures: true}, d, a)
+		c.expectList(store.ListQuery{HasFailures: true, OldestFirst: true}, a, d)
+		c.expectList(store.ListQuery{Name: "deploy", OldestFirst: true}, a, b)
+		c.reopen()
+	}
+	for _, w := range []*writer{a, b, d} {
+		w.expect()
+	}
+	a.delete()
+	c.task("2", "a").do(with(create("again"), func(op *state.Op) { op.Labels = labels("env", "new") }))
+	for range 2 {
+		c.expectList(store.ListQuery{Labels: labels("env", "test")}, b)
+		c.expectList(store.ListQuery{Name: "deploy"}, b)
+		c.expectList(store.ListQuery{HasFailures: true}, d)
+		c.reopen()
+	}
+}
+
+func labels(keysAndValues ...string) state.Labels {
+	m := map[string]string{}
+	for i := 0; i < len(keysAndValues); i += 2 {
+		m[keysAndValues[i]] = keysAndValues[i+1]
+	}
+	return state.LabelsOf(m)
 }
 
 // gallery is a task for each thing a list can be asked for, in order.
@@ -159,27 +234,55 @@ func listTimes(c *trial) {
 	last := recorded("last", at(253402300799, 999_999_999))
 	c.reopen()
 	c.expectList(store.ListQuery{}, last, early, late, epoch, ancient)
-	c.expectList(store.ListQuery{Since: at(-62135596800, 0)}, last, early, late, epoch, ancient)
-	c.expectList(store.ListQuery{Since: at(0, 0)}, last, early, late, epoch)
-	c.expectList(store.ListQuery{Since: at(0, 1)}, last, early, late)
-	c.expectList(store.ListQuery{Since: at(1_000, 2)}, last, late)
-	c.expectList(store.ListQuery{Until: at(0, 0)}, ancient)
-	c.expectList(store.ListQuery{Until: at(-62135596800, 0)})
-	c.expectList(store.ListQuery{Until: at(1_000, 2)}, early, epoch, ancient)
-	c.expectList(store.ListQuery{Since: at(1_000, 1), Until: at(1_000, 2), Business: "2"}, early)
-	c.expectList(store.ListQuery{Since: at(1_000, 1), Until: at(1_000, 1)})
-	c.expectList(store.ListQuery{Since: at(2_000, 0), Until: at(6_000, 0)})
+	c.expectList(store.ListQuery{Recorded: store.Span{Since: at(-62135596800, 0)}}, last, early, late, epoch, ancient)
+	c.expectList(store.ListQuery{Recorded: store.Span{Since: at(0, 0)}}, last, early, late, epoch)
+	c.expectList(store.ListQuery{Recorded: store.Span{Since: at(0, 1)}}, last, early, late)
+	c.expectList(store.ListQuery{Recorded: store.Span{Since: at(1_000, 2)}}, last, late)
+	c.expectList(store.ListQuery{Recorded: store.Span{Until: at(0, 0)}}, ancient)
+	c.expectList(store.ListQuery{Recorded: store.Span{Until: at(-62135596800, 0)}})
+	c.expectList(store.ListQuery{Recorded: store.Span{Until: at(1_000, 2)}}, early, epoch, ancient)
+	c.expectList(store.ListQuery{Recorded: store.Span{Since: at(1_000, 1), Until: at(1_000, 2)}, Business: "2"}, early)
+	c.expectList(store.ListQuery{Recorded: store.Span{Since: at(1_000, 1), Until: at(1_000, 1)}})
+	c.expectList(store.ListQuery{Recorded: store.Span{Since: at(2_000, 0), Until: at(6_000, 0)}})
+
+	// The creation was given the time 5,000, so nothing starts before.
+	late.do(with(on(state.Start, "late"), func(op *state.Op) { op.At = at(7_000, 0) }))
+	epoch.do(
+		with(on(state.Start, "epoch"), func(op *state.Op) { op.At = at(8_000, 5) }),
+		with(on(state.Finish, "epoch"), func(op *state.Op) { op.At = at(9_000, 0) }),
+	)
+	for range 2 {
+		c.expectList(store.ListQuery{Started: store.Span{Since: at(7_000, 0)}}, late, epoch)
+		c.expectList(store.ListQuery{Started: store.Span{Since: at(7_000, 1)}}, epoch)
+		c.expectList(store.ListQuery{Started: store.Span{Until: at(8_000, 5)}}, late)
+		c.expectList(store.ListQuery{Started: store.Span{Until: at(8_000, 6)}, Recorded: store.Span{Until: at(1, 0)}}, epoch)
+		c.expectList(store.ListQuery{Finished: store.Span{Since: at(0, 0)}}, epoch)
+		c.expectList(store.ListQuery{Finished: store.Span{Until: at(9_000, 0)}})
+		c.reopen()
+	}
 }
 
-// crowd is n tasks of two businesses, in order, every third one started.
+// crowd is n tasks of two businesses, in order, every third one started and
+// labeled, and of those that are named even half have failures.
 func crowd(c *trial, n int) (tasks []*writer) {
 	c.Helper()
 	var drafts []*draft
 	for i := range n {
 		w := c.task(fmt.Sprint("b", i%2), fmt.Sprint("t", i))
-		ops := []state.Op{create(w.key().Task)}
+		root := w.key().Task
+		ops := []state.Op{create(root)}
+		if i%2 == 0 {
+			ops[0].Name = "even"
+		}
 		if i%3 == 0 {
-			ops = append(ops, on(state.Start, w.key().Task))
+			ops[0].Labels = labels("third", "")
+			ops = append(ops, on(state.Start, root))
+		}
+		if i%12 == 6 { // one leaf failed, another one runs
+			ops = append(
+				ops, declare("x"+root, root, state.EndEvent), on(state.Start, "x"+root),
+				declare("y"+root, root, state.EndEvent), on(state.Start, "y"+root), on(state.Fail, "y"+root),
+			)
 		}
 		tasks = append(tasks, w)
 		drafts = append(drafts, w.draft(ops...))
@@ -211,10 +314,19 @@ func listPages(c *trial) {
 		{Unfinished: true},
 		{Shown: []state.State{state.Running}},
 		{Business: "b0", Shown: []state.State{state.Created}},
-		{Since: tasks[3].header.Recorded, Until: tasks[25].header.Recorded},
+		{Recorded: store.Span{Since: tasks[3].header.Recorded, Until: tasks[25].header.Recorded}},
+		{HasFailures: true},
+		{Name: "even"},
+		{Labels: labels("third", "")},
+		{Labels: labels("third", ""), Name: "even", Unfinished: true},
 	}
-	for _, q := range queries {
+	for i := range 2 * len(queries) {
+		q := queries[i/2]
+		q.OldestFirst = i%2 == 1
 		want := newest(tasks, func(w *writer) bool { return q.Matches(&w.header) })
+		if q.OldestFirst {
+			slices.Reverse(want)
+		}
 		for _, limit := range []int{-1, 0, 1, 2, 7, 29, 30, 31, 1_000, math.MaxInt} {
 			q.Limit = limit
 			c.expectList(q, want...)

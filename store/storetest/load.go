@@ -16,7 +16,7 @@ var loadCases = []testCase{
 	},
 	{
 		"every node leads to its task",
-		"Load by the ID of any node returns the task's tree and the node's index in it; by key the index is 0",
+		"Load by the ID of any node returns the task's tree and the node's index in it; by the task's key it is 0",
 		loadByNode,
 	},
 	{
@@ -79,6 +79,10 @@ func loadByNode(c *trial) {
 			if snap.Index != i {
 				c.broken("load %s: node index %d, want %d", ref, snap.Index, i)
 			}
+			n := w.tree.Node(i)
+			if ref = store.ByNodeKey(w.key().Business, w.key().Task, n.Key); n.Key != "" && c.load(ref).Index != i {
+				c.broken("load %s: node index %d, want %d", ref, c.load(ref).Index, i)
+			}
 		}
 	}
 }
@@ -113,7 +117,11 @@ func locate(c *trial) {
 		c.reopen()
 		for _, w := range []*writer{a, b} {
 			want := store.Location{Key: w.key(), Revision: w.revision()}
-			for _, ref := range []store.Ref{w.ref(), store.ByNode(w.root()), store.ByNode(w.tree.ID(w.tree.Len() - 1))} {
+			refs := []store.Ref{w.ref(), store.ByNode(w.root()), store.ByNode(w.tree.ID(w.tree.Len() - 1))}
+			if i, ok := w.tree.FindKey("b's key"); ok {
+				refs = append(refs, store.ByNodeKey("2", "a", w.tree.Node(i).Key))
+			}
+			for _, ref := range refs {
 				got, err := c.store.Locate(c.Context(), ref)
 				c.want("locate "+ref.String(), err, nil)
 				if got != want {
@@ -137,6 +145,12 @@ func notFound(c *trial) {
 		c.expectGone(key)
 	}
 	c.expectGone(state.Key{Business: "2", Task: "1"}, "1", "2", "100", "0", "10 ", "\"10\"")
+	for _, ref := range []store.Ref{store.ByNodeKey("2", "10", "no such key"), store.ByNodeKey("2", "10", "10"), store.ByNodeKey("2", "11", "key")} {
+		_, err := c.store.Load(c.Context(), ref)
+		c.want("load "+ref.String(), err, state.ErrNotFound)
+		_, err = c.store.Locate(c.Context(), ref)
+		c.want("locate "+ref.String(), err, state.ErrNotFound)
+	}
 	_, err := c.store.Transitions(c.Context(), state.Key{Business: "3", Task: "10"}, math.MaxUint64, 1)
 	c.want("transitions of no task", err, state.ErrNotFound)
 	_, err = c.store.Attempts(c.Context(), "", 0, 1)

@@ -472,6 +472,11 @@ var readMutants = []mutant{
 		},
 	},
 	{
+		name:   "knows no keys of nodes",
+		breaks: []string{"every node leads to its task", "what is nowhere is not found"},
+		spoil:  onRef(func(_ store.Store, ref store.Ref) store.Ref { return ref.Task() }),
+	},
+	{
 		name:   "prefers the key",
 		breaks: []string{"a node ID in a reference comes first"},
 		spoil: onRef(func(_ store.Store, ref store.Ref) store.Ref {
@@ -537,10 +542,30 @@ var listMutants = []mutant{
 		name:   "includes the end of a time range",
 		breaks: []string{"lists select by time"},
 		spoil: onQuery(func(q *store.ListQuery) {
-			if sec, nsec := q.Until.Unix(); q.Until.IsSet() {
-				q.Until = state.UnixInstant(sec, nsec+1)
+			if sec, nsec := q.Recorded.Until.Unix(); q.Recorded.Until.IsSet() {
+				q.Recorded.Until = state.UnixInstant(sec, nsec+1)
 			}
 		}),
+	},
+	{
+		name:   "knows no labels",
+		breaks: []string{"lists select by what a task is about", "pages of a list are the list"},
+		spoil:  onQuery(func(q *store.ListQuery) { q.Labels = state.Labels{} }),
+	},
+	{
+		name:   "forgets the order that a cursor is for",
+		breaks: []string{"a cursor is good for one order"},
+		spoil: onQuery(func(q *store.ListQuery) {
+			if q.Cursor != "" {
+				other := store.ListQuery{OldestFirst: q.OldestFirst}
+				q.Cursor = other.CursorAt(1)[:1] + q.Cursor[1:]
+			}
+		}),
+	},
+	{
+		name:   "knows one order only",
+		breaks: []string{"pages of a list are the list", "tasks created between pages come last if the oldest come first"},
+		spoil:  onQuery(func(q *store.ListQuery) { q.OldestFirst = false }),
 	},
 	{
 		name:   "loses a task between pages",

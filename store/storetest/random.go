@@ -27,6 +27,12 @@ func RandomTransition(r *rand.Rand) *state.Transition {
 		return tr
 	}
 	tr.Shown, tr.Pending = d.state(), d.count(0)
+	if tr.Op == state.Create || tr.Op == state.Label {
+		tr.Labels = d.labels()
+	}
+	if tr.Op == state.Label {
+		return tr
+	}
 	index := d.index()
 	switch tr.Op {
 	case state.Create, state.Reopen:
@@ -78,6 +84,20 @@ func (d drawer) id() string { return pick(d, ids()...) }
 
 func (d drawer) actor() string {
 	return pick(d, d.id(), strings.Repeat("a", state.MaxActorBytes))
+}
+
+func (d drawer) labels() state.Labels {
+	labels := make(map[string]string)
+	for range d.r.IntN(3) * d.r.IntN(state.MaxLabels/2) {
+		key := pick(d, d.id(), strings.Repeat("é", state.MaxLabelKeyBytes/2), "k") + "x"
+		labels[key[max(0, len(key)-state.MaxLabelKeyBytes+1):]] = pick(d, "", "v", d.id(), strings.Repeat("v", state.MaxLabelValueBytes))
+	}
+	for key := range labels {
+		if state.CheckLabel(key, "") != nil { // cut within a character
+			delete(labels, key)
+		}
+	}
+	return state.LabelsOf(labels)
 }
 
 func (d drawer) text(most int) string {
@@ -157,14 +177,22 @@ func (d drawer) attempt(index int, kind state.Kind, first bool) state.Attempt {
 		a.RetryAt = d.maybeTime()
 	}
 	a.Error = d.text(state.MaxErrorBytes)
+	if index > 0 && a.State != state.Created && d.chance(4) {
+		a.CameFrom = pick(d, 1, 128, maxIndex)
+	}
 	return a
 }
 
 // change draws what a transition does to a node: to the one that its operation
 // named, or to one that it took along.
-func (d drawer) change(tr *state.Transition, index int, first bool) state.Change {
-	c := state.Change{ID: d.id(), Index: index, Kind: d.kind(index), From: d.state()}
+func (d drawer) change(tr *state.Transition, index int, first bool) (c state.Change) {
+	c = state.Change{ID: d.id(), Index: index, Kind: d.kind(index), From: d.state()}
 	c.Updated = pick(d, tr.At, d.time())
+	defer func() {
+		if c.State == state.Suspended {
+			c.Note = d.text(state.MaxErrorBytes)
+		}
+	}()
 	switch {
 	case tr.Op == state.Create || tr.Op == state.Declare:
 		c.From = 0
@@ -191,6 +219,14 @@ func (d drawer) declaration(index int) *state.Declaration {
 	if index > 0 {
 		decl.Parent, decl.ParentIndex = d.id(), d.r.IntN(index)
 		decl.NoRetry, decl.NoSkip, decl.MaxLoops = d.chance(2), d.chance(2), pick(d, 0, 1, maxCount)
+		decl.Key = pick(d, "", "", d.id(), strings.Repeat("k", state.MaxKeyBytes))
+	}
+	if index > 1 && d.chance(2) {
+		var after []int
+		for range d.r.IntN(5) {
+			after = append(after, 1+d.r.IntN(index-1))
+		}
+		decl.After = state.EdgesOf(after...)
 	}
 	return decl
 }

@@ -22,7 +22,10 @@ func tour(w *writer) {
 	a, b, sub, inner := task+".a", task+".b", task+".sub", task+".inner"
 	x, y, z := task+".x", task+".y", task+".z"
 
-	w.do(with(create(task), func(op *state.Op) { op.Name, op.Actor = "nightly <build> & \"deploy\"", "alice" }))
+	w.do(with(create(task), func(op *state.Op) {
+		op.Name, op.Actor = "nightly <build> & \"deploy\"", "alice"
+		op.Labels = state.LabelsOf(map[string]string{"env": "prod", "team": "", "链": "值"})
+	}))
 	w.do(
 		with(on(state.Revoke, task), func(op *state.Op) { op.Error = "created by mistake" }),
 		on(state.Reopen, task),
@@ -30,6 +33,7 @@ func tour(w *writer) {
 	w.do(
 		with(declare(a, task, state.ServiceActivity), func(op *state.Op) {
 			op.Name, op.NoRetry, op.NoSkip, op.MaxLoops = "compile\n", true, true, 3
+			op.Key = "compile/linux amd64"
 		}),
 		with(on(state.Start, a), func(op *state.Op) { op.At = state.UnixInstant(1_600_000_000, 999_999_999) }),
 		on(state.Finish, a), on(state.Loop, a),
@@ -41,8 +45,12 @@ func tour(w *writer) {
 			op.Error, op.RetryAt = "try again", state.UnixInstant(1_600_000_060, 5)
 		})
 	}
-	w.do(declare(b, task, state.ServiceActivity), on(state.Start, b), awaited(b))
-	w.do(on(state.Retry, b), on(state.Suspend, b), on(state.Resume, b), on(state.Start, b))
+	w.do(with(declare(b, task, state.ServiceActivity), func(op *state.Op) { op.Key, op.After = "b's key", []string{a} }), on(state.Start, b), awaited(b))
+	w.do(
+		on(state.Retry, b), with(on(state.Suspend, b), func(op *state.Op) { op.Note = "waits for\na person" }), on(state.Resume, b),
+		with(on(state.Start, b), func(op *state.Op) { op.From = "compile/linux amd64" }),
+	)
+	w.do(state.Op{Kind: state.Label, Task: w.key(), Labels: state.LabelsOf(map[string]string{"env": "test"}), Unlabel: []string{"team"}})
 	w.do(on(state.Suspend, b), on(state.Resume, b), on(state.Fail, b), on(state.Skip, b), on(state.Loop, b))
 	w.do(with(on(state.Fail, b), func(op *state.Op) { op.Error, op.Ignore = "no matter", true }), on(state.Loop, b))
 
@@ -62,7 +70,8 @@ func tour(w *writer) {
 		id := task + "." + k.String()
 		w.do(declare(id, task, k), on(state.Start, id), on(state.Finish, id))
 	}
-	w.do(on(state.Suspend, task))
+	w.do(with(declare(task+".join", task, state.ConvergeGateway), func(op *state.Op) { op.After = []string{sub, "b's key", a} }))
+	w.do(with(on(state.Suspend, task), func(op *state.Op) { op.Note = "maintenance" }))
 }
 
 // tourBack goes back to earlier steps and ends containers over what failed.

@@ -20,7 +20,7 @@
 package wire
 
 // Version is the version of the forms in this package.
-const Version = 2
+const Version = 3
 
 // Format names the answers of a server.
 const Format = "pipestatus-store"
@@ -38,6 +38,8 @@ type Head struct {
 	Task     string `json:"task,omitempty"`
 	Revision uint64 `json:"revision,omitempty"`
 	Index    int    `json:"index,omitempty"`
+	// Labels are those of a tree's task.
+	Labels Labels `json:"labels,omitempty"`
 	// Position is the store's last, as [store.Position.String] has it.
 	Position string `json:"position,omitempty"`
 	// First is the first sequence that the feed keeps.

@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"maps"
+	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -19,6 +21,7 @@ type Transition struct {
 	Actor    string  `json:"actor,omitempty"`
 	Shown    string  `json:"shown,omitempty"`   // state of the task after it
 	Pending  int     `json:"pending,omitempty"` // automatic retries then
+	Labels   Labels  `json:"labels,omitempty"`  // of the task after it, if it is a create or label
 	Changes  Changes `json:"changes,omitempty"`
 }
 
@@ -61,6 +64,7 @@ type Change struct {
 	From     string       `json:"from,omitempty"`     // own state before
 	Attempt
 	Updated    string   `json:"updated,omitempty"`
+	Note       string   `json:"note,omitempty"`
 	Supersedes string   `json:"supersedes,omitempty"` // version before it
 	Superseded *Attempt `json:"superseded,omitempty"` // attempt that has become history
 }
@@ -75,6 +79,8 @@ type Declaration struct {
 	NoRetry     bool   `json:"no_retry,omitempty"`
 	NoSkip      bool   `json:"no_skip,omitempty"`
 	MaxLoops    int    `json:"max_loops,omitempty"`
+	Key         string `json:"key,omitempty"`
+	After       []int  `json:"after,omitempty"` // indices of the nodes that lead to it
 }
 
 // Attempt is a [state.Attempt].
@@ -93,6 +99,7 @@ type Attempt struct {
 	Began        string `json:"began,omitempty"` // operation that began the attempt
 	Along        bool   `json:"along,omitempty"` // it was the reset of a container above
 	Paused       bool   `json:"paused,omitempty"`
+	CameFrom     int    `json:"came_from,omitempty"` // index of the node that led to it
 }
 
 // OfTransition returns the form of a transition.
@@ -100,7 +107,7 @@ func OfTransition(tr *state.Transition) Transition {
 	r := Transition{
 		Seq: tr.Sequence, Business: tr.Task.Business, Task: tr.Task.Task, Op: tr.Op.String(),
 		At: tr.At.String(), Recorded: tr.Recorded.String(), Actor: tr.Actor, Shown: stateName(tr.Shown), Pending: tr.Pending,
-		Changes: make(Changes, len(tr.Changes)),
+		Labels: OfLabels(tr.Labels), Changes: make(Changes, len(tr.Changes)),
 	}
 	for i := range tr.Changes {
 		r.Changes[i] = ofChange(&tr.Changes[i])
@@ -116,10 +123,10 @@ func OfNode(n *state.Node) Change {
 func ofChange(c *state.Change) Change {
 	to := Change{
 		ID: c.ID, Index: c.Index, Kind: c.Kind.String(), From: stateName(c.From),
-		Attempt: OfAttempt(&c.Attempt), Updated: c.Updated.String(), Supersedes: c.Supersedes.String(),
+		Attempt: OfAttempt(&c.Attempt), Updated: c.Updated.String(), Note: c.Note, Supersedes: c.Supersedes.String(),
 	}
 	if d := c.Declared; d != nil {
-		to.Declared = &Declaration{d.Parent, max(d.ParentIndex, 0), d.Name, d.NoRetry, d.NoSkip, d.MaxLoops}
+		to.Declared = &Declaration{d.Parent, max(d.ParentIndex, 0), d.Name, d.NoRetry, d.NoSkip, d.MaxLoops, d.Key, slices.Collect(d.After.All())}
 	}
 	if c.Superseded != nil {
 		old := OfAttempt(c.Superseded)
@@ -133,8 +140,25 @@ func OfAttempt(a *state.Attempt) Attempt {
 	return Attempt{
 		State: stateName(a.State), Version: a.Version.String(), Loop: a.Loop, Retries: a.Retries, Skips: a.Skips,
 		Skipped: a.Skipped, ErrorIgnored: a.ErrorIgnored, Started: a.Started.String(), Finished: a.Finished.String(),
-		Error: a.Error, RetryAt: a.RetryAt.String(), Began: opName(a.Began), Along: a.Along, Paused: a.Paused,
+		Error: a.Error, RetryAt: a.RetryAt.String(), Began: opName(a.Began), Along: a.Along, Paused: a.Paused, CameFrom: a.CameFrom,
 	}
+}
+
+// Labels are [state.Labels].
+type Labels map[string]string
+
+// OfLabels returns the form of labels, nil if there are none.
+func OfLabels(l state.Labels) Labels {
+	if l == (state.Labels{}) {
+		return nil
+	}
+	return maps.Collect(l.All())
+}
+
+// Value returns the labels, which are valid unless there is an error.
+func (l Labels) Value() (state.Labels, error) {
+	labels := state.LabelsOf(l)
+	return labels, labels.Validate()
 }
 
 // opName is the operation's name, "" for none.

@@ -17,7 +17,7 @@ func (r *Transition) Value() (*state.Transition, error) {
 	tr := &state.Transition{
 		Sequence: r.Seq, Task: state.Key{Business: r.Business, Task: r.Task}, Op: p.op(r.Op),
 		At: p.instant(r.At), Recorded: p.instant(r.Recorded), Actor: r.Actor, Shown: p.state(r.Shown), Pending: r.Pending,
-		Changes: make([]state.Change, len(r.Changes)),
+		Labels: state.LabelsOf(r.Labels), Changes: make([]state.Change, len(r.Changes)),
 	}
 	if len(r.Changes) == 0 {
 		tr.Changes = nil
@@ -52,7 +52,7 @@ type reading struct{ err error }
 
 func (p *reading) change(r *Change) state.Change {
 	c := state.Change{ID: r.ID, Index: r.Index, From: p.state(r.From), Progress: state.Progress{
-		Attempt: p.attempt(&r.Attempt), Updated: p.instant(r.Updated), Supersedes: p.version(r.Supersedes),
+		Attempt: p.attempt(&r.Attempt), Updated: p.instant(r.Updated), Note: r.Note, Supersedes: p.version(r.Supersedes),
 	}}
 	kind, err := state.ParseKind(r.Kind)
 	p.keep(err)
@@ -60,6 +60,7 @@ func (p *reading) change(r *Change) state.Change {
 	if d := r.Declared; d != nil {
 		c.Declared = &state.Declaration{
 			Parent: d.Parent, ParentIndex: d.ParentIndex, Name: d.Name, NoRetry: d.NoRetry, NoSkip: d.NoSkip, MaxLoops: d.MaxLoops,
+			Key: d.Key, After: p.edges(d.After),
 		}
 		if d.Parent == "" {
 			c.Declared.ParentIndex = -1
@@ -76,11 +77,22 @@ func (p *reading) attempt(r *Attempt) state.Attempt {
 	return state.Attempt{
 		State: p.state(r.State), Version: p.version(r.Version), Loop: r.Loop, Retries: r.Retries, Skips: r.Skips,
 		Skipped: r.Skipped, ErrorIgnored: r.ErrorIgnored, Started: p.instant(r.Started), Finished: p.instant(r.Finished),
-		Error: r.Error, RetryAt: p.instant(r.RetryAt), Began: p.op(r.Began), Along: r.Along, Paused: r.Paused,
+		Error: r.Error, RetryAt: p.instant(r.RetryAt), Began: p.op(r.Began), Along: r.Along, Paused: r.Paused, CameFrom: r.CameFrom,
 	}
 }
 
 func (p *reading) keep(err error) { p.err = cmp.Or(p.err, err) }
+
+// edges reads indices, of which there may be no more than edges can have.
+func (p *reading) edges(after []int) state.Edges {
+	for _, i := range after {
+		if i < 1 || len(after) > state.MaxAfter {
+			p.keep(fmt.Errorf("%w: %d edges, one from node %d", state.ErrInvalidArgument, len(after), i))
+			return state.Edges{}
+		}
+	}
+	return state.EdgesOf(after...)
+}
 
 func (p *reading) op(name string) state.OpKind {
 	if name == "" {
@@ -139,6 +151,7 @@ type Task struct {
 	Counts   map[string]int `json:"counts,omitempty"` // leaves by state
 	Pending  int            `json:"pending,omitempty"`
 	Nodes    int            `json:"nodes"`
+	Labels   Labels         `json:"labels,omitempty"`
 	Recorded string         `json:"recorded"`
 	Updated  string         `json:"updated"`
 	Started  string         `json:"start_time,omitempty"`
@@ -149,7 +162,7 @@ type Task struct {
 func OfTask(t *store.Task) Task {
 	r := Task{
 		Business: t.Key.Business, Task: t.Key.Task, Root: t.Root, Name: t.Name, Number: t.Number, Revision: t.Revision,
-		Shown: stateName(t.Shown), State: stateName(t.State), Pending: t.Pending, Nodes: t.Nodes,
+		Shown: stateName(t.Shown), State: stateName(t.State), Pending: t.Pending, Nodes: t.Nodes, Labels: OfLabels(t.Labels),
 		Recorded: t.Recorded.String(), Updated: t.Updated.String(), Started: t.Started.String(), Finished: t.Finished.String(),
 	}
 	for s, n := range t.Counts {
@@ -168,7 +181,7 @@ func (r *Task) Value() (store.Task, error) {
 	var p reading
 	t := store.Task{
 		Key: state.Key{Business: r.Business, Task: r.Task}, Root: r.Root, Name: r.Name, Number: r.Number, Revision: r.Revision,
-		Shown: p.state(r.Shown), State: p.state(r.State), Pending: r.Pending, Nodes: r.Nodes,
+		Shown: p.state(r.Shown), State: p.state(r.State), Pending: r.Pending, Nodes: r.Nodes, Labels: state.LabelsOf(r.Labels),
 		Recorded: p.instant(r.Recorded), Updated: p.instant(r.Updated), Started: p.instant(r.Started), Finished: p.instant(r.Finished),
 	}
 	for name, n := range r.Counts {

@@ -25,6 +25,14 @@ func filled(t *testing.T, v reflect.Value) {
 		v.Set(reflect.ValueOf(state.VersionOf([16]byte{1, 15: 2})))
 		return
 	}
+	if v.Type() == reflect.TypeFor[state.Edges]() {
+		v.Set(reflect.ValueOf(state.EdgesOf(3, 1)))
+		return
+	}
+	if v.Type() == reflect.TypeFor[state.Labels]() {
+		v.Set(reflect.ValueOf(state.LabelsOf(map[string]string{"text <&>": "\u2028", "none": ""})))
+		return
+	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString("text <&> \u2028")
@@ -91,7 +99,7 @@ func TestAHeaderSurvivesTheWayThereAndBack(t *testing.T) {
 	now := state.UnixInstant(1_700_000_000, 7)
 	task := store.Task{
 		Key: state.Key{Business: "2", Task: "10"}, Root: "r", Name: "n", Number: 1, Revision: 1<<63 + 1, Shown: state.Running, State: state.Running,
-		Pending: 1, Nodes: 9, Recorded: now, Updated: now, Started: now,
+		Pending: 1, Nodes: 9, Labels: state.LabelsOf(map[string]string{"env": "prod"}), Recorded: now, Updated: now, Started: now,
 	}
 	task.Counts[state.Running], task.Counts[state.Failed] = 3, 2
 	if got, err := through(t, wire.OfTask(&task)).Value(); err != nil || !reflect.DeepEqual(got, task) {

@@ -196,6 +196,9 @@ func (d *display) up(b *strings.Builder) {
 // line says in a line what a transition did, if that is of interest:
 // declarations and the passing of gateways and events are not.
 func (d *display) line(tr *state.Transition) {
+	if len(tr.Changes) == 0 {
+		return
+	}
 	c := &tr.Changes[0]
 	passed := c.Kind != state.ServiceActivity && !c.Kind.Container()
 	if tr.Op == state.Declare || tr.Op == state.Create || passed && tr.Op != state.Fail && tr.Op != state.Retry {

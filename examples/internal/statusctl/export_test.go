@@ -176,7 +176,7 @@ func TestAnExportThatIsNotWholeIsRefused(t *testing.T) {
 func TestAnExportOfAnotherVersion(t *testing.T) {
 	const head = `{"format":"pipestatus-export","version":`
 	for in, want := range map[string]error{
-		head + `3,"sequence":9}` + "\n":  store.ErrIncompatible,
+		head + `4,"sequence":9}` + "\n":  store.ErrIncompatible,
 		head + `0,"sequence":9}` + "\n":  errDamaged,
 		head + `-1,"sequence":9}` + "\n": errDamaged,
 	} {

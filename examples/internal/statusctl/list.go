@@ -33,10 +33,10 @@ var listCommand = command{
 				return &usageError{problem: "-limit must be at least 1"}
 			}
 			now := t.now()
-			if l.query.Since, err = parseWhen(*since, t.zone, now); err != nil {
+			if l.query.Recorded.Since, err = parseWhen(*since, t.zone, now); err != nil {
 				return &usageError{problem: "-since: " + err.Error()}
 			}
-			if l.query.Until, err = parseWhen(*until, t.zone, now); err != nil {
+			if l.query.Recorded.Until, err = parseWhen(*until, t.zone, now); err != nil {
 				return &usageError{problem: "-until: " + err.Error()}
 			}
 			return t.read(ctx, func(r *reader) error { return l.list(ctx, r, now) })

@@ -5,6 +5,7 @@ import (
 	"math"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query/strictjson"
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -25,14 +26,18 @@ func (f *form) operation() engine.Op {
 	opts := f.common()
 	switch kind {
 	case state.Create:
-		opts = append(opts, f.newNode("id")...)
+		opts = append(append(opts, f.newNode("id")...), engine.Labels(f.labels("labels")))
 		return engine.Create(f.id("biz"), f.id("task"), opts...)
 	case state.Declare:
 		opts = append(opts, f.newNode("node")...)
 		opts = append(opts, f.declared()...)
-		return engine.Declare(f.id("parent"), f.kind(), opts...)
+		parent, in := f.target("parent", "parent_key")
+		return engine.Declare(parent, f.kind(), append(opts, in...)...)
 	case state.Reopen:
 		return engine.Reopen(f.id("biz"), f.id("task"), append(opts, f.loop()...)...)
+	case state.Label:
+		opts = append(opts, engine.Labels(f.labels("set")), engine.Unlabel(f.texts("remove")...))
+		return engine.Label(f.id("biz"), f.id("task"), opts...)
 	}
 
 	opts = append(opts, engine.IfVersion(f.version("version")))
@@ -41,8 +46,13 @@ func (f *form) operation() engine.Op {
 	} else {
 		opts = append(opts, f.loop()...)
 	}
-	node := f.id("node")
+	node, in := f.target("node", "key")
+	opts = append(opts, in...)
 	switch kind {
+	case state.Loop:
+		opts = append(opts, f.from()...)
+	case state.Suspend:
+		opts = append(opts, engine.Note(f.message("note")))
 	case state.Fail:
 		return engine.Fail(node, f.message("error"), append(opts, f.failure()...)...)
 	case state.Finish:
@@ -59,12 +69,18 @@ func (f *form) operation() engine.Op {
 // given.
 func (f *form) begin() engine.Op {
 	opts := append(f.unrepeated(), engine.NewVersion(f.version("new_version")))
-	_, inside := f.fields["parent"]
-	if _, given := f.fields["kind"]; !inside && !given {
+	_, byParent := f.fields["parent"]
+	_, byParentKey := f.fields["parent_key"]
+	_, byTask := f.fields["task"]
+	if _, given := f.fields["kind"]; !byParent && !byParentKey && !given {
+		if byTask {
+			return engine.Begin("", state.Pipeline, append(opts, engine.In(f.id("biz"), f.id("task")))...)
+		}
 		return engine.Begin("", state.Pipeline, append(opts, engine.ID(f.id("node")))...)
 	}
-	opts = append(opts, f.newNode("node")...)
-	return engine.Begin(f.id("parent"), f.kind(), opts...)
+	opts = append(append(append(opts, f.newNode("node")...), f.placed()...), f.from()...)
+	parent, in := f.target("parent", "parent_key")
+	return engine.Begin(parent, f.kind(), append(opts, in...)...)
 }
 
 func (f *form) report() engine.Op {
@@ -78,7 +94,8 @@ func (f *form) report() engine.Op {
 	if err != nil {
 		f.fail("unknown state %q", brief(name, 64))
 	}
-	return engine.Report(f.id("node"), is, opts...)
+	node, in := f.target("node", "key")
+	return engine.Report(node, is, append(opts, in...)...)
 }
 
 // onNode are the operations that take no more than a node and options.
@@ -86,6 +103,65 @@ var onNode = map[state.OpKind]func(string, ...engine.Option) engine.Op{
 	state.Start: engine.Start, state.Finish: engine.Finish,
 	state.Retry: engine.Retry, state.Skip: engine.Skip, state.Loop: engine.Loop, state.Reset: engine.Reset,
 	state.Suspend: engine.Suspend, state.Resume: engine.Resume, state.Revoke: engine.Revoke,
+}
+
+// target takes what names a node: its ID, or a task and a key in it, without
+// which the task's root is meant.
+func (f *form) target(idField, keyField string) (node string, in []engine.Option) {
+	_, byID := f.fields[idField]
+	_, byTask := f.fields["task"]
+	if byID || !byTask {
+		return f.id(idField), nil
+	}
+	business, task := f.id("biz"), f.id("task")
+	key, given := f.checked(keyField, state.CheckNodeKey)
+	if given && key == "" {
+		f.fail("%q is empty", keyField)
+	}
+	return key, []engine.Option{engine.In(business, task)}
+}
+
+// labels takes an object of texts.
+func (f *form) labels(name string) (labels map[string]string) {
+	raw, given := f.take(name)
+	if !given {
+		return nil
+	}
+	fields, err := strictjson.Fields(raw, state.MaxLabels)
+	if err != nil {
+		f.fail("%q is not an object of at most %d texts, each name once", name, state.MaxLabels)
+		return nil
+	}
+	labels = make(map[string]string, len(fields))
+	for key, value := range fields {
+		var text string
+		if value[0] != '"' || json.Unmarshal(value, &text) != nil {
+			f.fail("%q has a value that is not a text", name)
+		}
+		labels[key] = text
+	}
+	return labels
+}
+
+// texts takes a list of texts.
+func (f *form) texts(name string) (list []string) {
+	raw, given := f.take(name)
+	if !given {
+		return nil
+	}
+	var values []json.RawMessage
+	if raw[0] != '[' || json.Unmarshal(raw, &values) != nil || len(values) > state.MaxAfter {
+		f.fail("%q is not a list of at most %d texts", name, state.MaxAfter)
+		return nil
+	}
+	for _, value := range values {
+		var text string
+		if value[0] != '"' || json.Unmarshal(value, &text) != nil {
+			f.fail("%q has something that is not a text", name)
+		}
+		list = append(list, text)
+	}
+	return list
 }
 
 // loop takes the loop count of the root's attempt.
@@ -137,7 +213,23 @@ func (f *form) declared() (opts []engine.Option) {
 	if !f.flag("skippable", true) {
 		opts = append(opts, engine.NoSkip())
 	}
-	return append(opts, engine.MaxLoops(f.count("max_loops")), engine.NewVersion(f.version("new_version")))
+	return append(append(opts, f.placed()...), engine.MaxLoops(f.count("max_loops")), engine.NewVersion(f.version("new_version")))
+}
+
+// placed takes what says where a new node is in the pipeline.
+func (f *form) placed() (opts []engine.Option) {
+	if key, given := f.checked("key", state.CheckNodeKey); given {
+		opts = append(opts, engine.Key(key))
+	}
+	return append(opts, engine.After(f.texts("after")...))
+}
+
+func (f *form) from() []engine.Option {
+	from, given := f.checked("from", state.CheckNodeKey)
+	if !given {
+		return nil
+	}
+	return []engine.Option{engine.From(from)}
 }
 
 func (f *form) kind() state.Kind {

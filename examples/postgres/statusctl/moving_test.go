@@ -139,8 +139,8 @@ func answers(t *testing.T, s store.Reader) map[string]string {
 	}
 	for i, task := range tasks {
 		if i%20 == 0 {
-			a.list("since "+task.Recorded.String(), store.ListQuery{Since: task.Recorded})
-			a.list("until "+task.Recorded.String(), store.ListQuery{Until: task.Recorded, Business: task.Key.Business})
+			a.list("since "+task.Recorded.String(), store.ListQuery{Recorded: store.Span{Since: task.Recorded}})
+			a.list("until "+task.Recorded.String(), store.ListQuery{Recorded: store.Span{Until: task.Recorded}, Business: task.Key.Business})
 		}
 		a.task(task.Key)
 	}

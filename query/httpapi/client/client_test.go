@@ -241,7 +241,7 @@ func answering(t *testing.T, text string) *client.Client {
 }
 
 func TestAnAnswerThatMakesNoSenseIsRefused(t *testing.T) {
-	const head = `{"format":"pipestatus-store","version":2,"biz":"2","task":"10","revision":1,"items":`
+	const head = `{"format":"pipestatus-store","version":3,"biz":"2","task":"10","revision":1,"items":`
 	const root = `{"id":"a","index":0,"kind":"pipeline","declared":{},"state":"CREATED","loop":1,"updated":"2024-01-01T00:00:00Z","began":"create"}`
 	ask := func(text string) (store.Snapshot, error) {
 		return answering(t, text).Load(t.Context(), store.ByKey("2", "10"))
@@ -253,7 +253,7 @@ func TestAnAnswerThatMakesNoSenseIsRefused(t *testing.T) {
 		`"loop"`, `"version":"00000000000000000000000000000001","loop"`).Replace(root)
 	for name, text := range map[string]string{
 		"nothing":                 "",
-		"another format":          `{"format":"other","version":2}`,
+		"another format":          `{"format":"other","version":3}`,
 		"no nodes":                head + "0}",
 		"nodes missing":           head + "2}\n" + root,
 		"a node cut off":          head + "1}\n" + root[:40],

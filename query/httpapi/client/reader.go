@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"iter"
 	"net/url"
@@ -17,7 +18,11 @@ func ofRef(ref store.Ref) url.Values {
 	if ref.Node != "" {
 		return url.Values{"node_id": {ref.Node}}
 	}
-	return ofKey(ref.Key)
+	asked := ofKey(ref.Key)
+	if ref.NodeKey != "" {
+		asked.Set("node_key", ref.NodeKey)
+	}
+	return asked
 }
 
 func ofKey(key state.Key) url.Values {
@@ -70,6 +75,11 @@ func tree(head *wire.Head, next func(any) error) (*state.Tree, error) {
 		}
 		ids = append(ids, n.ID)
 	}
+	labels, err := head.Labels.Value()
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	b.Label(labels)
 	t, err := b.Tree(head.Revision)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrAnswer, err)
@@ -101,7 +111,11 @@ func (c *Client) Locate(ctx context.Context, ref store.Ref) (at store.Location, 
 func (c *Client) List(ctx context.Context, q store.ListQuery) (page store.ListPage, err error) {
 	asked := url.Values{"limit": {strconv.Itoa(q.Limit)}}
 	for name, value := range map[string]string{
-		"bk_biz_id": q.Business, "cursor": q.Cursor, "since": text(q.Since), "until": text(q.Until),
+		"bk_biz_id": q.Business, "cursor": q.Cursor, "name": q.Name, "labels": labels(q.Labels),
+		"since": text(q.Recorded.Since), "until": text(q.Recorded.Until),
+		"started_since": text(q.Started.Since), "started_until": text(q.Started.Until),
+		"finished_since": text(q.Finished.Since), "finished_until": text(q.Finished.Until),
+		"unfinished": flag(q.Unfinished), "has_failures": flag(q.HasFailures), "oldest_first": flag(q.OldestFirst),
 	} {
 		if value != "" {
 			asked.Set(name, value)
@@ -109,9 +123,6 @@ func (c *Client) List(ctx context.Context, q store.ListQuery) (page store.ListPa
 	}
 	for _, s := range q.Shown {
 		asked.Add("state", s.String())
-	}
-	if q.Unfinished {
-		asked.Set("unfinished", "true")
 	}
 	err = c.ask(ctx, "list", asked, func(head *wire.Head, next func(any) error) error {
 		page.Cursor = head.Cursor
@@ -122,6 +133,24 @@ func (c *Client) List(ctx context.Context, q store.ListQuery) (page store.ListPa
 		return store.ListPage{}, err
 	}
 	return page, nil
+}
+
+// labels, flag and text are the texts of parameters, "" for those that are left
+// out.
+
+func labels(l state.Labels) string {
+	if l == (state.Labels{}) {
+		return ""
+	}
+	form, _ := json.Marshal(wire.OfLabels(l)) // never fails
+	return string(form)
+}
+
+func flag(set bool) string {
+	if !set {
+		return ""
+	}
+	return "true"
 }
 
 func text(i state.Instant) string {

@@ -1,0 +1,47 @@
+package store
+
+import (
+	"fmt"
+	"math"
+	"strconv"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// A cursor has the order of its list, then the number of the last task that was
+// looked at, which need not exist any more.
+const (
+	newestFirst = "n"
+	oldestFirst = "o"
+)
+
+func (q *ListQuery) order() string {
+	if q.OldestFirst {
+		return oldestFirst
+	}
+	return newestFirst
+}
+
+// CursorAt is the cursor of a page that ends with the task of a number, for
+// stores.
+func (q *ListQuery) CursorAt(number uint64) string {
+	return q.order() + strconv.FormatUint(number, 10)
+}
+
+// Start returns the number of the task that the query's cursor names, for stores:
+// the page continues with the next one in the order of the list. Without a cursor
+// it is a number before all, which no task has. An error matches
+// [state.ErrInvalidArgument].
+func (q *ListQuery) Start() (number uint64, err error) {
+	switch {
+	case q.Cursor != "":
+		number, err = strconv.ParseUint(q.Cursor[1:], 10, 63)
+		if err != nil || q.CursorAt(number) != q.Cursor || number == 0 {
+			return 0, fmt.Errorf("%w: cursor %s is none that such a list returned", state.ErrInvalidArgument, quote(q.Cursor))
+		}
+		return number, nil
+	case q.OldestFirst:
+		return 0, nil
+	}
+	return math.MaxInt64, nil
+}
