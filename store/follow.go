@@ -11,7 +11,11 @@ import (
 // task: whether its transitions change nodes that are there, from the states
 // and attempts they are in, declare the next ones in containers, and lead to a
 // header that can be. task is the header at the write's base, the zero Task for
-// a create. trace returns the trace of a node that the header counts; its error
+// a create. What the task shows and how many retries are pending is held against
+// the header alone, which decides it for tasks without subprocesses and in part
+// for others: if a writer says something else of those than their nodes do, lists
+// show that until the next transition, trees are read as they are, and replaying
+// the task, as [Check] does, fails with [state.ErrMalformed]. trace returns the trace of a node that the header counts; its error
 // is returned as it is. A store calls it in Commit, so that nothing is recorded
 // that makes a task unreadable, whoever writes.
 func (c *Write) Follows(task Task, trace func(index int) (state.Trace, error)) error {
@@ -55,6 +59,9 @@ func (f *follower) transition(i int, task *Task) error {
 	task.Add(tr)
 	if err := task.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", state.ErrInvalidArgument, err)
+	}
+	if shown := task.shownByLeaves(); shown != 0 && shown != tr.Shown {
+		return fmt.Errorf("%w: the task shows %s, not %s", state.ErrInvalidArgument, shown, tr.Shown)
 	}
 	return nil
 }

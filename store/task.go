@@ -117,6 +117,25 @@ func (t *Task) Validate() error {
 	return nil
 }
 
+// shownByLeaves is what the task shows if its root is RUNNING or SUSPENDED and
+// all other nodes are leaves, 0 otherwise: then subprocesses decide it too.
+func (t *Task) shownByLeaves() state.State {
+	leaves := 0
+	for _, n := range t.Counts {
+		leaves += n
+	}
+	runs := t.Counts[state.Running]+t.Pending > 0
+	switch {
+	case leaves != t.Nodes-1 || t.State != state.Running && t.State != state.Suspended:
+		return 0
+	case t.Counts[state.Failed] > 0 && !runs:
+		return state.Failed
+	case t.State == state.Suspended, t.Counts[state.Suspended] > 0 && !runs:
+		return state.Suspended
+	}
+	return state.Running
+}
+
 // canShow reports whether a root in this state can show that: only one that
 // runs or is suspended shows anything else than its own state.
 func (t *Task) canShow() bool {

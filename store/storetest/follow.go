@@ -98,3 +98,50 @@ func notFollowing(c *trial) {
 	a.expect()
 	c.expectFeed()
 }
+
+// states are the documented ones.
+var states = [...]state.State{state.Created, state.Running, state.Suspended, state.Failed, state.Finished, state.Revoked}
+
+func misshown(c *trial) {
+	a, b := c.started("2", "a"), c.started("2", "b")
+	a.do(declare("n", "a", state.ServiceActivity), declare("o", "a", state.ServiceActivity))
+	c.reopen()
+	for _, op := range []state.Op{
+		on(state.Start, "n"), on(state.Suspend, "n"), on(state.Start, "o"), on(state.Fail, "o"), on(state.Finish, "n"),
+		on(state.Suspend, "a"), on(state.Skip, "o"), on(state.Resume, "a"), on(state.Finish, "a"),
+	} {
+		d := a.draft(op)
+		tr := d.change.Transitions[0]
+		shown := tr.Shown
+		for _, tr.Shown = range states {
+			if tr.Shown != shown {
+				_, err := c.store.Commit(c.Context(), []store.Write{d.change})
+				c.want("commit of a "+op.Kind.String()+" of a task that shows "+shown.String()+" as "+tr.Shown.String(), err, state.ErrInvalidArgument)
+			}
+		}
+		tr.Shown = shown
+		c.commit(d)
+	}
+	a.expect()
+
+	b.do(declare("sub", "b", state.Subprocess), on(state.Start, "sub"))
+	b.do(declare("m", "sub", state.ServiceActivity), on(state.Start, "m"), on(state.Fail, "m"))
+	wrong := b.draft(on(state.Retry, "m"))
+	wrong.change.Transitions[0].Shown = state.Failed
+	_, err := c.tryCommit(c.Context(), wrong)
+	c.reopen()
+	if err != nil {
+		c.want("commit of a retry after which the task still shows FAILED", err, state.ErrInvalidArgument)
+		b.expect()
+		return
+	}
+	b.expect()
+	problems := 0
+	if err := c.check(func(string) { problems++ }); err != nil || problems == 0 {
+		c.report("check of a task that shows FAILED, while none of its nodes is: %d problems, %v", problems, err)
+	}
+	b.do(on(state.Start, "m"))
+	b.expect()
+	b.delete()
+	c.expectFeed()
+}

@@ -326,6 +326,25 @@ var commitMutants = []mutant{
 		},
 	},
 	{
+		name:   "puts right what a task is said to show",
+		breaks: []string{"a change that says what the task does not show"},
+		spoil: func(s store.Store, b *broken) {
+			b.commit = func(ctx context.Context, changes []store.Write) (results []store.Result, err error) {
+				if results, err = s.Commit(ctx, changes); !errors.Is(err, state.ErrInvalidArgument) || len(changes) != 1 {
+					return results, err
+				}
+				tr := *changes[0].Transitions[0]
+				for _, tr.Shown = range states {
+					right := []store.Write{{Base: changes[0].Base, Transitions: []*state.Transition{&tr}}}
+					if results, err = s.Commit(ctx, right); err == nil {
+						return results, nil
+					}
+				}
+				return results, err
+			}
+		},
+	},
+	{
 		name:   "loses a commit now and then",
 		breaks: []string{"writers of their own tasks do not disturb each other", "random stories come back"},
 		spoil: func(s store.Store, b *broken) {

@@ -20,6 +20,11 @@ var refusalCases = []testCase{
 		notFollowing,
 	},
 	{
+		"a change that says what the task does not show",
+		"a transition that says that its task shows what its leaves do not is ErrInvalidArgument; what only its subprocesses refute is too, or it does no harm but in lists, and the check reports it",
+		misshown,
+	},
+	{
 		"a commit changes a task once",
 		"two changes of one task in a commit are ErrInvalidArgument, and nothing is kept",
 		changedTwice,

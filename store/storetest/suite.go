@@ -122,14 +122,18 @@ func (c *trial) want(what string, err, target error) {
 
 func (c *trial) examine() {
 	c.Helper()
-	problem := func(p string) { c.report("check of the store afterwards: %s", p) }
-	check := func() error { return store.Check(c.Context(), c.store, problem) }
-	if s, ok := c.store.(store.Checker); ok {
-		check = func() error { return s.Check(c.Context(), problem) }
-	}
-	if err := check(); err != nil {
+	err := c.check(func(p string) { c.report("check of the store afterwards: %s", p) })
+	if err != nil {
 		c.report("check of the store afterwards: %v", err)
 	}
+}
+
+// check is the store's own check if it has one.
+func (c *trial) check(problem func(string)) error {
+	if s, ok := c.store.(store.Checker); ok {
+		return s.Check(c.Context(), problem)
+	}
+	return store.Check(c.Context(), c.store, problem)
 }
 
 // history is what was committed so far, in order.
