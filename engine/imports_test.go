@@ -30,9 +30,11 @@ var mayImport = map[string][]string{
 	"query":                {"state", "store"},
 	"query/httpapi":        {"state", "store", "store/wire", "query", "query/strictjson"},
 	"query/httpapi/client": {"state", "store", "store/wire", "query/httpapi"},
+	"query/internal":       {"state", "store", "engine"}, // for tests
+	"query/picture":        {"state", "query"},
 	"query/notify":         {"state", "store", "store/feed", "store/wire"},
 	"query/strictjson":     {},
-	"examples":             {"state", "store", "store/wire", "query/httpapi/client", "store/boltstore", "engine", "query", "query/httpapi", "query/notify", "query/strictjson", "store/feed", "examples/internal/arguments", "examples/internal/database", "examples/internal/hook", "examples/internal/serving", "examples/internal/terminal"},
+	"examples":             {"state", "store", "store/wire", "query/httpapi/client", "store/boltstore", "engine", "query", "query/httpapi", "query/notify", "query/picture", "query/strictjson", "store/feed", "examples/internal/arguments", "examples/internal/database", "examples/internal/hook", "examples/internal/serving", "examples/internal/terminal"},
 	"examples/runner":      {"examples/internal/runner"},
 	"examples/statusctl":   {"examples/internal/statusctl"},
 	"examples/bench": { // measures a bare bbolt beside

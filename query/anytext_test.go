@@ -13,6 +13,8 @@ import (
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/internal/stories"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -164,20 +166,20 @@ func (s *anyStory) expect(t *testing.T, q *query.Query, text string) {
 	if err != nil || len(spans) != 3 || spans[0].Name != shownName(state.Pipeline) || spans[2].Node != s.leaf || spans[1].Error != s.failure || spans[2].Error != s.failure {
 		t.Fatalf("timeline %.200v, %v", spans, err)
 	}
-	svg := q.AppendSVG(nil, spans, nil)
+	svg := picture.AppendTimeline(nil, spans, nil)
 	inert(t, "SVG", string(svg), strings.Count(string(svg), "\n"))
-	wellFormed(t, svg)
+	stories.WellFormed(t, svg)
 	snap, err := q.Snapshot(t.Context(), s.business, s.task)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tree := string(q.AppendText(nil, snap.Tree, 0, nil))
+	tree := string(picture.AppendText(nil, snap.Tree, 0, nil))
 	inert(t, "tree", tree, 3)
 	if _, nodes, _ := strings.Cut(tree, "\n"); strings.ContainsAny(nodes, "\u034f\u115f\u3164\uffa0") {
 		t.Errorf("the tree has what does not show:\n%s", tree)
 	}
-	inert(t, "subtree", string(q.AppendText(nil, snap.Tree, 1, nil)), 2)
-	chart := q.AppendMermaid(nil, snap.Tree, 0)
+	inert(t, "subtree", string(picture.AppendText(nil, snap.Tree, 1, nil)), 2)
+	chart := picture.AppendMermaid(nil, snap.Tree, 0, nil)
 	inert(t, "Mermaid", string(chart), strings.Count(string(chart), "\n"))
 
 	// Who asks for what there is not is told so.

@@ -11,11 +11,7 @@
 // [Query.Statistics] tells how the last runs of a pipeline went, and
 // [Query.Estimate] what that lets expect of one that is running.
 //
-// # Pictures
-//
-// [Query.AppendText] draws a tree for terminals, [Query.AppendMermaid] a
-// flowchart for Markdown, [Query.AppendSVG] a timeline for pages. Names and
-// errors are shown as text, whatever they contain.
+// Package picture draws what is answered, for terminals and for pages.
 //
 // # Who is asked for
 //

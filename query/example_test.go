@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"log"
-	"os"
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
@@ -191,29 +190,4 @@ func ExampleQuery_Timeline() {
 	// build, attempt 1: FAILED after 4m0s
 	// build, attempt 2: FINISHED after 7m0s
 	// deploy, attempt 1: FAILED after 1m0s
-}
-
-func ExampleQuery_AppendText() {
-	ctx := context.Background()
-	e, err := deployment(ctx)
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer e.Close()
-	q := query.New(e, &query.Options{
-		Location: time.UTC,
-		Now:      func() time.Time { return time.Date(2026, 3, 1, 9, 30, 0, 0, time.UTC) },
-	})
-
-	snap, err := q.Snapshot(ctx, "2", "10")
-	if err != nil {
-		log.Fatal(err)
-	}
-	os.Stdout.Write(q.AppendText(nil, snap.Tree, snap.Index, nil))
-
-	// Output:
-	// Task "2"/"10", started 2026-03-01 09:00:00 +0000: 1 FAILED, 1 FINISHED
-	// ✖ FAILED    release 1.4  30m00s so far  root
-	// ✔ FINISHED  ├─ build     7m00s          build   retried once
-	// ✖ FAILED    └─ deploy    1m00s          deploy  connection refused
 }

@@ -4,13 +4,13 @@ import (
 	"flag"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/internal/stories"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore"
@@ -18,43 +18,16 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// golden compares got with a file in testdata.
-func golden(t *testing.T, name string, got []byte) {
-	t.Helper()
-	path := filepath.Join("testdata", name)
-	if *update {
-		if err := os.WriteFile(path, got, 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	want, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if string(got) != string(want) {
-		t.Errorf("%s:\n%s\nwant:\n%s", path, got, want)
-	}
-}
-
-// shanghai is the zone of the specification's example, noon the present.
+// What the stories are told with.
 var (
-	shanghai = time.FixedZone("", 8*3600)
-	begin    = time.Date(2018, 4, 26, 16, 8, 34, 0, shanghai)
-	noon     = begin.Add(5 * time.Minute)
-	options  = query.Options{Location: shanghai, Now: func() time.Time { return noon }}
+	documented, various   = stories.Documented, stories.Various
+	at, version, clock    = stories.At, stories.Version, stories.Clock
+	begin, noon, shanghai = stories.Begin, stories.Noon, stories.Shanghai
+	openEngine, record    = stories.Open, stories.Record
+	options               = query.Options{Location: shanghai, Now: func() time.Time { return noon }}
 )
 
-// at is sec seconds after the beginning of the stories told here.
-func at(sec int) engine.Option { return engine.At(begin.Add(time.Duration(sec) * time.Second)) }
-
-// clock is a recording clock that advances by a second each time.
-func clock() func() time.Time {
-	now := begin
-	return func() time.Time {
-		now = now.Add(time.Second)
-		return now
-	}
-}
+func golden(t *testing.T, name string, got []byte) { t.Helper(); stories.Golden(t, *update, name, got) }
 
 // onEach runs a test on what is recorded in memory and in a file, asked from
 // the store alone, from the engine, and from the file reopened.
@@ -91,29 +64,6 @@ func openFile(t testing.TB, path string) *boltstore.Store {
 	t.Cleanup(func() { s.Close() })
 	return s
 }
-
-func openEngine(t testing.TB, s store.Store, o *engine.Options) *engine.Engine {
-	t.Helper()
-	e, err := engine.Open(t.Context(), s, o)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-	return e
-}
-
-// record records operations, each on its own so that each has a time.
-func record(t testing.TB, e *engine.Engine, ops ...engine.Op) {
-	t.Helper()
-	for _, op := range ops {
-		if _, err := e.Record(t.Context(), op); err != nil {
-			t.Fatal(err)
-		}
-	}
-}
-
-// version is the n-th version.
-func version(n int) string { return fmt.Sprintf("%032x", n) }
 
 // randomTree is a tree of at most size nodes that a random story led to.
 func randomTree(t testing.TB, seed uint64, size int) *state.Tree {

@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -17,24 +16,6 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
-
-// documented is the story of the specification's example.
-func documented(t *testing.T, e *engine.Engine) {
-	const root, start, activity = "5a1622f9f43e3429acb604e18dbd100a", "62d4784e20483f1585149ce90ed954c9", "e8b128dff46637368b9b1bd921abc14e"
-	record(
-		t, e,
-		engine.Create("2", "10", engine.ID(root), at(0)),
-		engine.Start(root, at(0)),
-		engine.Declare(root, state.StartEvent, engine.ID(start), engine.NewVersion("7447cc2801b630f497768493c02fb488"), at(0)),
-		engine.Start(start, at(0)),
-		engine.Finish(start, at(0)),
-		engine.Declare(root, state.ServiceActivity, engine.ID(activity), engine.NewVersion("914d35fe7d143c2186e6d3532870b37d"), at(0)),
-		engine.Start(activity, at(0)),
-		engine.Fail(activity, "exit status 1", at(12)),
-		// Another business, of which nothing must show.
-		engine.Create("3", "77", engine.ID("foreign"), at(0)),
-	)
-}
 
 func TestTheSpecificationsExampleComesOutByteForByte(t *testing.T) {
 	onEach(t, documented, func(t *testing.T, r store.Reader) {
@@ -58,36 +39,6 @@ func TestTheSpecificationsExampleComesOutByteForByte(t *testing.T) {
 			}
 		}
 	})
-}
-
-// various has something to say for every field there is.
-func various(t *testing.T, e *engine.Engine) {
-	v := func(n int) engine.Option { return engine.NewVersion(version(n)) }
-	id := engine.ID
-	record(
-		t, e,
-		engine.Create("2", "11", id("root"), engine.Name("deploy <web> & \"db\""), at(0)),
-		engine.Declare("root", state.StartEvent, id("start"), v(1), at(0)),
-		engine.Declare("root", state.Subprocess, id("sub"), engine.Name("构建"), v(2), at(0)),
-		engine.Declare("root", state.ConvergeGateway, id("later"), v(3), at(1)),
-		engine.Start("root", at(1)), engine.Start("start", at(1)), engine.Finish("start", at(1)),
-		engine.Start("sub", at(2)),
-		engine.Declare("sub", state.ServiceActivity, id("flaky"), v(4), at(3)),
-		engine.Start("flaky", at(3)), engine.Fail("flaky", "timed out\nafter 5s", at(8)),
-		engine.Retry("flaky", v(5), at(20)), engine.Start("flaky", at(20)),
-		engine.Fail("flaky", "refused: <nil>", engine.RetryAt(begin.Add(time.Hour)), at(21)),
-		engine.Declare("sub", state.ServiceActivity, id("skipped"), v(6), at(3)),
-		engine.Start("skipped", at(3)), engine.Fail("skipped", "no space left", at(5)), engine.Skip("skipped", v(7), at(30)),
-		engine.Declare("sub", state.ServiceActivity, id("looping"), v(8), at(3)),
-		engine.Start("looping", at(3)), engine.Fail("looping", "ignored", engine.Ignore(), at(4)),
-		engine.Loop("looping", v(9), at(40)),
-		engine.Declare("sub", state.ServiceActivity, id("ignored"), v(10), at(3)),
-		engine.Start("ignored", at(3)), engine.Fail("ignored", "may fail", engine.Ignore(), at(4)),
-		engine.Declare("root", state.ServiceActivity, id("broken"), engine.Name("notify"), v(11), at(3)),
-		engine.Start("broken", at(3)), engine.Fail("broken", "no such \"channel\"", at(3)),
-		engine.Declare("root", state.ServiceActivity, id("paused"), v(12), at(3)), engine.Suspend("paused", at(50)),
-		engine.Declare("root", state.Subprocess, id("stopped"), v(13), at(3)), engine.Start("stopped", at(4)), engine.Revoke("stopped", at(60)),
-	)
 }
 
 func TestAnswersAreAsDocumentedForEveryOption(t *testing.T) {

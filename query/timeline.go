@@ -27,6 +27,7 @@ type Span struct {
 	Skip    bool
 	Start   time.Time // zero if it has not started
 	End     time.Time // zero if it has not ended
+	Stands  time.Time // where it stands still without having ended, see [Stands]; else zero
 	Error   string
 }
 
@@ -59,6 +60,7 @@ func (q *Query) Timeline(ctx context.Context, business, task string) ([]Span, er
 		}
 		current := base.of(q, &n.Attempt, r.shown(i))
 		current.Current = true
+		current.Stands = q.time(Stands(snap.Tree, i))
 		spans = append(spans, current)
 		return true
 	})
@@ -110,4 +112,35 @@ func holds(page []*state.Transition, sequence uint64) bool {
 		return cmp.Compare(tr.Sequence, sequence)
 	})
 	return found
+}
+
+// Stands is when something happened last in a node, by index, that has started
+// and not ended and in which nothing goes on: no leaf in it runs or is retried
+// by itself, and it waits for a person. It is unset for all other nodes, whose
+// clocks end with them or go on.
+func Stands(tree *state.Tree, node int) (last state.Instant) {
+	n := tree.Node(node)
+	switch {
+	case !n.Started.IsSet() || n.Finished.IsSet() || tree.Shown(node) == state.Running:
+		return last
+	case n.Kind.Container() && (tree.Counts(node)[state.Running] > 0 || tree.Pending(node) > 0):
+		return last
+	}
+	within(tree, node, func(i int) bool {
+		if at := tree.Node(i).Updated; !last.IsSet() || at.After(last) {
+			last = at
+		}
+		return true
+	})
+	return last
+}
+
+// within iterates over node and those below it, in the order of creation.
+func within(tree *state.Tree, node int, yield func(i int) bool) {
+	in := make([]bool, tree.Len())
+	for i := node; i < tree.Len(); i++ {
+		if in[i] = i == node || i > 0 && in[tree.Parent(i)]; in[i] && !yield(i) {
+			return
+		}
+	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -59,8 +60,8 @@ func TestTheYearsOfAnswersAre1To9999InEveryZone(t *testing.T) {
 			"history":  marshalled(t, history),
 			"list":     marshalled(t, tasks.Tasks),
 			"timeline": fmt.Sprint(spans),
-			"picture":  string(q.AppendSVG(nil, spans, nil)),
-			"text":     string(q.AppendText(nil, snap.Tree, 0, nil)),
+			"picture":  string(picture.AppendTimeline(nil, spans, nil)),
+			"text":     string(picture.AppendText(nil, snap.Tree, 0, nil)),
 			"past":     string(q.AppendTree(nil, past.Tree, past.Index)),
 			"no task":  fmt.Sprint(unknown),
 		} {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -207,15 +208,15 @@ func (d *display) line(tr *state.Transition) {
 	text := tr.Op.String()
 	switch {
 	case tr.Op == state.Loop:
-		text = fmt.Sprintf("pass %d", c.Loop)
+		text = fmt.Sprintf("loop %d", c.Loop)
 	case tr.Op == state.Retry:
-		text = fmt.Sprintf("retry %d", c.Retry())
+		text = fmt.Sprintf("retry %d", c.Retries)
 	case tr.Op == state.Fail && c.ErrorIgnored:
 		text = "fail, ignored"
 	}
 	label := d.labels[c.ID]
 	if c.Error != "" {
-		label += ": " + firstLine(c.Error)
+		label += ": " + picture.Cause(c.Error)
 	}
 	fmt.Fprintf(d.w, "%s  %-9s %s\n", tr.At.Time().Local().Format(time.TimeOnly), text, terminal.Printable(label))
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -80,24 +81,19 @@ func (v *view) remarks(i int) string {
 		}
 		parts = append(parts, fmt.Sprintf("%.1fs", max(0, end.Sub(n.Started.Time()).Seconds())))
 	}
-	if n.Loop > 1 {
-		parts = append(parts, fmt.Sprintf("pass %d", n.Loop))
-	}
-	if n.Retry() > 0 {
-		parts = append(parts, fmt.Sprintf("retry %d", n.Retry()))
+	pending := n.RetryAt
+	n.RetryAt = state.Instant{} // told by how long it is away
+	if text := picture.Remarks(&n.Attempt, time.UTC); text != "" {
+		parts = append(parts, text)
 	}
 	switch {
-	case n.Skipped:
-		parts = append(parts, "skipped")
-	case n.ErrorIgnored:
-		parts = append(parts, "error ignored")
-	case n.RetryAt.IsSet() && n.RetryAt.Time().After(v.now):
-		parts = append(parts, fmt.Sprintf("again in %.1fs", n.RetryAt.Time().Sub(v.now).Seconds()))
-	case n.RetryAt.IsSet():
-		parts = append(parts, "to be retried")
+	case pending.IsSet() && pending.Time().After(v.now):
+		parts = append(parts, fmt.Sprintf("retry in %.1fs", pending.Time().Sub(v.now).Seconds()))
+	case pending.IsSet():
+		parts = append(parts, "retry due")
 	}
 	if n.Error != "" {
-		parts = append(parts, firstLine(n.Error))
+		parts = append(parts, picture.Cause(n.Error))
 	}
 	return strings.Join(parts, "  ")
 }
@@ -123,14 +119,4 @@ func fitted(lines []viewLine, rows int) []viewLine {
 		kept[1].text += fmt.Sprintf(", %d more below", more)
 	}
 	return kept
-}
-
-// firstLine is the first line of an error text, and the last if there are more.
-func firstLine(s string) string {
-	first, rest, more := strings.Cut(strings.TrimSpace(s), "\n")
-	if !more {
-		return first
-	}
-	last := rest[strings.LastIndexByte(rest, '\n')+1:]
-	return first + ": " + strings.TrimSpace(last)
 }

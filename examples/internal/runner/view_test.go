@@ -69,10 +69,10 @@ func TestTheViewShowsWhatIsOutOfTheOrdinary(t *testing.T) {
 		"RUNNING   Release  14.0s",
 		"FINISHED  ├─ start event",
 		"RUNNING   ├─ Build  11.0s",
-		"FAILED    │  └─ 编译 �[2Jcompile  1.0s  again in 2.0s  exit status 1: last words",
-		"FINISHED  ├─ Lint  0.0s  retry 1  skipped",
+		"FAILED    │  └─ 编译 compile  1.0s  retry in 2.0s  last words",
+		"FINISHED  ├─ Lint  0.0s  skipped",
 		"FINISHED  ├─ Docs  1.0s  error ignored  no pages",
-		"RUNNING   └─ Roll out  1.0s  pass 2",
+		"RUNNING   └─ Roll out  1.0s  loop 2",
 	}
 	if got := texts(v.lines()); !slices.Equal(got, want) {
 		t.Errorf("view is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -92,7 +92,7 @@ func TestTheViewFitsTheTerminal(t *testing.T) {
 		}
 	}
 	v.columns, v.colour = 46, false
-	if got, want := texts(v.lines())[3], "FAILED    │  └─ 编译 �[2…  1.0s  again in 2.…"; got != want {
+	if got, want := texts(v.lines())[3], "FAILED    │  └─ 编译 com…  1.0s  retry in 2.…"; got != want {
 		t.Errorf("a long name leaves no room: %q, want %q", got, want)
 	}
 	v.columns = 100

@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -46,7 +47,7 @@ func showHistory(ctx context.Context, t *tool, r *reader, id string) error {
 	rows.add("LOOP", "RETRY", "STATE", "STARTED", "FINISHED", "TOOK", "VERSION", "REMARKS")
 	for i := range attempts {
 		a := &attempts[i]
-		remark := firstLine(a.Error)
+		remark := picture.Cause(a.Error)
 		switch {
 		case a.Skip:
 			remark = "skipped"

@@ -2,10 +2,10 @@ package statusctl
 
 import (
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -39,32 +39,13 @@ func took(started, finished, now time.Time) string {
 
 // span is a duration in its two largest units.
 func span(d time.Duration) string {
-	const day = 24 * time.Hour
-	switch d = max(d, 0); {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < time.Minute:
-		return fmt.Sprintf("%ds", d/time.Second)
-	case d < time.Hour:
-		return fmt.Sprintf("%dm%02ds", d/time.Minute, d%time.Minute/time.Second)
-	case d < day:
-		return fmt.Sprintf("%dh%02dm", d/time.Hour, d%time.Hour/time.Minute)
-	}
-	return fmt.Sprintf("%dd%02dh", d/day, d%day/time.Hour)
+	return picture.Elapsed(state.UnixInstant(0, 0), state.InstantOf(time.Unix(0, 0).Add(d)))
 }
 
 // label is what a node is called for people: its name, its kind, or both
 // where the name alone would mislead.
 func label(kind state.Kind, name string) string {
-	name = brief(name, 60)
-	words := strings.ReplaceAll(kind.String(), "_", " ")
-	switch {
-	case name == "":
-		return words
-	case kind == state.ServiceActivity || kind == state.Pipeline:
-		return name
-	}
-	return name + " (" + words + ")"
+	return picture.Label(kind, brief(name, 60))
 }
 
 // taskName is a task as it is shown to people.

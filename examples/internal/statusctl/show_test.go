@@ -192,7 +192,7 @@ func TestDurations(t *testing.T) {
 func TestTablesAlignByWidthAndPaintStates(t *testing.T) {
 	var rows table
 	rows.add("STATE", "NAME", "x")
-	rows.add("FAILED", "编译\x1b[2J\r", "y")
+	rows.add("FAILED", "编译\x1b[2J\a", "y")
 	rows.add("CREATED", "FAILED", "FAILED")
 	var plain, painted strings.Builder
 	if err := rows.write(&plain, nil); err != nil {
@@ -201,7 +201,7 @@ func TestTablesAlignByWidthAndPaintStates(t *testing.T) {
 	if err := rows.write(&painted, colours); err != nil {
 		t.Fatal(err)
 	}
-	want := "STATE    NAME       x\nFAILED   编译\ufffd[2J   y\nCREATED  FAILED     FAILED\n"
+	want := "STATE    NAME    x\nFAILED   编译\ufffd   y\nCREATED  FAILED  FAILED\n"
 	if plain.String() != want {
 		t.Errorf("plain:\n%q, want\n%q", plain.String(), want)
 	}

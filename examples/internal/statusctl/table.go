@@ -79,17 +79,6 @@ func (t *table) write(w io.Writer, p palette) error {
 	return nil
 }
 
-// firstLine is the first line of an error text that says something, cut where
-// it would fill the terminal.
-func firstLine(s string) string {
-	line, more, _ := strings.Cut(strings.TrimSpace(s), "\n")
-	line = brief(strings.TrimSpace(line), 120)
-	if more != "" && !strings.HasSuffix(line, "…") {
-		line += " …"
-	}
-	return line
-}
-
 // palette paints states; the zero palette leaves them as they are.
 type palette map[string]string
 

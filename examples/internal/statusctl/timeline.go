@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/picture"
 )
 
 // barWidth is the width of a timeline's bars.
@@ -28,8 +29,7 @@ var timelineCommand = command{
 				case err != nil:
 					return err
 				case *svg:
-					q := r.With(&query.Options{Location: t.zone, Now: t.now})
-					_, err = t.stdout.Write(q.AppendSVG(nil, spans, nil))
+					_, err = t.stdout.Write(picture.AppendTimeline(nil, spans, &picture.Options{Location: t.zone, Now: t.now}))
 					return err
 				case t.json:
 					return writeSpans(t, spans)
@@ -105,7 +105,7 @@ func drawSpans(t *tool, spans []query.Span) error {
 			continue
 		}
 		took := span(spanEnd(s, t.now()).Sub(s.Start))
-		if s.End.IsZero() {
+		if s.End.IsZero() && s.Stands.IsZero() {
 			took += " so far"
 		}
 		rows.add(s.State.String(), name, "+"+span(s.Start.Sub(from)), took, bar(s.Start, spanEnd(s, t.now()), from, to))
@@ -113,10 +113,14 @@ func drawSpans(t *tool, spans []query.Span) error {
 	return rows.write(t.stdout, paletteFor(t.stdout))
 }
 
-// spanEnd is when an attempt ended, now if it goes on, zero if it never began.
+// spanEnd is when an attempt ended or came to a stand, now if it goes on, zero if
+// it never began.
 func spanEnd(s *query.Span, now time.Time) time.Time {
-	if s.Start.IsZero() || !s.End.IsZero() {
+	switch {
+	case s.Start.IsZero() || !s.End.IsZero():
 		return s.End
+	case !s.Stands.IsZero():
+		return s.Stands
 	}
 	return now
 }

@@ -7,7 +7,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -18,7 +18,7 @@ var treeCommand = command{
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		var look look
 		look.bind(flags)
-		mermaid := flags.Bool("mermaid", false, "write a Mermaid flowchart, for Markdown")
+		mermaid := flags.Bool("mermaid", false, "write the tree in Mermaid, for Markdown")
 		return func(ctx context.Context, t *tool, args []string) error {
 			if *mermaid && t.json {
 				return &usageError{problem: "-json and -mermaid exclude each other"}
@@ -48,15 +48,15 @@ func showTree(ctx context.Context, t *tool, r *reader, look *look, mermaid bool,
 		}
 		return v.writeJSON(t.stdout, snap.Index, 0)
 	}
-	q := r.With(&query.Options{Location: t.zone, FailedFirst: look.failedFirst, Now: now})
+	o := &picture.Options{Location: t.zone, FailedFirst: look.failedFirst, Now: now, Color: paletteFor(t.stdout) != nil}
 	var drawn []byte
 	if mermaid {
-		drawn = q.AppendMermaid(nil, snap.Tree, snap.Index)
+		drawn = picture.AppendMermaid(nil, snap.Tree, snap.Index, o)
 	} else {
 		if at.IsSet() {
 			drawn = fmt.Appendf(drawn, "As it was at %s:\n", shownTime(at, t.zone))
 		}
-		drawn = q.AppendText(drawn, snap.Tree, snap.Index, &query.TextOptions{Color: paletteFor(t.stdout) != nil})
+		drawn = picture.AppendText(drawn, snap.Tree, snap.Index, o)
 	}
 	_, err = t.stdout.Write(drawn)
 	return err

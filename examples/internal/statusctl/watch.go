@@ -14,6 +14,7 @@ import (
 	"github.com/pipestatus/pipestatus/examples/internal/database"
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/wire"
@@ -184,7 +185,7 @@ func transitionLine(tr *state.Transition, zone *time.Location) string {
 		b.WriteString(", by " + tr.Actor)
 	}
 	if c.Error != "" && tr.Op == state.Fail {
-		b.WriteString(": " + firstLine(c.Error))
+		b.WriteString(": " + picture.Cause(c.Error))
 	}
 	if c.ErrorIgnored && tr.Op == state.Fail {
 		b.WriteString(" (ignored)")

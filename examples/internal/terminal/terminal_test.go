@@ -12,12 +12,12 @@ func TestPrintableTextStaysOnItsLine(t *testing.T) {
 		"build":                       "build",
 		"a\nb\tc":                     "a b c",
 		"\x1b[31mred\x1b[0m":          "red",
-		"up\x1b[2A and \x00":          "up\ufffd[2A and \ufffd",
+		"up\x1b[2A and \x00":          "up and \ufffd",
 		"turned \u202e round":         "turned \ufffd round",
 		"\u2067isolated\u2069\u200f":  "\ufffdisolated\ufffd\ufffd",
 		"one\u2028two\u2029three":     "one two three",
 		"no\u200bthing\u3164\ufeff":   "no\ufffdthing\ufffd\ufffd",
-		"\u009b2J\xff":                "\ufffd2J\ufffd",
+		"\u009b2J\xff":                "\ufffd",
 		"\u6f22\u5b57 and \U0001f680": "\u6f22\u5b57 and \U0001f680",
 	} {
 		if got := terminal.Printable(text); got != want {

@@ -46,11 +46,15 @@ const terminalSequences = /\x1b(?:\[[0-?]*[ -\/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1
 // state of a line that was written over as a line.
 const plain = (text) => text.replace(terminalSequences, "").replace(/\r\n?/g, "\n").replace(/[\x00-\x08\x0b-\x1f\x7f-\x9f]/g, "");
 
-// cause is the last line of an error text that says something: programs print
-// what went wrong last, below the trace that leads to it.
+// endings are lines that only say that a program failed.
+const endings = /^\W*(exit(ed)?( with)?( status| code)|command (failed|terminated)|process exited|signal:)[^:]*$/i;
+
+// cause is the last line of an error text that says what went wrong: programs
+// print it below the trace that leads to it. A line that only tells an exit
+// status is taken if there is no other.
 function cause(text) {
   const lines = plain(text).split("\n").map((line) => line.trim()).filter((line) => /[\p{L}\p{N}]/u.test(line));
-  return lines.at(-1) || "";
+  return lines.findLast((line) => !endings.test(line)) || lines.at(-1) || "";
 }
 
 // copy puts text on the clipboard, also where the page has no secure origin.

@@ -1,4 +1,4 @@
-package query
+package picture
 
 import (
 	"strings"
@@ -22,7 +22,7 @@ func TestPicturesHaveALookForWhatTheyDoNotKnow(t *testing.T) {
 		if known := l.symbol != "?"; known != s.Valid() {
 			t.Errorf("%s has the symbol %s", s, l.symbol)
 		}
-		if text := label(k, "name"); !strings.Contains(text, "name") {
+		if text := Label(k, "name"); !strings.Contains(text, "name") {
 			t.Errorf("%s is called %q", k, text)
 		}
 	}

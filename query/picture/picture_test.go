@@ -1,10 +1,8 @@
-package query_test
+package picture_test
 
 import (
-	"encoding/xml"
-	"errors"
+	"flag"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 	"testing"
@@ -13,9 +11,24 @@ import (
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/internal/stories"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+// What the stories are told with.
+var (
+	at, clock          = stories.At, stories.Clock
+	begin, noon        = stories.Begin, stories.Noon
+	openEngine, record = stories.Open, stories.Record
+	options            = query.Options{Location: stories.Shanghai, Now: func() time.Time { return noon }}
+	look               = picture.Options{Location: stories.Shanghai, Now: options.Now}
+)
+
+func golden(t *testing.T, name string, got []byte) { t.Helper(); stories.Golden(t, *update, name, got) }
 
 // hostile names and errors try to be obeyed by terminals, Mermaid, HTML and XML.
 func hostile(t *testing.T, e *engine.Engine) {
@@ -47,8 +60,8 @@ func TestPicturesLookAsTheyDid(t *testing.T) {
 		record func(*testing.T, *engine.Engine)
 		task   string
 	}{
-		"documented": {documented, "10"}, "various": {various, "11"}, "sub": {various, "sub"}, "leaf": {various, "flaky"},
-		"later": {various, "later"}, "hostile": {hostile, "<root>"},
+		"documented": {stories.Documented, "10"}, "various": {stories.Various, "11"}, "sub": {stories.Various, "sub"}, "leaf": {stories.Various, "flaky"},
+		"later": {stories.Various, "later"}, "hostile": {hostile, "<root>"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := query.New(pictured(t, c.record), &options)
@@ -56,39 +69,21 @@ func TestPicturesLookAsTheyDid(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			golden(t, name+".txt", q.AppendText(nil, snap.Tree, snap.Index, nil))
-			golden(t, name+".mmd", q.AppendMermaid(nil, snap.Tree, snap.Index))
+			golden(t, name+".txt", picture.AppendText(nil, snap.Tree, snap.Index, &look))
+			golden(t, name+".mmd", picture.AppendMermaid(nil, snap.Tree, snap.Index, &look))
 			spans, err := q.Timeline(t.Context(), "2", c.task)
 			if err != nil {
 				t.Fatal(err)
 			}
-			svg := q.AppendSVG(nil, spans, nil)
+			svg := picture.AppendTimeline(nil, spans, &look)
 			golden(t, name+".svg", svg)
-			wellFormed(t, svg)
+			stories.WellFormed(t, svg)
 		})
 	}
 }
 
-func wellFormed(t *testing.T, svg []byte) (elements map[string]int) {
-	t.Helper()
-	elements = make(map[string]int)
-	d := xml.NewDecoder(strings.NewReader(string(svg)))
-	for {
-		token, err := d.Token()
-		if errors.Is(err, io.EOF) {
-			return elements
-		}
-		if err != nil {
-			t.Fatalf("not well formed: %v\n%s", err, svg)
-		}
-		if start, ok := token.(xml.StartElement); ok {
-			elements[start.Name.Local]++
-		}
-	}
-}
-
-func TestColourIsTheOnlyThingATerminalObeys(t *testing.T) {
-	for _, tell := range []func(*testing.T, *engine.Engine){hostile, various} {
+func TestColorIsTheOnlyThingATerminalObeys(t *testing.T) {
+	for _, tell := range []func(*testing.T, *engine.Engine){hostile, stories.Various} {
 		q := query.New(pictured(t, tell), &options)
 		list, err := q.List(t.Context(), store.ListQuery{})
 		if err != nil {
@@ -98,11 +93,11 @@ func TestColourIsTheOnlyThingATerminalObeys(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		plain := string(q.AppendText(nil, snap.Tree, 0, &query.TextOptions{}))
-		colour := string(q.AppendText(nil, snap.Tree, 0, &query.TextOptions{Color: true}))
-		stripped := regexp.MustCompile("(?m)^\x1b\\[[0-9]+m(. [A-Z]+)\x1b\\[0m").ReplaceAllString(colour, "$1")
+		plain := string(picture.AppendText(nil, snap.Tree, 0, &look))
+		color := string(picture.AppendText(nil, snap.Tree, 0, &picture.Options{Location: look.Location, Now: look.Now, Color: true}))
+		stripped := regexp.MustCompile("(?m)^\x1b\\[[0-9]+m(. [A-Z]+)\x1b\\[0m").ReplaceAllString(color, "$1")
 		if stripped != plain {
-			t.Errorf("without its colours:\n%s\nplain:\n%s", stripped, plain)
+			t.Errorf("without its colors:\n%s\nplain:\n%s", stripped, plain)
 		}
 		if lines := strings.Count(plain, "\n"); lines != snap.Tree.Len()+1 {
 			t.Errorf("%d lines for %d nodes", lines, snap.Tree.Len())
@@ -122,9 +117,9 @@ func TestNothingInALabelIsMermaidSyntax(t *testing.T) {
 		t.Fatal(err)
 	}
 	// A label has letters, digits, spaces, numeric entities and our own breaks.
-	line := regexp.MustCompile(`^    (n0 --> )?n[0-9]+[\[({]"((\pL|\p{Nd}| |#[0-9]+;|<br/>)*)"[\])}]$`)
+	line := regexp.MustCompile(`^    (n0 --- )?n[0-9]+[\[({]"((\pL|\p{Nd}| |#[0-9]+;|<br/>)*)"[\])}]$`)
 	boxes := 0
-	for text := range strings.Lines(string(q.AppendMermaid(nil, snap.Tree, 0))) {
+	for text := range strings.Lines(string(picture.AppendMermaid(nil, snap.Tree, 0, &look))) {
 		text = strings.TrimSuffix(text, "\n")
 		switch {
 		case line.MatchString(text):
@@ -157,7 +152,7 @@ func TestPicturesOfALargeTaskAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mermaid := string(q.AppendMermaid(nil, snap.Tree, 0))
+	mermaid := string(picture.AppendMermaid(nil, snap.Tree, 0, &look))
 	drawn := strings.Count(mermaid, "CREATED") + strings.Count(mermaid, "<br/>RUNNING")
 	if len(mermaid) > 50_000 || drawn < 100 || !strings.Contains(mermaid, fmt.Sprintf(`more["%d more nodes"]`, 3001-drawn)) {
 		t.Errorf("%d bytes, %d nodes: …%s", len(mermaid), drawn, mermaid[len(mermaid)-300:])
@@ -166,14 +161,13 @@ func TestPicturesOfALargeTaskAreBounded(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	svg := q.AppendSVG(nil, spans, &query.SVGOptions{MaxRows: 100, Width: 1})
-	if n := wellFormed(t, svg); n["rect"] != 101 || !strings.Contains(string(svg), "and 2901 more nodes") {
+	svg := picture.AppendTimeline(nil, spans, &picture.Options{MaxNodes: 100, Width: 1, Now: look.Now})
+	if n := stories.WellFormed(t, svg); n["rect"] != 101 || !strings.Contains(string(svg), "and 2901 more nodes") {
 		t.Errorf("%v", n)
 	}
 }
 
 func TestATimelineOfAnyLengthIsDrawn(t *testing.T) {
-	q := query.New(nil, &options)
 	year := func(n int) time.Time { return time.Date(n, 1, 1, 0, 0, 0, 1, time.UTC) }
 	for name, spans := range map[string][]query.Span{
 		"none": nil, "nothing started": {{Parent: -1}}, "no time at all": {{Parent: -1, Start: begin, End: begin}},
@@ -181,8 +175,8 @@ func TestATimelineOfAnyLengthIsDrawn(t *testing.T) {
 		"a nanosecond": {{Parent: -1, Start: begin, End: begin.Add(1)}}, "in the future": {{Parent: -1, Start: noon.Add(time.Hour)}},
 		"circles": {{Index: 1, Parent: 2}, {Index: 2, Parent: 1}, {Index: 3, Parent: 3}},
 	} {
-		svg := q.AppendSVG([]byte("<!-- kept -->"), spans, nil)
-		if n := wellFormed(t, svg); n["line"] > 11 || strings.Contains(string(svg), "NaN") || strings.Contains(string(svg), "Inf") || !strings.HasPrefix(string(svg), "<!-- kept -->") {
+		svg := picture.AppendTimeline([]byte("<!-- kept -->"), spans, &look)
+		if n := stories.WellFormed(t, svg); n["line"] > 11 || strings.Contains(string(svg), "NaN") || strings.Contains(string(svg), "Inf") || !strings.HasPrefix(string(svg), "<!-- kept -->") {
 			t.Errorf("%s: %v\n%s", name, n, svg)
 		}
 	}

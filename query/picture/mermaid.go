@@ -1,4 +1,4 @@
-package query
+package picture
 
 import (
 	"strconv"
@@ -30,18 +30,17 @@ func mermaidShape(k state.Kind) (opening, closing string) {
 	return "[", "]"
 }
 
-// AppendMermaid appends a node of a tree, by index, and those below it as a
-// Mermaid flowchart: a box for each, shaped by kind and coloured by shown
-// state, with name, state, duration and what is out of the ordinary, and an
-// arrow from each container to what is in it. Names and errors are cut to 60
+// AppendMermaid appends a node of a tree, by index, and those below it as a tree
+// in Mermaid's language: a box for each, shaped by kind and colored by shown
+// state, with name, state, duration and what is out of the ordinary, and a line
+// from each container to what is in it. It draws containment, not the order of
+// the steps, for which there is [AppendGraph]. Names and errors are cut to 60
 // characters and written so that nothing in them is syntax, markup or HTML.
 //
 // Mermaid refuses what is too large, so of a large tree the nodes created
 // first are drawn, and a note says how many more there are.
-func (q *Query) AppendMermaid(dst []byte, tree *state.Tree, node int) []byte {
-	r := q.renderer(tree, node)
-	defer r.release()
-	r.now = state.InstantOf(q.opts.Now())
+func AppendMermaid(dst []byte, tree *state.Tree, node int, o *Options) []byte {
+	d := newDrawing(tree, node, o)
 	begin, drawn, left := len(dst), 0, 0
 	var byState [lookCount][]int
 	dst = append(dst, "flowchart LR\n"...)
@@ -51,8 +50,8 @@ func (q *Query) AppendMermaid(dst []byte, tree *state.Tree, node int) []byte {
 			return true
 		}
 		drawn++
-		dst = r.appendBox(dst, i)
-		st := min(r.shown(i), lookCount-1)
+		dst = d.appendBox(dst, i)
+		st := min(d.shown(i), lookCount-1)
 		byState[st] = append(byState[st], i)
 		return true
 	})
@@ -82,21 +81,21 @@ func (q *Query) AppendMermaid(dst []byte, tree *state.Tree, node int) []byte {
 
 func appendBoxID(dst []byte, i int) []byte { return strconv.AppendInt(append(dst, 'n'), int64(i), 10) }
 
-// appendBox appends node i and the arrow that leads to it.
-func (r *renderer) appendBox(dst []byte, i int) []byte {
-	n := r.tree.Node(i)
+// appendBox appends node i and the line that leads to it.
+func (d *drawing) appendBox(dst []byte, i int) []byte {
+	n := d.tree.Node(i)
 	dst = append(dst, "    "...)
-	if i != r.root {
-		dst = append(appendBoxID(dst, n.ParentIndex), " --> "...)
+	if i != d.root {
+		dst = append(appendBoxID(dst, n.ParentIndex), " --- "...)
 	}
 	opening, closing := mermaidShape(n.Kind)
 	dst = append(appendBoxID(dst, i), opening+`"`...)
-	dst = appendInert(dst, cut(label(n.Kind, n.Name), mermaidLabel))
-	dst = append(append(dst, "<br/>"...), r.shown(i).String()...)
-	if text := took(&n.Attempt, r.now); text != "" {
+	dst = appendInert(dst, cut(Label(n.Kind, n.Name), mermaidLabel))
+	dst = append(append(dst, "<br/>"...), d.shown(i).String()...)
+	if text := d.took(&n); text != "" {
 		dst = append(append(dst, ' '), text...)
 	}
-	if text := r.remarks(&n); text != "" {
+	if text := d.remarks(&n); text != "" {
 		dst = appendInert(append(dst, "<br/>"...), cut(text, mermaidLabel))
 	}
 	return append(dst, `"`+closing+"\n"...)
@@ -115,4 +114,14 @@ func appendInert(dst []byte, text string) []byte {
 		}
 	}
 	return dst
+}
+
+// within iterates over node and those below it, in the order of creation.
+func within(tree *state.Tree, node int, yield func(i int) bool) {
+	in := make([]bool, tree.Len())
+	for i := node; i < tree.Len(); i++ {
+		if in[i] = i == node || i > 0 && in[tree.Parent(i)]; in[i] && !yield(i) {
+			return
+		}
+	}
 }

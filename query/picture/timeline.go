@@ -1,4 +1,4 @@
-package query
+package picture
 
 import (
 	"fmt"
@@ -8,34 +8,9 @@ import (
 	"strings"
 	"time"
 
+	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 )
-
-// SVGOptions say how [Query.AppendSVG] draws. A nil *SVGOptions and zero or
-// negative fields stand for the defaults.
-type SVGOptions struct {
-	// Width is that of the picture in pixels, at least 480. The height follows
-	// from the rows. Default: 1000.
-	Width int
-	// MaxRows is how many nodes are drawn; the rest is a line that says how
-	// many more there are. Default: 1000.
-	MaxRows int
-}
-
-func (o *SVGOptions) withDefaults() SVGOptions {
-	d := SVGOptions{}
-	if o != nil {
-		d = *o
-	}
-	if d.Width <= 0 {
-		d.Width = 1000
-	}
-	d.Width = max(d.Width, 480)
-	if d.MaxRows <= 0 {
-		d.MaxRows = 1000
-	}
-	return d
-}
 
 // Measures in pixels.
 const (
@@ -51,18 +26,19 @@ const (
 	svgTick   = 80 // between two lines of the time, at least
 )
 
-// AppendSVG appends the timeline that [Query.Timeline] returned as an SVG
-// document: a row for each node, those of a container below it, with a bar for
-// each attempt, coloured by state, against the time since the first start.
-// What has not ended goes on until [Options.Now]. Bars have a tooltip with
-// everything about the attempt. The picture needs nothing from elsewhere, has
-// no script, follows the light or dark scheme of whoever looks at it, and shows
-// names and errors as text whatever they contain.
-func (q *Query) AppendSVG(dst []byte, spans []Span, o *SVGOptions) []byte {
-	c := chart{SVGOptions: o.withDefaults(), dst: dst, now: state.InstantOf(q.opts.Now()).In(q.opts.Location)}
+// AppendTimeline appends the timeline that [query.Query.Timeline] returned as an
+// SVG document: a row for each node, those of a container below it, with a bar
+// for each attempt, colored by state, against the time since the first start.
+// What goes on ends at [Options.Now], what stands still where something happened
+// in it last. Bars have a tooltip with everything about the attempt. The picture
+// needs nothing from elsewhere, has no script, and follows the light or dark
+// scheme of whoever looks at it.
+func AppendTimeline(dst []byte, spans []query.Span, o *Options) []byte {
+	c := chart{Options: o.withDefaults(), dst: dst}
+	c.now = c.Now().In(c.Location)
 	c.rows = rowsOf(spans)
-	if c.left = len(c.rows) - c.MaxRows; c.left > 0 {
-		c.rows = c.rows[:c.MaxRows]
+	if c.left = len(c.rows) - c.MaxNodes; c.left > 0 {
+		c.rows = c.rows[:c.MaxNodes]
 	}
 	c.scale()
 	c.head()
@@ -77,13 +53,13 @@ func (q *Query) AppendSVG(dst []byte, spans []Span, o *SVGOptions) []byte {
 
 // svgRowOf is the attempts of one node, oldest first.
 type svgRowOf struct {
-	spans []Span
+	spans []query.Span
 	level int // 0 for the outermost
 }
 
 // rowsOf gathers the attempts of each node and puts the nodes of a container
 // below it, in the order of creation.
-func rowsOf(spans []Span) []svgRowOf {
+func rowsOf(spans []query.Span) []svgRowOf {
 	var nodes []svgRowOf
 	place := make(map[int]int) // node index: place in nodes
 	for rest := spans; len(rest) > 0; {
@@ -121,7 +97,7 @@ func rowsOf(spans []Span) []svgRowOf {
 
 // chart is a timeline being drawn.
 type chart struct {
-	SVGOptions
+	Options
 	dst      []byte
 	now      time.Time
 	rows     []svgRowOf
@@ -147,11 +123,13 @@ func (c *chart) scale() {
 	}
 }
 
-// end is when a span ends, or has come to by now.
-func (c *chart) end(s *Span) time.Time {
+// end is when a span ends, stands still, or has come to by now.
+func (c *chart) end(s *query.Span) time.Time {
 	switch {
 	case !s.End.IsZero():
 		return s.End
+	case !s.Stands.IsZero():
+		return s.Stands
 	case c.now.After(s.Start):
 		return c.now
 	}
@@ -194,7 +172,7 @@ func (c *chart) text(x float64, y int, class, text string) {
 
 func pixels(x float64) string { return strconv.FormatFloat(math.Round(x*10)/10, 'f', -1, 64) }
 
-// head draws all but the rows. Colours are attributes, so that the picture also
+// head draws all but the rows. Colors are attributes, so that the picture also
 // looks right where style sheets are forbidden; the style is for the dark, and
 // touches nothing else where the picture stands within a page.
 func (c *chart) head() {
@@ -208,7 +186,7 @@ func (c *chart) head() {
 		title = labelOf(&c.rows[0].spans[0])
 	}
 	if !c.from.IsZero() {
-		sub = c.from.Format(TimeLayout) + " to " + c.to.Format(TimeLayout) + ", " + span(state.InstantOf(c.from), state.InstantOf(c.to))
+		sub = c.from.Format(query.TimeLayout) + " to " + c.to.Format(query.TimeLayout) + ", " + Elapsed(state.InstantOf(c.from), state.InstantOf(c.to))
 	}
 	c.printf(`<svg class="timeline-of-task" xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2]d" viewBox="0 0 %[1]d %[2]d" role="img" font-family="system-ui, sans-serif" font-size="12">`+"\n", c.Width, height)
 	c.dst = append(appendXML(append(c.dst, "<title>"...), "Timeline of "+title), "</title>\n"...)
@@ -233,7 +211,7 @@ func (c *chart) ticks(bottom int) {
 		c.printf(`<line class="g" stroke="#dde3ea" x1="%[1]s" x2="%[1]s" y1="%[2]d" y2="%[3]d"/>`+"\n", pixels(x), svgHead-6, bottom)
 		nano := math.Round(at * 1e9)
 		whole := math.Floor(nano / 1e9)
-		c.text(x+2, svgHead-9, "m", span(state.UnixInstant(0, 0), state.UnixInstant(int64(whole), int(nano-whole*1e9))))
+		c.text(x+2, svgHead-9, "m", Elapsed(state.UnixInstant(0, 0), state.UnixInstant(int64(whole), int(nano-whole*1e9))))
 	}
 }
 
@@ -256,7 +234,7 @@ func tickStep(least float64) float64 {
 }
 
 // labelOf is what the node of a span is called for people.
-func labelOf(s *Span) string { return label(s.Kind, s.Name) }
+func labelOf(s *query.Span) string { return Label(s.Kind, s.Name) }
 
 // row draws the attempts of a node.
 func (c *chart) row(i int) {
@@ -264,7 +242,7 @@ func (c *chart) row(i int) {
 	y := c.y(i)
 	last := &row.spans[len(row.spans)-1]
 	indent := min(row.level, 10)
-	c.text(float64(svgMargin+12*indent), y+15, "t", fit(labelOf(last), svgLabel-2*indent))
+	c.text(float64(svgMargin+12*indent), y+15, "t", Fit(labelOf(last), svgLabel-2*indent))
 	for k := range row.spans {
 		if s := &row.spans[k]; !s.Start.IsZero() {
 			c.bar(s, len(row.spans), y)
@@ -277,8 +255,8 @@ func (c *chart) row(i int) {
 	if last.Start.IsZero() {
 		what += strings.ToLower(last.State.String())
 	} else {
-		what += span(state.InstantOf(last.Start), state.InstantOf(c.end(last)))
-		if last.End.IsZero() {
+		what += Elapsed(state.InstantOf(last.Start), state.InstantOf(c.end(last)))
+		if last.End.IsZero() && last.Stands.IsZero() {
 			what += " so far"
 		}
 	}
@@ -289,7 +267,7 @@ func (c *chart) row(i int) {
 }
 
 // bar draws one attempt of a node that has so many.
-func (c *chart) bar(s *Span, attempts, y int) {
+func (c *chart) bar(s *query.Span, attempts, y int) {
 	end := c.end(s)
 	x, height := c.x(s.Start), svgLeaf
 	if s.Kind.Container() {
@@ -308,29 +286,15 @@ func (c *chart) bar(s *Span, attempts, y int) {
 	if s.Skip {
 		c.printf(", skipped")
 	}
-	c.printf("\n%s", s.Start.Format(TimeLayout))
+	c.printf("\n%s", s.Start.Format(query.TimeLayout))
 	if !s.End.IsZero() {
-		c.printf(" to %s", s.End.Format(TimeLayout))
+		c.printf(" to %s", s.End.Format(query.TimeLayout))
 	}
-	c.printf(", %s", span(state.InstantOf(s.Start), state.InstantOf(end)))
+	c.printf(", %s", Elapsed(state.InstantOf(s.Start), state.InstantOf(end)))
 	if s.Error != "" {
-		c.dst = appendXML(append(c.dst, '\n'), printable(cut(firstLine(s.Error), 200)))
+		c.dst = appendXML(append(c.dst, '\n'), cut(Cause(s.Error), 200))
 	}
 	c.dst = append(c.dst, "</title></rect>\n"...)
-}
-
-// fit is printable text in at most n columns, with … where some is missing.
-func fit(s string, n int) string {
-	if columns(s) <= n {
-		return s
-	}
-	n--
-	for i, r := range s {
-		if n -= columns(string(r)); n < 0 {
-			return s[:i] + "…"
-		}
-	}
-	return s
 }
 
 var xmlEscapes = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;", `"`, "&quot;", "'", "&#39;")

@@ -1,0 +1,90 @@
+// Package picture draws tasks for people: as a tree of text for terminals, as a
+// tree for Mermaid, as a timeline and as a graph in SVG. It also has the words
+// that pictures, tools and the page share for durations, retries and errors.
+//
+// Names and errors are shown as text, whatever they contain: nothing in them is
+// obeyed by a terminal, by Mermaid, by HTML or by XML.
+package picture
+
+import (
+	"time"
+
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Options say how pictures are drawn. A nil *Options and zero or negative fields
+// stand for the defaults.
+type Options struct {
+	// Location is that of all times. Default: time.Local.
+	Location *time.Location
+	// Now is the clock for the durations of what is running. Default: time.Now.
+	Now func() time.Time
+	// FailedFirst shows a container as FAILED as soon as a child is, see
+	// [state.Tree.ShownFailedFirst]. Default: the convention of [state.Tree.Shown].
+	FailedFirst bool
+	// Color paints the states of a text tree with the color sequences of
+	// terminals. Whether there is a terminal that wants them is for the caller to
+	// find out. Default: no.
+	Color bool
+	// Width is that of a timeline in pixels, at least 480. The height follows
+	// from the rows. Default: 1000.
+	Width int
+	// MaxNodes is how many nodes a timeline or a graph draws. A timeline then says
+	// how many more there are; a graph folds the containers in it. Default: 1000.
+	MaxNodes int
+}
+
+func (o *Options) withDefaults() (d Options) {
+	if o != nil {
+		d = *o
+	}
+	if d.Location == nil {
+		d.Location = time.Local
+	}
+	if d.Now == nil {
+		d.Now = time.Now
+	}
+	if d.Width <= 0 {
+		d.Width = 1000
+	}
+	d.Width = max(d.Width, 480)
+	if d.MaxNodes <= 0 {
+		d.MaxNodes = 1000
+	}
+	return d
+}
+
+// drawing is a picture of a tree in the making.
+type drawing struct {
+	Options
+	tree        *state.Tree
+	root        int           // the node that is drawn with all below it
+	failedFirst []state.State // by index, if that is the convention
+	now         state.Instant
+}
+
+func newDrawing(tree *state.Tree, node int, o *Options) *drawing {
+	d := &drawing{Options: o.withDefaults(), tree: tree, root: node}
+	d.now = state.InstantOf(d.Now())
+	if d.FailedFirst {
+		d.failedFirst = tree.ShownFailedFirst(nil)
+	}
+	return d
+}
+
+// shown is the state that a node shows.
+func (d *drawing) shown(i int) state.State {
+	if d.FailedFirst {
+		return d.failedFirst[i]
+	}
+	return d.tree.Shown(i)
+}
+
+// appendTime appends a moment, nothing if it is unset.
+func (d *drawing) appendTime(dst []byte, at state.Instant) []byte {
+	if !at.IsSet() {
+		return dst
+	}
+	return at.Time().In(d.Location).AppendFormat(dst, query.TimeLayout)
+}

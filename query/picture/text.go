@@ -1,0 +1,103 @@
+package picture
+
+import (
+	"strings"
+
+	"github.com/pipestatus/pipestatus/state"
+)
+
+// Where names and remarks are cut: columns and characters.
+const (
+	textName    = 60
+	textRemarks = 240
+)
+
+// AppendText appends a node of a tree, by index, and all below it as a text
+// tree for people: a line about the task, then a line for each node with its
+// shown state, name or kind, duration, ID, retries, skips and loops, and the
+// cause in its error. Columns are aligned by the width that text has on
+// terminals; names of more than 60 columns are cut. Whatever names and errors contain, a node is one line and sends a
+// terminal nothing to obey. The lines end in newlines; their wording may
+// change.
+func AppendText(dst []byte, tree *state.Tree, node int, o *Options) []byte {
+	d := newDrawing(tree, node, o)
+	dst = append(d.title(dst), '\n')
+	var rows []textRow
+	d.draw(&rows, node, "", "")
+	var widths [len(rows[0].cells) - 1]int
+	for i := range rows {
+		for c := range widths {
+			widths[c] = max(widths[c], Columns(rows[i].cells[c]))
+		}
+	}
+	for i := range rows {
+		dst = rows[i].append(dst, widths[:], d.Color)
+	}
+	return dst
+}
+
+// title appends a line about the whole.
+func (d *drawing) title(dst []byte) []byte {
+	n := d.tree.Node(d.root)
+	if d.root == 0 {
+		dst = append(append(dst, "Task "...), Printable(d.tree.Key().String())...)
+	} else {
+		dst = append(append(dst, "Node "...), Printable(n.ID)...)
+		dst = append(append(dst, " of task "...), Printable(d.tree.Key().String())...)
+	}
+	if n.Started.IsSet() {
+		dst = d.appendTime(append(dst, ", started "...), n.Started)
+	}
+	if n.Finished.IsSet() {
+		dst = d.appendTime(append(dst, ", finished "...), n.Finished)
+	}
+	if text := summary(d.tree.Counts(d.root)); text != "" && n.Kind.Container() {
+		dst = append(append(dst, ": "...), text...)
+	}
+	return dst
+}
+
+// textRow is a line of the tree.
+type textRow struct {
+	state state.State
+	cells [5]string // state, name, duration, ID, remarks
+}
+
+// draw adds the row of node i, whose name stands after the guides here, and
+// those of its children, after the guides below.
+func (d *drawing) draw(rows *[]textRow, i int, here, below string) {
+	n := d.tree.Node(i)
+	shown := d.shown(i)
+	*rows = append(*rows, textRow{shown, [5]string{
+		lookOf(shown).symbol + " " + shown.String(), here + Fit(Label(n.Kind, n.Name), textName), d.took(&n), Printable(n.ID), cut(d.remarks(&n), textRemarks),
+	}})
+	for c := d.tree.FirstChild(i); c >= 0; {
+		next := d.tree.NextSibling(c)
+		if next >= 0 {
+			d.draw(rows, c, below+"├─ ", below+"│  ")
+		} else {
+			d.draw(rows, c, below+"└─ ", below+"   ")
+		}
+		c = next
+	}
+}
+
+// append appends the row, cells padded to widths, nothing after the last one
+// that is not empty.
+func (row *textRow) append(dst []byte, widths []int, color bool) []byte {
+	last := len(row.cells) - 1
+	for row.cells[last] == "" {
+		last--
+	}
+	for i, cell := range row.cells[:last+1] {
+		if i == 0 && color {
+			dst = append(append(append(dst, lookOf(row.state).terminal...), cell...), "\x1b[0m"...)
+		} else {
+			dst = append(dst, cell...)
+		}
+		if i < last {
+			dst = append(dst, strings.Repeat(" ", widths[i]-Columns(cell)+2)...)
+		}
+	}
+	return append(dst, '\n')
+}
