@@ -37,6 +37,9 @@ var mayImport = map[string][]string{
 	"examples":             {"state", "store", "store/wire", "query/httpapi/client", "store/boltstore", "engine", "query", "query/httpapi", "query/notify", "query/picture", "query/strictjson", "store/feed", "examples/internal/arguments", "examples/internal/database", "examples/internal/hook", "examples/internal/serving", "examples/internal/terminal"},
 	"examples/runner":      {"examples/internal/runner"},
 	"examples/statusctl":   {"examples/internal/statusctl"},
+	"store/boltstore/internal": { // the steps that tests crash after
+		"store/boltstore/internal/steps",
+	},
 	"examples/bench": { // measures a bare bbolt beside
 		"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "go.etcd.io/bbolt", "github.com/google/uuid",
 	},
