@@ -26,6 +26,7 @@ type Engine struct {
 	committing sync.Mutex
 
 	spare *group // used by who leads; nil: none
+	crowd crowd  // used by who leads
 
 	// pool holds requests for reuse. It is the engine's own, since a test in a
 	// synctest bubble must not get channels from outside.

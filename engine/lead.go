@@ -61,7 +61,7 @@ func (e *Engine) makeRoom() {
 // lead commits what is queued, for a caller: its own request and whatever else
 // is there. What comes meanwhile it leaves to a goroutine.
 func (e *Engine) lead() {
-	e.gather(0, 0).finish()
+	e.gather().finish()
 	e.mu.Lock()
 	more := len(e.queue) > 0
 	if !more {
@@ -75,24 +75,43 @@ func (e *Engine) lead() {
 
 // leadOn commits what is queued until the queue is empty.
 func (e *Engine) leadOn() {
-	for g := e.gather(0, 0); g != nil; {
-		g = e.gather(g.finish())
+	for g := e.gather(); g != nil; g = e.gather() {
+		g.finish()
 	}
+}
+
+// crowd is what whoever leads expects of the next group: how many requests it
+// has, and how long its commit takes. Both shrink by a quarter at a time. When
+// they were those of the last commit alone, a moment in which others had the
+// processors, as a write-back of the store's, made a small commit, and a small
+// commit was quick and made the next one small: 256 writers then had one or two
+// requests in most commits until that was over.
+type crowd struct {
+	requests int
+	took     time.Duration
+}
+
+// committed takes in the last commit: how many requests there will be when
+// everybody has come back with the next one, and how long it took.
+func (c *crowd) committed(requests int, took time.Duration) {
+	c.requests = max(requests, c.requests-(c.requests+3)/4)
+	c.took = max(took, c.took-c.took/4)
 }
 
 // gather makes a group of what is queued, nil if that is nothing; then leading
 // ends. It applies requests as they come and gives those just answered the
-// chance to come back with their next one, which makes the goal: otherwise half
-// of the writers miss every commit because they return while it syncs. It
-// yields the processor for as long as that brings requests, at most for as long
-// as the last commit took, so it costs little more time than there is other
-// work to do.
-func (e *Engine) gather(goal int, took time.Duration) (g *group) {
+// chance to come back with their next one: otherwise half of the writers miss
+// every commit because they return while it syncs. It yields the processor for
+// as long as that brings requests, at most for as long as a commit takes, so it
+// costs little more time than there is other work to do.
+func (e *Engine) gather() (g *group) {
+	goal, took := e.crowd.requests, e.crowd.took
 	begin := time.Now()
 	last := begin // when something came
 	for idle := 0; ; {
 		now := time.Now()
-		enough := idle >= gatherPatience || now.Sub(last) > gatherTime || now.Sub(begin) > took
+		late := now.Sub(begin) > took
+		enough := late || idle >= gatherPatience || now.Sub(last) > gatherTime
 		batch := e.take(g == nil && enough)
 		switch {
 		case len(batch) > 0:
@@ -103,15 +122,15 @@ func (e *Engine) gather(goal int, took time.Duration) (g *group) {
 				e.putBack(rest)
 				return g
 			}
-			idle, last = 0, now
+			if g.requests >= goal || late {
+				return g
+			}
+			idle, last = 0, time.Now() // applying them took a while
 		case enough:
 			return g
 		default:
 			idle++
 			runtime.Gosched()
-		}
-		if g != nil && (g.requests >= goal || enough) {
-			return g
 		}
 	}
 }

@@ -16,10 +16,8 @@ import (
 const maxTries = 8
 
 // finish answers every request of the group: it commits what they changed and
-// tries again those whose task another engine changed. It returns how long the
-// queue will be when everybody has come back with the next request, and how long
-// the commit took.
-func (g *group) finish() (goal int, took time.Duration) {
+// tries again those whose task another engine changed.
+func (g *group) finish() {
 	begin := time.Now()
 	var later []*Pending
 	now := g
@@ -36,9 +34,8 @@ func (g *group) finish() (goal int, took time.Duration) {
 	if len(later) > 0 {
 		g.engine.putBack(later)
 	}
-	goal, took = g.queued+g.requests, time.Since(begin)
+	g.engine.crowd.committed(g.queued+g.requests, time.Since(begin))
 	g.recycle()
-	return goal, took
 }
 
 // commit commits the group and answers its requests. It returns those to try

@@ -158,7 +158,7 @@ func TestPowerLostAtAnyMomentLosesNothingAcknowledged(t *testing.T) {
 		cycles, images = 550, 12
 	}
 	x := &outage{t: t, r: rand.New(rand.NewPCG(3, 3)), m: newModel(), held: make(chan struct{}), let: make(chan struct{})}
-	x.o = &Options{OverlayTransitions: 128, FeedTransitions: 50, JournalSize: 1, leastJournal: journal.MinSize}
+	x.o = &Options{OverlayTransitions: 64, FeedTransitions: 50, JournalSize: 1, leastJournal: journal.MinSize}
 	failed := make(chan struct{})
 	x.o.written = func() {
 		select {

@@ -29,7 +29,7 @@ type Options struct {
 	// steps, up to a 64th, at least 64 KiB, stays unused. Default: none.
 	MaxSize int
 	// OverlayTransitions bounds what is journaled but not written back, and
-	// so what Open has to read after a crash. An eighth of it is written back
+	// so what Open has to read after a crash. A quarter of it is written back
 	// at a time. Default: 131,072.
 	OverlayTransitions int
 	// JournalSize bounds the journal in bytes, and a quarter of it what one
