@@ -1,35 +1,33 @@
-package engine_test
+package docs_test
 
 import (
 	"go/ast"    //nolint:depguard // part of the standard library
 	"go/parser" //nolint:depguard // too
 	"go/token"  //nolint:depguard // too
-	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
 )
 
-// section is the text of a file below a heading, up to the next one.
-func section(t *testing.T, file, heading string) string {
+// document is where the promises and their tests stand.
+const document = "engine/PROMISES.md"
+
+// parts are the promises and the table of their tests.
+func parts(t *testing.T) (list, table string) {
 	t.Helper()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, rest, found := strings.Cut(string(text), "\n## "+heading+"\n")
+	list, table, found := strings.Cut(read(t, document), "\n## Tests\n")
 	if !found {
-		t.Fatalf("%s has no section %q", file, heading)
+		t.Fatal("no section with tests in " + document)
 	}
-	body, _, _ := strings.Cut(rest, "\n## ")
-	return body
+	return list, table
 }
 
-// promises are the sentences of the points of README's section.
+// promises are the sentences of the points of the document.
 func promises(t *testing.T) (sentences []string) {
 	t.Helper()
-	for i, point := range strings.Split("\n"+section(t, "../README.md", "Guarantees and limits"), "\n- ") {
+	list, _ := parts(t)
+	for i, point := range strings.Split(list, "\n- ") {
 		if i == 0 {
 			continue // what comes before the points
 		}
@@ -42,12 +40,13 @@ func promises(t *testing.T) (sentences []string) {
 	return sentences
 }
 
-// keptBy maps the promises of the table in CONTRIBUTING, shortened as they are
-// there, to package/test.
+// keptBy maps the promises of the table, shortened as they are there, to
+// package/test.
 func keptBy(t *testing.T) map[string][]string {
 	t.Helper()
 	table := make(map[string][]string)
-	for line := range strings.Lines(section(t, "../CONTRIBUTING.md", "Promises and their tests")) {
+	_, lines := parts(t)
+	for line := range strings.Lines(lines) {
 		cells := strings.Split(strings.TrimSpace(line), " | ")
 		if len(cells) != 2 || !strings.HasPrefix(line, "| ") || cells[0] == "| promise" {
 			continue
@@ -66,7 +65,7 @@ func keptBy(t *testing.T) map[string][]string {
 	return table
 }
 
-func TestEveryPromiseOfReadmeHasTests(t *testing.T) {
+func TestEveryPromiseHasTests(t *testing.T) {
 	sentences, table := promises(t), keptBy(t)
 	if len(sentences) < 15 {
 		t.Fatalf("only %d promises found", len(sentences))
@@ -81,13 +80,13 @@ func TestEveryPromiseOfReadmeHasTests(t *testing.T) {
 			}
 		}
 		if !kept {
-			t.Errorf("no line of CONTRIBUTING is about: %s", sentence)
+			t.Errorf("no line of the table in "+document+" is about: %s", sentence)
 		}
 	}
 	there := make(map[string]map[string]bool)
 	for promise, tests := range table {
 		if used[promise] != 1 {
-			t.Errorf("%d sentences of README have %q, want one", used[promise], promise)
+			t.Errorf("%d promises have %q, want one", used[promise], promise)
 		}
 		for _, test := range tests {
 			pkg, name := filepath.Split(test)
@@ -106,7 +105,7 @@ var testName = regexp.MustCompile(`^(Test|Fuzz)[A-Z]`)
 // testsOf are the tests of a package, for whatever system.
 func testsOf(t *testing.T, pkg string) map[string]bool {
 	t.Helper()
-	files, err := filepath.Glob(filepath.Join("..", filepath.FromSlash(pkg), "*_test.go"))
+	files, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(pkg), "*_test.go"))
 	if err != nil {
 		t.Fatal(err)
 	}
