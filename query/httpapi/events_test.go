@@ -138,6 +138,13 @@ func TestAStreamBeginsWithASnapshotAndTellsEveryTransition(t *testing.T) {
 	if superseded["node_id"] != exampleActivity || superseded["state"] != "FAILED" || superseded["error"] != "<b>no route</b> & more" {
 		t.Errorf("superseded %v", superseded)
 	}
+	f.record(engine.Label("2", "10", engine.Labels(map[string]string{"env": "prod", "team": "a"})), engine.Label("2", "10", engine.Unlabel("env", "team")))
+	for _, want := range []string{"map[env:prod team:a]", "map[]"} {
+		e = s.must(t, "transition")
+		if e.data["op"] != "label" || len(e.data["nodes"].([]any)) != 0 || fmt.Sprint(e.data["labels"]) != want {
+			t.Errorf("labels are to be %s: %+v", want, e)
+		}
+	}
 }
 
 // pump changes a task so many times.

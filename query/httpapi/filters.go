@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"encoding/json"
-	"fmt"
 
 	"github.com/pipestatus/pipestatus/query/strictjson"
 	"github.com/pipestatus/pipestatus/state"
@@ -44,16 +43,16 @@ func (p params) labels(name string) (state.Labels, error) {
 	if err != nil || !given {
 		return state.Labels{}, err
 	}
-	malformed := fmt.Errorf("%w: %s is no JSON object of at most %d texts", state.ErrInvalidArgument, name, state.MaxLabels)
+	wrong := malformed("%s must be a JSON object of at most %d texts", name, state.MaxLabels)
 	fields, err := strictjson.Fields([]byte(text), state.MaxLabels)
 	if err != nil {
-		return state.Labels{}, malformed
+		return state.Labels{}, wrong
 	}
 	labels := make(map[string]string, len(fields))
 	for key, raw := range fields {
 		var value string
 		if raw[0] != '"' || json.Unmarshal(raw, &value) != nil {
-			return state.Labels{}, malformed
+			return state.Labels{}, wrong
 		}
 		labels[key] = value
 	}

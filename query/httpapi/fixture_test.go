@@ -105,6 +105,25 @@ func (f *fixture) recordExample() {
 	)
 }
 
+// recordFlow adds a task whose nodes have keys and edges, one of which leads
+// back, and that has labels and waits for somebody.
+func (f *fixture) recordFlow() {
+	f.Helper()
+	version := func(n int) engine.Option { return engine.NewVersion(fmt.Sprintf("%032x", n)) }
+	at, in := engine.At(time.Unix(1524730130, 0)), engine.In("2", "12")
+	f.record(
+		engine.Create("2", "12", engine.ID("root-12"), engine.Labels(map[string]string{"env": "prod", "<a>": ""}), at),
+		engine.Start("", in, at),
+		engine.Declare("", state.ServiceActivity, engine.ID("n1"), engine.Key("build"), version(1), in, at),
+		engine.Declare("", state.ServiceActivity, engine.ID("n2"), engine.Key("test"), engine.After("build"), version(2), in, at),
+		engine.Declare("", state.ServiceActivity, engine.ID("n3"), engine.Key("ship"), engine.After("build", "test"), version(3), in, at),
+		engine.Start("build", in, at), engine.Finish("build", in, at),
+		engine.Start("test", in, engine.From("build"), at), engine.Finish("test", in, at),
+		engine.Loop("build", in, engine.From("test"), version(4), at),
+		engine.Suspend("ship", in, engine.Note("waits for QA"), at),
+	)
+}
+
 // recordStory adds a task with a retry, a skip and a loop.
 func (f *fixture) recordStory() {
 	f.Helper()

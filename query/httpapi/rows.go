@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -16,6 +18,10 @@ type node struct {
 	ID     string `json:"id"`
 	Kind   string `json:"kind"`
 	Name   string `json:"name,omitempty"` // absent if none was given
+	Key    string `json:"key,omitempty"`  // what the runner calls it
+	// After are the indices of the siblings that lead to it.
+	After []int  `json:"after,omitempty"`
+	Note  string `json:"note,omitempty"` // what it waits for
 	attempt
 	Counts map[string]int `json:"counts,omitempty"` // containers: leaves below, by state
 }
@@ -34,7 +40,10 @@ type attempt struct {
 	FinishTime   string `json:"finish_time,omitempty"`
 	Error        string `json:"error,omitempty"`
 	RetryAt      string `json:"retry_at,omitempty"`
-	Current      bool   `json:"current,omitempty"` // in a history: not superseded
+	// From is the index of the sibling that led to the attempt, which may have
+	// been created later.
+	From    int  `json:"from,omitempty"`
+	Current bool `json:"current,omitempty"` // in a history: not superseded
 }
 
 // story is a task at one moment. All its nodes follow, in the order of creation.
@@ -46,7 +55,8 @@ type story struct {
 	Position string `json:"position"`
 	Now      string `json:"now"`
 	Operable bool   `json:"operable,omitempty"` // the caller may operate it
-	Last     *step  `json:"last"`               // the transition that led here
+	Labels   labels `json:"labels,omitempty"`
+	Last     *step  `json:"last"` // the transition that led here
 }
 
 // step is a transition without what it changed.
@@ -68,7 +78,15 @@ type moved struct {
 	Now        string       `json:"now"`
 	Nodes      []node       `json:"nodes"`
 	Superseded []superseded `json:"superseded,omitempty"`
+	// Labels are those of the task after a transition that changes them, nil
+	// after others.
+	Labels *labels `json:"labels,omitempty"`
 }
+
+// labels are those of a task.
+type labels map[string]string
+
+func labelsOf(l state.Labels) labels { return maps.Collect(l.All()) }
 
 // superseded is an attempt that is not the current one, of a node by its ID.
 // They come as lists: an ID may be any text, and as the name of a field it might
@@ -103,6 +121,7 @@ func (h *Handler) node(tree *state.Tree, shown shownStates, i int) node {
 	n := tree.Node(i)
 	row := node{
 		Index: i, Parent: n.ParentIndex, ID: n.ID, Kind: n.Kind.String(), Name: n.Name,
+		Key: n.Key, After: slices.Collect(n.After.All()), Note: n.Note,
 		attempt: h.attempt(&n.Attempt, shown.of(i)),
 	}
 	if n.Kind.Container() {
@@ -116,7 +135,7 @@ func (h *Handler) attempt(a *state.Attempt, shown state.State) attempt {
 	return attempt{
 		State: shown.String(), Version: a.Version.String(), Loop: a.Loop, Retry: a.Retry(), Retries: a.Retries, Skips: a.Skips, Skip: a.Skipped,
 		ErrorIgnored: a.ErrorIgnored, StartTime: h.time(a.Started), FinishTime: h.time(a.Finished),
-		Error: a.Error, RetryAt: h.time(a.RetryAt),
+		Error: a.Error, RetryAt: h.time(a.RetryAt), From: a.CameFrom,
 	}
 }
 
@@ -146,6 +165,7 @@ func (x *exchange) story(s *sink, snap store.Snapshot, last *state.Transition) {
 	head := story{
 		Business: tree.Key().Business, Task: tree.Key().Task, Node: tree.ID(snap.Index),
 		State: shown.of(0).String(), Position: h.position(snap), Now: h.time(h.now()),
+		Labels: labelsOf(tree.Labels()),
 	}
 	head.Operable = h.mayOperate(x, Operation{Business: head.Business, Task: head.Task, Actor: x.who.User, Action: Pause})
 	if last != nil {
@@ -180,7 +200,11 @@ func (h *Handler) moved(tree *state.Tree, tr *state.Transition, at store.Positio
 	shown := h.shown(tree)
 	m := moved{
 		Position: h.positions.seal(tr.Task, at), step: h.step(tr),
-		State: shown.of(0).String(), Now: h.time(h.now()),
+		State: shown.of(0).String(), Now: h.time(h.now()), Nodes: []node{},
+	}
+	if tr.Op == state.Label {
+		changed := labelsOf(tr.Labels)
+		m.Labels = &changed
 	}
 	told := make(map[int]bool)
 	for i := range tr.Changes {

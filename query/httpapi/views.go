@@ -24,6 +24,7 @@ type taskRow struct {
 	FinishTime string         `json:"finish_time,omitempty"`
 	Nodes      int            `json:"nodes"`
 	Counts     map[string]int `json:"counts"`
+	Labels     labels         `json:"labels,omitempty"`
 }
 
 const (
@@ -152,16 +153,7 @@ func (h *Handler) filter(x *exchange) (f listFilter, err error) {
 	if f.Cursor, ok = h.positions.openCursor(sealed); !ok {
 		return f, malformed("cursor is malformed")
 	}
-	if f.Shown, err = x.params.states("state"); err != nil {
-		return f, err
-	}
-	if f.Unfinished, err = x.params.flag("unfinished"); err != nil {
-		return f, err
-	}
-	if f.Recorded.Since, err = x.params.moment("since"); err != nil {
-		return f, err
-	}
-	if f.Recorded.Until, err = x.params.moment("until"); err != nil {
+	if err = x.params.filters(&f.ListQuery); err != nil {
 		return f, err
 	}
 	f.Limit, err = x.params.number("limit", listDefault, listMax)
@@ -191,7 +183,7 @@ func (h *Handler) taskRow(t *store.Task) taskRow {
 		State: t.Shown.String(), Unfinished: t.Unfinished(),
 		Recorded: h.time(t.Recorded), Updated: h.time(t.Updated),
 		StartTime: h.time(t.Started), FinishTime: h.time(t.Finished),
-		Nodes: t.Nodes, Counts: byName(&t.Counts),
+		Nodes: t.Nodes, Counts: byName(&t.Counts), Labels: labelsOf(t.Labels),
 	}
 }
 

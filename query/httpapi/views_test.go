@@ -22,12 +22,14 @@ func TestTheDataOfThePageHasItsShapes(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
 	f.recordStory()
+	f.recordFlow()
 	for name, path := range map[string]string{
 		"tasks":      "/api/tasks",
 		"task":       "/api/task?bk_biz_id=2&task_id=11",
 		"task_as_of": "/api/task?bk_biz_id=2&task_id=compile&as_of=1524730127",
 		"status":     "/api/status?bk_biz_id=2&task_id=10",
 		"history":    "/api/history?bk_biz_id=2&task_id=11&node_id=compile",
+		"task_flow":  "/api/task?bk_biz_id=2&task_id=12",
 		"timeline":   "/api/timeline?bk_biz_id=2&task_id=11",
 		"counts":     "/api/counts?bk_biz_id=2",
 		"zone":       "/api/zone",
@@ -65,7 +67,12 @@ func TestTasksAreFilteredAndPaged(t *testing.T) {
 		if i%5 == 0 {
 			business = "3"
 		}
-		f.record(engine.Create(business, id, engine.ID("root-"+id), engine.Name("Backup of disk "+id)))
+		labels := map[string]string{"env": "test", "host": "h" + id[1:2]}
+		f.record(engine.Create(business, id, engine.ID("root-"+id), engine.Name("Backup of disk "+id), engine.Labels(labels)))
+		if i == 7 || i == 17 {
+			f.record(engine.Start("root-"+id), engine.Declare("root-"+id, state.ServiceActivity, engine.ID("leaf-"+id)),
+				engine.Start("leaf-"+id), engine.Fail("leaf-"+id, "full"))
+		}
 		if i%2 == 0 {
 			f.record(engine.Start("root-"+id), engine.Finish("root-"+id))
 		}
@@ -77,6 +84,17 @@ func TestTasksAreFilteredAndPaged(t *testing.T) {
 		"bk_biz_id=3&state=CREATED&state=":           "t15 t05",
 		"bk_biz_id=3&unfinished=true":                "t15 t05",
 		"text=DISK+T0&state=FINISHED":                "t08 t06 t04 t02 t00",
+		"has_failures=true":                          "t17 t07",
+		"has_failures=true&oldest_first=true":        "t07 t17",
+		"limit=3&oldest_first=true":                  "t00 t01 t02",
+		"name=Backup+of+disk+t03":                    "t03",
+		"name=Backup+of+disk":                        "",
+		`bk_biz_id=3&labels={"host":"h1"}`:           "t15 t10",
+		`labels={"host":"h2","env":"test"}&limit=2`:  "t24 t23",
+		`labels={"host":"h2","env":"live"}`:          "",
+		"started_since=1524730100&bk_biz_id=3":       "t20 t10 t00",
+		"started_until=1524730100":                   "",
+		"finished_since=1524730100&bk_biz_id=3":      "t20 t10 t00",
 		"text=root-t07":                              "t07",
 		"text=t07&bk_biz_id=3":                       "",
 		"bk_biz_id=4":                                "",
@@ -90,7 +108,7 @@ func TestTasksAreFilteredAndPaged(t *testing.T) {
 			t.Errorf("%s: %q, want %q", query, got, want)
 		}
 	}
-	for _, query := range []string{"state=DONE", "limit=0", "limit=501", "limit=x", "since=yesterday", "cursor=x", "unfinished=perhaps"} {
+	for _, query := range []string{"state=DONE", "limit=0", "limit=501", "limit=x", "since=yesterday", "cursor=x", "unfinished=perhaps", "has_failures=2", "labels=env", `labels={"env":1}`, "finished_until=soon"} {
 		if m := refusal(t, f.get("/api/tasks?"+query)); !strings.Contains(m, strings.SplitN(query, "=", 2)[0]) {
 			t.Errorf("%s: message %q", query, m)
 		}
