@@ -53,7 +53,7 @@ func (q *Query) StreamTree(dst []byte, tree *state.Tree, node int, spill func([]
 		dst = r.open(dst, n)
 		if c := n.FirstChild(); c >= 0 {
 			i, n = c, tree.View(c)
-			dst = appendKey(dst, n.ID())
+			dst = appendKey(dst, r.nodeID(r.tree, n))
 			continue
 		}
 		for {
@@ -63,7 +63,7 @@ func (q *Query) StreamTree(dst []byte, tree *state.Tree, node int, spill func([]
 			}
 			if next := n.NextSibling(); next >= 0 {
 				i, n = next, tree.View(next)
-				dst = appendKey(append(dst, ','), n.ID())
+				dst = appendKey(append(dst, ','), r.nodeID(r.tree, n))
 				break
 			}
 			i = n.Parent()
@@ -120,6 +120,24 @@ func (r *renderer) shownBy(i int, n state.NodeView) state.State {
 	return n.Shown()
 }
 
+// NodeID is what answers call a node of a tree, by index: its ID, or with
+// [Options].Keys its key.
+func (q *Query) NodeID(tree *state.Tree, node int) string { return q.nodeID(tree, tree.View(node)) }
+
+func (q *Query) nodeID(tree *state.Tree, n state.NodeView) string {
+	if q.opts.Keys {
+		if key := n.Key(); key != "" {
+			if _, taken := tree.Find(key); !taken {
+				return key
+			}
+		}
+	}
+	return n.ID()
+}
+
+// id is what the answer calls node i.
+func (r *renderer) id(i int) string { return r.NodeID(r.tree, i) }
+
 // open appends a node up to where its children begin.
 func (r *renderer) open(dst []byte, n state.NodeView) []byte {
 	dst = appendHead(dst, n.Retry(), n.DisplayName())
@@ -133,7 +151,7 @@ func (r *renderer) open(dst []byte, n state.NodeView) []byte {
 func (r *renderer) close(dst []byte, i int, n state.NodeView) []byte {
 	dst = appendTail(dst, r.shownBy(i, n))
 	dst, _ = n.Version().AppendText(dst)
-	dst = appendEnd(dst, n.ID(), n.Loop())
+	dst = appendEnd(dst, r.nodeID(r.tree, n), n.Loop())
 	if r.fields != 0 {
 		dst = r.appendFields(dst, i)
 	}

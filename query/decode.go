@@ -208,6 +208,28 @@ func (n *nodeReader) extra(d *json.Decoder, name string) error {
 		field, err = FieldRetryAt, readTime(d, &s.RetryAt)
 	case "revision":
 		field, err = FieldRevision, d.Decode(&s.Revision)
+	case "key":
+		field, err = FieldKey, d.Decode(&s.Key)
+	case "after":
+		field, err = FieldEdges, d.Decode(&s.After)
+		if len(s.After) == 0 {
+			s.After = nil
+		}
+	case "from":
+		field, err = FieldEdges, d.Decode(&s.From)
+	case "note":
+		field, err = FieldNote, d.Decode(&s.Note)
+	case "labels":
+		field = FieldLabels
+		_, err = strictjson.Object(d, func(name string) error {
+			var text string
+			err := d.Decode(&text)
+			if s.Labels == nil {
+				s.Labels = make(map[string]string)
+			}
+			s.Labels[name] = text
+			return err
+		})
 	case "kind":
 		var text string
 		if err = d.Decode(&text); err == nil {

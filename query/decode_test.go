@@ -19,10 +19,13 @@ import (
 func TestStatusAndJSONAgreeForEveryTreeAndOption(t *testing.T) {
 	for seed := range uint64(60) {
 		tree := randomTree(t, seed, 3+int(seed))
-		for variant := range 12 {
+		for variant := range 16 {
 			o := options
-			o.FailedFirst = variant%2 == 1
-			o.Fields = []query.Fields{0, query.AllFields, query.FieldElapsedTime | query.FieldExData, query.FieldCounts | query.FieldKind, query.FieldRetryAt, query.FieldErrorIgnored | query.FieldStateRefreshAt | query.FieldRevision}[variant/2]
+			o.FailedFirst, o.Keys = variant%2 == 1, variant%3 == 1
+			o.Fields = []query.Fields{
+				0, query.AllFields, query.FieldElapsedTime | query.FieldExData, query.FieldCounts | query.FieldKind, query.FieldRetryAt, query.FieldErrorIgnored | query.FieldStateRefreshAt | query.FieldRevision,
+				query.FieldKey | query.FieldLabels, query.FieldEdges | query.FieldNote,
+			}[variant/2]
 			q := query.New(nil, &o)
 			node := int(seed) % tree.Len()
 			appended := q.AppendTree([]byte("before"), tree, node)[len("before"):]
@@ -55,6 +58,18 @@ func onWire(s *query.Status, failed bool) *query.Status {
 	}
 	if !has(query.FieldElapsedTime) {
 		c.Elapsed = 0
+	}
+	if !has(query.FieldKey) {
+		c.Key = ""
+	}
+	if !has(query.FieldEdges) {
+		c.After, c.From = nil, ""
+	}
+	if !has(query.FieldNote) {
+		c.Note = ""
+	}
+	if !has(query.FieldLabels) {
+		c.Labels = nil
 	}
 	if !has(query.FieldErrorIgnored) {
 		c.ErrorIgnored = false

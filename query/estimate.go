@@ -27,6 +27,7 @@ type Estimate struct {
 // Late is a node that takes longer than usual.
 type Late struct {
 	Node string   // its ID
+	Key  string   // "" if it has none
 	Path []string // as in NodeStatistics
 	// Took is how long it has been running, Usual the 95th percentile of
 	// earlier runs.
@@ -82,7 +83,7 @@ func late(stats *Statistics, names *naming, now state.Instant) (found []Late) {
 			continue
 		}
 		if took := between(n.Started, now); took > stats.Nodes[at].P95 {
-			found = append(found, Late{n.ID, names.path(i), took, stats.Nodes[at].P95})
+			found = append(found, Late{n.ID, n.Key, names.path(i), took, stats.Nodes[at].P95})
 		}
 	}
 	return found

@@ -1,7 +1,9 @@
 package query
 
 import (
+	"maps"
 	"math"
+	"slices"
 	"strconv"
 	"time"
 
@@ -12,7 +14,7 @@ import (
 func (r *renderer) fieldsOf(i int, n *state.Node) Fields {
 	f := r.fields
 	if i != r.root {
-		f &^= FieldExData | FieldRevision
+		f &^= FieldExData | FieldRevision | FieldLabels
 	}
 	if !n.Kind.Container() {
 		f &^= FieldCounts
@@ -72,14 +74,44 @@ func (r *renderer) appendFields(dst []byte, i int) []byte {
 		counts := r.tree.Counts(i)
 		dst = appendCounts(dst, &counts)
 	}
+	if f&FieldKey != 0 {
+		dst = appendString(append(dst, key...), n.Key)
+	}
+	if f&FieldEdges != 0 {
+		dst = r.appendEdges(dst, &n)
+	}
+	if f&FieldNote != 0 {
+		dst = appendString(append(dst, note...), n.Note)
+	}
+	if f&FieldLabels != 0 {
+		dst = appendLabels(dst, maps.Collect(r.tree.Labels().All()))
+	}
 	return dst
+}
+
+// appendEdges appends where a node comes from.
+func (r *renderer) appendEdges(dst []byte, n *state.Node) []byte {
+	dst = append(dst, after...)
+	first := true
+	for i := range n.After.All() {
+		if !first {
+			dst = append(dst, ',')
+		}
+		first = false
+		dst = appendString(dst, r.id(i))
+	}
+	from := ""
+	if n.CameFrom > 0 {
+		from = r.id(n.CameFrom)
+	}
+	return appendString(append(dst, cameFrom...), from)
 }
 
 // appendErrors appends the ID and error of each failed node in node i.
 func (r *renderer) appendErrors(dst []byte, i int) []byte {
 	if r.tree.State(i) == state.Failed {
 		n := r.tree.Node(i)
-		dst = r.emit(appendError(dst, n.ID, n.Error))
+		dst = r.emit(appendError(dst, r.id(i), n.Error))
 	}
 	for c := range r.tree.Children(i) {
 		dst = r.appendErrors(dst, c)
@@ -116,6 +148,25 @@ func (s *Status) appendFields(dst []byte) []byte {
 	if s.Fields&FieldCounts != 0 {
 		dst = appendCounts(dst, &s.Counts)
 	}
+	if s.Fields&FieldKey != 0 {
+		dst = appendString(append(dst, key...), s.Key)
+	}
+	if s.Fields&FieldEdges != 0 {
+		dst = append(dst, after...)
+		for i, id := range s.After {
+			if i > 0 {
+				dst = append(dst, ',')
+			}
+			dst = appendString(dst, id)
+		}
+		dst = appendString(append(dst, cameFrom...), s.From)
+	}
+	if s.Fields&FieldNote != 0 {
+		dst = appendString(append(dst, note...), s.Note)
+	}
+	if s.Fields&FieldLabels != 0 {
+		dst = appendLabels(dst, s.Labels)
+	}
 	return dst
 }
 
@@ -139,6 +190,10 @@ const (
 	stateRefreshAt = `,"state_refresh_at":"`
 	exData         = `,"ex_data":{`
 	retryAt        = `,"retry_at":"`
+	key            = `,"key":`
+	after          = `,"after":[`
+	cameFrom       = `],"from":`
+	note           = `,"note":`
 )
 
 func appendElapsed(dst []byte, d time.Duration) []byte {
@@ -184,6 +239,18 @@ func appendCounts(dst []byte, counts *state.Counts) []byte {
 		first = false
 		dst = append(append(append(dst, '"'), s.String()...), `":`...)
 		dst = strconv.AppendInt(dst, int64(counts[s]), 10)
+	}
+	return append(dst, '}')
+}
+
+// appendLabels appends labels in the order of their keys.
+func appendLabels(dst []byte, labels map[string]string) []byte {
+	dst = append(dst, `,"labels":{`...)
+	for i, key := range slices.Sorted(maps.Keys(labels)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = appendString(appendKey(dst, key), labels[key])
 	}
 	return append(dst, '}')
 }

@@ -83,7 +83,23 @@ func randomTree(t testing.TB, seed uint64, size int) *state.Tree {
 			tree = next.WithRevision(tree.Revision() + 1)
 		}
 	}
-	apply(state.Op{Kind: state.Create, Task: tree.Key(), Node: "root"})
+	// Some nodes have keys and edges; those that cannot be are refused.
+	rare := func(op state.Op) state.Op {
+		other := tree.ID(rnd.IntN(tree.Len()))
+		switch {
+		case op.Kind == state.Declare && rnd.IntN(2) == 0:
+			op.Key, op.After = names[rnd.IntN(len(names)-1)]+fmt.Sprint(rnd.IntN(size)), []string{other}
+			if rnd.IntN(2) == 0 {
+				op.After = nil
+			}
+		case (op.Kind == state.Start || op.Kind == state.Loop) && rnd.IntN(2) == 0:
+			op.From = other
+		case op.Kind == state.Suspend && rnd.IntN(2) == 0:
+			op.Note = "waits for <QA>"
+		}
+		return op
+	}
+	apply(state.Op{Kind: state.Create, Task: tree.Key(), Node: "root", Labels: state.LabelsOf(map[string]string{"env": "prod", `"\`: ""})})
 	apply(state.Op{Kind: state.Start, Node: "root"})
 	for range size * 6 {
 		id := tree.ID(rnd.IntN(tree.Len()))
@@ -93,9 +109,9 @@ func randomTree(t testing.TB, seed uint64, size int) *state.Tree {
 			if rnd.IntN(2) == 0 {
 				kind = state.Subprocess
 			}
-			apply(state.Op{Kind: state.Declare, Parent: id, Node: fmt.Sprint(`"n\`, tree.Len()), NodeKind: kind, Name: names[rnd.IntN(len(names))]})
+			apply(rare(state.Op{Kind: state.Declare, Parent: id, Node: fmt.Sprint(`"n\`, tree.Len()), NodeKind: kind, Name: names[rnd.IntN(len(names))]}))
 		case n < 10:
-			apply(state.Op{Kind: state.Start, Node: id})
+			apply(rare(state.Op{Kind: state.Start, Node: id}))
 		case n < 12:
 			apply(state.Op{Kind: state.Finish, Node: id})
 		case n < 14 && id != "root":
@@ -108,9 +124,9 @@ func randomTree(t testing.TB, seed uint64, size int) *state.Tree {
 			}
 			apply(op)
 		case n >= 14 && n < 19:
-			apply(state.Op{Kind: []state.OpKind{state.Retry, state.Skip, state.Loop, state.Resume, state.Resume}[n-14], Node: id})
+			apply(rare(state.Op{Kind: []state.OpKind{state.Retry, state.Skip, state.Loop, state.Resume, state.Resume}[n-14], Node: id}))
 		case id != "root" && rnd.IntN(3) == 0:
-			apply(state.Op{Kind: []state.OpKind{state.Suspend, state.Revoke}[rnd.IntN(2)], Node: id})
+			apply(rare(state.Op{Kind: []state.OpKind{state.Suspend, state.Revoke}[rnd.IntN(2)], Node: id}))
 		}
 	}
 	return tree

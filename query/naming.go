@@ -23,6 +23,10 @@ func newNaming(tree *state.Tree) *naming {
 			m.nth[i] = 1
 			continue
 		}
+		if n.Key != "" {
+			m.nth[i], m.identity[i] = 1, "key "+n.Key
+			continue
+		}
 		// The parent is older, so its identity is known.
 		name := m.identity[n.ParentIndex] + "/" + strconv.Quote(n.DisplayName())
 		seen[name]++

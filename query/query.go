@@ -18,6 +18,11 @@ type Options struct {
 	// FailedFirst shows a container as FAILED as soon as a child is, see
 	// [state.Tree.ShownFailedFirst]. Default: the convention of [state.Tree.Shown].
 	FailedFirst bool
+	// Keys shows the key of a node instead of its ID where it has one: in id, in
+	// children, in ex_data and in edges. So an answer has the IDs of a runner's
+	// definition. A node whose key is the ID of another node of its task keeps
+	// its ID. Default: IDs.
+	Keys bool
 	// Fields are those beyond the documented ones. Default: none.
 	Fields Fields
 	// Now is the clock for the elapsed time of what is running. Default: time.Now.
@@ -53,6 +58,17 @@ const (
 	// FieldCounts is counts: on containers only, an object from shown state to the
 	// number of leaves below.
 	FieldCounts
+	// FieldKey is key: what the runner calls the node, "" if it has no key.
+	FieldKey
+	// FieldEdges is after, a list of the IDs of the siblings that lead to the
+	// node, and from, the ID of the one that led to its current attempt, "" if
+	// none was named. That one may have been created later: then the edge leads
+	// back.
+	FieldEdges
+	// FieldNote is note: what a suspended node waits for, "" if nobody said.
+	FieldNote
+	// FieldLabels is labels: on the answered node only, an object with the task's.
+	FieldLabels
 
 	// AllFields is all of them.
 	AllFields Fields = 1<<iota - 1

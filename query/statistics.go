@@ -20,10 +20,11 @@ const (
 )
 
 // Runs selects the tasks that statistics are made of: the newest recorded ones
-// of a business with a name, of those that have ended.
+// of a business with a name, or with labels, or both, of those that have ended.
 type Runs struct {
 	Business string
-	Name     string // of the task, exactly
+	Name     string            // of the task, exactly; "" for any
+	Labels   map[string]string // all of which the task has
 	// Last is how many runs are wanted, at most MaxRuns. 0 or less:
 	// DefaultRuns.
 	Last int
@@ -47,6 +48,7 @@ type Statistics struct {
 // NodeStatistics says how one node went in several runs. It is the same node in
 // another run if it has the same key, or without a key, if it has the same path.
 type NodeStatistics struct {
+	Key string // "" if it has none
 	// Path is the display names of the nodes on the way down from the root,
 	// which is not named, to this one; nil for the root.
 	Path []string
@@ -75,12 +77,12 @@ type NodeStatistics struct {
 
 // Statistics reads the last runs of a pipeline and says for each of its nodes
 // how often it ran and failed, and how long it took. It reads the tree of each
-// run and the history of nodes that have one. [state.ErrInvalidArgument] if no
-// name or more than MaxRuns are asked for; that there are no such runs is no
+// run and the history of nodes that have one. [state.ErrInvalidArgument] if
+// neither a name nor a label or more than MaxRuns are asked for; that there are no such runs is no
 // error.
 func (q *Query) Statistics(ctx context.Context, runs Runs) (*Statistics, error) {
-	if runs.Name == "" {
-		return nil, wrap(fmt.Errorf("%w: statistics of tasks without a name", state.ErrInvalidArgument))
+	if runs.Name == "" && len(runs.Labels) == 0 {
+		return nil, wrap(fmt.Errorf("%w: statistics of tasks without a name or a label", state.ErrInvalidArgument))
 	}
 	if runs.Last > MaxRuns {
 		return nil, wrap(fmt.Errorf("%w: statistics of %d runs, at most %d", state.ErrInvalidArgument, runs.Last, MaxRuns))
@@ -89,7 +91,10 @@ func (q *Query) Statistics(ctx context.Context, runs Runs) (*Statistics, error) 
 		runs.Last = DefaultRuns
 	}
 	s := &Statistics{byNode: make(map[string]int)}
-	filter := store.ListQuery{Business: runs.Business, Shown: []state.State{state.Finished, state.Failed, state.Revoked}}
+	filter := store.ListQuery{
+		Business: runs.Business, Name: runs.Name, Labels: state.LabelsOf(runs.Labels),
+		Shown: []state.State{state.Finished, state.Failed, state.Revoked},
+	}
 	for task, err := range store.Tasks(ctx, q.reader, filter) {
 		var passed *store.UnreadableError
 		if errors.As(err, &passed) {
@@ -99,7 +104,7 @@ func (q *Query) Statistics(ctx context.Context, runs Runs) (*Statistics, error) 
 		if err != nil {
 			return nil, wrap(err)
 		}
-		if task.Name != runs.Name || !task.State.Ended() {
+		if !task.State.Ended() {
 			continue
 		}
 		switch err := s.add(ctx, q.reader, task); {
@@ -169,7 +174,7 @@ func (s *Statistics) node(names *naming, n *state.Node) *NodeStatistics {
 	if !known {
 		i = len(s.Nodes)
 		s.byNode[identity] = i
-		s.Nodes = append(s.Nodes, NodeStatistics{Path: names.path(n.Index), Nth: names.nth[n.Index], Kind: n.Kind, identity: identity})
+		s.Nodes = append(s.Nodes, NodeStatistics{Key: n.Key, Path: names.path(n.Index), Nth: names.nth[n.Index], Kind: n.Kind, identity: identity})
 	}
 	return &s.Nodes[i]
 }

@@ -133,6 +133,30 @@ func TestStatisticsAreOfTheNewestRunsOfOneBusiness(t *testing.T) {
 	}
 }
 
+func TestStatisticsFollowANodeByItsKey(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), nil)
+	for i, label := range []string{"test", "prod", "prod"} {
+		r := beginRun(t, e, fmt.Sprint("run", i), fmt.Sprint("release ", i))
+		r.do(
+			engine.Label("2", r.task, engine.Labels(map[string]string{"env": label, "x": fmt.Sprint(i)})),
+			engine.Declare(r.task, state.ServiceActivity, engine.ID(r.id("a")), engine.Key("build"), engine.Name(fmt.Sprint("build ", i)), at(0)),
+			engine.Start(r.id("a"), at(0)), engine.Finish(r.id("a"), at(10*i)),
+		)
+		r.end(10 * i)
+	}
+	stats, err := query.New(e, nil).Statistics(t.Context(), query.Runs{Business: "2", Labels: map[string]string{"env": "prod"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []string{": 2 runs, 0 failed, 10s 20s, from 0s to 10s", "build 2: 2 runs, 0 failed, 10s 20s, from 0s to 10s"}
+	if diff := cmp.Diff(want, figures(stats)); diff != "" || stats.Nodes[1].Key != "build" {
+		t.Error(diff)
+	}
+	if stats, err := query.New(e, nil).Statistics(t.Context(), query.Runs{Name: "release 1", Labels: map[string]string{"env": "prod"}}); err != nil || stats.Runs != 1 {
+		t.Errorf("of a name and a label in any business: %+v, %v", stats, err)
+	}
+}
+
 func TestStatisticsTellSiblingsOfOneNameApart(t *testing.T) {
 	e := openEngine(t, store.NewMemory(), nil)
 	r := beginRun(t, e, "run", "deploy")

@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"errors"
+	"maps"
 	"strings"
 	"time"
 
@@ -36,8 +37,20 @@ type Status struct {
 	ErrorIgnored bool
 	// Counts is the number of leaves below a container, by shown state.
 	Counts state.Counts
-	// Revision is the task's, on the answered node only.
+	// Key is what the runner calls the node, "" if it has no key. ID is the same
+	// if [Options].Keys says so.
+	Key string
+	// After are the IDs of the siblings that lead to the node, nil if there are
+	// none, and From is the ID of the one that led to the current attempt, "" if
+	// none was named.
+	After []string
+	From  string
+	// Note says what a suspended node waits for.
+	Note string
+	// Revision and Labels are the task's, on the answered node only. Labels is nil
+	// if there are none.
 	Revision uint64
+	Labels   map[string]string
 	Children []*Status // in the order of creation, nil if there are none
 	// Fields are those that the JSON has beyond the documented ones.
 	Fields Fields
@@ -140,14 +153,23 @@ func (q *Query) StatusOf(tree *state.Tree, node int) *Status {
 func (r *renderer) status(i int) *Status {
 	n := r.tree.Node(i)
 	s := &Status{
-		ID: n.ID, Name: n.DisplayName(), Kind: n.Kind, State: r.shown(i), OwnState: n.State,
+		ID: r.id(i), Name: n.DisplayName(), Kind: n.Kind, State: r.shown(i), OwnState: n.State,
 		Version: n.Version.String(), Retry: n.Retry(), Loop: n.Loop, Skip: n.Skipped,
 		Started: r.time(n.Started), Finished: r.time(n.Finished), Updated: r.time(n.Updated), RetryAt: r.time(n.RetryAt),
 		Elapsed: elapsed(&n, r.now), Error: n.Error, ErrorIgnored: n.ErrorIgnored,
-		Fields: r.fieldsOf(i, &n),
+		Key: n.Key, Note: n.Note, Fields: r.fieldsOf(i, &n),
+	}
+	for from := range n.After.All() {
+		s.After = append(s.After, r.id(from))
+	}
+	if n.CameFrom > 0 {
+		s.From = r.id(n.CameFrom)
 	}
 	if i == r.root {
 		s.Revision = r.tree.Revision()
+		if labels := r.tree.Labels(); labels.Len() > 0 {
+			s.Labels = maps.Collect(labels.All())
+		}
 	}
 	if n.Kind.Container() {
 		s.Counts = r.tree.Counts(i)

@@ -13,6 +13,9 @@ func (t *Tree) View(i int) NodeView { return NodeView{t.nodes.get(i)} }
 // ID is the node's ID.
 func (v NodeView) ID() string { return v.n.id }
 
+// Key is what the runner calls the node, "" if it has no key.
+func (v NodeView) Key() string { return v.n.key() }
+
 // DisplayName is [Node.DisplayName].
 func (v NodeView) DisplayName() string {
 	return displayName(v.n.name, v.n.kind)

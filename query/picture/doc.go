@@ -23,6 +23,9 @@ type Options struct {
 	// FailedFirst shows a container as FAILED as soon as a child is, see
 	// [state.Tree.ShownFailedFirst]. Default: the convention of [state.Tree.Shown].
 	FailedFirst bool
+	// Keys names nodes by their keys in a text tree, as [query.Options] says.
+	// Default: by their IDs.
+	Keys bool
 	// Color paints the states of a text tree with the color sequences of
 	// terminals. Whether there is a terminal that wants them is for the caller to
 	// find out. Default: no.

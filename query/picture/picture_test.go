@@ -181,3 +181,15 @@ func TestATimelineOfAnyLengthIsDrawn(t *testing.T) {
 		}
 	}
 }
+
+func TestATextTreeShowsKeysEdgesThatLeadBackAndNotes(t *testing.T) {
+	r := pictured(t, func(t *testing.T, e *engine.Engine) { stories.Flow(t, e) })
+	snap, err := r.Load(t.Context(), store.ByKey("2", "flow"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := look
+	golden(t, "flow_ids.txt", picture.AppendText(nil, snap.Tree, snap.Index, &o))
+	o.Keys = true
+	golden(t, "flow.txt", picture.AppendText(nil, snap.Tree, snap.Index, &o))
+}

@@ -14,8 +14,8 @@ const (
 
 // AppendText appends a node of a tree, by index, and all below it as a text
 // tree for people: a line about the task, then a line for each node with its
-// shown state, name or kind, duration, ID, retries, skips and loops, and the
-// cause in its error. Columns are aligned by the width that text has on
+// shown state, name or kind, duration, ID or key, retries, skips and loops, the
+// step that led back to it, what it waits for, and the cause in its error. Columns are aligned by the width that text has on
 // terminals; names of more than 60 columns are cut. Whatever names and errors contain, a node is one line and sends a
 // terminal nothing to obey. The lines end in newlines; their wording may
 // change.
@@ -69,7 +69,7 @@ func (d *drawing) draw(rows *[]textRow, i int, here, below string) {
 	n := d.tree.Node(i)
 	shown := d.shown(i)
 	*rows = append(*rows, textRow{shown, [5]string{
-		lookOf(shown).symbol + " " + shown.String(), here + Fit(Label(n.Kind, n.Name), textName), d.took(&n), Printable(n.ID), cut(d.remarks(&n), textRemarks),
+		lookOf(shown).symbol + " " + shown.String(), here + Fit(Label(n.Kind, n.Name), textName), d.took(&n), Printable(d.id(i)), cut(d.remarks(&n), textRemarks),
 	}})
 	for c := d.tree.FirstChild(i); c >= 0; {
 		next := d.tree.NextSibling(c)

@@ -186,9 +186,26 @@ func Remarks(a *state.Attempt, location *time.Location) string {
 	return strings.Join(parts, ", ")
 }
 
-// remarks is Remarks and the cause of the error.
+// id is what a node is called in the column of IDs.
+func (d *drawing) id(i int) string {
+	return query.New(nil, &query.Options{Keys: d.Keys}).NodeID(d.tree, i)
+}
+
+// remarks is Remarks, the step that led back to the node, what it waits for, and
+// the cause of the error.
 func (d *drawing) remarks(n *state.Node) string {
 	text := Remarks(&n.Attempt, d.Location)
+	add := func(what string) { text = strings.TrimPrefix(text+", "+what, ", ") }
+	if from := n.CameFrom; from > 0 && from >= n.Index {
+		name := d.tree.Node(from).Name
+		if name == "" {
+			name = d.id(from)
+		}
+		add("back from " + Printable(name))
+	}
+	if n.Note != "" {
+		add("waits: " + Printable(n.Note))
+	}
 	if n.Error != "" {
 		text = strings.TrimPrefix(text+": "+Cause(n.Error), ": ")
 	}

@@ -80,6 +80,7 @@ func nodeName(n *query.NodeStatistics) string {
 
 // runRecord is a node of several runs in JSON. Durations are seconds.
 type runRecord struct {
+	Key      string   `json:"key,omitempty"`
 	Path     []string `json:"path"` // names from below the root down
 	Nth      int      `json:"nth"`  // among siblings with that name
 	Kind     string   `json:"kind"`
@@ -96,7 +97,7 @@ func writeRunsJSON(t *tool, stats *query.Statistics) error {
 	for i := range stats.Nodes {
 		n := &stats.Nodes[i]
 		if err := writeLine(t.stdout, runRecord{
-			Path: append([]string{}, n.Path...), Nth: n.Nth, Kind: n.Kind.String(),
+			Key: n.Key, Path: append([]string{}, n.Path...), Nth: n.Nth, Kind: n.Kind.String(),
 			Runs: n.Runs, Failures: n.Failures, Finished: n.Finished,
 			Median: n.Median.Seconds(), P95: n.P95.Seconds(), Begins: n.Begins.Seconds(), Ends: n.Ends.Seconds(),
 		}); err != nil {
@@ -117,6 +118,7 @@ type estimateRecord struct {
 // lateRecord is a node that takes longer than usual. Durations are seconds.
 type lateRecord struct {
 	Node  string   `json:"node"`
+	Key   string   `json:"key,omitempty"`
 	Path  []string `json:"path"`
 	Took  float64  `json:"took"`
 	Usual float64  `json:"usual"`
@@ -126,7 +128,9 @@ type lateRecord struct {
 func showRunning(ctx context.Context, t *tool, r *reader, runs query.Runs, stats *query.Statistics) error {
 	q := r.With(&query.Options{Location: t.zone, Now: t.now})
 	shown := 0
-	filter := store.ListQuery{Business: runs.Business, Shown: []state.State{state.Running}}
+	filter := store.ListQuery{
+		Business: runs.Business, Name: runs.Name, Labels: state.LabelsOf(runs.Labels), Shown: []state.State{state.Running},
+	}
 	for task, err := range store.Tasks(ctx, r.store, filter) {
 		var passed *store.UnreadableError
 		if errors.As(err, &passed) {
@@ -134,9 +138,6 @@ func showRunning(ctx context.Context, t *tool, r *reader, runs query.Runs, stats
 		}
 		if err != nil {
 			return err
-		}
-		if task.Name != runs.Name {
-			continue
 		}
 		snap, err := q.Snapshot(ctx, task.Key.Business, task.Key.Task)
 		if errors.Is(err, state.ErrNotFound) {
@@ -183,7 +184,7 @@ func writeEstimate(t *tool, key state.Key, e *query.Estimate) error {
 func writeEstimateJSON(t *tool, key state.Key, e *query.Estimate) error {
 	record := estimateRecord{Business: key.Business, Task: key.Task, End: whenShown(e.End), Late: make([]lateRecord, 0, len(e.Late))}
 	for _, l := range e.Late {
-		record.Late = append(record.Late, lateRecord{l.Node, append([]string{}, l.Path...), l.Took.Seconds(), l.Usual.Seconds()})
+		record.Late = append(record.Late, lateRecord{l.Node, l.Key, append([]string{}, l.Path...), l.Took.Seconds(), l.Usual.Seconds()})
 	}
 	return writeLine(t.stdout, record)
 }

@@ -145,3 +145,28 @@ func WellFormed(t *testing.T, svg []byte) (elements map[string]int) {
 		}
 	}
 }
+
+// Flow records a task whose nodes have keys and edges: build, then test,
+// then build again, while ship waits. One node has a key that is the ID of
+// another, and one has none.
+func Flow(t testing.TB, e *engine.Engine) {
+	in := engine.In("2", "flow")
+	step := func(key string, opts ...engine.Option) engine.Op {
+		opts = append([]engine.Option{in, engine.ID("id-" + key), engine.Key(key), engine.Name(key), At(0)}, opts...)
+		return engine.Declare("", state.ServiceActivity, opts...)
+	}
+	Record(
+		t, e,
+		engine.Create("2", "flow", engine.ID("root"), engine.Labels(map[string]string{"env": "prod", "a": ""}), At(0)),
+		engine.Start("", in, At(0)),
+		step("build"), step("test", engine.After("build")), step("ship", engine.After("build", "id-test")),
+		engine.Declare("", state.ServiceActivity, in, engine.ID("odd"), engine.Key("id-ship"), At(0)),
+		engine.Declare("", state.ServiceActivity, in, engine.ID("plain"), At(0)),
+		engine.Start("build", in, At(1)), engine.Finish("build", in, At(2)),
+		engine.Start("test", in, engine.From("build"), At(2)), engine.Fail("test", "flaky", engine.Ignore(), in, At(3)),
+		engine.Loop("build", in, engine.From("test"), At(3)),
+		engine.Suspend("ship", in, engine.Note("waits for <QA>"), At(4)),
+		engine.Start("plain", At(4)), engine.Fail("plain", "broke", At(5)),
+		engine.Start("id-ship", in, At(5)), engine.Fail("id-ship", "odd", in, At(5)),
+	)
+}
