@@ -84,7 +84,7 @@ func (r *renderer) appendFields(dst []byte, i int) []byte {
 		dst = appendString(append(dst, note...), n.Note)
 	}
 	if f&FieldLabels != 0 {
-		dst = appendLabels(dst, maps.Collect(r.tree.Labels().All()))
+		dst = appendLabels(dst, labelsOf(r.tree.Labels()))
 	}
 	return dst
 }
@@ -253,4 +253,12 @@ func appendLabels(dst []byte, labels map[string]string) []byte {
 		dst = appendString(appendKey(dst, key), labels[key])
 	}
 	return append(dst, '}')
+}
+
+// labelsOf is labels as a map, nil if there are none.
+func labelsOf(l state.Labels) map[string]string {
+	if l.Len() == 0 {
+		return nil
+	}
+	return maps.Collect(l.All())
 }

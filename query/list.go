@@ -21,14 +21,15 @@ type Task struct {
 	// task was created, and Updated is the time of its last transition.
 	Started, Finished, Recorded, Updated time.Time
 	Nodes                                int
-	Counts                               state.Counts // leaves by shown state
+	Counts                               state.Counts      // leaves by shown state
+	Labels                               map[string]string // nil if there are none
 	Revision                             uint64
 }
 
 // MarshalJSON writes bk_biz_id, task_id, id, name, state, start_time,
 // finish_time, recorded_time, state_refresh_at, nodes, counts (an object of
-// the states of which there are any), and revision. For <, > and & see
-// [Status.MarshalJSON].
+// the states of which there are any), revision, and labels if there are
+// any. For <, > and & see [Status.MarshalJSON].
 func (t Task) MarshalJSON() ([]byte, error) {
 	dst := appendString([]byte(`{"bk_biz_id":`), t.Business)
 	dst = appendString(append(dst, `,"task_id":`...), t.Task)
@@ -41,7 +42,11 @@ func (t Task) MarshalJSON() ([]byte, error) {
 	dst = append(appendTime(append(dst, `,"state_refresh_at":"`...), t.Updated), '"')
 	dst = strconv.AppendInt(append(dst, `,"nodes":`...), int64(t.Nodes), 10)
 	dst = appendCounts(dst, &t.Counts)
-	return append(appendRevision(dst, t.Revision), '}'), nil
+	dst = appendRevision(dst, t.Revision)
+	if len(t.Labels) > 0 {
+		dst = appendLabels(dst, t.Labels)
+	}
+	return append(dst, '}'), nil
 }
 
 // Tasks is a page of a list. An empty Cursor says that it is the last; a page
@@ -54,8 +59,7 @@ type Tasks struct {
 	Unreadable int `json:"unreadable,omitempty"`
 }
 
-// List returns a page of tasks, newest recorded first. Its filter is the
-// store's, see [store.ListQuery].
+// List returns a page of tasks. Its filter and order are the store's, see [store.ListQuery].
 func (q *Query) List(ctx context.Context, filter store.ListQuery) (Tasks, error) {
 	page, err := q.reader.List(ctx, filter)
 	if err != nil {
@@ -68,7 +72,7 @@ func (q *Query) List(ctx context.Context, filter store.ListQuery) (Tasks, error)
 			Business: t.Key.Business, Task: t.Key.Task, ID: t.Root, Name: t.DisplayName(),
 			State: t.Shown, Started: q.time(t.Started), Finished: q.time(t.Finished),
 			Recorded: q.time(t.Recorded), Updated: q.time(t.Updated),
-			Nodes: t.Nodes, Counts: t.Counts, Revision: t.Revision,
+			Nodes: t.Nodes, Counts: t.Counts, Revision: t.Revision, Labels: labelsOf(t.Labels),
 		})
 	}
 	return list, nil

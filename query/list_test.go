@@ -19,7 +19,8 @@ import (
 func tasks(t *testing.T, e *engine.Engine) {
 	for i := range 7 {
 		root := fmt.Sprint("root", i)
-		record(t, e, engine.Create(fmt.Sprint("b", i%2), fmt.Sprint(i), engine.ID(root), engine.Name(fmt.Sprint("task ", i)), at(0)))
+		labels := engine.Labels(map[string]string{"n": fmt.Sprint(i)})
+		record(t, e, engine.Create(fmt.Sprint("b", i%2), fmt.Sprint(i), engine.ID(root), engine.Name(fmt.Sprint("task ", i)), labels, at(0)))
 	}
 	record(
 		t, e,
@@ -37,7 +38,7 @@ func TestListShowsEveryFieldOfATask(t *testing.T) {
 		want := []query.Task{{
 			Business: "b1", Task: "1", ID: "root1", Name: "task 1", State: state.Failed, Started: begin,
 			Recorded: begin.Add(2 * time.Second), Updated: begin.Add(70 * time.Second), Nodes: 3,
-			Counts: state.Counts{state.Failed: 1, state.Created: 1}, Revision: 14,
+			Counts: state.Counts{state.Failed: 1, state.Created: 1}, Revision: 14, Labels: map[string]string{"n": "1"},
 		}}
 		if diff := cmp.Diff(got.Tasks, want); diff != "" || err != nil {
 			t.Errorf("%v\n%s", err, diff)

@@ -3,7 +3,6 @@ package query
 import (
 	"context"
 	"errors"
-	"maps"
 	"strings"
 	"time"
 
@@ -167,9 +166,7 @@ func (r *renderer) status(i int) *Status {
 	}
 	if i == r.root {
 		s.Revision = r.tree.Revision()
-		if labels := r.tree.Labels(); labels.Len() > 0 {
-			s.Labels = maps.Collect(labels.All())
-		}
+		s.Labels = labelsOf(r.tree.Labels())
 	}
 	if n.Kind.Container() {
 		s.Counts = r.tree.Counts(i)

@@ -2,8 +2,11 @@ package statusctl
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -14,14 +17,21 @@ import (
 
 var listCommand = command{
 	name: "list", summary: "list tasks, newest recorded first",
-	detail: timeDetail,
+	detail: timeDetail + `
+-since and -until bound when tasks were recorded, or with -time when they started
+or finished.`,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		l := &lister{}
 		flags.StringVar(&l.query.Business, "biz", "", "only tasks of the business `ID`")
 		states := flags.String("state", "", "only tasks that show one of the `STATES`, such as FAILED,RUNNING")
 		flags.BoolVar(&l.query.Unfinished, "unfinished", false, "only tasks that have not ended or have a node running")
-		since := flags.String("since", "", "only tasks recorded from `TIME` on")
-		until := flags.String("until", "", "only tasks recorded before `TIME`")
+		flags.BoolVar(&l.query.HasFailures, "failures", false, "only tasks in which a node or the task itself has failed")
+		flags.StringVar(&l.query.Name, "name", "", "only tasks with the `NAME`")
+		labels := labelFlag(flags, "only tasks with the label `KEY=VALUE`; may be given several times")
+		which := flags.String("time", "recorded", "`WHAT` -since and -until bound: recorded, started or finished")
+		since := flags.String("since", "", "only tasks from `TIME` on")
+		until := flags.String("until", "", "only tasks before `TIME`")
+		flags.BoolVar(&l.query.OldestFirst, "oldest", false, "the oldest recorded first")
 		flags.IntVar(&l.query.Limit, "limit", 50, "at most `N` tasks")
 		flags.StringVar(&l.query.Cursor, "cursor", "", "go on at the `CURSOR` that the page before ended with")
 		return func(ctx context.Context, t *tool, _ []string) (err error) {
@@ -32,12 +42,24 @@ var listCommand = command{
 			if l.query.Limit < 1 {
 				return &usageError{problem: "-limit must be at least 1"}
 			}
+			l.query.Labels = state.LabelsOf(labels)
 			now := t.now()
-			if l.query.Recorded.Since, err = parseWhen(*since, t.zone, now); err != nil {
+			var bounds store.Span
+			if bounds.Since, err = parseWhen(*since, t.zone, now); err != nil {
 				return &usageError{problem: "-since: " + err.Error()}
 			}
-			if l.query.Recorded.Until, err = parseWhen(*until, t.zone, now); err != nil {
+			if bounds.Until, err = parseWhen(*until, t.zone, now); err != nil {
 				return &usageError{problem: "-until: " + err.Error()}
+			}
+			switch *which {
+			case "recorded":
+				l.query.Recorded = bounds
+			case "started":
+				l.query.Started = bounds
+			case "finished":
+				l.query.Finished = bounds
+			default:
+				return &usageError{problem: fmt.Sprintf("-time is recorded, started or finished, not %q", *which)}
 			}
 			return t.read(ctx, func(r *reader) error { return l.list(ctx, r, now) })
 		}
@@ -74,15 +96,25 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 		return err
 	}
 	rows := table{states: 2}
-	rows.add("BIZ", "TASK", "STATE", "STARTED", "TOOK", "NODES", "NAME")
+	labeled := slices.ContainsFunc(tasks.Tasks, func(k query.Task) bool { return len(k.Labels) > 0 })
+	head := []string{"BIZ", "TASK", "STATE", "STARTED", "TOOK", "NODES", "NAME"}
+	if labeled {
+		head = append(head, "LABELS")
+	}
+	rows.add(head...)
 	for i := range tasks.Tasks {
 		k := &tasks.Tasks[i]
 		name := k.Name
 		if name == state.Pipeline.Class() {
 			name = "" // it was given none
 		}
-		rows.add(k.Business, k.Task, k.State.String(), whenShown(k.Started), took(k.Started, k.Finished, now), fmt.Sprint(k.Nodes), brief(name, 60))
+		row := []string{k.Business, k.Task, k.State.String(), whenShown(k.Started), took(k.Started, k.Finished, now), fmt.Sprint(k.Nodes), brief(name, 60)}
+		if labeled {
+			row = append(row, labelText(k.Labels))
+		}
+		rows.add(row...)
 	}
+	rows.fit(l.stdout)
 	if err := rows.write(l.stdout, paletteFor(l.stdout)); err != nil {
 		return err
 	}
@@ -137,4 +169,30 @@ func parseStates(list string) (states []state.State, err error) {
 		states = append(states, st)
 	}
 	return states, nil
+}
+
+// labelFlag declares -label and returns the labels that it was given.
+func labelFlag(flags *flag.FlagSet, usage string) map[string]string {
+	labels := make(map[string]string)
+	flags.Func("label", usage, func(text string) error {
+		key, value, ok := strings.Cut(text, "=")
+		if !ok {
+			return errors.New("a label is KEY=VALUE")
+		}
+		if other, twice := labels[key]; twice && other != value {
+			return fmt.Errorf("no task has two values of label %s", key)
+		}
+		labels[key] = value
+		return state.CheckLabel(key, value)
+	})
+	return labels
+}
+
+// labelText is labels as people read them.
+func labelText(labels map[string]string) string {
+	parts := make([]string, 0, len(labels))
+	for _, key := range slices.Sorted(maps.Keys(labels)) {
+		parts = append(parts, key+"="+labels[key])
+	}
+	return strings.Join(parts, " ")
 }

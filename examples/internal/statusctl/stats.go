@@ -14,7 +14,7 @@ import (
 )
 
 var statsCommand = command{
-	name: "stats", args: "[BIZ NAME]", summary: "show how large the database is, or how long the runs of a pipeline take",
+	name: "stats", args: "[BIZ [NAME]]", summary: "show how large the database is, or how long the runs of a pipeline take",
 	most: 2,
 	detail: `
 Without arguments: how much is in the database. Free room is used again by what
@@ -22,24 +22,28 @@ is recorded later; compact gives it back. The feed is what watch can still show.
 Transitions to write back are durable and answered, but not in their place yet;
 opening a file takes longer with many.
 
-With BIZ and NAME: the last tasks with that name that have ended. For each node:
+With BIZ and NAME: the last tasks with that name that have ended, or with -label
+those with the label, with or without a name. For each node:
 how many attempts ended, how many failed, the median and the 95th percentile of
 what the others took, and when the node usually begins and ends, counted from the
 start of the task. Then the tasks with that name that are running, when each is
 expected to end, and which of its nodes take longer than usual.`,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		last := flags.Int("last", query.DefaultRuns, "the last `N` runs")
+		labels := labelFlag(flags, "runs with the label `KEY=VALUE`; may be given several times")
 		return func(ctx context.Context, t *tool, args []string) error {
-			switch len(args) {
-			case 0:
+			switch {
+			case len(args) == 0 && len(labels) == 0:
 				return t.look(ctx, forReading, func(r store.Reader) error { return showStats(ctx, t, r) })
-			case 1:
-				return &usageError{problem: "needs BIZ and NAME, or neither"}
-			}
-			if *last < 1 {
+			case len(args) == 0, len(args) == 1 && len(labels) == 0:
+				return &usageError{problem: "needs BIZ and NAME or a -label, or none of them"}
+			case *last < 1:
 				return &usageError{problem: "-last must be at least 1"}
 			}
-			runs := query.Runs{Business: args[0], Name: args[1], Last: *last}
+			runs := query.Runs{Business: args[0], Labels: labels, Last: *last}
+			if len(args) > 1 {
+				runs.Name = args[1]
+			}
 			return t.read(ctx, func(r *reader) error { return showRuns(ctx, t, r, runs) })
 		}
 	},

@@ -18,17 +18,21 @@ var treeCommand = command{
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		var look look
 		look.bind(flags)
+		ids := flags.Bool("ids", false, "show nodes by ID also if they have a key")
 		mermaid := flags.Bool("mermaid", false, "write the tree in Mermaid, for Markdown")
 		return func(ctx context.Context, t *tool, args []string) error {
 			if *mermaid && t.json {
 				return &usageError{problem: "-json and -mermaid exclude each other"}
 			}
-			return t.read(ctx, func(r *reader) error { return showTree(ctx, t, r, &look, *mermaid, args[0], args[1]) })
+			return t.read(ctx, func(r *reader) error { return showTree(ctx, t, r, &look, shape{*mermaid, *ids}, args[0], args[1]) })
 		}
 	},
 }
 
-func showTree(ctx context.Context, t *tool, r *reader, look *look, mermaid bool, business, task string) error {
+// shape is how a tree is shown to people.
+type shape struct{ mermaid, ids bool }
+
+func showTree(ctx context.Context, t *tool, r *reader, look *look, shape shape, business, task string) error {
 	at, err := look.moment(t)
 	if err != nil {
 		return err
@@ -48,9 +52,9 @@ func showTree(ctx context.Context, t *tool, r *reader, look *look, mermaid bool,
 		}
 		return v.writeJSON(t.stdout, snap.Index, 0)
 	}
-	o := &picture.Options{Location: t.zone, FailedFirst: look.failedFirst, Now: now, Color: paletteFor(t.stdout) != nil}
+	o := &picture.Options{Location: t.zone, FailedFirst: look.failedFirst, Now: now, Keys: !shape.ids, Color: paletteFor(t.stdout) != nil}
 	var drawn []byte
-	if mermaid {
+	if shape.mermaid {
 		drawn = picture.AppendMermaid(nil, snap.Tree, snap.Index, o)
 	} else {
 		if at.IsSet() {
@@ -94,16 +98,29 @@ type nodeRecord struct {
 	Finished     string `json:"finish_time"`
 	RetryAt      string `json:"retry_at"`
 	Error        string `json:"error"`
+	// Key, edges and note are absent from nodes that have none.
+	Key   string   `json:"key,omitempty"`
+	After []string `json:"after,omitempty"` // IDs of the siblings that lead to it
+	From  string   `json:"from,omitempty"`  // that of the one that led to the current attempt
+	Note  string   `json:"note,omitempty"`  // what it waits for
 }
 
 func (v *view) writeJSON(w io.Writer, i, depth int) error {
 	n := v.tree.Node(i)
-	err := writeLine(w, nodeRecord{
+	record := nodeRecord{
 		Depth: depth, ID: n.ID, Parent: n.Parent, Kind: n.Kind.String(), Name: n.DisplayName(),
 		State: v.state(i).String(), Version: n.Version.String(), Loop: n.Loop, Retries: n.Retries, Skips: n.Skips,
 		Skip: n.Skipped, ErrorIgnored: n.ErrorIgnored, Started: shownTime(n.Started, v.zone),
 		Finished: shownTime(n.Finished, v.zone), RetryAt: shownTime(n.RetryAt, v.zone), Error: n.Error,
-	})
+		Key: n.Key, Note: n.Note,
+	}
+	for from := range n.After.All() {
+		record.After = append(record.After, v.tree.ID(from))
+	}
+	if n.CameFrom > 0 {
+		record.From = v.tree.ID(n.CameFrom)
+	}
+	err := writeLine(w, record)
 	for c := range v.tree.Children(i) {
 		if err != nil {
 			return err
