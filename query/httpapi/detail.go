@@ -91,7 +91,7 @@ func (h *Handler) loopDetail(x *exchange, snap *store.Snapshot, node *state.Node
 			Name     string   `json:"name"`
 			ID       string   `json:"id"`
 			Children struct{} `json:"children"`
-		}{h.past(last), node.DisplayName(), node.ID, struct{}{}})
+		}{h.past(last), node.DisplayName(), h.query.NodeID(snap.Tree, node.Index), struct{}{}})
 		s.text(string(head[:len(head)-1]) + `,"histories":[`)
 		first := true
 		err := x.attempts(snap.Tree, node, func(a *state.Attempt) {

@@ -103,16 +103,24 @@ func (x *exchange) node() (snap store.Snapshot, node state.Node, err error) {
 	if err = x.h.target(x); err != nil {
 		return
 	}
-	id, err := x.params.id("node_id")
+	id, err := x.params.nodeID("node_id")
 	if err != nil {
 		return
 	}
 	if snap, err = x.now(workBytes); err != nil {
 		return
 	}
-	i, ok := snap.Tree.Find(id)
+	i, ok := find(snap.Tree, id)
 	if !ok {
 		return snap, node, x.noNode(id)
 	}
 	return snap, snap.Tree.Node(i), nil
+}
+
+// find is the index of the node with an ID, or else with a key.
+func find(tree *state.Tree, id string) (i int, ok bool) {
+	if i, ok = tree.Find(id); !ok {
+		i, ok = tree.FindKey(id)
+	}
+	return i, ok
 }

@@ -27,8 +27,10 @@ const (
 // Operation is an action on a task or on one of its nodes.
 type Operation struct {
 	Business, Task string
-	Node           string // "" for the task itself
-	Action         Action
+	// Node is the node's ID, "" for the task itself. Who authorises the operation
+	// sees what the request names, which may also be the node's key.
+	Node   string
+	Action Action
 	// Actor is the user who asks, or the application if there is no user; ""
 	// where everybody is let in. Record it with what is done.
 	Actor string
@@ -100,7 +102,7 @@ func (h *Handler) operateOn(x *exchange, onNode bool) error {
 	if onNode {
 		names = nodeActions
 		var err error
-		if op.Node, err = x.params.id("node_id"); err != nil {
+		if op.Node, err = x.params.nodeID("node_id"); err != nil {
 			return err
 		}
 	}
@@ -118,7 +120,7 @@ func (h *Handler) operateOn(x *exchange, onNode bool) error {
 	if !h.mayOperate(x, op) {
 		return h.forbidden("no permission to operate this task")
 	}
-	if err := h.exists(x, op); err != nil {
+	if err := h.exists(x, &op); err != nil {
 		return err
 	}
 	if err := h.opts.Operator.Operate(x.r.Context(), op); err != nil {
@@ -155,16 +157,26 @@ func (h *Handler) mayOperate(x *exchange, op Operation) bool {
 	return h.opts.Operator != nil && h.opts.AuthorizeOperation != nil && h.opts.AuthorizeOperation(x.r.Context(), x.who, op)
 }
 
-// exists makes sure of the task, by its own ID, and of the node in it.
-func (h *Handler) exists(x *exchange, op Operation) error {
+// exists makes sure of the task, by its own ID, and of the node in it, which the
+// operation then names by its ID.
+func (h *Handler) exists(x *exchange, op *Operation) error {
 	key := state.Key{Business: op.Business, Task: op.Task}
 	_, err := h.reader.Locate(x.r.Context(), store.ByKey(op.Business, op.Task))
 	if err != nil || op.Node == "" {
 		return err
 	}
 	at, err := h.reader.Locate(x.r.Context(), store.ByNode(op.Node))
-	if errors.Is(err, state.ErrNotFound) || err == nil && at.Key != key {
+	if err == nil && at.Key == key || err != nil && !errors.Is(err, state.ErrNotFound) {
+		return err
+	}
+	snap, err := x.load(0, func(ctx context.Context) (store.Snapshot, error) {
+		return h.reader.Load(ctx, store.ByNodeKey(op.Business, op.Task, op.Node))
+	})
+	if errors.Is(err, state.ErrNotFound) {
 		return x.noNode(op.Node)
+	}
+	if err == nil {
+		op.Node = snap.Tree.ID(snap.Index)
 	}
 	return err
 }

@@ -57,6 +57,22 @@ func (p params) id(name string) (string, error) {
 	return value, checkID(name, value)
 }
 
+// nodeID is a required parameter that names a node of a task, by its ID or its
+// key.
+func (p params) nodeID(name string) (string, error) {
+	value, ok, err := p.given(name)
+	if err != nil {
+		return "", err
+	}
+	if !ok || value == "" {
+		return "", malformed("%s is required", name)
+	}
+	if err := state.CheckNodeKey(value); err != nil { // which also an ID is
+		return "", malformed("%s: %s", name, strings.TrimPrefix(err.Error(), state.ErrInvalidArgument.Error()+": "))
+	}
+	return value, nil
+}
+
 func checkID(name, value string) error {
 	if err := state.CheckID(name, value); err != nil {
 		return malformed("%s", strings.TrimPrefix(err.Error(), state.ErrInvalidArgument.Error()+": "))

@@ -35,7 +35,7 @@ func (x *exchange) statusAsked() (a statusAsked, err error) {
 		}
 	}
 	if _, given := x.params["subprocess_id"]; given && x.params["subprocess_id"].plain() != "" {
-		if a.subprocess, err = x.params.id("subprocess_id"); err != nil {
+		if a.subprocess, err = x.params.nodeID("subprocess_id"); err != nil {
 			return a, err
 		}
 	}
@@ -84,7 +84,7 @@ func (h *Handler) taskStatus(x *exchange) error {
 // choose makes the snapshot one of what is asked for within the task.
 func (x *exchange) choose(snap *store.Snapshot, a *statusAsked) error {
 	if a.subprocess != "" {
-		i, ok := snap.Tree.Find(a.subprocess)
+		i, ok := find(snap.Tree, a.subprocess)
 		if !ok || !snap.Tree.Node(i).Kind.Container() {
 			return missing("task %q of business %q has no subprocess %q", x.task, x.business, a.subprocess)
 		}
@@ -113,14 +113,14 @@ func (h *Handler) failures(s *sink, snap *store.Snapshot, a *statusAsked) {
 		if shown.of(i) != state.Failed || s.err != nil {
 			continue
 		}
-		n := snap.Tree.Node(i)
+		n, id := snap.Tree.Node(i), h.query.NodeID(snap.Tree, i)
 		if n.RetryAt.IsSet() {
-			waiting = append(waiting, n.ID)
+			waiting = append(waiting, id)
 		}
 		if a.failed {
-			s.element(&first, n.ID)
+			s.element(&first, id)
 			s.text(":")
-			s.value(failureOf(&n))
+			s.value(failureOf(&n, id))
 		}
 	}
 	if a.failed {
@@ -134,7 +134,7 @@ func (h *Handler) failures(s *sink, snap *store.Snapshot, a *statusAsked) {
 }
 
 // failureOf is what failed_node_info says of a node.
-func failureOf(n *state.Node) any {
+func failureOf(n *state.Node, id string) any {
 	if !n.RetryAt.IsSet() {
 		return struct{}{}
 	}
@@ -142,7 +142,7 @@ func failureOf(n *state.Node) any {
 		Node string `json:"node_id"`
 		Done int    `json:"auto_retry_times"`
 		Max  int    `json:"max_auto_retry_times"`
-	}{n.ID, n.Retries, n.Retries + 1}
+	}{id, n.Retries, n.Retries + 1}
 }
 
 // below iterates over the nodes below one, in the order of creation.

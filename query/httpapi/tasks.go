@@ -176,7 +176,7 @@ func (h *Handler) head(tree *state.Tree, n *state.Node) head {
 	return head{
 		Retry: n.Retry(), Name: n.DisplayName(), FinishTime: h.wire(n.Finished), Skip: n.Skipped,
 		StartTime: h.wire(n.Started), State: h.shown(tree).of(n.Index).String(), Version: n.Version.String(),
-		ID: n.ID, Loop: n.Loop, ElapsedTime: h.elapsed(&n.Attempt), ErrorIgnored: n.ErrorIgnored,
+		ID: h.query.NodeID(tree, n.Index), Loop: n.Loop, ElapsedTime: h.elapsed(&n.Attempt), ErrorIgnored: n.ErrorIgnored,
 		Ignorable: n.ErrorIgnored, Refreshed: refreshed(n.Updated),
 	}
 }
