@@ -146,9 +146,9 @@
 //
 // # What is kept
 //
-// A node's ID in the database is derived from the task and its ID in the
-// definition, so that -resume finds it again. The database holds states and
-// error texts, nothing of the user's, so the definition, exit codes and
+// A node's key in the database is its ID in the definition, which -resume finds it
+// by and answers have as its ID, and the flows between nodes are recorded as edges.
+// The database holds states and error texts, nothing of the user's, so the definition, exit codes and
 // variables go to a file of JSON Lines beside it (the database's name with
 // ".results" added), synced before the end of the command is recorded. A crash
 // in between leaves a line about a command that is run again. What moves a

@@ -105,3 +105,44 @@ func TestForwardOrderPutsANodeAfterAllThatLeadToIt(t *testing.T) {
 		t.Errorf("%d flows lead back, want the 2 of the loops", back)
 	}
 }
+
+func TestTheFlowsOfTheDefinitionAreRecorded(t *testing.T) {
+	t.Parallel()
+	def, err := parseDefinition(encode(t, everythingTree(filepath.Join(t.TempDir(), "flag"))), false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := inMemory(t, def)
+	if _, err := r.do(nil, proceed); err != nil {
+		t.Fatal(err)
+	}
+	tree := r.tree(state.Key{Business: "1", Task: "1"})
+	came := map[string]string{}
+	for i := range tree.Len() {
+		n := tree.Node(i)
+		if i == 0 {
+			continue
+		}
+		if n.CameFrom > 0 {
+			came[n.Key] = tree.Node(n.CameFrom).Key
+		}
+		leading := map[string]bool{}
+		for from := range n.After.All() {
+			leading[tree.Node(from).Key] = true
+		}
+		for _, m := range def.nodes[n.Key].previous {
+			if !leading[m.id] && m.id != "again" && m.id != "x_again" { // which lead back to sub and x
+				t.Errorf("%s is not recorded as leading to %s, only %v", m.id, n.Key, leading)
+			}
+			delete(leading, m.id)
+		}
+		if len(leading) > 0 {
+			t.Errorf("%v are recorded as leading to %s", leading, n.Key)
+		}
+	}
+	for to, from := range map[string]string{"sub": "again", "x": "x_again", "thrice": "thrice", "spread": "again", "count": "sub"} {
+		if came[to] != from {
+			t.Errorf("%s came from %q, want %q", to, came[to], from)
+		}
+	}
+}

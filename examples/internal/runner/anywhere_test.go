@@ -152,7 +152,7 @@ func (r *memoryRun) shape() []string {
 
 func (r *memoryRun) status() *query.Status {
 	r.t.Helper()
-	status, err := query.New(r.store, nil).Status(r.t.Context(), "1", "1")
+	status, err := query.New(r.store, &query.Options{Keys: true}).Status(r.t.Context(), "1", "1")
 	if err != nil {
 		r.t.Fatal(err)
 	}

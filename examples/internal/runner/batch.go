@@ -42,7 +42,7 @@ func (b *batch) record(ops ...engine.Op) { b.ops = append(b.ops, ops...) }
 // after the batch.
 func (b *batch) suspendedAbove(n *node) bool {
 	for p := n.in; ; p = p.within.in {
-		i, ok := b.tree.Find(b.run.pipelineID(p))
+		i, ok := b.index(p.key())
 		if ok && b.tree.State(i) == state.Suspended && !slices.Contains(b.resumed, p) {
 			return true
 		}
@@ -52,9 +52,17 @@ func (b *batch) suspendedAbove(n *node) bool {
 	}
 }
 
+// index is where the tree has the node with a key, "" for the root.
+func (b *batch) index(key string) (i int, ok bool) {
+	if key == "" {
+		return 0, b.tree.Len() > 0
+	}
+	return b.tree.FindKey(key)
+}
+
 // recorded is what is recorded of a node before; its state is 0 if nothing is.
 func (b *batch) recorded(n *node) state.Node {
-	if i, ok := b.tree.Find(b.run.id(n)); ok {
+	if i, ok := b.index(n.id); ok {
 		return b.tree.Node(i)
 	}
 	return state.Node{}
@@ -80,8 +88,9 @@ func (b *batch) held(n *node, was *state.Node) bool {
 // enter records what begins a node, whatever it was before, and the start
 // event inside a subprocess. While the pipeline is suspended, or the node paused
 // before it began, there is nothing to record, and enter returns false: the
-// nodes that lead to it stay active.
-func (b *batch) enter(n *node) bool {
+// nodes that lead to it stay active. from is the node that led to it, nil if it
+// only goes on.
+func (b *batch) enter(n, from *node) bool {
 	if slices.Contains(b.entered, n) {
 		return true
 	}
@@ -99,9 +108,13 @@ func (b *batch) enter(n *node) bool {
 	}
 	running := was.Started.IsSet() && !was.State.Ended() // and so are the nodes inside
 	if running {
-		b.record(engine.Report(b.run.id(n), state.Running))
+		b.record(engine.Report(n.id, state.Running, b.run.in()))
 	} else {
-		b.record(b.declare(engine.Begin, n))
+		var opts []engine.Option
+		if from != nil {
+			opts = append(opts, engine.From(from.id))
+		}
+		b.record(b.declare(engine.Begin, n, opts...))
 	}
 	if was.State == state.Suspended && n.inside != nil {
 		b.resumed = append(b.resumed, n.inside)
@@ -115,7 +128,7 @@ func (b *batch) enter(n *node) bool {
 func (b *batch) startAgain(n *node) {
 	b.entered = append(b.entered, n)
 	if !b.suspendedAbove(n) {
-		b.record(engine.Start(b.run.id(n)))
+		b.record(engine.Start(n.id, b.run.in()))
 		b.begun(n, max(b.recorded(n).Loop, 1), false)
 	}
 }
@@ -125,14 +138,14 @@ func (b *batch) startAgain(n *node) {
 func (b *batch) begun(n *node, pass int, running bool) {
 	switch {
 	case pass > n.maxLoops:
-		b.record(engine.Fail(b.run.id(n), fmt.Sprintf("it exceeds the rerun limit of %d passes", n.maxLoops)))
+		b.record(engine.Fail(n.id, fmt.Sprintf("it exceeds the rerun limit of %d passes", n.maxLoops), b.run.in()))
 		b.spent = append(b.spent, n)
 	case n.inside != nil && !running:
 		b.opened = append(b.opened, opened{n, pass})
 		if start := b.recorded(n.inside.start); start.State == 0 {
 			b.declareAll(n.inside)
 		}
-		b.enter(n.inside.start)
+		b.enter(n.inside.start, nil)
 	}
 }
 
@@ -144,7 +157,7 @@ func (b *batch) follow(n *node) error {
 		if b.suspendedAbove(n) { // it makes its next pass afterwards
 			return nil
 		}
-		b.record(engine.Loop(b.run.id(n)))
+		b.record(engine.Loop(n.id, b.run.in(), engine.From(n.id)))
 		b.entered = append(b.entered, n)
 		b.begun(n, was.Loop+1, false)
 		return nil
@@ -160,11 +173,19 @@ func (b *batch) follow(n *node) error {
 	return nil
 }
 
-// declareAll records all nodes of a pipeline that begins for the first time, so
-// that it shows what is to come.
+// declareAll records all nodes of a pipeline that begins for the first time, with
+// the flows between them, so that it shows what is to come.
 func (b *batch) declareAll(p *pipeline) {
+	declared := map[*node]bool{}
 	for _, n := range p.nodes {
-		b.record(b.declare(engine.Declare, n))
+		var after []string
+		for _, m := range n.previous {
+			if declared[m] && !slices.Contains(after, m.id) { // the others lead back
+				after = append(after, m.id)
+			}
+		}
+		b.record(b.declare(engine.Declare, n, engine.After(after...)))
+		declared[n] = true
 	}
 }
 
@@ -193,25 +214,25 @@ func (b *batch) passOver(p *pipeline) {
 			continue
 		}
 		if was.State == state.Suspended { // nobody can let it go on afterwards
-			b.record(engine.Resume(b.run.id(n)))
+			b.record(engine.Resume(n.id, b.run.in()))
 		}
 		if !p.repeats {
-			b.record(engine.Skip(b.run.id(n), engine.Actor(notTaken)))
+			b.record(engine.Skip(n.id, b.run.in(), engine.Actor(notTaken)))
 		}
 		b.passed = append(b.passed, n)
 	}
 }
 
 // declare gives what the definition says of a node to Declare or Begin.
-func (b *batch) declare(op func(string, state.Kind, ...engine.Option) engine.Op, n *node) engine.Op {
-	opts := []engine.Option{engine.ID(b.run.id(n)), engine.Name(n.name)}
+func (b *batch) declare(op func(string, state.Kind, ...engine.Option) engine.Op, n *node, opts ...engine.Option) engine.Op {
+	opts = append(opts, b.run.in(), engine.Key(n.id), engine.Name(n.name))
 	if n.noRetry {
 		opts = append(opts, engine.NoRetry())
 	}
 	if n.noSkip {
 		opts = append(opts, engine.NoSkip())
 	}
-	return op(b.run.pipelineID(n.in), n.kind, opts...)
+	return op(n.in.key(), n.kind, opts...)
 }
 
 // leave goes on from a node that has ended to those it leads to. The last
@@ -224,10 +245,10 @@ func (b *batch) leave(n *node, to []*node) {
 		b.passOver(n.in)
 		outer := n.in.within
 		if outer == nil {
-			b.record(engine.Finish(b.run.rootID()))
+			b.record(engine.Finish("", b.run.in()))
 			return
 		}
-		b.record(engine.Finish(b.run.id(outer)))
+		b.record(engine.Finish(outer.id, b.run.in()))
 		b.closed = append(b.closed, outer)
 		b.leave(outer, []*node{outer.next[0].to})
 		return
@@ -236,12 +257,12 @@ func (b *batch) leave(n *node, to []*node) {
 	for _, t := range to {
 		if n.joining(t) != nil {
 			joins = append(joins, t)
-		} else if !b.enter(t) {
+		} else if !b.enter(t, n) {
 			b.stay(n)
 		}
 	}
 	for _, t := range joins {
-		if !b.busy(n.joining(t)) && !b.enter(t) {
+		if !b.busy(n.joining(t)) && !b.enter(t, n) {
 			b.stay(n)
 		}
 	}

@@ -29,7 +29,7 @@ type display struct {
 	failedFirst bool // the convention of what containers show
 
 	task   state.Key
-	labels map[string]string // of recorded IDs
+	labels map[string]string // by key
 	notes  chan string
 	last   chan uint64 // ends it once it has shown what has that sequence
 	done   chan struct{}
@@ -43,7 +43,7 @@ const frameInterval = 100 * time.Millisecond
 // terminal that can.
 func newDisplay(c *call, def *definition) *display {
 	d := &display{
-		w: c.stderr, quiet: c.quiet, failedFirst: c.failedFirst, task: c.key(), labels: labels(c.key(), def),
+		w: c.stderr, quiet: c.quiet, failedFirst: c.failedFirst, task: c.key(), labels: labels(def),
 		notes: make(chan string), last: make(chan uint64), done: make(chan struct{}),
 	}
 	if isTerminal(c.stderr) && !c.quiet && os.Getenv("TERM") != "dumb" {
@@ -61,17 +61,18 @@ func isTerminal(w io.Writer) bool {
 	return ok
 }
 
-// labels are what people call the nodes, by the IDs they are recorded under.
-func labels(task state.Key, def *definition) map[string]string {
-	byID := map[string]string{nodeID(task, def.root.id): cmp.Or(def.root.name, "pipeline")}
+// labels are what people call the nodes, by the keys they are recorded under; the
+// root's is "".
+func labels(def *definition) map[string]string {
+	byKey := map[string]string{"": cmp.Or(def.root.name, "pipeline")}
 	for _, n := range def.nodes {
 		label := n.label()
 		for in := n.in; in.within != nil; in = in.within.in {
 			label = in.within.label() + " / " + label
 		}
-		byID[nodeID(task, n.id)] = label
+		byKey[n.id] = label
 	}
-	return byID
+	return byKey
 }
 
 // follow shows what happens after a position until stop is called or the engine
@@ -106,7 +107,7 @@ func (d *display) follow(e *engine.Engine, after store.Position) {
 				}
 				shown = tr.Sequence
 				if tr.Task == d.task && d.terminal == nil && !d.quiet {
-					d.line(tr)
+					d.line(e, tr)
 				}
 			case text := <-d.notes:
 				d.clear()
@@ -196,7 +197,7 @@ func (d *display) up(b *strings.Builder) {
 
 // line says in a line what a transition did, if that is of interest:
 // declarations and the passing of gateways and events are not.
-func (d *display) line(tr *state.Transition) {
+func (d *display) line(e *engine.Engine, tr *state.Transition) {
 	if len(tr.Changes) == 0 {
 		return
 	}
@@ -214,7 +215,10 @@ func (d *display) line(tr *state.Transition) {
 	case tr.Op == state.Fail && c.ErrorIgnored:
 		text = "fail, ignored"
 	}
-	label := d.labels[c.ID]
+	label := c.ID
+	if snap, err := e.Load(context.Background(), store.ByNode(c.ID)); err == nil {
+		label = d.labels[snap.Tree.Node(snap.Index).Key]
+	}
 	if c.Error != "" {
 		label += ": " + picture.Cause(c.Error)
 	}

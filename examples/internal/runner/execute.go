@@ -269,7 +269,7 @@ func (c *call) namesIn(list func(cursor string) (store.ListPage, error)) (names 
 
 // query is how the task is shown.
 func (c *call) query() *query.Options {
-	return &query.Options{Location: c.zone, FailedFirst: c.failedFirst}
+	return &query.Options{Location: c.zone, FailedFirst: c.failedFirst, Keys: true}
 }
 
 // answer prints the documented response, if a program reads it or it is asked
@@ -294,7 +294,7 @@ func (c *call) answer(ctx context.Context, e *engine.Engine, def *definition) (i
 	if err != nil {
 		return 0, 0, err
 	}
-	return c.conclude(snap.Tree, labels(c.key(), def)), snap.Tree.Shown(0), nil
+	return c.conclude(snap.Tree, labels(def)), snap.Tree.Shown(0), nil
 }
 
 // conclude says how to go on and, last, how it ended.
@@ -305,7 +305,7 @@ func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 			if n.RetryAt.IsSet() {
 				again = ", and waits for its retry"
 			}
-			fmt.Fprintf(c.stderr, "\n%s failed%s:\n", terminal.Printable(labels[n.ID]), again)
+			fmt.Fprintf(c.stderr, "\n%s failed%s:\n", terminal.Printable(labels[n.Key]), again)
 			for line := range strings.Lines(n.Error) {
 				fmt.Fprintf(c.stderr, "  %s\n", terminal.Printable(strings.TrimRight(line, " \r\n")))
 			}

@@ -12,7 +12,6 @@ import (
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/state"
-	"github.com/pipestatus/pipestatus/store"
 )
 
 // execution is the command of an activity while it runs.
@@ -34,11 +33,11 @@ type dataError struct{ error }
 // command is the command of an activity with what it gets to know, and the pass
 // that it is.
 func (r *run) command(ctx context.Context, n *node) (c *command, pass int, err error) {
-	snap, err := r.engine.Load(ctx, store.ByNode(r.id(n)))
+	b, err := r.batch(ctx)
 	if err != nil {
 		return nil, 0, err
 	}
-	recorded := snap.Tree.Node(snap.Index)
+	recorded := b.recorded(n)
 	s := r.scope(n, recorded.Loop)
 	c = &command{line: s.render("the command", n.command), maySet: n.in.maySet, timeout: n.timeout, grace: killDelay}
 	for _, values := range []map[string]string{s.all(), s.inputs(n)} {
@@ -116,28 +115,29 @@ func (r *run) recordEnd(ctx context.Context, e endedCommand, opts []engine.Optio
 	if err != nil {
 		return err
 	}
-	id := r.id(n)
+	finish := engine.Finish(n.id, r.in())
+	fail, skip := engine.Fail(n.id, e.problem, r.in()), engine.Skip(n.id, r.in())
 	switch {
 	case b.recorded(n).State == state.Revoked: // with its task, since it was paused
 		return nil
 	case e.interrupted:
 		return r.fail(ctx, n, e.problem, opts...)
 	case b.tree.Ended() && e.problem == "":
-		return r.record(ctx, engine.Finish(id))
+		return r.record(ctx, finish)
 	case b.tree.Ended():
 		return r.fail(ctx, n, e.problem)
 	case e.problem == "":
-		return r.leave(ctx, n, engine.Finish(id))
+		return r.leave(ctx, n, finish)
 	case e.late && n.skipLate:
-		return r.leave(ctx, n, engine.Fail(id, e.problem), engine.Skip(id))
+		return r.leave(ctx, n, fail, skip)
 	case r.retried[n] < n.retries:
 		r.retried[n]++
 		r.due[n] = time.Now().Add(n.retryDelay)
 		return r.fail(ctx, n, e.problem, engine.RetryAt(r.due[n]))
 	case n.autoSkip:
-		return r.leave(ctx, n, engine.Fail(id, e.problem), engine.Skip(id))
+		return r.leave(ctx, n, fail, skip)
 	case n.ignoreError:
-		return r.leave(ctx, n, engine.Fail(id, e.problem, engine.Ignore()))
+		return r.leave(ctx, n, engine.Fail(n.id, e.problem, r.in(), engine.Ignore()))
 	}
 	return r.fail(ctx, n, e.problem)
 }

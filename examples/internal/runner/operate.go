@@ -119,10 +119,10 @@ func (r *run) perform(ctx context.Context, o *operation) error {
 	if err != nil {
 		return err
 	}
-	if o.Node == "" || o.Node == r.rootID() {
+	if o.Node == "" || o.Node == b.tree.ID(0) {
 		return r.performOnTask(ctx, b, o)
 	}
-	n := r.recordedAs(o.Node)
+	n := r.named(b.tree, o.Node)
 	if n == nil {
 		return refuse("node %s is not one of the definition", o.Node)
 	}
@@ -147,15 +147,15 @@ func (r *run) perform(ctx context.Context, o *operation) error {
 func (r *run) performOnTask(ctx context.Context, b *batch, o *operation) error {
 	switch o.Action {
 	case httpapi.Pause:
-		return r.record(ctx, engine.Suspend(r.rootID(), o.by()))
+		return r.record(ctx, engine.Suspend("", r.in(), o.by()))
 	case httpapi.Resume:
 		if b.tree.State(0) != state.Suspended {
-			return r.record(ctx, engine.Resume(r.rootID(), o.by()))
+			return r.record(ctx, engine.Resume("", r.in(), o.by()))
 		}
-		b.record(engine.Resume(r.rootID(), o.by()))
+		b.record(engine.Resume("", r.in(), o.by()))
 		return r.unsuspend(ctx, b, r.def.root)
 	case httpapi.Revoke:
-		if err := r.record(ctx, engine.Revoke(r.rootID(), o.by())); err != nil {
+		if err := r.record(ctx, engine.Revoke("", r.in(), o.by())); err != nil {
 			return err
 		}
 		clear(r.due)
@@ -173,21 +173,19 @@ func (r *run) record(ctx context.Context, ops ...engine.Op) error {
 	return err
 }
 
-// recordedAs is the node with an ID of the record, nil if it is none of the
-// definition's.
-func (r *run) recordedAs(id string) *node {
-	for _, n := range r.def.nodes {
-		if r.id(n) == id {
-			return n
-		}
+// named is the node with an ID of the record, or of the definition, nil if there
+// is none.
+func (r *run) named(tree *state.Tree, id string) *node {
+	if i, ok := tree.Find(id); ok {
+		id = tree.Node(i).Key
 	}
-	return nil
+	return r.def.nodes[id]
 }
 
 // retry runs what failed again, with its automatic retries anew. In a pipeline
 // that is suspended it begins afterwards.
 func (r *run) retry(ctx context.Context, b *batch, n *node, o *operation) error {
-	again := engine.Retry(r.id(n), o.by())
+	again := engine.Retry(n.id, r.in(), o.by())
 	if b.recorded(n).State != state.Failed {
 		return r.record(ctx, again)
 	}
@@ -198,7 +196,7 @@ func (r *run) retry(ctx context.Context, b *batch, n *node, o *operation) error 
 
 // skip leaves a node that failed, or that a suspended pipeline has not begun.
 func (r *run) skip(ctx context.Context, b *batch, n *node, o *operation) error {
-	skip := engine.Skip(r.id(n), o.by())
+	skip := engine.Skip(n.id, r.in(), o.by())
 	if s := b.recorded(n).State; s != state.Failed && s != state.Created {
 		return r.record(ctx, skip)
 	}
@@ -274,12 +272,12 @@ func (r *run) pause(ctx context.Context, b *batch, n *node, o *operation) error 
 	}
 	x := r.running[n]
 	if x == nil || b.recorded(n).State != state.Running {
-		return r.record(ctx, engine.Suspend(r.id(n), o.by()))
+		return r.record(ctx, engine.Suspend(n.id, r.in(), o.by()))
 	}
 	if err := x.pause(); err != nil {
 		return refuse("%s cannot be paused: %v", n.label(), err)
 	}
-	err := r.record(ctx, engine.Suspend(r.id(n), o.by()))
+	err := r.record(ctx, engine.Suspend(n.id, r.in(), o.by()))
 	if err != nil {
 		x.unpause()
 	}
@@ -288,7 +286,7 @@ func (r *run) pause(ctx context.Context, b *batch, n *node, o *operation) error 
 
 // unpause lets a node go on that was paused.
 func (r *run) unpause(ctx context.Context, b *batch, n *node, o *operation) error {
-	was, resume := b.recorded(n), engine.Resume(r.id(n), o.by())
+	was, resume := b.recorded(n), engine.Resume(n.id, r.in(), o.by())
 	switch {
 	case was.State != state.Suspended:
 		return r.record(ctx, resume)
@@ -322,7 +320,7 @@ func (r *run) unsuspend(ctx context.Context, b *batch, p *pipeline) error {
 func (r *run) continueIn(ctx context.Context, b *batch, p *pipeline) error {
 	err := r.goOn(ctx, b, p, func(n *node) {
 		if b.recorded(n).State == state.Created {
-			b.enter(n)
+			b.enter(n, nil)
 		}
 	})
 	if err != nil {
@@ -342,7 +340,7 @@ func (r *run) forceFail(ctx context.Context, n *node, o *operation) error {
 		x.stop(fmt.Errorf("made to fail by %s", o.who()))
 		return errLater
 	}
-	err := r.record(ctx, engine.Fail(r.id(n), "", o.by()))
+	err := r.record(ctx, engine.Fail(n.id, "", r.in(), o.by()))
 	if err == nil {
 		delete(r.due, n)
 	}

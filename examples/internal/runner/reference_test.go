@@ -66,7 +66,7 @@ func TestEveryTreeEndsAsInTheReferenceEngine(t *testing.T) {
 			if _, err := r.do(nil, proceed); err != nil {
 				t.Fatal(err)
 			}
-			if diff := cmp.Diff(c.Ends, inTree(r.status(), def, r.passedOver())); diff != "" {
+			if diff := cmp.Diff(c.Ends, inTree(r.status(), r.passedOver())); diff != "" {
 				t.Errorf("it ended otherwise (-reference +runner):\n%s", diff)
 			}
 		})
@@ -76,7 +76,7 @@ func TestEveryTreeEndsAsInTheReferenceEngine(t *testing.T) {
 	}
 }
 
-// passedOver are the IDs of the nodes that the pipeline has passed without
+// passedOver are the keys of the nodes that the pipeline has passed without
 // beginning them. The reference engine does not know of them.
 func (r *memoryRun) passedOver() map[string]bool {
 	r.t.Helper()
@@ -84,21 +84,18 @@ func (r *memoryRun) passedOver() map[string]bool {
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	tree := r.tree(state.Key{Business: "1", Task: "1"})
 	passed := map[string]bool{}
 	for _, tr := range transitions {
-		passed[tr.Node()] = tr.Actor == notTaken
+		passed[tree.Node(tr.Changes[0].Index).Key] = tr.Actor == notTaken
 	}
 	return passed
 }
 
 // inTree is a status by the IDs that the nodes have in the definition, without
 // those that have not begun.
-func inTree(s *query.Status, def *definition, passed map[string]bool) *referenceNode {
+func inTree(s *query.Status, passed map[string]bool) *referenceNode {
 	n := &referenceNode{State: s.State.String(), Loop: s.Loop, Retry: s.Retry, Skip: s.Skip}
-	ids := map[string]string{}
-	for id := range def.nodes {
-		ids[nodeID(state.Key{Business: "1", Task: "1"}, id)] = id
-	}
 	for _, c := range s.Children {
 		if passed[c.ID] || c.State == state.Created && c.Retry == 0 && c.Loop == 1 {
 			continue
@@ -106,7 +103,7 @@ func inTree(s *query.Status, def *definition, passed map[string]bool) *reference
 		if n.Children == nil {
 			n.Children = map[string]*referenceNode{}
 		}
-		n.Children[ids[c.ID]] = inTree(c, def, passed)
+		n.Children[c.ID] = inTree(c, passed)
 	}
 	return n
 }
@@ -190,7 +187,7 @@ func summary(t *testing.T, r *memoryRun, def *definition) string {
 	var parts []string
 	for _, id := range slices.Sorted(maps.Keys(def.nodes)) {
 		n := def.nodes[id]
-		s := byID(status, nodeID(state.Key{Business: "1", Task: "1"}, id))
+		s := byID(status, id)
 		if s == nil || s.State == state.Created || passed[s.ID] || n.kind != state.ServiceActivity && (s.State != state.Failed || n.kind == state.Subprocess) {
 			continue
 		}
@@ -200,7 +197,7 @@ func summary(t *testing.T, r *memoryRun, def *definition) string {
 		}
 		part := shape(s)[0]
 		if s.State == state.Failed {
-			snap, err := r.store.Load(t.Context(), store.ByNode(s.ID))
+			snap, err := r.store.Load(t.Context(), store.ByNodeKey("1", "1", s.ID))
 			if err != nil {
 				t.Fatal(err)
 			}

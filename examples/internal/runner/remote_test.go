@@ -15,6 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
@@ -174,6 +175,21 @@ func historyOf(t *testing.T, db, node string) []query.Attempt {
 		t.Fatal(err)
 	}
 	return history
+}
+
+// recordedAs is the ID under which task t1 records a node of the definition.
+func recordedAs(t *testing.T, db, key string) string {
+	t.Helper()
+	s, err := boltstore.Open(db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	snap, err := s.Load(t.Context(), store.ByNodeKey("1", "t1", key))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snap.Tree.ID(snap.Index)
 }
 
 // actors are who did what to a node, oldest first.

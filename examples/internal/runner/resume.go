@@ -25,7 +25,7 @@ func (r *run) resume(ctx context.Context) error {
 		r.note(fmt.Sprintf("the task is %s: there is nothing to go on with", b.tree.State(0)))
 		return nil
 	}
-	b.record(engine.Report(b.tree.ID(0), state.Running))
+	b.record(engine.Report("", state.Running, r.in()))
 	b.resumed, b.releasesAll = append(b.resumed, r.def.root), true
 	if err := r.goOn(ctx, b, r.def.root, func(n *node) { r.again(b, n) }); err != nil {
 		return err
@@ -63,30 +63,30 @@ func (r *run) again(b *batch, n *node) {
 	interrupted := n.kind == state.ServiceActivity &&
 		(was.State == state.Running || was.State == state.Suspended && was.Started.IsSet())
 	if interrupted {
-		b.record(engine.Fail(r.id(n), interruptedText))
+		b.record(engine.Fail(n.id, interruptedText, r.in()))
 	}
 	switch {
 	case (failed || interrupted) && n.noRetry:
 		r.note(n.label() + " failed and is not retryable")
 	case interrupted:
-		b.record(engine.Retry(r.id(n)), engine.Start(r.id(n)))
+		b.record(engine.Retry(n.id, r.in()), engine.Start(n.id, r.in()))
 		b.entered = append(b.entered, n)
 	case failed && was.RetryAt.IsSet() && was.RetryAt.Time().After(time.Now()):
 		r.due[n] = was.RetryAt.Time()
 	default:
-		b.enter(n)
+		b.enter(n, nil)
 	}
 }
 
 // story is when, in sequence, each node was last entered and finished, and
-// whether it finished because the pipeline passed it over.
+// whether it finished because the pipeline passed it over, by its index.
 type story struct {
-	entered, finished map[string]uint64
-	passed            map[string]bool
+	entered, finished map[int]uint64
+	passed            map[int]bool
 }
 
 func (r *run) story(ctx context.Context) (*story, error) {
-	s := &story{map[string]uint64{}, map[string]uint64{}, map[string]bool{}}
+	s := &story{map[int]uint64{}, map[int]uint64{}, map[int]bool{}}
 	for after := uint64(0); ; {
 		transitions, err := r.engine.Transitions(ctx, r.task, after, 0)
 		if err != nil || len(transitions) == 0 {
@@ -94,19 +94,27 @@ func (r *run) story(ctx context.Context) (*story, error) {
 		}
 		for _, tr := range transitions {
 			after = tr.Sequence
-			switch tr.Op {
-			case state.Start, state.Loop:
-				s.entered[tr.Node()] = after
-			case state.Skip:
-				s.passed[tr.Node()] = tr.Actor == notTaken
-				if old := tr.Changes[0].Superseded; tr.Actor != notTaken && old != nil && !old.Started.IsSet() {
-					s.entered[tr.Node()] = after
-				}
-			}
-			for _, c := range tr.Changes {
-				if c.State == state.Finished {
-					s.finished[c.ID] = after
-				}
+			s.add(tr)
+		}
+	}
+}
+
+func (s *story) add(tr *state.Transition) {
+	for i := range tr.Changes {
+		c := &tr.Changes[i]
+		if c.State == state.Finished {
+			s.finished[c.Index] = tr.Sequence
+		}
+		if i > 0 {
+			continue
+		}
+		switch tr.Op {
+		case state.Start, state.Loop:
+			s.entered[c.Index] = tr.Sequence
+		case state.Skip:
+			s.passed[c.Index] = tr.Actor == notTaken
+			if !s.passed[c.Index] && !c.Superseded.Started.IsSet() {
+				s.entered[c.Index] = tr.Sequence
 			}
 		}
 	}
@@ -118,7 +126,7 @@ func (s *story) position(b *batch, p *pipeline) (active, unfollowed []*node) {
 	for _, n := range p.nodes {
 		was := b.recorded(n)
 		switch {
-		case fresh(&was), was.State == state.Finished && s.passed[was.ID]:
+		case fresh(&was), was.State == state.Finished && s.passed[was.Index]:
 			continue
 		case was.State != state.Finished:
 			active = append(active, n)
@@ -137,8 +145,9 @@ func (s *story) position(b *batch, p *pipeline) (active, unfollowed []*node) {
 // since n finished: it waits for others at a converge gateway, or ended while
 // the pipeline was suspended. An end event ends its pipeline in one commit.
 func (s *story) unfollowed(b *batch, n *node) bool {
+	at, _ := b.index(n.id)
 	for _, br := range n.next {
-		if s.entered[b.run.id(br.to)] > s.finished[b.run.id(n)] {
+		if to, ok := b.index(br.to.id); ok && s.entered[to] > s.finished[at] {
 			return false
 		}
 	}

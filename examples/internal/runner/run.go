@@ -2,8 +2,6 @@ package runner
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"os"
@@ -52,25 +50,16 @@ func newRun(e *engine.Engine, task state.Key, def *definition, res *results) *ru
 	}
 }
 
-// nodeID is the ID under which a node of a definition is recorded. That of a
-// definition names it in every task, a recorded one in the whole store; and
-// -resume must find it. Where that does not matter, IDs the engine generates
-// are better: they ascend, which makes the store's indexes cheaper.
-func nodeID(task state.Key, id string) string {
-	sum := sha256.Sum256([]byte(task.Business + "\x00" + task.Task + "\x00" + id))
-	return hex.EncodeToString(sum[:16])
-}
+// in has an operation name a node by its key, which is its ID in the definition;
+// the root has no key.
+func (r *run) in() engine.Option { return engine.In(r.task.Business, r.task.Task) }
 
-func (r *run) id(n *node) string { return nodeID(r.task, n.id) }
-
-func (r *run) rootID() string { return nodeID(r.task, r.def.root.id) }
-
-// pipelineID is the ID under which a pipeline, or its subprocess, is recorded.
-func (r *run) pipelineID(p *pipeline) string {
+// key is the key under which a pipeline, or its subprocess, is recorded.
+func (p *pipeline) key() string {
 	if p.within != nil {
-		return r.id(p.within)
+		return p.within.id
 	}
-	return r.rootID()
+	return ""
 }
 
 // begin records the task and enters the start event.
@@ -80,11 +69,11 @@ func (r *run) begin(ctx context.Context) error {
 	}
 	b := &batch{run: r, tree: state.NewTree(r.task)}
 	b.record(
-		engine.Create(r.task.Business, r.task.Task, engine.ID(r.rootID()), engine.Name(r.def.root.name)),
-		engine.Start(r.rootID()),
+		engine.Create(r.task.Business, r.task.Task, engine.Name(r.def.root.name)),
+		engine.Start("", r.in()),
 	)
 	b.declareAll(r.def.root)
-	b.enter(r.def.root.start)
+	b.enter(r.def.root.start, nil)
 	return r.commit(ctx, b, nil)
 }
 
@@ -174,7 +163,7 @@ func (r *run) start(ctx, commands context.Context) error {
 		n := r.ready[0]
 		r.ready = r.ready[1:]
 		if n.kind != state.ServiceActivity {
-			if err := r.leave(ctx, n, engine.Finish(r.id(n))); err != nil {
+			if err := r.leave(ctx, n, engine.Finish(n.id, r.in())); err != nil {
 				return err
 			}
 			continue
@@ -214,7 +203,7 @@ func (r *run) leave(ctx context.Context, n *node, ops ...engine.Op) error {
 // fail records a failure. The node stays active, so nothing that waits for it
 // goes on.
 func (r *run) fail(ctx context.Context, n *node, problem string, opts ...engine.Option) error {
-	_, err := r.engine.Fail(ctx, r.id(n), problem, opts...)
+	_, err := r.engine.Fail(ctx, n.id, problem, append(opts, r.in())...)
 	return err
 }
 
@@ -245,7 +234,7 @@ func (r *run) enter(ctx context.Context, n *node) error {
 	if err != nil {
 		return err
 	}
-	b.enter(n)
+	b.enter(n, nil)
 	return r.commit(ctx, b, nil)
 }
 
@@ -257,7 +246,7 @@ func (r *run) suspend(ctx context.Context) error {
 		return err
 	}
 	if b.tree.State(0) == state.Running {
-		if _, err := r.engine.Suspend(ctx, r.rootID()); err != nil {
+		if _, err := r.engine.Suspend(ctx, "", r.in()); err != nil {
 			return err
 		}
 	}
