@@ -48,6 +48,30 @@ func hostile(t *testing.T, e *engine.Engine) {
 	}
 }
 
+// flowing is a pipeline with recorded flows: a branch that was gone back to, and
+// a subprocess on the way.
+func flowing(t *testing.T, e *engine.Engine) {
+	leaf := func(parent, id string, kind state.Kind, from, to int, after ...string) {
+		record(t, e, engine.Declare(parent, kind, engine.ID(id), engine.Name(id), engine.After(after...), at(from)))
+		if to > 0 {
+			record(t, e, engine.Start(id, at(from)), engine.Finish(id, at(to)))
+		}
+	}
+	record(t, e, engine.Create("2", "12", engine.ID("root"), engine.Name("Deploy"), at(0)), engine.Start("root", at(0)))
+	leaf("root", "begin", state.StartEvent, 0, 1)
+	record(t, e, engine.Declare("root", state.Subprocess, engine.ID("build"), engine.Name("build"), engine.After("begin"), at(2)), engine.Start("build", at(2)))
+	leaf("build", "fetch", state.ServiceActivity, 2, 5)
+	leaf("build", "compile", state.ServiceActivity, 5, 9, "fetch")
+	record(t, e, engine.Finish("build", at(9)))
+	leaf("root", "fork", state.ParallelGateway, 9, 10, "build")
+	leaf("root", "test", state.ServiceActivity, 10, 20, "fork")
+	leaf("root", "docs", state.ServiceActivity, 10, 14, "fork")
+	leaf("root", "join", state.ConvergeGateway, 20, 21, "test", "docs", "begin")
+	leaf("root", "choose", state.ExclusiveGateway, 21, 22, "join")
+	leaf("root", "ship", state.ServiceActivity, 22, 0, "choose")
+	record(t, e, engine.Loop("test", engine.From("choose"), at(23)), engine.Fail("test", "Traceback\nValueError: <no> & \"way\"", at(30)))
+}
+
 func pictured(t *testing.T, record func(*testing.T, *engine.Engine)) store.Reader {
 	t.Helper()
 	m := store.NewMemory()
@@ -61,7 +85,7 @@ func TestPicturesLookAsTheyDid(t *testing.T) {
 		task   string
 	}{
 		"documented": {stories.Documented, "10"}, "various": {stories.Various, "11"}, "sub": {stories.Various, "sub"}, "leaf": {stories.Various, "flaky"},
-		"later": {stories.Various, "later"}, "hostile": {hostile, "<root>"},
+		"later": {stories.Various, "later"}, "flowing": {flowing, "12"}, "hostile": {hostile, "<root>"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			q := query.New(pictured(t, c.record), &options)
@@ -75,6 +99,9 @@ func TestPicturesLookAsTheyDid(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			graph := picture.AppendGraph(nil, snap.Tree, snap.Index, &look)
+			golden(t, name+".graph.svg", graph)
+			stories.WellFormed(t, graph)
 			svg := picture.AppendTimeline(nil, spans, &look)
 			golden(t, name+".svg", svg)
 			stories.WellFormed(t, svg)
@@ -162,6 +189,10 @@ func TestPicturesOfALargeTaskAreBounded(t *testing.T) {
 		t.Fatal(err)
 	}
 	svg := picture.AppendTimeline(nil, spans, &picture.Options{MaxNodes: 100, Width: 1, Now: look.Now})
+	graph := picture.AppendGraph(nil, snap.Tree, 0, &look)
+	if n := stories.WellFormed(t, graph); n["title"] != 401 || !strings.Contains(string(graph), "and 2600 more") {
+		t.Errorf("%v", n)
+	}
 	if n := stories.WellFormed(t, svg); n["rect"] != 101 || !strings.Contains(string(svg), "and 2901 more nodes") {
 		t.Errorf("%v", n)
 	}

@@ -22,12 +22,15 @@ const graphLayout = {
     const shown = all.slice(0, this.most);
     const cells = shown.map((index) => this.cell(context, index));
     if (all.length > shown.length) cells.push({ more: all.length - shown.length, container, ...this.box });
-    const places = new Map(shown.map((index, i) => [model.nodes[index].id, i]));
+    const places = new Map(shown.map((index, i) => [index, i]));
     const arrows = [];
     shown.forEach((index, to) => {
       const n = model.nodes[index];
-      for (const id of n.after || []) if (places.has(id)) arrows.push({ from: places.get(id), to });
-      if (places.has(n.came_from)) arrows.push({ from: places.get(n.came_from), to, back: true });
+      const after = n.after || [];
+      for (const from of after) if (places.has(from)) arrows.push({ from: places.get(from), to });
+      // The current attempt came from elsewhere: on the way back, or by a flow
+      // that nobody declared.
+      if (n.from && places.has(n.from) && !after.includes(n.from)) arrows.push({ from: places.get(n.from), to, back: n.from >= index });
     });
     return arrows.length ? this.layered(cells, arrows, context.down) : this.grid(cells, context.down);
   },

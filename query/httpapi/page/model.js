@@ -29,8 +29,8 @@ class Model {
       if (n.parent >= 0) this.children[n.parent].push(at);
       this.shape++;
     }
-    n.from = Date.parse(n.start_time || "");
-    n.to = Date.parse(n.finish_time || "");
+    n.began = Date.parse(n.start_time || "");
+    n.ended = Date.parse(n.finish_time || "");
     n.cause = n.error ? cause(n.error) : "";
     this.nodes[at] = n;
     this.ends = null;
@@ -89,9 +89,9 @@ class Model {
   // end is when an attempt ended or, if it has not, came to a stand: now where
   // something goes on, else the last thing that happened in it.
   end(n, now) {
-    if (n.to >= 0) return n.to;
+    if (n.ended >= 0) return n.ended;
     if (this.working(n)) return now;
-    if (n.index === 0 || !this.container(n)) return Math.max(this.lastTime(), n.from || 0) || now;
+    if (n.index === 0 || !this.container(n)) return Math.max(this.lastTime(), n.began || 0) || now;
     this.ends ||= this.lastBelow();
     return this.ends[n.index] || now;
   }
@@ -104,7 +104,7 @@ class Model {
 
   // lastBelow is, for each node, the last known time in it.
   lastBelow() {
-    const ends = this.nodes.map((n) => Math.max(n.from || 0, n.to || 0));
+    const ends = this.nodes.map((n) => Math.max(n.began || 0, n.ended || 0));
     for (let i = ends.length - 1; i > 0; i--) {
       const up = this.nodes[i].parent;
       ends[up] = Math.max(ends[up], ends[i]);
@@ -113,7 +113,7 @@ class Model {
   }
 
   duration(n, now) {
-    return n.from >= 0 ? showDuration(this.end(n, now) - n.from) : "";
+    return n.began >= 0 ? showDuration(this.end(n, now) - n.began) : "";
   }
 
   // story is how long the task took and how long ago it came to a stand.
@@ -163,7 +163,7 @@ class Model {
 
   // span is the time from the first start to the last thing that happened.
   span(now) {
-    const from = this.root.from || now;
+    const from = this.root.began || now;
     return [from, Math.max(this.working(this.root) ? now : this.lastTime(), from + 1)];
   }
 
@@ -180,7 +180,7 @@ class Model {
   longest() {
     let best = -1;
     for (const n of this.nodes) {
-      if (n.state === "RUNNING" && !this.container(n) && (best < 0 || n.from < this.nodes[best].from)) best = n.index;
+      if (n.state === "RUNNING" && !this.container(n) && (best < 0 || n.began < this.nodes[best].began)) best = n.index;
     }
     return best;
   }

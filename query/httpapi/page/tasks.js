@@ -107,7 +107,7 @@ const tasksView = {
       if (state === "unfinished" || state === "has_failures") query.push([state, "true"]);
       else query.push(["state", state]);
     }
-    for (const label of labels) query.push(["label", label]);
+    if (labels.length) query.push(["labels", JSON.stringify(Object.fromEntries(labels.map((l) => [l.split("=", 1)[0], l.slice(l.indexOf("=") + 1)])))]);
     for (const [name, value] of [["since", since], ["until", until]]) if (value) query.push([name, new Date(value).toISOString()]);
     return query;
   },

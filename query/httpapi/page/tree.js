@@ -44,7 +44,7 @@ const treeView = {
     };
     const now = view.now();
     for (const a of view.live.attempts(n.id)) {
-      if (!view.past || Date.parse(a.start_time || "") < (n.from || view.pastTime)) bar(a, Date.parse(a.finish_time || "") || now, true);
+      if (!view.past || Date.parse(a.start_time || "") < (n.began || view.pastTime)) bar(a, Date.parse(a.finish_time || "") || now, true);
     }
     bar(n, view.shown.end(n, now), false);
     return track;

@@ -25,10 +25,10 @@ func right(a, b string) string {
 func (p *tab) withFlows(flows map[string][]string, back map[string]string) {
 	p.Helper()
 	for id, after := range flows {
-		p.eval(fmt.Sprintf("taskView.live.find(%s).after = %s, 0", quote(id), quote(after)), nil)
+		p.eval(fmt.Sprintf("taskView.live.find(%s).after = %s.map(id => taskView.live.byID.get(id)), 0", quote(id), quote(after)), nil)
 	}
 	for id, from := range back {
-		p.eval(fmt.Sprintf("taskView.live.find(%s).came_from = %s, 0", quote(id), quote(from)), nil)
+		p.eval(fmt.Sprintf("taskView.live.find(%s).from = taskView.live.byID.get(%s), 0", quote(id), quote(from)), nil)
 	}
 	p.eval("taskView.live.shape++, taskView.draw(), graphView.at = null, graphView.fit(), 0", nil)
 }
