@@ -30,6 +30,9 @@ type Options struct {
 	// terminals. Whether there is a terminal that wants them is for the caller to
 	// find out. Default: no.
 	Color bool
+	// Columns is how wide a text tree may be: what is out of the ordinary is cut
+	// to fit, the rest never. Default: no bound.
+	Columns int
 	// Width is that of a timeline in pixels, at least 480. The height follows
 	// from the rows. Default: 1000.
 	Width int

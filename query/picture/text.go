@@ -15,9 +15,10 @@ const (
 // AppendText appends a node of a tree, by index, and all below it as a text
 // tree for people: a line about the task, then a line for each node with its
 // shown state, name or kind, duration, ID or key, retries, skips and loops, the
-// step that led back to it, what it waits for, and the cause in its error. Columns are aligned by the width that text has on
-// terminals; names of more than 60 columns are cut. Whatever names and errors contain, a node is one line and sends a
-// terminal nothing to obey. The lines end in newlines; their wording may
+// step that led back to it, what it waits for, and the cause in its error. Columns
+// are aligned by the width that text has on terminals; names of more than 60
+// columns are cut. Whatever names and errors contain, a node is one line and
+// sends a terminal nothing to obey. The lines end in newlines; their wording may
 // change.
 func AppendText(dst []byte, tree *state.Tree, node int, o *Options) []byte {
 	d := newDrawing(tree, node, o)
@@ -30,7 +31,16 @@ func AppendText(dst []byte, tree *state.Tree, node int, o *Options) []byte {
 			widths[c] = max(widths[c], Columns(rows[i].cells[c]))
 		}
 	}
+	room := d.Options.Columns
+	for _, width := range widths {
+		if width > 0 {
+			room -= width + 2
+		}
+	}
 	for i := range rows {
+		if last := &rows[i].cells[len(widths)]; d.Options.Columns > 0 {
+			*last = Fit(*last, max(room, 10))
+		}
 		dst = rows[i].append(dst, widths[:], d.Color)
 	}
 	return dst
@@ -95,7 +105,7 @@ func (row *textRow) append(dst []byte, widths []int, color bool) []byte {
 		} else {
 			dst = append(dst, cell...)
 		}
-		if i < last {
+		if i < last && widths[i] > 0 {
 			dst = append(dst, strings.Repeat(" ", widths[i]-Columns(cell)+2)...)
 		}
 	}

@@ -64,8 +64,8 @@ type command struct {
 // commands are shown by usage in this order.
 func commands() []command {
 	return []command{
-		applyCommand, getCommand, listCommand, treeCommand, historyCommand, timelineCommand, serveCommand,
-		watchCommand, notifyCommand, checkCommand, salvageCommand, statsCommand, backupCommand, compactCommand, purgeCommand, exportCommand, importCommand,
+		applyCommand, getCommand, listCommand, treeCommand, graphCommand, whyCommand, topCommand, diffCommand, historyCommand, timelineCommand, serveCommand,
+		watchCommand, notifyCommand, checkCommand, salvageCommand, statsCommand, backupCommand, compactCommand, purgeCommand, exportCommand, importCommand, completionCommand(), versionCommand,
 	}
 }
 
@@ -111,7 +111,7 @@ func (t *tool) run(ctx context.Context, args []string) error {
 	case help && len(rest) == 0:
 		return t.usage(global)
 	case err != nil && !help:
-		return &usageError{problem: err.Error()}
+		return &usageError{problem: withSuggestion(err.Error(), global)}
 	case len(rest) == 0:
 		return &usageError{problem: "which command?"}
 	}
@@ -124,7 +124,11 @@ func (t *tool) run(ctx context.Context, args []string) error {
 			return t.runCommand(ctx, &c, rest[1:])
 		}
 	}
-	return &usageError{problem: fmt.Sprintf("unknown command %q", rest[0])}
+	problem := fmt.Sprintf("unknown command %q", rest[0])
+	if meant := closest(rest[0], commandNames()); meant != "" {
+		problem += "; did you mean " + meant + "?"
+	}
+	return &usageError{problem: problem}
 }
 
 func (t *tool) runCommand(ctx context.Context, c *command, args []string) error {
@@ -136,7 +140,7 @@ func (t *tool) runCommand(ctx context.Context, c *command, args []string) error 
 	case errors.Is(err, flag.ErrHelp):
 		return t.commandUsage(c)
 	case err != nil:
-		return &usageError{c.name, err.Error()}
+		return &usageError{c.name, withSuggestion(err.Error(), flags)}
 	case len(args) < c.least:
 		return &usageError{c.name, "needs " + c.args}
 	case len(args) > c.most:

@@ -61,6 +61,17 @@ func TestOutputForPeopleAndPrograms(t *testing.T) {
 		"list-nothing":        {"list", "-biz", "8"},
 		"tree":                {"tree", "2", "10"},
 		"tree-node":           {"tree", "2", "sub2"},
+		"graph":               {"graph", "2", "10"},
+		"why":                 {"why", "2", "10"},
+		"why-json":            {"why", "2", "10", "-json"},
+		"why-nothing":         {"why", "7", "weekly"},
+		"top":                 {"top"},
+		"top-ids":             {"top", "-ids", "-limit", "1"},
+		"top-json":            {"top", "-json"},
+		"diff":                {"diff", "2", "10", "9"},
+		"diff-same":           {"diff", "2", "10", "10"},
+		"diff-json":           {"diff", "2", "10", "9", "-json"},
+		"usage-diff":          {"diff", "-h"},
 		"tree-failed-first":   {"tree", "-failed-first", "2", "10"},
 		"tree-json":           {"tree", "-json", "2", "10"},
 		"tree-at":             {"tree", "2", "10", "-at", "2018-04-26 16:09:40"},
@@ -165,7 +176,7 @@ func TestTimesAsPeopleGiveThem(t *testing.T) {
 			t.Errorf("%q: %s, %v; want %s", text, got, err, want)
 		}
 	}
-	if _, err := parseWhen("yesterday", zone, now); err == nil {
+	if _, err := parseWhen("whenever", zone, now); err == nil {
 		t.Error("a word is a time")
 	}
 }

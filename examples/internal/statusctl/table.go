@@ -25,15 +25,10 @@ func (t *table) add(cells ...string) {
 // fit cuts the last column where rows would be wider than w, if w is a terminal.
 // The cells of the others are as wide as they are.
 func (t *table) fit(w io.Writer) {
-	f, isFile := w.(*os.File)
-	if !isFile {
+	room := columnsOf(w)
+	if room == 0 {
 		return
 	}
-	columns, _, ok := terminal.Size(f)
-	if !ok {
-		return
-	}
-	room := columns
 	for i, width := range t.widths() {
 		if i < len(t.rows[0])-1 {
 			room -= width + 2
@@ -43,6 +38,16 @@ func (t *table) fit(w io.Writer) {
 		last := len(row) - 1
 		row[last] = terminal.Cut(row[last], max(room, 10))
 	}
+}
+
+// columnsOf is how wide w is if it is a terminal, else 0.
+func columnsOf(w io.Writer) int {
+	f, isFile := w.(*os.File)
+	if !isFile {
+		return 0
+	}
+	columns, _, _ := terminal.Size(f)
+	return columns
 }
 
 // widths are those of the columns.

@@ -53,6 +53,7 @@ func showTree(ctx context.Context, t *tool, r *reader, look *look, shape shape, 
 		return v.writeJSON(t.stdout, snap.Index, 0)
 	}
 	o := &picture.Options{Location: t.zone, FailedFirst: look.failedFirst, Now: now, Keys: !shape.ids, Color: paletteFor(t.stdout) != nil}
+	o.Columns = columnsOf(t.stdout)
 	var drawn []byte
 	if shape.mermaid {
 		drawn = picture.AppendMermaid(nil, snap.Tree, snap.Index, o)

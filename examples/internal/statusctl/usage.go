@@ -11,7 +11,7 @@ func (t *tool) usage(global *flag.FlagSet) error {
 	b.WriteString("statusctl works on a pipestatus database file.\n\n")
 	b.WriteString("Usage: statusctl [flags] COMMAND [flags] [arguments]\n\nCommands:\n")
 	for _, c := range commands() {
-		fmt.Fprintf(&b, "  %-9s %s\n", c.name, c.summary)
+		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.summary)
 	}
 	b.WriteString("\nFlags of every command:\n")
 	writeFlags(&b, global)

@@ -12,8 +12,9 @@ import (
 
 // timeDetail says how people give the times that a command's flags take.
 const timeDetail = `
-TIME is RFC 3339, "2006-01-02 15:04:05", "2006-01-02", or how long ago, such as
-36h or 30d. Where it names no zone, it is in that of -tz.`
+TIME is RFC 3339, "2006-01-02 15:04:05", "2006-01-02", "03:12" for the last time
+it was that, "today", "yesterday" or "yesterday 03:12", or how long ago, such as
+2h, 90m or 30d. Where it names no zone, it is in that of -tz.`
 
 // parseWhen reads a moment as a person gives it; "" is unset.
 func parseWhen(text string, zone *time.Location, now time.Time) (state.Instant, error) {
@@ -25,6 +26,9 @@ func parseWhen(text string, zone *time.Location, now time.Time) (state.Instant, 
 			return state.InstantOf(at), nil
 		}
 	}
+	if at, ok := parseClock(text, now.In(zone)); ok {
+		return state.InstantOf(at), nil
+	}
 	if ago, err := time.ParseDuration(text); err == nil {
 		return state.InstantOf(now.Add(-ago)), nil
 	}
@@ -32,4 +36,36 @@ func parseWhen(text string, zone *time.Location, now time.Time) (state.Instant, 
 		return state.InstantOf(now.AddDate(0, 0, -int(days))), nil
 	}
 	return state.Instant{}, fmt.Errorf("%q is no time", text)
+}
+
+// parseClock reads a time of day: the last one that is not after now, or that of
+// today or yesterday. A day without a time of day is its beginning.
+func parseClock(text string, now time.Time) (at time.Time, ok bool) {
+	day, clock, _ := strings.Cut(text, " ")
+	back := 0
+	switch day {
+	case "today":
+	case "yesterday":
+		back = 1
+	default:
+		day, clock = "", text
+	}
+	var hour, minute, second int
+	if clock != "" || day == "" {
+		of, err := time.Parse(time.TimeOnly, clock)
+		if err != nil {
+			of, err = time.Parse("15:04", clock)
+		}
+		if err != nil {
+			return at, false
+		}
+		hour, minute, second = of.Clock()
+	}
+	on := func(back int) time.Time {
+		return time.Date(now.Year(), now.Month(), now.Day()-back, hour, minute, second, 0, now.Location())
+	}
+	if at = on(back); day == "" && at.After(now) {
+		at = on(1)
+	}
+	return at, true
 }

@@ -1,0 +1,126 @@
+package statusctl
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var topCommand = command{
+	name: "top", summary: "show what has been running longest, over all tasks",
+	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+		business := flags.String("biz", "", "only tasks of the business `ID`")
+		limit := flags.Int("limit", 20, "at most `N` nodes")
+		ids := flags.Bool("ids", false, "show the IDs of the nodes")
+		return func(ctx context.Context, t *tool, _ []string) error {
+			if *limit < 1 {
+				return &usageError{problem: "-limit must be at least 1"}
+			}
+			return t.read(ctx, func(r *reader) error {
+				running, err := longest(ctx, r, *business, *limit)
+				if err != nil {
+					return err
+				}
+				return t.showRunning(running, *ids)
+			})
+		}
+	},
+}
+
+// runningNode is a leaf that is running.
+type runningNode struct {
+	task state.Key
+	path []string
+	node state.Node
+}
+
+// longest are the leaves that have been running longest, at most so many.
+func longest(ctx context.Context, r *reader, business string, most int) (running []runningNode, err error) {
+	for task, err := range store.Tasks(ctx, r.store, store.ListQuery{Business: business, Unfinished: true}) {
+		if errors.Is(err, store.ErrCorrupt) {
+			break // tasks that cannot be read come last
+		}
+		if err != nil {
+			return nil, err
+		}
+		if task.Counts[state.Running] == 0 {
+			continue
+		}
+		snap, err := r.store.Load(ctx, store.ByKey(task.Key.Business, task.Key.Task))
+		if errors.Is(err, state.ErrNotFound) {
+			continue // deleted since
+		}
+		if err != nil {
+			return nil, err
+		}
+		for i := range snap.Tree.Len() {
+			if n := snap.Tree.Node(i); n.State == state.Running && !n.Kind.Container() {
+				running = append(running, runningNode{task.Key, path(snap.Tree, i), n})
+			}
+		}
+		slices.SortStableFunc(running, func(a, b runningNode) int { return older(a.node.Started, b.node.Started) })
+		running = running[:min(len(running), most)]
+	}
+	return running, nil
+}
+
+func older(a, b state.Instant) int {
+	aSec, aNano := a.Unix()
+	bSec, bNano := b.Unix()
+	return cmp.Or(cmp.Compare(aSec, bSec), cmp.Compare(aNano, bNano))
+}
+
+// runningRecord is a running node in JSON. The time is a shown time.
+type runningRecord struct {
+	Business string   `json:"biz"`
+	Task     string   `json:"task"`
+	Node     string   `json:"node"`
+	Path     []string `json:"path"`
+	Kind     string   `json:"kind"`
+	Loop     int      `json:"loop"`
+	Retries  int      `json:"retries"`
+	Started  string   `json:"start_time"`
+}
+
+func (t *tool) showRunning(running []runningNode, ids bool) error {
+	if t.json {
+		for i := range running {
+			n := &running[i]
+			err := writeLine(t.stdout, runningRecord{
+				Business: n.task.Business, Task: n.task.Task, Node: n.node.ID, Path: n.path, Kind: n.node.Kind.String(),
+				Loop: n.node.Loop, Retries: n.node.Retries, Started: shownTime(n.node.Started, t.zone),
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if len(running) == 0 {
+		_, err := fmt.Fprintln(t.stdout, "nothing is running")
+		return err
+	}
+	rows := table{states: -1}
+	head := []string{"RUNNING", "SINCE", "TASK"}
+	if ids {
+		head = append(head, "ID")
+	}
+	rows.add(append(head, "NODE")...)
+	for i := range running {
+		n := &running[i]
+		row := []string{span(t.now().Sub(n.node.Started.Time())), shownTime(n.node.Started, t.zone), taskName(n.task)}
+		if ids {
+			row = append(row, n.node.ID)
+		}
+		rows.add(append(row, strings.Join(n.path, " / "))...)
+	}
+	rows.fit(t.stdout)
+	return rows.write(t.stdout, nil)
+}

@@ -1,0 +1,128 @@
+package statusctl
+
+import (
+	"context"
+	"flag"
+	"fmt"
+	"strings"
+
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query/picture"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var whyCommand = command{
+	name: "why", args: "BIZ TASK|NODE", summary: "show what failed in a task or node, with the whole error texts",
+	least: 2, most: 2,
+	detail: timeDetail,
+	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+		var look look
+		look.bind(flags)
+		return func(ctx context.Context, t *tool, args []string) error {
+			at, err := look.moment(t)
+			if err != nil {
+				return err
+			}
+			return t.read(ctx, func(r *reader) error {
+				snap, err := r.at(ctx, args[0], args[1], at)
+				if err != nil {
+					return err
+				}
+				return t.showFailures(snap)
+			})
+		}
+	},
+}
+
+// failureRecord is a failure in JSON. The time is a shown time.
+type failureRecord struct {
+	Node     string   `json:"node"`
+	Path     []string `json:"path"` // names from the root's child down to it
+	Kind     string   `json:"kind"`
+	State    string   `json:"state"`
+	Loop     int      `json:"loop"`
+	Retries  int      `json:"retries"`
+	Finished string   `json:"finish_time"`
+	RetryAt  string   `json:"retry_at"`
+	Error    string   `json:"error"`
+}
+
+// failures are the nodes, at and below one, that failed themselves, and those
+// that were stopped for a reason, in the order of creation.
+func failures(tree *state.Tree, node int) (failed []state.Node) {
+	for i := node; i < tree.Len(); i++ {
+		n := tree.Node(i)
+		if n.State != state.Failed && (n.State != state.Revoked || n.Error == "") {
+			continue
+		}
+		at := i
+		for at > node {
+			at = tree.Parent(at)
+		}
+		if at == node {
+			failed = append(failed, n)
+		}
+	}
+	return failed
+}
+
+// path is what a node and those above it are called, the root aside.
+func path(tree *state.Tree, i int) []string {
+	names := []string{}
+	for ; i > 0; i = tree.Parent(i) {
+		n := tree.Node(i)
+		names = append([]string{label(n.Kind, n.Name)}, names...)
+	}
+	return names
+}
+
+func (t *tool) showFailures(snap store.Snapshot) error {
+	tree := snap.Tree
+	failed := failures(tree, snap.Index)
+	if t.json {
+		for i := range failed {
+			n := &failed[i]
+			err := writeLine(t.stdout, failureRecord{
+				Node: n.ID, Path: path(tree, n.Index), Kind: n.Kind.String(), State: n.State.String(), Loop: n.Loop, Retries: n.Retries,
+				Finished: shownTime(n.Finished, t.zone), RetryAt: shownTime(n.RetryAt, t.zone), Error: n.Error,
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	var b strings.Builder
+	if len(failed) == 0 {
+		fmt.Fprintf(&b, "Nothing has failed in %s, which shows %s.\n", terminal.Printable(taskName(tree.Key())), tree.Shown(snap.Index))
+	}
+	colors := paletteFor(t.stdout)
+	for i := range failed {
+		n := &failed[i]
+		if i > 0 {
+			b.WriteString("\n")
+		}
+		name := strings.Join(path(tree, n.Index), " / ")
+		if n.Index == 0 {
+			name = label(n.Kind, n.Name)
+		}
+		fmt.Fprintf(&b, "%s  %s\n", colors.paint(n.State.String()), terminal.Printable(name))
+		about := []string{"node " + n.ID}
+		if n.Finished.IsSet() {
+			about = append(about, shownTime(n.Finished, t.zone))
+		}
+		if n.Started.IsSet() && n.Finished.IsSet() {
+			about = append(about, "after "+picture.Elapsed(n.Started, n.Finished))
+		}
+		if text := picture.Remarks(&n.Attempt, t.zone); text != "" {
+			about = append(about, text)
+		}
+		fmt.Fprintf(&b, "%s\n", terminal.Printable(strings.Join(about, ", ")))
+		for line := range strings.SplitSeq(picture.Plain(n.Error), "\n") {
+			b.WriteString(strings.TrimRight("    "+line, " ") + "\n")
+		}
+	}
+	_, err := t.stdout.Write([]byte(b.String()))
+	return err
+}
