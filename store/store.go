@@ -27,8 +27,9 @@ type Store interface {
 	// [state.ErrInvalidArgument] says that a write is malformed.
 	Commit(ctx context.Context, writes []Write) ([]Result, error)
 
-	// Close waits for calls in progress and releases the store. Later calls
-	// of any method return [ErrClosed]; closing again returns nil.
+	// Close waits for calls in progress and releases the store, also if it
+	// returns an error. Later calls of any method return [ErrClosed]; closing
+	// again returns nil.
 	Close() error
 }
 
@@ -123,8 +124,11 @@ type Result struct {
 	History History
 	// Err is nil, [ErrConflict] if the task is not at the write's base,
 	// [state.ErrExists] if its key or one of its node IDs is taken, possibly
-	// by an earlier write of the same commit, or [ErrCorrupt] or
-	// [ErrIncompatible] if what the store has of this task cannot be read.
+	// by an earlier write of the same commit, [ErrCorrupt] or
+	// [ErrIncompatible] if what the store has of this task cannot be read, or
+	// [ErrFull] if there was room for writes before this one and then no more:
+	// of a commit that is too large for one step, each step is durable by
+	// itself.
 	Err error
 }
 

@@ -13,8 +13,9 @@ import (
 
 // Commit implements [store.Store]. One that the journal does not take at once,
 // see [Options.JournalSize], is committed in parts, each on disk before the
-// next: then the results of a part that there was no room for say so, with
-// [store.ErrFull]. A write that is too large by itself is left out, and its
+// next. If there is no room for the first part, Commit returns [store.ErrFull];
+// if there is none for a later one, the results of its writes have that error,
+// and those of the parts before are on disk. A write that is too large by itself is left out, and its
 // result has a [*TooLargeError].
 func (s *Store) Commit(ctx context.Context, writes []store.Write) ([]store.Result, error) {
 	if err := s.writer.LockUntil(ctx); err != nil {

@@ -24,7 +24,8 @@
 //
 // The journal of NAME is NAME-journal. The first commit makes it, and [Store.Close]
 // removes it when everything has been written back: after that the file alone is
-// the store. After a crash the two belong together, and whoever copies one must
+// the store. If there is no room for that, Close says so, and the journal stays.
+// Then and after a crash the two belong together, and whoever copies one must
 // copy the other. The file knows which journal it has: without it, or with
 // another, an older or a truncated one, Open answers [store.ErrCorrupt]. A
 // journal that is not the file's is never read and never removed: Open gives it

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/pipestatus/pipestatus/store"
@@ -48,4 +49,29 @@ func TestAFullStoreIsReadCheckedCopiedAndEmptied(t *testing.T) {
 		m.commit(t, s, m.large(t, fmt.Sprint("again", i), 255))
 	}
 	m.expect(t, s, "filled again")
+}
+
+// There is room for a commit in the journal, and none in the file.
+func TestCloseOfAStoreThatIsFullSaysThatItsJournalStays(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "full.db")
+	s := openQuick(t, path, nil)
+	m := newModel()
+	for i := range 200 {
+		m.commit(t, s, m.large(t, fmt.Sprint("task", i), 250))
+	}
+	stats, err := s.Stats(t.Context())
+	must(t, err)
+	s.quiet(t, func() {
+		s.opts.MaxSize = int(stats.Bytes) - len(readFile(t, path+journalSuffix)) + keptForRemovals(leastMaxSize)
+	})
+	if err := s.Close(); !errors.Is(err, store.ErrFull) || !strings.Contains(err.Error(), path+journalSuffix) {
+		t.Errorf("error %v, want one that matches %q and names the journal", err, store.ErrFull)
+	}
+	must(t, s.Close()) // again
+	expectBeside(t, path, "full.db-journal")
+	s = openQuick(t, path, nil)
+	m.expect(t, s, "reopened with more room")
+	must(t, s.Close())
+	expectBeside(t, path)
+	m.expect(t, openQuick(t, path, nil), "closed with room")
 }

@@ -179,8 +179,9 @@ func newStore(at whereabouts, opts Options) *Store {
 }
 
 // Close writes everything back, removes the journal, and closes the file, which
-// then is complete. What cannot be written back stays in the journal and is no
-// loss: the two belong together then.
+// then is complete. If it cannot, it closes both and returns an error that says
+// so, in a full store one that matches [store.ErrFull]. Nothing is lost then: the
+// newest part stays in the journal, and the next Open reads it there.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
@@ -193,10 +194,14 @@ func (s *Store) Close() error {
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	s.readers.Wait()
-	if s.settle(context.Background(), nil) == nil {
-		_ = s.endJournal() // if it cannot be ended, the two belong together
+	err := s.settle(context.Background(), nil)
+	if err == nil {
+		err = s.endJournal()
 	}
-	return s.closeFiles()
+	if s.journal != nil {
+		err = fmt.Errorf("boltstore: close %s: the newest part stays in %s: %w", s.path, s.journalPath(), err)
+	}
+	return errors.Join(err, s.closeFiles())
 }
 
 // closeFiles closes the files as they are.
