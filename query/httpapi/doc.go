@@ -80,7 +80,9 @@
 // GET / is the page: one response, nothing from elsewhere. Its data, of use to
 // other clients too, takes the same credentials, parameters in the query:
 //
-//	GET api/tasks     bk_biz_id, state (repeated), unfinished, since, until, text, cursor, limit
+//	GET api/tasks     bk_biz_id, state (repeated), unfinished, has_failures, name, labels (a JSON
+//	                  object), since, until, started_since, started_until, finished_since,
+//	                  finished_until, oldest_first, text, cursor, limit
 //	GET api/task      bk_biz_id, task_id, as_of: the tree as a list of nodes
 //	GET api/status    bk_biz_id, task_id, as_of: the documented response with all extra fields
 //	GET api/history   bk_biz_id, task_id, node_id: every attempt, the current one included
@@ -102,9 +104,9 @@
 // client makes a [store.Reader] of these calls. Answers are JSON Lines, which
 // package store/wire documents; version names the version that the client reads.
 //
-//	GET api/store/load         bk_biz_id and task_id, or node_id
-//	GET api/store/locate       bk_biz_id and task_id, or node_id
-//	GET api/store/list         bk_biz_id, state (repeated), unfinished, since, until, cursor, limit
+//	GET api/store/load         bk_biz_id and task_id, with or without node_key; or node_id
+//	GET api/store/locate       bk_biz_id and task_id, with or without node_key; or node_id
+//	GET api/store/list         the filters of api/tasks without text, cursor, limit
 //	GET api/store/transitions  bk_biz_id, task_id, after, limit
 //	GET api/store/attempts     node_id, skip, limit
 //	GET api/store/feed         after, limit, wait

@@ -1,16 +1,24 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"maps"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"reflect"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query/httpapi"
+	reader "github.com/pipestatus/pipestatus/query/httpapi/client"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/wire"
 )
 
 // described is the description that a handler serves.
@@ -264,5 +272,58 @@ func TestTheCheckOfTheDescriptionNoticesWhatIsWrong(t *testing.T) {
 		if problems := d.check(status, value, "data"); (len(problems) == 0) != fits {
 			t.Errorf("%s: %v", body, problems)
 		}
+	}
+}
+
+// What the client sends is described, so that a client in another language can
+// do the same.
+func TestTheDescriptionHasWhatTheClientAsks(t *testing.T) {
+	f := serve(t, &httpapi.Options{
+		Authenticator:  httpapi.NoAuth{},
+		AuthorizeStore: func(context.Context, httpapi.Identity, string) bool { return true },
+	})
+	f.recordExample()
+	d := describe(t, f)
+	var asked []*url.URL
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = append(asked, r.URL)
+		f.handler.ServeHTTP(w, r)
+	}))
+	defer server.Close()
+	c, err := reader.New(server.URL, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at, ctx := state.UnixInstant(1_600_000_000, 0), t.Context()
+	span := store.Span{Since: at, Until: at}
+	key := state.Key{Business: "2", Task: "10"}
+	c.Load(ctx, store.ByNodeKey("2", "10", "k")) // not found, which is as good here
+	c.Locate(ctx, store.ByNode(exampleActivity))
+	c.List(ctx, store.ListQuery{
+		Business: "2", Name: "n", Labels: state.LabelsOf(map[string]string{"a": "b"}), Shown: []state.State{state.Failed},
+		Unfinished: true, HasFailures: true, OldestFirst: true, Recorded: span, Started: span, Finished: span, Limit: 5,
+	})
+	c.Transitions(ctx, key, 1, 5)
+	c.Feed(ctx, store.Position{}, 5)
+	paths := make(map[string]bool)
+	for _, u := range asked {
+		paths[u.Path] = true
+		var op operation
+		if err := json.Unmarshal(d.item(u.Path)["get"], &op); err != nil {
+			t.Fatalf("%s: %v", u.Path, err)
+		}
+		for name := range u.Query() {
+			if !slices.ContainsFunc(op.Parameters, func(p struct{ Name, In string }) bool { return p.Name == name && p.In == "query" }) {
+				t.Errorf("%s: parameter %s is not described", u.Path, name)
+			}
+		}
+	}
+	if len(paths) < 5 {
+		t.Errorf("the client asked %v", paths)
+	}
+	text := f.get("/openapi.json").Body.String()
+	version := fmt.Sprintf(`"schema": {"type": "integer", "const": %d}`, wire.Version)
+	if n := strings.Count(text, `{"name": "version", "in": "query"`); n < 6 || strings.Count(text, version) != n {
+		t.Errorf("%d calls take a version, %d times it is %d", n, strings.Count(text, version), wire.Version)
 	}
 }

@@ -40,11 +40,15 @@ type Operation struct {
 }
 
 // Operator is implemented by runners that can be operated. Operate returns when
-// the operation has been recorded, or has been taken on for good. Its error is
-// the answer if it matches one of the sentinels of package state or
-// [ErrNotOperable]; any other is logged and answered as an internal error. It is
-// called from many goroutines. The caller has been
-// authorised, and task and node were there when it was asked.
+// the operation has been recorded, or has been taken on for good. It is called
+// from many goroutines. The caller has been authorised, and task and node were
+// there when Operate was called.
+//
+// Its error is the answer if it matches one of the sentinels of package state or
+// [ErrNotOperable]. [ErrTryLater], [store.ErrConflict], [store.ErrFull],
+// [store.ErrFenced], [store.ErrClosed], [store.ErrFailed] and
+// [context.DeadlineExceeded] are answered as not available at the moment. Any
+// other error is logged and answered as an internal error.
 type Operator interface {
 	Operate(ctx context.Context, op Operation) error
 }
@@ -52,6 +56,10 @@ type Operator interface {
 // ErrNotOperable says that the runner cannot do what it is asked for: it does
 // not run the task, or has no such action. Wrap it to say more.
 var ErrNotOperable = errors.New("not operable")
+
+// ErrTryLater says that the runner cannot do now what it can do in a moment, for
+// example because its queue is full. Wrap it to say more.
+var ErrTryLater = errors.New("try again later")
 
 // The names of actions in requests, those of the documented calls included.
 var (
@@ -197,5 +205,26 @@ func operationError(err error) error {
 			return &refusedOperation{err}
 		}
 	}
+	if errors.Is(err, ErrTryLater) {
+		return &unavailableError{message: err.Error()}
+	}
+	for _, reason := range []error{
+		store.ErrConflict, store.ErrFull, store.ErrFenced, store.ErrClosed, store.ErrFailed, context.DeadlineExceeded,
+	} {
+		if errors.Is(err, reason) {
+			return &unavailableError{message: "the operation could not be recorded: " + reason.Error(), cause: err}
+		}
+	}
 	return err
+}
+
+// code is that of the envelope.
+func (e *refusedOperation) code() int {
+	switch {
+	case errors.Is(e.cause, state.ErrNotFound):
+		return codeNotFound
+	case errors.Is(e.cause, state.ErrInvalidArgument):
+		return codeInvalid
+	}
+	return codeOperation
 }

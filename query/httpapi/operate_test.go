@@ -170,6 +170,48 @@ func TestTheRunnersRefusalIsTheAnswer(t *testing.T) {
 	}
 }
 
+func TestTroubleOfTheRunnerIsAnsweredByItsKind(t *testing.T) {
+	f, o := operable(t)
+	for _, tt := range []struct {
+		err          error
+		status, code int
+		says         string
+	}{
+		{state.ErrNotFound, 200, 3540400, "not found"},
+		{state.ErrInvalidArgument, 200, 3540000, "invalid argument"},
+		{state.ErrLoopLimit, 200, 3545000, "loop limit"},
+		{fmt.Errorf("the queue is full: %w", httpapi.ErrTryLater), 503, 3555000, "the queue is full"},
+		{store.ErrConflict, 503, 3555000, "conflict"},
+		{store.ErrFull, 503, 3555000, "full"},
+		{store.ErrFenced, 503, 3555000, "fenced"},
+		{fmt.Errorf("at /var/x: %w", store.ErrFailed), 503, 3555000, "store failed"},
+		{store.ErrClosed, 503, 3555000, "closed"},
+		{context.DeadlineExceeded, 503, 3555000, "deadline"},
+	} {
+		o.err = tt.err
+		w := f.do(postJSON(operateNode+"?bk_username=ann", `{"bk_biz_id":2,"task_id":10,"node_id":"`+exampleStart+`","action":"skip"}`))
+		message, code := refused(t, w)
+		if w.Code != tt.status || code != tt.code || !strings.Contains(message, tt.says) || strings.Contains(message, "/var") {
+			t.Errorf("%v: %d %d %s", tt.err, w.Code, code, message)
+		}
+	}
+}
+
+// An unset variable of a client must not turn the pause of a node into that of
+// the whole task.
+func TestANodeThatIsNullIsNotTheTask(t *testing.T) {
+	f, o := operable(t)
+	for _, node := range []string{`null`, `""`, `[]`, `{}`} {
+		w := f.do(postJSON("/api/operate?bk_username=ann", `{"bk_biz_id":2,"task_id":10,"node_id":`+node+`,"action":"pause"}`))
+		if m, code := refused(t, w); code != 3540000 || !strings.Contains(m, "node_id") {
+			t.Errorf("node_id %s: %d %s", node, w.Code, w.Body)
+		}
+	}
+	if len(o.seen) > 0 {
+		t.Errorf("the runner was asked for %+v", o.seen)
+	}
+}
+
 func TestInputsReachTheRunner(t *testing.T) {
 	f, o := operable(t)
 	for body, want := range map[string]string{

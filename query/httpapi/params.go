@@ -166,7 +166,11 @@ func (p params) readJSON(text []byte) error {
 			return strictjson.ErrNotObject
 		}
 		switch v := v.(type) {
-		case nil:
+		case nil: // as if it were not given
+			if name == "node_id" {
+				// Without a node, an operation is one on the whole task.
+				p[name] = param{wrong: "null"}
+			}
 		case []any:
 			p[name] = listOf(v)
 		default:

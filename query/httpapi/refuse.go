@@ -92,7 +92,7 @@ func (x *exchange) verdict(err error) (status, code int, message string) {
 	case errors.As(err, &question):
 		return http.StatusOK, question.code, question.message
 	case errors.As(err, &operation):
-		return http.StatusOK, codeOperation, operation.Error()
+		return http.StatusOK, operation.code(), operation.Error()
 	case errors.As(err, &notFound):
 		return http.StatusOK, codeNotFound, notFound.Error()
 	case errors.As(err, &auth):
