@@ -59,7 +59,7 @@ func (e *Engine) makeRoom() {
 }
 
 // lead commits what is queued, for a caller: its own request and whatever else
-// is there. What comes meanwhile it leaves to a goroutine.
+// is there. It leaves what comes during the commit to a goroutine.
 func (e *Engine) lead() {
 	e.gather().finish()
 	e.mu.Lock()

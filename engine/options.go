@@ -77,7 +77,7 @@ type CommitInfo struct {
 	Tasks       int           // tasks they changed
 	Transitions int           // transitions committed
 	Conflicts   int           // tasks that must be tried again
-	Queued      int           // other requests, most of which came meanwhile
+	Queued      int           // other requests, most of which came during the commit
 	Took        time.Duration // of the store's Commit
 	Err         error         // of the store's Commit as a whole
 }

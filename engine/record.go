@@ -199,7 +199,7 @@ func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 // [Engine.Close] sees to that. If the queue is full, the answer is
 // [ErrQueueFull] at once, and nothing was queued.
 //
-// Whoever does not wait for the answer learns of a refusal from
+// A caller that does not wait for the answer learns of a refusal from
 // [Hooks.Refused] and [Options.Logger].
 func (e *Engine) Submit(ops ...Op) *Pending {
 	p := &Pending{done: make(chan struct{}), engine: e}
@@ -266,9 +266,9 @@ func (e *Engine) complete(op *state.Op, i int) error {
 	return op.Validate()
 }
 
-// warm brings the task of a request into memory, so that a read from disk is
-// paid for by who asks and not by the commit that everybody waits for. It is
-// only a courtesy: what it misses the commit finds itself.
+// warm brings the task of a request into memory, so that its caller
+// pays for a read from disk and not the commit that everybody waits for. The commit
+// itself reads what warm misses.
 func (e *Engine) warm(ctx context.Context, p *Pending) {
 	if p.ops[0].Kind == state.Create {
 		return

@@ -93,7 +93,7 @@ func (q *Query) AttemptOf(n *state.Node) Attempt {
 // among them; [Query.AttemptOf] makes it. The list is empty, not nil, if there are
 // none. An unknown node is an error that matches [state.ErrNotFound].
 //
-// A node ID is unique in a store, so no business is asked for: whoever answers
+// A node ID is unique in a store, so no business is asked for: a program that answers
 // for one business only makes sure of the node with [Query.Snapshot] first.
 func (q *Query) History(ctx context.Context, node string) ([]Attempt, error) {
 	if err := state.CheckID("node ID", node); err != nil {

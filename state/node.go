@@ -137,7 +137,7 @@ type Change struct {
 	// Progress holds the values after.
 	Progress
 	// Superseded is the attempt that went into the node's history, nil if
-	// the current one goes on.
+	// the current one continues.
 	Superseded *Attempt
 }
 

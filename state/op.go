@@ -104,7 +104,7 @@ type Op struct {
 	// Past is what the history says of the attempt that Version or Loop names,
 	// if it is not current. A tree holds only current attempts, so Apply
 	// refuses an idempotent operation about an earlier one with
-	// [ErrVersionMismatch]; whoever can read the history then asks again with
+	// [ErrVersionMismatch]; a caller that can read the history then asks again with
 	// Past. The same for a Report. A Begin whose version is given needs it at
 	// once, see [Tree.WantsPast]. See [Op.Recall].
 	Past *Past

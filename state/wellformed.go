@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Stores take transitions from whoever calls them and files from wherever they
+// Stores take transitions from any caller and files from anywhere they
 // come, so a transition is examined before it is kept: [Transition.Validate]
 // says whether it is well-formed by itself, and [Change.Follows] whether one of
 // its changes follows from what the node was before. Neither asks whether the

@@ -126,7 +126,7 @@ func checkNodes(ctx context.Context, r Reader, tree *state.Tree, attempts map[in
 }
 
 // checkFeed reads the changes from the oldest to what was the newest. After one
-// that cannot be read it goes on one by one for a page.
+// that cannot be read it continues one by one for a page.
 func checkFeed(ctx context.Context, r Reader, report func(string)) error {
 	end, err := r.Feed(ctx, End, 1)
 	if err != nil {

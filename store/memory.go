@@ -186,7 +186,7 @@ func (m *Memory) find(ctx context.Context, ref Ref) (*memoryTask, error) {
 	return t, nil
 }
 
-// usable reports, with mu held, why a call may not go on.
+// usable reports, with mu held, why a call must end.
 func (m *Memory) usable(ctx context.Context) error {
 	if m.closed {
 		return ErrClosed

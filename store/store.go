@@ -190,8 +190,8 @@ type Snapshot struct {
 	Tree *state.Tree
 	// Index is the index of the node that the reference named, 0 for a key.
 	Index int
-	// Position is the store's last, read before the tree: whoever watches after
-	// it, leaving out this task's transitions up to the tree's revision, misses
+	// Position is the store's last, read before the tree: a watcher that begins
+	// after it, leaving out this task's transitions up to the tree's revision, misses
 	// nothing.
 	Position Position
 }
@@ -271,7 +271,7 @@ type FeedPage struct {
 	Last        Position // of the store, not of the page
 }
 
-// After is the position behind the page, from which the next one goes on.
+// After is the position behind the page, from which the next one continues.
 func (f *FeedPage) After() Position {
 	if n := len(f.Transitions); n > 0 {
 		return f.Last.At(f.Transitions[n-1].Sequence)
