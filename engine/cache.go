@@ -25,8 +25,8 @@ type cache struct {
 	evicted func(*state.Tree)
 	tasks   index[state.Key]
 	nodes   index[string]
-	// removals counts the trees that were removed. A tree that was read from the
-	// store in the meantime is then not put back over a newer one.
+	// removals counts the trees that went, so that a tree read from the store
+	// meanwhile is not put back in place of a newer one.
 	removals atomic.Uint64
 
 	mu    sync.Mutex // held to change any of these; protects the rings
@@ -122,7 +122,7 @@ func (c *cache) offer(tree *state.Tree, ref store.Ref, removals uint64) {
 		c.set(tree)
 	}
 	if t := c.tasks.get(tree.Key()); ref.Node != "" && t != nil && t.tree.Load().Revision() == tree.Revision() {
-		c.name(t) // also if it was there: its names may have been removed since
+		c.name(t) // also if it was there, whatever has been removed meanwhile
 	}
 	c.shrinkAndUnlock()
 }

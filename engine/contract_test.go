@@ -68,7 +68,7 @@ func TestMethodsRecordTheirOperation(t *testing.T) {
 		did(f.Revoke(f.ctx, root))
 		shows(sub, state.Revoked)
 
-		past, err := f.Attempts(f.ctx, a, 0, 0)
+		past, err := store.Superseded(f.ctx, f.Engine, store.ByNode(a), 0, 0)
 		if err != nil {
 			f.Fatal(err)
 		}

@@ -27,21 +27,21 @@
 // # Who commits
 //
 // At most one commit runs at a time. A caller that finds nobody committing
-// commits at once, for itself and for everything else in the queue. If more
-// requests came during its commit, a goroutine continues until the queue is empty.
-// So a lone writer never waits for others, nor for a goroutine to be scheduled, and
-// under load no answer waits for the commits of others.
+// commits for itself at once, and for whoever has queued meanwhile; if more
+// came during its commit, a goroutine goes on until the queue is empty. A lone
+// writer so never waits for company nor for a goroutine to be scheduled, and
+// under load nobody's answer waits for other people's commits.
 //
-// Under load the goroutine applies requests as they come. It commits when all
-// callers that were just answered have come back, or when nothing more comes. With
-// 256 writers this made commits of 250 requests instead of 175, and a third more
-// transitions. Making one group while another one syncs measured no better, also
-// with 1,024 writers, because each half of the writers then pays for a sync of its
-// own.
+// Under load the goroutine applies requests as they come and commits when
+// everybody who was just answered is back, or nothing more comes: measured with
+// 256 writers that made commits of 250 out of commits of 175, and a third more
+// transitions. Making one group while another one syncs was tried and measured
+// no better, with 1,024 writers neither: each half of the writers then pays for
+// a sync of its own.
 //
 // # Memory
 //
 // Trees stay in memory up to a bound and can be dropped at any time, since
-// the store keeps what is not written back yet. Readers get an immutable
+// what is not written back is the store's business. Readers get an immutable
 // tree: they never wait for a commit and never hold one up.
 package engine

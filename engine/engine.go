@@ -162,12 +162,19 @@ func (e *Engine) Transitions(ctx context.Context, key state.Key, after uint64, l
 	return e.store.Transitions(ctx, key, after, limit)
 }
 
-// Attempts returns a page of a node's superseded attempts. See [store.Reader].
-func (e *Engine) Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
+// Attempts returns a page of a node's attempts. See [store.Reader].
+func (e *Engine) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
 	if err := e.ready(ctx); err != nil {
 		return nil, err
 	}
-	return e.store.Attempts(ctx, node, skip, limit)
+	if ref.NodeKey != "" { // the tree is likely in memory, and the store would read it
+		snap, err := e.Load(ctx, ref)
+		if err != nil {
+			return nil, err
+		}
+		ref = store.ByNode(snap.Tree.ID(snap.Index))
+	}
+	return e.store.Attempts(ctx, ref, q)
 }
 
 // Feed returns a page of the store-wide changes. See [store.Reader], and

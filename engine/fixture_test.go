@@ -266,7 +266,7 @@ func read(t testing.TB, r store.Reader) contents {
 			check(err)
 			c.Trees[task.Key] = model.Of(snap.Tree)
 			for i := range snap.Tree.Len() {
-				past, err := r.Attempts(ctx, snap.Tree.ID(i), 0, 1<<30)
+				past, err := store.Superseded(ctx, r, store.ByNode(snap.Tree.ID(i)), 0, 1<<30)
 				check(err)
 				if len(past) > 0 {
 					c.Attempts[snap.Tree.ID(i)] = past

@@ -55,8 +55,8 @@ func (in *Interruption) empty() bool { return len(in.Nodes) == 0 && len(in.Retri
 // On a [store.Leaser], which several processes share, these are the tasks
 // whose lease ran out, whenever that was. Each is taken over before it is
 // yielded, so that of several engines that look only one gets it, and with it
-// all of its unfinished nodes; a task in which nothing was left behind is
-// yielded too, because somebody must continue it. Call it from time to time.
+// all of its unfinished nodes; one that nothing was left behind in is yielded
+// too, for somebody must go on with it. Call it now and then.
 func (e *Engine) Interrupted(ctx context.Context) iter.Seq2[Interruption, error] {
 	list := func(cursor string) (store.ListPage, error) {
 		return e.List(ctx, store.ListQuery{Unfinished: true, Cursor: cursor})

@@ -22,14 +22,14 @@ func (e *Engine) enqueue(p *Pending) (lead bool, room <-chan struct{}, err error
 	if e.closed.Load() {
 		return false, nil, store.ErrClosed
 	}
-	if n := len(p.ops); n > 0 && e.queued > 0 && e.queued+n > e.opts.MaxQueued {
+	if n := p.size; n > 0 && e.queued > 0 && e.queued+n > e.opts.MaxQueued {
 		if e.room == nil {
 			e.room = make(chan struct{})
 		}
 		return false, e.room, fmt.Errorf("engine: %w: %d operations wait", ErrQueueFull, e.queued)
 	}
 	e.queue = append(e.queue, p)
-	e.queued += len(p.ops)
+	e.queued += p.size
 	lead = !e.leading
 	e.leading = true
 	return lead, nil, nil
@@ -59,7 +59,7 @@ func (e *Engine) makeRoom() {
 }
 
 // lead commits what is queued, for a caller: its own request and whatever else
-// is there. It leaves what comes during the commit to a goroutine.
+// is there. What comes meanwhile it leaves to a goroutine.
 func (e *Engine) lead() {
 	e.gather().finish()
 	e.mu.Lock()
@@ -164,7 +164,7 @@ func (e *Engine) putBack(batch []*Pending) {
 	defer e.mu.Unlock()
 	e.queue = append(slices.Clip(batch), e.queue...)
 	for _, p := range batch {
-		e.queued += len(p.ops)
+		e.queued += p.size
 	}
 }
 

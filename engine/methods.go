@@ -22,8 +22,8 @@ func (e *Engine) Declare(ctx context.Context, parent string, kind state.Kind, op
 
 // Enter records [Declare] and [Start] of the same node in one commit: what a
 // runner does when it reaches a node for the first time; [Engine.Begin] is for any
-// time. At, Actor and Idempotent apply to both, From to the start, the other
-// options to the declaration. The result is that of the start.
+// time. At, Actor and Idempotent apply to both, From and Input to the start, the
+// other options to the declaration. The result is that of the start.
 func (e *Engine) Enter(ctx context.Context, parent string, kind state.Kind, opts ...Option) (Result, error) {
 	declare := Declare(parent, kind, opts...)
 	if !declare.op.NodeGiven {
@@ -32,6 +32,7 @@ func (e *Engine) Enter(ctx context.Context, parent string, kind state.Kind, opts
 	start := Start(declare.op.Node)
 	start.op.At, start.op.Actor, start.op.Idempotent = declare.op.At, declare.op.Actor, declare.op.Idempotent
 	start.op.From, declare.op.From = declare.op.From, ""
+	start.op.Input, declare.op.Input = declare.op.Input, nil
 	return e.one(ctx, declare, start)
 }
 

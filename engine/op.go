@@ -17,7 +17,7 @@ type Op struct {
 }
 
 // Create makes a new task (business ID, task ID) and its root pipeline, in
-// state CREATED. Options: ID, Name, Labels, At, Actor, Idempotent.
+// state CREATED. Options: ID, Name, Labels, Input, At, Actor, Idempotent.
 func Create(business, task string, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Create, Task: state.Key{Business: business, Task: task}}, opts)
 }
@@ -31,18 +31,18 @@ func Declare(parent string, kind state.Kind, opts ...Option) Op {
 
 // Start takes a node from CREATED to RUNNING; every container above must be
 // RUNNING. Options of this and the following: In, IfVersion (for the root,
-// IfLoop), At, Actor, Idempotent. Also: From.
+// IfLoop), At, Actor, Idempotent. Also: From, Input.
 func Start(node string, opts ...Option) Op { return onNode(state.Start, node, opts) }
 
 // Finish takes a node from RUNNING to FINISHED. A leaf may always finish, also
 // while it is suspended and under a suspended or revoked pipeline; a container
 // only when no child is RUNNING or SUSPENDED, waits to run again, or FAILED.
-// Also: Tolerate.
+// Also: Tolerate, Output.
 func Finish(node string, opts ...Option) Op { return onNode(state.Finish, node, opts) }
 
 // Fail takes a node from RUNNING to FAILED and keeps the message, cut as
 // [state.CutError] says. On a FAILED leaf whose automatic retry is pending it
-// replaces that retry. Also: Ignore, RetryAt, Abandon.
+// replaces that retry. Also: Ignore, RetryAt, Abandon, Output.
 func Fail(node, message string, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Fail, Node: node, Error: message}, opts)
 }
@@ -52,11 +52,11 @@ func Fail(node, message string, opts ...Option) Op {
 func Retry(node string, opts ...Option) Op { return onNode(state.Retry, node, opts) }
 
 // Skip makes a FAILED or CREATED node, not the root, FINISHED with a new attempt
-// marked as skip. Also: NewVersion.
+// marked as skip. Also: NewVersion, Output.
 func Skip(node string, opts ...Option) Op { return onNode(state.Skip, node, opts) }
 
 // Loop makes a FINISHED node, not the root, RUNNING again with a new attempt.
-// Also: NewVersion, From.
+// Also: NewVersion, From, Input.
 func Loop(node string, opts ...Option) Op { return onNode(state.Loop, node, opts) }
 
 // Reset takes a node that has ended, not the root, back to CREATED with a new
@@ -98,7 +98,7 @@ func Revoke(node string, opts ...Option) Op { return onNode(state.Revoke, node, 
 // names, or that of the task of [In]. See RULES.md in package state.
 //
 // Options: In; ID or Key; Name, After, NoRetry, NoSkip and MaxLoops, which reach
-// the declaration only; From; NewVersion, after which the same Begin can be
+// the declaration only; From, Input; NewVersion, after which the same Begin can be
 // delivered twice; At, Actor.
 func Begin(parent string, kind state.Kind, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Begin, Parent: parent, NodeKind: kind}, opts)
@@ -106,7 +106,8 @@ func Begin(parent string, kind state.Kind, opts ...Option) Op {
 
 // Report says which state a step is in: it records whatever leads the node there,
 // nothing if it is there. So a record that missed events is put right by the next
-// report. Options: Reason (with FAILED and REVOKED), IfVersion or, for the root,
+// report. Options: Reason (with FAILED and REVOKED), Output (with FINISHED and
+// FAILED, and left out if the step is there already), IfVersion or, for the root,
 // IfLoop, with which no new attempt begins and a late report of a superseded one
 // records nothing; In, At, Actor.
 func Report(node string, is state.State, opts ...Option) Op {
@@ -182,6 +183,24 @@ func After(nodes ...string) Option { return func(o *Op) { o.op.After = nodes } }
 // begins, by ID or else by key. It may have been created later: then it is an
 // edge that leads back. Start, Loop and Begin only.
 func From(node string) Option { return func(o *Op) { o.op.From = node } }
+
+// Input is what the attempt that begins is given, or what the new task is: bytes
+// that mean nothing to the engine, by convention JSON. At most
+// [state.DefaultDataBytes], unless [Options.Limits] says otherwise. They are
+// recorded with the operation and must not be modified before it was answered.
+// nil is no input, which differs from an empty one. Create, Start, Loop and Begin;
+// the root of a task has no other input than that of Create.
+func Input(data []byte) Option {
+	d := state.NewData(data)
+	return func(o *Op) { o.op.Input = d }
+}
+
+// Output is [Input] for what the attempt that ends produced. Finish, Fail and Skip,
+// and Report of FINISHED or FAILED.
+func Output(data []byte) Option {
+	d := state.NewData(data)
+	return func(o *Op) { o.op.Output = d }
+}
 
 // Note says what a suspended node waits for; cut as [state.CutError] says and
 // kept until the node is no longer SUSPENDED. Suspend only.

@@ -16,8 +16,8 @@ import (
 // Options configure an engine. A nil *Options and zero fields stand for the
 // defaults.
 type Options struct {
-	// Limits bound the depth and size of a task. Default: 100 levels,
-	// 100,000 nodes.
+	// Limits bound the depth and size of a task, and of inputs and outputs.
+	// Default: 100 levels, 100,000 nodes, 64 KiB.
 	Limits state.Limits
 	// MaxLiveNodes bounds the nodes of the trees of unfinished tasks kept in
 	// memory; a live node takes about 250 bytes. Trees of other tasks get a
@@ -28,7 +28,8 @@ type Options struct {
 	// takes about 600 bytes each, as when the disk hangs. When there are as many,
 	// [Engine.Record] waits for room as long as its context allows, and
 	// [Engine.Submit] fails at once with [ErrQueueFull]. A request of more
-	// operations than that is queued alone. Default: 65,536.
+	// operations than that is queued alone. Every KiB of data counts as another
+	// operation. Default: 65,536.
 	MaxQueued int
 	// InOrder has sequences follow the order in which requests were queued
 	// across tasks as well as within each: a commit then takes no request for
@@ -77,7 +78,7 @@ type CommitInfo struct {
 	Tasks       int           // tasks they changed
 	Transitions int           // transitions committed
 	Conflicts   int           // tasks that must be tried again
-	Queued      int           // other requests, most of which came during the commit
+	Queued      int           // other requests, most of which came meanwhile
 	Took        time.Duration // of the store's Commit
 	Err         error         // of the store's Commit as a whole
 }
@@ -92,8 +93,9 @@ func (o *Options) withDefaults() (Options, error) {
 	if o != nil {
 		d = *o
 	}
-	if d.MaxLiveNodes < 0 || d.MaxQueued < 0 || d.Limits.Levels < 0 || d.Limits.Nodes < 0 {
-		return d, fmt.Errorf("engine: %w: a limit is negative", state.ErrInvalidArgument)
+	if d.MaxLiveNodes < 0 || d.MaxQueued < 0 || d.Limits.Levels < 0 || d.Limits.Nodes < 0 ||
+		d.Limits.DataBytes < 0 || d.Limits.DataBytes > state.MaxDataBytes {
+		return d, fmt.Errorf("engine: %w: a limit is negative or too high", state.ErrInvalidArgument)
 	}
 	if d.MaxLiveNodes == 0 {
 		d.MaxLiveNodes = defaultLiveNodes

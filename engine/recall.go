@@ -5,6 +5,7 @@ import (
 	"errors"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // apply applies operations to a task. An idempotent operation about an attempt
@@ -83,7 +84,7 @@ func (e *Engine) past(op *state.Op, n *state.Node) (*state.Past, error) {
 	next := n.Attempt
 	for end := n.Number() - 1; end > 0; {
 		skip := max(0, end-pastPage)
-		page, err := e.store.Attempts(context.Background(), n.ID, skip, end-skip)
+		page, err := store.Superseded(context.Background(), e.store, store.ByNode(n.ID), skip, end-skip)
 		if err != nil {
 			return nil, err
 		}

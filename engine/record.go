@@ -29,6 +29,7 @@ type Result struct {
 // Pending is a request on its way to the store.
 type Pending struct {
 	ops  []state.Op
+	size int       // of ops, for the bound of the queue
 	gone *deletion // instead of ops
 	task *task     // what ops were about in memory, so as not to look it up again
 
@@ -199,7 +200,7 @@ func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 // [Engine.Close] sees to that. If the queue is full, the answer is
 // [ErrQueueFull] at once, and nothing was queued.
 //
-// A caller that does not wait for the answer learns of a refusal from
+// Whoever does not wait for the answer learns of a refusal from
 // [Hooks.Refused] and [Options.Logger].
 func (e *Engine) Submit(ops ...Op) *Pending {
 	p := &Pending{done: make(chan struct{}), engine: e}
@@ -233,6 +234,7 @@ func (e *Engine) prepare(p *Pending, ops []Op) error {
 		return fmt.Errorf("engine: %w: no operation", state.ErrInvalidArgument)
 	}
 	now := state.InstantOf(e.opts.Now())
+	p.size = 0
 	for i := range ops {
 		op := &p.ops[i]
 		*op = ops[i].op
@@ -244,9 +246,18 @@ func (e *Engine) prepare(p *Pending, ops []Op) error {
 		if err != nil {
 			return state.Refused(p.ops, i, op.Task, 0, err)
 		}
+		p.size += sizeOf(op)
 	}
 	return nil
 }
+
+// sizeOf is what an operation counts for in the queue.
+func sizeOf(op *state.Op) int {
+	return 1 + (len(op.Input.Bytes())+len(op.Output.Bytes()))/dataOfOne
+}
+
+// dataOfOne is how many bytes of data count as another operation.
+const dataOfOne = 1 << 10
 
 // complete gives an operation the IDs it needs and checks its shape.
 func (e *Engine) complete(op *state.Op, i int) error {
@@ -263,12 +274,15 @@ func (e *Engine) complete(op *state.Op, i int) error {
 	if op.Kind == state.Create && i > 0 {
 		return fmt.Errorf("%w: create comes first in a batch", state.ErrInvalidArgument)
 	}
-	return op.Validate()
+	if err := op.Validate(); err != nil {
+		return err
+	}
+	return e.opts.Limits.CheckData(op)
 }
 
-// warm brings the task of a request into memory, so that its caller
-// pays for a read from disk and not the commit that everybody waits for. The commit
-// itself reads what warm misses.
+// warm brings the task of a request into memory, so that a read from disk is
+// paid for by who asks and not by the commit that everybody waits for. It is
+// only a courtesy: what it misses the commit finds itself.
 func (e *Engine) warm(ctx context.Context, p *Pending) {
 	if p.ops[0].Kind == state.Create {
 		return

@@ -159,7 +159,7 @@ func TestUnknownTasksAndNodesAreNotFound(t *testing.T) {
 				if _, err := f.Transitions(f.ctx, ref.Key, 0, 0); !errors.Is(err, state.ErrNotFound) {
 					f.Errorf("transitions of %s: %v", ref, err)
 				}
-				if _, err := f.Attempts(f.ctx, ref.Node, 0, 0); !errors.Is(err, state.ErrNotFound) {
+				if _, err := f.Attempts(f.ctx, ref, store.AttemptQuery{}); !errors.Is(err, state.ErrNotFound) {
 					f.Errorf("attempts of %s: %v", ref, err)
 				}
 			}
@@ -291,7 +291,7 @@ func everyCall(ctx context.Context, f *fixture) map[string]error {
 	_, errs["locate"] = f.Locate(ctx, store.Ref{Key: key})
 	_, errs["list"] = f.List(ctx, store.ListQuery{})
 	_, errs["transitions"] = f.Transitions(ctx, key, 0, 0)
-	_, errs["attempts"] = f.Attempts(ctx, "a", 0, 0)
+	_, errs["attempts"] = f.Attempts(ctx, store.ByNode("a"), store.AttemptQuery{})
 	_, errs["changes"] = f.Feed(ctx, store.Position{}, 0)
 	for _, err := range f.Interrupted(ctx) {
 		errs["interrupted"] = err

@@ -13,8 +13,8 @@ import (
 )
 
 // Retention says which tasks [Engine.Purge] removes; all conditions must hold.
-// A task in which something is still running is never removed. The zero Retention
-// removes every task that has ended.
+// Tasks in which something goes on are never removed. The zero Retention removes
+// every task that is not unfinished.
 type Retention struct {
 	Business string        // "" for all
 	Shown    []state.State // what the task shows, empty for all
@@ -23,8 +23,8 @@ type Retention struct {
 	// ByEnd has Before go by the end of the task, whatever was recorded since. A
 	// task that has not ended goes by its last transition.
 	ByEnd bool
-	// Settled includes tasks that are unfinished but settled: nothing runs
-	// in them, because they were never started or wait for a person. See
+	// Settled includes tasks that are unfinished but settled: in which nothing
+	// goes on, since they were never started, or wait for a person. See
 	// [store.Task.Settled].
 	Settled bool
 	// Keep is how many of the tasks that Business and Shown select, newest
@@ -37,10 +37,10 @@ type Purged struct {
 	Removed int
 	// Newest were kept by [Retention.Keep], and Recent by [Retention.Before].
 	Newest, Recent int
-	// Unfinished were kept because something runs in them, and Settled,
-	// which are unfinished as well, because [Retention.Settled] was not set.
+	// Unfinished were kept because something goes on in them, and Settled,
+	// unfinished too, because [Retention.Settled] was not set.
 	Unfinished, Settled int
-	// Changed were kept because they changed, or were deleted, during the purge.
+	// Changed were kept because they changed, or were deleted, meanwhile.
 	Changed int
 	// Unreadable were kept because the store cannot read what they are.
 	Unreadable int
@@ -110,8 +110,8 @@ const (
 
 // Purge removes tasks with all their nodes, attempts and transitions, and counts
 // them and those it passed over, also up to an error. It goes in small steps
-// between which other commits get their turn. A task that changes during
-// the purge is kept.
+// between which other commits get their turn. A task that changes meanwhile is
+// kept.
 func (e *Engine) Purge(ctx context.Context, r Retention) (done Purged, err error) {
 	var pending []*Pending
 	nodes := 0

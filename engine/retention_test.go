@@ -35,7 +35,7 @@ func TestDeleteFreesKeyAndIDs(t *testing.T) {
 				f.Errorf("locate %s: %v", ref, err)
 			}
 		}
-		if _, err := f.Attempts(f.ctx, "a", 0, 0); !errors.Is(err, state.ErrNotFound) {
+		if _, err := f.Attempts(f.ctx, store.ByNode("a"), store.AttemptQuery{}); !errors.Is(err, state.ErrNotFound) {
 			f.Errorf("attempts: %v", err)
 		}
 		tr := f.watched(8, 9)[0]

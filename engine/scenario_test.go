@@ -35,7 +35,7 @@ func TestEngineShowsWhatTheProductionEngineRecorded(t *testing.T) {
 					}
 				}
 				attempts := func(id string) []state.Attempt {
-					past, err := f.Attempts(f.ctx, id, 0, 0)
+					past, err := store.Superseded(f.ctx, f.Engine, store.ByNode(id), 0, 0)
 					if err != nil {
 						f.Fatal(err)
 					}

@@ -88,7 +88,7 @@ func (g *group) send() ([]store.Result, CommitInfo) {
 }
 
 // publish makes committed trees visible. The last sequence follows the trees,
-// so that a reader that takes the sequence first and then a tree misses nothing.
+// so that whoever reads it first and a tree then has missed nothing between.
 func (g *group) publish(results []store.Result, info *CommitInfo) {
 	c := g.engine.cache
 	var first uint64
@@ -145,7 +145,7 @@ func (e *Engine) forgetChanged(first uint64) {
 }
 
 // With more changes than these, or a store that takes longer to tell them, it
-// costs less to load again what is needed. Answers wait for it.
+// costs less to load again what is needed. Answers wait meanwhile.
 const (
 	forgetMost = 4096
 	forgetTime = 250 * time.Millisecond

@@ -11,9 +11,9 @@ import (
 
 // Watch iterates over every committed transition after a position, in order,
 // without gap or duplicate: first those that are history, then each as it is
-// committed. The zero position begins with the first there ever was. [Engine.Load]
-// shows what has been yielded. A consumer that keeps the position of the last event
-// can continue from there later, also in another process.
+// committed. The zero position begins with the first there ever was. What has
+// been yielded, [Engine.Load] shows. A consumer that keeps the position of the
+// last event can go on from there later, in another process too.
 //
 // It reads the store at the consumer's own pace, so a slow one holds up nobody
 // and loses nothing, unless it falls behind what the store keeps: then the

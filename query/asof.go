@@ -37,7 +37,7 @@ func (q *Query) AsOf(ctx context.Context, business, task string, t time.Time) (s
 }
 
 // replay takes a snapshot and goes through the transitions that led to it, to
-// the last or until more is false. If the task is deleted in the meantime and
+// the last or until more is false. If the task is deleted meanwhile and
 // perhaps another has its key, it begins again with that one.
 func (q *Query) replay(ctx context.Context, business, task string,
 	begin func(*state.Tree), next func(*state.Transition) (more bool, err error),

@@ -13,7 +13,7 @@
 //
 // Package picture draws what is answered, for terminals and for pages.
 //
-// # Which task a question means
+// # Who is asked for
 //
 // A request names a business and a task. If the business has no such task, the
 // value is looked up as a node ID, whose task must belong to that business.
@@ -23,6 +23,6 @@
 // # Missing nothing
 //
 // A [store.Snapshot] carries the task's revision and the store's last sequence, read
-// before the task. A watcher that begins after that sequence, and leaves
+// before the task. Whoever watches the changes after that sequence, and leaves
 // out this task's up to the revision, has neither gap nor duplicate.
 package query

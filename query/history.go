@@ -2,6 +2,7 @@ package query
 
 import (
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -24,14 +25,18 @@ type Attempt struct {
 	Started, Finished time.Time
 	Error             string // of the failure, also of one that was ignored
 	ErrorIgnored      bool   // not in the JSON
+	// Input and Output are nil if there are none, and where only the node was
+	// looked at.
+	Input, Output *state.Data
 	// Current says that the attempt has not been superseded. The JSON has it
 	// only if it is true.
 	Current bool
 }
 
 // MarshalJSON writes {"loop":1,"retry":0,"skip":false,"state":"FAILED",
-// "version":"…","start_time":"…","finish_time":"…","error":"…"}. For <, > and &
-// see [Status.MarshalJSON].
+// "version":"…","start_time":"…","finish_time":"…","error":"…"}, with input and
+// output if there are any: as they are if they are JSON, else under the names
+// input_base64 and output_base64. For <, > and & see [Status.MarshalJSON].
 func (a Attempt) MarshalJSON() ([]byte, error) {
 	dst := strconv.AppendInt([]byte(`{"loop":`), int64(a.Loop), 10)
 	dst = strconv.AppendInt(append(dst, `,"retry":`...), int64(a.Retry), 10)
@@ -41,6 +46,7 @@ func (a Attempt) MarshalJSON() ([]byte, error) {
 	dst = append(appendTime(append(dst, `,"start_time":"`...), a.Started), `","finish_time":"`...)
 	dst = append(appendTime(dst, a.Finished), `","error":`...)
 	dst = appendString(dst, a.Error)
+	dst = appendData(appendData(dst, "input", a.Input), "output", a.Output)
 	if a.Current {
 		dst = append(dst, `,"current":true`...)
 	}
@@ -81,6 +87,18 @@ func (a *Attempt) UnmarshalJSON(data []byte) error {
 	return nil
 }
 
+func appendData(dst []byte, name string, d *state.Data) []byte {
+	b := d.Bytes()
+	switch {
+	case b == nil:
+		return dst
+	case json.Valid(b):
+		return append(append(append(append(dst, `,"`...), name...), `":`...), b...)
+	}
+	dst = append(append(append(dst, `,"`...), name...), `_base64":"`...)
+	return append(base64.StdEncoding.AppendEncode(dst, b), '"')
+}
+
 // AttemptOf is the current attempt of a node.
 func (q *Query) AttemptOf(n *state.Node) Attempt {
 	a := q.attempt(&n.Attempt)
@@ -91,9 +109,9 @@ func (q *Query) AttemptOf(n *state.Node) Attempt {
 // History returns the superseded attempts of a node, oldest first, as they
 // were before the operation that superseded each. The current attempt is not
 // among them; [Query.AttemptOf] makes it. The list is empty, not nil, if there are
-// none. An unknown node is an error that matches [state.ErrNotFound].
+// none. They have their data, which is read into memory. An unknown node is an error that matches [state.ErrNotFound].
 //
-// A node ID is unique in a store, so no business is asked for: a program that answers
+// A node ID is unique in a store, so no business is asked for: whoever answers
 // for one business only makes sure of the node with [Query.Snapshot] first.
 func (q *Query) History(ctx context.Context, node string) ([]Attempt, error) {
 	if err := state.CheckID("node ID", node); err != nil {
@@ -101,7 +119,7 @@ func (q *Query) History(ctx context.Context, node string) ([]Attempt, error) {
 	}
 	list := []Attempt{}
 	for {
-		page, err := q.reader.Attempts(ctx, node, len(list), 0)
+		page, err := q.reader.Attempts(ctx, store.ByNode(node), store.AttemptQuery{Skip: len(list), Data: true})
 		if errors.Is(err, state.ErrNotFound) {
 			return nil, fmt.Errorf("query: %w: node %q", state.ErrNotFound, node)
 		}
@@ -109,9 +127,14 @@ func (q *Query) History(ctx context.Context, node string) ([]Attempt, error) {
 			return nil, wrap(err)
 		}
 		for i := range page {
-			list = append(list, q.attempt(&page[i]))
+			if page[i].Current {
+				return list, nil
+			}
+			a := q.attempt(&page[i].Attempt)
+			a.Input, a.Output = page[i].Input, page[i].Output
+			list = append(list, a)
 		}
-		if len(page) < store.DefaultLimit {
+		if len(page) == 0 {
 			return list, nil
 		}
 	}

@@ -157,7 +157,7 @@ func (s *Statistics) add(ctx context.Context, from store.Reader, task *store.Tas
 // attemptsOf is all superseded attempts of a node.
 func attemptsOf(ctx context.Context, from store.Reader, node string) (list []state.Attempt, err error) {
 	for {
-		page, err := from.Attempts(ctx, node, len(list), 0)
+		page, err := store.Superseded(ctx, from, store.ByNode(node), len(list), 0)
 		if err != nil {
 			return nil, err
 		}

@@ -23,7 +23,7 @@ func appendRefresh(dst []byte, t time.Time) []byte {
 
 // clockFace formats times in one location. It remembers the date and offset of
 // the last one and how long both hold, since two formatted times are most of
-// what a node costs otherwise: 40 ns instead of 250.
+// what a node costs otherwise: 40 ns in place of 250.
 type clockFace struct {
 	loc      *time.Location
 	from, to int64 // Unix seconds for which date and zone hold

@@ -6,6 +6,9 @@ import "fmt"
 type Limits struct {
 	Levels int // depth counting the root; 0: 100
 	Nodes  int // nodes of a task, the root included; 0: 100,000
+	// DataBytes is how long an input or output may be, at most MaxDataBytes;
+	// 0: DefaultDataBytes.
+	DataBytes int
 }
 
 func (l Limits) withDefaults() Limits {
@@ -15,6 +18,10 @@ func (l Limits) withDefaults() Limits {
 	if l.Nodes == 0 {
 		l.Nodes = 100_000
 	}
+	if l.DataBytes == 0 {
+		l.DataBytes = DefaultDataBytes
+	}
+	l.DataBytes = min(l.DataBytes, MaxDataBytes)
 	return l
 }
 
@@ -56,6 +63,9 @@ func (t *Tree) ApplyValid(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 	next.nodes = next.nodes.begin()
 	outcomes := make([]Outcome, len(ops))
 	for i := range ops {
+		if err := limits.checkData(&ops[i]); err != nil {
+			return nil, nil, t.refusal(ops, i, 0, err)
+		}
 		do := next.do
 		if ops[i].Kind.Compound() {
 			do = next.compound
@@ -290,6 +300,7 @@ func (e *edit) finish(i int) {
 	tr := e.transition
 	tr.Task, tr.Op, tr.Actor = e.tree.key, e.op.Kind, e.op.Actor
 	tr.At, tr.Recorded = e.now, e.op.Now
+	e.data()
 	root := e.tree.nodes.get(0)
 	tr.Shown, tr.Pending = root.shown(), int(root.family.pending)
 	e.outcome.Transition = tr

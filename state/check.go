@@ -13,6 +13,8 @@ func (op *Op) fits(n *node) error {
 		return fmt.Errorf("%w: a %s takes neither abandon nor tolerate", ErrInvalidArgument, n.kind)
 	case op.Ignore && (op.RetryAt.IsSet() || op.Abandon):
 		return fmt.Errorf("%w: ignore together with retry-at or abandon", ErrInvalidArgument)
+	case op.Kind == Start && op.Input != nil && n.parent < 0:
+		return fmt.Errorf("%w: a task gets its input when it is created", ErrInvalidArgument)
 	case op.Loop != 0 && n.parent >= 0:
 		return fmt.Errorf("%w: only the root takes a loop", ErrInvalidArgument)
 	}
@@ -25,6 +27,8 @@ func (t *Tree) check(r *rule, i int, n *node, op *Op) error {
 	switch {
 	case !r.from.has(n.state) && !(r.leafFrom.has(n.state) && n.mayLeave(op)):
 		return ErrInvalidTransition
+	case op.Kind == Fail && n.state == Failed && op.Output != nil:
+		return fmt.Errorf("%w: its output was to come when it failed", ErrInvalidTransition)
 	case r.place == notRoot && i == 0:
 		return fmt.Errorf("%w: it is the root", ErrInvalidTransition)
 	case r.place == onlyRoot && i > 0:

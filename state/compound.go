@@ -67,8 +67,11 @@ func (t *Tree) compound(limits Limits, op *Op, before []Outcome) (Outcome, State
 		return Outcome{}, st, err
 	}
 	out := Outcome{Node: node}
-	for _, kind := range steps {
+	for j, kind := range steps {
 		step := op.step(kind, node, t.key)
+		if j == len(steps)-1 {
+			step.Input, step.Output = op.Input, op.Output
+		}
 		o, stepState, err := t.do(limits, &step, nil)
 		if err != nil {
 			if !known {
@@ -144,7 +147,11 @@ func (t *Tree) beginAgain(n *node, op *Op, before []Outcome) ([]OpKind, error) {
 	if op.VersionGiven && t.begun(n.id, op, &p, before) {
 		return nil, nil
 	}
-	return beginning(&p, n.parent < 0, n.family != nil), nil
+	steps := beginning(&p, n.parent < 0, n.family != nil)
+	if op.Input != nil && (len(steps) == 0 || !steps[len(steps)-1].takesInput()) {
+		return nil, fmt.Errorf("%w: an input, and no attempt begins", ErrInvalidArgument)
+	}
+	return steps, nil
 }
 
 // begun reports whether an attempt of the version has begun before. One that was

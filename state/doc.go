@@ -16,7 +16,7 @@
 // module carries outcomes: a tree rebuilt from its transitions with
 // [Tree.Replay] equals the original, and no rule runs to do so.
 //
-// RULES.md, in this directory, is the document of the rules: the table of
+// RULES.md, beside this file, is the document of the rules: the table of
 // operations with what each asks for and does, a diagram, and the reasons.
 //
 // What a container shows is rolled up from below, see [Tree.Shown]; it is

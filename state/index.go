@@ -65,7 +65,7 @@ func (x index) find(v vector, id string) (int, bool) {
 }
 
 // lateIndex is the index of a tree as it was loaded. It is made when a node is
-// looked for: a question for the status of a task never does, and it was a tenth
+// looked for: who asks for the status of a task never does, and it was a tenth
 // of the time to load one. Trees of the same nodes share it.
 type lateIndex struct {
 	once, keysOnce sync.Once

@@ -114,6 +114,9 @@ type Transition struct {
 	Changes []Change
 	// Labels are those of the task after it. Create and Label only.
 	Labels Labels
+	// Data is the input or the output of the attempt that the first change leads
+	// to, see [Transition.Input] and [Transition.Output].
+	Data *Data
 }
 
 // Node is the ID of the node the operation named, "" for [Delete] and
@@ -137,7 +140,7 @@ type Change struct {
 	// Progress holds the values after.
 	Progress
 	// Superseded is the attempt that went into the node's history, nil if
-	// the current one continues.
+	// the current one goes on.
 	Superseded *Attempt
 }
 

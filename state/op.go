@@ -54,6 +54,12 @@ type Op struct {
 	Labels  Labels
 	Unlabel []string
 
+	// Input is what the attempt that begins is given, or the task, and Output
+	// what the attempt that ends produced. Create, Start (not of the root), Loop
+	// and Begin; Finish, Fail, Skip, and Report of FINISHED or FAILED. A repeat
+	// and a Report that finds nothing to do leave what is there.
+	Input, Output *Data
+
 	// Note says what the node waits for, kept as [CutError] leaves it until
 	// the node is no longer SUSPENDED. Suspend only.
 	Note string
@@ -104,7 +110,7 @@ type Op struct {
 	// Past is what the history says of the attempt that Version or Loop names,
 	// if it is not current. A tree holds only current attempts, so Apply
 	// refuses an idempotent operation about an earlier one with
-	// [ErrVersionMismatch]; a caller that can read the history then asks again with
+	// [ErrVersionMismatch]; whoever can read the history then asks again with
 	// Past. The same for a Report. A Begin whose version is given needs it at
 	// once, see [Tree.WantsPast]. See [Op.Recall].
 	Past *Past
@@ -153,6 +159,9 @@ func (op *Op) Validate() error {
 		return err
 	}
 	if err := op.validateOutcome(); err != nil {
+		return err
+	}
+	if err := op.validateData(); err != nil {
 		return err
 	}
 	return op.validateAttempts()

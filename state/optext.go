@@ -37,6 +37,8 @@ func (op *Op) String() string {
 			fmt.Fprintf(&b, ", "+format, args...)
 		}
 	}
+	say(op.Input != nil, "input of %s", op.Input)
+	say(op.Output != nil, "output of %s", op.Output)
 	say(op.Note != "", "waiting for %s", brief(op.Note))
 	say(op.Key != "", "with key %s", brief(op.Key))
 	say(op.Name != "", "named %s", brief(op.Name))

@@ -28,7 +28,7 @@ func (t *Tree) Key() Key { return t.key }
 // the first commit.
 func (t *Tree) Revision() uint64 { return t.revision }
 
-// WithRevision is the same tree at another revision. The one that commits the
+// WithRevision is the same tree at another revision. Whoever commits the
 // transitions of an Apply calls it; Apply itself leaves the revision alone.
 func (t *Tree) WithRevision(revision uint64) *Tree {
 	next := *t
@@ -159,7 +159,7 @@ func (t *Tree) Unfinished() bool {
 	return t.Len() > 0 && (!t.State(0).Ended() || t.nodes.get(0).family.leaves[Running] > 0)
 }
 
-// Settled reports whether nothing happens in the task: no leaf is RUNNING, none
+// Settled reports whether nothing goes on in the task: no leaf is RUNNING, none
 // awaits its automatic retry, and the task has ended, has not started, or shows
 // FAILED or SUSPENDED and so waits for somebody. A task that does not exist is
 // not settled.

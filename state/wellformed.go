@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Stores take transitions from any caller and files from anywhere they
+// Stores take transitions from whoever calls them and files from wherever they
 // come, so a transition is examined before it is kept: [Transition.Validate]
 // says whether it is well-formed by itself, and [Change.Follows] whether one of
 // its changes follows from what the node was before. Neither asks whether the
@@ -30,7 +30,7 @@ func (tr *Transition) Validate() error {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
 	}
 	if tr.Op == Delete {
-		if tr.Shown != 0 || tr.Pending != 0 || len(tr.Changes) > 0 || tr.Labels != (Labels{}) {
+		if tr.Shown != 0 || tr.Pending != 0 || len(tr.Changes) > 0 || tr.Labels != (Labels{}) || tr.Data != nil {
 			return fmt.Errorf("%w: a delete with an outcome", ErrMalformed)
 		}
 		return nil
@@ -53,7 +53,7 @@ func (tr *Transition) Validate() error {
 			return fmt.Errorf("%w: node %q: %w", ErrMalformed, c.ID, err)
 		}
 	}
-	return nil
+	return tr.validateData()
 }
 
 // validate checks one change of an operation; first says that it is the one of

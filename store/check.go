@@ -50,7 +50,7 @@ func checkTask(ctx context.Context, r Reader, listed *Task, report func(string))
 	}
 	replayed := state.NewTree(listed.Key)
 	var header Task
-	attempts := make(map[int][]state.Attempt)
+	past := nodesPast{attempts: make(map[int][]state.Attempt), data: make(map[dataKey]*state.Data)}
 	for after := uint64(0); after < snap.Tree.Revision(); {
 		trs, err := r.Transitions(ctx, listed.Key, after, 0)
 		if err == nil && len(trs) > 0 {
@@ -66,11 +66,7 @@ func checkTask(ctx context.Context, r Reader, listed *Task, report func(string))
 		}
 		for _, tr := range trs {
 			header.Add(tr)
-			for i := range tr.Changes {
-				if c := &tr.Changes[i]; c.Superseded != nil {
-					attempts[c.Index] = append(attempts[c.Index], *c.Superseded)
-				}
-			}
+			past.add(tr)
 		}
 		after = trs[len(trs)-1].Sequence
 	}
@@ -78,7 +74,25 @@ func checkTask(ctx context.Context, r Reader, listed *Task, report func(string))
 	if listed.Revision == snap.Tree.Revision() && header != *listed {
 		problem("its header is %+v, by its transitions %+v", *listed, header)
 	}
-	return checkNodes(ctx, r, snap.Tree, attempts, problem)
+	return checkNodes(ctx, r, snap.Tree, &past, problem)
+}
+
+// nodesPast is what transitions tell of the attempts of a task's nodes.
+type nodesPast struct {
+	attempts map[int][]state.Attempt // superseded ones, by index
+	data     map[dataKey]*state.Data
+}
+
+func (p *nodesPast) add(tr *state.Transition) {
+	for i := range tr.Changes {
+		if c := &tr.Changes[i]; c.Superseded != nil {
+			p.attempts[c.Index] = append(p.attempts[c.Index], *c.Superseded)
+		}
+	}
+	if tr.Data != nil {
+		c := &tr.Changes[0]
+		p.data[dataKey{c.Index, c.Number(), tr.Output() != nil}] = tr.Data
+	}
 }
 
 func upTo(trs []*state.Transition, revision uint64) []*state.Transition {
@@ -102,7 +116,7 @@ func compareTrees(want, got *state.Tree, problem func(string, ...any)) {
 }
 
 // checkNodes holds the node index and the attempts against the tree.
-func checkNodes(ctx context.Context, r Reader, tree *state.Tree, attempts map[int][]state.Attempt, problem func(string, ...any)) error {
+func checkNodes(ctx context.Context, r Reader, tree *state.Tree, past *nodesPast, problem func(string, ...any)) error {
 	for i := range tree.Len() {
 		id := tree.ID(i)
 		at, err := r.Locate(ctx, ByNode(id))
@@ -110,23 +124,51 @@ func checkNodes(ctx context.Context, r Reader, tree *state.Tree, attempts map[in
 			problem("node %q is located in task %s: %v", id, at.Key, err)
 			continue
 		}
-		// A newer attempt may have come since the tree was read.
-		got, err := r.Attempts(ctx, id, 0, max(len(attempts[i]), 1))
-		if err != nil || len(got) < len(attempts[i]) {
-			problem("node %q has %d superseded attempts, by its transitions %d: %v", id, len(got), len(attempts[i]), err)
-			continue
-		}
-		for j, want := range attempts[i] {
-			if got[j] != want {
-				problem("node %q attempt %d is %+v, by its transitions %+v", id, j+1, got[j], want)
-			}
+		n := tree.Node(i)
+		if err := checkAttempts(ctx, r, &n, past, problem); err != nil {
+			problem("attempts of node %q: %v", id, err)
 		}
 	}
 	return ctx.Err()
 }
 
+// checkAttempts reads the attempts of a node up to the current one of the tree,
+// after which newer ones may have come, with their data.
+func checkAttempts(ctx context.Context, r Reader, n *state.Node, past *nodesPast, problem func(string, ...any)) error {
+	wanted := append(past.attempts[n.Index], n.Attempt)
+	for read := 0; read < len(wanted); {
+		page, err := r.Attempts(ctx, ByNode(n.ID), AttemptQuery{Skip: read, Limit: len(wanted) - read, Data: true})
+		if err != nil {
+			return err
+		}
+		if len(page) == 0 {
+			problem("node %q has %d attempts, by its transitions %d", n.ID, read, len(wanted))
+			return nil
+		}
+		for j := range page {
+			got, want := &page[j], wanted[read]
+			newest := read == len(wanted)-1 // it may have gone on since
+			if got.Attempt != want && !newest {
+				problem("node %q attempt %d is %+v, by its transitions %+v", n.ID, read+1, got.Attempt, want)
+			}
+			read++
+			for _, d := range []struct {
+				got    *state.Data
+				output bool
+			}{{got.Input, false}, {got.Output, true}} {
+				want := past.data[dataKey{n.Index, read, d.output}]
+				fits := d.got.Equal(want) && (want == nil || state.NewData(d.got.Bytes()).Equal(want))
+				if !fits && (!newest || want != nil) {
+					problem("node %q attempt %d has data of %s, by its transitions %s", n.ID, read, d.got, want)
+				}
+			}
+		}
+	}
+	return nil
+}
+
 // checkFeed reads the changes from the oldest to what was the newest. After one
-// that cannot be read it continues one by one for a page.
+// that cannot be read it goes on one by one for a page.
 func checkFeed(ctx context.Context, r Reader, report func(string)) error {
 	end, err := r.Feed(ctx, End, 1)
 	if err != nil {

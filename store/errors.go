@@ -17,8 +17,8 @@ var (
 	// ErrTrimmed: the changes asked for are older than the feed keeps.
 	ErrTrimmed = errors.New("changes no longer kept")
 	// ErrHistory: the position is not one that this store ever had, because it
-	// is another store, or a backup from before that was restored. A
-	// follower has to begin anew, with what the store holds now.
+	// is another store, or a backup from before that was restored. Whoever
+	// follows the store has to begin anew, with what the store holds now.
 	ErrHistory = errors.New("position of another history")
 	// ErrLocked: another process has the file open.
 	ErrLocked = errors.New("locked by another process")
@@ -26,8 +26,8 @@ var (
 	// later commits may succeed.
 	ErrFull = errors.New("store full")
 	// ErrReplaced: the file of an open store was removed, renamed or replaced
-	// by another one. Nothing was committed, since a program that opens the path later
-	// would not find it. Reading and backups continue.
+	// by another one. Nothing was committed: whoever opens the path later would
+	// not find it. Reading goes on, backups too.
 	ErrReplaced = errors.New("store file removed or replaced")
 	// ErrReadOnly: the store was opened for reading only.
 	ErrReadOnly = errors.New("store opened for reading only")

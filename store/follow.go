@@ -17,7 +17,7 @@ import (
 // show that until the next transition, trees are read as they are, and replaying
 // the task, as [Check] does, fails with [state.ErrMalformed]. trace returns the trace of a node that the header counts; its error
 // is returned as it is. A store calls it in Commit, so that nothing is recorded
-// that makes a task unreadable, whatever program writes.
+// that makes a task unreadable, whoever writes.
 func (c *Write) Follows(task Task, trace func(index int) (state.Trace, error)) error {
 	if c.Deletes() {
 		return nil

@@ -34,6 +34,14 @@ type memoryTask struct {
 	tree        *state.Tree
 	transitions []*state.Transition
 	attempts    map[string][]state.Attempt // superseded ones, by node ID
+	data        map[dataKey]*state.Data
+}
+
+// dataKey is whose input or output data is: of which attempt, by number, of which
+// node.
+type dataKey struct {
+	index, attempt int
+	output         bool
 }
 
 var (
@@ -140,15 +148,40 @@ func (m *Memory) Transitions(ctx context.Context, key state.Key, after uint64, l
 }
 
 // Attempts implements [Reader].
-func (m *Memory) Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
+func (m *Memory) Attempts(ctx context.Context, ref Ref, q AttemptQuery) ([]Attempt, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	t, err := m.find(ctx, ByNode(node))
+	t, err := m.find(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
-	attempts := t.attempts[node]
-	return page(attempts[min(max(skip, 0), len(attempts)):], limit), nil
+	index, err := ref.In(t.tree)
+	if err != nil {
+		return nil, err
+	}
+	n := t.tree.Node(index)
+	all := append(slices.Clone(t.attempts[n.ID]), n.Attempt)
+	skip, _ := q.Bounds()
+	var page []Attempt
+	for i := min(skip, len(all)); i < len(all) && !q.Full(page); i++ {
+		a := Attempt{Attempt: all[i], Current: i == len(all)-1}
+		a.Input, a.Output = t.data[dataKey{index, i + 1, false}], t.data[dataKey{index, i + 1, true}]
+		if q.Data {
+			a.Input, a.Output = copyData(a.Input), copyData(a.Output)
+		} else {
+			a.Input, a.Output = a.Input.Named(), a.Output.Named()
+		}
+		page = append(page, a)
+	}
+	return page, nil
+}
+
+// copyData is data of its own.
+func copyData(d *state.Data) *state.Data {
+	if d == nil {
+		return nil
+	}
+	return state.NewData(append([]byte{}, d.Bytes()...))
 }
 
 // Feed implements [Reader].
@@ -186,7 +219,7 @@ func (m *Memory) find(ctx context.Context, ref Ref) (*memoryTask, error) {
 	return t, nil
 }
 
-// usable reports, with mu held, why a call must end.
+// usable reports, with mu held, why a call may not go on.
 func (m *Memory) usable(ctx context.Context) error {
 	if m.closed {
 		return ErrClosed

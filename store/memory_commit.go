@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -46,7 +47,7 @@ func validateAll(writes []Write) error {
 	seen := make(map[state.Key]bool, len(writes))
 	for i := range writes {
 		c := &writes[i]
-		if err := c.Validate(); err != nil {
+		if err := cmp.Or(c.Validate(), c.Complete()); err != nil {
 			return fmt.Errorf("write %d: %w", i, err)
 		}
 		if seen[c.Key()] {
@@ -156,6 +157,14 @@ func (m *Memory) remove(t *memoryTask) {
 func (t *memoryTask) record(tr *state.Transition) {
 	t.Add(tr)
 	t.transitions = append(t.transitions, tr)
+	if tr.Data != nil {
+		if t.data == nil {
+			t.data = map[dataKey]*state.Data{}
+		}
+		c := &tr.Changes[0]
+		t.data[dataKey{c.Index, c.Number(), tr.Output() != nil}] = tr.Data
+		tr.Data = tr.Data.Named()
+	}
 	for i := range tr.Changes {
 		if n := &tr.Changes[i]; n.Superseded != nil {
 			if t.attempts == nil {
@@ -169,7 +178,7 @@ func (t *memoryTask) record(tr *state.Transition) {
 // copyTransition is a copy that shares nothing with tr.
 func copyTransition(tr *state.Transition, sequence uint64) *state.Transition {
 	c := *tr
-	c.Sequence = sequence
+	c.Sequence, c.Data = sequence, copyData(tr.Data)
 	c.Changes = slices.Clone(tr.Changes)
 	for i := range c.Changes {
 		n := &c.Changes[i]

@@ -18,15 +18,15 @@ import (
 type Backuper interface {
 	// Backup writes a complete copy of the store as it is at one moment, with
 	// every commit that returned before the call. What it writes opens like
-	// the store itself; after an error it is of no use. Writers
-	// continue during a backup.
+	// the store itself; after an error it is of no use. Writers go on
+	// meanwhile.
 	Backup(ctx context.Context, w io.Writer) error
 }
 
 // Compacter is implemented by stores that do not give room back by themselves.
 type Compacter interface {
 	// Compact gives back the room that deleted tasks took. No answer changes.
-	// Writers wait during that. After an error other than [ErrFailed] the store
+	// Writers wait meanwhile. After an error other than [ErrFailed] the store
 	// is as it was.
 	Compact(ctx context.Context) error
 }

@@ -51,19 +51,20 @@ type Reader interface {
 	// same order returned.
 	List(ctx context.Context, q ListQuery) (ListPage, error)
 
-	// Transitions returns, in order, up to limit transitions of a task with
+	// Transitions returns, in order, with their data named only, up to limit transitions of a task with
 	// sequences greater than after, fewer only if there are no more. A limit
 	// of 0 or less, here and below, stands for [DefaultLimit].
 	// [state.ErrNotFound] if there is no such task.
 	Transitions(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error)
 
-	// Attempts returns up to limit superseded attempts of a node, oldest
-	// first, without the first skip ones, fewer only if there are no more.
-	// The current attempt is not among them. [state.ErrNotFound] if there is
-	// no such node.
-	Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error)
+	// Attempts returns a page of the attempts of a node, oldest first and the
+	// current one last, with their inputs and outputs. A reference that names no
+	// node stands for the root, whose first attempt has the task's input. An
+	// empty page says that there are no more. [state.ErrNotFound] if there is no
+	// such node.
+	Attempts(ctx context.Context, ref Ref, q AttemptQuery) ([]Attempt, error)
 
-	// Feed returns, in order, up to limit committed transitions of all
+	// Feed returns, in order and with their data named only, up to limit committed transitions of all
 	// tasks after a position, deletes included, fewer only if there are no
 	// more. [ErrHistory] if the position is not one that this store ever had,
 	// and [ErrTrimmed] if transitions after it are no longer kept.
@@ -109,6 +110,18 @@ func (c *Write) Validate() error {
 		}
 		if err := tr.Validate(); err != nil {
 			return fmt.Errorf("%w: task %s: %w", state.ErrInvalidArgument, key, err)
+		}
+	}
+	return nil
+}
+
+// Complete reports, as an error that matches [state.ErrInvalidArgument], whether a
+// write brings the bytes of its data, which one that was read from a store does
+// not. Every store calls it in Commit.
+func (c *Write) Complete() error {
+	for _, tr := range c.Transitions {
+		if tr.Data != nil && tr.Data.Bytes() == nil {
+			return invalid("a " + tr.Op.String() + " whose data is only named")
 		}
 	}
 	return nil
@@ -169,10 +182,12 @@ func (r Ref) In(tree *state.Tree) (index int, err error) {
 		index, found = tree.FindKey(r.NodeKey)
 	}
 	if !found {
-		return 0, fmt.Errorf("%w: %s", state.ErrNotFound, r)
+		return 0, notFound(r)
 	}
 	return index, nil
 }
+
+func notFound(r Ref) error { return fmt.Errorf("%w: %s", state.ErrNotFound, r) }
 
 // String is the reference as error messages show it.
 func (r Ref) String() string {
@@ -190,8 +205,8 @@ type Snapshot struct {
 	Tree *state.Tree
 	// Index is the index of the node that the reference named, 0 for a key.
 	Index int
-	// Position is the store's last, read before the tree: a watcher that begins
-	// after it, leaving out this task's transitions up to the tree's revision, misses
+	// Position is the store's last, read before the tree: whoever watches after
+	// it, leaving out this task's transitions up to the tree's revision, misses
 	// nothing.
 	Position Position
 }
@@ -271,7 +286,7 @@ type FeedPage struct {
 	Last        Position // of the store, not of the page
 }
 
-// After is the position behind the page, from which the next one continues.
+// After is the position behind the page, from which the next one goes on.
 func (f *FeedPage) After() Position {
 	if n := len(f.Transitions); n > 0 {
 		return f.Last.At(f.Transitions[n-1].Sequence)

@@ -8,7 +8,7 @@ import (
 )
 
 // Task is the header of a task, as lists show it. Stores maintain it with
-// [Task.Add] and keep it apart from the nodes, so that a list reads no tree.
+// [Task.Add] and keep it beside the nodes, so that a list reads no tree.
 type Task struct {
 	Key  state.Key
 	Root string // ID of the root pipeline
@@ -32,7 +32,7 @@ type Task struct {
 // Unfinished reports whether the task has not ended or some leaf is RUNNING.
 func (t *Task) Unfinished() bool { return !t.State.Ended() || t.Counts[state.Running] > 0 }
 
-// Settled reports whether nothing happens in the task, see [state.Tree.Settled].
+// Settled reports whether nothing goes on in the task, see [state.Tree.Settled].
 func (t *Task) Settled() bool {
 	return state.Settled(t.State, t.Shown, t.Counts[state.Running]+t.Pending)
 }

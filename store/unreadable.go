@@ -37,7 +37,7 @@ func (e *UnreadableError) Error() string {
 // Unwrap returns why the first task cannot be read.
 func (e *UnreadableError) Unwrap() error { return e.Tasks[0].Err }
 
-// PassedOver collects the tasks that a pass over all of them cannot
+// PassedOver collects the tasks that somebody who goes through all of them cannot
 // read. The zero PassedOver has none.
 type PassedOver struct{ tasks []Unreadable }
 

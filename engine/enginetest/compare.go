@@ -48,7 +48,7 @@ func (s *Story) compareAll() {
 
 func (s *Story) compareHistories(n *model.Node) {
 	s.Helper()
-	past, err := s.engine().Attempts(context.Background(), n.ID, 0, 0)
+	past, err := store.Superseded(context.Background(), s.engine(), store.ByNode(n.ID), 0, 0)
 	if err != nil {
 		s.Fatal("attempts:", err)
 	}

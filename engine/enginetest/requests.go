@@ -12,7 +12,7 @@ import (
 )
 
 // complete does to operations what the engine will: it sets the clock and
-// foresees what is generated for what was left open.
+// foresees what is generated in place of what was left open.
 func (s *Story) complete(ops []state.Op) (given []engine.Op, completed []state.Op) {
 	ids := s.ids
 	defer func() { s.ids = ids }()

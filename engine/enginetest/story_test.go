@@ -10,7 +10,6 @@ import (
 	"testing"
 
 	"github.com/pipestatus/pipestatus/engine/enginetest"
-	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -82,8 +81,8 @@ func TestStoriesOfAStoreThatKeepsTheContractEndWell(t *testing.T) {
 
 type forgetsAttempts struct{ kept }
 
-func (s *forgetsAttempts) Attempts(ctx context.Context, node string, after, limit int) ([]state.Attempt, error) {
-	past, err := s.kept.Attempts(ctx, node, after, limit)
+func (s *forgetsAttempts) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+	past, err := s.kept.Attempts(ctx, ref, q)
 	return past[:len(past)/2], err
 }
 

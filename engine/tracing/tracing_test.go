@@ -221,7 +221,7 @@ func attempts(t *testing.T, e *engine.Engine) map[trace.SpanID]bool {
 		}
 		for j := range snap.Tree.Len() {
 			n := snap.Tree.Node(j)
-			all, err := e.Attempts(t.Context(), n.ID, 0, 0)
+			all, err := store.Superseded(t.Context(), e, store.ByNode(n.ID), 0, 0)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -46,7 +46,7 @@ func TestTheQuickFormHasARowForEveryFigure(t *testing.T) {
 		if r.Value == nil && r.Note == "" {
 			t.Errorf("%s: neither a value nor why", r.Figure)
 		}
-		if (r.Ratio == nil) != (r.Yardstick == nil) || r.Yardstick != nil && r.Against == "" {
+		if (r.Ratio == nil) != (r.Yardstick == nil) || r.Yardstick != nil && r.Beside == "" {
 			t.Errorf("%s: a ratio without its yardstick", r.Figure)
 		}
 		if (r.Reached == nil) != (r.Goal == "" || r.Value == nil) {
@@ -134,7 +134,7 @@ func TestNumbersHaveThreeDigits(t *testing.T) {
 
 func TestTheTableNamesWhatWasNotReachedAndWhatWasNotMeasured(t *testing.T) {
 	rows := []row{
-		measured("rate", 200, "/s").against("/s bare", 100).goal("≥ 12 ×", false),
+		measured("rate", 200, "/s").beside("/s bare", 100).goal("≥ 12 ×", false),
 		measured("size", 3, "B").goal("≤ 5 B", true).note("by hand"),
 		notMeasured("bytes", "≤ 1 KiB", "by hand"),
 	}

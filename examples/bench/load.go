@@ -79,7 +79,7 @@ func (w *writer) step(ctx context.Context, e *engine.Engine) (err error) {
 	return err
 }
 
-// crew is writers that continue their tasks from window to window.
+// crew is writers that go on with their tasks from window to window.
 type crew []*writer
 
 func newCrew(name string, n int) crew {

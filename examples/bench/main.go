@@ -1,5 +1,5 @@
 // Command bench measures what the library promises: every figure that has a
-// goal, against its yardstick, in one run of a few minutes.
+// goal, beside its yardstick, in one run of a few minutes.
 //
 //	go run ./examples/bench -dir /data          # 100,000 stored tasks
 //	go run ./examples/bench -full               # 1,000,000

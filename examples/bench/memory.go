@@ -54,7 +54,7 @@ func (b *bench) measureMemory(ctx context.Context) (err error) {
 	for i := range b.liveTrees {
 		snap, err := r.Load(ctx, store.ByKey(business, fmt.Sprint(i)))
 		if err == nil {
-			// The engine maps the IDs of a task only when somebody asks for a node.
+			// Only who asks for a node has the engine map the IDs of the task.
 			_, err = r.Load(ctx, store.ByNode(snap.Tree.ID(1)))
 		}
 		if err != nil {

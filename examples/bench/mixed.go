@@ -18,7 +18,7 @@ const (
 
 var mixedFigures = []string{readerFigure, commitFigure}
 
-// measureMixed measures readers and writers of one engine at the same time
+// measureMixed measures readers and writers of one engine beside each other
 // and alone.
 func (b *bench) measureMixed(ctx context.Context) (err error) {
 	r, err := openRecorder(ctx, b.file("mixed.db"), nil, nil)
@@ -45,7 +45,7 @@ func (b *bench) measureMixed(ctx context.Context) (err error) {
 			return err
 		}},
 		step{"snapshots, with writers", func(ctx context.Context) error {
-			times, _, err := pollWhile(ctx, &small, c, r, b.polling)
+			times, _, err := beside(ctx, &small, c, r, b.polling)
 			readsLoaded.add(millis(percentile(times, 99)))
 			return err
 		}},
@@ -55,7 +55,7 @@ func (b *bench) measureMixed(ctx context.Context) (err error) {
 			return err
 		}},
 		step{"writers, with snapshots", func(ctx context.Context) error {
-			_, o, err := pollWhile(ctx, &large, c, r, b.window)
+			_, o, err := beside(ctx, &large, c, r, b.window)
 			writesLoaded.add(millis(percentile(o.latencies, 99)))
 			return err
 		}},
@@ -71,7 +71,7 @@ func (b *bench) measureMixed(ctx context.Context) (err error) {
 		{readerFigure, readsLoaded.median(), reads.median(), fmt.Sprintf("1,000 nodes, 10 times a second, %v a round", b.polling)},
 		{commitFigure, writesLoaded.median(), writes.median(), "256 writers; 10,000 nodes, 10 times a second"},
 	} {
-		r := measured(m.figure, m.with, "ms").against("ms alone", m.alone).note("%s", m.note)
+		r := measured(m.figure, m.with, "ms").beside("ms alone", m.alone).note("%s", m.note)
 		b.add(r.goal(mixedGoal, *r.Ratio <= 2))
 	}
 	return nil
@@ -108,8 +108,8 @@ func (p *poller) poll(ctx context.Context, d time.Duration) (times []time.Durati
 	return times, nil
 }
 
-// pollWhile polls while a crew works.
-func pollWhile(ctx context.Context, p *poller, c crew, r *recorder, d time.Duration) (times []time.Duration, o outcome, err error) {
+// beside polls while a crew works.
+func beside(ctx context.Context, p *poller, c crew, r *recorder, d time.Duration) (times []time.Duration, o outcome, err error) {
 	polled := make(chan error, 1)
 	go func() {
 		var err error

@@ -78,7 +78,7 @@ func timedOpen(ctx context.Context, path string) (time.Duration, error) {
 }
 
 // recordAndKill starts a process that records on the unfinished tasks and
-// kills it when it has recorded enough, in the middle of its work.
+// kills it when it has recorded enough, while it goes on.
 func (b *bench) recordAndKill(ctx context.Context, path string) error {
 	self, err := os.Executable()
 	if err != nil {

@@ -17,7 +17,7 @@ type row struct {
 	Value     *float64 `json:"value"` // null: not measured, see Note
 	Unit      string   `json:"unit"`
 	Yardstick *float64 `json:"yardstick"` // in the same unit, null if there is none
-	Against   string   `json:"against,omitempty"`
+	Beside    string   `json:"beside,omitempty"`
 	// Ratio is what the goal speaks of: value to yardstick, the other way
 	// round where the goal is to be so many times faster or cheaper.
 	Ratio   *float64 `json:"ratio"`
@@ -34,9 +34,9 @@ func measured(figure string, value float64, unit string) row {
 // notMeasured is a row that says why there is no value.
 func notMeasured(figure, goal, why string) row { return row{Figure: figure, Goal: goal, Note: why} }
 
-// against holds the value against a yardstick in the same unit.
-func (r row) against(what string, value float64) row {
-	r.Against, r.Yardstick = what, &value
+// beside holds the value against a yardstick in the same unit.
+func (r row) beside(what string, value float64) row {
+	r.Beside, r.Yardstick = what, &value
 	ratio := *r.Value / value
 	r.Ratio = &ratio
 	return r
@@ -79,7 +79,7 @@ func printTable(w io.Writer, rows []row) error {
 	var notes []string
 	for i := range rows {
 		r := &rows[i]
-		line := []string{r.Figure, number(r.Value), r.Unit, number(r.Yardstick), r.Against, number(r.Ratio), r.Goal, ""}
+		line := []string{r.Figure, number(r.Value), r.Unit, number(r.Yardstick), r.Beside, number(r.Ratio), r.Goal, ""}
 		if r.Value == nil {
 			line[1] = "not measured"
 		}

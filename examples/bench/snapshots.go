@@ -86,11 +86,11 @@ func (b *bench) measureSnapshots(ctx context.Context) (err error) {
 	for _, n := range b.trees {
 		s := all[n]
 		ns, allocs := s.memory.median(), s.allocs.median()
-		r := measured(snapshotFigure(n), ns, "ns/node").against("ns/node encoding/json", s.plain.median()).faster()
+		r := measured(snapshotFigure(n), ns, "ns/node").beside("ns/node encoding/json", s.plain.median()).faster()
 		b.add(r.goal("≥ 5 × faster, ≤ 500 ns/node", *r.Ratio >= 5 && ns <= 500),
 			// A few for the whole answer are no allocation for a node.
 			measured(allocsFigure(n), allocs, "").goal("0", allocs < 0.05))
-		r = measured(coldFigure(n), s.cold.median(), "ns/node").against("ns/node from memory", ns)
+		r = measured(coldFigure(n), s.cold.median(), "ns/node").beside("ns/node from memory", ns)
 		b.add(r.goal("≤ 3 ×", *r.Ratio <= 3))
 	}
 	return nil

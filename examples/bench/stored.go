@@ -65,7 +65,7 @@ func (b *bench) measureStored(ctx context.Context) error {
 }
 
 // makeStored makes a store of n finished tasks and returns the most memory the
-// process had in the meantime.
+// process had meanwhile.
 func (b *bench) makeStored(ctx context.Context, path string, n int) (peak uint64, err error) {
 	r, err := openRecorder(ctx, path, nil, nil)
 	if err != nil {
@@ -90,7 +90,7 @@ type pair struct{ few, many rates }
 
 func (b *bench) reportGrowth(what string, p *pair) {
 	r := measured(b.withStored(what), p.many.perSecond.median(), "/s").
-		against(fmt.Sprintf("/s with %s", count(b.few)), p.few.perSecond.median())
+		beside(fmt.Sprintf("/s with %s", count(b.few)), p.few.perSecond.median())
 	if len(p.many.faults) > 0 {
 		r = r.note("each read %.2f pages from the disk that the page cache did not have", p.many.faults.median())
 	}

@@ -56,7 +56,7 @@ func (t *tail) add(latencies []time.Duration) {
 }
 
 func (t *tail) row(figure string) row {
-	return measured(figure, t.p99.median(), "ms").against("ms p50", t.p50.median())
+	return measured(figure, t.p99.median(), "ms").beside("ms p50", t.p50.median())
 }
 
 // writersSeries is what the rounds measured of so many writers.
@@ -77,7 +77,7 @@ func (s *writersSeries) add(o *outcome) {
 }
 
 // measureWriters measures single operations, each durable before its writer
-// continues to the next. The write-back is at work from the beginning, since the
+// goes on to the next. The write-back is at work from the beginning, since the
 // tasks recorded first fill the overlay beyond where it sets in.
 func (b *bench) measureWriters(ctx context.Context) (err error) {
 	r, err := openRecorder(ctx, b.file("writers.db"), nil, nil)
@@ -147,7 +147,7 @@ func (b *bench) reportWriters(n int, s *writersSeries, bare float64) {
 		goal += " or " + cpuGoalText
 		reached = reached || cpu > 0 && cpu <= cpuGoal.Seconds()*1e6
 	}
-	b.add(measured(rateFigure(n), rate, "/s").against("/s bare", bare).goal(goal, reached))
+	b.add(measured(rateFigure(n), rate, "/s").beside("/s bare", bare).goal(goal, reached))
 	switch {
 	case n < manyWriters:
 	case cpu == 0:
@@ -160,7 +160,7 @@ func (b *bench) reportWriters(n int, s *writersSeries, bare float64) {
 
 // reportLone holds a lone writer against the disk, and against itself.
 func (b *bench) reportLone(s *writersSeries, disk float64) {
-	r := measured(overFigure, s.rate.median(), "/s").against("/s overwrites of 4 KiB", disk)
+	r := measured(overFigure, s.rate.median(), "/s").beside("/s overwrites of 4 KiB", disk)
 	b.add(r.goal("≥ 0.75 ×", *r.Ratio >= 0.75))
 	r = s.tail.row(loneTailFigure)
 	b.add(r.goal("≤ 2 ×", *r.Ratio <= 2))

@@ -50,7 +50,7 @@ func (g *goWorkflows) open(ctx context.Context, dir string) error {
 }
 
 // task is a workflow of n activities. When the last one's result has come to
-// it, it is in the file, and its waiters are told: the library's own way is
+// it, it is in the file, and whoever waits is told: the library's own way is
 // to ask again at growing intervals.
 func (g *goWorkflows) task(ctx workflow.Context, task string, n int) error {
 	for range n {

@@ -6,7 +6,7 @@
 // The work is what a workflow runner has its recorder do: start and finish
 // nodes, by one writer and by 32, and tell the status of a task of 10, 100 and
 // 1,000 nodes, idle and while 32 writers are at work. The contenders take
-// turns, round after round, and the medians are shown with the disk's own
+// turns, round after round, and the medians are shown beside the disk's own
 // rate of fdatasynced 4 KiB appends.
 //
 // They are not the same kind of thing: a workflow engine also runs the code,

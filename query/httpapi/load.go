@@ -69,7 +69,7 @@ func (x *exchange) now(extra int64) (store.Snapshot, error) {
 func (x *exchange) attempts(tree *state.Tree, node *state.Node, each func(*state.Attempt)) error {
 	ctx := x.r.Context()
 	for n := 0; ; {
-		page, err := x.h.reader.Attempts(ctx, node.ID, n, attemptsPage)
+		page, err := store.Superseded(ctx, x.h.reader, store.ByNode(node.ID), n, attemptsPage)
 		if err == nil {
 			var at store.Location
 			if at, err = x.h.reader.Locate(ctx, store.ByNode(node.ID)); err == nil && at.Key != tree.Key() {

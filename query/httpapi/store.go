@@ -252,19 +252,23 @@ func (h *Handler) storeAttempts(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	limit, err := x.limit(recordBytes)
+	data, err := x.params.flag("data")
 	if err != nil {
 		return err
 	}
-	page, err := h.reader.Attempts(x.r.Context(), ref.Node, int(min(skip, 1<<31-1)), limit)
+	q := store.AttemptQuery{Skip: int(min(skip, 1<<31-1)), Data: data}
+	if q.Limit, err = x.limit(recordBytes); err != nil {
+		return err
+	}
+	page, err := h.reader.Attempts(x.r.Context(), ref, q)
 	if err == nil {
 		_, err = h.located(x, ref, key)
 	}
 	if err != nil {
 		return err
 	}
-	head := &wire.Head{Items: len(page), More: len(page) >= limit}
-	return x.lines(head, func(i int) any { return wire.OfAttempt(&page[i]) })
+	head := &wire.Head{Items: len(page), More: len(page) >= q.Limit || q.Full(page)}
+	return x.lines(head, func(i int) any { return wire.OfKeptAttempt(&page[i]) })
 }
 
 // storeFeed answers a page of the feed, with the parameter wait not before there

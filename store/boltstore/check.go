@@ -101,6 +101,7 @@ func (c *checker) records() {
 	decode(tasksBucket, 8, func(k, v []byte) error { _, err := decodeTask(k, v); return err })
 	decode(nodesBucket, 12, func(k, v []byte) error { return decodeNode(k, v, new(state.Node)) })
 	decode(attemptsBucket, 16, checkAttempt)
+	decode(dataBucket, dataKeyBytes, func(k, v []byte) error { _, err := decodeData(k, v, true); return err })
 	decode(transitionsBucket, 16, func(k, v []byte) error { _, err := decodeBlock(k, v, state.Key{}); return err })
 	decode(keysBucket, 0, func(_, v []byte) error { _, err := decodeNumber(v); return err })
 	decode(idsBucket, 0, func(_, v []byte) error { _, err := decodePlace(v); return err })
@@ -202,7 +203,7 @@ func (c *checker) nodes() {
 
 // indexes checks that everything leads to a task or node that is there.
 func (c *checker) indexes() {
-	for _, b := range [...]bucket{nodesBucket, attemptsBucket, transitionsBucket, unfinishedBucket, failuresBucket} {
+	for _, b := range [...]bucket{nodesBucket, attemptsBucket, transitionsBucket, unfinishedBucket, failuresBucket, dataBucket} {
 		var last []byte // the task checked last: records of one are neighbours
 		c.each(b, func(k, _ []byte) {
 			if len(k) < 8 || bytes.Equal(k[:8], last) {
@@ -214,11 +215,13 @@ func (c *checker) indexes() {
 			}
 		})
 	}
-	c.each(attemptsBucket, func(k, _ []byte) {
-		if len(k) == 16 && nodesBucket.in(c.tx).Get(k[:12]) == nil {
-			c.problem(attemptsBucket, k, "of a node that is not there")
-		}
-	})
+	for _, b := range [...]bucket{attemptsBucket, dataBucket} {
+		c.each(b, func(k, _ []byte) {
+			if len(k) >= 16 && nodesBucket.in(c.tx).Get(k[:12]) == nil {
+				c.problem(b, k, "of a node that is not there")
+			}
+		})
+	}
 	c.each(keysBucket, func(k, v []byte) {
 		number, err := decodeNumber(v)
 		if err != nil {

@@ -83,7 +83,7 @@ func TestCheckReportsEachKindOfDamage(t *testing.T) {
 			ID: "stray", Kind: state.Pipeline, Declaration: state.Declaration{ParentIndex: -1},
 			Progress: state.Progress{Attempt: state.Attempt{State: state.Created, Loop: 1}, Updated: state.UnixInstant(1, 0)},
 		}))), "task 66"},
-		{"attempt missing", remove(attemptsBucket, attemptKey(number, 1, 2)), "superseded attempts"},
+		{"attempt missing", remove(attemptsBucket, attemptKey(number, 1, 2)), "attempts, by its transitions"},
 		{"attempt altered", altered(attemptKey(number, 1, 1), attemptsBucket, replaced("exit status 1", "exit status 0")), "attempt 1"},
 		{"attempt flipped", flip(attemptsBucket, attemptKey(number, 1, 1)), "malformed attempt"},
 		{"attempt of no node", put(attemptsBucket, attemptKey(number, 9, 1), []byte{recordVersion}), "not there"},

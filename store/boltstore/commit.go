@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -104,6 +105,7 @@ func (s *Store) publish(c *commit) {
 		}
 	}
 	g := s.overlay.active
+	g.addData(c.data)
 	g.records = append(g.records, c.records...)
 	g.bytes += journal.Takes(c.size)
 	g.payload += int64(c.size)
@@ -111,13 +113,14 @@ func (s *Store) publish(c *commit) {
 }
 
 // payload is what the journal keeps of the part: its records for the feed, each
-// with its length before it.
+// with its length before it, and its data.
 func (c *commit) payload() []byte {
 	b := c.store.payload[:0]
 	for i := range c.records {
 		b = binary.AppendUvarint(b, uint64(len(c.records[i].value)))
 		b = append(b, c.records[i].value...)
 	}
+	b = appendData(b, c.data)
 	if cap(b) <= payloadKept {
 		c.store.payload = b
 	}
@@ -129,7 +132,7 @@ const payloadKept = 4 << 20
 
 func (s *Store) validate(writes []store.Write) error {
 	for i := range writes {
-		if err := writes[i].Validate(); err != nil {
+		if err := cmp.Or(writes[i].Validate(), writes[i].Complete()); err != nil {
 			return err
 		}
 		s.keys[writes[i].Key()] = struct{}{}

@@ -2,6 +2,7 @@ package boltstore_test
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -124,16 +125,21 @@ func runTask(e *engine.Engine, task string, n int, say func(...any)) error {
 		return nil
 	}
 	whole, node := task+".whole", task+".node"
+	// Up to the limit, and rarely much, so that the victim does other things, too.
+	data := bytes.Repeat([]byte(task), 1+n%5)
+	if n%7 == 3 {
+		data = bytes.Repeat([]byte{byte(n)}, state.DefaultDataBytes>>(n%4))
+	}
 	steps := [][]engine.Op{
-		{engine.Create("2", task, engine.ID(task))},
+		{engine.Create("2", task, engine.ID(task), engine.Input([]byte(task)))},
 		{engine.Start(task)},
 		{engine.Declare(task, state.ServiceActivity, engine.ID(node))},
-		{engine.Start(node)},
-		{engine.Fail(node, "exit status 1")},
+		{engine.Start(node, engine.Input([]byte{}))},
+		{engine.Fail(node, "exit status 1", engine.Output(data))},
 		{engine.Declare(task, state.ServiceActivity, engine.ID(whole)), engine.Start(whole), engine.Finish(whole)},
 		{engine.Retry(node)},
 		{engine.Start(node)},
-		{engine.Finish(node), engine.Finish(task)},
+		{engine.Finish(node, engine.Output(data)), engine.Finish(task)},
 	}
 	for _, ops := range steps {
 		if err := record(ops...); err != nil {

@@ -133,7 +133,7 @@ func TestFailedWriteStopsTheStoreUntilItIsReopened(t *testing.T) {
 			expectFailed(t, "list", err)
 			_, err = s.Transitions(t.Context(), key, 0, 0)
 			expectFailed(t, "transitions", err)
-			_, err = s.Attempts(t.Context(), "a", 0, 0)
+			_, err = s.Attempts(t.Context(), store.ByNode("a"), store.AttemptQuery{})
 			expectFailed(t, "attempts", err)
 			_, err = s.Feed(t.Context(), store.Position{}, 0)
 			expectFailed(t, "changes", err)
@@ -180,7 +180,7 @@ func everyCall(ctx context.Context, s *Store, key state.Key, node string) map[st
 	_, errs["locate"] = s.Locate(ctx, store.Ref{Key: key})
 	_, errs["list"] = s.List(ctx, store.ListQuery{})
 	_, errs["transitions"] = s.Transitions(ctx, key, 0, 0)
-	_, errs["attempts"] = s.Attempts(ctx, node, 0, 0)
+	_, errs["attempts"] = s.Attempts(ctx, store.ByNode(node), store.AttemptQuery{})
 	_, errs["changes"] = s.Feed(ctx, store.Position{}, 0)
 	return errs
 }

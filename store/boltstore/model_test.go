@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -28,7 +29,8 @@ type modelTask struct {
 	tree        *state.Tree
 	header      store.Task
 	transitions []*state.Transition
-	attempts    map[string][]state.Attempt
+	attempts    map[string][]state.Attempt // superseded ones
+	data        map[datum]*state.Data
 }
 
 func newModel() *model {
@@ -40,7 +42,7 @@ func (m *model) clone() *model {
 	for key, task := range m.tasks {
 		copied := *task
 		copied.transitions = slices.Clone(task.transitions)
-		copied.attempts = make(map[string][]state.Attempt)
+		copied.attempts, copied.data = make(map[string][]state.Attempt), maps.Clone(task.data)
 		for id, list := range task.attempts {
 			copied.attempts[id] = slices.Clone(list)
 		}
@@ -94,12 +96,16 @@ func (m *model) accept(c store.Write, first uint64) {
 	key := c.Key()
 	task := m.tasks[key]
 	if task == nil {
-		task = &modelTask{tree: state.NewTree(key), attempts: make(map[string][]state.Attempt)}
+		task = &modelTask{tree: state.NewTree(key), attempts: make(map[string][]state.Attempt), data: make(map[datum]*state.Data)}
 		m.tasks[key] = task
 	}
 	for i, tr := range c.Transitions {
 		committed := *tr
 		committed.Sequence = first + uint64(i)
+		if tr.Data != nil {
+			task.data[datum{tr.Node(), tr.Changes[0].Number(), tr.Output() != nil}] = tr.Data
+			committed.Data = tr.Data.Named()
+		}
 		m.feed = append(m.feed, &committed)
 		if tr.Op == state.Delete {
 			for i := range task.tree.Len() {
@@ -305,12 +311,12 @@ func (task *modelTask) compare(ctx context.Context, s *Store, key state.Key, rep
 		if err != nil {
 			return err
 		}
-		attempts, err := s.Attempts(ctx, id, 0, 0)
+		attempts, err := attemptsOf(ctx, s, id)
 		if err != nil {
 			return err
 		}
-		if at.Key != key || at.Revision != task.tree.Revision() || !slices.Equal(attempts, task.attempts[id]) {
-			report(fmt.Sprintf("node %q is in %+v with attempts %+v, want %+v", id, at, attempts, task.attempts[id]))
+		if at.Key != key || at.Revision != task.tree.Revision() || !sameAttempts(attempts, task.all(i)) {
+			report(fmt.Sprintf("node %q is in %+v with attempts %+v, want %+v", id, at, attempts, task.all(i)))
 		}
 	}
 	return nil

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"encoding/binary"
 	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -41,6 +42,7 @@ type entry struct {
 	labeled bool       // the labels are not those that the task had before
 	deleted bool       // the task is deleted; what is in the file of it must go
 	pieces  []piece    // of this generation
+	data    []put      // for the data bucket
 	traces  traces     // of nodes, as far as known; for who has the turn
 }
 
@@ -112,6 +114,25 @@ func (o *overlay) id(id string) (p place, found bool) {
 	}
 	p, found = o.frozen.ids[id]
 	return p, found && !o.deleted(p.number)
+}
+
+// addData takes records of data into the entries of their tasks, which are there.
+func (g *generation) addData(records []put) {
+	for _, p := range records {
+		if e := g.entries[binary.BigEndian.Uint64(p.key)]; e != nil && !e.deleted {
+			e.data = append(e.data, p)
+		}
+	}
+}
+
+// records returns what the overlay has for a task's data.
+func (o *overlay) records(number uint64) (all [2][]put) {
+	for i, g := range o.generations() {
+		if e := g.entries[number]; e != nil {
+			all[i] = e.data
+		}
+	}
+	return all
 }
 
 // pieces returns what the overlay has of a task, oldest first.
@@ -201,7 +222,7 @@ func (g *generation) delete(e *entry) {
 	if g.keys[e.task.Key] == e.number {
 		delete(g.keys, e.task.Key)
 	}
-	e.deleted, e.pieces, e.traces = true, nil, nil
+	e.deleted, e.pieces, e.data, e.traces = true, nil, nil, nil
 	g.deletions++
 }
 

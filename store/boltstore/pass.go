@@ -112,6 +112,7 @@ func (p *pass) add(tx *bolt.Tx, e *entry) error {
 	if err := p.history(tx, e); err != nil {
 		return err
 	}
+	p.puts[dataBucket] = append(p.puts[dataBucket], e.data...) // which stays as it is
 	p.nodes(tx, e.number)
 	p.header(tx, e)
 	return nil
@@ -313,7 +314,7 @@ func (p *pass) header(tx *bolt.Tx, e *entry) {
 func (p *pass) remove(tx *bolt.Tx, e *entry) {
 	prefix := seqKey(e.number)
 	unreadable := false
-	for _, b := range [...]bucket{nodesBucket, attemptsBucket, transitionsBucket} {
+	for _, b := range [...]bucket{nodesBucket, attemptsBucket, transitionsBucket, dataBucket} {
 		c := b.in(tx).Cursor()
 		for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 			p.put(b, k, nil)

@@ -42,6 +42,7 @@ type commit struct {
 
 	// What plan finds, made anew each time.
 	records []feedRecord // all but the last closed while planning goes on
+	data    []put        // for the data bucket, in the order of the transitions
 	planned []planned
 	next    uint64 // sequence of the next transition
 	ids     map[string]struct{}
@@ -81,7 +82,7 @@ func (c *commit) plan() error {
 var errPartTooLarge = errors.New("part too large")
 
 func (c *commit) tryPlan() error {
-	c.records, c.planned, c.size = nil, make([]planned, 0, c.end-c.begin), 0
+	c.records, c.data, c.planned, c.size = nil, nil, make([]planned, 0, c.end-c.begin), 0
 	c.next, c.removes = c.store.last+1, true
 	c.store.enc.reset()
 	c.ids = c.store.ids
@@ -136,6 +137,12 @@ func (c *commit) encoded() int {
 // record adds the transitions of a write to the records.
 func (c *commit) record(number uint64, trs []*state.Transition) {
 	enc := &c.store.enc
+	for _, tr := range trs {
+		if tr.Data != nil {
+			c.data = append(c.data, dataPut(number, tr))
+			c.size += dataTakes(&c.data[len(c.data)-1])
+		}
+	}
 	for len(trs) > 0 {
 		if len(c.records) == 0 || enc.full() {
 			c.closeRecord()

@@ -17,10 +17,11 @@ import (
 // found is a task at one moment: what the overlay has of it, taken together
 // with the transaction that shows the rest.
 type found struct {
-	place  place
-	header store.Task
-	pieces []piece        // not on disk, or not surely
-	last   store.Position // the store's at that moment
+	place   place
+	header  store.Task
+	pieces  []piece        // not on disk, or not surely
+	records [2][]put       // of its data, the same
+	last    store.Position // the store's at that moment
 }
 
 // lookupTries bounds how often a task that vanishes while it is looked up is
@@ -102,7 +103,7 @@ func (s *Store) findKey(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, 
 
 // overlay takes what the overlay has of the task.
 func (t *found) overlay(o *overlay) {
-	t.header, t.pieces = o.entry(t.place.number).task, o.pieces(t.place.number)
+	t.header, t.pieces, t.records = o.entry(t.place.number).task, o.pieces(t.place.number), o.records(t.place.number)
 }
 
 // answers checks that the index led to what ref names.
@@ -259,55 +260,6 @@ func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, e
 		return store.Location{}, fmt.Errorf("boltstore: locate: %w", err)
 	}
 	return at, nil
-}
-
-// Attempts implements [store.Store].
-func (s *Store) Attempts(ctx context.Context, node string, skip, limit int) (list []state.Attempt, err error) {
-	if limit <= 0 {
-		limit = store.DefaultLimit
-	}
-	err = s.find(ctx, store.ByNode(node), func(tx *bolt.Tx, t *found) error {
-		list, err = t.attempts(tx, max(skip, 0), limit)
-		return err
-	})
-	if err != nil {
-		return nil, fmt.Errorf("boltstore: attempts: %w", err)
-	}
-	return list, nil
-}
-
-func (t *found) attempts(tx *bolt.Tx, skip, limit int) (list []state.Attempt, err error) {
-	if skip >= maxInt {
-		return nil, nil // more than a node can have
-	}
-	c := attemptsBucket.in(tx).Cursor()
-	prefix := nodeKey(t.place.number, t.place.index)
-	for k, v := c.Seek(attemptKey(t.place.number, t.place.index, skip+1)); bytes.HasPrefix(k, prefix) && len(list) < limit; k, v = c.Next() {
-		a, err := decodeAttempt(k, v)
-		if err != nil {
-			return nil, err
-		}
-		if a.Number() != skip+len(list)+1 {
-			return nil, fmt.Errorf("%w: attempt %d in place of %d", store.ErrCorrupt, a.Number(), skip+len(list)+1)
-		}
-		list = append(list, a)
-	}
-	for i := range t.pieces {
-		trs, err := t.pieces[i].transitions(t.header.Key)
-		if err != nil {
-			return nil, err
-		}
-		for _, tr := range trs {
-			for j := range tr.Changes {
-				a := tr.Changes[j].Superseded
-				if a != nil && tr.Changes[j].Index == t.place.index &&
-					a.Number() == skip+len(list)+1 && len(list) < limit {
-					list = append(list, *a)
-				}
-			}
-		}
-	}
-	return list, nil
 }
 
 // Feed implements [store.Store].

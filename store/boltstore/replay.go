@@ -94,13 +94,20 @@ type replayer struct {
 	orphans map[uint64]uint64 // tasks that must be deleted in the end: number -> sequence
 }
 
-// eachRecord calls f for every record in the payload of a frame.
-func eachRecord(f *journal.Frame, payload []byte, each func(k, v []byte, pieces []owned) error) error {
+// eachRecord calls each for every record of the feed in the payload of a frame, and
+// data for every record of data behind them.
+func eachRecord(f *journal.Frame, payload []byte, each func(k, v []byte, pieces []owned) error, data func(p put) error) error {
 	next := f.First
 	for len(payload) > 0 {
 		size, n := binary.Uvarint(payload)
 		if n <= 0 || size > uint64(len(payload)-n) {
 			return fmt.Errorf("%w: malformed frame at %d", store.ErrCorrupt, next)
+		}
+		if size == 0 {
+			if err := eachData(payload[n:], data); err != nil {
+				return err
+			}
+			break
 		}
 		v := payload[n : n+int(size) : n+int(size)]
 		payload = payload[n+int(size):]
@@ -138,6 +145,9 @@ func (r *replayer) frame(f *journal.Frame, payload []byte) error {
 		}
 		g.records = append(g.records, feedRecord{first: seqOf(k), next: last + 1, recorded: h.recorded, value: v})
 		r.next = last + 1
+		return nil
+	}, func(p put) error {
+		g.addData([]put{p})
 		return nil
 	})
 	g.bytes += journal.Takes(len(payload))

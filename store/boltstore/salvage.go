@@ -240,8 +240,11 @@ func keyOf(k []byte) (key state.Key, bad bool) {
 
 // record keeps a sealed record of the file.
 func (f *finds) record(b bucket, k, v []byte) error {
-	if b == feedBucket {
+	switch b {
+	case feedBucket:
 		return f.frame(k, v)
+	case dataBucket:
+		return f.data(put{k, v})
 	}
 	better := never
 	switch b {
@@ -267,6 +270,11 @@ func (f *finds) record(b bucket, k, v []byte) error {
 		return err
 	}
 	return f.put(numbersBucket, k[:8], nil, never)
+}
+
+// data keeps an input or output, which is good for nothing without its task.
+func (f *finds) data(p put) error {
+	return f.put([]byte(bucketNames[dataBucket]), p.key, p.value, never)
 }
 
 // frame keeps the pieces of a journal record.

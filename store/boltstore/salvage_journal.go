@@ -46,7 +46,7 @@ func (w *wreck) journal() (err error) {
 		}
 		payload, err := c.Payload(&f)
 		if err == nil {
-			err = eachRecord(&f, payload, func(k, v []byte, _ []owned) error { return w.finds.frame(k, v) })
+			err = eachRecord(&f, payload, func(k, v []byte, _ []owned) error { return w.finds.frame(k, v) }, w.finds.data)
 		}
 		if err != nil {
 			w.problem("the journal %s: lap %d, offset %d: %v", path, f.Lap, f.Offset, err)

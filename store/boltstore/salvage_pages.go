@@ -298,7 +298,7 @@ func (w *wreck) about(k, v []byte) (ok bool, err error) {
 }
 
 func isSealed(b bucket) bool {
-	return b == feedBucket || b == tasksBucket || b == nodesBucket || b == attemptsBucket || b == transitionsBucket
+	return b == feedBucket || b == tasksBucket || b == nodesBucket || b == attemptsBucket || b == transitionsBucket || b == dataBucket
 }
 
 // reads reports whether a record is one of a bucket, and unaltered.
@@ -323,6 +323,8 @@ func reads(b bucket, k, v []byte) bool {
 		err = checkAttempt(k, v)
 	case b == transitionsBucket && len(k) == 16:
 		_, err = decodeBlock(k, v, state.Key{})
+	case b == dataBucket && len(k) == dataKeyBytes:
+		_, err = decodeData(k, v, true)
 	default:
 		return false
 	}

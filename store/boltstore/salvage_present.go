@@ -45,7 +45,7 @@ func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []piecemeal, err error
 	for i := range tree.Len() {
 		n := tree.Node(i)
 		now.place.index = i
-		old, err := now.attempts(tx, 0, maxInt)
+		old, err := now.superseded(tx, 0, maxInt)
 		if err == nil && len(old) != n.Number()-1 {
 			err = fmt.Errorf("%w: node %q has %d superseded attempts", store.ErrCorrupt, n.ID, len(old))
 		}
@@ -66,6 +66,7 @@ func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []piecemeal, err error
 		}
 		list = append(list, piecemeal{tr: tr})
 	}
+	t.nameData(tx, list)
 	return list, nil
 }
 
@@ -85,46 +86,75 @@ func (t *remains) halfWritten(tx *bolt.Tx) bool {
 
 // madeUp are transitions that declare a node and lead it through its attempts.
 func madeUp(n *state.Node, old []state.Attempt) (trs []*state.Transition) {
-	add := func(op state.OpKind, c state.Change) {
+	var before *state.Attempt
+	from := state.State(0)
+	add := func(op state.OpKind, p state.Progress) {
+		c := state.Change{ID: n.ID, Index: n.Index, Kind: n.Kind, From: from, Progress: p}
+		switch {
+		case from == 0:
+			c.Declared = &n.Declaration
+		case op.NewAttempt():
+			c.Superseded = before
+		}
+		from = p.State
 		trs = append(trs, &state.Transition{Op: op, At: n.Updated, Recorded: n.Updated, Actor: "salvage", Changes: []state.Change{c}})
 	}
-	// values are those that an attempt came to, the current one last.
-	values := func(i int) state.Progress {
-		if i == len(old) {
-			return n.Progress
+	for i := range len(old) + 1 {
+		p := n.Progress
+		if i < len(old) {
+			p = state.Progress{Attempt: old[i], Updated: n.Updated}
 		}
-		return state.Progress{Attempt: old[i], Updated: n.Updated}
-	}
-	change := func(p state.Progress) state.Change {
-		return state.Change{ID: n.ID, Index: n.Index, Kind: n.Kind, Progress: p}
-	}
-	declared, op := n.Declaration, state.Declare
-	if n.Index == 0 {
-		op = state.Create
-	}
-	first := values(0)
-	first.Began = op // records of schema 1 do not say it
-	c := change(first)
-	if first.State != state.Created {
-		c.Attempt, c.Note = state.Attempt{Version: first.Version, State: state.Created, Began: op, Loop: 1}, ""
-	}
-	c.Declared = &declared
-	add(op, c)
-	if first.State != state.Created {
-		c = change(first)
-		c.From = state.Created
-		add(ledTo[first.State], c)
-	}
-	for i := 1; i <= len(old); i++ {
-		before, c := &old[i-1], change(values(i))
-		if c.Began == 0 {
-			past := state.PastOf(before, &c.Attempt)
-			c.Began = past.By
+		switch { // records of schema 1 do not say what began an attempt
+		case i == 0 && n.Index == 0:
+			p.Began = state.Create
+		case i == 0:
+			p.Began = state.Declare
+		default:
+			before = &old[i-1]
+			if p.Supersedes = before.Version; p.Began == 0 {
+				p.Began = state.PastOf(before, &p.Attempt).By
+			}
 		}
-		c.From, c.Superseded, c.Supersedes = before.State, before, before.Version
-		add(c.Began, c)
+		began := begunAs(&p)
+		add(p.Began, began)
+		if from == state.Created && p.Started.IsSet() {
+			began = runningAs(&p)
+			add(state.Start, began)
+		}
+		if began != p {
+			add(ledTo[p.State], p)
+		}
 	}
 	return trs
+}
+
+// begunAs is what a node was when the attempt that came to p began.
+func begunAs(p *state.Progress) state.Progress {
+	switch {
+	case p.Began == state.Skip, p.State == state.Created:
+		return *p
+	case p.Began == state.Loop || p.Began == state.Reopen:
+		return runningAs(p)
+	}
+	a := &p.Attempt
+	return state.Progress{
+		Attempt: state.Attempt{
+			Version: a.Version, State: state.Created, Began: a.Began, Along: a.Along, Loop: a.Loop, Retries: a.Retries, Skips: a.Skips,
+		},
+		Updated: p.Updated, Supersedes: p.Supersedes,
+	}
+}
+
+// runningAs is what a node was when the attempt that came to p was under way: p if
+// it still is.
+func runningAs(p *state.Progress) state.Progress {
+	if p.State == state.Running {
+		return *p
+	}
+	q := *p
+	q.State, q.Finished, q.Error, q.RetryAt, q.Note = state.Running, state.Instant{}, "", state.Instant{}, ""
+	q.Paused, q.ErrorIgnored = false, false
+	return q
 }
 
 // ledTo is an operation that leads to a state.

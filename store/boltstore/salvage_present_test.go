@@ -2,7 +2,6 @@ package boltstore
 
 import (
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -61,8 +60,8 @@ func TestSalvageMakesUpTransitionsFromWholeNodes(t *testing.T) {
 		}
 		for i := range task.tree.Len() {
 			id := task.tree.ID(i)
-			if got, err := salvaged.Attempts(t.Context(), id, 0, 0); err != nil || !slices.Equal(got, task.attempts[id]) {
-				t.Errorf("node %q has the attempts %+v, %v, want %+v", id, got, err, task.attempts[id])
+			if got, err := attemptsOf(t.Context(), salvaged, id); err != nil || !sameAttempts(got, task.all(i)) {
+				t.Errorf("node %q has the attempts %+v, %v, want %+v", id, got, err, task.all(i))
 			}
 		}
 	}

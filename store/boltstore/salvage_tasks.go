@@ -176,14 +176,12 @@ func (r *rebuilder) task(t *remains) error {
 	whole, tree := t.run(r.tx, past, proven)
 	why := t.lacks(r.tx, tree)
 	if why == "" {
-		r.add(whole, false)
-		return nil
+		return r.add(t, whole, false)
 	}
 	name := "task " + t.header.Key.String()
 	if present, err := t.present(r.tx, r.upTo); err == nil && !r.stale {
 		r.report(name + ": " + why + "; its nodes are as they were last written to their place, with all attempts, but how they came to that is made up from them")
-		r.add(present, true)
-		return nil
+		return r.add(t, present, true)
 	}
 	sure, _ := t.run(r.tx, past, 0)
 	if len(sure) == 0 {
@@ -192,18 +190,7 @@ func (r *rebuilder) task(t *remains) error {
 	}
 	last := sure[len(sure)-1]
 	r.report(fmt.Sprintf("%s: %s; it is as it was at transition %d, %s", name, why, last.tr.Sequence, last.tr.At))
-	r.add(sure, true)
-	return nil
-}
-
-func (r *rebuilder) add(list []piecemeal, partly bool) {
-	trs := make([]*state.Transition, len(list))
-	for i := range list {
-		trs[i] = list[i].tr
-	}
-	r.changes = append(r.changes, store.Write{Transitions: trs})
-	r.partly = append(r.partly, partly)
-	r.pending += len(trs)
+	return r.add(t, sure, true)
 }
 
 func (r *rebuilder) commit() error {
@@ -218,10 +205,8 @@ func (r *rebuilder) commit() error {
 		switch {
 		case results[i].Err != nil:
 			r.lost("task "+r.changes[i].Key().String(), results[i].Err.Error())
-		case r.partly[i]:
-			r.done.Partly++
 		default:
-			r.done.Whole++
+			r.count(r.partly[i])
 		}
 	}
 	r.changes, r.partly, r.pending = nil, nil, 0

@@ -119,7 +119,7 @@ func (task *modelTask) differs(s *Store, key state.Key) string {
 	}
 	for i := range task.tree.Len() {
 		id := task.tree.ID(i)
-		if attempts, err := s.Attempts(ctx, id, 0, 0); err != nil || !slices.Equal(attempts, task.attempts[id]) {
+		if attempts, err := attemptsOf(ctx, s, id); err != nil || !sameAttempts(attempts, task.all(i)) {
 			return fmt.Sprintf("node %q has other attempts, %v", id, err)
 		}
 	}

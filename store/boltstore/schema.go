@@ -45,8 +45,10 @@ import (
 //	└── name, number                 -> (version only)
 //	labels
 //	└── key, value, number           -> (version only)
+//	data
+//	└── number, index, attempt, what -> input (0) or output (1), see data.go
 //
-// The last five say which tasks are unfinished, are of a business, have failures,
+// The five before data say which tasks are unfinished, are of a business, have failures,
 // were given a name, and have a label. Lists go through one of them, and what the
 // overlay has comes on top.
 //
@@ -73,13 +75,14 @@ const (
 	failuresBucket
 	namesBucket
 	labelsBucket
+	dataBucket
 
 	bucketCount
 )
 
 var bucketNames = [bucketCount]string{
 	"meta", "feed", "tasks", "nodes", "attempts", "transitions", "keys", "ids",
-	"unfinished", "business", "failures", "names", "labels",
+	"unfinished", "business", "failures", "names", "labels", "data",
 }
 
 // bucketsOf is how many of the buckets a file of a schema has.

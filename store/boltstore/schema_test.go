@@ -55,16 +55,17 @@ func newestStory(t testing.TB, s *Store) *model {
 	m := storyOfSchema2(t, s)
 	key := state.Key{Business: "2", Task: "keyed"}
 	labels := func(m map[string]string) state.Labels { return state.LabelsOf(m) }
-	m.do(t, s, key, state.Op{Kind: state.Create, Node: "top", Name: "release", Labels: labels(map[string]string{"env": "prod", "team": ""})}, start("top"),
-		state.Op{Kind: state.Declare, Node: "lint", Parent: "top", NodeKind: state.ServiceActivity, Key: "lint"}, start("lint"),
+	m.do(t, s, key, state.Op{Kind: state.Create, Node: "top", Name: "release", Labels: labels(map[string]string{"env": "prod", "team": ""}), Input: state.NewData([]byte(`{"of":"task"}`))}, start("top"),
+		state.Op{Kind: state.Declare, Node: "lint", Parent: "top", NodeKind: state.ServiceActivity, Key: "lint"}, state.Op{Kind: state.Start, Node: "lint", Input: state.NewData([]byte{})},
 		state.Op{Kind: state.Declare, Node: "ship", Parent: "top", NodeKind: state.ServiceActivity, Key: "ship it", After: []string{"lint"}},
 		state.Op{Kind: state.Finish, Node: "lint"}, state.Op{Kind: state.Loop, Node: "lint", From: "ship it"})
 	s.writeBackAll()
 	m.do(t, s, key, state.Op{Kind: state.Label, Task: key, Labels: labels(map[string]string{"env": "test"}), Unlabel: []string{"team"}},
-		state.Op{Kind: state.Fail, Node: "lint", Error: "exit status 1"},
+		state.Op{Kind: state.Fail, Node: "lint", Error: "exit status 1", Output: state.NewData([]byte("\xff"))},
 		state.Op{Kind: state.Suspend, Node: "ship", Note: "waits for approval"})
 	s.writeBackAll()
-	m.do(t, s, key, state.Op{Kind: state.Label, Task: key, Unlabel: []string{"env"}})
+	m.do(t, s, key, state.Op{Kind: state.Label, Task: key, Unlabel: []string{"env"}},
+		state.Op{Kind: state.Skip, Node: "lint", Output: state.NewData([]byte("[]"))})
 	return m
 }
 

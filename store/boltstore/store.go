@@ -33,9 +33,10 @@ type Options struct {
 	// at a time. Default: 131,072.
 	OverlayTransitions int
 	// JournalSize bounds the journal in bytes, and a quarter of it what one
-	// write may take. It comes on top of MaxSize. The journal begins with
-	// 1 MiB and grows when commits need more. Default: 64 MiB, or half of
-	// MaxSize if that is less; at least 1 MiB.
+	// write may take, its data included. It comes on top of MaxSize. The journal
+	// begins with 1 MiB and grows when commits need more. Default: 72 MiB, which
+	// takes an input or output of [state.MaxDataBytes], or half of MaxSize if that
+	// is less; at least 1 MiB.
 	JournalSize int
 	// FeedTransitions is how many of the latest transitions the changes feed
 	// keeps at least, unless they are older than FeedAge. Default: 1,000,000.
@@ -76,7 +77,7 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	defaultTo(&d.LockTimeout, time.Second)
 	defaultTo(&d.OverlayTransitions, 1<<17)
-	defaultTo(&d.JournalSize, 64<<20)
+	defaultTo(&d.JournalSize, 72<<20)
 	defaultTo(&d.mapped, mappedDefault)
 	defaultTo(&d.leastJournal, journalStart)
 	defaultTo(&d.FeedTransitions, 1_000_000)

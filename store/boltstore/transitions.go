@@ -17,6 +17,7 @@ const (
 	trActor
 	trPending // the number of pending automatic retries follows
 	trLabels  // the task's labels after it follow
+	trData    // the size and the digest of its data follow
 
 	trKnown = 1<<iota - 1
 )
@@ -61,6 +62,9 @@ func appendTransition(dst []byte, tr *state.Transition, base state.Instant, seen
 	if tr.Labels != (state.Labels{}) {
 		flags |= trLabels
 	}
+	if tr.Data != nil {
+		flags |= trData
+	}
 	dst = append(dst, byte(tr.Op)|byte(tr.Shown)<<4, flags)
 	dst = appendInstant(dst, tr.At, base)
 	if flags&trRecorded != 0 {
@@ -74,6 +78,10 @@ func appendTransition(dst []byte, tr *state.Transition, base state.Instant, seen
 	}
 	if flags&trLabels != 0 {
 		dst = appendLabels(dst, tr.Labels)
+	}
+	if flags&trData != 0 {
+		digest := tr.Data.Digest()
+		dst = append(binary.AppendUvarint(dst, uint64(tr.Data.Size())), digest[:]...)
 	}
 	dst = binary.AppendUvarint(dst, uint64(len(tr.Changes)))
 	for i := range tr.Changes {
@@ -269,6 +277,10 @@ func (r *blockReader) transition(tr *state.Transition) {
 	if flags&trLabels != 0 {
 		tr.Labels = d.labels()
 	}
+	tr.Data = nil
+	if flags&trData != 0 {
+		tr.Data = d.data()
+	}
 	n := d.int(uint64(len(d.b)) / changeMin)
 	r.superseded = r.superseded[:0]
 	tr.Changes = slices.Grow(tr.Changes[:0], n)[:n]
@@ -306,6 +318,18 @@ func (r *blockReader) change(c *state.Change, at state.Instant) {
 		c.Superseded = r.attempt(d.attempt(at, before))
 	}
 	r.seen.set(c.Index, c.Version)
+}
+
+// data reads what names data.
+func (d *decoder) data() *state.Data {
+	size := d.int(state.MaxDataBytes)
+	var digest [16]byte
+	copy(digest[:], d.bytes(len(digest)))
+	if d.bad {
+		return nil
+	}
+	named, _ := state.NamedData(size, digest) // which can be
+	return named
 }
 
 // attempt returns where a superseded attempt is kept.

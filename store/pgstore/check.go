@@ -29,6 +29,12 @@ WHERE NOT EXISTS (SELECT 1 FROM pipestatus.tasks t WHERE t.id = n.task AND NOT t
 	{"attempt without its node", `
 SELECT a.task || '/' || a.idx FROM pipestatus.attempts a
 WHERE NOT EXISTS (SELECT 1 FROM pipestatus.nodes n WHERE n.task = a.task AND n.idx = a.idx)`},
+	{"data without its node", `
+SELECT d.task || '/' || d.idx FROM pipestatus.data d
+WHERE NOT EXISTS (SELECT 1 FROM pipestatus.nodes n WHERE n.task = d.task AND n.idx = d.idx)`},
+	{"label without its task", `
+SELECT l.number::text FROM pipestatus.labels l
+WHERE NOT EXISTS (SELECT 1 FROM pipestatus.tasks t WHERE t.id = l.task AND t.number = l.number AND NOT t.gone)`},
 	{"transition beyond the feed", `
 SELECT r.seq::text FROM pipestatus.transitions r, pipestatus.feed f WHERE r.seq > f.last`},
 }

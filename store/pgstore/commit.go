@@ -258,6 +258,7 @@ func (s *Store) queueWrites(b *pgx.Batch, p *plan, k token, w *written) {
 		b.Queue(s.sql.forgetIDs, d.tasks)
 		b.Queue(s.sql.forgetNodes, d.tasks)
 		b.Queue(s.sql.forgetAttempts, d.tasks)
+		b.Queue(s.sql.forgetData, d.tasks)
 	}
 	if len(p.createdIDs) > 0 {
 		b.Queue(s.sql.insertKeys, p.created.business, p.created.task, p.createdIDs)
@@ -271,6 +272,9 @@ func (s *Store) queueWrites(b *pgx.Batch, p *plan, k token, w *written) {
 	}
 	if a := &p.attempts; len(a.task) > 0 {
 		b.Queue(s.sql.insertAttempts, a.task, a.index, a.n, a.data)
+	}
+	if d := &p.data; len(d.task) > 0 {
+		b.Queue(s.sql.insertData, d.task, d.index, d.n, d.what, d.digest, d.bytes)
 	}
 	if l := &p.oldLabels; len(l.of) > 0 {
 		b.Queue(s.sql.forgetLabels, l.key, l.value, l.of)

@@ -152,7 +152,7 @@ func work(t *testing.T, conn string, o pgstore.Options, task string) {
 		}
 	}
 	if err == nil {
-		_, err = s.Attempts(t.Context(), task+".0", 0, 0)
+		_, err = s.Attempts(t.Context(), store.ByNode(task+".0"), store.AttemptQuery{})
 	}
 	if err := errors.Join(err, e.Close(), s.Close()); err != nil {
 		t.Errorf("%s: %v", task, err)

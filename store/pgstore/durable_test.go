@@ -79,7 +79,10 @@ func TestNothingIsToldThatTheStandbyDoesNotHave(t *testing.T) {
 			_, err := reader.List(ctx, store.ListQuery{Business: "none"})
 			return err
 		},
-		"attempts":  func(ctx context.Context) error { _, err := reader.Attempts(ctx, "n", 0, 0); return err },
+		"attempts": func(ctx context.Context) error {
+			_, err := reader.Attempts(ctx, store.ByNode("n"), store.AttemptQuery{})
+			return err
+		},
 		"feed":      func(ctx context.Context) error { _, err := reader.Feed(ctx, from, 0); return err },
 		"not found": func(ctx context.Context) error { _, err := reader.Load(ctx, store.ByKey("2", "gone")); return err },
 		"transitions": func(ctx context.Context) error {

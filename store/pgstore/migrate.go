@@ -159,7 +159,7 @@ func (s *Store) step(ctx context.Context, conn *pgx.Conn, version int) error {
 
 // partitionedTables are the tables that can be divided, by the column.
 var partitionedTables = []struct{ name, column string }{
-	{"node_ids", "id"}, {"nodes", "task"}, {"attempts", "task"}, {"transitions", "task"},
+	{"node_ids", "id"}, {"nodes", "task"}, {"attempts", "task"}, {"data", "task"}, {"transitions", "task"},
 }
 
 // partitioned divides the tables of a migration that are marked for it.

@@ -85,7 +85,7 @@ func TestTablesOfVersion1AreMigrated(t *testing.T) {
 	in := func(table string) string { return pgx.Identifier{schema, table}.Sanitize() }
 	versions := in("schema_version")
 	execSQL(t, pool, "DELETE FROM "+versions+" WHERE version > $1", 1)
-	execSQL(t, pool, "DROP TABLE "+in("labels"))
+	execSQL(t, pool, "DROP TABLE "+in("labels")+", "+in("data"))
 	execSQL(t, pool, "ALTER TABLE "+in("tasks")+" DROP COLUMN name, DROP COLUMN failures")
 	s := open(t, pool, *o)
 	if n := len(feed(t, s, 0)); n != 5 {

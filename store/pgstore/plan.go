@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -13,7 +14,7 @@ func validate(changes []store.Write) error {
 	seen := make(map[state.Key]bool, len(changes))
 	for i := range changes {
 		c := &changes[i]
-		if err := c.Validate(); err != nil {
+		if err := cmp.Or(c.Validate(), c.Complete()); err != nil {
 			return fmt.Errorf("change %d: %w", i, err)
 		}
 		if seen[c.Key()] {
@@ -145,6 +146,7 @@ type plan struct {
 		header, name            [][]byte
 	}
 	oldLabels, newLabels labelRows
+	data                 dataRows
 	kept                 []kept
 	rows                 []plannedRow
 }
@@ -277,6 +279,7 @@ func (p *planner) add(i int, c *store.Write, r *row) {
 		}
 		p.transitions.task = append(p.transitions.task, r.id)
 		p.transitions.data = append(p.transitions.data, encodeTransition(tr))
+		p.data.add(r.id, tr)
 	}
 	after := r.task.Labels
 	if c.Deletes() {

@@ -180,24 +180,6 @@ func (s *Store) Transitions(ctx context.Context, key state.Key, after uint64, li
 	return trs, err
 }
 
-// Attempts implements [store.Reader].
-func (s *Store) Attempts(ctx context.Context, node string, skip, limit int) (attempts []state.Attempt, err error) {
-	ref := store.ByNode(node)
-	if state.CheckID("node ID", node) != nil {
-		return nil, s.read(ctx, func(context.Context) error { return notFound(ref) })
-	}
-	err = s.observe(ctx, func(ctx context.Context) (uint64, error) {
-		attempts = nil
-		args := []any{appendID(nil, node), max(skip, 0), pageLimit(limit)}
-		return s.rowsOf(ctx, ref, s.sql.attempts, args, func(_ int64, data []byte) error {
-			a, err := decodeAttempt(data)
-			attempts = append(attempts, a)
-			return err
-		})
-	})
-	return attempts, err
-}
-
 // rowsOf calls f for each row, of a number and data, that a query finds of a
 // task, and returns the task's revision. Where there are none, one row has the
 // revision alone.

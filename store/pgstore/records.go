@@ -239,8 +239,10 @@ func decodeAttempt(b []byte) (a state.Attempt, err error) {
 }
 
 // Set in the first byte of a header and of a transition if something follows at
-// the end: the number of pending automatic retries, then the task's labels.
+// the end: the number of pending automatic retries, then the task's labels, then
+// the size and the digest of a transition's data.
 const (
+	hasData    = 1 << 5
 	hasLabels  = 1 << 6
 	hasPending = 1 << 7
 )
@@ -286,7 +288,7 @@ func decodeHeader(b []byte, t *store.Task) error {
 // encodeTransition leaves out sequence and task, which are columns.
 func encodeTransition(tr *state.Transition) []byte {
 	b := make([]byte, 0, 96)
-	b = append(b, recordVersion, byte(tr.Op)|flagIf(tr.Pending > 0, hasPending)|flagIf(tr.Labels != (state.Labels{}), hasLabels), byte(tr.Shown))
+	b = append(b, recordVersion, byte(tr.Op)|flagIf(tr.Pending > 0, hasPending)|flagIf(tr.Labels != (state.Labels{}), hasLabels)|flagIf(tr.Data != nil, hasData), byte(tr.Shown))
 	b = appendTime(b, tr.At, state.Instant{})
 	b = appendTime(b, tr.Recorded, tr.At)
 	b = appendText(b, tr.Actor)
@@ -299,6 +301,10 @@ func encodeTransition(tr *state.Transition) []byte {
 	}
 	if tr.Labels != (state.Labels{}) {
 		b = appendLabels(b, tr.Labels)
+	}
+	if tr.Data != nil {
+		digest := tr.Data.Digest()
+		b = append(appendCount(b, tr.Data.Size()), digest[:]...)
 	}
 	return b
 }
@@ -329,7 +335,7 @@ func appendChange(dst []byte, c *state.Change, at state.Instant) []byte {
 func decodeTransition(b []byte, seq uint64, key state.Key) (*state.Transition, error) {
 	d := record(b)
 	first := d.byte()
-	tr := &state.Transition{Sequence: seq, Task: key, Op: known[state.OpKind](d, first&^(hasPending|hasLabels))}
+	tr := &state.Transition{Sequence: seq, Task: key, Op: known[state.OpKind](d, first&^(hasPending|hasLabels|hasData))}
 	if tr.Shown = state.State(d.byte()); tr.Shown != 0 && !tr.Shown.Valid() {
 		d.later()
 	}
@@ -348,6 +354,12 @@ func decodeTransition(b []byte, seq uint64, key state.Key) (*state.Transition, e
 	}
 	if first&hasLabels != 0 {
 		tr.Labels = d.labels()
+	}
+	if first&hasData != 0 {
+		size := int(d.uvarint(state.MaxDataBytes))
+		if digest := d.bytes(16); !d.bad {
+			tr.Data, _ = namedData(size, digest) // which can be
+		}
 	}
 	return tr, d.end("transition")
 }

@@ -104,8 +104,8 @@ func (r *rivals) compareTask(key state.Key) {
 	for i := range want.Tree.Len() {
 		r.same("node", got.Tree.Node(i), want.Tree.Node(i), nil, nil)
 		r.same("shown state", got.Tree.Shown(i), want.Tree.Shown(i), nil, nil)
-		past, err := r.store.Attempts(r.Context(), want.Tree.ID(i), 0, 0)
-		wantPast, wantErr := r.memory.Attempts(r.Context(), want.Tree.ID(i), 0, 0)
+		past, err := store.Superseded(r.Context(), r.store, store.ByNode(want.Tree.ID(i)), 0, 0)
+		wantPast, wantErr := store.Superseded(r.Context(), r.memory, store.ByNode(want.Tree.ID(i)), 0, 0)
 		r.same("attempts", len(past), len(wantPast), err, wantErr)
 		for j := range wantPast {
 			r.same("attempt", past[j], wantPast[j], nil, nil)

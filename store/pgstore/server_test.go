@@ -95,7 +95,7 @@ func open(t testing.TB, pool *pgxpool.Pool, o pgstore.Options) *pgstore.Store {
 }
 
 // tables are those that grow with what is stored.
-var tables = []string{"task_keys", "node_ids", "tasks", "nodes", "attempts", "transitions", "commits", "histories"}
+var tables = []string{"task_keys", "node_ids", "tasks", "labels", "data", "nodes", "attempts", "transitions", "commits", "histories"}
 
 // empty deletes everything in a store.
 func empty(t testing.TB, pool *pgxpool.Pool, schema string) {

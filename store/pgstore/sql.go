@@ -27,11 +27,13 @@ type statements struct {
 
 	lock, nodes, keys, ids, taskIDs                                         string
 	forgetKeys, forgetIDs, forgetNodes, forgetAttempts, forgetLabels        string
+	forgetData, insertData                                                  string
 	insertKeys, insertIDs, insertNodes                                      string
 	updateNodes, insertAttempts, insertLabels, hold, turn, finish, notify   string
 	outcome                                                                 string
 	loadByKey, loadByNode, flush                                            string
-	locateKey, locateNode, transitions, attempts                            string
+	locateKey, locateNode, transitions, dataNames, dataBytes                string
+	attemptsByKey, attemptsByNode                                           [2]string // the node; its superseded attempts
 	ends, changes, known, history, last, tasks, labeled, unheld             string
 	trimmable, trimTransitions, trimTasks, trimFeed, oldHolders, oldCommits string
 	register, holderID, supersede, unregister, forgetCommits, takeOver      string
@@ -91,6 +93,10 @@ DELETE FROM pipestatus.node_ids WHERE id IN (SELECT id FROM pipestatus.nodes WHE
 		forgetNodes:    in(`DELETE FROM pipestatus.nodes WHERE task = ANY ($1::bigint[])`),
 		forgetAttempts: in(`DELETE FROM pipestatus.attempts WHERE task = ANY ($1::bigint[])`),
 
+		forgetData: in(`DELETE FROM pipestatus.data WHERE task = ANY ($1::bigint[])`),
+		insertData: in(`
+INSERT INTO pipestatus.data (task, idx, n, what, digest, bytes)
+SELECT * FROM unnest((SELECT $1::bigint[]), (SELECT $2::integer[]), (SELECT $3::bigint[]), (SELECT $4::smallint[]), (SELECT $5::bytea[]), (SELECT $6::bytea[]))`),
 		forgetLabels: in(`
 DELETE FROM pipestatus.labels l USING unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS u (key, value, number)
 WHERE l.key = u.key AND l.value = u.value AND l.number = u.number`),
@@ -184,14 +190,12 @@ LEFT JOIN LATERAL (
 ) r ON true
 WHERE k.business = $1 AND k.task = $2
 ORDER BY r.seq`),
-		attempts: in(`
-SELECT t.revision, a.n, a.data
-FROM pipestatus.node_ids i JOIN pipestatus.tasks t ON t.id = i.task
-LEFT JOIN LATERAL (
-	SELECT n, data FROM pipestatus.attempts WHERE task = i.task AND idx = i.idx ORDER BY n OFFSET $2 LIMIT $3
-) a ON true
-WHERE i.id = $1
-ORDER BY a.n`),
+		attemptsByKey:  attempts(in, `JOIN pipestatus.task_keys k ON k.id = n.task WHERE k.business = $1 AND k.task = $2 AND n.idx = 0`, "$3", "$4"),
+		attemptsByNode: attempts(in, `JOIN pipestatus.node_ids i ON i.task = n.task AND i.idx = n.idx WHERE i.id = $1`, "$2", "$3"),
+		dataNames: in(`
+SELECT n, what, length(bytes), digest FROM pipestatus.data WHERE task = $1 AND idx = $2 AND n BETWEEN $3 AND $4`),
+		dataBytes: in(`
+SELECT n, what, bytes FROM pipestatus.data WHERE task = $1 AND idx = $2 AND n BETWEEN $3 AND $4`),
 		ends: in(`SELECT first, last, history FROM pipestatus.feed`),
 		// A history and the next one, which is where it ends.
 		known: in(`
@@ -289,4 +293,15 @@ WITH h AS MATERIALIZED (SELECT f.last, f.history, q.* FROM pipestatus.feed f, (`
 SELECT ` + first("last") + `, ` + first("history") + `, ` + first("business") + `, ` + first("task") + `, ` +
 		first("revision") + `, ` + first("header") + `, ` + first("idx") + `, n.idx, n.id, n.declaration, n.progress
 FROM pipestatus.nodes n WHERE n.task = (SELECT id FROM h) ORDER BY n.idx`
+}
+
+// attempts are the statements that read a node, which a condition finds, and its
+// superseded attempts.
+func attempts(in func(string) string, node, skip, limit string) [2]string {
+	return [2]string{
+		in(`SELECT n.task, n.idx, t.revision, n.progress FROM pipestatus.nodes n JOIN pipestatus.tasks t ON t.id = n.task ` + node),
+		in(`
+SELECT a.n, a.data FROM pipestatus.attempts a JOIN pipestatus.nodes n ON n.task = a.task AND n.idx = a.idx ` + node + `
+ORDER BY a.n OFFSET ` + skip + ` LIMIT ` + limit),
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"reflect"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // The functions here describe the first difference, "" if there is none.
@@ -73,6 +74,9 @@ func diffTransition(got, want *state.Transition) string {
 	}
 	if g, w := headOf(got), headOf(want); !reflect.DeepEqual(g, w) {
 		return fmt.Sprintf("%s, want %s", show(g), show(w))
+	}
+	if !got.Data.Equal(want.Data) || got.Data.Bytes() != nil {
+		return fmt.Sprintf("sequence %d has data of %s, want %s, named only", want.Sequence, got.Data, want.Data)
 	}
 	for i := range want.Changes {
 		if g, w := outcomeOf(&got.Changes[i]), outcomeOf(&want.Changes[i]); !reflect.DeepEqual(g, w) {
@@ -160,4 +164,23 @@ func copyTransitions(trs []*state.Transition) []*state.Transition {
 		list[i] = &c
 	}
 	return list
+}
+
+// diffAttempts says where attempts differ, "" if nowhere. The data of the wanted
+// ones has its bytes; that of the others is right if it is named only.
+func diffAttempts(got, want []store.Attempt) string {
+	if len(got) != len(want) {
+		return fmt.Sprintf("%d attempts, want %d", len(got), len(want))
+	}
+	for i := range want {
+		if !got[i].Equal(&want[i]) {
+			return fmt.Sprintf("attempt %d is %s, want %s", i+1, show(got[i]), show(want[i]))
+		}
+		for _, d := range []*state.Data{got[i].Input, got[i].Output} {
+			if d != nil && d.Bytes() != nil && !state.NewData(d.Bytes()).Equal(d) {
+				return fmt.Sprintf("attempt %d has other bytes than data of %s", i+1, d)
+			}
+		}
+	}
+	return ""
 }

@@ -55,9 +55,7 @@ func (w *writer) expectNodes() {
 		if ref.Node == "" {
 			continue
 		}
-		attempts, err := w.c.store.Attempts(w.c.Context(), ref.Node, 0, 0)
-		w.c.want("attempts of "+ref.String(), err, nil)
-		if d := diffLists("attempts", attempts, w.attempts[ref.Node]); d != "" {
+		if d := diffAttempts(w.c.attempts(ref, 0), w.wantAttempts(ref.Node)); d != "" {
 			w.c.broken("attempts of %s: %s", ref, d)
 		}
 	}
@@ -69,7 +67,7 @@ func (c *trial) expectGone(key state.Key, nodes ...string) {
 	refs := []store.Ref{{Key: key}}
 	for _, id := range nodes {
 		refs = append(refs, store.ByNode(id))
-		_, err := c.store.Attempts(c.Context(), id, 0, 0)
+		_, err := c.store.Attempts(c.Context(), store.ByNode(id), store.AttemptQuery{})
 		c.want("attempts of node "+id, err, state.ErrNotFound)
 	}
 	for _, ref := range refs {

@@ -38,8 +38,11 @@ func calls(s store.Store, change store.Write, ref store.Ref, node string) map[st
 		"Locate of a node": func(ctx context.Context) error { _, err := s.Locate(ctx, store.ByNode(node)); return err },
 		"List":             func(ctx context.Context) error { _, err := s.List(ctx, store.ListQuery{}); return err },
 		"Transitions":      func(ctx context.Context) error { _, err := s.Transitions(ctx, ref.Key, 0, 0); return err },
-		"Attempts":         func(ctx context.Context) error { _, err := s.Attempts(ctx, node, 0, 0); return err },
-		"Feed":             func(ctx context.Context) error { _, err := s.Feed(ctx, store.Position{}, 0); return err },
+		"Attempts": func(ctx context.Context) error {
+			_, err := s.Attempts(ctx, store.ByNode(node), store.AttemptQuery{})
+			return err
+		},
+		"Feed": func(ctx context.Context) error { _, err := s.Feed(ctx, store.Position{}, 0); return err },
 	}
 }
 

@@ -153,9 +153,9 @@ func notFound(c *trial) {
 	}
 	_, err := c.store.Transitions(c.Context(), state.Key{Business: "3", Task: "10"}, math.MaxUint64, 1)
 	c.want("transitions of no task", err, state.ErrNotFound)
-	_, err = c.store.Attempts(c.Context(), "", 0, 1)
-	c.want("attempts of node \"\"", err, state.ErrNotFound)
-	_, err = c.store.Attempts(c.Context(), "1", math.MaxInt, 1)
+	_, err = c.store.Attempts(c.Context(), store.ByNodeKey("2", "10", "no such key"), store.AttemptQuery{Limit: 1})
+	c.want("attempts of no key", err, state.ErrNotFound)
+	_, err = c.store.Attempts(c.Context(), store.ByNode("1"), store.AttemptQuery{Skip: math.MaxInt, Limit: 1})
 	c.want(fmt.Sprintf("attempts of no node after %d", math.MaxInt), err, state.ErrNotFound)
 }
 

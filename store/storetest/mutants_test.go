@@ -24,7 +24,7 @@ type broken struct {
 	locate      func(ctx context.Context, ref store.Ref) (store.Location, error)
 	list        func(ctx context.Context, q store.ListQuery) (store.ListPage, error)
 	transitions func(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error)
-	attempts    func(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error)
+	attempts    func(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error)
 	changes     func(ctx context.Context, after store.Position, limit int) (store.FeedPage, error)
 	close       func() error
 }
@@ -56,8 +56,8 @@ func (b *broken) Transitions(ctx context.Context, key state.Key, after uint64, l
 	return b.transitions(ctx, key, after, limit)
 }
 
-func (b *broken) Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
-	return b.attempts(ctx, node, skip, limit)
+func (b *broken) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+	return b.attempts(ctx, ref, q)
 }
 
 func (b *broken) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
@@ -481,8 +481,8 @@ var readMutants = []mutant{
 		name:   "finds nothing without an error",
 		breaks: []string{"what is nowhere is not found"},
 		spoil: func(s store.Store, b *broken) {
-			b.attempts = func(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
-				list, err := s.Attempts(ctx, node, skip, limit)
+			b.attempts = func(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+				list, err := s.Attempts(ctx, ref, q)
 				if errors.Is(err, state.ErrNotFound) {
 					err = nil
 				}
@@ -637,11 +637,52 @@ var pageMutants = []mutant{
 		},
 	},
 	{
-		name:   "shows the newest attempts first",
-		breaks: []string{"attempts are the superseded ones", "attempts come in pages"},
+		name:   "knows only names of data",
+		breaks: []string{"data comes back with its attempt", "pages of attempts are bounded by their data"},
 		spoil: func(s store.Store, b *broken) {
-			b.attempts = func(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
-				list, err := s.Attempts(ctx, node, skip, limit)
+			b.attempts = func(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+				q.Data = false
+				return s.Attempts(ctx, ref, q)
+			}
+		},
+	},
+	{
+		name:   "takes data that is only named",
+		breaks: []string{"data that is only named is refused"},
+		spoil: func(s store.Store, b *broken) {
+			b.commit = func(ctx context.Context, writes []store.Write) ([]store.Result, error) {
+				for i := range writes {
+					for j, tr := range writes[i].Transitions {
+						if tr.Data != nil && tr.Data.Bytes() == nil {
+							without := *tr
+							without.Data = nil
+							writes[i].Transitions[j] = &without
+						}
+					}
+				}
+				return s.Commit(ctx, writes)
+			}
+		},
+	},
+	{
+		name:   "gives an input for an output",
+		breaks: []string{"data comes back with its attempt", "data goes with its task"},
+		spoil: func(s store.Store, b *broken) {
+			b.attempts = func(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+				list, err := s.Attempts(ctx, ref, q)
+				for i := range list {
+					list[i].Input, list[i].Output = list[i].Output, list[i].Input
+				}
+				return list, err
+			}
+		},
+	},
+	{
+		name:   "shows the newest attempts first",
+		breaks: []string{"attempts come back with the current one", "attempts come in pages"},
+		spoil: func(s store.Store, b *broken) {
+			b.attempts = func(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+				list, err := s.Attempts(ctx, ref, q)
 				slices.Reverse(list)
 				return list, err
 			}
@@ -685,11 +726,11 @@ var pageMutants = []mutant{
 		name:   "takes no limit for no limit",
 		breaks: []string{"a page without limit has a thousand entries"},
 		spoil: func(s store.Store, b *broken) {
-			b.attempts = func(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
-				if limit <= 0 {
-					limit = math.MaxInt
+			b.attempts = func(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+				if q.Limit <= 0 {
+					q.Limit = math.MaxInt
 				}
-				return s.Attempts(ctx, node, skip, limit)
+				return s.Attempts(ctx, ref, q)
 			}
 		},
 	},
@@ -761,10 +802,10 @@ var valueMutants = []mutant{
 	},
 	{
 		name:   "forgets what began a superseded attempt",
-		breaks: []string{"all operations come back", "attempts are the superseded ones"},
+		breaks: []string{"all operations come back", "attempts come back with the current one"},
 		spoil: func(s store.Store, b *broken) {
-			b.attempts = func(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
-				list, err := s.Attempts(ctx, node, skip, limit)
+			b.attempts = func(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+				list, err := s.Attempts(ctx, ref, q)
 				for i := range list {
 					list[i].Began = 0
 				}

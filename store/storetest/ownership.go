@@ -121,9 +121,9 @@ func returnsCopies(c *trial) {
 		for i := range page.Tasks {
 			page.Tasks[i] = store.Task{Root: "scribble"}
 		}
-		attempts := c.attempts("10.b", 0)
+		attempts := c.attempts(store.ByNode("10.b"), 0)
 		for i := range attempts {
-			attempts[i] = state.Attempt{Error: "scribble"}
+			attempts[i] = store.Attempt{Attempt: state.Attempt{Error: "scribble"}}
 		}
 		trs, err := c.store.Transitions(c.Context(), w.key(), 0, 0)
 		c.want("transitions", err, nil)
@@ -135,7 +135,7 @@ func returnsCopies(c *trial) {
 		_ = append(trs[:1], nil)
 		_ = append(feed.Transitions[:1], nil)
 		_ = append(page.Tasks[:1], store.Task{})
-		_ = append(attempts[:1], state.Attempt{})
+		_ = append(attempts[:1], store.Attempt{})
 
 		if d := diffLists("headers", c.list(store.ListQuery{}), []store.Task{other.header, w.header}); d != "" {
 			c.broken("list: %s", d)

@@ -23,8 +23,8 @@ var transitionCases = []testCase{
 
 var attemptCases = []testCase{
 	{
-		"attempts are the superseded ones",
-		"Attempts returns a node's superseded attempts as they were, oldest first, and not the current one",
+		"attempts come back with the current one",
+		"Attempts returns a node's superseded attempts as they were, oldest first, and the current one last",
 		attemptsEqual,
 	},
 	{
@@ -148,13 +148,13 @@ func attemptPages(c *trial) {
 	w.do(on(state.Fail, "a.n"), on(state.Retry, "a.n"))
 	for _, w := range []*writer{w, other} {
 		node := w.root() + ".n"
-		want := w.attempts[node]
+		want := w.wantAttempts(node)
 		for _, skip := range []int{0, 1, 2, len(want) - 1, len(want), len(want) + 1, math.MaxInt} {
 			rest := want[min(skip, len(want)):]
 			for _, limit := range limitsFor(len(want)) {
-				got, err := c.store.Attempts(c.Context(), node, skip, limit)
+				got, err := c.store.Attempts(c.Context(), store.ByNode(node), store.AttemptQuery{Skip: skip, Limit: limit})
 				c.want("attempts", err, nil)
-				if d := diffLists("attempts", got, rest[:min(limit, len(rest))]); d != "" {
+				if d := diffAttempts(got, rest[:min(limit, len(rest))]); d != "" {
 					c.broken("attempts of node %q, skip %d, limit %d: %s", node, skip, limit, d)
 				}
 			}
@@ -236,7 +236,7 @@ func defaultLimits(c *trial) {
 		c.want("transitions", err, nil)
 		feed, err := c.store.Feed(c.Context(), store.Position{}, limit)
 		c.want("changes", err, nil)
-		attempts, err := c.store.Attempts(c.Context(), "a.n", 0, limit)
+		attempts, err := c.store.Attempts(c.Context(), store.ByNode("a.n"), store.AttemptQuery{Limit: limit})
 		c.want("attempts", err, nil)
 		for what, n := range map[string]int{"transitions": len(trs), "changes": len(feed.Transitions), "attempts": len(attempts)} {
 			if n != store.DefaultLimit {
@@ -244,15 +244,21 @@ func defaultLimits(c *trial) {
 			}
 		}
 	}
-	if d := diffLists("attempts", c.attempts("a.n", store.DefaultLimit), w.attempts["a.n"][store.DefaultLimit:]); d != "" {
+	if d := diffAttempts(c.attempts(store.ByNode("a.n"), store.DefaultLimit), w.wantAttempts("a.n")[store.DefaultLimit:]); d != "" {
 		c.broken("attempts after the first page: %s", d)
 	}
 	c.expectFeed()
 }
 
-func (c *trial) attempts(node string, skip int) []state.Attempt {
+// attempts reads all attempts of a node, without the first skip, with their data.
+func (c *trial) attempts(ref store.Ref, skip int) (all []store.Attempt) {
 	c.Helper()
-	got, err := c.store.Attempts(c.Context(), node, skip, 0)
-	c.want("attempts", err, nil)
-	return got
+	for {
+		page, err := c.store.Attempts(c.Context(), ref, store.AttemptQuery{Skip: skip + len(all), Data: true})
+		c.want("attempts of "+ref.String(), err, nil)
+		if len(page) == 0 {
+			return all
+		}
+		all = append(all, page...)
+	}
 }

@@ -41,6 +41,12 @@ func RandomTransition(r *rand.Rand) *state.Transition {
 		index = max(index, 1)
 	}
 	tr.Changes = append(tr.Changes, d.change(tr, index, true))
+	if d.chance(3) {
+		tr.Data, _ = state.NamedData(pick(d, 0, 1, 300, state.MaxDataBytes), [16]byte{byte(d.r.IntN(256)), 15: 255})
+		if tr.Validate() != nil { // its operation brings none
+			tr.Data = nil
+		}
+	}
 	if tr.Op == state.Create || tr.Op == state.Declare {
 		return tr
 	}

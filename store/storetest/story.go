@@ -25,6 +25,7 @@ func tour(w *writer) {
 	w.do(with(create(task), func(op *state.Op) {
 		op.Name, op.Actor = "nightly <build> & \"deploy\"", "alice"
 		op.Labels = state.LabelsOf(map[string]string{"env": "prod", "team": "", "链": "值"})
+		op.Input = state.NewData([]byte(`{"definition": "nightly"}`))
 	}))
 	w.do(
 		with(on(state.Revoke, task), func(op *state.Op) { op.Error = "created by mistake" }),
@@ -36,8 +37,10 @@ func tour(w *writer) {
 			op.Key = "compile/linux amd64"
 		}),
 		with(on(state.Start, a), func(op *state.Op) { op.At = state.UnixInstant(1_600_000_000, 999_999_999) }),
-		on(state.Finish, a), on(state.Loop, a),
-		with(on(state.Fail, a), func(op *state.Op) { op.Error, op.Actor = "exit status 1", "worker 7" }),
+		output(on(state.Finish, a), []byte("null")), input(on(state.Loop, a), []byte{}),
+		with(on(state.Fail, a), func(op *state.Op) {
+			op.Error, op.Actor, op.Output = "exit status 1", "worker 7", state.NewData([]byte("\x00\xff"))
+		}),
 	)
 
 	awaited := func(node string) state.Op {

@@ -44,7 +44,7 @@ func cases() []testCase {
 	return slices.Concat(
 		commitCases, refusalCases, deleteCases, loadCases, listCases, cursorCases,
 		transitionCases, attemptCases, feedCases, positionCases,
-		valueCases, sizeCases, ownershipCases, lifeCases, concurrencyCases, raceCases,
+		valueCases, dataCases, sizeCases, ownershipCases, lifeCases, concurrencyCases, raceCases,
 	)
 }
 

@@ -107,11 +107,11 @@ func (w *Wrapper) Transitions(ctx context.Context, key state.Key, after uint64, 
 }
 
 // Attempts implements [store.Reader].
-func (w *Wrapper) Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
+func (w *Wrapper) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
 	if err := w.beforeRead(ctx, "Attempts"); err != nil {
 		return nil, err
 	}
-	return w.Store.Attempts(ctx, node, skip, limit)
+	return w.Store.Attempts(ctx, ref, q)
 }
 
 // Feed implements [store.Reader].

@@ -123,7 +123,7 @@ func TestWrapperFailsReadsByName(t *testing.T) {
 	_, errs["Locate"] = w.Locate(ctx, ref)
 	_, errs["List"] = w.List(ctx, store.ListQuery{})
 	_, errs["Transitions"] = w.Transitions(ctx, ref.Key, 0, 0)
-	_, errs["Attempts"] = w.Attempts(ctx, "a", 0, 0)
+	_, errs["Attempts"] = w.Attempts(ctx, ref, store.AttemptQuery{})
 	_, errs["Feed"] = w.Feed(ctx, store.Position{}, 0)
 	for method, err := range errs {
 		if err == nil || err.Error() != "no "+method {

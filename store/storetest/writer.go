@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"fmt"
+	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -17,8 +18,29 @@ type writer struct {
 	name        state.Key
 	tree        *state.Tree
 	header      store.Task
-	transitions []*state.Transition // as committed, with sequences
-	attempts    map[string][]state.Attempt
+	transitions []*state.Transition        // as committed, with sequences
+	attempts    map[string][]state.Attempt // superseded ones
+	data        map[dataAt]*state.Data
+}
+
+// dataAt is whose input or output data is: of which attempt, by number, of which
+// node.
+type dataAt struct {
+	node    string
+	attempt int
+	output  bool
+}
+
+// wantAttempts is all attempts of a node with their data.
+func (w *writer) wantAttempts(node string) (all []store.Attempt) {
+	i, _ := w.tree.Find(node)
+	for j, a := range append(slices.Clip(w.attempts[node]), w.tree.Node(i).Attempt) {
+		all = append(all, store.Attempt{
+			Attempt: a, Current: j == len(w.attempts[node]),
+			Input: w.data[dataAt{node, j + 1, false}], Output: w.data[dataAt{node, j + 1, true}],
+		})
+	}
+	return all
 }
 
 // task returns a writer for a task that does not exist yet.
@@ -39,7 +61,7 @@ func (c *trial) started(business, task string) *writer {
 
 func (w *writer) forget() {
 	w.tree, w.header, w.transitions = state.NewTree(w.name), store.Task{}, nil
-	w.attempts = make(map[string][]state.Attempt)
+	w.attempts, w.data = make(map[string][]state.Attempt), make(map[dataAt]*state.Data)
 }
 
 func (w *writer) key() state.Key   { return w.name }
@@ -194,6 +216,10 @@ func (d *draft) accept(first uint64) {
 	for i, tr := range d.change.Transitions {
 		committed := *tr
 		committed.Sequence = first + uint64(i)
+		if tr.Data != nil {
+			w.data[dataAt{tr.Node(), tr.Changes[0].Number(), tr.Output() != nil}] = tr.Data
+			committed.Data = tr.Data.Named()
+		}
 		w.c.mu.Lock()
 		w.c.log = append(w.c.log, &committed)
 		w.c.mu.Unlock()

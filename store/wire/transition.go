@@ -2,12 +2,14 @@ package wire
 
 import (
 	"bytes"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"maps"
 	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // Transition is a [state.Transition].
@@ -22,6 +24,7 @@ type Transition struct {
 	Shown    string  `json:"shown,omitempty"`   // state of the task after it
 	Pending  int     `json:"pending,omitempty"` // automatic retries then
 	Labels   Labels  `json:"labels,omitempty"`  // of the task after it, if it is a create or label
+	Data     *Data   `json:"data,omitempty"`    // input or output, as the operation says
 	Changes  Changes `json:"changes,omitempty"`
 }
 
@@ -107,7 +110,7 @@ func OfTransition(tr *state.Transition) Transition {
 	r := Transition{
 		Seq: tr.Sequence, Business: tr.Task.Business, Task: tr.Task.Task, Op: tr.Op.String(),
 		At: tr.At.String(), Recorded: tr.Recorded.String(), Actor: tr.Actor, Shown: stateName(tr.Shown), Pending: tr.Pending,
-		Labels: OfLabels(tr.Labels), Changes: make(Changes, len(tr.Changes)),
+		Labels: OfLabels(tr.Labels), Data: OfData(tr.Data), Changes: make(Changes, len(tr.Changes)),
 	}
 	for i := range tr.Changes {
 		r.Changes[i] = ofChange(&tr.Changes[i])
@@ -142,6 +145,40 @@ func OfAttempt(a *state.Attempt) Attempt {
 		Skipped: a.Skipped, ErrorIgnored: a.ErrorIgnored, Started: a.Started.String(), Finished: a.Finished.String(),
 		Error: a.Error, RetryAt: a.RetryAt.String(), Began: opName(a.Began), Along: a.Along, Paused: a.Paused, CameFrom: a.CameFrom,
 	}
+}
+
+// Data is a [state.Data], with its bytes or named only.
+type Data struct {
+	Size   int    `json:"size"`
+	Digest string `json:"digest"` // hexadecimal
+	// Bytes are nil if they are not told; those of no data at all are empty.
+	Bytes *[]byte `json:"bytes,omitempty"`
+}
+
+// OfData returns the form of data, nil for none.
+func OfData(d *state.Data) *Data {
+	if d == nil {
+		return nil
+	}
+	digest := d.Digest()
+	r := &Data{Size: d.Size(), Digest: hex.EncodeToString(digest[:])}
+	if b := d.Bytes(); b != nil {
+		r.Bytes = &b
+	}
+	return r
+}
+
+// KeptAttempt is a [store.Attempt].
+type KeptAttempt struct {
+	Attempt
+	Current bool  `json:"current,omitempty"`
+	Input   *Data `json:"input,omitempty"`
+	Output  *Data `json:"output,omitempty"`
+}
+
+// OfKeptAttempt returns the form of an attempt with its data.
+func OfKeptAttempt(a *store.Attempt) KeptAttempt {
+	return KeptAttempt{Attempt: OfAttempt(&a.Attempt), Current: a.Current, Input: OfData(a.Input), Output: OfData(a.Output)}
 }
 
 // Labels are [state.Labels].

@@ -2,6 +2,7 @@ package wire
 
 import (
 	"cmp"
+	"encoding/hex"
 	"fmt"
 	"strconv"
 	"time"
@@ -17,7 +18,7 @@ func (r *Transition) Value() (*state.Transition, error) {
 	tr := &state.Transition{
 		Sequence: r.Seq, Task: state.Key{Business: r.Business, Task: r.Task}, Op: p.op(r.Op),
 		At: p.instant(r.At), Recorded: p.instant(r.Recorded), Actor: r.Actor, Shown: p.state(r.Shown), Pending: r.Pending,
-		Labels: state.LabelsOf(r.Labels), Changes: make([]state.Change, len(r.Changes)),
+		Labels: state.LabelsOf(r.Labels), Data: p.data(r.Data), Changes: make([]state.Change, len(r.Changes)),
 	}
 	if len(r.Changes) == 0 {
 		tr.Changes = nil
@@ -44,6 +45,13 @@ func (r *Change) Node() (state.Node, error) {
 func (r *Attempt) Value() (state.Attempt, error) {
 	var p reading
 	a := p.attempt(r)
+	return a, p.err
+}
+
+// Value returns the attempt with its data.
+func (r *KeptAttempt) Value() (store.Attempt, error) {
+	var p reading
+	a := store.Attempt{Attempt: p.attempt(&r.Attempt), Current: r.Current, Input: p.data(r.Input), Output: p.data(r.Output)}
 	return a, p.err
 }
 
@@ -82,6 +90,28 @@ func (p *reading) attempt(r *Attempt) state.Attempt {
 }
 
 func (p *reading) keep(err error) { p.err = cmp.Or(p.err, err) }
+
+// data reads data, whose bytes, if they are told, are those that it names.
+func (p *reading) data(r *Data) *state.Data {
+	if r == nil {
+		return nil
+	}
+	digest, err := hex.DecodeString(r.Digest)
+	if err != nil || len(digest) != 16 {
+		p.keep(fmt.Errorf("%w: digest %q", state.ErrInvalidArgument, r.Digest))
+		return nil
+	}
+	named, err := state.NamedData(r.Size, [16]byte(digest))
+	p.keep(err)
+	if err != nil || r.Bytes == nil {
+		return named
+	}
+	data := state.NewData(append([]byte{}, *r.Bytes...))
+	if !data.Equal(named) {
+		p.keep(fmt.Errorf("%w: data of %s that says it is %s", state.ErrInvalidArgument, data, named))
+	}
+	return data
+}
 
 // edges reads indices, of which there may be no more than edges can have.
 func (p *reading) edges(after []int) state.Edges {

@@ -33,6 +33,10 @@ func filled(t *testing.T, v reflect.Value) {
 		v.Set(reflect.ValueOf(state.LabelsOf(map[string]string{"text <&>": "\u2028", "none": ""})))
 		return
 	}
+	if v.Type() == reflect.TypeFor[*state.Data]() {
+		v.Set(reflect.ValueOf(state.NewData([]byte("\x00\xff"))))
+		return
+	}
 	switch v.Kind() {
 	case reflect.String:
 		v.SetString("text <&> \u2028")
@@ -87,6 +91,21 @@ func TestEveryFieldSurvivesTheWayThereAndBack(t *testing.T) {
 	filled(t, reflect.ValueOf(&n).Elem())
 	if got, err := through(t, wire.OfNode(&n)).Node(); err != nil || !reflect.DeepEqual(got, n) {
 		t.Errorf("node %+v became %+v, %v", n, got, err)
+	}
+	var kept store.Attempt
+	filled(t, reflect.ValueOf(&kept).Elem())
+	for _, kept := range []store.Attempt{
+		kept,
+		{Attempt: kept.Attempt, Input: kept.Input.Named(), Output: state.NewData([]byte{})},
+	} {
+		if got, err := through(t, wire.OfKeptAttempt(&kept)).Value(); err != nil || !reflect.DeepEqual(got, kept) {
+			t.Errorf("attempt %+v became %+v, %v", kept, got, err)
+		}
+	}
+	altered := wire.OfData(kept.Input)
+	*altered.Bytes = []byte("other")
+	if _, err := (&wire.KeptAttempt{Attempt: wire.OfAttempt(&kept.Attempt), Input: altered}).Value(); !errors.Is(err, state.ErrInvalidArgument) {
+		t.Errorf("other bytes than are named: %v", err)
 	}
 	var a state.Attempt
 	filled(t, reflect.ValueOf(&a).Elem())

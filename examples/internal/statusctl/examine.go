@@ -26,7 +26,7 @@ type examined struct {
 // options are those of a file that takes in each task of the export in one
 // commit: the lines of a task are longer than its records.
 func (e *examined) options() *boltstore.Options {
-	const quarter, least = 4, 64 << 20
+	const quarter, least = 4, 72 << 20
 	return &boltstore.Options{JournalSize: max(least, quarter*e.longest)}
 }
 

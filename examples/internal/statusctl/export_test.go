@@ -25,6 +25,7 @@ func recorded(t testing.TB) store.Store {
 	s := store.NewMemory()
 	r := begin(t, s)
 	names, _ := filepath.Glob("testdata/apply/*.jsonl")
+	names = append(names, "testdata/apply/cases/data.jsonl", "testdata/apply/cases/keys-labels-edges.jsonl")
 	for i, name := range names {
 		// The transcripts share their keys and IDs, which are short.
 		prefix := string(rune('A' + i))
@@ -91,7 +92,7 @@ func TestAnExportHoldsEverything(t *testing.T) {
 // task is everything a store has about one task, sequences aside.
 type task struct {
 	Nodes       []state.Node
-	Attempts    map[string][]state.Attempt
+	Attempts    map[string][]store.Attempt
 	Transitions []state.Transition
 }
 
@@ -101,11 +102,11 @@ func wholeTask(t *testing.T, from store.Reader, key state.Key) (all task) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	all.Attempts = make(map[string][]state.Attempt)
+	all.Attempts = make(map[string][]store.Attempt)
 	for i := range snap.Tree.Len() {
 		n := snap.Tree.Node(i)
 		all.Nodes = append(all.Nodes, n)
-		if all.Attempts[n.ID], err = from.Attempts(t.Context(), n.ID, 0, 0); err != nil {
+		if all.Attempts[n.ID], err = from.Attempts(t.Context(), store.ByNode(n.ID), store.AttemptQuery{Data: true}); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -105,7 +105,7 @@ type imported struct {
 // was committed.
 func record(ctx context.Context, s store.Store, r io.Reader) (done imported, err error) {
 	var tasks []store.Write
-	pending := 0 // transitions in tasks
+	pending := 0 // transitions in tasks, and KiB of their data
 	commit := func() error {
 		results, err := s.Commit(ctx, tasks)
 		if err != nil {
@@ -132,7 +132,7 @@ func record(ctx context.Context, s store.Store, r io.Reader) (done imported, err
 		}
 		task := &tasks[len(tasks)-1]
 		task.Transitions = append(task.Transitions, tr)
-		pending++
+		pending += 1 + len(tr.Data.Bytes())>>10
 	}
 	if len(tasks) > 0 {
 		err = commit()

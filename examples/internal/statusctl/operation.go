@@ -1,6 +1,7 @@
 package statusctl
 
 import (
+	"bytes"
 	"encoding/json"
 	"math"
 
@@ -26,7 +27,7 @@ func (f *form) operation() engine.Op {
 	opts := f.common()
 	switch kind {
 	case state.Create:
-		opts = append(append(opts, f.newNode("id")...), engine.Labels(f.labels("labels")))
+		opts = append(append(opts, f.newNode("id")...), engine.Labels(f.labels("labels")), f.input())
 		return engine.Create(f.id("biz"), f.id("task"), opts...)
 	case state.Declare:
 		opts = append(opts, f.newNode("node")...)
@@ -49,13 +50,18 @@ func (f *form) operation() engine.Op {
 	node, in := f.target("node", "key")
 	opts = append(opts, in...)
 	switch kind {
+	case state.Start:
+		opts = append(opts, f.input())
 	case state.Loop:
-		opts = append(opts, f.from()...)
+		opts = append(append(opts, f.from()...), f.input())
+	case state.Skip:
+		opts = append(opts, f.output())
 	case state.Suspend:
 		opts = append(opts, engine.Note(f.message("note")))
 	case state.Fail:
-		return engine.Fail(node, f.message("error"), append(opts, f.failure()...)...)
+		return engine.Fail(node, f.message("error"), append(append(opts, f.failure()...), f.output())...)
 	case state.Finish:
+		opts = append(opts, f.output())
 		if f.flag("tolerate", false) {
 			opts = append(opts, engine.Tolerate())
 		}
@@ -78,13 +84,13 @@ func (f *form) begin() engine.Op {
 		}
 		return engine.Begin("", state.Pipeline, append(opts, engine.ID(f.id("node")))...)
 	}
-	opts = append(append(append(opts, f.newNode("node")...), f.placed()...), f.from()...)
+	opts = append(append(append(append(opts, f.newNode("node")...), f.placed()...), f.from()...), f.input())
 	parent, in := f.target("parent", "parent_key")
 	return engine.Begin(parent, f.kind(), append(opts, in...)...)
 }
 
 func (f *form) report() engine.Op {
-	opts := append(f.unrepeated(), engine.IfVersion(f.version("version")))
+	opts := append(f.unrepeated(), engine.IfVersion(f.version("version")), f.output())
 	opts = append(opts, f.loop()...)
 	if text := f.message("error"); text != "" {
 		opts = append(opts, engine.Reason(text))
@@ -222,6 +228,25 @@ func (f *form) placed() (opts []engine.Option) {
 		opts = append(opts, engine.Key(key))
 	}
 	return append(opts, engine.After(f.texts("after")...))
+}
+
+// input and output take any JSON value, of which its compact text is kept.
+
+func (f *form) input() engine.Option { return engine.Input(f.data("input")) }
+
+func (f *form) output() engine.Option { return engine.Output(f.data("output")) }
+
+func (f *form) data(name string) []byte {
+	raw, given := f.take(name)
+	if !given {
+		return nil
+	}
+	var compact bytes.Buffer
+	if err := json.Compact(&compact, raw); err != nil {
+		f.fail("%q is no JSON", name)
+		return nil
+	}
+	return compact.Bytes()
 }
 
 func (f *form) from() []engine.Option {

@@ -75,7 +75,10 @@ func questions(c *client.Client, business, root string) map[string]func(context.
 			return err
 		},
 		"transitions": func(ctx context.Context) error { _, err := c.Transitions(ctx, key, 0, 0); return err },
-		"attempts":    func(ctx context.Context) error { _, err := c.Attempts(ctx, root, 0, 0); return err },
+		"attempts": func(ctx context.Context) error {
+			_, err := c.Attempts(ctx, store.ByNode(root), store.AttemptQuery{})
+			return err
+		},
 	}
 }
 

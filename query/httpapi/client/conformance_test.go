@@ -43,8 +43,8 @@ func (r *remote) Transitions(ctx context.Context, key state.Key, after uint64, l
 	return r.Client.Transitions(ctx, key, after, limit)
 }
 
-func (r *remote) Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
-	return r.Client.Attempts(ctx, node, skip, limit)
+func (r *remote) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+	return r.Client.Attempts(ctx, ref, q)
 }
 
 func (r *remote) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {

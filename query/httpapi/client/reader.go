@@ -221,26 +221,29 @@ func orDefault(limit int) int {
 }
 
 // Attempts implements [store.Reader].
-func (c *Client) Attempts(ctx context.Context, node string, skip, limit int) ([]state.Attempt, error) {
-	skip, limit = max(skip, 0), orDefault(limit)
-	var all []state.Attempt
-	for more := true; more && len(all) < limit; {
+func (c *Client) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+	skip, limit := q.Bounds()
+	var all []store.Attempt
+	for more := true; more && !q.Full(all); {
 		// A later page begins with the last attempt of the one before: if it is
 		// another one, another node has the ID since.
 		overlap := min(len(all), 1)
-		asked := url.Values{"node_id": {node}}
+		asked := ofRef(ref)
 		asked.Set("skip", strconv.Itoa(skip+len(all)-overlap))
 		asked.Set("limit", strconv.Itoa(limit-len(all)+overlap))
-		var page []state.Attempt
+		if q.Data {
+			asked.Set("data", "true")
+		}
+		var page []store.Attempt
 		err := c.ask(ctx, "attempts", asked, func(head *wire.Head, next func(any) error) (err error) {
-			page, err = collect(head, next, (*wire.Attempt).Value)
+			page, err = collect(head, next, (*wire.KeptAttempt).Value)
 			more = head.More && len(page) > overlap
 			return err
 		})
 		switch {
 		case err != nil:
 			return nil, err
-		case overlap > 0 && (len(page) == 0 || !same(&page[0], &all[len(all)-1])):
+		case overlap > 0 && (len(page) == 0 || !same(&page[0].Attempt, &all[len(all)-1].Attempt)):
 			all, more = nil, true
 		default:
 			all = append(all, page[overlap:]...)

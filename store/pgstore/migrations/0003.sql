@@ -1,5 +1,5 @@
 -- Lists by name, by failures and by label. The program fills the columns of the
--- tasks that there are. Records may have labels, keys, edges and notes.
+-- tasks that there are. Records may have labels, keys, edges, notes and data.
 ALTER TABLE tasks
     ADD COLUMN name     bytea   NOT NULL DEFAULT '', -- text may not have every character
     ADD COLUMN failures boolean NOT NULL DEFAULT false;
@@ -14,3 +14,15 @@ CREATE TABLE labels (
     task   bigint NOT NULL,
     PRIMARY KEY (key, value, number)
 );
+
+-- Inputs and outputs of attempts, each once. Transitions name them by size and
+-- digest.
+CREATE TABLE data (
+    task   bigint   NOT NULL,
+    idx    integer  NOT NULL,
+    n      bigint   NOT NULL, -- number of the attempt
+    what   smallint NOT NULL, -- 0: input, 1: output
+    digest bytea    NOT NULL,
+    bytes  bytea    NOT NULL,
+    PRIMARY KEY (task, idx, n, what)
+) /* partition data */;

@@ -1,0 +1,161 @@
+package state
+
+import (
+	"crypto/sha256"
+	"fmt"
+)
+
+const (
+	// DefaultDataBytes is how long an input or output may be unless
+	// [Limits].DataBytes says otherwise.
+	DefaultDataBytes = 64 << 10
+	// MaxDataBytes is how long it may be at most.
+	MaxDataBytes = 16 << 20
+)
+
+// Data is what an attempt was given or what it produced: bytes that mean nothing
+// to the library, by convention JSON. Trees and snapshots do not hold it. A
+// transition brings it to the store, which keeps it once and returns it with the
+// attempt. Transitions that are read from a store name it by size and digest. A
+// nil *Data is no data, which differs from data of no bytes.
+type Data struct {
+	size   int
+	digest [16]byte
+	bytes  []byte
+}
+
+// NewData is the data b, nil if b is nil. The bytes are not copied and must not
+// be modified any more.
+func NewData(b []byte) *Data {
+	if b == nil {
+		return nil
+	}
+	sum := sha256.Sum256(b)
+	return &Data{size: len(b), digest: [16]byte(sum[:16]), bytes: b}
+}
+
+// NamedData names data by its size and digest without holding it. A size that
+// data cannot have is an error that matches [ErrInvalidArgument].
+func NamedData(size int, digest [16]byte) (*Data, error) {
+	if size < 0 || size > MaxDataBytes {
+		return nil, fmt.Errorf("%w: data of %d bytes", ErrInvalidArgument, size)
+	}
+	return &Data{size: size, digest: digest}, nil
+}
+
+// Size is the number of bytes.
+func (d *Data) Size() int { return d.size }
+
+// Digest is the beginning of the SHA-256 of the bytes.
+func (d *Data) Digest() [16]byte { return d.digest }
+
+// Bytes are nil if only size and digest are known, and for nil. They must not be
+// modified.
+func (d *Data) Bytes() []byte {
+	if d == nil {
+		return nil
+	}
+	return d.bytes
+}
+
+// Named names the same data without holding it; nil for nil.
+func (d *Data) Named() *Data {
+	if d == nil {
+		return nil
+	}
+	return &Data{size: d.size, digest: d.digest}
+}
+
+// Equal reports whether both are the same data by size and digest, or both nil.
+func (d *Data) Equal(o *Data) bool {
+	if d == nil || o == nil {
+		return d == o
+	}
+	return d.size == o.size && d.digest == o.digest
+}
+
+// String names the data, such as "12 bytes 5891b5b522d5df08".
+func (d *Data) String() string {
+	if d == nil {
+		return "none"
+	}
+	return fmt.Sprintf("%d bytes %x", d.size, d.digest[:8])
+}
+
+// takesInput and givesOutput say which operations bring data.
+
+func (k OpKind) takesInput() bool { return k == Create || k == Start || k == Loop }
+
+func (k OpKind) givesOutput() bool { return k == Finish || k == Fail || k == Skip }
+
+// Input is what the transition gave to the attempt of its first change, nil if
+// nothing.
+func (tr *Transition) Input() *Data {
+	if tr.Op.takesInput() {
+		return tr.Data
+	}
+	return nil
+}
+
+// Output is what the attempt of its first change produced, nil if nothing.
+func (tr *Transition) Output() *Data {
+	if tr.Op.givesOutput() {
+		return tr.Data
+	}
+	return nil
+}
+
+// validateData checks the data of a transition, which belongs to the attempt that
+// its first change leads to, and of which an attempt has one input and one output.
+func (tr *Transition) validateData() error {
+	switch {
+	case tr.Data == nil:
+		return nil
+	case !tr.Op.takesInput() && !tr.Op.givesOutput():
+		return fmt.Errorf("%w: a %s with data", ErrMalformed, tr.Op)
+	case tr.Op == Start && tr.Changes[0].Index == 0:
+		return fmt.Errorf("%w: an input of the root's start", ErrMalformed)
+	case tr.Op == Fail && tr.Changes[0].From == Failed:
+		return fmt.Errorf("%w: an output of an attempt that had failed", ErrMalformed)
+	}
+	return nil
+}
+
+// validateData checks where an operation brings data, and that it has the bytes.
+func (op *Op) validateData() error {
+	begins := op.Kind.takesInput() || op.Kind == Begin && !op.beginsRoot()
+	ends := op.Kind.givesOutput() || op.Kind == Report && (op.State == Finished || op.State == Failed)
+	switch {
+	case op.Input != nil && !begins:
+		return misplaced(op.Kind, "input")
+	case op.Output != nil && !ends:
+		return misplaced(op.Kind, "output")
+	}
+	for _, d := range []*Data{op.Input, op.Output} {
+		if d != nil && d.bytes == nil {
+			return fmt.Errorf("%w: data that is only named", ErrInvalidArgument)
+		}
+	}
+	return nil
+}
+
+// checkData holds the data of an operation against the limits.
+func (l Limits) checkData(op *Op) error {
+	for _, d := range []*Data{op.Input, op.Output} {
+		if d != nil && d.size > l.DataBytes {
+			return fmt.Errorf("%w: data of %d bytes, at most %d", ErrInvalidArgument, d.size, l.DataBytes)
+		}
+	}
+	return nil
+}
+
+// CheckData reports, as an error that matches [ErrInvalidArgument], whether an
+// operation brings more data than the limits allow.
+func (l Limits) CheckData(op *Op) error { return l.withDefaults().checkData(op) }
+
+// data puts what the operation brought into its transition.
+func (e *edit) data() {
+	if e.transition.Data = e.op.Input; e.op.Output != nil {
+		e.transition.Data = e.op.Output
+	}
+}

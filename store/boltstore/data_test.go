@@ -1,0 +1,161 @@
+package boltstore
+
+import (
+	"bytes"
+	"errors"
+	"path/filepath"
+	"testing"
+
+	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// What the largest output takes fits the journal as it is by default.
+func TestTheLargestDataIsKeptWithDefaults(t *testing.T) {
+	s := openQuick(t, filepath.Join(t.TempDir(), "large.db"), nil)
+	m := newModel()
+	c := m.largest(t, s)
+	m.expect(t, openPair(t, s.image(t), nil), "large data, replayed")
+	m.expect(t, s, "large data")
+	s.writeBackAll()
+	m.expect(t, s, "large data, written back")
+	m.commit(t, s, m.deletion(c))
+	s.writeBackAll()
+	m.expect(t, s, "after its delete")
+}
+
+func (m *model) largest(t *testing.T, s *Store) state.Key {
+	t.Helper()
+	key := state.Key{Business: "2", Task: "large"}
+	tree := state.NewTree(key)
+	limits := state.Limits{DataBytes: state.MaxDataBytes}
+	base := uint64(0)
+	for _, op := range []state.Op{
+		{Kind: state.Create, Node: "root", Task: key},
+		{Kind: state.Start, Node: "root"},
+		{Kind: state.Finish, Node: "root", Output: state.NewData(bytes.Repeat([]byte("0123456789abcdef"), state.MaxDataBytes/16))},
+	} {
+		op.Now = m.now()
+		next, outcomes, err := tree.Apply(limits, op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		c := store.Write{Base: base, Transitions: []*state.Transition{outcomes[0].Transition}}
+		results, err := s.Commit(t.Context(), []store.Write{c})
+		if err != nil || results[0].Err != nil {
+			t.Fatal(err, results)
+		}
+		base = results[0].First
+		m.accept(c, base)
+		tree = next.WithRevision(base)
+	}
+	return key
+}
+
+// A write that the journal does not take is refused by name, and others of the
+// same commit are kept.
+func TestDataThatTheJournalDoesNotTakeIsRefused(t *testing.T) {
+	s := openQuick(t, filepath.Join(t.TempDir(), "small.db"), &Options{JournalSize: 1})
+	m := newModel()
+	key, other := state.Key{Business: "2", Task: "10"}, state.Key{Business: "2", Task: "11"}
+	m.do(t, s, key, newRoot("root"), start("root"), activity("n", "root"), start("n"))
+	var ops []state.Op
+	for range 5 {
+		ops = append(ops, state.Op{Kind: state.Finish, Node: "n", Output: state.NewData(make([]byte, state.DefaultDataBytes))}, state.Op{Kind: state.Loop, Node: "n"})
+	}
+	refused, err := m.change(key, ops...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	taken, err := m.change(other, state.Op{Kind: state.Create, Node: "r", Input: state.NewData(make([]byte, state.DefaultDataBytes))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	results, err := s.Commit(t.Context(), []store.Write{refused, taken})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var large *TooLargeError
+	if !errors.As(results[0].Err, &large) || large.Task != key || large.Bytes < 5*state.DefaultDataBytes || large.Limit >= large.Bytes {
+		t.Errorf("the error is %v", results[0].Err)
+	}
+	if results[1].Err != nil {
+		t.Fatal(results[1].Err)
+	}
+	m.accept(taken, results[1].First)
+	m.expect(t, s, "afterwards")
+}
+
+// Bytes that were altered are noticed when they are read, sizes and digests when
+// they are told, and nothing else is harmed.
+func TestAlteredDataIsNoticed(t *testing.T) {
+	for name, at := range map[string]int{"bytes": dataHead + 3, "digest": 4} {
+		path := filepath.Join(t.TempDir(), "altered.db")
+		s := openQuick(t, path, nil)
+		m := newModel()
+		key := state.Key{Business: "2", Task: "10"}
+		m.do(t, s, key, newRoot("root"), start("root"), state.Op{Kind: state.Finish, Node: "root", Output: state.NewData([]byte("the output"))})
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		k := dataKey(1, 0, 1, isOutput)
+		alterBolt(t, path, func(tx *bolt.Tx) error {
+			v := bytes.Clone(dataBucket.in(tx).Get(k))
+			v[at] ^= 1
+			return dataBucket.in(tx).Put(k, v)
+		})
+		s = openQuick(t, path, nil)
+		ref := store.Ref{Key: key}
+		_, err := s.Attempts(t.Context(), ref, store.AttemptQuery{Data: true})
+		expectError(t, name+": attempts with data", err, store.ErrCorrupt)
+		if _, err = s.Attempts(t.Context(), ref, store.AttemptQuery{}); (err != nil) != (name == "digest") {
+			t.Errorf("%s: attempts without data: %v", name, err)
+		}
+		if _, err = s.Load(t.Context(), ref); err != nil {
+			t.Errorf("%s: load: %v", name, err)
+		}
+		found := false
+		if err := s.Check(t.Context(), func(string) { found = true }); err != nil || !found {
+			t.Errorf("%s: check finds it: %t, %v", name, found, err)
+		}
+	}
+}
+
+// Salvage brings data back, also a task's that is more than a commit takes, and
+// says what is lost.
+func TestSalvageBringsDataBack(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "whole.db")
+	s := openQuick(t, path, nil)
+	m := newModel()
+	key := state.Key{Business: "2", Task: "10"}
+	m.do(t, s, key, state.Op{Kind: state.Create, Node: "root", Input: state.NewData([]byte("definition"))}, start("root"), activity("n", "root"), start("n"))
+	for i := range 100 {
+		m.do(t, s, key, state.Op{Kind: state.Finish, Node: "n", Output: state.NewData(bytes.Repeat([]byte{byte(i)}, state.DefaultDataBytes))}, state.Op{Kind: state.Loop, Node: "n"})
+	}
+	salvaged := func(i image, want Salvaged) *Store {
+		t.Helper()
+		to := filepath.Join(t.TempDir(), "new.db")
+		var reports []string
+		done, err := Salvage(t.Context(), i.write(t), to, func(r string) { reports = append(reports, r) })
+		if err != nil || done != want {
+			t.Fatalf("%+v, %v: %q", done, err, reports)
+		}
+		return openQuick(t, to, nil)
+	}
+	salvaged(s.image(t), Salvaged{Whole: 1})
+	closed := s.closedImage(t)
+	got, err := attemptsOf(t.Context(), salvaged(image{file: closed}, Salvaged{Whole: 1}), "n")
+	if err != nil || !sameAttempts(got, m.tasks[key].all(1)) {
+		t.Errorf("%d attempts, %v", len(got), err)
+	}
+	damaged := filepath.Join(t.TempDir(), "damaged.db")
+	write(t, damaged, closed)
+	alterBolt(t, damaged, func(tx *bolt.Tx) error { return dataBucket.in(tx).Delete(dataKey(1, 1, 7, isOutput)) })
+	left := salvaged(image{file: readFile(t, damaged)}, Salvaged{Partly: 1})
+	got, err = attemptsOf(t.Context(), left, "n")
+	if err != nil || len(got) != 101 || got[6].Output != nil || got[7].Output == nil {
+		t.Errorf("%d attempts, %v", len(got), err)
+	}
+}
