@@ -12,8 +12,10 @@ const actionsView = {
   labels: new Map([
     ["pause", "Pause"], ["resume", "Resume"], ["revoke", "Revoke"], ["retry", "Retry"], ["skip", "Skip"], ["forced_fail", "Make it fail"],
   ]),
-  // These cannot be taken back, and are asked for twice.
-  final: new Set(["revoke", "forced_fail"]),
+  // All but these change what runs, and are asked for twice.
+  harmless: new Set(["pause", "resume"]),
+  // What statusctl calls what the page cannot do; a command to copy.
+  recorded: new Map([["pause", "suspend"], ["resume", "resume"], ["revoke", "revoke"], ["retry", "retry"], ["skip", "skip"]]),
 
   // show puts buttons into a box, unless they are there already.
   show(box, actions, query) {
@@ -27,11 +29,15 @@ const actionsView = {
     const button = element("button", "", this.labels.get(action));
     button.type = "button";
     button.dataset.action = action;
-    let sure = !this.final.has(action);
+    let sure = this.harmless.has(action);
     button.addEventListener("click", async () => {
       if (!sure) {
         sure = true;
         button.textContent = "Really " + button.textContent.toLowerCase() + "?";
+        setTimeout(() => {
+          sure = false;
+          button.textContent = this.labels.get(action);
+        }, 5000);
         return;
       }
       button.disabled = true;
@@ -47,12 +53,35 @@ const actionsView = {
     return button;
   },
 
+  // command does to the record what an action does, where no runner has it open.
+  command(action, node) {
+    const op = JSON.stringify({ op: this.recorded.get(action), node });
+    return "echo '" + op.replaceAll("'", "'\\''") + "' | statusctl apply -db FILE";
+  },
+
+  // offer puts buttons that copy commands into a box, where nothing else is allowed.
+  offer(box, actions, node) {
+    const shown = JSON.stringify(["copy", actions, node]);
+    if (box.dataset.shown === shown) return;
+    box.dataset.shown = shown;
+    box.replaceChildren(...actions.filter((a) => this.recorded.has(a)).map((action) => {
+      const button = copyButton("Copy command: " + this.labels.get(action).toLowerCase(), () => this.command(action, node));
+      button.dataset.copy = action;
+      button.title = "This page may not operate the task: " + this.command(action, node);
+      return button;
+    }));
+  },
+
   draw(task, model, chosen, query) {
     const root = model.root;
-    const may = task.live.operable && !task.past;
-    this.show($("t-actions"), (may && this.forTask.get(root.state)) || [], query);
-    const node = chosen && chosen !== root;
-    this.show($("d-actions"), (may && node && this.forNode.get(chosen.state)) || [], { ...query, node_id: chosen?.id });
+    const forTask = task.past ? [] : this.forTask.get(root.state) || [];
+    const forNode = task.past || !chosen || chosen === root ? [] : this.forNode.get(chosen.state) || [];
+    if (task.live.operable) {
+      this.show($("t-actions"), forTask, query);
+      this.show($("d-actions"), forNode, { ...query, node_id: chosen?.id });
+    } else {
+      this.show($("t-actions"), [], query);
+      this.offer($("d-actions"), chosen === root ? forTask : forNode.filter((a) => a === "retry" || a === "skip" || a === "resume"), chosen?.id);
+    }
   },
 };
-

@@ -87,6 +87,25 @@ func TestTheGraphShowsThePipeline(t *testing.T) {
 	p.shot("phone-graph")
 }
 
+// What was recorded is drawn: edges, the way back of a loop, keys and notes.
+func TestTheGraphDrawsRecordedFlows(t *testing.T) {
+	s := newService(t, nil)
+	s.record(engine.Create("2", "10", engine.ID("root"), engine.Name("Flow")), engine.Start("root"),
+		engine.Declare("root", state.ServiceActivity, engine.ID("a"), engine.Name("build"), engine.Key("k-build")), engine.Start("a"), engine.Finish("a"),
+		engine.Declare("root", state.ServiceActivity, engine.ID("b"), engine.Name("test"), engine.After("a")), engine.Start("b"), engine.Finish("b"),
+		engine.Declare("root", state.ServiceActivity, engine.ID("c"), engine.Name("ship"), engine.After("b")),
+		engine.Loop("a", engine.From("b")))
+	p := open(s, deployPath+"&tab=graph")
+	p.until("document.querySelectorAll('.arrow:not(.back)').length === 2 && document.querySelectorAll('.arrow.back').length === 1")
+	p.until("%s && %s && $('graph-note').hidden", right("build", "test"), right("test", "ship"))
+	// A step that is declared while one looks is drawn.
+	s.record(engine.Declare("root", state.ServiceActivity, engine.ID("d"), engine.Name("tell"), engine.After("b")), engine.Suspend("d", engine.Note("waits for Ann")))
+	p.until("document.querySelectorAll('.arrow:not(.back)').length === 3")
+	p.eval(box("tell")+".dispatchEvent(new MouseEvent('click', {bubbles: true})), 0", nil)
+	p.until("$('d-fields').textContent.includes('waits for Ann')")
+	p.shot("graph-flows")
+}
+
 func TestTheGraphOfTenThousandNodesIsFolded(t *testing.T) {
 	s := newService(t, nil)
 	ops := []engine.Op{engine.Create("2", "10", engine.ID("root"), engine.Name("Fleet")), engine.Start("root")}

@@ -70,7 +70,7 @@ func (p *tab) press(box, action string) {
 	button := fmt.Sprintf("document.querySelector('#%s [data-action=%s]:not(:disabled)')", box, action)
 	p.until("%s", button)
 	p.eval(button+".click(), 0", nil)
-	if action == "revoke" {
+	if action != "pause" && action != "resume" {
 		p.eval(button+".click(), 0", nil)
 	}
 }
