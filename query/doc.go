@@ -8,6 +8,7 @@
 //
 // [Query.List], [Query.History], [Query.Timeline] and [Query.AsOf] answer
 // about many tasks, a node's attempts, all attempts in time, and the past.
+// [Query.Node] tells everything of one node, its inputs and outputs included.
 // [Query.Statistics] tells how the last runs of a pipeline went, and
 // [Query.Estimate] what that lets expect of one that is running.
 //

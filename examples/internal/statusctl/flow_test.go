@@ -12,8 +12,8 @@ const flow = `{"op":"create","biz":"2","task":"10","id":"root","name":"release 1
 {"op":"declare","biz":"2","task":"10","node":"n1","key":"build","kind":"service_activity","name":"build","at":1524730001,"new_version":"00000000000000000000000000000001"}
 {"op":"declare","biz":"2","task":"10","node":"n2","key":"test","after":["build"],"kind":"service_activity","at":1524730001,"new_version":"00000000000000000000000000000002"}
 {"op":"declare","biz":"2","task":"10","node":"n3","key":"ship","after":["test"],"kind":"service_activity","name":"ship","at":1524730001,"new_version":"00000000000000000000000000000003"}
-{"op":"start","biz":"2","task":"10","key":"build","at":1524730002}
-{"op":"finish","biz":"2","task":"10","key":"build","at":1524730010}
+{"op":"start","biz":"2","task":"10","key":"build","input":{"branch":"<main>"},"at":1524730002}
+{"op":"finish","biz":"2","task":"10","key":"build","output":[1,"two"],"at":1524730010}
 {"op":"start","biz":"2","task":"10","key":"test","at":1524730010}
 {"op":"finish","biz":"2","task":"10","key":"test","at":1524730020}
 {"op":"loop","biz":"2","task":"10","key":"build","from":"test","at":1524730020,"new_version":"00000000000000000000000000000004"}
@@ -37,13 +37,17 @@ func flowTold(t *testing.T) (db string) {
 func TestKeysEdgesNotesAndLabelsAreShown(t *testing.T) {
 	db := flowTold(t)
 	for name, args := range map[string][]string{
-		"flow-tree":      {"tree", "2", "10"},
-		"flow-tree-ids":  {"tree", "2", "10", "-ids"},
-		"flow-tree-json": {"tree", "2", "10", "-json"},
-		"flow-mermaid":   {"tree", "2", "10", "-mermaid"},
-		"flow-list":      {"list"},
-		"flow-list-json": {"list", "-json", "-label", "env=prod"},
-		"usage-list":     {"list", "-h"},
+		"flow-tree":         {"tree", "2", "10"},
+		"flow-tree-ids":     {"tree", "2", "10", "-ids"},
+		"flow-tree-json":    {"tree", "2", "10", "-json"},
+		"flow-history":      {"history", "2", "10", "build"},
+		"flow-history-json": {"history", "n1", "-json"},
+		"flow-node":         {"get", "2", "10", "-node", "build"},
+		"flow-node-json":    {"get", "2", "10", "-node", "n1", "-json"},
+		"flow-mermaid":      {"tree", "2", "10", "-mermaid"},
+		"flow-list":         {"list"},
+		"flow-list-json":    {"list", "-json", "-label", "env=prod"},
+		"usage-list":        {"list", "-h"},
 	} {
 		got := noon(t, append([]string{"-db", db}, args...)...)
 		golden(t, "show/"+name+".golden", recordedNow.ReplaceAllString(got, `"$1":"NOW"`))

@@ -18,7 +18,14 @@ var getCommand = command{
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		var look look
 		look.bind(flags)
+		node := flags.String("node", "", "a `NODE`, by ID or key, with all its attempts and their data")
 		return func(ctx context.Context, t *tool, args []string) error {
+			if *node != "" {
+				if look.at != "" {
+					return &usageError{problem: "-node and -at exclude each other"}
+				}
+				return t.read(ctx, func(r *reader) error { return getNode(ctx, t, r, look.failedFirst, args[0], args[1], *node) })
+			}
 			return t.read(ctx, func(r *reader) error { return get(ctx, t, r, &look, args[0], args[1]) })
 		}
 	},
@@ -58,21 +65,47 @@ func get(ctx context.Context, t *tool, r *reader, look *look, business, task str
 	default:
 		return err
 	}
-	line, err := answer.MarshalJSON()
-	if err != nil {
+	return writeAnswer(t, answer, answer.Result)
+}
+
+// getNode prints a node with all of its attempts as a response of the same form.
+func getNode(ctx context.Context, t *tool, r *reader, failedFirst bool, business, task, node string) error {
+	var answer struct {
+		Result  bool              `json:"result"`
+		Data    *query.NodeDetail `json:"data,omitempty"`
+		Message string            `json:"message,omitempty"`
+	}
+	switch detail, err := r.convention(failedFirst).Node(ctx, business, task, node); {
+	case err == nil:
+		answer.Result, answer.Data = true, detail
+	case errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrInvalidArgument):
+		answer.Message = message(err)
+	default:
 		return err
 	}
+	return writeAnswer(t, answer, answer.Result)
+}
+
+// writeAnswer prints a response, over several lines for people.
+func writeAnswer(t *tool, answer any, result bool) error {
+	var line bytes.Buffer
+	encoder := json.NewEncoder(&line)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(answer); err != nil {
+		return err
+	}
+	raw := bytes.TrimSpace(line.Bytes())
 	if !t.json {
 		var b bytes.Buffer
-		if err := json.Indent(&b, line, "", "    "); err != nil {
+		if err := json.Indent(&b, raw, "", "    "); err != nil {
 			return err
 		}
-		line = b.Bytes()
+		raw = b.Bytes()
 	}
-	if err := writeLine(t.stdout, json.RawMessage(line)); err != nil {
+	if err := writeLine(t.stdout, json.RawMessage(raw)); err != nil {
 		return err
 	}
-	if !answer.Result {
+	if !result {
 		return errAnswered
 	}
 	return nil

@@ -2,35 +2,61 @@ package statusctl
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+	"unicode/utf8"
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
+	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
 var historyCommand = command{
-	name: "history", args: "NODE", summary: "show every attempt of a node, the current one last",
-	least: 1, most: 1,
+	name: "history", args: "NODE, or BIZ TASK NODE|KEY", summary: "show every attempt of a node, the current one last",
+	least: 1, most: 3,
+	detail: `
+Inputs and outputs are shown in one line each; -json has them whole.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, args []string) error {
-			return t.read(ctx, func(r *reader) error { return showHistory(ctx, t, r, args[0]) })
+			if len(args) == 2 {
+				return &usageError{problem: "needs NODE, or BIZ, TASK and NODE or KEY"}
+			}
+			return t.read(ctx, func(r *reader) error { return showHistory(ctx, t, r, args) })
 		}
 	},
 }
 
-func showHistory(ctx context.Context, t *tool, r *reader, id string) error {
-	attempts, err := r.History(ctx, id)
+// nodeOf finds a node by its ID, or in a task by its ID or key.
+func nodeOf(ctx context.Context, r *reader, args []string) (key state.Key, detail *query.NodeDetail, err error) {
+	node := args[len(args)-1]
+	if len(args) == 3 {
+		key = state.Key{Business: args[0], Task: args[1]}
+	} else {
+		if err := state.CheckID("node ID", node); err != nil {
+			return key, nil, err
+		}
+		at, err := r.store.Locate(ctx, store.ByNode(node))
+		if errors.Is(err, state.ErrNotFound) {
+			err = fmt.Errorf("%w: node %q", state.ErrNotFound, node)
+		}
+		if err != nil {
+			return key, nil, err
+		}
+		key = at.Key
+	}
+	detail, err = r.Node(ctx, key.Business, key.Task, node)
+	return key, detail, err
+}
+
+func showHistory(ctx context.Context, t *tool, r *reader, args []string) error {
+	task, node, err := nodeOf(ctx, r, args)
 	if err != nil {
 		return err
 	}
-	snap, err := r.store.Load(ctx, store.ByNode(id))
-	if err != nil {
-		return err
-	}
-	node := snap.Tree.Node(snap.Index)
-	attempts = append(attempts, r.AttemptOf(&node))
+	attempts := node.Attempts
 	if t.json {
 		for i := range attempts {
 			if err := writeLine(t.stdout, &attempts[i]); err != nil {
@@ -39,7 +65,11 @@ func showHistory(ctx context.Context, t *tool, r *reader, id string) error {
 		}
 		return nil
 	}
-	title := label(node.Kind, node.Name) + ", node " + id + " of task " + taskName(snap.Tree.Key())
+	title := picture.Label(node.Status.Kind, node.Status.Name) + ", node " + node.Status.ID
+	if node.Status.Key != "" {
+		title += ", key " + node.Status.Key
+	}
+	title += " of task " + taskName(task)
 	if _, err := fmt.Fprintln(t.stdout, terminal.Printable(title)); err != nil {
 		return err
 	}
@@ -57,5 +87,44 @@ func showHistory(ctx context.Context, t *tool, r *reader, id string) error {
 		rows.add(fmt.Sprint(a.Loop), fmt.Sprint(a.Retry), a.State.String(), whenShown(a.Started), whenShown(a.Finished),
 			took(a.Started, a.Finished, t.now()), a.Version, remark)
 	}
-	return rows.write(t.stdout, paletteFor(t.stdout))
+	if err := rows.write(t.stdout, paletteFor(t.stdout)); err != nil {
+		return err
+	}
+	return showData(t, attempts)
+}
+
+// dataWidth is how many columns of an input or output people get to see.
+const dataWidth = 160
+
+// showData shows the inputs and outputs of attempts, a line each.
+func showData(t *tool, attempts []query.Attempt) error {
+	rows := table{states: -1}
+	for i := range attempts {
+		a := &attempts[i]
+		for _, part := range []struct {
+			what string
+			data *state.Data
+		}{{"input", a.Input}, {"output", a.Output}} {
+			if part.data != nil {
+				rows.add(fmt.Sprintf("loop %d, retry %d", a.Loop, a.Retry), part.what, byteCount(int64(part.data.Size())), dataText(part.data))
+			}
+		}
+	}
+	if len(rows.rows) == 0 {
+		return nil
+	}
+	if _, err := fmt.Fprintln(t.stdout); err != nil {
+		return err
+	}
+	rows.fit(t.stdout)
+	return rows.write(t.stdout, nil)
+}
+
+// dataText is the beginning of an input or output.
+func dataText(d *state.Data) string {
+	b := d.Bytes()
+	if !utf8.Valid(b) {
+		return "not text"
+	}
+	return picture.Fit(picture.Printable(string(b[:min(len(b), 4*dataWidth)])), dataWidth)
 }
