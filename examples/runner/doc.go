@@ -146,17 +146,17 @@
 //
 // # What is kept
 //
-// A node's key in the database is its ID in the definition, which -resume finds it
-// by and answers have as its ID, and the flows between nodes are recorded as edges.
-// The database holds states and error texts, nothing of the user's, so the definition, exit codes and
-// variables go to a file of JSON Lines beside it (the database's name with
-// ".results" added), synced before the end of the command is recorded. A crash
-// in between leaves a line about a command that is run again. What moves a
-// database (statusctl export and import) does not move that file: let pipelines
-// end before.
+// The database has everything, each part in the same commit as what it belongs to:
+// the definition is the input of the task; the inputs of a node, and the variables
+// that a subprocess begins with, are the input of an attempt; exit code, variables
+// and the last lines of output are its output. They are kept as text: a value that
+// must stay secret does not belong into a variable. A node's key is its ID in the
+// definition, which answers have as its ID, and the flows between nodes are recorded
+// as edges. So statusctl export and import move a task whole, and -resume goes on
+// with it elsewhere.
 //
-// A database on a server, which several runners share, has all of it. The runner
-// of examples/postgres is this one with PostgreSQL.
+// A database on a server can be shared by runners. The runner of examples/postgres
+// is this one with PostgreSQL.
 //
 // A pipeline that fails is left RUNNING and shows FAILED: -resume retries the
 // nodes that failed, with their automatic retries anew. Commands that were

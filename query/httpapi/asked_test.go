@@ -81,17 +81,8 @@ func TestFailedNodesAreToldApartByWhatWillRetryThem(t *testing.T) {
 
 func TestANodeOfTheDefinitionHasADetailBeforeItIsRecorded(t *testing.T) {
 	f := serve(t, nil)
-	f.recordExample()
 	const definition = `{"start_event":{"id":"begin","name":"go"},"activities":{"act":{"name":"later"},"sub":{"pipeline":{"gateways":{"deep":{"name":"fork"}}}}}}`
-	f.handler = handlerOn(f.engine, &httpapi.Options{
-		Authenticator: httpapi.NoAuth{},
-		Definition: func(_ context.Context, business, task string) (json.RawMessage, error) {
-			if business != "2" || task != "10" {
-				return nil, fmt.Errorf("asked for %s/%s", business, task)
-			}
-			return json.RawMessage(definition), nil
-		},
-	})
+	f.record(engine.Create("2", "10", engine.ID("root"), engine.Input([]byte(definition))))
 	for id, name := range map[string]string{"begin": "go", "act": "later", "deep": "fork"} {
 		w := f.get(detailPath, "bk_biz_id", "2", "task_id", "10", "node_id", id)
 		if body := w.Body.String(); !strings.Contains(body, `"state":"CREATED"`) || !strings.Contains(body, `"name":"`+name+`"`) || !strings.Contains(body, `"histories":[]`) {

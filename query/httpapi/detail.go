@@ -23,13 +23,15 @@ type past struct {
 	ErrorIgnored bool   `json:"error_ignored"`
 	Ignorable    bool   `json:"error_ignorable"`
 	ExData       string `json:"ex_data"`
+	nodeData
 }
 
-func (h *Handler) past(a *state.Attempt) past {
+func (h *Handler) past(from *store.Attempt) past {
+	a := &from.Attempt
 	return past{
 		StartTime: h.wire(a.Started), FinishTime: h.wire(a.Finished), ElapsedTime: h.elapsed(a),
 		State: a.State.String(), Skip: a.Skipped, Retry: a.Retry(), Loop: a.Loop,
-		Version: a.Version.String(), ErrorIgnored: a.ErrorIgnored, Ignorable: a.ErrorIgnored, ExData: a.Error,
+		Version: a.Version.String(), ErrorIgnored: a.ErrorIgnored, Ignorable: a.ErrorIgnored, ExData: a.Error, nodeData: dataOf(from.Input, from.Output),
 	}
 }
 
@@ -45,6 +47,7 @@ func (h *Handler) nodeDetail(x *exchange) error {
 	snap, node, err := x.node()
 	var unknown *questionError
 	if errors.As(err, &unknown) && unknown.code == codeNotFound && snap.Tree != nil && loop <= 1 {
+		x.task = snap.Tree.Key().Task // task_id may have named a node
 		return h.notYetRun(x, err)
 	}
 	if err != nil {
@@ -54,13 +57,19 @@ func (h *Handler) nodeDetail(x *exchange) error {
 		return h.loopDetail(x, &snap, &node, loop)
 	}
 	fields := (h.opts.Query.Fields | detailFields) &^ query.FieldExData
+	data, err := x.data(snap.Tree, &node, &node.Attempt)
+	if err != nil {
+		return err
+	}
 	return x.respond("", func(s *sink) error {
 		s.open(h.with(fields), snap.Tree, node.Index)
 		// Here ex_data is the text of the one node.
 		s.field(`,"ex_data":`, node.Error)
+		s.field(`,"inputs":`, data.Inputs)
+		s.field(`,"outputs":`, data.Outputs)
 		s.text(`,"histories":[`)
 		first := true
-		err := x.attempts(snap.Tree, &node, func(a *state.Attempt) {
+		err := x.attempts(snap.Tree, &node, true, func(a *store.Attempt) {
 			if loop == 0 || a.Loop == loop {
 				s.element(&first, h.past(a))
 			}
@@ -70,36 +79,46 @@ func (h *Handler) nodeDetail(x *exchange) error {
 	})
 }
 
+// lastOf is the last attempt of an earlier loop of a node.
+func (x *exchange) lastOf(snap *store.Snapshot, node *state.Node, loop int) (last *state.Attempt, err error) {
+	err = x.attempts(snap.Tree, node, false, func(a *store.Attempt) {
+		if a.Loop == loop {
+			last = &a.Attempt
+		}
+	})
+	if err == nil && last == nil {
+		err = missing("node %q has no loop %d", node.ID, loop)
+	}
+	return last, err
+}
+
 // loopDetail is the last attempt of an earlier loop, with those before it in the
 // same loop.
 func (h *Handler) loopDetail(x *exchange, snap *store.Snapshot, node *state.Node, loop int) error {
-	var last *state.Attempt
-	err := x.attempts(snap.Tree, node, func(a *state.Attempt) {
-		if a.Loop == loop {
-			last = a
-		}
-	})
+	last, err := x.lastOf(snap, node, loop)
 	if err != nil {
 		return err
 	}
-	if last == nil {
-		return missing("node %q has no loop %d", node.ID, loop)
-	}
 	return x.respond("", func(s *sink) error {
-		head := appendJSON(nil, struct {
+		var head past
+		s.text(`{"histories":[`)
+		first := true
+		err := x.attempts(snap.Tree, node, true, func(a *store.Attempt) {
+			switch {
+			case a.Version == last.Version:
+				head = h.past(a)
+			case a.Loop == loop:
+				s.element(&first, h.past(a))
+			}
+		})
+		s.text("],")
+		rest := appendJSON(nil, struct {
 			past
 			Name     string   `json:"name"`
 			ID       string   `json:"id"`
 			Children struct{} `json:"children"`
-		}{h.past(last), node.DisplayName(), h.query.NodeID(snap.Tree, node.Index), struct{}{}})
-		s.text(string(head[:len(head)-1]) + `,"histories":[`)
-		first := true
-		err := x.attempts(snap.Tree, node, func(a *state.Attempt) {
-			if a.Loop == loop && a.Version != last.Version {
-				s.element(&first, h.past(a))
-			}
-		})
-		s.text("]}")
+		}{head, node.DisplayName(), h.query.NodeID(snap.Tree, node.Index), struct{}{}})
+		s.text(string(rest[1:]))
 		return err
 	})
 }
@@ -108,7 +127,7 @@ func (h *Handler) loopDetail(x *exchange, snap *store.Snapshot, node *state.Node
 // have yet; otherwise it is unknown.
 func (h *Handler) notYetRun(x *exchange, unknown error) error {
 	id := x.params.plain("node_id")
-	definition, err := h.definition(x)
+	definition, err := h.taskInput(x)
 	if err != nil {
 		return err
 	}
@@ -117,7 +136,7 @@ func (h *Handler) notYetRun(x *exchange, unknown error) error {
 		return unknown
 	}
 	return x.respond("", func(s *sink) error {
-		a := state.Attempt{State: state.Created, Loop: 1}
+		a := store.Attempt{Attempt: state.Attempt{State: state.Created, Loop: 1}}
 		head := appendJSON(nil, struct {
 			past
 			Name      string   `json:"name"`
@@ -128,18 +147,6 @@ func (h *Handler) notYetRun(x *exchange, unknown error) error {
 		s.text(string(head))
 		return nil
 	})
-}
-
-// definition is what the task was created with, nil if that is not known.
-func (h *Handler) definition(x *exchange) (json.RawMessage, error) {
-	if h.opts.Definition == nil {
-		return nil, nil
-	}
-	definition, err := h.opts.Definition(x.r.Context(), x.business, x.task)
-	if err == nil && definition != nil && !json.Valid(definition) {
-		err = errors.New("the definition is not JSON")
-	}
-	return definition, err
 }
 
 // definitionMost is how many levels of a definition are looked at, and how many

@@ -23,6 +23,7 @@
 //	                      with_failed_node_info, with_auto_retry_status
 //	get_tasks_status      POST: bk_biz_id, task_id_list (at most 50); include_children_status
 //	get_task_node_detail  bk_biz_id, task_id, node_id; loop
+//	get_task_node_data    bk_biz_id, task_id, node_id; loop
 //	get_task_detail       bk_biz_id, task_id
 //	get_task_list         bk_biz_id; keyword, is_started, is_finished, limit, offset, without_count
 //	get_tasks_manual_intervention_state  POST: bk_biz_id, task_id_list
@@ -55,8 +56,13 @@
 // ends its connection.
 //
 // get_tasks_status and get_tasks_manual_intervention_state leave out the tasks
-// that are not found. get_task_node_detail has no inputs and outputs, which are
-// not recorded; its histories are the superseded attempts, oldest first. The
+// that are not found. get_task_node_detail has the inputs and outputs of the node's
+// attempt, or of the last one of a loop; its histories are the superseded attempts,
+// oldest first, with theirs. inputs is what the runner recorded if that is a JSON
+// object; outputs is a list of objects with key, name and value, made of the fields
+// of what it recorded, or the list that it recorded. get_task_detail has the
+// task's input as pipeline_tree if that is JSON. A node is found by its ID, or else
+// by its key. The
 // count of get_task_list is left out if a business has more than 100,000 tasks.
 // What clients look for and nobody records, such as creator, is empty.
 //

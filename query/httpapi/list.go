@@ -181,7 +181,7 @@ func (h *Handler) taskDetail(x *exchange) error {
 		return err
 	}
 	x.task = key.Task // task_id may have named a node
-	definition, err := h.definition(x)
+	definition, err := h.taskInput(x)
 	if err != nil {
 		return err
 	}

@@ -64,12 +64,12 @@ func (x *exchange) now(extra int64) (store.Snapshot, error) {
 
 // attempts calls each with the superseded attempts of a node of a tree, oldest
 // first, without those that were superseded after the tree was read: what each
-// begins with is the current attempt in it. The node is not found if its task
+// begins with is the current attempt in it. data asks for their data too. The node is not found if its task
 // was deleted since, for another one, of another business, may have its ID.
-func (x *exchange) attempts(tree *state.Tree, node *state.Node, each func(*state.Attempt)) error {
+func (x *exchange) attempts(tree *state.Tree, node *state.Node, data bool, each func(*store.Attempt)) error {
 	ctx := x.r.Context()
 	for n := 0; ; {
-		page, err := store.Superseded(ctx, x.h.reader, store.ByNode(node.ID), n, attemptsPage)
+		page, err := x.h.reader.Attempts(ctx, store.ByNode(node.ID), store.AttemptQuery{Skip: n, Limit: attemptsPage, Data: data})
 		if err == nil {
 			var at store.Location
 			if at, err = x.h.reader.Locate(ctx, store.ByNode(node.ID)); err == nil && at.Key != tree.Key() {
@@ -85,7 +85,7 @@ func (x *exchange) attempts(tree *state.Tree, node *state.Node, each func(*state
 			return nil
 		}
 		for i := range page {
-			if page[i].Version == node.Version {
+			if page[i].Current || page[i].Version == node.Version {
 				return nil
 			}
 			each(&page[i])

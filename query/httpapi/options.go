@@ -2,7 +2,6 @@ package httpapi
 
 import (
 	"context"
-	"encoding/json"
 	"iter"
 	"log/slog"
 	"strings"
@@ -54,11 +53,6 @@ type Options struct {
 	// lacks permission, which then has HTTP status 200 like other refusals.
 	// Default: HTTP status 403.
 	ForbiddenCode int
-	// Definition returns what a task was created with, as JSON; nil if that is
-	// not known. get_task_detail answers it as pipeline_tree, and
-	// get_task_node_detail knows from it the nodes that have not been recorded
-	// yet. Default: no definition is known.
-	Definition func(ctx context.Context, business, task string) (json.RawMessage, error)
 	// Origins are the origins, such as https://portal.example, whose web pages
 	// may read answers and send requests; "*" stands for all. Default: none.
 	Origins []string

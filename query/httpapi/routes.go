@@ -27,6 +27,7 @@ func (h *Handler) calls() map[string]route {
 	calls := map[string]route{
 		"get_task_status":                     {get: true, post: true, inPath: task, serve: (*Handler).taskStatus},
 		"get_task_node_detail":                {get: true, post: true, inPath: task, serve: (*Handler).nodeDetail},
+		"get_task_node_data":                  {get: true, post: true, inPath: task, serve: (*Handler).nodeValues},
 		"get_task_detail":                     {get: true, post: true, inPath: task, serve: (*Handler).taskDetail},
 		"get_task_list":                       {get: true, post: true, inPath: tasks, serve: (*Handler).taskList},
 		"get_tasks_status":                    {post: true, inPath: tasks, serve: (*Handler).tasksStatus},

@@ -42,8 +42,9 @@ type attempt struct {
 	RetryAt      string `json:"retry_at,omitempty"`
 	// From is the index of the sibling that led to the attempt, which may have
 	// been created later.
-	From    int  `json:"from,omitempty"`
-	Current bool `json:"current,omitempty"` // in a history: not superseded
+	From      int  `json:"from,omitempty"`
+	Current   bool `json:"current,omitempty"` // in a history: not superseded
+	*nodeData      // in a history
 }
 
 // story is a task at one moment. All its nodes follow, in the order of creation.

@@ -264,14 +264,23 @@ func (h *Handler) history(x *exchange) error {
 	if err != nil {
 		return err
 	}
+	data, err := x.data(snap.Tree, &n, &n.Attempt)
+	if err != nil {
+		return err
+	}
 	return x.respond("", func(s *sink) error {
 		s.field(`{"node_id":`, n.ID)
 		s.field(`,"position":`, h.position(snap))
 		s.text(`,"attempts":[`)
 		first := true
-		err := x.attempts(snap.Tree, &n, func(a *state.Attempt) { s.element(&first, h.attempt(a, a.State)) })
+		err := x.attempts(snap.Tree, &n, true, func(a *store.Attempt) {
+			row := h.attempt(&a.Attempt, a.State)
+			data := dataOf(a.Input, a.Output)
+			row.nodeData = &data
+			s.element(&first, row)
+		})
 		current := h.attempt(&n.Attempt, h.shown(snap.Tree).of(n.Index))
-		current.Current = true
+		current.Current, current.nodeData = true, &data
 		s.element(&first, current)
 		s.text("]}")
 		return err

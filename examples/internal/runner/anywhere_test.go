@@ -67,10 +67,9 @@ func everythingTree(flag string) object {
 // memoryRun is a run of a definition on a store that does something
 // just before its nth commit.
 type memoryRun struct {
-	t       *testing.T
-	store   *store.Memory
-	results string
-	def     *definition
+	t     *testing.T
+	store *store.Memory
+	def   *definition
 
 	operator *operator // nil: nobody operates it
 }
@@ -104,7 +103,7 @@ func newEverythingRun(t *testing.T) *memoryRun {
 // inMemory is a run of a definition on a new store.
 func inMemory(t *testing.T, def *definition) *memoryRun {
 	t.Helper()
-	return &memoryRun{t: t, store: store.NewMemory(), results: filepath.Join(t.TempDir(), "results"), def: def}
+	return &memoryRun{t: t, store: store.NewMemory(), def: def}
 }
 
 // do runs the task from where it is, as a new process does, and returns the
@@ -118,23 +117,26 @@ func (r *memoryRun) do(signals <-chan os.Signal, before func(commit int) error) 
 	}
 	defer e.Close()
 	task := state.Key{Business: "1", Task: "1"}
-	file, err := openResultFile(r.results)
-	if err != nil {
+	// What a process before knew is in the record alone.
+	def, res := r.def, newResults()
+	source, err := readDefinition(ctx, r.store, task)
+	isNew := errors.Is(err, state.ErrNotFound)
+	if !isNew && err == nil {
+		def, err = parseDefinition(source, false)
+	}
+	if !isNew && err == nil {
+		res, err = readResults(ctx, r.store, task, def)
+	}
+	if !isNew && err != nil {
 		r.t.Fatal(err)
 	}
-	defer file.Close()
-	res, err := readResults(ctx, file, task)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	run := newRun(e, task, r.def, res)
+	run := newRun(e, task, def, res)
 	run.grace = 1 << 40
 	if r.operator != nil {
 		run.requests, run.patient = r.operator.requests, true
 	}
-	if _, err := r.store.Locate(ctx, store.Ref{Key: task}); errors.Is(err, state.ErrNotFound) {
-		err = run.begin(ctx)
-		if err != nil {
+	if isNew {
+		if err := run.begin(ctx); err != nil {
 			return s.commits, err
 		}
 	} else if err := run.resume(ctx); err != nil {

@@ -21,17 +21,12 @@ type batch struct {
 	resumed       []*pipeline // that are suspended before
 	released      []*node     // that were paused before they began, and may begin
 	releasesAll   bool        // every paused node may begin
-	opened        []opened
-	closed        []*node // subprocesses whose inside has ended
+	invalid       *dataError  // why something that begins cannot get its data
 }
 
-// opened is a subprocess whose inside begins, and the pass that it is.
-type opened struct {
-	node *node
-	pass int
-}
-
+// batch is a new one. Of one before that was not committed no results are left.
 func (r *run) batch(ctx context.Context) (*batch, error) {
+	r.results.discard()
 	snap, err := r.engine.Load(ctx, store.ByKey(r.task.Business, r.task.Task))
 	return &batch{run: r, tree: snap.Tree}, err
 }
@@ -110,7 +105,7 @@ func (b *batch) enter(n, from *node) bool {
 	if running {
 		b.record(engine.Report(n.id, state.Running, b.run.in()))
 	} else {
-		var opts []engine.Option
+		opts := b.input(n, pass)
 		if from != nil {
 			opts = append(opts, engine.From(from.id))
 		}
@@ -128,8 +123,48 @@ func (b *batch) enter(n, from *node) bool {
 func (b *batch) startAgain(n *node) {
 	b.entered = append(b.entered, n)
 	if !b.suspendedAbove(n) {
-		b.record(engine.Start(n.id, b.run.in()))
-		b.begun(n, max(b.recorded(n).Loop, 1), false)
+		pass := max(b.recorded(n).Loop, 1)
+		b.record(engine.Start(n.id, append(b.input(n, pass), b.run.in())...))
+		b.begun(n, pass, false)
+	}
+}
+
+// input is the input of a node that begins with a pass, none if it is given
+// nothing. What a subprocess is given becomes variables inside.
+func (b *batch) input(n *node, pass int) []engine.Option {
+	s := b.run.scope(n, pass)
+	values := s.inputs(n)
+	switch {
+	case s.err != nil && n.inside != nil:
+		b.fail("params", n, s.err)
+		return nil
+	case s.err != nil || len(values) == 0: // a command fails when it is to start
+		return nil
+	case n.inside != nil:
+		b.run.results.give(n.inside, values)
+	}
+	return []engine.Option{engine.Input(encodeData(attemptInput{values}))}
+}
+
+// output is the output of a subprocess whose inside has ended: what becomes of
+// variables of the pipeline that it is in.
+func (b *batch) output(n *node) []engine.Option {
+	inside := &scope{results: b.run.results, in: n.inside, now: map[string]string{}}
+	values := fed(n, b.recorded(n).Loop, true, inside.Variable)
+	if inside.err != nil {
+		b.fail("outputs", n, inside.err)
+	}
+	if len(values) == 0 {
+		return nil
+	}
+	b.run.results.give(n.in, values)
+	return (&attemptOutput{Set: values}).options()
+}
+
+// fail keeps why something cannot get its data, if it is the first.
+func (b *batch) fail(what string, n *node, err error) {
+	if b.invalid == nil {
+		b.invalid = &dataError{fmt.Errorf("%s of %s: %w", what, n.label(), err)}
 	}
 }
 
@@ -141,7 +176,6 @@ func (b *batch) begun(n *node, pass int, running bool) {
 		b.record(engine.Fail(n.id, fmt.Sprintf("it exceeds the rerun limit of %d passes", n.maxLoops), b.run.in()))
 		b.spent = append(b.spent, n)
 	case n.inside != nil && !running:
-		b.opened = append(b.opened, opened{n, pass})
 		if start := b.recorded(n.inside.start); start.State == 0 {
 			b.declareAll(n.inside)
 		}
@@ -157,7 +191,7 @@ func (b *batch) follow(n *node) error {
 		if b.suspendedAbove(n) { // it makes its next pass afterwards
 			return nil
 		}
-		b.record(engine.Loop(n.id, b.run.in(), engine.From(n.id)))
+		b.record(engine.Loop(n.id, append(b.input(n, was.Loop+1), b.run.in(), engine.From(n.id))...))
 		b.entered = append(b.entered, n)
 		b.begun(n, was.Loop+1, false)
 		return nil
@@ -248,8 +282,7 @@ func (b *batch) leave(n *node, to []*node) {
 			b.record(engine.Finish("", b.run.in()))
 			return
 		}
-		b.record(engine.Finish(outer.id, b.run.in()))
-		b.closed = append(b.closed, outer)
+		b.record(engine.Finish(outer.id, append(b.output(outer), b.run.in())...))
 		b.leave(outer, []*node{outer.next[0].to})
 		return
 	}

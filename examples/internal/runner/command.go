@@ -33,6 +33,7 @@ type ending struct {
 	exit        int               // as a shell reports it: 128 and more for a signal, 124 after the timeout
 	set         map[string]string // the variables it set
 	problem     string            // "" if it exited with 0
+	tail        string            // the last lines of its output
 	interrupted bool              // it ended because the context did
 	late        bool              // the timeout passed
 }
@@ -73,16 +74,15 @@ func (c *command) run(ctx context.Context) ending {
 		started.kill(cmd.Process, limited.Err() != nil)
 	}
 	e := c.ending(ctx, limited, cmd, err)
-	tail := out.tail()
-	e.set = out.set
+	e.tail, e.set = out.tail(), out.set
 	switch {
 	case out.problem != "" && e.problem == "":
 		e.exit, e.problem = exitRefused, out.problem
 	case out.problem != "":
 		e.problem += "\n" + out.problem
 	}
-	if e.problem != "" && tail != "" {
-		e.problem += "\n" + tail
+	if e.problem != "" && e.tail != "" {
+		e.problem += "\n" + e.tail
 	}
 	return e
 }

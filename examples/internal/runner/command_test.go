@@ -19,6 +19,12 @@ import (
 
 func TestHowCommandsEnd(t *testing.T) {
 	t.Parallel()
+	tails := map[string]string{ // the last lines of output, which a success has as well
+		"echo fine; echo ::set a=1; echo ::set b=x=y; echo ::set a=2": "fine",
+		"echo one; echo two >&2; printf three; exit 7":                "one\ntwo\nthree",
+		"printf '\\n  indented\\n    more\\n\\n'; exit 1":             "  indented\n    more",
+		`printf '\r10%%\r90%%\r  \r\nfatal: full\r\n'; exit 1`:        "90%\nfatal: full",
+	}
 	for _, tt := range []struct {
 		line    string
 		exit    int
@@ -40,7 +46,7 @@ func TestHowCommandsEnd(t *testing.T) {
 	} {
 		c := &command{line: tt.line, env: []string{"CODE=12"}, grace: time.Minute}
 		got := c.run(t.Context())
-		want := ending{exit: tt.exit, problem: tt.problem, set: tt.set}
+		want := ending{exit: tt.exit, problem: tt.problem, set: tt.set, tail: tails[tt.line]}
 		if diff := cmp.Diff(want, got, cmp.AllowUnexported(ending{})); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", tt.line, diff)
 		}

@@ -378,7 +378,7 @@ func FuzzParseDefinition(f *testing.F) {
 // line is the command of an activity that refers to nothing.
 func line(t *testing.T, n *node) string {
 	t.Helper()
-	text, err := n.command.Render(&scope{results: &results{}, in: n.in}, maxValueBytes)
+	text, err := n.command.Render(&scope{results: newResults(), in: n.in}, maxValueBytes)
 	if err != nil {
 		t.Fatal(err)
 	}

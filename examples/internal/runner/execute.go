@@ -56,15 +56,13 @@ func (c *call) execute() (code int, err error) {
 // work runs the task that was chosen, which nobody else has, and returns the
 // exit code. def is nil for that of a task to resume.
 func (c *call) work(ctx context.Context, s *storage, def *definition) (int, error) {
-	res, err := readResults(ctx, s.log, c.key())
-	if err != nil {
-		return 0, err
-	}
+	res := newResults()
 	if c.resume {
-		if def, err = c.recordedDefinition(def, res); err != nil {
+		var err error
+		if def, err = c.recordedDefinition(ctx, s, def); err != nil {
 			return 0, err
 		}
-		if err := res.resume(ctx); err != nil {
+		if res, err = readResults(ctx, s, c.key(), def); err != nil {
 			return 0, err
 		}
 	}
@@ -76,7 +74,7 @@ func (c *call) key() state.Key { return state.Key{Business: c.business, Task: c.
 // run runs the task on an engine of its own, shows its progress, serves it if
 // that is asked for, and answers. It returns the exit code.
 func (c *call) run(ctx context.Context, s *storage, def *definition, res *results) (code int, err error) {
-	e, err := engine.Open(ctx, s, nil)
+	e, err := engine.Open(ctx, s, &engine.Options{Limits: state.Limits{DataBytes: state.MaxDataBytes}})
 	if err != nil {
 		return 0, err
 	}
@@ -89,7 +87,7 @@ func (c *call) run(ctx context.Context, s *storage, def *definition, res *result
 	if err != nil {
 		return 0, errors.Join(err, e.Close())
 	}
-	server, err := c.serve(ctx, e, &served{def: def, task: c.key(), log: s.log}, operator)
+	server, err := c.serve(ctx, e, operator)
 	if err != nil {
 		notifications.end(c.tell)
 		return 0, errors.Join(err, e.Close())
@@ -130,13 +128,13 @@ func (c *call) run(ctx context.Context, s *storage, def *definition, res *result
 func (c *call) operable() bool { return c.operate || len(c.operators) > 0 }
 
 // serve begins to serve what the engine records; nil if nobody asked for it.
-func (c *call) serve(ctx context.Context, e *engine.Engine, s *served, operator *operator) (*serving.Server, error) {
+func (c *call) serve(ctx context.Context, e *engine.Engine, operator *operator) (*serving.Server, error) {
 	if c.http == "" {
 		return nil, nil
 	}
 	o := &httpapi.Options{
 		Authenticator: c.authenticator, AuthorizeStore: serving.WholeStore, Hosts: c.access.Hosts(c.http),
-		Query: c.query(), Definition: s.definition,
+		Query: c.query(),
 	}
 	if c.operable() {
 		o.Operator = operator
@@ -177,11 +175,15 @@ func (c *call) definition() (*definition, error) {
 
 // recordedDefinition is the one that the task to resume began with; given, if
 // not nil, must be the same.
-func (c *call) recordedDefinition(given *definition, res *results) (*definition, error) {
-	if res.definition == nil {
-		return nil, fmt.Errorf("there is no definition of task %s with %s: was it begun by a runner, and in this database?", res.task, c.where())
+func (c *call) recordedDefinition(ctx context.Context, s *storage, given *definition) (*definition, error) {
+	source, err := readDefinition(ctx, s, c.key())
+	if err != nil {
+		return nil, err
 	}
-	recorded, err := parseDefinition(res.definition, windows)
+	if source == nil {
+		return nil, fmt.Errorf("task %s in %s has no input: was it begun by a runner?", c.key(), c.where())
+	}
+	recorded, err := parseDefinition(source, windows)
 	if err != nil || given == nil {
 		return recorded, err
 	}
@@ -190,7 +192,7 @@ func (c *call) recordedDefinition(given *definition, res *results) (*definition,
 		return nil, err
 	}
 	if !reflect.DeepEqual(a, b) {
-		return nil, &usageError{fmt.Sprintf("task %s began with another definition; it goes on without naming one", res.task)}
+		return nil, &usageError{fmt.Sprintf("task %s began with another definition; it goes on without naming one", c.key())}
 	}
 	return recorded, nil
 }

@@ -108,36 +108,38 @@ func (r *run) recordEnd(ctx context.Context, e endedCommand, opts []engine.Optio
 			e.exit, e.problem = exitRefused, fmt.Sprintf("with what it set, the variables would be longer than %d bytes", maxSetBytes)
 		}
 	}
-	if err := r.results.add(ctx, n, e.exit, set); err != nil {
-		return err
-	}
+	out := &attemptOutput{ExitCode: &e.exit, Set: set, Lines: e.tail}
 	b, err := r.batch(ctx)
 	if err != nil {
 		return err
 	}
-	finish := engine.Finish(n.id, r.in())
-	fail, skip := engine.Fail(n.id, e.problem, r.in()), engine.Skip(n.id, r.in())
+	finish := engine.Finish(n.id, append(out.options(), r.in())...)
+	failed := func(opts ...engine.Option) engine.Op {
+		return engine.Fail(n.id, e.problem, append(append(opts, out.options()...), r.in())...)
+	}
+	skip := engine.Skip(n.id, r.in())
 	switch {
 	case b.recorded(n).State == state.Revoked: // with its task, since it was paused
 		return nil
 	case e.interrupted:
-		return r.fail(ctx, n, e.problem, opts...)
+		return r.fail(ctx, n, out, e.problem, opts...)
 	case b.tree.Ended() && e.problem == "":
+		r.results.took(n, out)
 		return r.record(ctx, finish)
 	case b.tree.Ended():
-		return r.fail(ctx, n, e.problem)
+		return r.fail(ctx, n, out, e.problem)
 	case e.problem == "":
-		return r.leave(ctx, n, finish)
+		return r.leave(ctx, n, out, finish)
 	case e.late && n.skipLate:
-		return r.leave(ctx, n, fail, skip)
+		return r.leave(ctx, n, out, failed(), skip)
 	case r.retried[n] < n.retries:
 		r.retried[n]++
 		r.due[n] = time.Now().Add(n.retryDelay)
-		return r.fail(ctx, n, e.problem, engine.RetryAt(r.due[n]))
+		return r.fail(ctx, n, out, e.problem, engine.RetryAt(r.due[n]))
 	case n.autoSkip:
-		return r.leave(ctx, n, fail, skip)
+		return r.leave(ctx, n, out, failed(), skip)
 	case n.ignoreError:
-		return r.leave(ctx, n, engine.Fail(n.id, e.problem, r.in(), engine.Ignore()))
+		return r.leave(ctx, n, out, failed(engine.Ignore()))
 	}
-	return r.fail(ctx, n, e.problem)
+	return r.fail(ctx, n, out, e.problem)
 }

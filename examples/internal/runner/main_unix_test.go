@@ -11,6 +11,8 @@ import (
 	"testing"
 	"unicode"
 
+	"github.com/google/go-cmp/cmp"
+
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -37,10 +39,7 @@ func TestCallsThatMakeNoSense(t *testing.T) {
 	if o := callRunner(t, "-db", db, "-task", "1", file); o.code != exitFinished {
 		t.Fatal("a good call fails")
 	}
-	recorded, err := os.ReadFile(db + ".results")
-	if err != nil {
-		t.Fatal(err)
-	}
+	recorded := statusOf(t, db, "1")
 	broken := filepath.Join(dir, "broken.json")
 	if err := os.WriteFile(broken, []byte(`{"id":"p"}`), 0o600); err != nil {
 		t.Fatal(err)
@@ -74,8 +73,8 @@ func TestCallsThatMakeNoSense(t *testing.T) {
 			t.Errorf("%q: exit code %d, want %q in the error", tt.args, o.code, tt.want)
 		}
 	}
-	if now, err := os.ReadFile(db + ".results"); err != nil || !bytes.Equal(now, recorded) {
-		t.Errorf("a refused call changed the results: %v", err)
+	if diff := cmp.Diff(recorded, statusOf(t, db, "1")); diff != "" {
+		t.Errorf("a refused call changed what is recorded: %s", diff)
 	}
 	if o := callRunner(t, "-db", filepath.Join(dir, "no", "dir", "p.db"), file); o.code != exitFailed {
 		t.Errorf("a missing directory: exit code %d", o.code)

@@ -167,12 +167,6 @@ func (r *run) performOnTask(ctx context.Context, b *batch, o *operation) error {
 	return refuse("a pipeline can be paused, resumed and revoked; %s is for one of its nodes", o.Action)
 }
 
-// record records operations that need nothing else.
-func (r *run) record(ctx context.Context, ops ...engine.Op) error {
-	_, err := r.engine.Record(ctx, ops...)
-	return err
-}
-
 // named is the node with an ID of the record, or of the definition, nil if there
 // is none.
 func (r *run) named(tree *state.Tree, id string) *node {
@@ -254,7 +248,7 @@ func (r *run) arrive(ctx context.Context, b *batch, n *node) error {
 // settle commits what was decided about a node, which ends its automatic
 // retries.
 func (r *run) settle(ctx context.Context, b *batch, n *node) error {
-	if err := r.commit(ctx, b, nil); err != nil {
+	if err := r.commit(ctx, b); err != nil {
 		return err
 	}
 	delete(r.due, n)
@@ -306,7 +300,7 @@ func (r *run) unpause(ctx context.Context, b *batch, n *node, o *operation) erro
 		return r.unsuspend(ctx, b, n.inside)
 	}
 	b.startAgain(n)
-	return r.commit(ctx, b, nil)
+	return r.commit(ctx, b)
 }
 
 // unsuspend goes on where a pipeline is that a batch resumes. What failed, or
@@ -326,7 +320,7 @@ func (r *run) continueIn(ctx context.Context, b *batch, p *pipeline) error {
 	if err != nil {
 		return err
 	}
-	return r.commit(ctx, b, nil)
+	return r.commit(ctx, b)
 }
 
 // forceFail ends the command of an activity, whatever its policy for failures,

@@ -1,135 +1,224 @@
 package runner
 
 import (
+	"bytes"
 	"context"
-	"crypto/rand"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
+	"slices"
 
+	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Log keeps what a store has no room for and a task's next runner must know:
-// lines of JSON, in order. Beside a database file it is another file; a store
-// that runners share must itself be one.
-type Log interface {
-	// ResultLines returns the lines of a task, oldest first.
-	ResultLines(ctx context.Context, task state.Key) ([][]byte, error)
-	// AddResultLine adds a line to the n that a task has, and returns when it
-	// is durable. If the task has more, the error matches [store.ErrFenced]:
-	// another runner writes them, and has taken the task over.
-	AddResultLine(ctx context.Context, task state.Key, n int, line []byte) error
+// attemptInput is the input of an attempt, as the record keeps it: what a
+// command gets in its environment beside the variables of its pipeline, or the
+// variables that a subprocess begins with.
+type attemptInput struct {
+	Inputs map[string]string `json:"inputs"`
 }
 
-// results is what happened in a task: the exit codes of its activities, and the
-// values that were given to variables, by pipeline.
-type results struct {
-	log        Log
-	task       state.Key
-	lines      int    // of the log that are taken into account
-	definition []byte // as the task began with it, nil if it did not
-	exits      map[string]int
-	variables  map[string]map[string]string
+// attemptOutput is the output of an attempt, as the record keeps it.
+type attemptOutput struct {
+	ExitCode *int              `json:"exit_code,omitempty"` // of a command
+	Set      map[string]string `json:"set,omitempty"`       // values of variables of its pipeline
+	Lines    string            `json:"output,omitempty"`    // the last that a command wrote
 }
 
-// resultLine is a line of the log: the definition a task begins with, that a
-// runner goes on with it, the end of one of its commands, or what the variables
-// of a pipeline were given else.
-type resultLine struct {
-	Business   string            `json:"biz"`
-	Task       string            `json:"task"`
-	Definition json.RawMessage   `json:"definition,omitempty"`
-	Resumed    string            `json:"resumed,omitempty"` // never the same twice
-	Node       string            `json:"node,omitempty"`    // "" if no command ended
-	ExitCode   int               `json:"exit_code,omitempty"`
-	Pipeline   string            `json:"pipeline,omitempty"` // whose variables are set
-	Set        map[string]string `json:"set,omitempty"`
-}
-
-// readResults reads what a log says about a task.
-func readResults(ctx context.Context, log Log, task state.Key) (*results, error) {
-	r := &results{log: log, task: task, exits: map[string]int{}, variables: map[string]map[string]string{}}
-	return r, r.catchUp(ctx)
-}
-
-func (r *results) catchUp(ctx context.Context) error {
-	lines, err := r.log.ResultLines(ctx, r.task)
-	if err != nil {
-		return err
-	}
-	for r.lines < len(lines) {
-		var line resultLine
-		if err := json.Unmarshal(lines[r.lines], &line); err != nil {
-			return fmt.Errorf("line %d of the results of task %s: %w", r.lines+1, r.task, err)
-		}
-		r.take(&line)
-	}
-	return nil
-}
-
-func (r *results) take(line *resultLine) {
-	r.lines++
-	switch {
-	case line.Definition != nil:
-		r.definition = line.Definition
-		clear(r.exits)
-		clear(r.variables)
-	case line.Resumed == "":
-		if line.Node != "" {
-			r.exits[line.Node] = line.ExitCode
-		}
-		if r.variables[line.Pipeline] == nil {
-			r.variables[line.Pipeline] = map[string]string{}
-		}
-		maps.Copy(r.variables[line.Pipeline], line.Set)
-	}
-}
-
-// begin writes the definition that the task begins with.
-func (r *results) begin(ctx context.Context, definition []byte) error {
-	return r.write(ctx, &resultLine{Definition: definition})
-}
-
-// resume writes that this runner goes on with the task, after which a runner
-// that went on with it before, and was only thought dead, can write no more.
-func (r *results) resume(ctx context.Context) error {
-	for {
-		err := r.write(ctx, &resultLine{Resumed: rand.Text()})
-		if !errors.Is(err, store.ErrFenced) {
-			return err
-		}
-		if err := r.catchUp(ctx); err != nil {
-			return err
-		}
-	}
-}
-
-// add writes how the command of a node ended, and the variables it set.
-func (r *results) add(ctx context.Context, n *node, exit int, set map[string]string) error {
-	return r.write(ctx, &resultLine{Node: n.id, ExitCode: exit, Pipeline: n.in.id, Set: set})
-}
-
-// give writes values for variables of a pipeline, if there are any.
-func (r *results) give(ctx context.Context, p *pipeline, values map[string]string) error {
-	if len(values) == 0 {
+// options are what records it, nothing for nil.
+func (o *attemptOutput) options() []engine.Option {
+	if o == nil {
 		return nil
 	}
-	return r.write(ctx, &resultLine{Pipeline: p.id, Set: values})
+	return []engine.Option{engine.Output(encodeData(o))}
 }
 
-// write returns when the line is durable.
-func (r *results) write(ctx context.Context, line *resultLine) error {
-	line.Business, line.Task = r.task.Business, r.task.Task
-	text, err := json.Marshal(line)
+// encodeData is a value as JSON that needs no escapes for HTML.
+func encodeData(v any) []byte {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil { // of texts and numbers there is none
+		panic(err)
+	}
+	return bytes.TrimSpace(b.Bytes())
+}
+
+// results is what has happened in a task: the exit codes of its activities, and
+// the values that were given to variables, by pipeline. The record has all of it
+// as inputs and outputs of attempts.
+type results struct {
+	exits     map[string]int
+	variables map[string]map[string]string
+	// pending is what a batch adds that has not been committed.
+	pending []result
+}
+
+// result is the end of a command, or what the variables of a pipeline were given.
+type result struct {
+	node     string // "" if no command ended
+	exit     int
+	pipeline string
+	set      map[string]string
+}
+
+func newResults() *results {
+	return &results{exits: map[string]int{}, variables: map[string]map[string]string{}}
+}
+
+// took adds the output of a node.
+func (r *results) took(n *node, out *attemptOutput) {
+	if out == nil {
+		return
+	}
+	add := result{pipeline: n.in.id, set: out.Set}
+	if out.ExitCode != nil {
+		add.node, add.exit = n.id, *out.ExitCode
+	}
+	r.pending = append(r.pending, add)
+}
+
+// give adds values for variables of a pipeline.
+func (r *results) give(p *pipeline, values map[string]string) {
+	if len(values) > 0 {
+		r.pending = append(r.pending, result{pipeline: p.id, set: values})
+	}
+}
+
+// settle keeps what is pending, since it is committed.
+func (r *results) settle() {
+	for _, add := range r.pending {
+		if add.node != "" {
+			r.exits[add.node] = add.exit
+		}
+		if r.variables[add.pipeline] == nil {
+			r.variables[add.pipeline] = map[string]string{}
+		}
+		maps.Copy(r.variables[add.pipeline], add.set)
+	}
+	r.discard()
+}
+
+// discard drops what is pending.
+func (r *results) discard() { r.pending = nil }
+
+// variable is the value that a variable of a pipeline was given last.
+func (r *results) variable(pipeline, name string) (string, bool) {
+	for _, add := range slices.Backward(r.pending) {
+		if text, ok := add.set[name]; ok && add.pipeline == pipeline {
+			return text, true
+		}
+	}
+	text, ok := r.variables[pipeline][name]
+	return text, ok
+}
+
+// given is all values that variables of a pipeline were given.
+func (r *results) given(pipeline string) map[string]string {
+	values := map[string]string{}
+	maps.Copy(values, r.variables[pipeline])
+	for _, add := range r.pending {
+		if add.pipeline == pipeline {
+			maps.Copy(values, add.set)
+		}
+	}
+	return values
+}
+
+// exit is the last exit code of an activity.
+func (r *results) exit(activity string) (int, bool) {
+	for _, add := range slices.Backward(r.pending) {
+		if add.node == activity {
+			return add.exit, true
+		}
+	}
+	code, ok := r.exits[activity]
+	return code, ok
+}
+
+// readResults reads what has happened in a task that began with a definition.
+func readResults(ctx context.Context, from store.Reader, task state.Key, def *definition) (*results, error) {
+	snap, err := from.Load(ctx, store.Ref{Key: task})
 	if err != nil {
-		return err
+		return nil, err
 	}
-	if err := r.log.AddResultLine(ctx, r.task, r.lines, text); err != nil {
-		return err
+	r := newResults()
+	data := map[int]map[[16]byte][]byte{} // by node and digest
+	for after := uint64(0); ; {
+		transitions, err := from.Transitions(ctx, task, after, 0)
+		if err != nil || len(transitions) == 0 {
+			return r, err
+		}
+		for _, tr := range transitions {
+			after = tr.Sequence
+			if tr.Data == nil || len(tr.Changes) == 0 {
+				continue
+			}
+			i := tr.Changes[0].Index
+			n := def.nodes[snap.Tree.Node(i).Key]
+			if n == nil {
+				continue // the root's is the definition
+			}
+			if data[i] == nil {
+				if data[i], err = dataOf(ctx, from, snap.Tree.ID(i)); err != nil {
+					return nil, err
+				}
+			}
+			if err := r.replay(tr, n, data[i][tr.Data.Digest()]); err != nil {
+				return nil, fmt.Errorf("task %s, transition %d: the data of %s: %w", task, tr.Sequence, n.label(), err)
+			}
+		}
 	}
-	r.take(line)
+}
+
+// replay takes the input or output that a transition recorded.
+func (r *results) replay(tr *state.Transition, n *node, data []byte) error {
+	if tr.Input() != nil {
+		var in attemptInput
+		if err := json.Unmarshal(data, &in); err != nil {
+			return err
+		}
+		if n.inside != nil {
+			r.give(n.inside, in.Inputs)
+		}
+	} else {
+		var out attemptOutput
+		if err := json.Unmarshal(data, &out); err != nil {
+			return err
+		}
+		r.took(n, &out)
+	}
+	r.settle()
 	return nil
+}
+
+// dataOf is all data of a node, by digest.
+func dataOf(ctx context.Context, from store.Reader, node string) (map[[16]byte][]byte, error) {
+	found := map[[16]byte][]byte{}
+	for skip := 0; ; {
+		page, err := from.Attempts(ctx, store.ByNode(node), store.AttemptQuery{Skip: skip, Data: true})
+		if err != nil || len(page) == 0 {
+			return found, err
+		}
+		skip += len(page)
+		for i := range page {
+			for _, d := range []*state.Data{page[i].Input, page[i].Output} {
+				if d != nil {
+					found[d.Digest()] = d.Bytes()
+				}
+			}
+		}
+	}
+}
+
+// readDefinition is the input of a task, which is the definition that it began
+// with; nil if it has none.
+func readDefinition(ctx context.Context, from store.Reader, task state.Key) ([]byte, error) {
+	first, err := from.Attempts(ctx, store.Ref{Key: task}, store.AttemptQuery{Limit: 1, Data: true})
+	if err != nil || len(first) == 0 || first[0].Input == nil {
+		return nil, err
+	}
+	return first[0].Input.Bytes(), nil
 }

@@ -30,7 +30,7 @@ func (r *run) resume(ctx context.Context) error {
 	if err := r.goOn(ctx, b, r.def.root, func(n *node) { r.again(b, n) }); err != nil {
 		return err
 	}
-	return r.commit(ctx, b, nil)
+	return r.commit(ctx, b)
 }
 
 // goOn goes on where a pipeline is: again says how with what has not ended, and

@@ -64,17 +64,14 @@ func (p *pipeline) key() string {
 
 // begin records the task and enters the start event.
 func (r *run) begin(ctx context.Context) error {
-	if err := r.results.begin(ctx, r.def.source); err != nil {
-		return err
-	}
 	b := &batch{run: r, tree: state.NewTree(r.task)}
 	b.record(
-		engine.Create(r.task.Business, r.task.Task, engine.Name(r.def.root.name)),
+		engine.Create(r.task.Business, r.task.Task, engine.Name(r.def.root.name), engine.Input(r.def.source)),
 		engine.Start("", r.in()),
 	)
 	b.declareAll(r.def.root)
 	b.enter(r.def.root.start, nil)
-	return r.commit(ctx, b, nil)
+	return r.commit(ctx, b)
 }
 
 // errStopped is why commands end when the runner is told to stop.
@@ -163,7 +160,7 @@ func (r *run) start(ctx, commands context.Context) error {
 		n := r.ready[0]
 		r.ready = r.ready[1:]
 		if n.kind != state.ServiceActivity {
-			if err := r.leave(ctx, n, engine.Finish(n.id, r.in())); err != nil {
+			if err := r.leave(ctx, n, nil, engine.Finish(n.id, r.in())); err != nil {
 				return err
 			}
 			continue
@@ -171,7 +168,7 @@ func (r *run) start(ctx, commands context.Context) error {
 		c, pass, err := r.command(ctx, n)
 		var invalid *dataError
 		if errors.As(err, &invalid) {
-			err = r.fail(ctx, n, invalid.Error())
+			err = r.fail(ctx, n, nil, invalid.Error())
 		}
 		if err != nil {
 			return err
@@ -186,25 +183,45 @@ func (r *run) start(ctx, commands context.Context) error {
 	return nil
 }
 
-// leave records the operations that end a node and enters what follows, which
-// is the node itself while it has passes to make.
-func (r *run) leave(ctx context.Context, n *node, ops ...engine.Op) error {
+// leave records the operations that end a node, with the output that one of them
+// has, and enters what follows, which is the node itself while it has passes to
+// make. If nobody can tell what follows, or what follows cannot get its data, the
+// node fails instead.
+func (r *run) leave(ctx context.Context, n *node, out *attemptOutput, ops ...engine.Op) error {
 	b, err := r.batch(ctx)
 	if err != nil {
 		return err
 	}
+	r.results.took(n, out)
 	b.record(ops...)
 	if err := b.follow(n); err != nil {
-		return r.fail(ctx, n, err.Error())
+		return r.fail(ctx, n, out, err.Error())
 	}
-	return r.commit(ctx, b, n)
+	err = r.commit(ctx, b)
+	var invalid *dataError
+	if errors.As(err, &invalid) {
+		return r.fail(ctx, n, out, "cannot go on: "+invalid.Error())
+	}
+	return err
 }
 
-// fail records a failure. The node stays active, so nothing that waits for it
-// goes on.
-func (r *run) fail(ctx context.Context, n *node, problem string, opts ...engine.Option) error {
-	_, err := r.engine.Fail(ctx, n.id, problem, append(opts, r.in())...)
-	return err
+// fail records a failure, with an output unless it is nil. The node stays active,
+// so nothing that waits for it goes on.
+func (r *run) fail(ctx context.Context, n *node, out *attemptOutput, problem string, opts ...engine.Option) error {
+	r.results.discard()
+	r.results.took(n, out)
+	opts = append(append(opts, out.options()...), r.in())
+	return r.record(ctx, engine.Fail(n.id, problem, opts...))
+}
+
+// record records operations, and then keeps the results that come with them.
+func (r *run) record(ctx context.Context, ops ...engine.Op) error {
+	if _, err := r.engine.Record(ctx, ops...); err != nil {
+		r.results.discard()
+		return err
+	}
+	r.results.settle()
+	return nil
 }
 
 // nextRetry is the activity to be retried next, and when.
@@ -235,7 +252,7 @@ func (r *run) enter(ctx context.Context, n *node) error {
 		return err
 	}
 	b.enter(n, nil)
-	return r.commit(ctx, b, nil)
+	return r.commit(ctx, b)
 }
 
 // suspend suspends the pipeline, unless it is or has ended: commands that run may
@@ -256,17 +273,15 @@ func (r *run) suspend(ctx context.Context) error {
 	return nil
 }
 
-// commit records a batch and then does what it was for. origin is the node
-// whose end led to it: if what follows cannot get its data, that one fails.
-func (r *run) commit(ctx context.Context, b *batch, origin *node) error {
-	var invalid *dataError
-	if err := r.handOver(ctx, b); errors.As(err, &invalid) && origin != nil {
-		return r.fail(ctx, origin, "cannot go on: "+invalid.Error())
-	} else if err != nil {
-		return err
+// commit records a batch and then does what it was for. A *dataError says that
+// what begins cannot get its data; then nothing is recorded.
+func (r *run) commit(ctx context.Context, b *batch) error {
+	if b.invalid != nil {
+		r.results.discard()
+		return b.invalid
 	}
 	if len(b.ops) > 0 {
-		if _, err := r.engine.Record(ctx, b.ops...); err != nil {
+		if err := r.record(ctx, b.ops...); err != nil {
 			return err
 		}
 	}
@@ -278,33 +293,6 @@ func (r *run) commit(ctx context.Context, b *batch, origin *node) error {
 		r.active[n] = true
 		if n.inside == nil && !b.suspendedAbove(n) && !slices.Contains(b.spent, n) {
 			r.ready = append(r.ready, n)
-		}
-	}
-	return nil
-}
-
-// handOver gives the variables of pipelines what comes from subprocesses that
-// end with a batch, and those of subprocesses that begin their params.
-func (r *run) handOver(ctx context.Context, b *batch) error {
-	for _, n := range b.closed {
-		pass := b.recorded(n).Loop
-		inside := &scope{results: r.results, in: n.inside, now: map[string]string{}}
-		values := fed(n, pass, true, inside.Variable)
-		if inside.err != nil {
-			return &dataError{fmt.Errorf("outputs of %s: %w", n.label(), inside.err)}
-		}
-		if err := r.results.give(ctx, n.in, values); err != nil {
-			return err
-		}
-	}
-	for _, o := range b.opened {
-		s := r.scope(o.node, o.pass)
-		values := s.inputs(o.node)
-		if s.err != nil {
-			return &dataError{fmt.Errorf("params of %s: %w", o.node.label(), s.err)}
-		}
-		if err := r.results.give(ctx, o.node.inside, values); err != nil {
-			return err
 		}
 	}
 	return nil

@@ -43,7 +43,7 @@ func (s *scope) Variable(name string) (string, bool) {
 	if text, ok := s.now[name]; ok {
 		return text, true
 	}
-	if text, ok := s.results.variables[s.in.id][name]; ok {
+	if text, ok := s.results.variable(s.in.id, name); ok {
 		return text, true
 	}
 	value := s.in.variables[name].value
@@ -60,8 +60,7 @@ func (s *scope) ExitCode(activity string) (int, bool) {
 	if activity == "" && s.after != nil {
 		activity = s.after.id
 	}
-	code, ok := s.results.exits[activity]
-	return code, ok
+	return s.results.exit(activity)
 }
 
 // render renders a template whose values may have become long.
@@ -75,10 +74,7 @@ func (s *scope) render(what string, t *expression.Template) string {
 
 // all returns the variables of the pipeline that have a value.
 func (s *scope) all() map[string]string {
-	values := maps.Clone(s.results.variables[s.in.id])
-	if values == nil {
-		values = map[string]string{}
-	}
+	values := s.results.given(s.in.id)
 	for _, name := range slices.Sorted(maps.Keys(s.in.variables)) {
 		if text, ok := s.Variable(name); ok {
 			values[name] = text

@@ -108,11 +108,11 @@ func (c *call) abandoned(ctx context.Context, s *storage, seen map[state.Key]boo
 			if t.Key.Business != c.business || t.Shown != state.Running || seen[t.Key] {
 				continue
 			}
-			lines, err := s.log.ResultLines(ctx, t.Key)
+			source, err := readDefinition(ctx, s, t.Key)
 			if err != nil {
 				return false, err
 			}
-			if len(lines) == 0 {
+			if source == nil {
 				continue
 			}
 			err = s.leases.TakeOver(ctx, store.Location{Key: t.Key, Revision: t.Revision})

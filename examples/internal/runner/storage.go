@@ -12,14 +12,12 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// storage is a database that is open, and the log of results in it or beside it.
+// storage is a database that is open.
 type storage struct {
 	store.Store
-	log Log
 	// leases is the store as others see it who use it too, nil for a file,
 	// which nobody else can have open.
 	leases store.Leaser
-	file   *resultFile // nil on a server
 }
 
 // open opens the database that -db names. It makes a new one, unless the call is
@@ -35,11 +33,7 @@ func (c *call) open(ctx context.Context) (*storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	file, err := openResultFile(c.db + ".results")
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return &storage{Store: s, log: file, file: file}, nil
+	return &storage{Store: s}, nil
 }
 
 func (c *call) openOnServer(ctx context.Context) (*storage, error) {
@@ -51,12 +45,11 @@ func (c *call) openOnServer(ctx context.Context) (*storage, error) {
 	if err != nil {
 		return nil, err
 	}
-	log, keeps := s.(Log)
 	leases, shared := s.(store.Leaser)
-	if !keeps || !shared {
+	if !shared {
 		return nil, errors.Join(fmt.Errorf("%s cannot be shared by runners", c.where()), s.Close())
 	}
-	return &storage{Store: s, log: log, leases: leases}, nil
+	return &storage{Store: s, leases: leases}, nil
 }
 
 // databaseFile sets the path of a new database, or checks that of an old one.
@@ -78,11 +71,3 @@ func (c *call) databaseFile() error {
 
 // where is the database as it may be printed.
 func (c *call) where() string { return database.Shown(c.db) }
-
-// Close closes the log before the store, whose lock it relies on.
-func (s *storage) Close() error {
-	if s.file == nil {
-		return s.Store.Close()
-	}
-	return errors.Join(s.file.Close(), s.Store.Close())
-}

@@ -3,7 +3,6 @@ package server
 
 import (
 	"context"
-	"errors"
 	"io/fs"
 	"time"
 
@@ -48,14 +47,7 @@ func open(ctx context.Context, url string, o database.Options) (store.Store, err
 	if err != nil {
 		return nil, err
 	}
-	if !o.Run {
-		return s, nil
-	}
-	runs, err := openShared(ctx, s, url)
-	if err != nil {
-		return nil, errors.Join(err, s.Close())
-	}
-	return runs, nil
+	return s, nil
 }
 
 // missingError says that a database has no store.

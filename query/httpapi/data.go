@@ -1,0 +1,138 @@
+package httpapi
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"maps"
+	"slices"
+
+	"github.com/pipestatus/pipestatus/query/strictjson"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// nodeData is the data of an attempt as get_task_node_data and
+// get_task_node_detail have it.
+type nodeData struct {
+	// Inputs is the input if that is an object. Another value is in it under the
+	// name input, and what is not JSON under input_base64.
+	Inputs any `json:"inputs"`
+	// Outputs are the fields of the output if that is an object, in the order of
+	// their keys, or the output if that is a list. Another value is one output.
+	Outputs any `json:"outputs"`
+}
+
+// output is one value of an output.
+type output struct {
+	Key   string `json:"key"`
+	Name  string `json:"name"`
+	Value any    `json:"value"`
+}
+
+// dataFields bounds the fields of an output that are told apart.
+const dataFields = 10_000
+
+func dataOf(in, out *state.Data) nodeData {
+	return nodeData{inputsOf(in.Bytes()), outputsOf(out.Bytes())}
+}
+
+func inputsOf(b []byte) any {
+	switch {
+	case b == nil:
+		return struct{}{}
+	case !json.Valid(b):
+		return map[string]string{"input_base64": base64.StdEncoding.EncodeToString(b)}
+	case opening(b) == '{':
+		return json.RawMessage(b)
+	}
+	return map[string]json.RawMessage{"input": b}
+}
+
+func outputsOf(b []byte) any {
+	switch {
+	case b == nil:
+		return []output{}
+	case !json.Valid(b):
+		return []output{{"output_base64", "output_base64", base64.StdEncoding.EncodeToString(b)}}
+	case opening(b) == '[':
+		return json.RawMessage(b)
+	}
+	fields, err := strictjson.Fields(b, dataFields)
+	if err != nil {
+		return []output{{"output", "output", json.RawMessage(b)}}
+	}
+	list := make([]output, 0, len(fields))
+	for _, key := range slices.Sorted(maps.Keys(fields)) {
+		list = append(list, output{key, key, fields[key]})
+	}
+	return list
+}
+
+// opening is the first byte of valid JSON that is no space.
+func opening(b []byte) byte {
+	for _, c := range b {
+		if c != ' ' && c != '\t' && c != '\n' && c != '\r' {
+			return c
+		}
+	}
+	return 0
+}
+
+// data is that of an attempt of a node, by its number. The node is not found if
+// its task was deleted since it was read.
+func (x *exchange) data(tree *state.Tree, node *state.Node, a *state.Attempt) (nodeData, error) {
+	ctx, ref := x.r.Context(), store.ByNode(node.ID)
+	in, out, err := store.AttemptData(ctx, x.h.reader, ref, a.Number())
+	if err == nil {
+		var at store.Location
+		if at, err = x.h.reader.Locate(ctx, ref); err == nil && at.Key != tree.Key() {
+			err = state.ErrNotFound
+		}
+	}
+	if errors.Is(err, state.ErrNotFound) {
+		return nodeData{}, x.noNode(node.ID)
+	}
+	return dataOf(in, out), err
+}
+
+// nodeValues is get_task_node_data.
+func (h *Handler) nodeValues(x *exchange) error {
+	if err := x.params.scope(); err != nil {
+		return err
+	}
+	loop, err := x.params.number("loop", 0, loopMost)
+	if err != nil {
+		return err
+	}
+	snap, node, err := x.node()
+	if err != nil {
+		return err
+	}
+	last := &node.Attempt
+	if loop != 0 && loop != node.Loop {
+		if last, err = x.lastOf(&snap, &node, loop); err != nil {
+			return err
+		}
+	}
+	data, err := x.data(snap.Tree, &node, last)
+	if err != nil {
+		return err
+	}
+	return x.respond("", func(s *sink) error {
+		s.value(struct {
+			nodeData
+			ExData string `json:"ex_data"`
+		}{data, last.Error})
+		return s.err
+	})
+}
+
+// taskInput is what a task was created with, nil if that is not JSON.
+func (h *Handler) taskInput(x *exchange) (json.RawMessage, error) {
+	in, _, err := store.AttemptData(x.r.Context(), h.reader, store.ByKey(x.business, x.task), 1)
+	if err != nil || !json.Valid(in.Bytes()) {
+		return nil, err
+	}
+	return in.Bytes(), nil
+}
