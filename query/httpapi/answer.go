@@ -102,13 +102,21 @@ func (a *answer) piece(p []byte) (err error) {
 		part := p[:min(len(p), pieceBytes)]
 		p = p[len(part):]
 		a.allowed -= int64(len(part))
-		if a.z != nil {
-			_, err = a.z.Write(part)
-		} else {
-			_, err = a.w.Write(part)
-		}
+		err = a.claim.write(func() error {
+			if a.z != nil {
+				_, err := a.z.Write(part)
+				return err
+			}
+			_, err := a.w.Write(part)
+			return err
+		}, a.hurry)
 	}
 	return err
+}
+
+// hurry ends a write that is in progress.
+func (a *answer) hurry() {
+	_ = http.NewResponseController(a.w).SetWriteDeadline(time.Now())
 }
 
 // slackBytes of an answer are what a client has the time of one event for.

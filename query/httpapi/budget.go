@@ -8,14 +8,16 @@ import (
 )
 
 // budget is so many bytes, of which one client gets half at most. A client that
-// has none gets any amount once all of it is there.
+// has none gets any amount once all of it is there, before those that have some.
+// An eighth is kept for small claims, which wait for no large ones.
 type budget struct {
 	most int64
 
 	mu      sync.Mutex // protects everything below
 	taken   int64
 	by      map[string]int64
-	waiting []*claim // in the order in which they came
+	waiting []*claim            // in the order in which they came
+	writing map[*claim]stalling // those whose answer is being written
 }
 
 // claim is a share of a budget, or the wish for one.
@@ -26,11 +28,25 @@ type claim struct {
 	granted chan struct{} // closed when it is granted
 }
 
-func newBudget(most int64) *budget { return &budget{most: most, by: make(map[string]int64)} }
+// stalling is a write that its client may not be reading.
+type stalling struct {
+	since time.Time
+	cut   func() // ends it; must not block
+}
 
-// take waits for a share. The error is errBusy or the context's.
+func newBudget(most int64) *budget {
+	return &budget{most: most, by: make(map[string]int64), writing: make(map[*claim]stalling)}
+}
+
+// large is the most that large claims have together.
+func (b *budget) large() int64 { return b.most - b.most/8 }
+
+func (b *budget) isLarge(bytes int64) bool { return bytes > max(1, b.most/256) }
+
+// take waits for a share, and now and then ends the write that has stalled for
+// longest. The error is errBusy or the context's.
 func (b *budget) take(ctx context.Context, client string, bytes int64, patience time.Duration) (*claim, error) {
-	c := &claim{budget: b, client: client, bytes: min(bytes, b.most), granted: make(chan struct{})}
+	c := &claim{budget: b, client: client, bytes: min(bytes, b.large()), granted: make(chan struct{})}
 	b.mu.Lock()
 	b.waiting = append(b.waiting, c)
 	b.serveLocked()
@@ -42,16 +58,57 @@ func (b *budget) take(ctx context.Context, client string, bytes int64, patience 
 	}
 	timer := time.NewTimer(patience)
 	defer timer.Stop()
-	err := error(errBusy)
-	select {
-	case <-c.granted:
-		return c, nil
-	case <-timer.C:
-	case <-ctx.Done():
-		err = ctx.Err()
+	stalled := max(patience/6, time.Millisecond)
+	tick := time.NewTicker(stalled)
+	defer tick.Stop()
+	for {
+		select {
+		case <-c.granted:
+			return c, nil
+		case <-tick.C:
+			b.cut(stalled)
+		case <-timer.C:
+			c.end()
+			return nil, errBusy
+		case <-ctx.Done():
+			c.end()
+			return nil, ctx.Err()
+		}
 	}
-	c.end()
-	return nil, err
+}
+
+// cut ends the write that has gone on for longest, if that is so long.
+func (b *budget) cut(long time.Duration) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var oldest *claim
+	for c, w := range b.writing {
+		if oldest == nil || w.since.Before(b.writing[oldest].since) {
+			oldest = c
+		}
+	}
+	if oldest == nil || time.Since(b.writing[oldest].since) < long {
+		return
+	}
+	b.writing[oldest].cut()
+	delete(b.writing, oldest)
+}
+
+// write calls f, which writes to the client; cut may be called meanwhile, and
+// makes f return, if others wait for what the claim has. Nil has nothing.
+func (c *claim) write(f func() error, cut func()) error {
+	if c == nil {
+		return f()
+	}
+	b := c.budget
+	b.mu.Lock()
+	b.writing[c] = stalling{time.Now(), cut}
+	b.mu.Unlock()
+	err := f()
+	b.mu.Lock()
+	delete(b.writing, c)
+	b.mu.Unlock()
+	return err
 }
 
 // end gives a share back, or the wish for one up. It does nothing on nil.
@@ -74,21 +131,28 @@ func (c *claim) end() {
 	b.serveLocked()
 }
 
-// serveLocked grants what can be granted, in order. A client that has used up
-// its share holds up nobody else.
+// serveLocked grants what can be granted: first to clients that have nothing, in
+// the order in which they came, then to the others. A client that has used up its
+// share holds up nobody else.
 func (b *budget) serveLocked() {
-	full := false
-	b.waiting = slices.DeleteFunc(b.waiting, func(c *claim) bool {
-		own := b.by[c.client]
-		if full || own > 0 && own+c.bytes > b.most/2 {
-			return false
-		}
-		if full = b.taken+c.bytes > b.most; full {
-			return false
-		}
-		b.taken += c.bytes
-		b.by[c.client] += c.bytes
-		close(c.granted)
-		return true
-	})
+	var full [2]bool // for small claims, and for large ones
+	for _, first := range [...]bool{true, false} {
+		b.waiting = slices.DeleteFunc(b.waiting, func(c *claim) bool {
+			own := b.by[c.client]
+			size, most := 0, b.most
+			if b.isLarge(c.bytes) {
+				size, most = 1, b.large()
+			}
+			if first != (own == 0) || full[size] || own > 0 && own+c.bytes > b.most/2 {
+				return false
+			}
+			if full[size] = b.taken+c.bytes > most; full[size] {
+				return false
+			}
+			b.taken += c.bytes
+			b.by[c.client] += c.bytes
+			close(c.granted)
+			return true
+		})
+	}
 }

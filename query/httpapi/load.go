@@ -10,8 +10,7 @@ import (
 
 const (
 	// loadsMost bounds how many trees are read at once, since nobody knows how
-	// large one is before. One client reads half as many at most: a request
-	// whose client has used up its memory waits for it with a tree that was read.
+	// large one is before. One client reads half as many at most.
 	loadsMost = 16
 	// nodeBytes is what a node of a tree takes in memory, texts aside.
 	nodeBytes = 256
@@ -32,27 +31,40 @@ func treeBytes(tree *state.Tree) int64 {
 }
 
 // load reads a tree with read and holds its bytes, and extra ones for what else
-// the answer reads, until the exchange ends or loads again. It waits for its
-// turn, and for the bytes, before it lets others read, so that no more than
-// loadsMost trees are nobody's.
+// the answer reads, until the exchange ends or loads again. It waits for its turn
+// to read. If the bytes are not there, it forgets the tree, lets others read and
+// waits for them, and reads again.
 func (x *exchange) load(extra int64, read func(context.Context) (store.Snapshot, error)) (snap store.Snapshot, err error) {
-	ctx := x.r.Context()
+	ctx, patience := x.r.Context(), x.h.opts.WriteTimeout
 	x.claim.end()
 	x.claim = nil
-	turn, err := x.h.loads.take(ctx, x.client(), 1, x.h.opts.WriteTimeout)
-	if err != nil {
-		return snap, err
+	for claimed := int64(0); ; {
+		turn, err := x.h.loads.take(ctx, x.client(), 1, patience)
+		if err != nil {
+			return store.Snapshot{}, err
+		}
+		snap, err := read(ctx)
+		if err != nil {
+			turn.end()
+			return store.Snapshot{}, err
+		}
+		bytes := treeBytes(snap.Tree) + extra
+		if bytes > pieceBytes+extra {
+			bytes += workBytes - extra
+		}
+		if bytes > claimed {
+			x.claim.end()
+			x.claim, err = x.h.memory.take(ctx, x.client(), bytes, 0)
+		}
+		turn.end()
+		if err == nil {
+			return snap, nil
+		}
+		if x.claim, err = x.h.memory.take(ctx, x.client(), bytes, patience); err != nil {
+			return store.Snapshot{}, err
+		}
+		claimed = bytes
 	}
-	defer turn.end()
-	if snap, err = read(ctx); err != nil {
-		return snap, err
-	}
-	bytes := treeBytes(snap.Tree)
-	if bytes > pieceBytes {
-		extra = workBytes
-	}
-	x.claim, err = x.h.memory.take(ctx, x.client(), bytes+extra, x.h.opts.WriteTimeout)
-	return snap, err
 }
 
 // now is the task or node that the request names, as it is.

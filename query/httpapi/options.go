@@ -106,7 +106,9 @@ type Options struct {
 	// themselves are sent in pieces. One client gets half of it at most, but
 	// always one answer, however large. A request waits for its share as long
 	// as WriteTimeout and is then refused with 503; a stream is refused with
-	// 429 at once. Default: 256 MiB.
+	// 429 at once. While one waits, answers whose clients have not read for a
+	// sixth of that time are cut, the slowest first. An eighth is kept for small
+	// answers. Default: 256 MiB.
 	MaxMemory int64
 	// WriteTimeout bounds how long a client may take to read an event, or each
 	// 8 MiB of an answer. Default: 30 s.
