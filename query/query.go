@@ -129,30 +129,64 @@ func (q *Query) Snapshot(ctx context.Context, business, task string) (store.Snap
 	if errors.Is(err, state.ErrNotFound) {
 		snap, err = q.loadByNode(ctx, business, task)
 	}
-	switch {
-	case errors.Is(err, state.ErrNotFound):
-		return store.Snapshot{}, &NotFoundError{Business: business, Task: task}
-	case err != nil:
-		return store.Snapshot{}, wrap(err)
+	if err != nil {
+		return store.Snapshot{}, unknown(business, task, err)
 	}
 	return snap, nil
+}
+
+// Locate says where the task or node is that Snapshot would read, without
+// reading it. The error is that of Snapshot.
+func (q *Query) Locate(ctx context.Context, business, task string) (store.Location, error) {
+	if err := (state.Key{Business: business, Task: task}).Validate(); err != nil {
+		return store.Location{}, wrap(err)
+	}
+	at, err := q.reader.Locate(ctx, store.ByKey(business, task))
+	if errors.Is(err, state.ErrNotFound) {
+		at, err = q.locateNode(ctx, business, task)
+	}
+	if err != nil {
+		return store.Location{}, unknown(business, task, err)
+	}
+	return at, nil
 }
 
 // loadByNode looks where the node is before it loads anything, so that a task
 // of another business is not read, which would take time and could fail.
 func (q *Query) loadByNode(ctx context.Context, business, node string) (store.Snapshot, error) {
-	at, err := q.reader.Locate(ctx, store.ByNode(node))
-	if err != nil {
+	if _, err := q.locateNode(ctx, business, node); err != nil {
 		return store.Snapshot{}, err
 	}
-	if at.Key.Business != business {
-		return store.Snapshot{}, state.ErrNotFound
-	}
 	snap, err := q.reader.Load(ctx, store.ByNode(node))
-	if err == nil && snap.Tree.Key().Business != business { // the ID was given away meanwhile
-		err = state.ErrNotFound
+	if err == nil {
+		err = ofBusiness(snap.Tree.Key(), business) // the ID may have been given away since
 	}
 	return snap, err
+}
+
+func (q *Query) locateNode(ctx context.Context, business, node string) (store.Location, error) {
+	at, err := q.reader.Locate(ctx, store.ByNode(node))
+	if err == nil {
+		err = ofBusiness(at.Key, business)
+	}
+	return at, err
+}
+
+// ofBusiness is the rule that what another business has is as unknown as nothing.
+func ofBusiness(key state.Key, business string) error {
+	if key.Business != business {
+		return state.ErrNotFound
+	}
+	return nil
+}
+
+// unknown is the error of what cannot be read, which names what was asked for if
+// it is not there.
+func unknown(business, task string, err error) error {
+	if errors.Is(err, state.ErrNotFound) {
+		return &NotFoundError{Business: business, Task: task}
+	}
+	return wrap(err)
 }
 
 // wrap says whose error it is; nil stays nil.

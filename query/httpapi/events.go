@@ -20,7 +20,7 @@ func (h *Handler) events(x *exchange) error {
 		return errTooMany
 	}
 	defer h.streams.leave(x.client())
-	at, err := h.locate(x.r.Context(), x.business, x.task)
+	at, err := h.query.Locate(x.r.Context(), x.business, x.task)
 	if err != nil {
 		return err
 	}

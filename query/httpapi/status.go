@@ -1,9 +1,6 @@
 package httpapi
 
 import (
-	"context"
-	"errors"
-
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -172,24 +169,9 @@ func (h *Handler) fresh(x *exchange) (bool, error) {
 	if x.r.Header.Get("If-None-Match") == "" {
 		return false, nil
 	}
-	at, err := h.locate(x.r.Context(), x.business, x.task)
+	at, err := h.query.Locate(x.r.Context(), x.business, x.task)
 	if err != nil {
 		return false, err
 	}
 	return x.unchanged(x.etag(at.Key, at.Revision)), nil
-}
-
-// locate finds a task or node as [query.Query.Snapshot] does.
-func (h *Handler) locate(ctx context.Context, business, task string) (store.Location, error) {
-	at, err := h.reader.Locate(ctx, store.ByKey(business, task))
-	if errors.Is(err, state.ErrNotFound) {
-		at, err = h.reader.Locate(ctx, store.ByNode(task))
-		if err == nil && at.Key.Business != business {
-			err = state.ErrNotFound
-		}
-	}
-	if errors.Is(err, state.ErrNotFound) {
-		return at, &query.NotFoundError{Business: business, Task: task}
-	}
-	return at, err
 }
