@@ -24,20 +24,33 @@ Each line is one operation:
 
 Its fields are these, and no others:
 
-  create                         biz, task, id, name
-  declare                        node, parent, kind, name, retryable, skippable,
-                                 max_loops, new_version
-  start suspend resume           node, version, loop
-  finish                         node, tolerate, version, loop
-  fail                           node, error, ignore, abandon, retry_at, version,
-                                 loop
-  revoke                         node, error (the reason), version, loop
-  retry skip loop reset          node, new_version, version
-  reopen                         biz, task, loop
-  all of these                   at, actor, idempotent
-  batch                          ops: on one task, all or none
-  status                         biz, task (or a node's ID), failed_first
-  history                        node
+  create      biz task id name labels input
+  declare     node parent kind name key after retryable skippable max_loops
+              new_version
+  start       node input version loop
+  finish      node output tolerate version loop
+  fail        node error output ignore abandon retry_at version loop
+  suspend     node note version loop
+  resume      node version loop
+  revoke      node error version loop
+  retry       node new_version version
+  skip        node output new_version version
+  loop        node input from new_version version
+  reset       node new_version version
+  reopen      biz task loop
+  label       biz task set remove
+  begin       node parent kind name key after from input new_version
+  report      node state error output version loop
+  batch       ops
+  status      biz task failed_first
+  history     node
+
+All but batch, status and history also take at and actor, and all of those but
+begin and report take idempotent. biz, task and key name a node instead of node,
+and without key the root; parent_key then does the same for parent. The task of
+status may be a node's ID. ops are operations on one task, recorded all or not at
+all. after and remove are lists of texts, labels and set objects of texts, input
+and output any JSON. The error of a revoke is its reason.
 
 kind is one of subprocess, start_event, end_event, service_activity,
 exclusive_gateway, parallel_gateway, conditional_parallel_gateway and
@@ -47,9 +60,10 @@ no version: loop is the loop count of its attempt.
 Each line is answered by one line, in order, once it is durable:
 
   {"ok":true,"seq":17,"node":"a","version":"914d35fe7d143c2186e6d3532870b37d"}
+  {"ok":true,"seq":19,"node":"a","version":"…","did":["retry","start"]}
   {"ok":false,"code":"invalid_transition","error":"…"}
 
-with one of the codes not_found exists invalid_transition invalid_argument
+did is what a begin or a report recorded. A refusal has one of the codes not_found exists invalid_transition invalid_argument
 version_mismatch not_retryable not_skippable loop_limit conflict locked full
 failed corrupt closed, for a batch also with the index of the operation that was
 refused; status and history with what they ask for. The next line need not wait
