@@ -53,6 +53,9 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 	if err != nil {
 		return nil, err
 	}
+	if s == nil {
+		return nil, fmt.Errorf("engine: open: %w: no store", state.ErrInvalidArgument)
+	}
 	last, err := store.Last(ctx, s)
 	if err != nil {
 		return nil, fmt.Errorf("engine: open: %w", err)

@@ -194,8 +194,13 @@ func recoverInterrupted(ctx context.Context, e *engine.Engine) error {
 			if node.Kind.Container() {
 				continue // it runs on with what is in it
 			}
-			// Work in flight may always report, whatever is above it.
-			if _, err := e.Report(ctx, node.ID, state.Failed, engine.Reason("interrupted")); err != nil {
+			reason := "interrupted"
+			if node.State == state.Failed {
+				reason = "" // it keeps its own
+			}
+			// Work in flight may always fail, whatever is above it. Of what had failed
+			// already, this gives up the retry that nobody will send any more.
+			if _, err := e.Fail(ctx, node.ID, reason, engine.IfVersion(node.Version.String())); err != nil {
 				return err
 			}
 			_, err := e.Begin(ctx, node.Parent, node.Kind, engine.ID(node.ID))

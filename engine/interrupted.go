@@ -42,7 +42,8 @@ func (in *Interruption) empty() bool { return len(in.Nodes) == 0 && len(in.Retri
 // [*store.UnreadableError] if tasks were passed over that cannot be read.
 //
 // Whatever is above a leaf, and whether or not it may be retried, [Fail] records
-// that it was interrupted. To run it again is a second request, [Begin] or [Retry],
+// that it was interrupted, and of one in Retries, without [RetryAt], that nobody
+// retries it by itself. To run it again is a second request, [Begin] or [Retry],
 // which may be refused: nothing starts in a pipeline that is suspended or revoked.
 // The example does so.
 //

@@ -80,7 +80,8 @@ func TestTheRecipeForInterruptedNodesWorksOnEveryLeftover(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "suspended")
 		f.activity("suspended", "a", engine.Start)
-		f.record(engine.Suspend("suspended"))
+		f.activity("suspended", "f", engine.Start)
+		f.record(engine.Fail("f", "busy", engine.RetryAt(epoch.Add(time.Hour))), engine.Suspend("suspended"))
 		f.task("11", "revoked")
 		f.activity("revoked", "b", engine.Start)
 		f.record(engine.Revoke("revoked"))
@@ -89,15 +90,23 @@ func TestTheRecipeForInterruptedNodesWorksOnEveryLeftover(t *testing.T) {
 		f.activity("running", "d", engine.Start)
 		f.activity("running", "e", engine.Start)
 		f.record(engine.Fail("e", "busy", engine.RetryAt(epoch.Add(time.Hour))))
+		f.record(engine.Begin("running", state.Subprocess, engine.ID("part")), engine.Begin("part", state.ServiceActivity, engine.ID("g")))
+		f.record(engine.Fail("g", "busy", engine.RetryAt(epoch.Add(time.Hour))), engine.Suspend("part"))
 		f.reopen()
 		if err := recoverInterrupted(f.ctx, f.Engine); err != nil {
 			f.Fatal(err)
 		}
 		f.expectStates(map[string]state.State{
 			"a": state.Failed, "b": state.Failed, "c": state.Failed, "d": state.Running, "e": state.Running, "running": state.Running,
+			"f": state.Failed, "g": state.Failed,
 		})
+		for _, id := range []string{"f", "g"} {
+			if n := f.node(id); n.Error != "busy" {
+				f.Errorf("what was to be retried failed with %q", n.Error)
+			}
+		}
 		for in, err := range f.Interrupted(f.ctx) {
-			for _, n := range in.Nodes {
+			for _, n := range append(in.Nodes, in.Retries...) {
 				if !n.Kind.Container() || err != nil {
 					f.Errorf("still left behind: %+v, %v", n, err)
 				}

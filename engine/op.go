@@ -42,7 +42,8 @@ func Finish(node string, opts ...Option) Op { return onNode(state.Finish, node, 
 
 // Fail takes a node from RUNNING to FAILED and keeps the message, cut as
 // [state.CutError] says. On a FAILED leaf whose automatic retry is pending it
-// replaces that retry. Also: Ignore, RetryAt, Abandon, Output.
+// replaces that retry, by none without RetryAt. Also: Ignore, RetryAt, Abandon,
+// Output.
 func Fail(node, message string, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Fail, Node: node, Error: message}, opts)
 }
@@ -106,7 +107,8 @@ func Begin(parent string, kind state.Kind, opts ...Option) Op {
 
 // Report says which state a step is in: it records whatever leads the node there,
 // nothing if it is there. So a record that missed events is put right by the next
-// report. Options: Reason (with FAILED and REVOKED), Output (with FINISHED and
+// report. It leaves a pending automatic retry of a node that is FAILED as it is;
+// [Fail] gives that up. Options: Reason (with FAILED and REVOKED), Output (with FINISHED and
 // FAILED, and left out if the step is there already), IfVersion or, for the root,
 // IfLoop, with which no new attempt begins and a late report of a superseded one
 // records nothing; In, At, Actor.
@@ -129,13 +131,17 @@ func newOp(op state.Op, opts []Option) Op {
 func withOptions(op state.Op, opts []Option) Op {
 	o := Op{op: op}
 	for _, opt := range opts {
+		if opt == nil {
+			o.fail("nil option")
+			continue
+		}
 		opt(&o)
 	}
 	return o
 }
 
 // Option sets a rare extra of an operation. One that does not apply to the
-// operation makes it an invalid argument.
+// operation makes it an invalid argument, and so does a nil one.
 type Option func(*Op)
 
 // ID names the new node of Create or Declare, or the node of Begin, new or not;

@@ -14,7 +14,7 @@ import (
 )
 
 // Options configure an engine. A nil *Options and zero fields stand for the
-// defaults.
+// defaults. A negative limit is refused.
 type Options struct {
 	// Limits bound the depth and size of a task, and of inputs and outputs.
 	// Default: 100 levels, 100,000 nodes, 64 KiB.
@@ -93,9 +93,22 @@ func (o *Options) withDefaults() (Options, error) {
 	if o != nil {
 		d = *o
 	}
-	if d.MaxLiveNodes < 0 || d.MaxQueued < 0 || d.Limits.Levels < 0 || d.Limits.Nodes < 0 ||
-		d.Limits.DataBytes < 0 || d.Limits.DataBytes > state.MaxDataBytes {
-		return d, fmt.Errorf("engine: %w: a limit is negative or too high", state.ErrInvalidArgument)
+	for _, limit := range []struct {
+		name  string
+		value int
+	}{
+		{"MaxLiveNodes", d.MaxLiveNodes},
+		{"MaxQueued", d.MaxQueued},
+		{"Limits.Levels", d.Limits.Levels},
+		{"Limits.Nodes", d.Limits.Nodes},
+		{"Limits.DataBytes", d.Limits.DataBytes},
+	} {
+		if limit.value < 0 {
+			return d, fmt.Errorf("engine: open: %w: %s is %d", state.ErrInvalidArgument, limit.name, limit.value)
+		}
+	}
+	if most := state.MaxDataBytes; d.Limits.DataBytes > most {
+		return d, fmt.Errorf("engine: open: %w: Limits.DataBytes is %d, at most %d", state.ErrInvalidArgument, d.Limits.DataBytes, most)
 	}
 	if d.MaxLiveNodes == 0 {
 		d.MaxLiveNodes = defaultLiveNodes

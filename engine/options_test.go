@@ -25,6 +25,32 @@ func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 			t.Errorf("negative %s: %v", what, err)
 		}
 	}
+	_, err := engine.Open(t.Context(), store.NewMemory(), &engine.Options{MaxQueued: -1})
+	if !errors.Is(err, state.ErrInvalidArgument) || !strings.Contains(err.Error(), "MaxQueued is -1") {
+		t.Errorf("the limit is not named: %v", err)
+	}
+}
+
+func TestWhatIsNilIsRefused(t *testing.T) {
+	if _, err := engine.Open(t.Context(), nil, nil); !errors.Is(err, state.ErrInvalidArgument) {
+		t.Errorf("no store: %v", err)
+	}
+	f := onMemory(t, engine.Options{})
+	f.task("10", "root")
+	f.expectUnchanged(func() {
+		for what, op := range map[string]engine.Op{
+			"suspend": engine.Suspend("root", nil), "declare": engine.Declare("root", state.EndEvent, engine.ID("a"), nil),
+			"after another option": engine.Finish("root", engine.Actor("alice"), nil),
+		} {
+			_, err := f.Record(f.ctx, op)
+			if f.expectRefusal(err, state.ErrInvalidArgument); !strings.Contains(err.Error(), "nil option") {
+				f.Errorf("%s: %v", what, err)
+			}
+		}
+		if err := f.Delete(f.ctx, "2", "10", engine.Force(), nil); !errors.Is(err, state.ErrInvalidArgument) {
+			f.Errorf("delete: %v", err)
+		}
+	})
 }
 
 func TestOpenOfAStoreThatCannotBeReadSaysSo(t *testing.T) {

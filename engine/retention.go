@@ -18,7 +18,8 @@ import (
 type Retention struct {
 	Business string        // "" for all
 	Shown    []state.State // what the task shows, empty for all
-	// Before, if not zero, keeps tasks with a transition at or after it.
+	// Before, if not zero, keeps tasks with a transition at or after it. That they
+	// were labeled is a transition too.
 	Before time.Time
 	// ByEnd has Before go by the end of the task, whatever was recorded since. A
 	// task that has not ended goes by its last transition.
@@ -28,7 +29,8 @@ type Retention struct {
 	// [store.Task.Settled].
 	Settled bool
 	// Keep is how many of the tasks that Business and Shown select, newest
-	// recorded first, are kept whatever their age, unfinished ones included.
+	// recorded first, are kept whatever their age, unfinished ones included. It
+	// must not be negative.
 	Keep int
 }
 
@@ -53,12 +55,17 @@ func (p *Purged) PassedOver() int {
 
 // Select iterates over the tasks that [Engine.Purge] would remove from what from
 // reads, newest recorded first, and counts the others in passed, which may be
-// nil. An error is the last thing yielded.
+// nil. An error is the last thing yielded; one of a Retention that makes no sense
+// matches [state.ErrInvalidArgument] and is the only thing.
 func (r *Retention) Select(ctx context.Context, from store.Reader, passed *Purged) iter.Seq2[*store.Task, error] {
 	if passed == nil {
 		passed = new(Purged)
 	}
 	return func(yield func(*store.Task, error) bool) {
+		if r.Keep < 0 {
+			yield(nil, fmt.Errorf("engine: %w: %d tasks to keep", state.ErrInvalidArgument, r.Keep))
+			return
+		}
 		seen := 0
 		for t, err := range store.Tasks(ctx, from, store.ListQuery{Business: r.Business, Shown: r.Shown}) {
 			var unreadable *store.UnreadableError

@@ -255,6 +255,26 @@ func TestPurgeRemovesWhatRetentionSelects(t *testing.T) {
 }
 
 // What shows FAILED and waits for nobody was kept for ever, and nobody was told.
+func TestARetentionThatCannotBeIsRefusedAndRemovesNothing(t *testing.T) {
+	forEachStore(t, func(f *fixture) {
+		f.task("10", "root")
+		f.record(engine.Finish("root"))
+		f.expectUnchanged(func() {
+			for what, r := range map[string]engine.Retention{
+				"an unknown state":          {Shown: []state.State{state.Finished, 77}},
+				"no state":                  {Shown: []state.State{0}},
+				"a business that cannot be": {Business: "\xff"},
+				"a negative number to keep": {Keep: -1},
+			} {
+				done, err := f.Purge(f.ctx, r)
+				if !errors.Is(err, state.ErrInvalidArgument) || done != (engine.Purged{}) {
+					f.Errorf("%s: %+v, %v", what, done, err)
+				}
+			}
+		})
+	})
+}
+
 func TestPurgeTakesSettledTasksIfToldTo(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		f.task("failed", "f")

@@ -28,12 +28,28 @@ func (q *ListQuery) CursorAt(number uint64) string {
 	return q.order() + strconv.FormatUint(number, 10)
 }
 
+// validate reports, as an error that matches [state.ErrInvalidArgument], what no
+// task can have.
+func (q *ListQuery) validate() error {
+	for _, s := range q.Shown {
+		if !s.Valid() {
+			return fmt.Errorf("%w: no task shows %s", state.ErrInvalidArgument, s)
+		}
+	}
+	if q.Business == "" {
+		return nil
+	}
+	return state.CheckID("business ID", q.Business)
+}
+
 // Start returns the number of the task that the query's cursor names, for stores:
 // the page continues with the next one in the order of the list. Without a cursor
-// it is a number before all, which no task has. An error matches
-// [state.ErrInvalidArgument].
+// it is a number before all, which no task has. An error, also of a query that makes
+// no sense, matches [state.ErrInvalidArgument].
 func (q *ListQuery) Start() (number uint64, err error) {
-	switch {
+	switch err := q.validate(); {
+	case err != nil:
+		return 0, err
 	case q.Cursor != "":
 		number, err = strconv.ParseUint(q.Cursor[1:], 10, 63)
 		if err != nil || q.CursorAt(number) != q.Cursor || number == 0 {

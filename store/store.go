@@ -48,7 +48,7 @@ type Reader interface {
 	// later ones, or at their end if the oldest come first; one that changes
 	// while they are read appears at most once, by its state at the time its
 	// page is read. [state.ErrInvalidArgument] for a cursor that no List of the
-	// same order returned.
+	// same order returned, for an unknown state, and for a business that is no ID.
 	List(ctx context.Context, q ListQuery) (ListPage, error)
 
 	// Transitions returns, in order, with their data named only, up to limit transitions of a task with

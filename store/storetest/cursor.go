@@ -31,6 +31,11 @@ var cursorCases = []testCase{
 		foreignCursor,
 	},
 	{
+		"a query that makes no sense is refused",
+		"a list of unknown states, or of a business ID that cannot be, is ErrInvalidArgument",
+		senseless,
+	},
+	{
 		"a cursor is good for one order",
 		"a cursor of a list of the other order is ErrInvalidArgument",
 		otherOrder,
@@ -129,6 +134,21 @@ func foreignCursor(c *trial) {
 			_, err := c.store.List(c.Context(), q)
 			c.want(fmt.Sprintf("list with cursor %.40q", cursor), err, state.ErrInvalidArgument)
 		}
+	}
+}
+
+func senseless(c *trial) {
+	crowd(c, 5)
+	c.reopen()
+	for what, q := range map[string]store.ListQuery{
+		"an unknown state":         {Shown: []state.State{99}},
+		"a known and no state":     {Shown: []state.State{state.Created, 0}},
+		"a business not in UTF-8":  {Business: "\xff"},
+		"a business that is long":  {Business: strings.Repeat("x", state.MaxIDBytes+1)},
+		"a business and a control": {Business: "2\n"},
+	} {
+		_, err := c.store.List(c.Context(), q)
+		c.want("list of "+what, err, state.ErrInvalidArgument)
 	}
 }
 

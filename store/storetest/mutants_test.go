@@ -572,6 +572,13 @@ var listMutants = []mutant{
 		spoil:  onQuery(func(q *store.ListQuery) { q.Labels = state.Labels{} }),
 	},
 	{
+		name:   "lists nothing of states that are unknown",
+		breaks: []string{"a query that makes no sense is refused"},
+		spoil: onQuery(func(q *store.ListQuery) {
+			q.Shown = slices.DeleteFunc(slices.Clone(q.Shown), func(s state.State) bool { return !s.Valid() })
+		}),
+	},
+	{
 		name:   "forgets the order that a cursor is for",
 		breaks: []string{"a cursor is good for one order"},
 		spoil: onQuery(func(q *store.ListQuery) {
