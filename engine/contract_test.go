@@ -62,6 +62,15 @@ func TestMethodsRecordTheirOperation(t *testing.T) {
 		did(f.Finish(f.ctx, a))
 		shows(a, state.Finished)
 
+		did(f.Reset(f.ctx, a))
+		shows(a, state.Created)
+		did(f.Start(f.ctx, a))
+		did(f.Finish(f.ctx, a))
+		did(f.Label(f.ctx, "2", "10", engine.Labels(map[string]string{"env": "test"})))
+		did(f.Finish(f.ctx, root))
+		did(f.Reopen(f.ctx, "2", "10"))
+		shows(root, state.Running)
+
 		sequence++ // Enter takes two
 		sub := did(f.Enter(f.ctx, root, state.Subprocess)).Node
 		shows(sub, state.Running)
@@ -76,7 +85,7 @@ func TestMethodsRecordTheirOperation(t *testing.T) {
 		for _, p := range past {
 			states = append(states, p.State)
 		}
-		if want := []state.State{state.Failed, state.Failed, state.Finished}; !slices.Equal(states, want) {
+		if want := []state.State{state.Failed, state.Failed, state.Finished, state.Finished}; !slices.Equal(states, want) {
 			f.Errorf("attempts %v, want %v", states, want)
 		}
 		trs, err := f.Transitions(f.ctx, state.Key{Business: "2", Task: "10"}, 3, 2)
@@ -137,6 +146,17 @@ func TestEnterDeclaresAndStarts(t *testing.T) {
 				f.Errorf("%+v", tr)
 			}
 		}
+		defer func() { // and whatever became of the node
+			for _, op := range []engine.Op{engine.Finish("a"), engine.Loop("a"), engine.Suspend("a")} {
+				f.record(op)
+				f.pause()
+				f.expectUnchanged(func() {
+					if r, err := f.Enter(f.ctx, "root", state.ServiceActivity, opts...); err != nil || !r.Repeated || r.Node != "a" {
+						f.Errorf("again after %s: %+v, %v", op, r, err)
+					}
+				})
+			}
+		}()
 		f.expectUnchanged(func() {
 			r, err = f.Enter(f.ctx, "root", state.ServiceActivity, opts...)
 			if want := (engine.Result{Sequence: 4, Node: "a", Version: id(77), Repeated: true}); err != nil || !reflect.DeepEqual(r, want) {
@@ -147,6 +167,35 @@ func TestEnterDeclaresAndStarts(t *testing.T) {
 			_, err = f.Enter(f.ctx, "a", state.ServiceActivity)
 			f.expectRefusal(err, state.ErrInvalidArgument)
 		})
+	})
+}
+
+func TestEnterByKeyAloneKnowsItsRepeat(t *testing.T) {
+	forEachStoreReopened(t, func(f *fixture) {
+		f.task("10", "root")
+		enter := map[string]func() (engine.Result, error){
+			"parent by ID": func() (engine.Result, error) {
+				return f.Enter(f.ctx, "root", state.ServiceActivity, engine.Key("a"), engine.NewVersion(id(77)), engine.Idempotent())
+			},
+			"parent by key": func() (engine.Result, error) {
+				return f.Enter(f.ctx, "", state.ServiceActivity, engine.In("2", "10"), engine.Key("a"), engine.NewVersion(id(77)), engine.Idempotent())
+			},
+		}
+		first, err := enter["parent by ID"]()
+		if err != nil || first.Repeated {
+			f.Fatalf("%+v, %v", first, err)
+		}
+		for _, op := range []engine.Op{engine.Suspend(first.Node), engine.Finish(first.Node), engine.Loop(first.Node)} {
+			f.record(op)
+			f.pause()
+			for what, again := range enter {
+				f.expectUnchanged(func() {
+					if r, err := again(); err != nil || !r.Repeated || r.Node != first.Node {
+						f.Errorf("%s, again after %s: %+v, %v", what, op, r, err)
+					}
+				})
+			}
+		}
 	})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // The methods below record a single operation each, as [Engine.Record] does,
@@ -23,17 +24,37 @@ func (e *Engine) Declare(ctx context.Context, parent string, kind state.Kind, op
 // Enter records [Declare] and [Start] of the same node in one commit: what a
 // runner does when it reaches a node for the first time; [Engine.Begin] is for any
 // time. At, Actor and Idempotent apply to both, From and Input to the start, the
-// other options to the declaration. The result is that of the start.
+// other options to the declaration. The result is that of the start. With ID or Key,
+// NewVersion and Idempotent it can be delivered again whatever became of the node
+// since.
 func (e *Engine) Enter(ctx context.Context, parent string, kind state.Kind, opts ...Option) (Result, error) {
 	declare := Declare(parent, kind, opts...)
 	if !declare.op.NodeGiven {
 		declare.op.Node = e.opts.NewID()
 	}
 	start := Start(declare.op.Node)
+	if declare.op.Idempotent && declare.op.Key != "" && !declare.op.NodeGiven {
+		e.byKey(ctx, &start.op, &declare.op)
+	}
+	start.op.Version = declare.op.NewVersion // unset, if it is to be generated
 	start.op.At, start.op.Actor, start.op.Idempotent = declare.op.At, declare.op.Actor, declare.op.Idempotent
 	start.op.From, declare.op.From = declare.op.From, ""
 	start.op.Input, declare.op.Input = declare.op.Input, nil
 	return e.one(ctx, declare, start)
+}
+
+// byKey has a start name the node of a declaration by key: it may be there already
+// with another ID. If its container is not there yet, nor is the node.
+func (e *Engine) byKey(ctx context.Context, start, declare *state.Op) {
+	task := declare.Task
+	if declare.Parent != "" {
+		at, err := e.Locate(ctx, store.ByNode(declare.Parent))
+		if err != nil {
+			return // recording it tells why
+		}
+		task = at.Key
+	}
+	start.Node, start.Task, start.NodeKey = "", task, declare.Key
 }
 
 // Begin records [Begin]: a step begins. The result says which operations that
@@ -76,6 +97,21 @@ func (e *Engine) Skip(ctx context.Context, node string, opts ...Option) (Result,
 // Loop records [Loop].
 func (e *Engine) Loop(ctx context.Context, node string, opts ...Option) (Result, error) {
 	return e.one(ctx, Loop(node, opts...))
+}
+
+// Reset records [Reset].
+func (e *Engine) Reset(ctx context.Context, node string, opts ...Option) (Result, error) {
+	return e.one(ctx, Reset(node, opts...))
+}
+
+// Reopen records [Reopen].
+func (e *Engine) Reopen(ctx context.Context, business, task string, opts ...Option) (Result, error) {
+	return e.one(ctx, Reopen(business, task, opts...))
+}
+
+// Label records [Label].
+func (e *Engine) Label(ctx context.Context, business, task string, opts ...Option) (Result, error) {
+	return e.one(ctx, Label(business, task, opts...))
 }
 
 // Suspend records [Suspend].

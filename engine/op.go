@@ -92,8 +92,9 @@ func Resume(node string, opts ...Option) Op { return onNode(state.Resume, node, 
 func Revoke(node string, opts ...Option) Op { return onNode(state.Revoke, node, opts) }
 
 // Begin says that a step begins: it records whatever leads the node there, which
-// is found out when it is applied. A node that is unknown is declared first, so
-// give its [ID] or its [Key]. A leaf then runs in a new attempt, also if it was
+// is found out when it is applied. A node that is unknown is declared first. It is
+// an invalid argument to give neither its [ID] nor its [Key]: delivered again, that
+// would make another node. A leaf then runs in a new attempt, also if it was
 // running: that attempt was interrupted and fails. A subprocess that runs is left
 // as it is. A parent of "" and the kind [state.Pipeline] begin the root that ID
 // names, or that of the task of [In]. See RULES.md in package state.
@@ -144,8 +145,9 @@ func withOptions(op state.Op, opts []Option) Op {
 // operation makes it an invalid argument, and so does a nil one.
 type Option func(*Op)
 
-// ID names the new node of Create or Declare, or the node of Begin, new or not;
-// without it the engine generates one.
+// ID names the new node of Create or Declare, or the node of Begin, new or not.
+// Without it the engine generates one, except that a Begin then needs a [Key]. ""
+// is refused: it is not the same as no ID.
 func ID(id string) Option {
 	return func(o *Op) {
 		if o.op.Kind != state.Create && o.op.Kind != state.Declare && o.op.Kind != state.Begin {
@@ -176,8 +178,9 @@ func In(business, task string) Option {
 }
 
 // Key is what the runner calls the new node: 1 to 255 bytes of UTF-8 without
-// control characters, and unique in its task. "" is none. [Begin] without [ID]
-// finds its node by it. Declare and Begin only.
+// control characters, and unique in its task. "" is the same as no Key. [Begin]
+// without [ID] finds its node by it, and so does a repeated [Declare]. Declare and
+// Begin only.
 func Key(key string) Option { return func(o *Op) { o.op.Key = key } }
 
 // After names the nodes of the same container that lead to the new one, by ID or

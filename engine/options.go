@@ -40,7 +40,9 @@ type Options struct {
 	// Default: time.Now.
 	Now func() time.Time
 	// NewID generates node IDs and versions: 32 lower-case hexadecimal
-	// digits, never the same twice. IDs that ascend with time make the
+	// digits, never the same twice. An ID that is in use is refused; a version
+	// that the node had before is not, and then callbacks that name it may be
+	// taken for those of another attempt. IDs that ascend with time make the
 	// store's indexes cheaper. It is called from many goroutines. Default:
 	// UUIDs of version 7.
 	NewID func() string

@@ -83,6 +83,8 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{"task ID empty", state.ErrInvalidArgument, []engine.Op{engine.Create("2", "")}},
 		{"node ID empty", state.ErrInvalidArgument, []engine.Op{engine.Start("")}},
 		{"given node ID empty", state.ErrInvalidArgument, []engine.Op{declare("root", engine.ID(""))}},
+		{"begin with neither ID nor key", state.ErrInvalidArgument, []engine.Op{engine.Begin("root", state.ServiceActivity)}},
+		{"begin with an empty key", state.ErrInvalidArgument, []engine.Op{engine.Begin("root", state.ServiceActivity, engine.Key(""), engine.NewVersion(id(1)))}},
 		{"parent ID empty", state.ErrInvalidArgument, []engine.Op{declare("")}},
 		{"business ID too long", state.ErrInvalidArgument, []engine.Op{engine.Create(long, "12")}},
 		{"task ID too long", state.ErrInvalidArgument, []engine.Op{engine.Create("2", long)}},

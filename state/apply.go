@@ -160,6 +160,11 @@ func (e *edit) declare(limits Limits) (State, error) {
 		return 0, fmt.Errorf("%w: node %q", ErrExists, op.Node)
 	}
 	if i, used := t.FindKey(op.Key); used {
+		n := t.nodes.get(i)
+		if op.Idempotent && !op.NodeGiven && int(n.parent) == p && n.kind == op.NodeKind && n.name == name {
+			e.repeat(i)
+			return 0, nil
+		}
 		return 0, fmt.Errorf("%w: key %q is that of node %q", ErrExists, op.Key, t.ID(i))
 	}
 	if parent.family == nil {

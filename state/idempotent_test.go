@@ -34,6 +34,9 @@ func broken(a *state.Attempt)    { a.Error = "it broke" }
 
 func looped(n int) func(*state.Node) { return func(r *state.Node) { r.Loop = n } }
 
+func build(n *state.Node)     { n.Key = "build" }
+func keyedBuild(op *state.Op) { op.Key = "build" }
+
 func ignored(n *state.Node) { n.ErrorIgnored, n.Error = true, "it broke" }
 
 func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
@@ -203,6 +206,15 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 			"declare: the settings are not compared", leaf(state.Running),
 			declare("root", "n", func(op *state.Op) { op.NoRetry, op.NoSkip, op.MaxLoops = true, true, 5 }), repeat,
 		},
+		{"declare: the same key, the ID left open", leaf(state.Running, build), declare("root", "generated", leftOpen, keyedBuild), repeat},
+		{"declare: the same key, another ID", leaf(state.Running, build), declare("root", "other", keyedBuild), state.ErrExists},
+		{"declare: the same key, another kind", leaf(state.Running, build), declare("root", "generated", leftOpen, keyedBuild, asSubprocess), state.ErrExists},
+		{"declare: the same key, another name", leaf(state.Running, build), declare("root", "generated", leftOpen, keyedBuild, named("other")), state.ErrExists},
+		{
+			"declare: the same key, another parent",
+			pipeline(state.Running, sub("s", state.Running), act("n", state.Running).with(build)),
+			declare("s", "generated", leftOpen, keyedBuild), state.ErrExists,
+		},
 		{"declare: the same node of an ended task", pipeline(state.Finished, act("n", state.Finished)), declare("root", "n"), repeat},
 		{"declare: the ID is another task's", pipeline(state.Running), declare("root", "n", taken), state.ErrExists},
 	} {
@@ -224,8 +236,11 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 			if c.want == repeat {
 				sameTree(t, "tree after a repeat", after, tree)
 				id := c.op.Node
-				if c.op.Kind == state.Create || c.op.Kind == state.Reopen {
+				switch {
+				case c.op.Kind == state.Create || c.op.Kind == state.Reopen:
 					id = "root"
+				case c.op.Key != "":
+					id = "n"
 				}
 				if n := node(t, tree, id); outcomes[0].Node != n.ID || outcomes[0].Version != n.Version {
 					t.Errorf("answered %+v, want the node as it is", outcomes[0])

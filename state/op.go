@@ -105,7 +105,7 @@ type Op struct {
 	// Idempotent makes a repeat succeed without a transition; see RULES.md for
 	// what a repeat is. Retry, Skip, Loop, Reset and Reopen recognize none
 	// without Version or Loop; Create and Declare, if the same thing exists
-	// with the same parent, kind and name.
+	// with the same parent, kind, name and key.
 	Idempotent bool
 	// Past is what the history says of the attempt that Version or Loop names,
 	// if it is not current. A tree holds only current attempts, so Apply
@@ -301,6 +301,8 @@ func (op *Op) validateNew() error {
 	switch {
 	case op.beginsRoot():
 		return op.validateRoot()
+	case op.Kind == Begin && op.Key == "" && !op.NodeGiven:
+		return fmt.Errorf("%w: a begin names its node by ID or by key", ErrInvalidArgument)
 	case declares:
 		return op.validateDeclaration()
 	case op.Parent != "" || op.NodeKind != 0 || op.NoRetry || op.NoSkip || op.MaxLoops != 0 ||

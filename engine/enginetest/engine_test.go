@@ -20,7 +20,7 @@ func TestAnEngineForTestsOfRunnersAnswersTheSameInEveryRun(t *testing.T) {
 		if _, err := e.Start(t.Context(), pipeline.Node); err != nil {
 			t.Fatal(err)
 		}
-		step, err := e.Begin(t.Context(), pipeline.Node, state.ServiceActivity, engine.Name("compile"))
+		step, err := e.Begin(t.Context(), pipeline.Node, state.ServiceActivity, engine.Key("compile"))
 		if err != nil {
 			t.Fatal(err)
 		}
