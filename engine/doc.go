@@ -10,8 +10,9 @@
 //
 // # What an answer means
 //
-// A method that returns without error has its transition on disk: nothing is
-// answered, visible or published before its commit. A refusal (an
+// What a method recorded is durable when the method returns without error, as far
+// as the store is. Nothing is answered, visible or published before its commit;
+// [Engine.Submit] alone answers earlier. A refusal (an
 // [*state.Error]) changed nothing. When a context ends while an operation is
 // queued, waiting stops, but the operation is not taken back; give it
 // [Idempotent] and [IfVersion] and ask again to learn what became of it.
@@ -27,10 +28,11 @@
 // # Who commits
 //
 // At most one commit runs at a time. A caller that finds nobody committing
-// commits for itself at once, and for whoever has queued meanwhile; if more
-// came during its commit, a goroutine goes on until the queue is empty. A lone
-// writer so never waits for company nor for a goroutine to be scheduled, and
-// under load nobody's answer waits for other people's commits.
+// commits its own operations at once, and those of all callers in the queue; if
+// more came during its commit, a goroutine continues until the queue is empty. A
+// lone writer commits at once, apart from a pause of microseconds after a busy
+// moment. Under load no caller has to commit for others once its own answer is
+// there.
 //
 // Under load the goroutine applies requests as they come and commits when
 // everybody who was just answered is back, or nothing more comes: measured with
@@ -41,7 +43,7 @@
 //
 // # Memory
 //
-// Trees stay in memory up to a bound and can be dropped at any time, since
-// what is not written back is the store's business. Readers get an immutable
+// Trees stay in memory up to a bound and can be dropped at any time, because every
+// tree can be read again from the store. Readers get an immutable
 // tree: they never wait for a commit and never hold one up.
 package engine

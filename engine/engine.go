@@ -68,8 +68,8 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 }
 
 // Close commits what is queued, answers everybody, and ends all watches once
-// they have yielded that. Later calls of any method but Close return
-// [store.ErrClosed]. Closing again waits for the same and returns nil. The
+// they have yielded that. Later calls of methods that can fail
+// return [store.ErrClosed]. Closing again waits for the same and returns nil. The
 // store stays open.
 func (e *Engine) Close() error {
 	e.mu.Lock()

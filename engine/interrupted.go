@@ -45,19 +45,19 @@ func (in *Interruption) empty() bool { return len(in.Nodes) == 0 && len(in.Retri
 // that it was interrupted, and of one in Retries, without [RetryAt], that nobody
 // retries it by itself. To run it again is a second request, [Begin] or [Retry],
 // which may be refused: nothing starts in a pipeline that is suspended or revoked.
-// The example does so.
+// See the example of this method.
 //
-// A store that is no [store.Leaser] cannot tell who runs a node. While another
-// engine works on it, in the same process or, with such a store of one's own, in
-// another one, Interrupted yields what that engine runs since before this one was
-// opened as well, and to fail it would be wrong: open one engine for each store,
-// or call Interrupted before any other engine runs something.
+// On a store that is no [store.Leaser], another engine that runs at the same time
+// cannot be told from one that crashed: Interrupted also yields what that engine
+// has run since before this one was opened, and to fail it would be wrong. Open
+// one engine for each such store, or call Interrupted before any other engine runs
+// something.
 //
 // On a [store.Leaser], which several processes share, these are the tasks
 // whose lease ran out, whenever that was. Each is taken over before it is
 // yielded, so that of several engines that look only one gets it, and with it
-// all of its unfinished nodes; one that nothing was left behind in is yielded
-// too, for somebody must go on with it. Call it now and then.
+// all of its unfinished nodes. A task without such nodes is yielded too, because
+// somebody must continue it. Call it now and then.
 func (e *Engine) Interrupted(ctx context.Context) iter.Seq2[Interruption, error] {
 	list := func(cursor string) (store.ListPage, error) {
 		return e.List(ctx, store.ListQuery{Unfinished: true, Cursor: cursor})

@@ -30,18 +30,21 @@ func Declare(parent string, kind state.Kind, opts ...Option) Op {
 }
 
 // Start takes a node from CREATED to RUNNING; every container above must be
-// RUNNING. Options of this and the following: In, IfVersion (for the root,
-// IfLoop), At, Actor, Idempotent. Also: From, Input.
+// RUNNING. Options: From, Input, and those of every operation on a node, which
+// are In, IfVersion (for the root, IfLoop), At, Actor and Idempotent.
 func Start(node string, opts ...Option) Op { return onNode(state.Start, node, opts) }
 
-// Finish takes a node from RUNNING to FINISHED. A leaf may always finish, also
-// while it is suspended and under a suspended or revoked pipeline; a container
-// only when no child is RUNNING or SUSPENDED, waits to run again, or FAILED.
+// Finish takes a node from RUNNING to FINISHED. A leaf that has started may finish
+// whatever the state above it, also while it is suspended. A container may if
+// nothing above it has ended, no child is RUNNING or SUSPENDED or waits to run
+// again, and none is FAILED, unless Tolerate is given.
 // Also: Tolerate, Output.
 func Finish(node string, opts ...Option) Op { return onNode(state.Finish, node, opts) }
 
-// Fail takes a node from RUNNING to FAILED and keeps the message, cut as
-// [state.CutError] says. On a FAILED leaf whose automatic retry is pending it
+// Fail takes a node from RUNNING to FAILED, or with Ignore to FINISHED, and keeps
+// the message, cut as [state.CutError] says. A leaf that has started may fail
+// whatever the state above it. A container may if nothing above it has ended and,
+// unless Abandon is given, no child is RUNNING or SUSPENDED. On a FAILED leaf whose automatic retry is pending it
 // replaces that retry, by none without RetryAt. Also: Ignore, RetryAt, Abandon,
 // Output.
 func Fail(node, message string, opts ...Option) Op {
@@ -215,7 +218,7 @@ func Output(data []byte) Option {
 // kept until the node is no longer SUSPENDED. Suspend only.
 func Note(text string) Option { return func(o *Op) { o.op.Note = text } }
 
-// Labels are those of the new task, or those to set: at most 32 in all, with
+// Labels are those of the new task, or those to set: at most [state.MaxLabels], with
 // keys of 1 to 63 bytes and values of 0 to 255. Create and Label only.
 func Labels(labels map[string]string) Option {
 	return func(o *Op) { o.op.Labels = state.LabelsOf(labels) }

@@ -20,12 +20,12 @@ type Options struct {
 	// Default: 100 levels, 100,000 nodes, 64 KiB.
 	Limits state.Limits
 	// MaxLiveNodes bounds the nodes of the trees of unfinished tasks kept in
-	// memory; a live node takes about 250 bytes. Trees of other tasks get a
+	// memory; a live node takes about 220 bytes. Trees of other tasks get a
 	// 64th of that besides. Trees not used for longest go first. At least one
 	// tree of each sort is kept whatever its size. Default: 1,000,000.
 	MaxLiveNodes int
-	// MaxQueued bounds the operations that wait to be taken up by a commit, which
-	// takes about 600 bytes each, as when the disk hangs. When there are as many,
+	// MaxQueued bounds the operations that wait for a commit, for example while
+	// the disk hangs. Each takes about 600 bytes. When there are as many,
 	// [Engine.Record] waits for room as long as its context allows, and
 	// [Engine.Submit] fails at once with [ErrQueueFull]. A request of more
 	// operations than that is queued alone. Every KiB of data counts as another
@@ -56,14 +56,15 @@ type Options struct {
 }
 
 // Hooks are functions that the engine calls with what it did. Each may be
-// nil. They run on the goroutine that did it, Committed with all commits
-// waiting, so they must be quick and must not call the engine. A panic in one
-// is logged and goes no further.
+// nil. They run on the goroutine that did it, and no further commit begins until
+// Committed returns, so they must be quick and must not call the engine. A panic
+// in one is logged and has no other effect.
 type Hooks struct {
 	// Committed is called after each attempt to commit.
 	Committed func(CommitInfo)
-	// Loaded is called after a tree was read from the store. One that was read
-	// for its key is read once more for the first of its nodes.
+	// Loaded is called after a tree was read from the store. A tree that was
+	// loaded by its task's key is loaded again when a node of it is first asked
+	// for by ID.
 	Loaded func(key state.Key, nodes int, took time.Duration)
 	// Evicted is called after a tree was dropped from memory.
 	Evicted func(key state.Key, nodes int)
@@ -79,7 +80,7 @@ type CommitInfo struct {
 	Requests    int           // Record and Submit calls in the group
 	Tasks       int           // tasks they changed
 	Transitions int           // transitions committed
-	Conflicts   int           // tasks that must be tried again
+	Conflicts   int           // tasks whose write the store refused; a conflict is tried again
 	Queued      int           // other requests, most of which came meanwhile
 	Took        time.Duration // of the store's Commit
 	Err         error         // of the store's Commit as a whole

@@ -14,7 +14,7 @@ import (
 
 // Retention says which tasks [Engine.Purge] removes; all conditions must hold.
 // Tasks in which something goes on are never removed. The zero Retention removes
-// every task that is not unfinished.
+// every task that has ended and has no leaf running.
 type Retention struct {
 	Business string        // "" for all
 	Shown    []state.State // what the task shows, empty for all
@@ -44,11 +44,12 @@ type Purged struct {
 	Unfinished, Settled int
 	// Changed were kept because they changed, or were deleted, meanwhile.
 	Changed int
-	// Unreadable were kept because the store cannot read what they are.
+	// Unreadable were kept because the store cannot read what they are, which may
+	// also be tasks that were not selected.
 	Unreadable int
 }
 
-// PassedOver is how many of the selected tasks were not removed.
+// PassedOver is how many tasks were not removed.
 func (p *Purged) PassedOver() int {
 	return p.Newest + p.Recent + p.Unfinished + p.Settled + p.Changed + p.Unreadable
 }

@@ -10,7 +10,7 @@
 // about many tasks, a node's attempts, all attempts in time, and the past.
 // [Query.Node] tells everything of one node, its inputs and outputs included.
 // [Query.Statistics] tells how the last runs of a pipeline went, and
-// [Query.Estimate] what that lets expect of one that is running.
+// [Query.Estimate] predicts when a running task will end.
 //
 // Package picture draws what is answered, for terminals and for pages.
 //
@@ -23,7 +23,8 @@
 //
 // # Missing nothing
 //
-// A [store.Snapshot] carries the task's revision and the store's last sequence, read
-// before the task. Whoever watches the changes after that sequence, and leaves
-// out this task's up to the revision, has neither gap nor duplicate.
+// A [store.Snapshot] has the tree, whose Revision tells its last transition, and
+// the store's Position from before the tree was read. A watcher that begins at
+// that position, and leaves out this task's transitions up to the revision, has
+// neither gap nor duplicate.
 package query

@@ -66,7 +66,7 @@ type NodeStatistics struct {
 	// fail, each the time of one of them (nearest rank); 0 if there are none.
 	Median, P95 time.Duration
 	// Begins and Ends are the medians of when the node first started and last
-	// ended in a run, from the start of the task; 0 if Finished is 0.
+	// ended in a run, from the start of the task; 0 if Runs is 0.
 	Begins, Ends time.Duration
 	// Finished is the number of attempts that Median and P95 are made of.
 	Finished int

@@ -38,12 +38,14 @@
 // the general parameters also from the JSON object in the header
 // X-Bkapi-Authorization. A JSON number stands for its digits, however many. A
 // parameter given in two places must have one value, a JSON object must not name
-// one twice, and unknown ones are passed over. scope may be cmdb_biz or project.
+// one twice, and unknown ones are passed over. The calls that
+// take a scope accept cmdb_biz and project.
 //
 // # The envelope
 //
-// All answers are in the documented envelope: result, data, code, message,
-// request_id and trace_id. What the question itself is answered with has HTTP
+// The calls and the page's data answer in the documented envelope: result, data,
+// code, message, request_id and trace_id. Streams of events, the lines of
+// api/store, openapi.json and the page itself have forms of their own. What the question itself is answered with has HTTP
 // status 200, refusals included: no such task, a parameter missing or malformed.
 // They have data null and a code: 3540000 for what makes no sense, 3540100
 // without permission, 3540400 for what there is not, 3545000 for an operation
@@ -75,7 +77,7 @@
 //
 // # Who may ask
 //
-// A request is authenticated, then authorised for the business it names, and
+// A request is authenticated, then authorized for the business it names, and
 // only then is anything looked up: who may not see a business cannot tell what
 // exists in it. See [Options.Authenticator] and [Options.Authorize]. A handler
 // without an authenticator refuses everything; one with [NoAuth] answers only
@@ -96,6 +98,7 @@
 //	GET api/events    bk_biz_id, task_id: server-sent events
 //	GET api/counts    bk_biz_id, since, until, text: how many of the newest tasks show which state
 //	GET api/zone      the name and the offsets of the time zone of all times
+//	POST api/operate  operate_node if node_id is given, otherwise operate_task
 //
 // Times in these, api/status aside, are RFC 3339 in the configured location,
 // absent when unset; since, until and as_of take RFC 3339 or Unix seconds.
@@ -125,12 +128,11 @@
 //
 // # Positions
 //
-// A sequence counts what happens in all businesses. No answer has one, but those
-// to callers who may read the store, so that a caller who may see one business
-// learns nothing of the others. In its place
-// there are positions, which stand for a sequence of one task, in event IDs and
-// entity tags too, and can only be compared for being the same. They are
-// enciphered with [Options.Key], and so are the cursors of lists.
+// A sequence counts what happens in all businesses. Only callers who may read the
+// store get sequences, because others would learn from them how much happens in
+// businesses that they may not see. All others get positions, in event IDs and
+// entity tags too: a position stands for a sequence of one task, and can only be
+// compared for being the same. Positions are enciphered with [Options.Key], and so are the cursors of lists.
 //
 // # Limits
 //
@@ -147,8 +149,8 @@
 // each has the task's position after it as its ID. With the header
 // Last-Event-ID, or the parameter last_event_id, it goes on behind that position,
 // without gap or duplicate; 0 is the position before the first transition. If
-// that is too far back or not known here, or the task is another one since, a
-// snapshot begins it anew. An event "gone" says that the task was deleted and
+// that is too far back or not known here, or the task was deleted and created
+// again, a snapshot begins it anew. An event "gone" says that the task was deleted and
 // ends the stream. Comments in between keep the connection alive. A client
 // that does not read is cut after [Options.WriteTimeout]; nobody else notices.
 package httpapi

@@ -28,8 +28,9 @@ type Options struct {
 	// is refused with 401. See [Applications] and [NoAuth].
 	Authenticator Authenticator
 	// Authorize says whether somebody may see the tasks of a business. It is
-	// asked before anything is looked up, again at each heartbeat of a stream
-	// of events, and for each business of a list of tasks. It must be quick,
+	// asked before anything is looked up, and again at each heartbeat of a stream
+	// of events. A list of the tasks of all businesses is read first, and then
+	// leaves out those of businesses that may not be seen. It must be quick,
 	// take no longer for some businesses than for others, and may be called
 	// from many goroutines. Default: who is authenticated may see all.
 	Authorize func(ctx context.Context, who Identity, business string) bool
@@ -45,9 +46,10 @@ type Options struct {
 	// operate_node, which are absent otherwise.
 	Operator Operator
 	// AuthorizeOperation says whether somebody may do something, after
-	// Authorize. It is asked before task and node are looked up, and once for
-	// each answer of api/task, for the task and the action [Pause]. Default:
-	// nobody may do anything.
+	// Authorize. It is asked before an operation looks anything up, except that
+	// operate_node with IDs in its path may first look for the task. It is also
+	// asked, with the action [Pause], for each task of api/task, get_task_list
+	// and get_task_detail. Default: nobody may do anything.
 	AuthorizeOperation func(ctx context.Context, who Identity, op Operation) bool
 	// ForbiddenCode, if it is not 0, is the code of an answer to somebody who
 	// lacks permission, which then has HTTP status 200 like other refusals.
