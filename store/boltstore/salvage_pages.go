@@ -114,9 +114,13 @@ func (w *wreck) continued(id uint64, p *run) {
 // leaveFree marks the pages that are free: they hold what is no more.
 func (w *wreck) leaveFree(m *bboltMeta) {
 	var free []uint64 // none of them, if the list is damaged
+	var pages uint64
 	err := errors.New("there is none")
 	if m.freelist != math.MaxUint64 {
-		_, err = readFreelist(w.file, w.pageSize, m, func(id uint64) { free = append(free, id) })
+		pages, err = readFreelist(w.file, w.pageSize, m, func(id uint64) { free = append(free, id) })
+	}
+	for i := range pages {
+		w.done.add(m.freelist + i) // the list is in use itself
 	}
 	if err != nil || w.isCut(m, len(free)) || slices.ContainsFunc(free, w.done.has) {
 		w.finds.stale = true

@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"context"
+	"encoding/binary"
 	"errors"
 	"flag"
 	"fmt"
@@ -266,6 +267,17 @@ func TestSalvageNoticesADamagedListOfFreePages(t *testing.T) {
 		for i := bit % 4; i < free; i += 4 {
 			flip(fmt.Sprint("free page ", i), pageHeader+8*i, bit)
 		}
+	}
+	// The list can only name its own page where that keeps the order.
+	at := int(meta.freelist)*pageSize + pageHeader
+	own := 0
+	for own < free-1 && binary.NativeEndian.Uint64(whole.file[at+8*own:]) < meta.freelist {
+		own++
+	}
+	damaged := slices.Clone(whole.file)
+	binary.NativeEndian.PutUint64(damaged[at+8*own:], meta.freelist)
+	if _, reports := m.salvageImage(t, image{damaged, whole.journal}, "its own page"); len(reports) == 0 {
+		t.Error("a list that names its own page: nothing is reported")
 	}
 }
 
