@@ -105,18 +105,26 @@ func TestSubmittedOperationsThatAreRefusedAreTold(t *testing.T) {
 	})
 }
 
+// withACommitHeld is an engine whose queue has room for so many operations, and
+// which commits one until hold is closed.
+func withACommitHeld(t *testing.T, queued int) (f *fixture, hold chan struct{}) {
+	t.Helper()
+	s := &storetest.Wrapper{Store: store.NewMemory()}
+	f = onStore(t, s, engine.Options{MaxQueued: queued})
+	f.task("10", "root")
+	hold = make(chan struct{})
+	s.BeforeCommit = func(context.Context, []store.Write) error {
+		<-hold
+		return nil
+	}
+	f.Submit(engine.Suspend("root"))
+	synctest.Wait() // it is being committed
+	return f, hold
+}
+
 func TestTheQueueIsBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &storetest.Wrapper{Store: store.NewMemory()}
-		f := onStore(t, s, engine.Options{MaxQueued: 10})
-		f.task("10", "root")
-		hold := make(chan struct{})
-		s.BeforeCommit = func(context.Context, []store.Write) error {
-			<-hold
-			return nil
-		}
-		f.Submit(engine.Suspend("root"))
-		synctest.Wait() // it is being committed
+		f, hold := withACommitHeld(t, 10)
 		toggle := []engine.Op{engine.Resume("root"), engine.Suspend("root")}
 		var queued []*engine.Pending
 		for range 5 {
@@ -165,16 +173,7 @@ func TestARequestLargerThanTheQueueIsQueuedAlone(t *testing.T) {
 
 func TestCloseAnswersThoseWhoWaitForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s := &storetest.Wrapper{Store: store.NewMemory()}
-		f := onStore(t, s, engine.Options{MaxQueued: 1})
-		f.task("10", "root")
-		hold := make(chan struct{})
-		s.BeforeCommit = func(context.Context, []store.Write) error {
-			<-hold
-			return nil
-		}
-		f.Submit(engine.Suspend("root"))
-		synctest.Wait()
+		f, hold := withACommitHeld(t, 1)
 		f.Submit(engine.Resume("root"))
 		go func() {
 			if _, err := f.Record(f.ctx, engine.Suspend("root")); !errors.Is(err, store.ErrClosed) {

@@ -108,16 +108,7 @@ func TestTheGraphDrawsRecordedFlows(t *testing.T) {
 
 func TestTheGraphOfTenThousandNodesIsFolded(t *testing.T) {
 	s := newService(t, nil)
-	ops := []engine.Op{engine.Create("2", "10", engine.ID("root"), engine.Name("Fleet")), engine.Start("root")}
-	for i := range 100 {
-		rack := fmt.Sprintf("rack-%02d", i)
-		ops = append(ops, engine.Declare("root", state.Subprocess, engine.ID(rack), engine.Name(rack)), engine.Start(rack))
-		for j := range 99 {
-			host := fmt.Sprintf("host-%02d-%02d", i, j)
-			ops = append(ops, engine.Declare(rack, state.ServiceActivity, engine.ID(host), engine.Name(host)), engine.Start(host))
-		}
-	}
-	s.record(ops...)
+	s.recordFleet()
 	p := open(s, deployPath+"&tab=graph")
 	p.until("document.querySelectorAll('.gnode').length === 101 - 1 && %s.querySelector('.gstate').textContent.includes('0 of 99')", box("rack-00"))
 	flows := make(map[string][]string)

@@ -387,8 +387,8 @@ func TestTextsTurnNothingBesideThem(t *testing.T) {
 	p.shot("turned")
 }
 
-func TestTenThousandNodesScroll(t *testing.T) {
-	s := newService(t, nil)
+// recordFleet records a task of 10,001 nodes: 100 racks of 99 hosts, all running.
+func (s *service) recordFleet() {
 	ops := []engine.Op{engine.Create("2", "10", engine.ID("root"), engine.Name("Fleet")), engine.Start("root")}
 	for i := range 100 {
 		rack := fmt.Sprintf("rack-%02d", i)
@@ -399,6 +399,11 @@ func TestTenThousandNodesScroll(t *testing.T) {
 		}
 	}
 	s.record(ops...)
+}
+
+func TestTenThousandNodesScroll(t *testing.T) {
+	s := newService(t, nil)
+	s.recordFleet()
 	p := open(s, deployPath)
 	p.until("$('t-where').textContent.includes('0 of 9900 steps finished') && %s", row("host-00-00"))
 	p.eval("$('rows').scrollTop = 28 * 5000, 0", nil)
