@@ -117,8 +117,8 @@ func ExampleTolerate() {
 	// docs FINISHED, retry 0
 }
 
-// A step is retried by its runner, each time after twice as long. Meanwhile the
-// pipeline shows RUNNING. The engine sends nothing by itself.
+// A runner retries a step, and doubles the pause before each retry. The pipeline
+// shows RUNNING during the pauses. The engine sends nothing by itself.
 func ExampleRetryAt() {
 	ctx, e, done := started()
 	defer done()
@@ -177,8 +177,8 @@ func ExampleSkip() {
 	// migrate FINISHED, retry 1
 }
 
-// Somebody stops a pipeline. What is running is told so by the runner, and still
-// reports how it ended.
+// An operator revokes a pipeline. The runner tells the steps that still run to
+// stop, and each of them reports how it ended.
 func ExampleRevoke() {
 	ctx, e, done := started()
 	defer done()

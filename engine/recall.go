@@ -67,8 +67,9 @@ func (g *group) recall(w *work, ops []state.Op, err error) (bool, error) {
 	return op.Past != nil, err
 }
 
-// history looks for the attempt of node i that an operation names, in what this
-// group has done and then in the store; nil if there is none.
+// history looks for the attempt of node i that an operation names, first in the
+// transitions of this group and then in the store. It returns nil if there is no
+// such attempt.
 func (g *group) history(w *work, op *state.Op, i int) (*state.Past, error) {
 	past := op.Recall(w.tree.ID(i), w.transitions)
 	if past != nil || i >= w.base.Len() {

@@ -155,8 +155,8 @@ func (p *pair) recall(ops []state.Op, err error) bool {
 	return op.Past != nil
 }
 
-// past is the attempt of a node, or of the root if there is none of that ID, that
-// an operation names and that is no longer current; nil if there is none.
+// past is the attempt of a node, or of the root if no node has that ID, that
+// an operation names and that is no longer current; nil if it names no such attempt.
 func (p *pair) past(tree *state.Tree, node string, op *state.Op) *state.Past {
 	i, _ := tree.Find(node) // the root, if it reopens
 	n := tree.Node(i)
