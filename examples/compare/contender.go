@@ -42,6 +42,11 @@ func entries() []entry {
 			"the documented snapshot, from the tree in memory", &pipestatus{},
 		},
 		{
+			"pipestatus, start not waited for", "",
+			"the same transitions, but only the node's end is waited for, as with DBOS; a start that is still queued shares the end's commit",
+			"the same", &pipestatus{submits: true},
+		},
+		{
 			"bbolt, by hand", "go.etcd.io/bbolt", "two Updates of one JSON record each, the second reads it first; no task, rules or history",
 			"a View over the task's records, decoded and encoded again", &byHand{},
 		},

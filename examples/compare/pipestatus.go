@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
@@ -18,6 +19,10 @@ const business = "2"
 
 // pipestatus is this library.
 type pipestatus struct {
+	// submits says that a node's start is submitted and not waited for. Its
+	// end is waited for, and an end is durable only after the start.
+	submits bool
+
 	store  *boltstore.Store
 	engine *engine.Engine
 	query  *query.Query
@@ -48,16 +53,36 @@ func (p *pipestatus) record(ctx context.Context, task string, n int) error {
 	if _, err := p.engine.Start(ctx, root.Node); err != nil {
 		return err
 	}
-	for range n {
-		node, err := p.engine.Enter(ctx, root.Node, state.ServiceActivity)
-		if err != nil {
-			return err
+	for i := range n {
+		node := p.startAndWait
+		if p.submits {
+			node = p.startAndFinish
 		}
-		if _, err := p.engine.Finish(ctx, node.Node); err != nil {
+		if err := node(ctx, root.Node, task, strconv.Itoa(i)); err != nil {
 			return err
 		}
 	}
 	_, err = p.engine.Finish(ctx, root.Node)
+	return err
+}
+
+// startAndWait records a node's start and, when that is durable, its end.
+func (p *pipestatus) startAndWait(ctx context.Context, root, _, _ string) error {
+	node, err := p.engine.Enter(ctx, root, state.ServiceActivity)
+	if err != nil {
+		return err
+	}
+	_, err = p.engine.Finish(ctx, node.Node)
+	return err
+}
+
+// startAndFinish records a node's start and its end and waits for the end.
+func (p *pipestatus) startAndFinish(ctx context.Context, root, task, key string) error {
+	started := p.engine.Submit(engine.Begin(root, state.ServiceActivity, engine.Key(key)))
+	if _, err := p.engine.Finish(ctx, key, engine.In(business, task)); err != nil {
+		return err
+	}
+	_, err := started.Wait(ctx)
 	return err
 }
 
