@@ -19,7 +19,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// anyTexts are what somebody may give as a name, an ID or an error.
+// anyTexts are texts that a caller may give as a name, an ID or an error.
 var anyTexts = map[string]string{
 	"overrides":          "\u202atx\u202bt.\u202dexe\u202e\u202c",
 	"isolates":           "\u2066a\u2067b\u2068c\u2069\u2069",
@@ -41,14 +41,14 @@ var anyTexts = map[string]string{
 	"much longer":        strings.Repeat("\xff\u202e", state.MaxErrorBytes),
 }
 
-// anyStory is what is kept of a text that was given wherever one can be.
+// anyStory holds the stored forms of a text that was given in every text field.
 type anyStory struct {
 	business, task, root, leaf string // IDs
 	name, failure              string
 }
 
-// tellAny records a text as everything that it may be, and expects the rest to
-// be refused.
+// tellAny records a text in every field that accepts it, and expects the other
+// fields to refuse it.
 func tellAny(t *testing.T, e *engine.Engine, number int, text string) anyStory {
 	t.Helper()
 	isID := state.CheckID("ID", text) == nil
@@ -84,8 +84,8 @@ func tellAny(t *testing.T, e *engine.Engine, number int, text string) anyStory {
 	return s
 }
 
-// inert expects a text for terminals to have so many lines, and nothing in them
-// that is obeyed.
+// inert expects a text for terminals to have so many lines and no control
+// sequences.
 func inert(t *testing.T, what, text string, lines int) {
 	t.Helper()
 	for _, r := range text {
@@ -99,7 +99,7 @@ func inert(t *testing.T, what, text string, lines int) {
 	}
 }
 
-func TestTextOfAnyBytesIsRefusedCutOrKeptAndBreaksNoAnswer(t *testing.T) {
+func TestTextWithAnyBytesNeverBreaksAnAnswer(t *testing.T) {
 	stories := make(map[string]anyStory)
 	tell := func(t *testing.T, e *engine.Engine) {
 		number := 0
@@ -118,7 +118,7 @@ func TestTextOfAnyBytesIsRefusedCutOrKeptAndBreaksNoAnswer(t *testing.T) {
 	})
 }
 
-// expect holds every answer about the text against what is kept of it.
+// expect compares every answer about the text with its stored forms.
 func (s *anyStory) expect(t *testing.T, q *query.Query, text string) {
 	shownName := func(kind state.Kind) string {
 		if s.name == "" {
@@ -176,13 +176,13 @@ func (s *anyStory) expect(t *testing.T, q *query.Query, text string) {
 	tree := string(picture.AppendText(nil, snap.Tree, 0, nil))
 	inert(t, "tree", tree, 3)
 	if _, nodes, _ := strings.Cut(tree, "\n"); strings.ContainsAny(nodes, "\u034f\u115f\u3164\uffa0") {
-		t.Errorf("the tree has what does not show:\n%s", tree)
+		t.Errorf("the tree contains invisible characters:\n%s", tree)
 	}
 	inert(t, "subtree", string(picture.AppendText(nil, snap.Tree, 1, nil)), 2)
 	chart := picture.AppendMermaid(nil, snap.Tree, 0, nil)
 	inert(t, "Mermaid", string(chart), strings.Count(string(chart), "\n"))
 
-	// Who asks for what there is not is told so.
+	// A request for an unknown task names it in the answer.
 	answer, err = q.AppendJSON(t.Context(), nil, "nobody", text)
 	var refusal query.Response
 	if err != nil || json.Unmarshal(answer, &refusal) != nil || refusal.Result || len(answer) > 4*len(text)*3+200 {

@@ -37,9 +37,9 @@ func (q *Query) AppendTree(dst []byte, tree *state.Tree, node int) []byte {
 }
 
 // StreamTree is [Query.AppendTree] for answers too long to hold in memory. After
-// each node, and each text of ex_data, spill gets what there is and returns the
-// buffer to append to from there on, usually empty. Its error ends the call and
-// is returned. A nil spill stands for one that keeps everything.
+// each node, and each text of ex_data, it passes the buffer to spill, which returns
+// the buffer to append to next, usually empty. An error of spill ends the call and
+// is returned. A nil spill keeps everything in the buffer.
 func (q *Query) StreamTree(dst []byte, tree *state.Tree, node int, spill func([]byte) ([]byte, error)) ([]byte, error) {
 	r := q.renderer(tree, node)
 	defer r.release()
@@ -72,7 +72,7 @@ func (q *Query) StreamTree(dst []byte, tree *state.Tree, node int, spill func([]
 	}
 }
 
-// renderer is what one answer is made with.
+// renderer holds the state of writing one answer.
 type renderer struct {
 	*Query
 	tree        *state.Tree
@@ -99,7 +99,7 @@ func (q *Query) renderer(tree *state.Tree, root int) *renderer {
 	return r
 }
 
-// release keeps nothing of the caller's but the location, and no large buffer.
+// release drops everything of the caller's except the location, and large buffers.
 func (r *renderer) release() {
 	r.Query, r.tree, r.spill, r.err = nil, nil, nil, nil
 	if cap(r.failedFirst) > maxPooled {
@@ -112,7 +112,7 @@ const maxPooled = 16 << 10
 
 func (r *renderer) shown(i int) state.State { return r.shownBy(i, r.tree.View(i)) }
 
-// shownBy is shown for a view of the node that is there already.
+// shownBy is shown for a view of the node that the caller has already.
 func (r *renderer) shownBy(i int, n state.NodeView) state.State {
 	if r.opts.FailedFirst {
 		return r.failedFirst[i]
@@ -120,8 +120,8 @@ func (r *renderer) shownBy(i int, n state.NodeView) state.State {
 	return n.Shown()
 }
 
-// NodeID is what answers call a node of a tree, by index: its ID, or with
-// [Options].Keys its key.
+// NodeID is the name of a node of a tree, by index, in answers: its ID, or its key
+// if [Options].Keys is set.
 func (q *Query) NodeID(tree *state.Tree, node int) string { return q.nodeID(tree, tree.View(node)) }
 
 func (q *Query) nodeID(tree *state.Tree, n state.NodeView) string {
@@ -135,7 +135,7 @@ func (q *Query) nodeID(tree *state.Tree, n state.NodeView) string {
 	return n.ID()
 }
 
-// id is what the answer calls node i.
+// id is the name of node i in the answer.
 func (r *renderer) id(i int) string { return r.NodeID(r.tree, i) }
 
 // open appends a node up to where its children begin.
@@ -169,8 +169,8 @@ func (r *renderer) emit(dst []byte) []byte {
 	return dst
 }
 
-// The parts of a node, each up to the next value that callers have in
-// different forms.
+// The parts of a node. Each ends before a value whose form depends on the
+// caller.
 
 func appendKey(dst []byte, id string) []byte { return append(appendString(dst, id), ':') }
 
@@ -190,7 +190,8 @@ func appendTail(dst []byte, shown state.State) []byte {
 	return append(dst, `","version":"`...)
 }
 
-// stateName is the documented value, "" for none, as in what others answered.
+// stateName is the documented value, "" for none, which answers of other servers
+// can contain.
 func stateName(st state.State) string {
 	if !st.Valid() {
 		return ""
@@ -205,7 +206,7 @@ func appendEnd(dst []byte, id string, loop int) []byte {
 
 // appendString appends s as a JSON string, as encoding/json does without its
 // HTML escapes: <, > and & are written as they are, U+2028 and U+2029 are
-// escaped, and what is not UTF-8 becomes an escaped U+FFFD.
+// escaped, and invalid UTF-8 becomes an escaped U+FFFD.
 func appendString(dst []byte, s string) []byte {
 	return append(appendInside(append(dst, '"'), s), '"')
 }
@@ -249,16 +250,16 @@ func appendInside(dst []byte, s string) []byte {
 	return append(dst, s[from:]...)
 }
 
-// isPlain reports whether all bytes of s stand for themselves. It looks at eight
-// at a time: byte by byte the two IDs and the name of a node were a third of
-// what it costs.
+// isPlain reports whether all bytes of s need no escape. It tests eight bytes at a
+// time: byte by byte, the two IDs and the name were a third of the cost of a
+// node.
 func isPlain(s string) bool {
 	const each, high = 0x0101010101010101, 0x8080808080808080
 	for ; len(s) >= 8; s = s[8:] {
 		w := uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
 			uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
-		// The high bit of a byte is set if it was, or if the byte is below what
-		// is subtracted; of the bytes after such a one it says nothing.
+		// The high bit of a byte is set if it was set before, or if the byte is
+		// less than the subtrahend. Bytes after such a byte are undecided.
 		if (w|(w-' '*each)|((w^'"'*each)-each)|((w^'\\'*each)-each))&high != 0 {
 			return false
 		}
@@ -271,7 +272,7 @@ func isPlain(s string) bool {
 	return true
 }
 
-// plain holds the bytes that stand for themselves.
+// plain holds the bytes that need no escape.
 var plain = func() (table [256]bool) {
 	for c := byte(' '); c < utf8.RuneSelf; c++ {
 		table[c] = c != '"' && c != '\\'

@@ -33,12 +33,12 @@ func TestStringsAreEscapedAsEncodingJSONEscapesThem(t *testing.T) {
 			t.Fatalf("%U is written %s, encoding/json writes %s", r, appendString(nil, s), wantString(t, s))
 		}
 		if r == 0x3000 {
-			r = 0xffff0 // nothing but what need not be escaped lies between
+			r = 0xffff0 // no character between these two needs an escape
 		}
 	}
 }
 
-// Whatever stands in a text, and wherever: eight bytes are looked at together.
+// The test covers every byte at every position, because isPlain tests eight bytes together.
 func TestAStringIsPlainIfAllItsBytesAre(t *testing.T) {
 	for length := range 20 {
 		for at := range length {

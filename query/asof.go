@@ -37,8 +37,8 @@ func (q *Query) AsOf(ctx context.Context, business, task string, t time.Time) (s
 }
 
 // replay takes a snapshot and goes through the transitions that led to it, to
-// the last or until more is false. If the task is deleted meanwhile and
-// perhaps another has its key, it begins again with that one.
+// the last or until more is false. If the task is deleted during this, it begins
+// again with the task that has its key now, if there is one.
 func (q *Query) replay(ctx context.Context, business, task string,
 	begin func(*state.Tree), next func(*state.Transition) (more bool, err error),
 ) (store.Snapshot, error) {

@@ -84,8 +84,8 @@ func perNode(b *testing.B, nodes int) {
 	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(nodes), "ns/node")
 }
 
-// BenchmarkSnapshot answers with JSON: from a tree in memory by AppendJSON,
-// beside structs and encoding/json, and from a file without an engine.
+// BenchmarkSnapshot answers with JSON: from a tree in memory with AppendJSON and
+// with structs and encoding/json, and from a file without an engine.
 func BenchmarkSnapshot(b *testing.B) {
 	for _, shape := range []string{"flat", "deep"} {
 		for _, nodes := range []int{10, 100, 1000, 10_000} {
@@ -94,7 +94,7 @@ func BenchmarkSnapshot(b *testing.B) {
 			path := filepath.Join(b.TempDir(), "status.db")
 			file := openFile(b, path)
 			load(b, file, nodes, shape)
-			if err := file.Close(); err != nil { // writes back what is in memory
+			if err := file.Close(); err != nil { // writes the overlay back
 				b.Fatal(err)
 			}
 			file = openFile(b, path)
@@ -237,9 +237,9 @@ func BenchmarkHistory(b *testing.B) {
 	}
 }
 
-// BenchmarkBeside measures snapshots of 1,000 nodes while writers record, and
+// BenchmarkConcurrent measures snapshots of 1,000 nodes while writers record, and
 // transitions while snapshots of 10,000 nodes are read ten times a second.
-func BenchmarkBeside(b *testing.B) {
+func BenchmarkConcurrent(b *testing.B) {
 	file := openFile(b, filepath.Join(b.TempDir(), "status.db"))
 	load(b, file, 1_000, "flat")
 	e := openEngine(b, file, nil)
@@ -254,7 +254,7 @@ func BenchmarkBeside(b *testing.B) {
 	for _, writers := range []int{0, 32, 256} {
 		b.Run(fmt.Sprintf("snapshots/writers=%d", writers), func(b *testing.B) {
 			var recorded atomic.Int64
-			stop := besides(b, writers, func() error {
+			stop := background(b, writers, func() error {
 				_, err := e.Create(context.Background(), "2", fmt.Sprint(writers, " writers ", recorded.Add(1)))
 				return err
 			})
@@ -271,7 +271,7 @@ func BenchmarkBeside(b *testing.B) {
 	}
 	for _, readers := range []int{0, 1} {
 		b.Run(fmt.Sprintf("transitions/readers=%d", readers), func(b *testing.B) {
-			stop := besides(b, readers, func() error {
+			stop := background(b, readers, func() error {
 				time.Sleep(100 * time.Millisecond)
 				_, err := q.AppendJSON(context.Background(), nil, "2", "large")
 				return err
@@ -286,8 +286,8 @@ func BenchmarkBeside(b *testing.B) {
 	}
 }
 
-// besides runs do again and again on n goroutines until stop is called.
-func besides(b *testing.B, n int, do func() error) (stop func()) {
+// background calls do repeatedly on n goroutines until stop is called.
+func background(b *testing.B, n int, do func() error) (stop func()) {
 	var wg sync.WaitGroup
 	done := make(chan struct{})
 	for range n {

@@ -7,8 +7,8 @@ import "github.com/pipestatus/pipestatus/state"
 type Pair struct{ A, B int }
 
 // Compare pairs the nodes of two runs of a pipeline as [Query.Statistics] pairs
-// those of many: by what they are called, within containers that are pairs. The
-// order is that of b from top to bottom; nodes that only a has come last.
+// those of many: by key, or else by name within paired containers. The order is
+// that of b from top to bottom; nodes that only a has come last.
 func Compare(a, b *state.Tree) (pairs []Pair) {
 	first, second := newNaming(a), newNaming(b)
 	known := make(map[string]int, a.Len())

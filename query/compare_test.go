@@ -11,7 +11,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-func TestTwoRunsAreComparedByWhatTheirNodesAreCalled(t *testing.T) {
+func TestRunsAreComparedByNodeKeyOrPath(t *testing.T) {
 	e := openEngine(t, store.NewMemory(), &engine.Options{Now: clock()})
 	run := func(task string, names ...string) *state.Tree {
 		record(t, e, engine.Create("2", task, engine.ID(task)))

@@ -17,12 +17,12 @@ const maxLevels = 1000
 
 var errTooDeep = errors.New("nested too deeply")
 
-// What is read of responses, also of those that others wrote: names count as
-// they are spelled and must not repeat; unknown ones are passed over; null
-// stands for the zero value; a state that is not documented is an error.
+// Rules for reading responses, including those of other servers: field names are
+// case-sensitive and must not repeat; unknown fields are ignored; null stands for
+// the zero value; an undocumented state is an error.
 
-// UnmarshalJSON reads the documented envelope; unknown fields are passed over.
-// An error leaves r as it was.
+// UnmarshalJSON reads the documented envelope; unknown fields are ignored.
+// An error leaves r unchanged.
 func (r *Response) UnmarshalJSON(data []byte) error {
 	var read Response
 	var given bool
@@ -62,8 +62,8 @@ func (r *Response) UnmarshalJSON(data []byte) error {
 }
 
 // UnmarshalJSON reads a node and all below it, children in the order in which
-// they are written and under their own IDs. Unknown fields are passed over. It
-// reads up to 1,000 levels. An error leaves s as it was.
+// they are written and under their own IDs. Unknown fields are ignored. It
+// reads up to 1,000 levels. An error leaves s unchanged.
 func (s *Status) UnmarshalJSON(data []byte) error {
 	if isNull(data) {
 		return nil

@@ -15,7 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Every option changes something, and everything comes back from JSON.
+// Every option changes the JSON, and decoding the JSON restores every value.
 func TestStatusAndJSONAgreeForEveryTreeAndOption(t *testing.T) {
 	for seed := range uint64(60) {
 		tree := randomTree(t, seed, 3+int(seed))
@@ -45,8 +45,8 @@ func TestStatusAndJSONAgreeForEveryTreeAndOption(t *testing.T) {
 	}
 }
 
-// onWire keeps of a status what its JSON has; failed says that a node above has
-// ex_data.
+// onWire removes from a status the values that its JSON does not contain; failed
+// says that a node above has ex_data.
 func onWire(s *query.Status, failed bool) *query.Status {
 	c := *s
 	has := func(f query.Fields) bool { return c.Fields&f != 0 }
@@ -146,7 +146,7 @@ func TestStatusMarshalsAsAValueToo(t *testing.T) {
 	}
 }
 
-func TestResponsesOfOthersAreRead(t *testing.T) {
+func TestResponsesOfOtherServersAreRead(t *testing.T) {
 	const node = `{"id":"a","state":"RUNNING","retry":1,"loop":2,"skip":true,"name":"n","version":"v","start_time":"2018-04-26 16:08:34 +0800","finish_time":"2018-04-26T17:08:34.5+08:00","children":`
 	leaf := query.Status{ID: "a", State: state.Running, Retry: 1, Loop: 2, Skip: true, Name: "n", Version: "v", Started: begin, Finished: begin.Add(time.Hour)}
 	parent := leaf
@@ -158,7 +158,7 @@ func TestResponsesOfOthersAreRead(t *testing.T) {
 		"any order, space":        {" { \"data\" : " + node + "{}} , \"result\" : true } ", query.Response{Result: true, Data: &leaf}},
 		"children in their order": {`{"result":true,"data":` + node + `{"z":{},"b":{"state":"FAILED"}}}}`, query.Response{Result: true, Data: &parent}},
 		"unknown fields":          {`{"code":0,"result":true,"data":` + node + `{},"x":[{"children":[]}],"state_":1},"request_id":{"data":1}}`, query.Response{Result: true, Data: &leaf}},
-		"null for what is empty":  {`{"result":true,"message":null,"data":{"id":null,"state":null,"retry":null,"children":null,"ex_data":null,"counts":null,"elapsed_time":null,"kind":null}}`, query.Response{Result: true, Data: &query.Status{}}},
+		"null for empty values":  {`{"result":true,"message":null,"data":{"id":null,"state":null,"retry":null,"children":null,"ex_data":null,"counts":null,"elapsed_time":null,"kind":null}}`, query.Response{Result: true, Data: &query.Status{}}},
 		"missing fields":          {`{"result":true,"data":{}}`, query.Response{Result: true, Data: &query.Status{}}},
 		"refusal":                 {`{"result":false,"message":"no such task"}`, query.Response{Message: "no such task"}},
 		"refusal with data":       {`{"result":false,"data":null,"code":3545030,"message":"no"}`, query.Response{Message: "no"}},
@@ -177,7 +177,7 @@ func TestResponsesOfOthersAreRead(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoResponseIsRefusedAndChangesNothing(t *testing.T) {
+func TestInvalidResponsesAreRefusedAndChangeNothing(t *testing.T) {
 	deep := func(n int) string {
 		return `{"result":true,"data":` + strings.Repeat(`{"children":{"a":`, n) + `{}` + strings.Repeat(`}}`, n) + `}`
 	}
@@ -189,9 +189,9 @@ func TestWhatIsNoResponseIsRefusedAndChangesNothing(t *testing.T) {
 		"data that is no object":        {`{"result":true,"data":[]}`, "not a JSON object"},
 		"unknown state":                 {`{"result":true,"data":{"state":"READY"}}`, `"READY"`},
 		"no time":                       {`{"result":true,"data":{"start_time":"soon"}}`, `"soon"`},
-		"an offset that is none":        {`{"result":true,"data":{"start_time":"2018-04-26 16:08:34 +2460"}}`, "+2460"},
+		"an invalid offset":        {`{"result":true,"data":{"start_time":"2018-04-26 16:08:34 +2460"}}`, "+2460"},
 		"text for a number":             {`{"result":true,"data":{"retry":"1"}}`, "retry"},
-		"a child that is none":          {`{"result":true,"data":{"children":{"a":1}}}`, "not a JSON object"},
+		"a child that is no object":          {`{"result":true,"data":{"children":{"a":1}}}`, "not a JSON object"},
 		"a child under a name":          {`{"result":true,"data":{"children":{"a":{"id":"b"}}}}`, `"b"`},
 		"the same child twice":          {`{"result":true,"data":{"children":{"a":{},"a":{}}}}`, `"a"`},
 		"the same field twice":          {`{"result":true,"data":{"loop":1,"loop":2}}`, `"loop"`},
@@ -199,7 +199,7 @@ func TestWhatIsNoResponseIsRefusedAndChangesNothing(t *testing.T) {
 		"two results":                   {`{"result":true,"data":{},"result":false}`, `"result"`},
 		"nested too deeply":             {deep(1001), "too deeply"},
 		"a bomb":                        {deep(4000), "too deeply"},
-		"a bomb in what is passed over": {`{"result":true,"data":{"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}}`, "depth"},
+		"deep nesting in an ignored field": {`{"result":true,"data":{"x":` + strings.Repeat("[", 20000) + strings.Repeat("]", 20000) + `}}`, "depth"},
 		"a state of counts":             {`{"result":true,"data":{"counts":{"x":1}}}`, `"x"`},
 	} {
 		t.Run(name, func(t *testing.T) {

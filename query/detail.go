@@ -39,7 +39,7 @@ var _ json.Marshaler = NodeDetail{}
 
 // Node returns a node of a task, by its ID or else by its key, with all of its
 // attempts and their data, which are read into memory. The attempts are those that
-// led to the status: one that begins meanwhile is left out. For errors see
+// led to the status: an attempt that begins during the call is left out. For errors see
 // [Query.Snapshot].
 func (q *Query) Node(ctx context.Context, business, task, node string) (*NodeDetail, error) {
 	snap, err := q.Snapshot(ctx, business, task)
@@ -72,7 +72,7 @@ func (q *Query) Node(ctx context.Context, business, task, node string) (*NodeDet
 			d.Attempts = append(d.Attempts, a)
 		}
 	}
-	// The current attempt may have gone on since the status was made.
+	// The current attempt may have changed since the status was made.
 	current := q.AttemptOf(&n)
 	at := &d.Attempts[len(d.Attempts)-1]
 	current.Input = at.Input
@@ -83,8 +83,8 @@ func (q *Query) Node(ctx context.Context, business, task, node string) (*NodeDet
 	return d, nil
 }
 
-// holds reports whether a task is still the one that has a node: a node of a
-// deleted task may be another business's since.
+// holds reports whether a node still belongs to a task: after the task is deleted,
+// a task of another business may have the node ID.
 func (q *Query) holds(ctx context.Context, tree *state.Tree, node string) bool {
 	at, err := q.reader.Locate(ctx, store.ByNode(node))
 	return err == nil && at.Key == tree.Key()

@@ -15,12 +15,12 @@ type Estimate struct {
 	// Runs is how many past runs of the same name the estimate rests on.
 	Runs int
 	// End is when the task is expected to end, not before the present; zero if
-	// nothing can be said, because the task does not show RUNNING, or no run
-	// before it finished.
+	// there is no estimate, because the task does not show RUNNING or no earlier run
+	// has finished.
 	End time.Time
 	// Late are the nodes, containers included, whose current attempt has been
-	// running for longer than the 95th percentile of what it took before, in
-	// the order of creation.
+	// running for longer than the 95th percentile of earlier runs, in the order
+	// of creation.
 	Late []Late
 }
 
@@ -56,7 +56,7 @@ func (q *Query) Estimate(ctx context.Context, business, task string, last int) (
 	return q.EstimateOf(snap.Tree, stats), nil
 }
 
-// EstimateOf is [Query.Estimate] for a tree and statistics that are there
+// EstimateOf is [Query.Estimate] for a tree and statistics that the caller has
 // already.
 func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
 	e := &Estimate{Runs: stats.Runs}
@@ -74,7 +74,7 @@ func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
 	return e
 }
 
-// late finds the nodes that run for longer than they used to.
+// late finds the nodes that take longer than usual.
 func late(stats *Statistics, names *naming, now state.Instant) (found []Late) {
 	for i := range names.tree.Len() {
 		n := names.tree.Node(i)
@@ -89,7 +89,7 @@ func late(stats *Statistics, names *naming, now state.Instant) (found []Late) {
 	return found
 }
 
-// forecast plays what is left of a task forward. Its times are from the task's
+// forecast simulates the remaining steps of a task. Its times are from the task's
 // start.
 type forecast struct {
 	stats *Statistics
@@ -97,7 +97,8 @@ type forecast struct {
 	now   time.Duration
 }
 
-// step is a leaf as earlier runs know it, or the present one if they do not.
+// step is a leaf with its usual times: of earlier runs, or of the present run if
+// no earlier run had it.
 type step struct {
 	begins, ends time.Duration // usually
 	done         time.Duration // when it is expected to have ended in this run, if that is known
@@ -138,7 +139,7 @@ func (f *forecast) end() time.Duration {
 	return end
 }
 
-// steps are the leaves that runs usually have, and those that this one has.
+// steps are the leaves of usual runs and those of this run.
 func (f *forecast) steps() (steps []*step) {
 	tree := f.names.tree
 	root := tree.Node(0)
@@ -167,7 +168,7 @@ func (f *forecast) steps() (steps []*step) {
 	for i := range f.stats.Nodes {
 		n := &f.stats.Nodes[i]
 		if here[n.identity] || n.Kind.Container() || 2*n.Finished < f.stats.Runs {
-			continue // it has been counted, or does not run usually
+			continue // it has been counted, or usually does not run
 		}
 		steps = append(steps, &step{begins: n.Begins, ends: n.Ends, takes: n.Median})
 	}

@@ -72,8 +72,8 @@ func Example() {
 	// {"result":true,"data":{"retry":0,"name":"deploy","finish_time":"2026-03-01 09:13:00 +0000","skip":false,"start_time":"2026-03-01 09:12:00 +0000","children":{},"state":"FAILED","version":"6f1c0000000000000000000000000003","id":"deploy","loop":1}}
 }
 
-// What a business does not have is an error that can be told apart, and in the
-// documented envelope an answer.
+// An unknown task is an error of its own type. In the documented envelope, it is an
+// answer.
 func ExampleNotFoundError() {
 	ctx := context.Background()
 	e, err := deployment(ctx)

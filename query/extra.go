@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// fieldsOf are the fields that node i has of those that were asked for.
+// fieldsOf are the requested fields that node i has.
 func (r *renderer) fieldsOf(i int, n *state.Node) Fields {
 	f := r.fields
 	if i != r.root {
@@ -89,7 +89,7 @@ func (r *renderer) appendFields(dst []byte, i int) []byte {
 	return dst
 }
 
-// appendEdges appends where a node comes from.
+// appendEdges appends the edges that lead to a node.
 func (r *renderer) appendEdges(dst []byte, n *state.Node) []byte {
 	dst = append(dst, after...)
 	first := true
@@ -170,8 +170,8 @@ func (s *Status) appendFields(dst []byte) []byte {
 	return dst
 }
 
-// appendErrors appends the ID and error of each failed node in s, the first of
-// those with the same ID, which answers of others may have.
+// appendErrors appends the ID and error of each failed node in s, of several with
+// the same ID the first: answers of other servers can repeat an ID.
 func (s *Status) appendErrors(dst []byte, seen map[string]bool) []byte {
 	if s.OwnState == state.Failed && !seen[s.ID] {
 		seen[s.ID] = true
@@ -185,7 +185,7 @@ func (s *Status) appendErrors(dst []byte, seen map[string]bool) []byte {
 	return dst
 }
 
-// The extra fields up to values that callers have in different forms.
+// The extra fields. Each ends before a value whose form depends on the caller.
 const (
 	stateRefreshAt = `,"state_refresh_at":"`
 	exData         = `,"ex_data":{`
@@ -216,8 +216,8 @@ func appendRevision(dst []byte, revision uint64) []byte {
 	return strconv.AppendUint(append(dst, `,"revision":`...), revision, 10)
 }
 
-// appendError appends a failed node to what exData began. Only after another one
-// can there be nothing in dst.
+// appendError appends a failed node to the object that exData began. dst can be
+// empty only after an earlier node.
 func appendError(dst []byte, id, text string) []byte {
 	if len(dst) == 0 || dst[len(dst)-1] != '{' {
 		dst = append(dst, ',')
@@ -225,7 +225,7 @@ func appendError(dst []byte, id, text string) []byte {
 	return appendString(append(appendString(dst, id), ':'), text)
 }
 
-// appendCounts appends the states of which there are any.
+// appendCounts appends the states with a count above 0.
 func appendCounts(dst []byte, counts *state.Counts) []byte {
 	dst = append(dst, `,"counts":{`...)
 	first := true

@@ -18,7 +18,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// What the stories are told with.
+// Short names for the fixtures.
 var (
 	documented, various   = stories.Documented, stories.Various
 	at, version, clock    = stories.At, stories.Version, stories.Clock
@@ -29,8 +29,8 @@ var (
 
 func golden(t *testing.T, name string, got []byte) { t.Helper(); stories.Golden(t, *update, name, got) }
 
-// onEach runs a test on what is recorded in memory and in a file, asked from
-// the store alone, from the engine, and from the file reopened.
+// onEach runs a test on a memory store and on a file, reading from the store, from
+// the engine, and from the reopened file.
 func onEach(t *testing.T, record func(*testing.T, *engine.Engine), test func(*testing.T, store.Reader)) {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "status.db")
@@ -83,7 +83,7 @@ func randomTree(t testing.TB, seed uint64, size int) *state.Tree {
 			tree = next.WithRevision(tree.Revision() + 1)
 		}
 	}
-	// Some nodes have keys and edges; those that cannot be are refused.
+	// Some nodes get keys and edges; the engine refuses invalid ones.
 	rare := func(op state.Op) state.Op {
 		other := tree.ID(rnd.IntN(tree.Len()))
 		switch {

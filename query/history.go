@@ -25,8 +25,8 @@ type Attempt struct {
 	Started, Finished time.Time
 	Error             string // of the failure, also of one that was ignored
 	ErrorIgnored      bool   // not in the JSON
-	// Input and Output are nil if there are none, and where only the node was
-	// looked at.
+	// Input and Output are nil if the attempt has none, and in values that are
+	// made from a tree alone.
 	Input, Output *state.Data
 	// Current says that the attempt has not been superseded. The JSON has it
 	// only if it is true.
@@ -35,7 +35,7 @@ type Attempt struct {
 
 // MarshalJSON writes {"loop":1,"retry":0,"skip":false,"state":"FAILED",
 // "version":"…","start_time":"…","finish_time":"…","error":"…"}, with input and
-// output if there are any: as they are if they are JSON, else under the names
+// output if there are any: unchanged if they are JSON, else under the names
 // input_base64 and output_base64. For <, > and & see [Status.MarshalJSON].
 func (a Attempt) MarshalJSON() ([]byte, error) {
 	dst := strconv.AppendInt([]byte(`{"loop":`), int64(a.Loop), 10)
@@ -53,8 +53,8 @@ func (a Attempt) MarshalJSON() ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes; unknown fields are passed over.
-// An error leaves a as it was.
+// UnmarshalJSON reads what MarshalJSON writes; unknown fields are ignored.
+// An error leaves a unchanged.
 func (a *Attempt) UnmarshalJSON(data []byte) error {
 	var wire struct {
 		Loop       int
@@ -108,11 +108,12 @@ func (q *Query) AttemptOf(n *state.Node) Attempt {
 
 // History returns the superseded attempts of a node, oldest first, as they
 // were before the operation that superseded each. The current attempt is not
-// among them; [Query.AttemptOf] makes it. The list is empty, not nil, if there are
-// none. They have their data, which is read into memory. An unknown node is an error that matches [state.ErrNotFound].
+// among them; [Query.AttemptOf] makes it. Without superseded attempts, the list is
+// empty, not nil. Attempts include their data, which is read into memory. An
+// unknown node is an error that matches [state.ErrNotFound].
 //
-// A node ID is unique in a store, so no business is asked for: whoever answers
-// for one business only makes sure of the node with [Query.Snapshot] first.
+// A node ID is unique in a store, so History takes no business. A caller that
+// serves a single business must check the node with [Query.Snapshot] first.
 func (q *Query) History(ctx context.Context, node string) ([]Attempt, error) {
 	if err := state.CheckID("node ID", node); err != nil {
 		return nil, wrap(err)

@@ -12,7 +12,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-func TestAnswersTellKeysEdgesNotesAndLabels(t *testing.T) {
+func TestAnswersIncludeKeysEdgesNotesAndLabels(t *testing.T) {
 	const fields = query.FieldKey | query.FieldEdges | query.FieldNote | query.FieldLabels | query.FieldExData
 	onEach(t, func(t *testing.T, e *engine.Engine) { stories.Flow(t, e) }, func(t *testing.T, r store.Reader) {
 		o := options
@@ -66,7 +66,7 @@ func TestAnswersTellKeysEdgesNotesAndLabels(t *testing.T) {
 			if diff := cmp.Diff(map[string]string{"env": "prod", "a": ""}, got.Data.Labels); diff != "" {
 				t.Error(diff)
 			}
-			// As Go values it is the same, there and back.
+			// Decoding into Go values and encoding again gives the same JSON.
 			response, err := q.Response(t.Context(), "2", "flow")
 			if err != nil {
 				t.Fatal(err)

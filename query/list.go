@@ -54,8 +54,8 @@ func (t Task) MarshalJSON() ([]byte, error) {
 type Tasks struct {
 	Tasks  []Task `json:"tasks"`
 	Cursor string `json:"cursor"`
-	// Unreadable is how many tasks the page passes over because what the store
-	// has of them is damaged.
+	// Unreadable is how many tasks the page leaves out because their records are
+	// damaged.
 	Unreadable int `json:"unreadable,omitempty"`
 }
 

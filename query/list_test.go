@@ -46,7 +46,7 @@ func TestListShowsEveryFieldOfATask(t *testing.T) {
 	})
 }
 
-func TestListGoesByFilterAndCursorNewestFirst(t *testing.T) {
+func TestListFiltersAndPagesNewestFirst(t *testing.T) {
 	recorded := func(sec int64) state.Instant { return state.UnixInstant(begin.Unix()+sec, 0) }
 	onEach(t, tasks, func(t *testing.T, r store.Reader) {
 		q := query.New(r, &options)

@@ -7,7 +7,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// naming gives the nodes of a tree identities that those of other runs have too.
+// naming gives the nodes of a tree identities that are the same in other runs.
 type naming struct {
 	tree     *state.Tree
 	identity []string // by index

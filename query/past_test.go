@@ -41,7 +41,7 @@ func TestAsOfIsTheStateBeforeTheFirstTransitionLaterThanTheTime(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				// The model: every tree there ever was, and when it came.
+				// The model: every version of the tree, and its time.
 				trees, times := []*state.Tree{state.NewTree(now.Tree.Key())}, []state.Instant{}
 				for tr, err := range q.Transitions(t.Context(), now.Tree) {
 					if err != nil {
@@ -73,7 +73,7 @@ func TestAsOfIsTheStateBeforeTheFirstTransitionLaterThanTheTime(t *testing.T) {
 	}
 }
 
-// asOf checks what every node now known showed at a moment.
+// asOf checks the state of every known node at a moment.
 func asOf(t *testing.T, q *query.Query, moment time.Time, want *state.Tree, now store.Snapshot, task string) {
 	t.Helper()
 	for i := range now.Tree.Len() {
@@ -108,7 +108,7 @@ func (s short) Transitions(ctx context.Context, key state.Key, after uint64, _ i
 	return s.Reader.Transitions(ctx, key, after, 2)
 }
 
-func TestATaskDeletedWhileItsStoryIsReadIsNotHalfTold(t *testing.T) {
+func TestATaskDeletedDuringAReadIsNeverShownInPart(t *testing.T) {
 	again := []engine.Op{engine.Create("2", "10", engine.ID("other"), at(0)), engine.Start("other", at(0)), engine.Suspend("other", at(1))}
 	for name, c := range map[string]struct {
 		ops  []engine.Op
@@ -154,8 +154,8 @@ func TestATaskDeletedWhileItsStoryIsReadIsNotHalfTold(t *testing.T) {
 	}
 }
 
-// A store that has lost transitions is told apart from one that has none left.
-func TestTransitionsThatAreMissingAreAnError(t *testing.T) {
+// The reader notices lost transitions: they are not the end of the list.
+func TestMissingTransitionsAreAnError(t *testing.T) {
 	m := store.NewMemory()
 	documented(t, openEngine(t, m, nil))
 	q := query.New(lossy{m}, &options)
@@ -176,7 +176,7 @@ func (l lossy) Transitions(ctx context.Context, key state.Key, after uint64, _ i
 	return l.Reader.Transitions(ctx, key, after, 2)
 }
 
-func TestHistoryIsWhatWasSupersededOldestFirst(t *testing.T) {
+func TestHistoryListsSupersededAttemptsOldestFirst(t *testing.T) {
 	onEach(t, various, func(t *testing.T, r store.Reader) {
 		q := query.New(r, &options)
 		for node, want := range map[string][]query.Attempt{
@@ -199,7 +199,7 @@ func TestHistoryIsWhatWasSupersededOldestFirst(t *testing.T) {
 	})
 }
 
-func TestALongHistoryComesWhole(t *testing.T) {
+func TestALongHistoryIsComplete(t *testing.T) {
 	onEach(t, func(t *testing.T, e *engine.Engine) {
 		record(t, e, engine.Create("2", "10", engine.ID("root")), engine.Start("root"), engine.Declare("root", state.ServiceActivity, engine.ID("a")))
 		ops := []engine.Op{engine.Start("a")}

@@ -40,8 +40,8 @@ const (
 	FieldElapsedTime Fields = 1 << iota
 	// FieldErrorIgnored is error_ignored.
 	FieldErrorIgnored
-	// FieldErrorIgnorable is error_ignorable, under which clients of later
-	// versions look for the same as error_ignored.
+	// FieldErrorIgnorable is error_ignorable, the name that clients of later
+	// versions use for error_ignored.
 	FieldErrorIgnorable
 	// FieldStateRefreshAt is state_refresh_at: the time of the node's last
 	// transition, in RefreshLayout.
@@ -58,14 +58,13 @@ const (
 	// FieldCounts is counts: on containers only, an object from shown state to the
 	// number of leaves below.
 	FieldCounts
-	// FieldKey is key: what the runner calls the node, "" if it has no key.
+	// FieldKey is key: the runner's name for the node, "" if it has no key.
 	FieldKey
 	// FieldEdges is after, a list of the IDs of the siblings that lead to the
 	// node, and from, the ID of the one that led to its current attempt, "" if
-	// none was named. That one may have been created later: then the edge leads
-	// back.
+	// none was named. If that node was created later, the edge leads back.
 	FieldEdges
-	// FieldNote is note: what a suspended node waits for, "" if nobody said.
+	// FieldNote is note: what a suspended node waits for, "" if unknown.
 	FieldNote
 	// FieldLabels is labels: on the answered node only, an object with the task's.
 	FieldLabels
@@ -119,8 +118,8 @@ func (e *NotFoundError) Error() string {
 func (*NotFoundError) Unwrap() error { return state.ErrNotFound }
 
 // Snapshot returns the tree that Status and AppendJSON answer from. The error
-// is a [*NotFoundError], matches [state.ErrInvalidArgument] for IDs that
-// cannot be, or is the store's.
+// is a [*NotFoundError], matches [state.ErrInvalidArgument] for invalid IDs, or
+// is the store's.
 func (q *Query) Snapshot(ctx context.Context, business, task string) (store.Snapshot, error) {
 	if err := (state.Key{Business: business, Task: task}).Validate(); err != nil {
 		return store.Snapshot{}, wrap(err)
@@ -135,8 +134,8 @@ func (q *Query) Snapshot(ctx context.Context, business, task string) (store.Snap
 	return snap, nil
 }
 
-// Locate says where the task or node is that Snapshot would read, without
-// reading it. The error is that of Snapshot.
+// Locate returns the place of the task or node that Snapshot would read, without
+// reading it. For errors see Snapshot.
 func (q *Query) Locate(ctx context.Context, business, task string) (store.Location, error) {
 	if err := (state.Key{Business: business, Task: task}).Validate(); err != nil {
 		return store.Location{}, wrap(err)
@@ -151,15 +150,15 @@ func (q *Query) Locate(ctx context.Context, business, task string) (store.Locati
 	return at, nil
 }
 
-// loadByNode looks where the node is before it loads anything, so that a task
-// of another business is not read, which would take time and could fail.
+// loadByNode locates the node before it loads anything: reading a task of another
+// business would take time and could fail.
 func (q *Query) loadByNode(ctx context.Context, business, node string) (store.Snapshot, error) {
 	if _, err := q.locateNode(ctx, business, node); err != nil {
 		return store.Snapshot{}, err
 	}
 	snap, err := q.reader.Load(ctx, store.ByNode(node))
 	if err == nil {
-		err = ofBusiness(snap.Tree.Key(), business) // the ID may have been given away since
+		err = ofBusiness(snap.Tree.Key(), business) // another task may have the ID by now
 	}
 	return snap, err
 }
@@ -172,7 +171,7 @@ func (q *Query) locateNode(ctx context.Context, business, node string) (store.Lo
 	return at, err
 }
 
-// ofBusiness is the rule that what another business has is as unknown as nothing.
+// ofBusiness reports tasks of other businesses as unknown.
 func ofBusiness(key state.Key, business string) error {
 	if key.Business != business {
 		return state.ErrNotFound
@@ -180,8 +179,8 @@ func ofBusiness(key state.Key, business string) error {
 	return nil
 }
 
-// unknown is the error of what cannot be read, which names what was asked for if
-// it is not there.
+// unknown converts an error of the store. Not found becomes a [*NotFoundError]
+// that names the request.
 func unknown(business, task string, err error) error {
 	if errors.Is(err, state.ErrNotFound) {
 		return &NotFoundError{Business: business, Task: task}

@@ -95,7 +95,7 @@ func TestAnswersAreAsDocumentedForEveryOption(t *testing.T) {
 	})
 }
 
-func TestATaskGoesBeforeANodeWithItsID(t *testing.T) {
+func TestATaskIDTakesPrecedenceOverANodeID(t *testing.T) {
 	onEach(t, func(t *testing.T, e *engine.Engine) {
 		record(
 			t, e,
@@ -130,7 +130,7 @@ func (r *reads) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error)
 	return snap, err
 }
 
-func TestAnotherBusinessIsAsUnknownAsNothing(t *testing.T) {
+func TestTasksOfOtherBusinessesLookUnknown(t *testing.T) {
 	onEach(t, documented, func(t *testing.T, r store.Reader) {
 		r = &reads{Reader: r}
 		q := query.New(r, &options)
@@ -163,7 +163,7 @@ func TestAnotherBusinessIsAsUnknownAsNothing(t *testing.T) {
 	})
 }
 
-func TestErrorsOfTheStoreAreErrorsAndNoAnswers(t *testing.T) {
+func TestStoreErrorsAreReturnedAsErrors(t *testing.T) {
 	m := store.NewMemory()
 	documented(t, openEngine(t, m, nil))
 	q := query.New(&reads{Reader: m, fail: store.ErrCorrupt}, &options)
@@ -196,7 +196,7 @@ func TestErrorsOfTheStoreAreErrorsAndNoAnswers(t *testing.T) {
 	}
 }
 
-func TestALargeAndADeepTreeAreAnswered(t *testing.T) {
+func TestLargeAndDeepTreesAreAnswered(t *testing.T) {
 	key := state.Key{Business: "2", Task: "10"}
 	for name, c := range map[string]struct{ nodes, levels int }{"100,000 nodes": {100_000, 2}, "100 levels": {1000, 100}} {
 		b := state.NewBuilder(key, c.nodes)

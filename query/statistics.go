@@ -12,15 +12,14 @@ import (
 )
 
 const (
-	// DefaultRuns is how many runs statistics are made of unless [Runs].Last
-	// says otherwise.
+	// DefaultRuns is how many runs statistics use if [Runs].Last is 0.
 	DefaultRuns = 20
-	// MaxRuns is how many they are made of at most.
+	// MaxRuns is the largest number of runs that statistics use.
 	MaxRuns = 1000
 )
 
-// Runs selects the tasks that statistics are made of: the newest recorded ones
-// of a business with a name, or with labels, or both, of those that have ended.
+// Runs selects the tasks for statistics: the newest ended tasks of a business with
+// a name, with labels, or with both.
 type Runs struct {
 	Business string
 	Name     string            // of the task, exactly; "" for any
@@ -30,13 +29,13 @@ type Runs struct {
 	Last int
 }
 
-// Statistics says how the last runs of a pipeline went.
+// Statistics summarizes the last runs of a pipeline.
 type Statistics struct {
-	// Runs is how many tasks the statistics are made of, fewer than asked for
-	// if there are no more.
+	// Runs is the number of tasks in the statistics, which is less than requested
+	// if there are not as many.
 	Runs int
-	// Unreadable is how many tasks were passed over because what the store has
-	// of them is damaged.
+	// Unreadable is how many tasks were left out because their records are
+	// damaged.
 	Unreadable int
 	// Nodes are the nodes of these tasks: the root first, then those of the
 	// newest run from top to bottom, then those that only older runs had.
@@ -45,14 +44,14 @@ type Statistics struct {
 	byNode map[string]int // index in Nodes, by identity
 }
 
-// NodeStatistics says how one node went in several runs. It is the same node in
-// another run if it has the same key, or without a key, if it has the same path.
+// NodeStatistics summarizes one node over several runs. Nodes of two runs are the
+// same if they have the same key, or without keys the same path.
 type NodeStatistics struct {
 	Key string // "" if it has none
-	// Path is the display names of the nodes on the way down from the root,
-	// which is not named, to this one; nil for the root.
+	// Path lists the display names from the root, which is left out, down to this
+	// node; nil for the root.
 	Path []string
-	// Nth tells siblings with the same name apart: 1 for the first of them in
+	// Nth distinguishes siblings with the same name: 1 for the first of them in
 	// the order of creation.
 	Nth  int
 	Kind state.Kind
@@ -62,24 +61,24 @@ type NodeStatistics struct {
 	Runs int
 	// Failures is how many of them failed, ignored failures included.
 	Failures int
-	// Median and P95 are percentiles of how long the attempts took that did not
-	// fail, each the time of one of them (nearest rank); 0 if there are none.
+	// Median and P95 are percentiles (nearest rank) of the durations of attempts
+	// that did not fail; 0 without such attempts.
 	Median, P95 time.Duration
 	// Begins and Ends are the medians of when the node first started and last
 	// ended in a run, from the start of the task; 0 if Runs is 0.
 	Begins, Ends time.Duration
-	// Finished is the number of attempts that Median and P95 are made of.
+	// Finished is the number of attempts that count for Median and P95.
 	Finished int
 
 	identity           string
 	took, begins, ends []time.Duration
 }
 
-// Statistics reads the last runs of a pipeline and says for each of its nodes
+// Statistics reads the last runs of a pipeline and returns for each of its nodes
 // how often it ran and failed, and how long it took. It reads the tree of each
-// run and the history of nodes that have one. [state.ErrInvalidArgument] if
-// neither a name nor a label or more than MaxRuns are asked for; that there are no such runs is no
-// error.
+// run and the history of nodes that have one. The error matches
+// [state.ErrInvalidArgument] if runs has neither name nor labels, or asks for more
+// than MaxRuns. Having no such runs is no error.
 func (q *Query) Statistics(ctx context.Context, runs Runs) (*Statistics, error) {
 	if runs.Name == "" && len(runs.Labels) == 0 {
 		return nil, wrap(fmt.Errorf("%w: statistics of tasks without a name or a label", state.ErrInvalidArgument))
@@ -126,7 +125,7 @@ func (q *Query) Statistics(ctx context.Context, runs Runs) (*Statistics, error) 
 	return s, nil
 }
 
-// add reads a run and adds it. After an error nothing of it has been added.
+// add reads a run and adds it. On an error it adds nothing.
 func (s *Statistics) add(ctx context.Context, from store.Reader, task *store.Task) error {
 	snap, err := from.Load(ctx, store.Ref{Key: task.Key})
 	if err != nil {
@@ -219,8 +218,7 @@ func percentile(d []time.Duration, p int) time.Duration {
 	return d[(len(d)*p+99)/100-1]
 }
 
-// between is the time from one moment to another, 0 if the second is the earlier
-// one.
+// between is the time from one moment to another, 0 if the second is earlier.
 func between(from, to state.Instant) time.Duration {
 	if !to.After(from) {
 		return 0

@@ -67,7 +67,7 @@ func figures(s *query.Statistics) (lines []string) {
 	return lines
 }
 
-func TestStatisticsTellHowOftenNodesRanAndHowLong(t *testing.T) {
+func TestStatisticsCountRunsAndDurations(t *testing.T) {
 	onEach(t, func(t *testing.T, e *engine.Engine) {
 		for i, sec := range []int{10, 40, 20} {
 			r := beginRun(t, e, fmt.Sprint("run", i), "deploy")
@@ -157,7 +157,7 @@ func TestStatisticsFollowANodeByItsKey(t *testing.T) {
 	}
 }
 
-func TestStatisticsTellSiblingsOfOneNameApart(t *testing.T) {
+func TestStatisticsDistinguishSiblingsWithTheSameName(t *testing.T) {
 	e := openEngine(t, store.NewMemory(), nil)
 	r := beginRun(t, e, "run", "deploy")
 	for i := range 2 {
@@ -177,8 +177,8 @@ func TestStatisticsTellSiblingsOfOneNameApart(t *testing.T) {
 	}
 }
 
-// estimate is when a task is expected to end, as seen at a time, and what is
-// late then; -1 if nothing is expected.
+// estimate is the expected end of a task at a given time, -1 for none, and the
+// late nodes.
 func estimate(t *testing.T, e *engine.Engine, task string, now int) (end int, late []string) {
 	t.Helper()
 	q := query.New(e, &query.Options{Now: func() time.Time { return begin.Add(time.Duration(now) * time.Second) }})
@@ -195,7 +195,7 @@ func estimate(t *testing.T, e *engine.Engine, task string, now int) (end int, la
 	return int(got.End.Sub(begin).Seconds()), late
 }
 
-func TestAnEstimateFollowsWhatIsLeft(t *testing.T) {
+func TestAnEstimateFollowsTheRemainingSteps(t *testing.T) {
 	e := openEngine(t, store.NewMemory(), nil)
 	beginRun(t, e, "first", "deploy")
 	if end, late := estimate(t, e, "first", 10); end != -1 || late != nil {
@@ -236,7 +236,7 @@ func TestAnEstimateFollowsWhatIsLeft(t *testing.T) {
 	expect(68, -1)
 }
 
-func TestAnEstimateLeavesOutABranchThatIsNotTaken(t *testing.T) {
+func TestAnEstimateIgnoresABranchThatWasNotTaken(t *testing.T) {
 	e := openEngine(t, store.NewMemory(), nil)
 	for i := range 3 {
 		r := beginRun(t, e, fmt.Sprint("past", i), "deploy")

@@ -36,26 +36,26 @@ type Status struct {
 	ErrorIgnored bool
 	// Counts is the number of leaves below a container, by shown state.
 	Counts state.Counts
-	// Key is what the runner calls the node, "" if it has no key. ID is the same
-	// if [Options].Keys says so.
+	// Key is the runner's name for the node, "" if it has no key. With
+	// [Options].Keys, ID is the same.
 	Key string
-	// After are the IDs of the siblings that lead to the node, nil if there are
-	// none, and From is the ID of the one that led to the current attempt, "" if
-	// none was named.
+	// After are the IDs of the siblings that lead to the node, nil without any,
+	// and From is the ID of the sibling that led to the current attempt, "" if the
+	// runner named none.
 	After []string
 	From  string
 	// Note says what a suspended node waits for.
 	Note string
 	// Revision and Labels are the task's, on the answered node only. Labels is nil
-	// if there are none.
+	// if the task has none.
 	Revision uint64
 	Labels   map[string]string
-	Children []*Status // in the order of creation, nil if there are none
+	Children []*Status // in the order of creation, nil without any
 	// Fields are those that the JSON has beyond the documented ones.
 	Fields Fields
 }
 
-// Child returns the child with the given node ID, nil if there is none.
+// Child returns the child with the given node ID, or nil.
 func (s *Status) Child(id string) *Status {
 	for _, c := range s.Children {
 		if c.ID == id {
@@ -66,9 +66,9 @@ func (s *Status) Child(id string) *Status {
 }
 
 // MarshalJSON writes the documented shape, fields in the order of the
-// specification's example, extra ones behind them. It writes <, > and & as
-// they are; json.Marshal escapes them in what it returns, a [json.Encoder]
-// does not after SetEscapeHTML(false).
+// specification's example and then the extra ones. It does not escape <, > and &.
+// json.Marshal escapes them in its result; a [json.Encoder] does not after
+// SetEscapeHTML(false).
 func (s Status) MarshalJSON() ([]byte, error) { return s.append(nil), nil }
 
 func (s *Status) append(dst []byte) []byte {

@@ -27,7 +27,7 @@ type Span struct {
 	Skip    bool
 	Start   time.Time // zero if it has not started
 	End     time.Time // zero if it has not ended
-	Stands  time.Time // where it stands still without having ended, see [Stands]; else zero
+	Stands  time.Time // when a node that waits last changed, see [Stands]; else zero
 	Error   string
 }
 
@@ -79,13 +79,13 @@ func (s Span) of(q *Query, a *state.Attempt, shown state.State) Span {
 	return s
 }
 
-// pageOfTransitions is how many transitions are read at once: each may carry an
-// error text, and a page of the usual length could be as large as a whole task.
+// pageOfTransitions is how many transitions are read at once. Each can carry an
+// error text, so a page of the usual length could be as large as a whole task.
 const pageOfTransitions = 128
 
 // Transitions iterates over the transitions of a task that led to a tree, in
-// order. An error is the last thing yielded; it matches [state.ErrNotFound] if
-// the task has been deleted, also if another has its key by now.
+// order. It ends after yielding an error, which matches [state.ErrNotFound] if
+// the task has been deleted, even if another task has its key by now.
 func (q *Query) Transitions(ctx context.Context, tree *state.Tree) iter.Seq2[*state.Transition, error] {
 	return func(yield func(*state.Transition, error) bool) {
 		for after := uint64(0); after < tree.Revision(); {
@@ -114,10 +114,10 @@ func holds(page []*state.Transition, sequence uint64) bool {
 	return found
 }
 
-// Stands is when something happened last in a node, by index, that has started
-// and not ended and in which nothing goes on: no leaf in it runs or is retried
-// by itself, and it waits for a person. It is unset for all other nodes, whose
-// clocks end with them or go on.
+// Stands is the time of the last transition in a node, by index, that waits for a
+// person: it has started and not ended, and no leaf in it runs or awaits an
+// automatic retry. It is unset for all other nodes, whose clocks run or have
+// ended.
 func Stands(tree *state.Tree, node int) (last state.Instant) {
 	n := tree.Node(node)
 	switch {

@@ -18,10 +18,10 @@ import (
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
-// Whoever takes a snapshot at any moment, watches after its sequence and
-// leaves out the task's transitions up to its revision ends with the same tree
-// as everybody else.
-func TestASnapshotAndWhatIsWatchedAfterItMissNothing(t *testing.T) {
+// A reader that takes a snapshot at any moment, watches from its position and
+// ignores the task's transitions up to its revision ends with the same tree as
+// every other reader.
+func TestASnapshotAndAWatchAfterItMissNothing(t *testing.T) {
 	const writers, nodes, readers = 3, 40, 12
 	for name, s := range map[string]store.Store{"memory": store.NewMemory(), "file": openFile(t, filepath.Join(t.TempDir(), "status.db"))} {
 		// With room for hardly any tree, some snapshots come from the store.

@@ -25,7 +25,8 @@ const (
 	victimURL  = "PIPESTATUS_NOTIFY_URL"
 )
 
-// victim records and delivers at once, until it is killed or has done enough.
+// victim records and delivers concurrently, until it is killed or has recorded
+// enough.
 func victim() {
 	err := func() error {
 		ctx := context.Background()

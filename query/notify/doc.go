@@ -16,19 +16,19 @@
 // has the same ID, so that a receiver can drop it.
 //
 // A dead endpoint costs one page of transitions in memory and one request for each
-// pause between attempts, whose length doubles up to a limit. Endpoints know
-// nothing of each other: call Deliver once for each, in a goroutine of its own,
-// with a bookmark of its own.
+// pause between attempts, whose length doubles up to a limit. Endpoints are
+// independent: call Deliver once for each, each call in a separate goroutine and
+// with a separate bookmark.
 //
 // # Answers of an endpoint
 //
 //   - 2xx: the event is delivered.
 //   - 410 Gone: the endpoint wants no more events. Deliver returns [ErrGone].
-//   - 429 and 503 with Retry-After: the next attempt waits as long as that says,
-//     at most an hour.
-//   - Everything else, redirects and timeouts included: tried again after a pause.
-//     No event is ever left out: an endpoint that cannot take one stops there,
-//     until it can or [Options.GiveUp] ends Deliver.
+//   - 429 and 503 with Retry-After: the next attempt waits for that time, at most
+//     an hour.
+//   - Everything else, redirects and timeouts included: Deliver tries again after a
+//     pause. It skips no event: if the endpoint refuses one, Deliver repeats it
+//     until the endpoint accepts it or [Options.GiveUp] ends Deliver.
 //
 // # Gaps
 //

@@ -13,14 +13,14 @@ import (
 	"github.com/pipestatus/pipestatus/store/wire"
 )
 
-// The types of events. That of a transition is TypeTransition followed by the
+// The types of events. The type of a transition is TypeTransition followed by the
 // name of its operation, for example com.github.pipestatus.transition.fail.
 const (
 	TypeTransition = "com.github.pipestatus.transition."
 	TypeGap        = "com.github.pipestatus.gap"
 )
 
-// ContentType is that of a request to an endpoint.
+// ContentType is the content type of a request to an endpoint.
 const ContentType = "application/cloudevents+json; charset=utf-8"
 
 // Event is a CloudEvents 1.0 event, in the form of its JSON.
@@ -39,7 +39,7 @@ type Event struct {
 	Time            string `json:"time"`
 	DataContentType string `json:"datacontenttype"` // "application/json"
 	// Sequence orders the events of a source: the transition's sequence in 20
-	// digits. It is the extension of that name.
+	// digits. It is the CloudEvents extension of that name.
 	Sequence string `json:"sequence"`
 	// Data is a [wire.Transition], or a [Gap].
 	Data json.RawMessage `json:"data"`
@@ -66,9 +66,9 @@ func ofTransition(tr *state.Transition, source string) (*Event, error) {
 	}, nil
 }
 
-// transitionID is the transition's sequence and a digest of what tells it from
-// the one that another history has there. Neither process nor history is part of
-// it, so that a repeated event is known as one.
+// transitionID is the transition's sequence and a digest of its content, which
+// differs from the transition that another history has at this sequence. It does
+// not depend on process or history, so that receivers recognize repeated events.
 func transitionID(tr *state.Transition) string {
 	digest := sha256.Sum256(fmt.Appendf(nil, "%d %q %q %s %s %q", tr.Sequence, tr.Task.Business, tr.Task.Task, tr.Op, tr.Recorded, tr.Node()))
 	return fmt.Sprintf("%d-%x", tr.Sequence, digest[:8])

@@ -19,8 +19,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/feed"
 )
 
-// attributeName is what CloudEvents 1.0 allows for the name of an attribute:
-// lower-case letters and digits of ASCII.
+// attributeName matches the attribute names that CloudEvents 1.0 allows: lower-case
+// letters and digits of ASCII.
 var attributeName = regexp.MustCompile(`^[a-z0-9]+$`)
 
 // The rules are those of CloudEvents 1.0.2, sections "Naming conventions",
@@ -96,8 +96,8 @@ func TestEventsAreCloudEvents(t *testing.T) {
 	})
 }
 
-// The example is that of the Standard Webhooks specification's reference
-// libraries: this secret, ID, timestamp and payload have this signature.
+// The example comes from the reference libraries of the Standard Webhooks
+// specification: this secret, ID, timestamp and payload have this signature.
 func TestSignaturesAreThoseOfStandardWebhooks(t *testing.T) {
 	secret, err := notify.ParseSecret("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw")
 	if err != nil {
@@ -113,7 +113,7 @@ func TestSignaturesAreThoseOfStandardWebhooks(t *testing.T) {
 	}
 }
 
-func TestVerifyRefusesWhatWasNotSignedNow(t *testing.T) {
+func TestVerifyRefusesForeignAndOldSignatures(t *testing.T) {
 	e, old, current := enginetest.Engine(t), notify.NewSecret(), notify.NewSecret()
 	record(t, e, 1)
 	var header http.Header

@@ -50,7 +50,7 @@ func ExampleDeliver() {
 		to := notify.Endpoint{URL: receiver.URL, Secrets: []notify.Secret{secret}}
 		at := feed.File(filepath.Join(dir, "hook.position"))
 		return errors.Join(
-			notify.Deliver(ctx, e, to, at, &notify.Options{Once: true}), // a service leaves Once out
+			notify.Deliver(ctx, e, to, at, &notify.Options{Once: true}), // omit Once in a service
 			os.RemoveAll(dir))
 	}()
 	fmt.Println(err)

@@ -28,12 +28,12 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// receiver is an endpoint that notes what it takes.
+// receiver is an endpoint that records the events it accepts.
 type receiver struct {
 	t       testing.TB
 	secrets []notify.Secret
-	// answer decides the status of the nth request, from 1, 0 if it took the
-	// connection away; nil takes everything.
+	// answer decides the status of the nth request, from 1, or 0 if it closed
+	// the connection; nil accepts everything.
 	answer func(w http.ResponseWriter, r *http.Request, n int, e *notify.Event) int
 
 	mu       sync.Mutex // protects everything below

@@ -14,14 +14,14 @@ import (
 	"github.com/pipestatus/pipestatus/store/feed"
 )
 
-// Endpoint is where events go.
+// Endpoint is the receiver of events.
 type Endpoint struct {
 	// URL takes the POST requests, http or https.
 	URL string
 	// Secrets sign each request, several while a receiver changes from one to
 	// another. Without any, requests are not signed.
 	Secrets []Secret
-	// Header has what else a request carries, such as Authorization.
+	// Header holds additional headers, such as Authorization.
 	Header http.Header
 }
 
@@ -30,14 +30,14 @@ type Endpoint struct {
 type Options struct {
 	// Source names the store in events, as a URI reference. Default: "pipestatus".
 	Source string
-	// Filter says which transitions are delivered. Default: all.
+	// Filter selects the transitions to deliver. Default: all.
 	Filter func(*state.Transition) bool
-	// Start is where a delivery begins that has no bookmark yet: the zero position
-	// for everything that the feed keeps, [store.End] for what is recorded from
-	// now on.
+	// Start is where a delivery without a bookmark begins: the zero position for
+	// everything that the feed keeps, [store.End] for everything that is recorded
+	// from now on.
 	Start store.Position
-	// Once ends the delivery, without error, when everything is delivered that was
-	// recorded before the call.
+	// Once ends the delivery, without error, after everything that was recorded
+	// before the call.
 	Once bool
 	// AcrossGaps tells the endpoint of a gap in the feed and continues behind it.
 	// Default: a gap ends the delivery.
@@ -51,17 +51,17 @@ type Options struct {
 	// with each that fails in a row; half of it is random. Default: 1 second and 5
 	// minutes.
 	MinPause, MaxPause time.Duration
-	// GiveUp ends the delivery with [ErrGivenUp] when the endpoint has taken nothing
-	// for as long. Default: never.
+	// GiveUp ends the delivery with [ErrGivenUp] when the endpoint has accepted
+	// nothing for this long. Default: never.
 	GiveUp time.Duration
-	// Poll is how often a store is asked for more that cannot be watched. Default:
-	// 500 milliseconds.
+	// Poll is the interval for polling a store that cannot be watched. Default: 500
+	// milliseconds.
 	Poll time.Duration
-	// Client sends the requests; that it follows no redirects is seen to. Default:
-	// one of its own.
+	// Client sends the requests. Deliver disables redirects in a copy of it.
+	// Default: a new client.
 	Client *http.Client
-	// Logger gets what an operator should know: that an endpoint fails, and that it
-	// works again. Default: silent.
+	// Logger gets a line when an endpoint begins to fail and when it works again.
+	// Default: no log.
 	Logger *slog.Logger
 }
 
@@ -72,7 +72,7 @@ const (
 	defaultMinPause    = time.Second
 	defaultMaxPause    = 5 * time.Minute
 
-	// pageLimit bounds what is in memory for an endpoint, and what is delivered
+	// pageLimit bounds the transitions in memory for an endpoint, and those delivered
 	// again after a crash.
 	pageLimit = 100
 )
@@ -80,7 +80,7 @@ const (
 var (
 	// ErrGone says that the endpoint answered 410: it wants no more events.
 	ErrGone = errors.New("notify: the endpoint is gone")
-	// ErrGivenUp says that the endpoint took nothing for [Options.GiveUp].
+	// ErrGivenUp says that the endpoint accepted nothing for [Options.GiveUp].
 	ErrGivenUp = errors.New("notify: given up")
 )
 
@@ -112,7 +112,7 @@ func (o *Options) withDefaults() Options {
 	return d
 }
 
-// set gives an option its default.
+// set replaces an unset option by its default.
 func set[T comparable](option *T, value T) {
 	var zero T
 	if *option == zero {
@@ -123,8 +123,8 @@ func set[T comparable](option *T, value T) {
 // Deliver delivers the transitions of a store to an endpoint, beginning at the
 // bookmark, until ctx ends. It returns the context's error, an error of the store
 // or of the bookmark, [ErrGone], [ErrGivenUp], or one that matches
-// [state.ErrInvalidArgument] for an endpoint or option that makes no sense. One
-// bookmark serves one Deliver at a time, and belongs to one endpoint and store.
+// [state.ErrInvalidArgument] for an invalid endpoint or option. A bookmark
+// belongs to one endpoint and store, and only one Deliver may use it at a time.
 func Deliver(ctx context.Context, r store.Reader, to Endpoint, at feed.Bookmark, o *Options) error {
 	d := &delivery{Options: o.withDefaults(), to: to, bookmark: at}
 	d.outage.pause = feed.Backoff{Min: d.MinPause, Max: d.MaxPause}
@@ -157,7 +157,7 @@ func Deliver(ctx context.Context, r store.Reader, to Endpoint, at feed.Bookmark,
 	return nil
 }
 
-// delivery is one endpoint with how it does.
+// delivery is one endpoint with its progress.
 type delivery struct {
 	Options
 	to       Endpoint
@@ -165,8 +165,8 @@ type delivery struct {
 	outage   outage
 }
 
-// Check reports, as an error that matches [state.ErrInvalidArgument], whether the
-// URL is not one of http or https, or a secret has no key. [Deliver] checks too.
+// Check returns an error that matches [state.ErrInvalidArgument] if the URL is not
+// one of http or https, or a secret has no key. [Deliver] calls it.
 func (e *Endpoint) Check() error {
 	if u, err := url.Parse(e.URL); err != nil || u.Scheme != "http" && u.Scheme != "https" || u.Host == "" {
 		return fmt.Errorf("notify: %w: an endpoint is http://… or https://…", state.ErrInvalidArgument)
@@ -179,7 +179,7 @@ func (e *Endpoint) Check() error {
 	return nil
 }
 
-// shown is the URL without what may be secret: the user and the query.
+// shown is the URL without its user and query, which may be secret.
 func (e *Endpoint) shown() string {
 	u, err := url.Parse(e.URL)
 	if err != nil {
@@ -188,7 +188,7 @@ func (e *Endpoint) shown() string {
 	return u.Scheme + "://" + u.Host + u.EscapedPath()
 }
 
-// check refuses what can never work.
+// check refuses invalid options.
 func (d *delivery) check() error {
 	if d.Concurrency < 0 || d.Timeout < 0 || d.MinPause < 0 || d.MaxPause < d.MinPause || d.GiveUp < 0 {
 		return fmt.Errorf("notify: %w: an option is negative, or the longest pause shorter than the shortest", state.ErrInvalidArgument)

@@ -116,8 +116,8 @@ func TestAnEndpointThatIsGoneGetsNothingMore(t *testing.T) {
 	}
 }
 
-// dead runs a delivery to an endpoint that never takes anything, for as long on
-// the clock of the bubble, and returns when its requests came.
+// dead runs a delivery to an endpoint that never accepts anything, for this long
+// on the clock of the bubble, and returns the times of its requests.
 func dead(t *testing.T, long time.Duration, o notify.Options, header, value string) (at []time.Duration) {
 	t.Helper()
 	e := enginetest.Engine(t)
@@ -183,7 +183,7 @@ func TestTheEndpointSaysHowLongToWait(t *testing.T) {
 	}
 }
 
-func TestADeadEndpointIsGivenUpWhenThatIsAsked(t *testing.T) {
+func TestGiveUpEndsADeliveryToADeadEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := enginetest.Engine(t)
 		record(t, e, 3)
@@ -197,7 +197,7 @@ func TestADeadEndpointIsGivenUpWhenThatIsAsked(t *testing.T) {
 	})
 }
 
-func TestATaskThatIsNeverTakenKeepsNoOtherOfItsPageOut(t *testing.T) {
+func TestARefusedTaskDoesNotBlockOthersOfItsPage(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := enginetest.Engine(t)
 		last := record(t, e, 10)
@@ -212,7 +212,7 @@ func TestATaskThatIsNeverTakenKeepsNoOtherOfItsPageOut(t *testing.T) {
 		if !errors.Is(err, notify.ErrGivenUp) {
 			t.Error(err)
 		}
-		if got := len(r.sequences()); got != int(last)-4 { // the task's create alone was taken
+		if got := len(r.sequences()); got != int(last)-4 { // only the task's create was accepted
 			t.Errorf("%d of %d were taken", got, last)
 		}
 	})
@@ -247,7 +247,7 @@ func TestOneEndpointNeverHoldsUpAnother(t *testing.T) {
 	})
 }
 
-// trimmed has lost the transitions up to a sequence.
+// trimmed is a store without the transitions up to a sequence.
 type trimmed struct {
 	store.Reader
 	first uint64
@@ -302,7 +302,7 @@ func TestAGapEndsTheDeliveryOrIsToldToTheEndpoint(t *testing.T) {
 	})
 }
 
-func TestOnlyWhatTheFilterWantsIsDelivered(t *testing.T) {
+func TestOnlyTransitionsThatPassTheFilterAreDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := enginetest.Engine(t)
 		record(t, e, 50)
@@ -343,7 +343,7 @@ func TestRedirectsAreNotFollowedAndNoSecretIsLogged(t *testing.T) {
 	}
 }
 
-func TestWhatCanNeverWorkIsRefused(t *testing.T) {
+func TestInvalidEndpointsAndOptionsAreRefused(t *testing.T) {
 	good := notify.Endpoint{URL: "http://test"}
 	for name, test := range map[string]struct {
 		to notify.Endpoint

@@ -11,7 +11,7 @@ import (
 // batch is a page of transitions while it is delivered.
 type batch struct {
 	page  *store.FeedPage
-	tasks []*queue // those with something left
+	tasks []*queue // those with transitions left
 
 	mu   sync.Mutex // protects everything below
 	done []bool     // by place in the page
@@ -21,7 +21,7 @@ type batch struct {
 // places in the page.
 type queue struct{ places []int }
 
-// newBatch sorts a page by tasks, or takes it for one task if everything is to be
+// newBatch groups a page by task, or treats it as one task if everything is to be
 // delivered in order.
 func (d *delivery) newBatch(page *store.FeedPage) *batch {
 	b := &batch{page: page, done: make([]bool, len(page.Transitions))}
@@ -46,8 +46,8 @@ func (d *delivery) newBatch(page *store.FeedPage) *batch {
 	return b
 }
 
-// page delivers a page, however long that takes. Whatever is delivered at the
-// beginning of the page moves the bookmark before each pause.
+// page delivers a page, which may take any time. Before each pause, the bookmark
+// moves over the transitions already delivered at the beginning of the page.
 func (d *delivery) page(ctx context.Context, page *store.FeedPage) error {
 	b := d.newBatch(page)
 	for kept := 0; len(b.tasks) > 0; {
@@ -68,8 +68,8 @@ func (d *delivery) page(ctx context.Context, page *store.FeedPage) error {
 	return nil
 }
 
-// round tries everything that is left, each task up to its first failure, and
-// returns one of the failures. While the endpoint fails it tries one task alone.
+// round tries all remaining transitions, each task up to its first failure, and
+// returns one of the failures. While the endpoint fails, it tries a single task.
 func (d *delivery) round(ctx context.Context, b *batch) error {
 	width := min(d.Concurrency, len(b.tasks))
 	if d.outage.pause.Failures() > 0 {
@@ -111,7 +111,7 @@ hand:
 	return failure
 }
 
-// task delivers what is left of one task until the first failure.
+// task delivers the rest of one task until the first failure.
 func (d *delivery) task(ctx context.Context, b *batch, q *queue) error {
 	for len(q.places) > 0 {
 		place := q.places[0]
@@ -135,8 +135,8 @@ func (b *batch) mark(place int) {
 	b.done[place] = true
 }
 
-// settle removes the tasks that are done. After a failure the others change their
-// order, so that one that the endpoint never takes does not keep the others out.
+// settle removes the tasks that are done. After a failure it reorders the others,
+// so that a task that the endpoint always refuses does not block them.
 func (b *batch) settle(failed bool) {
 	left := b.tasks[:0]
 	for _, q := range b.tasks {
@@ -150,7 +150,7 @@ func (b *batch) settle(failed bool) {
 	b.tasks = left
 }
 
-// prefix is how many transitions are done from the page's beginning.
+// prefix is how many transitions are delivered, from the page's beginning.
 func (b *batch) prefix() int {
 	for i, done := range b.done {
 		if !done {

@@ -17,7 +17,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/feed"
 )
 
-// refusal is an answer of an endpoint that is no 2xx.
+// refusal is an answer other than 2xx.
 type refusal struct {
 	status int
 	after  time.Duration // that the endpoint asks to wait, 0 for none
@@ -52,7 +52,7 @@ func (d *delivery) send(ctx context.Context, event *Event) error {
 		return err
 	}
 	defer func() { _ = answer.Body.Close() }()
-	// What little there is is read, so that the connection serves again.
+	// Reading a short body lets the connection be reused.
 	_, _ = io.CopyN(io.Discard, answer.Body, 4<<10)
 	if answer.StatusCode/100 == 2 {
 		return nil
@@ -60,7 +60,7 @@ func (d *delivery) send(ctx context.Context, event *Event) error {
 	return &refusal{status: answer.StatusCode, after: retryAfter(answer.Header.Get("Retry-After"), now)}
 }
 
-// longestWait bounds what an endpoint may ask for.
+// longestWait bounds the wait that an endpoint may ask for.
 const longestWait = time.Hour
 
 // retryAfter reads the header of that name: seconds, or a date.
@@ -74,14 +74,15 @@ func retryAfter(text string, now time.Time) time.Duration {
 	return min(max(wait, 0), longestWait)
 }
 
-// outage is how long an endpoint has failed. The zero outage is none.
+// outage is the time since which an endpoint fails. The zero outage means that it
+// works.
 type outage struct {
 	mu    sync.Mutex // protects everything below while a round runs
 	pause feed.Backoff
 	since time.Time // of the first failure
 }
 
-// end says that the endpoint took an event.
+// end notes that the endpoint accepted an event.
 func (o *outage) end(d *delivery) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

@@ -40,8 +40,8 @@ func NewSecret() Secret {
 }
 
 // ParseSecret reads a secret: 24 to 64 bytes in base64, by custom after "whsec_".
-// Anything else is an error that matches [state.ErrInvalidArgument] and does not
-// repeat the text.
+// For anything else, the error matches [state.ErrInvalidArgument] and does not
+// contain the text.
 func ParseSecret(text string) (Secret, error) {
 	key, err := base64.StdEncoding.DecodeString(strings.TrimPrefix(text, secretPrefix))
 	if err != nil || len(key) < secretLeast || len(key) > secretMost {
@@ -84,15 +84,16 @@ func sign(h http.Header, id string, now time.Time, body []byte, secrets []Secret
 }
 
 // ErrSignature says that a request is not signed by any of the receiver's secrets,
-// or not at this time.
+// or was signed at another time.
 var ErrSignature = errors.New("notify: the signature does not match")
 
 // tolerance is how far a sender's clock may be from the receiver's.
 const tolerance = 5 * time.Minute
 
-// Verify reports, as an error that matches [ErrSignature], whether a request that a
-// receiver got is not signed by any of the secrets, or was signed more than five
-// minutes from now. Several secrets allow for a change of secret.
+// Verify checks the signature of a request for a receiver. The error matches
+// [ErrSignature] if none of the secrets signed the request, or if it was signed
+// more than five minutes before or after now. Pass several secrets while changing
+// from one to another.
 func Verify(h http.Header, body []byte, now time.Time, secrets ...Secret) error {
 	id, timestamp := h.Get(HeaderID), h.Get(HeaderTimestamp)
 	seconds, err := strconv.ParseInt(timestamp, 10, 64)

@@ -2,8 +2,8 @@
 // tree for Mermaid, as a timeline and as a graph in SVG. It also has the words
 // that pictures, tools and the page share for durations, retries and errors.
 //
-// Names and errors are shown as text, whatever they contain: nothing in them is
-// obeyed by a terminal, by Mermaid, by HTML or by XML.
+// Names and errors are shown as plain text: control sequences and markup in them
+// have no effect on a terminal, on Mermaid, HTML or XML.
 package picture
 
 import (
@@ -13,12 +13,12 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Options say how pictures are drawn. A nil *Options and zero or negative fields
-// stand for the defaults.
+// Options configure pictures. A nil *Options and zero or negative fields stand for
+// the defaults.
 type Options struct {
-	// Location is that of all times. Default: time.Local.
+	// Location is the time zone of all times. Default: time.Local.
 	Location *time.Location
-	// Now is the clock for the durations of what is running. Default: time.Now.
+	// Now is the clock for the durations of running nodes. Default: time.Now.
 	Now func() time.Time
 	// FailedFirst shows a container as FAILED as soon as a child is, see
 	// [state.Tree.ShownFailedFirst]. Default: the convention of [state.Tree.Shown].
@@ -27,17 +27,17 @@ type Options struct {
 	// Default: by their IDs.
 	Keys bool
 	// Color paints the states of a text tree with the color sequences of
-	// terminals. Whether there is a terminal that wants them is for the caller to
-	// find out. Default: no.
+	// terminals. The caller decides whether the output is a terminal with
+	// colors. Default: no.
 	Color bool
-	// Columns is how wide a text tree may be: what is out of the ordinary is cut
-	// to fit, the rest never. Default: no bound.
+	// Columns is the width of a text tree: remarks are cut to fit, the other
+	// columns never. Default: no bound.
 	Columns int
-	// Width is that of a timeline in pixels, at least 480. The height follows
+	// Width is the width of a timeline in pixels, at least 480. The height follows
 	// from the rows. Default: 1000.
 	Width int
 	// MaxNodes is how many nodes a timeline or a graph draws. A timeline then says
-	// how many more there are; a graph folds the containers in it. Default: 1000.
+	// how many more there are; a graph folds its containers. Default: 1000.
 	MaxNodes int
 }
 
@@ -61,11 +61,11 @@ func (o *Options) withDefaults() (d Options) {
 	return d
 }
 
-// drawing is a picture of a tree in the making.
+// drawing holds the state of drawing a tree.
 type drawing struct {
 	Options
 	tree        *state.Tree
-	root        int           // the node that is drawn with all below it
+	root        int           // the root of the drawing
 	failedFirst []state.State // by index, if that is the convention
 	now         state.Instant
 }

@@ -13,8 +13,8 @@ const (
 	graphBoxHeight = 46
 	graphAcross    = 18 // between boxes of a layer
 	graphAlong     = 46 // between layers
-	graphPad       = 14 // around what is in a container
-	graphHead      = 26 // of an open container, above what is in it
+	graphPad       = 14 // around the content of a container
+	graphHead      = 26 // of an open container, above its content
 	graphMargin    = 16
 	graphMost      = 400 // boxes drawn in one container; the others are counted
 	graphColumns   = 6   // of containers without recorded flows
@@ -26,12 +26,11 @@ const (
 // SVG: a box for each node, with an outline by kind and a color, a symbol and a
 // word for the state it shows, and arrows along the recorded edges, dashed where
 // the current attempt came back from a later step. Containers hold the boxes of
-// what is in them; those below the node are folded into one box if the tree has
-// more than [Options.MaxNodes] nodes. A container without recorded edges shows
+// their children. If the tree has more than [Options.MaxNodes] nodes, each container
+// below the node is drawn as one box. A container without recorded edges shows
 // its nodes in the order of creation, without arrows. Boxes have a tooltip with
-// the whole name and the cause of a failure. Like a timeline the picture needs
-// nothing from elsewhere, has no script, and follows the light or dark scheme of
-// whoever looks at it.
+// the whole name and the cause of a failure. Like a timeline, the picture loads
+// nothing, has no script, and follows the viewer's light or dark scheme.
 func AppendGraph(dst []byte, tree *state.Tree, node int, o *Options) []byte {
 	d := newDrawing(tree, node, o)
 	count := 0
@@ -58,10 +57,10 @@ type cell struct {
 	inside     *layout // of an open container
 	x, y, w, h float64
 	layer      int
-	bend       bool // no box: an arrow passes here
+	bend       bool // no box, only an arrow on its way
 }
 
-// layout is where the nodes of a container are.
+// layout holds the positions of the nodes of a container.
 type layout struct {
 	cells  []*cell
 	arrows []arrow
@@ -72,7 +71,7 @@ type layout struct {
 type arrow struct {
 	from, to int
 	back     bool
-	bends    []*cell // what it passes on the way
+	bends    []*cell // bends on the way
 }
 
 // inside lays out the nodes of a container, or a leaf by itself, from (0, 0).
@@ -131,7 +130,7 @@ func (g *graph) cell(i int) *cell {
 	return &cell{node: i, inside: inside, w: max(inside.w, graphBoxWidth) + 2*graphPad, h: inside.h + graphHead + graphPad}
 }
 
-// place moves a layout, from (0, 0), and what is in it to where it stands.
+// place moves a layout and its content from (0, 0) to its position.
 func place(l *layout, dx, dy float64) {
 	for _, c := range l.cells {
 		c.x, c.y = c.x+dx, c.y+dy
@@ -195,7 +194,7 @@ func (g *graph) draw(l *layout) {
 	}
 }
 
-// state is the line that says how a node is.
+// state is the line with the state of a node.
 func (g *graph) state(i int) string {
 	n := g.tree.Node(i)
 	shown := g.shown(i)
@@ -260,7 +259,7 @@ func (g *graph) box(c *cell) {
 	g.printf("</g>\n")
 }
 
-// progress is how many of so many leaves have finished.
+// progress is how many of its leaves have finished.
 func progress(c *state.Counts) string {
 	all := 0
 	for _, n := range c {
@@ -269,8 +268,8 @@ func progress(c *state.Counts) string {
 	return fmt.Sprintf("%d of %d", c[state.Finished], all)
 }
 
-// arrow draws a line from the right of one box to the left of another, through
-// what it passes; a way back goes below the boxes.
+// arrow draws a line from the right of one box to the left of another, through its
+// bends; an edge that leads back runs below the boxes.
 func (g *graph) arrow(l *layout, a *arrow) {
 	from, to := l.cells[a.from], l.cells[a.to]
 	style := ` stroke="#5f6b7a"`

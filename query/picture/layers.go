@@ -24,10 +24,10 @@ func (l *layout) grid() {
 	}
 }
 
-// layered puts every node one layer behind the last of those that lead to it.
-// Arrows lead to nodes that were created later, but for ways back, which have no
-// say in this. An arrow that passes layers has a bend in each, which takes room
-// among their boxes.
+// layered puts every node one layer after the last of its predecessors. Arrows
+// lead to nodes that were created later, except for edges that lead back, which do
+// not count here. An arrow across layers has a bend in each of them, which takes
+// room among their boxes.
 func (l *layout) layered() {
 	layers, before := l.layers()
 	order(layers, before)
@@ -98,7 +98,7 @@ func (l *layout) layers() (layers [][]*cell, before map[*cell][]*cell) {
 	return layers, before
 }
 
-// order sorts each layer by the middle of what leads to its boxes, so that few
+// order sorts each layer by the mean position of the predecessors, so that few
 // arrows cross.
 func order(layers [][]*cell, before map[*cell][]*cell) {
 	place := make(map[*cell]float64)

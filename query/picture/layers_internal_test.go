@@ -6,8 +6,8 @@ import (
 	"pgregory.net/rapid"
 )
 
-// Whatever leads where: boxes do not lie over one another, all are within the
-// layout, and an arrow that is no way back leads to the right.
+// For random edges, boxes do not overlap, all are within the layout, and every
+// forward arrow leads to the right.
 func TestBoxesOfAGraphDoNotOverlap(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		l := new(layout)

@@ -7,9 +7,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// A kind or state that is added to its enumeration must not make a picture
-// fail.
-func TestPicturesHaveALookForWhatTheyDoNotKnow(t *testing.T) {
+// A new kind or state must not make a picture fail.
+func TestNewKindsAndStatesHaveALook(t *testing.T) {
 	for i := range 256 {
 		k, s := state.Kind(i), state.State(i)
 		if opening, closing := mermaidShape(k); opening == "" || closing == "" {

@@ -7,15 +7,15 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// What Mermaid draws without being configured: not more than 500 edges and
-// 50,000 characters. The margin is for the last node, the note and the styles.
+// Limits of Mermaid's default configuration: 500 edges and 50,000 characters. The
+// margin is for the last node, the note and the styles.
 const (
 	mermaidNodes = 500
 	mermaidBytes = 45_000
 	mermaidLabel = 60 // characters of a name or error
 )
 
-// mermaidShape is how a kind looks; a rectangle if nobody has said.
+// mermaidShape is the shape of a kind; others are rectangles.
 func mermaidShape(k state.Kind) (opening, closing string) {
 	switch k {
 	case state.Subprocess:
@@ -32,13 +32,13 @@ func mermaidShape(k state.Kind) (opening, closing string) {
 
 // AppendMermaid appends a node of a tree, by index, and those below it as a tree
 // in Mermaid's language: a box for each, shaped by kind and colored by shown
-// state, with name, state, duration and what is out of the ordinary, and a line
-// from each container to what is in it. It draws containment, not the order of
-// the steps, for which there is [AppendGraph]. Names and errors are cut to 60
-// characters and written so that nothing in them is syntax, markup or HTML.
+// state, with name, state, duration and remarks, and a line from each container to
+// its children. It draws containment; [AppendGraph] draws the order of the steps.
+// Names and errors are cut to 60 characters and escaped, so that they cannot be
+// syntax, markup or HTML.
 //
-// Mermaid refuses what is too large, so of a large tree the nodes created
-// first are drawn, and a note says how many more there are.
+// Mermaid refuses large inputs. Of a large tree, the oldest nodes are drawn, and a
+// note says how many more there are.
 func AppendMermaid(dst []byte, tree *state.Tree, node int, o *Options) []byte {
 	d := newDrawing(tree, node, o)
 	begin, drawn, left := len(dst), 0, 0
@@ -101,10 +101,10 @@ func (d *drawing) appendBox(dst []byte, i int) []byte {
 	return append(dst, `"`+closing+"\n"...)
 }
 
-// appendInert appends printable text with letters, digits and spaces as they
-// are and all else, which might mean something to Mermaid or to what it hands
-// the label to, as Mermaid's numeric entities. U+FB02 begins what Mermaid
-// turns entities into meanwhile.
+// appendInert appends printable text. Letters, digits and spaces stay; everything
+// else, which might have a meaning for Mermaid or HTML, becomes a numeric entity
+// of Mermaid's. U+FB02 is escaped too, since Mermaid uses it internally for
+// entities.
 func appendInert(dst []byte, text string) []byte {
 	for _, r := range text {
 		if r == ' ' || r != '\ufb02' && (unicode.IsLetter(r) || unicode.IsDigit(r)) {

@@ -19,7 +19,7 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
-// What the stories are told with.
+// Short names for the fixtures.
 var (
 	at, clock          = stories.At, stories.Clock
 	begin, noon        = stories.Begin, stories.Noon
@@ -30,7 +30,8 @@ var (
 
 func golden(t *testing.T, name string, got []byte) { t.Helper(); stories.Golden(t, *update, name, got) }
 
-// hostile names and errors try to be obeyed by terminals, Mermaid, HTML and XML.
+// hostile names and errors contain control sequences and markup for terminals,
+// Mermaid, HTML and XML.
 func hostile(t *testing.T, e *engine.Engine) {
 	texts := []string{
 		"\x1b[2J\x1b[31mred\x1b[0m \x1b]0;title\x07 \r\noverwritten\b\b\u202egnp.exe\u200b",
@@ -48,8 +49,8 @@ func hostile(t *testing.T, e *engine.Engine) {
 	}
 }
 
-// flowing is a pipeline with recorded flows: a branch that was gone back to, and
-// a subprocess on the way.
+// flowing is a pipeline with recorded flows: a loop back to a branch, and a
+// subprocess.
 func flowing(t *testing.T, e *engine.Engine) {
 	leaf := func(parent, id string, kind state.Kind, from, to int, after ...string) {
 		record(t, e, engine.Declare(parent, kind, engine.ID(id), engine.Name(id), engine.After(after...), at(from)))
@@ -79,7 +80,7 @@ func pictured(t *testing.T, record func(*testing.T, *engine.Engine)) store.Reade
 	return m
 }
 
-func TestPicturesLookAsTheyDid(t *testing.T) {
+func TestPicturesMatchTheirGoldenFiles(t *testing.T) {
 	for name, c := range map[string]struct {
 		record func(*testing.T, *engine.Engine)
 		task   string
@@ -109,7 +110,7 @@ func TestPicturesLookAsTheyDid(t *testing.T) {
 	}
 }
 
-func TestColorIsTheOnlyThingATerminalObeys(t *testing.T) {
+func TestColorsAreTheOnlyControlSequences(t *testing.T) {
 	for _, tell := range []func(*testing.T, *engine.Engine){hostile, stories.Various} {
 		q := query.New(pictured(t, tell), &options)
 		list, err := q.List(t.Context(), store.ListQuery{})

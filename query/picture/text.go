@@ -6,7 +6,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Where names and remarks are cut: columns and characters.
+// Maximum lengths of names (columns) and remarks (characters).
 const (
 	textName    = 60
 	textRemarks = 240
@@ -15,11 +15,10 @@ const (
 // AppendText appends a node of a tree, by index, and all below it as a text
 // tree for people: a line about the task, then a line for each node with its
 // shown state, name or kind, duration, ID or key, retries, skips and loops, the
-// step that led back to it, what it waits for, and the cause in its error. Columns
-// are aligned by the width that text has on terminals; names of more than 60
-// columns are cut. Whatever names and errors contain, a node is one line and
-// sends a terminal nothing to obey. The lines end in newlines; their wording may
-// change.
+// step that led back to it, its note, and the cause of its error. Columns are
+// aligned by the width of text on terminals; names of more than 60 columns are
+// cut. Every node is exactly one line without control sequences from names or
+// errors. The lines end in newlines; their wording may change.
 func AppendText(dst []byte, tree *state.Tree, node int, o *Options) []byte {
 	d := newDrawing(tree, node, o)
 	dst = append(d.title(dst), '\n')
@@ -92,8 +91,8 @@ func (d *drawing) draw(rows *[]textRow, i int, here, below string) {
 	}
 }
 
-// append appends the row, cells padded to widths, nothing after the last one
-// that is not empty.
+// append appends the row, with cells padded to widths up to the last cell that is
+// not empty.
 func (row *textRow) append(dst []byte, widths []int, color bool) []byte {
 	last := len(row.cells) - 1
 	for row.cells[last] == "" {

@@ -27,12 +27,11 @@ const (
 )
 
 // AppendTimeline appends the timeline that [query.Query.Timeline] returned as an
-// SVG document: a row for each node, those of a container below it, with a bar
-// for each attempt, colored by state, against the time since the first start.
-// What goes on ends at [Options.Now], what stands still where something happened
-// in it last. Bars have a tooltip with everything about the attempt. The picture
-// needs nothing from elsewhere, has no script, and follows the light or dark
-// scheme of whoever looks at it.
+// SVG document: a row for each node, children below their container, with a bar
+// for each attempt, colored by state, against the time since the first start. The
+// bar of a running node ends at [Options.Now], that of a waiting node at its last
+// transition. Bars have a tooltip with everything about the attempt. The picture
+// loads nothing, has no script, and follows the viewer's light or dark scheme.
 func AppendTimeline(dst []byte, spans []query.Span, o *Options) []byte {
 	c := chart{Options: o.withDefaults(), dst: dst}
 	c.now = c.Now().In(c.Location)
@@ -101,8 +100,8 @@ type chart struct {
 	dst      []byte
 	now      time.Time
 	rows     []svgRowOf
-	left     int       // rows that are not drawn
-	from, to time.Time // what the width stands for; from is zero if nothing has started
+	left     int       // number of rows left out
+	from, to time.Time // period that the width stands for; from is zero if nothing has started
 }
 
 // scale finds the first start and the last end.
@@ -123,7 +122,8 @@ func (c *chart) scale() {
 	}
 }
 
-// end is when a span ends, stands still, or has come to by now.
+// end is the right end of a span: its finish, its last transition if it waits, or
+// now.
 func (c *chart) end(s *query.Span) time.Time {
 	switch {
 	case !s.End.IsZero():
@@ -136,15 +136,15 @@ func (c *chart) end(s *query.Span) time.Time {
 	return s.Start
 }
 
-// seconds is exact enough for pixels also where a time.Duration overflows.
+// seconds is exact enough for pixels, even where a time.Duration overflows.
 func seconds(from, to time.Time) float64 {
 	return float64(to.Unix()-from.Unix()) + float64(to.Nanosecond()-from.Nanosecond())/1e9
 }
 
-// width is that of what has bars in it.
+// width is the width of the area with bars.
 func (c *chart) width() float64 { return float64(c.Width - 2*svgMargin - svgLabels - svgTook) }
 
-// x is where on the chart a moment is.
+// x is the position of a moment on the chart.
 func (c *chart) x(t time.Time) float64 {
 	all := seconds(c.from, c.to)
 	if all <= 0 {
@@ -172,9 +172,9 @@ func (c *chart) text(x float64, y int, class, text string) {
 
 func pixels(x float64) string { return strconv.FormatFloat(math.Round(x*10)/10, 'f', -1, 64) }
 
-// head draws all but the rows. Colors are attributes, so that the picture also
-// looks right where style sheets are forbidden; the style is for the dark, and
-// touches nothing else where the picture stands within a page.
+// head draws everything except the rows. Colors are attributes, so that the picture
+// looks right even where style sheets are forbidden; the style sheet is for the
+// dark scheme and selects only elements of the picture.
 func (c *chart) head() {
 	rows := len(c.rows)
 	if c.left > 0 {
@@ -215,8 +215,7 @@ func (c *chart) ticks(bottom int) {
 	}
 }
 
-// tickStep is the first of the steps people expect that is not less than least
-// seconds.
+// tickStep is the smallest round step of at least least seconds.
 func tickStep(least float64) float64 {
 	for _, s := range []float64{
 		.001, .002, .005, .01, .02, .05, .1, .2, .5, 1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800,
@@ -233,7 +232,7 @@ func tickStep(least float64) float64 {
 	return step
 }
 
-// labelOf is what the node of a span is called for people.
+// labelOf is the display name of a span's node.
 func labelOf(s *query.Span) string { return Label(s.Kind, s.Name) }
 
 // row draws the attempts of a node.
@@ -266,7 +265,7 @@ func (c *chart) row(i int) {
 	c.text(float64(c.Width-svgMargin-svgTook+8), y+15, "m", what)
 }
 
-// bar draws one attempt of a node that has so many.
+// bar draws one attempt of a node with this many attempts.
 func (c *chart) bar(s *query.Span, attempts, y int) {
 	end := c.end(s)
 	x, height := c.x(s.Start), svgLeaf

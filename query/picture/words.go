@@ -11,8 +11,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// look is how pictures show a state: a symbol, a color sequence of terminals,
-// and colors of a page, readable on light and on dark ones.
+// look is the appearance of a state in pictures: a symbol, a color sequence of
+// terminals, and colors of a page, readable on light and on dark backgrounds.
 type look struct{ symbol, terminal, fill, line, text string }
 
 var looks = [...]look{
@@ -27,8 +27,8 @@ var looks = [...]look{
 // lookCount has room for every state with a look and one for all others.
 const lookCount = state.State(len(looks) + 1)
 
-// lookOf is the look of a state. One that nobody has drawn looks like CREATED,
-// with another symbol: a new state makes no picture fail.
+// lookOf is the look of a state. A state without a look looks like CREATED with
+// another symbol, so that a new state makes no picture fail.
 func lookOf(s state.State) look {
 	if s == 0 || int(s) >= len(looks) {
 		other := looks[state.Created]
@@ -38,12 +38,12 @@ func lookOf(s state.State) look {
 	return looks[s]
 }
 
-// sequences are what terminals obey: they move cursors, color and name windows.
+// sequences are the control sequences of terminals.
 var sequences = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[PX^_][^\x1b]*\x1b\\\\|[ -/]*[0-~])|\u009b[0-?]*[ -/]*[@-~]")
 
-// Printable is text as a terminal or a picture may show it: on one line, without
-// the sequences that terminals obey, and with U+FFFD for each character that
-// would move a cursor, change the direction of what follows or not show at all.
+// Printable is text that a terminal or a picture can show safely: on one line,
+// without control sequences, and with U+FFFD for each character that would move the
+// cursor, change the text direction or be invisible.
 func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -56,12 +56,12 @@ func Printable(s string) string {
 	}, sequences.ReplaceAllString(s, ""))
 }
 
-// Shows reports whether a character does nothing but show.
+// Shows reports whether a character is visible and has no other effect.
 func Shows(r rune) bool {
 	return unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
 }
 
-// cut is s with at most n characters, the last of them … if some are missing.
+// cut is s with at most n characters, the last of them … if s was longer.
 func cut(s string, n int) string {
 	count := 0
 	for i := range s {
@@ -72,13 +72,13 @@ func cut(s string, n int) string {
 	return s
 }
 
-// endings are lines that only say that a program failed.
+// endings are lines that say only that a program failed.
 var endings = regexp.MustCompile(`(?i)^\W*(exit(ed)?( with)?( status| code)|command (failed|terminated)|process exited|signal:)[^:]*$`)
 
 // Cause is the line of an error text that says what went wrong, printable: the
 // last one with a letter or digit in it, since programs print the cause below
-// the trace that leads to it. A line that only tells an exit status is taken if
-// there is no other. "" if no line says anything.
+// the trace. A line with only an exit status counts if there is no other. "" if no
+// line has a letter or digit.
 func Cause(s string) (cause string) {
 	for s != "" {
 		cut := strings.LastIndexAny(s, "\r\n") + 1
@@ -107,9 +107,9 @@ func Plain(s string) string {
 	return strings.Join(lines, "\n")
 }
 
-// Label is what a node is called for people: its name, its kind, or both where
-// the name alone does not tell what it is. The name may be the class that the
-// documented answer shows for nodes without a name. The text is printable.
+// Label is the display name of a node: its name, its kind, or both where the name
+// alone does not reveal the kind. The name may be the class that the documented
+// answer shows for nodes without a name. The text is printable.
 func Label(kind state.Kind, name string) string {
 	words := strings.ReplaceAll(kind.String(), "_", " ")
 	switch {
@@ -122,7 +122,7 @@ func Label(kind state.Kind, name string) string {
 }
 
 // Elapsed is the time from one moment to another in its two largest units, "0s"
-// if the second is the earlier one.
+// if the second is earlier.
 func Elapsed(from, to state.Instant) string {
 	a, aNano := from.Unix()
 	b, bNano := to.Unix()
@@ -145,8 +145,8 @@ func Elapsed(from, to state.Instant) string {
 	return fmt.Sprintf("%dd%02dh", sec/(24*3600), sec%(24*3600)/3600)
 }
 
-// took is how long a node ran or has run by now, "" if that means nothing. The
-// clock of a node in which nothing goes on stands.
+// took is how long a node ran or has been running, "" if it has not started. The
+// clock of a waiting node does not run.
 func (d *drawing) took(n *state.Node) string {
 	switch stands := query.Stands(d.tree, n.Index); {
 	case !n.Started.IsSet():
@@ -159,9 +159,9 @@ func (d *drawing) took(n *state.Node) string {
 	return Elapsed(n.Started, d.now) + " so far"
 }
 
-// Remarks is what is out of the ordinary about an attempt, in words that the
-// page uses too: how often it was retried and skipped, its loop, when it is
-// retried by itself, and that its error was ignored. location is that of times.
+// Remarks describes unusual facts about an attempt, in words that the page uses
+// too: retries and skips, the loop, the time of an automatic retry, and an ignored
+// error. location is the time zone.
 func Remarks(a *state.Attempt, location *time.Location) string {
 	var parts []string
 	times := func(count int, what string) {
@@ -186,13 +186,13 @@ func Remarks(a *state.Attempt, location *time.Location) string {
 	return strings.Join(parts, ", ")
 }
 
-// id is what a node is called in the column of IDs.
+// id is the text for a node in the column of IDs.
 func (d *drawing) id(i int) string {
 	return query.New(nil, &query.Options{Keys: d.Keys}).NodeID(d.tree, i)
 }
 
-// remarks is Remarks, the step that led back to the node, what it waits for, and
-// the cause of the error.
+// remarks is Remarks, the step that led back to the node, its note, and the cause
+// of the error.
 func (d *drawing) remarks(n *state.Node) string {
 	text := Remarks(&n.Attempt, d.Location)
 	add := func(what string) { text = strings.TrimPrefix(text+", "+what, ", ") }
@@ -259,7 +259,7 @@ func Columns(s string) (n int) {
 	return n
 }
 
-// Fit is printable text in at most n columns, with … where some is missing.
+// Fit is printable text in at most n columns, with … where it is cut.
 func Fit(s string, n int) string {
 	if Columns(s) <= n {
 		return s

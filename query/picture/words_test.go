@@ -8,7 +8,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-func TestTheCauseIsTheLastLineThatSaysSomething(t *testing.T) {
+func TestTheCauseIsTheLastInformativeLine(t *testing.T) {
 	for text, want := range map[string]string{
 		"": "", " \n\t\n---\n": "", "boom": "boom", "boom\n\n": "boom",
 		"Traceback (most recent call last):\n  File \"a.py\", line 1\nValueError: no\n\n": "ValueError: no",
@@ -30,7 +30,7 @@ func TestAWholeErrorTextKeepsItsLines(t *testing.T) {
 	}
 }
 
-func TestRemarksSayWhatIsOutOfTheOrdinary(t *testing.T) {
+func TestRemarksDescribeUnusualFacts(t *testing.T) {
 	at := time.Date(2026, 3, 1, 3, 12, 0, 0, time.UTC)
 	for want, a := range map[string]state.Attempt{
 		"":                                   {Loop: 1},

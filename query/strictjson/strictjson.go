@@ -1,7 +1,7 @@
-// Package strictjson reads JSON objects as this module takes them from outside:
-// names count as they are spelled, and none may repeat. The standard library
-// matches names in any case and lets the last of several values win, so that
-// two readers of one text may see different things in it.
+// Package strictjson reads JSON objects that come from outside this module. Field
+// names are case-sensitive and must not repeat. The standard library ignores case
+// and takes the last of several values, which lets two readers of one text see
+// different values.
 package strictjson
 
 import (
@@ -13,9 +13,9 @@ import (
 	"strings"
 )
 
-// What the functions of this package return, possibly wrapped.
+// Errors of this package, possibly wrapped.
 var (
-	// ErrNotObject says that a text is JSON, but no object.
+	// ErrNotObject says that a text is JSON but not an object.
 	ErrNotObject = errors.New("not a JSON object")
 	// ErrMore says that something follows the object.
 	ErrMore = errors.New("more than one JSON value")
@@ -68,8 +68,7 @@ func Fields(text []byte, most int) (map[string]json.RawMessage, error) {
 
 // Object reads the next value of d and calls field with the name of each of its
 // fields, in order; field reads the field's value from d. there is false if the
-// value is null. For errors see [Fields]; those of field are returned as they
-// are.
+// value is null. For errors see [Fields]; those of field are returned unchanged.
 func Object(d *json.Decoder, field func(name string) error) (there bool, err error) {
 	t, err := token(d)
 	switch {
@@ -81,7 +80,7 @@ func Object(d *json.Decoder, field func(name string) error) (there bool, err err
 	return true, fields(d, field)
 }
 
-// fields is Object behind the brace.
+// fields is Object after the opening brace.
 func fields(d *json.Decoder, field func(name string) error) error {
 	seen := make(map[string]bool)
 	for d.More() {
@@ -105,7 +104,7 @@ func fields(d *json.Decoder, field func(name string) error) error {
 	return err
 }
 
-// token reads a token where one has to be: an end is unexpected.
+// token reads a required token: the end of the text is an error.
 func token(d *json.Decoder) (json.Token, error) {
 	t, err := d.Token()
 	if errors.Is(err, io.EOF) {
@@ -115,9 +114,9 @@ func token(d *json.Decoder) (json.Token, error) {
 }
 
 // Names reads a text that is one value and calls check with every name of every
-// object in it, up to the given depth, for those who decode it with encoding/json
-// afterwards. check may be nil. For errors see [Fields]; [ErrTooDeep] is one
-// more, and those of check are returned as they are.
+// object in it, up to the given depth. Call it before decoding the text with
+// encoding/json. check may be nil. For errors see [Fields]; in addition it returns
+// [ErrTooDeep], and errors of check unchanged.
 func Names(text []byte, depth int, check func(name string) error) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	if err := names(d, depth, check); err != nil {

@@ -39,7 +39,7 @@ func TestAFieldThatRepeatsIsRefused(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoObjectIsRefused(t *testing.T) {
+func TestOnlyObjectsAreRead(t *testing.T) {
 	for text, want := range map[string]error{
 		`[]`: strictjson.ErrNotObject, `1`: strictjson.ErrNotObject, `null`: strictjson.ErrNotObject, `"{}"`: strictjson.ErrNotObject,
 		`{} {}`: strictjson.ErrMore, `{}x`: strictjson.ErrMore, `{"a":1}]`: strictjson.ErrMore,
@@ -72,7 +72,7 @@ func FuzzFields(f *testing.F) {
 	})
 }
 
-func TestNamesAreReadAtEveryDepth(t *testing.T) {
+func TestNamesAreCheckedAtEveryDepth(t *testing.T) {
 	var all []string
 	note := func(name string) error {
 		all = append(all, name)

@@ -1,5 +1,5 @@
-// Package stories has what the tests of query and of its pictures are told: tasks
-// that have something to show, and a clock.
+// Package stories provides fixtures for the tests of query and of its pictures:
+// example tasks and a clock.
 package stories
 
 import (
@@ -18,14 +18,14 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Shanghai is the zone of the specification's example, Noon the present.
+// Shanghai is the zone of the specification's example, Noon the current time.
 var (
 	Shanghai = time.FixedZone("", 8*3600)
 	Begin    = time.Date(2018, 4, 26, 16, 8, 34, 0, Shanghai)
 	Noon     = Begin.Add(5 * time.Minute)
 )
 
-// At is sec seconds after the beginning of the stories told here.
+// At is sec seconds after the beginning of the stories.
 func At(sec int) engine.Option { return engine.At(Begin.Add(time.Duration(sec) * time.Second)) }
 
 // Clock is a recording clock that advances by a second each time.
@@ -92,12 +92,12 @@ func Documented(t *testing.T, e *engine.Engine) {
 		engine.Declare(root, state.ServiceActivity, engine.ID(activity), engine.NewVersion("914d35fe7d143c2186e6d3532870b37d"), At(0)),
 		engine.Start(activity, At(0)),
 		engine.Fail(activity, "exit status 1", At(12)),
-		// Another business, of which nothing must show.
+		// Another business, which no answer may mention.
 		engine.Create("3", "77", engine.ID("foreign"), At(0)),
 	)
 }
 
-// Various has something to say for every field there is.
+// Various has a value for every field.
 func Various(t *testing.T, e *engine.Engine) {
 	v := func(n int) engine.Option { return engine.NewVersion(Version(n)) }
 	id := engine.ID
