@@ -26,7 +26,7 @@ func (s *Story) compareTask(r store.Reader, key state.Key) {
 	s.same("revision", snap.Tree.Revision(), s.model.Revision(key))
 }
 
-// compareAll compares everything, with the trees as the store has them, by the
+// compareAll compares everything, with trees loaded from the store through the
 // handle of the current engine.
 func (s *Story) compareAll() {
 	s.Helper()
@@ -72,8 +72,8 @@ func (s *Story) compareFeed() {
 	s.same("feed", got, append([]model.Entry(nil), s.model.Log()[after:]...))
 }
 
-// latest is a page of the latest transitions, and what it comes after. That is
-// enough: the earlier ones were the latest once.
+// latest is a page of the latest transitions, and the position before it. That is
+// enough, because the earlier ones have been compared before.
 func (s *Story) latest() (after uint64, feed store.FeedPage) {
 	s.Helper()
 	ctx := context.Background()

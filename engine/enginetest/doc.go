@@ -1,4 +1,4 @@
-// Package enginetest helps to test what is built around engines.
+// Package enginetest helps to test runners and stores.
 //
 // # Runners
 //
@@ -11,15 +11,15 @@
 //
 // # Stores
 //
-// For authors of stores, the package holds engines on a store against a second
-// implementation of the rules, plain and slow, which keeps all tasks as maps and
-// slices. Package storetest states the contract of a store by itself; this shows
-// that engines on it answer as they should, several of them on one store and at
-// the same time as well.
+// For authors of stores, the package compares engines on a store with a second
+// implementation of the rules, which is simple and slow and keeps all tasks in maps
+// and slices. Package storetest tests the contract of the store alone; this
+// package tests that engines on the store answer correctly, including several
+// engines at the same time.
 //
-// A [Story] is a series of random steps. What is random comes from outside, so
+// A [Story] is a series of random steps. The caller supplies the random numbers, so
 // that a test can repeat a story and, with a library for property-based tests,
-// shorten one that fails:
+// shorten a failing one:
 //
 //	rapid.Check(t, func(rt *rapid.T) {
 //		story := enginetest.New(rt, enginetest.Options{

@@ -11,13 +11,13 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Epoch is what the clock of [Engine] shows first: 2018-04-26 08:08:34 UTC.
+// Epoch is the first time of the clock of [Engine]: 2018-04-26 08:08:34 UTC.
 var Epoch = time.Unix(1524730114, 0).UTC()
 
-// Engine returns an engine on an empty store in memory, for tests of a runner.
-// Whatever it answers is the same in every run: its clock shows [Epoch] and a
-// second more with each request, and the IDs and versions that it generates are
-// [ID] of 1, 2 and so on. It is closed when the test ends.
+// Engine returns an engine on an empty store in memory, for tests of a runner. Its
+// answers are the same in every run: its clock starts at [Epoch] and advances by a
+// second with each request, and the IDs and versions that it generates are [ID] of
+// 1, 2 and so on. It is closed when the test ends.
 func Engine(t testing.TB) *engine.Engine {
 	t.Helper()
 	s := store.NewMemory()

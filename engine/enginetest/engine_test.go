@@ -9,8 +9,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// This is what the test of a runner looks like.
-func TestAnEngineForTestsOfRunnersAnswersTheSameInEveryRun(t *testing.T) {
+// This is an example of a runner's test.
+func TestEngineIsDeterministic(t *testing.T) {
 	for range 2 {
 		e := enginetest.Engine(t)
 		pipeline, err := e.Create(t.Context(), "2", "10")

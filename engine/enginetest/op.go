@@ -5,7 +5,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// simple are the constructors of operations that take a node and no more.
+// simple are the constructors of operations that take only a node.
 var simple = map[state.OpKind]func(node string, opts ...engine.Option) engine.Op{
 	state.Start: engine.Start, state.Finish: engine.Finish, state.Retry: engine.Retry, state.Skip: engine.Skip,
 	state.Loop: engine.Loop, state.Reset: engine.Reset, state.Suspend: engine.Suspend, state.Resume: engine.Resume, state.Revoke: engine.Revoke,

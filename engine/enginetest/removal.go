@@ -37,7 +37,7 @@ func (s *Story) forget() {
 	}
 }
 
-// purge removes what a random retention lets go.
+// purge removes tasks by a random retention.
 func (s *Story) purge() {
 	if !s.draw.In(60, "really") {
 		return
@@ -82,6 +82,6 @@ func (s *Story) purge() {
 			want.Removed++
 		}
 	}
-	s.same("what a purge did", got, want)
+	s.same("purge", got, want)
 	s.opts.Tally["ok purge"] += got.Removed
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// complete does to operations what the engine will: it sets the clock and
-// foresees what is generated in place of what was left open.
+// complete fills in operations as the engine will: it sets the time and predicts
+// the generated IDs and versions.
 func (s *Story) complete(ops []state.Op) (given []engine.Op, completed []state.Op) {
 	ids := s.ids
 	defer func() { s.ids = ids }()
@@ -37,8 +37,8 @@ func (s *Story) complete(ops []state.Op) (given []engine.Op, completed []state.O
 	return given, completed
 }
 
-// record gives operations on one task to the current engine. If they are
-// accepted, it shows the task as it is; until then it may lag behind others.
+// record gives operations on one task to the current engine. After it accepts
+// them, it shows the current task; until then it may lag behind other engines.
 func (s *Story) record(ops []state.Op) {
 	s.Helper()
 	s.clock = s.draw.Time()
@@ -94,7 +94,7 @@ func (s *Story) race() {
 	}
 	m := order(s.model, requests, got, nil)
 	if m == nil {
-		s.Fatalf("in no order does the model answer %+v as engines at the same time did: %+v", requests, got)
+		s.Fatalf("no order of %+v gives the answers of the concurrent engines: %+v", requests, got)
 	}
 	for i, a := range got {
 		s.count(requests[i], a)
@@ -102,8 +102,8 @@ func (s *Story) race() {
 	s.become(m)
 }
 
-// order finds an order of the requests that are left in which the model gives
-// these answers, and returns the model after them; nil if there is none.
+// order finds an order of the remaining requests in which the model gives these
+// answers, and returns the model after them, or nil.
 func order(m *model.Store, requests [][]state.Op, got []answer, done []int) *model.Store {
 	if len(done) == len(requests) {
 		return m
@@ -135,7 +135,7 @@ func (s *Story) keyOf(op state.Op) (state.Key, bool) {
 	return s.model.Owner(op.Node)
 }
 
-// answer is all that a request is answered.
+// answer is the complete answer to a request.
 type answer struct {
 	Results []engine.Result
 	Code    string // "" if it was accepted, else the refusal and what is refused:
@@ -143,8 +143,7 @@ type answer struct {
 	Refused state.OpKind
 }
 
-// answer is what an engine answered. Anything but results or a refusal fails
-// the test.
+// answer is the answer of an engine. An error that is no refusal fails the test.
 func (s *Story) answer(results []engine.Result, err error) answer {
 	s.Helper()
 	if err == nil {
@@ -157,7 +156,7 @@ func (s *Story) answer(results []engine.Result, err error) answer {
 	return answer{Code: model.Code(err), Index: refused.Index, Refused: refused.Op}
 }
 
-// expected does operations in a model and is what it answers.
+// expected applies operations to a model and returns its answer.
 func expected(m *model.Store, ops []state.Op) (a answer) {
 	outcomes, code, index := m.Do(ops...)
 	if code != "" {
@@ -171,7 +170,7 @@ func expected(m *model.Store, ops []state.Op) (a answer) {
 	return a
 }
 
-// compareAnswer does the operations in the model, compares the answers and
+// compareAnswer applies the operations to the model, compares the answers and
 // reports whether they were accepted.
 func (s *Story) compareAnswer(ops []state.Op, got answer) (accepted bool) {
 	s.Helper()

@@ -15,7 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// T is what a story needs of a test.
+// T is the part of testing.TB that a story needs.
 type T interface {
 	Helper()
 	Log(args ...any)
@@ -24,11 +24,11 @@ type T interface {
 	Fatalf(format string, args ...any)
 }
 
-// Options say what a story is about.
+// Options configure a story.
 type Options struct {
-	// Open opens the store, which is empty the first time: one handle for each
-	// engine, and the same one may be there for several. The story calls it
-	// again after it has closed all handles, and expects what was there. It
+	// Open opens the store, which is empty the first time. It returns one handle
+	// for each engine; several engines may share a handle. The story calls it
+	// again after it has closed all handles, and expects the same content. It
 	// must not be nil.
 	Open func() ([]store.Store, error)
 	// Chance draws a number from 0 to 255, all equally likely, see [Number].
@@ -37,24 +37,24 @@ type Options struct {
 	// Op makes an operation of a task, which need not be well-formed. Default:
 	// the functions and options of package engine do, and all are well-formed.
 	Op func(op state.Op) engine.Op
-	// Diff says how what an engine answered differs from what it should have.
-	// Default: both are printed.
+	// Diff describes the difference between an engine's answer and the expected
+	// one. Default: both are printed.
 	Diff func(want, got any) string
-	// Tally, if not nil, is added to: how many operations came to what, and
-	// under [Retried] how many changes were applied again after a conflict.
+	// Tally, if not nil, counts operations by outcome, and under [Retried] the
+	// changes that were applied again after a conflict.
 	Tally map[string]int
 }
 
-// Retried counts, in [Options.Tally], changes that were applied again because
-// another engine had changed the task. No answer may show it.
+// Retried is the key in [Options.Tally] for changes that were applied again because
+// another engine had changed the task. Answers never show this.
 const Retried = "applied again after a conflict"
 
-// Number is the number from 0 to 255 that 8 bits make. Generators of numbers
-// tend to prefer small ones, which makes for dull stories; of bits they do not.
+// Number combines 8 bits into a number from 0 to 255. Generators of numbers tend to
+// prefer small ones, which makes dull stories; generators of bits do not.
 func Number(bits []bool) int { return model.Number(bits) }
 
-// Story is some engines on one store, and a model of what is in there. It is
-// not safe for concurrent use. The engines keep next to nothing in memory.
+// Story is several engines on one store, and a model of its content. It is not
+// safe for concurrent use. The engines keep almost nothing in memory.
 type Story struct {
 	T
 	opts      Options
@@ -90,9 +90,9 @@ func New(t T, o Options) *Story {
 	return s
 }
 
-// Steps are what can happen, by name; which does, in what order and how often
-// is the caller's choice. The step without a name compares all that can be
-// seen of the store with the model, and is meant to follow each other one.
+// Steps returns the possible steps by name; the caller decides which to run, in
+// which order and how often. The step without a name compares everything that the
+// store shows with the model; run it after each other step.
 func (s *Story) Steps() map[string]func() {
 	return map[string]func(){
 		"one by one": func() {
@@ -152,7 +152,7 @@ func (s *Story) open() {
 	}
 }
 
-// become makes m what the store has to hold.
+// become makes m the expected content of the store.
 func (s *Story) become(m *model.Store) { s.model, s.draw.Model = m, m }
 
 // pick chooses the engine to use next.
@@ -167,7 +167,7 @@ func (s *Story) newID() string {
 	return fmt.Sprintf("%032x", s.ids)
 }
 
-// same fails the test if got is not what the model says.
+// same fails the test if got differs from the model.
 func (s *Story) same(what string, got, want any) {
 	s.Helper()
 	if reflect.DeepEqual(got, want) {
@@ -179,7 +179,7 @@ func (s *Story) same(what string, got, want any) {
 	s.Fatalf("%s:\n%+v, the model says\n%+v", what, got, want)
 }
 
-// Summary lists a tally, a line each and the total of the operations last.
+// Summary lists a tally, one line for each outcome and then the total.
 func Summary(tally map[string]int) (lines []string) {
 	total := 0
 	for _, what := range slices.Sorted(maps.Keys(tally)) {

@@ -13,7 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// listener is a test that only listens: the first failure ends the story.
+// listener is a test that records the first failure, which ends the story.
 type listener struct{ failure string }
 
 func (*listener) Helper()             {}
@@ -26,8 +26,7 @@ func (l *listener) Fatalf(format string, args ...any) {
 	panic(l)
 }
 
-// tell tells a story of some hundred steps and returns why it failed, "" if it
-// did not.
+// tell runs a story of about a hundred steps and returns its failure, or "".
 func tell(seed uint64, tally map[string]int, handles ...store.Store) (failure string) {
 	random := rand.New(rand.NewPCG(seed, 0))
 	l := new(listener)
@@ -52,12 +51,12 @@ func tell(seed uint64, tally map[string]int, handles ...store.Store) (failure st
 	return ""
 }
 
-// kept is a store that outlives its closing, as what is on disk does.
+// kept is a store whose content survives Close, like a file.
 type kept struct{ store.Store }
 
 func (*kept) Close() error { return nil }
 
-func TestStoriesOfAStoreThatKeepsTheContractEndWell(t *testing.T) {
+func TestStoriesOfACorrectStoreSucceed(t *testing.T) {
 	tally := make(map[string]int)
 	for seed := range uint64(15) {
 		s := &kept{store.NewMemory()}
@@ -77,7 +76,7 @@ func TestStoriesOfAStoreThatKeepsTheContractEndWell(t *testing.T) {
 	}
 }
 
-// Stores that break a rule each.
+// Each of these stores breaks one rule.
 
 type forgetsAttempts struct{ kept }
 
@@ -110,8 +109,7 @@ func (s *alwaysConflicts) Commit(_ context.Context, changes []store.Write) ([]st
 	return slices.Repeat([]store.Result{{Err: store.ErrConflict}}, len(changes)), nil
 }
 
-// neverConflicts takes a change for one of the task as it is, whatever it was
-// computed from.
+// neverConflicts accepts every change as if it came from the current revision.
 type neverConflicts struct{ kept }
 
 func (s *neverConflicts) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
@@ -123,7 +121,7 @@ func (s *neverConflicts) Commit(ctx context.Context, changes []store.Write) ([]s
 	return s.kept.Commit(ctx, changes)
 }
 
-func TestAStoryFindsOutWhatAStoreDoesWrong(t *testing.T) {
+func TestStoriesFindBrokenStores(t *testing.T) {
 	for name, broken := range map[string]func(kept) store.Store{
 		"forgets attempts":     func(s kept) store.Store { return &forgetsAttempts{s} },
 		"lists oldest first":   func(s kept) store.Store { return &listsOldestFirst{s} },

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Backoff makes the pauses of a consumer whose other side fails: each is twice as
-// long as the one before, up to a limit, and half of it is random. The zero Backoff
-// makes none; set both bounds. It belongs to one goroutine.
+// Backoff computes the pauses of a consumer whose peer fails. Each pause is twice
+// as long as the previous one, up to a limit, and half of it is random. The zero
+// Backoff makes no pauses: set both bounds. It is not safe for concurrent use.
 type Backoff struct {
 	Min, Max time.Duration
 	failures int
@@ -17,7 +17,7 @@ type Backoff struct {
 // Failures is the number of pauses since the last Reset.
 func (b *Backoff) Failures() int { return b.failures }
 
-// Reset says that the other side works: the next pause is a short one.
+// Reset says that the peer works: the next pause is short again.
 func (b *Backoff) Reset() { b.failures = 0 }
 
 // Next returns the length of the next pause.
@@ -30,7 +30,7 @@ func (b *Backoff) Next() time.Duration {
 	return longest/2 + rand.N(longest/2+1)
 }
 
-// Sleep waits, or returns the context's error when that ends first.
+// Sleep waits, or returns the context's error if the context ends first.
 func Sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()

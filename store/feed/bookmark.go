@@ -13,28 +13,28 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Bookmark keeps, durably, how far one consumer of a feed has come. [File] and
-// [Memory] are bookmarks; a consumer that writes to a database can keep its own
-// there, in the same transaction.
+// Bookmark keeps the position of one consumer of a feed. [File] and [Memory] are
+// bookmarks. A consumer that writes to a database can implement one that saves the
+// position there, in the same transaction.
 type Bookmark interface {
-	// Load returns the position that was saved last. found is false if none
-	// ever was.
+	// Load returns the position that was saved last. found is false if no
+	// position has been saved.
 	Load(ctx context.Context) (at store.Position, found bool, err error)
 	// Save replaces the position. When it returns nil, the position survives a
-	// crash; after an error either the old or the new one is there.
+	// crash. After an error, the bookmark holds either the old or the new position.
 	Save(ctx context.Context, at store.Position) error
 }
 
-// File returns a bookmark in a small file of its own, one line of text. Save
-// replaces the file atomically and syncs it, with a temporary file named path.tmp
-// that a killed process may leave and the next Save removes. The file belongs to
-// its owner alone. A file that holds anything else is an error that matches
-// [state.ErrInvalidArgument] and is never overwritten by [Follow].
+// File returns a bookmark in a file with one line of text. Save replaces the file
+// atomically and syncs it. It uses a temporary file named path.tmp, which a killed
+// process may leave and the next Save removes. Only the owner can read or write the
+// file. If the file holds anything else, Load returns an error that matches
+// [state.ErrInvalidArgument], and [Follow] never overwrites the file.
 func File(path string) Bookmark { return file(path) }
 
 type file string
 
-// longest is more than any position takes.
+// longest is more than the length of any position.
 const longest = 256
 
 func (f file) Load(context.Context) (store.Position, bool, error) {
@@ -90,8 +90,8 @@ func syncDir(name string) error {
 }
 
 // Memory is a bookmark that does not outlive the process, for tests and for
-// consumers that begin anew each time. The zero Memory has no position yet. It may
-// be used from many goroutines.
+// consumers that start from the beginning each time. The zero Memory has no
+// position. It may be used from many goroutines.
 type Memory struct {
 	mu    sync.Mutex // protects everything below
 	at    store.Position

@@ -1,7 +1,7 @@
-// Package feed follows the changes of a store on behalf of a consumer that must
-// miss none of them: a program that sends notifications, makes traces, or keeps
-// a copy. How far the consumer has come is kept in a [Bookmark], so that it
-// continues there after a crash.
+// Package feed follows the changes of a store for a consumer that must process
+// every change: a program that sends notifications, makes traces, or keeps a copy.
+// A [Bookmark] keeps the consumer's position, so that it continues there after a
+// crash.
 package feed
 
 import (
@@ -18,19 +18,19 @@ import (
 // Options configure [Follow]. A nil *Options and zero fields stand for the
 // defaults.
 type Options struct {
-	// Start is where a consumer begins that has no bookmark yet. It becomes the
+	// Start is where a consumer without a bookmark begins. It is saved as the
 	// bookmark before anything is yielded. The zero position begins with the
 	// oldest transition that the feed keeps, and [store.End] with the next one
 	// that is recorded.
 	Start store.Position
 	// Limit bounds the transitions of a page. Default: [store.DefaultLimit].
 	Limit int
-	// Poll is how often the store is asked for more if it can neither be watched
-	// nor notify. Default: 500 milliseconds.
+	// Poll is the polling interval for a store that can neither be watched nor
+	// notify. Default: 500 milliseconds.
 	Poll time.Duration
 	// Gap decides what happens when the feed no longer has what follows the
 	// bookmark. The error matches [store.ErrTrimmed] if transitions were trimmed
-	// before the consumer came to them, and [store.ErrHistory] if the store never
+	// before the consumer read them, and [store.ErrHistory] if the store never
 	// had the position, because a backup was restored or it is another store. If
 	// Gap returns nil, Follow continues with the oldest transition that the feed
 	// keeps; an error ends it. Default: the error itself ends it.
@@ -42,17 +42,17 @@ const defaultPoll = 500 * time.Millisecond
 // Follow yields, in order and in pages, every transition that a store commits
 // after the bookmark. When the loop body has finished with a page, its end
 // becomes the new bookmark; a page that the consumer leaves with break or return
-// is yielded again by the next Follow. So each transition is processed at least
-// once, also by a consumer that is killed at any moment.
+// is yielded again by the next Follow. Each transition is therefore processed at
+// least once, even if the consumer is killed at any moment.
 //
 // A page without transitions says that the consumer has seen everything. Follow
-// then waits for more: until the next commit if the reader is an engine, a client
-// of a running program or a [store.Notifier], and else by asking again. It holds
-// up nobody, and one page in memory.
+// then waits for the next commit if the reader is an engine, a client of a running
+// program or a [store.Notifier], and otherwise polls. It never delays writers, and
+// holds one page in memory.
 //
 // It ends with the context's error, an error of the store or of the bookmark, or
-// [store.ErrClosed]. Every error is the last thing yielded. One bookmark serves
-// one Follow at a time.
+// [store.ErrClosed]. It ends after yielding an error. Only one Follow at a time may
+// use a bookmark.
 func Follow(ctx context.Context, r store.Reader, b Bookmark, o *Options) iter.Seq2[store.FeedPage, error] {
 	f := follower{reader: r, bookmark: b}
 	if o != nil {
@@ -72,16 +72,16 @@ type follower struct {
 	Options
 	reader   store.Reader
 	bookmark Bookmark
-	after    store.Position // as the bookmark has it
+	after    store.Position // the saved position
 }
 
-// run yields pages. Its error is still to be yielded.
+// run yields pages. The caller yields its error.
 func (f *follower) run(ctx context.Context, yield func(store.FeedPage, error) bool) error {
 	if err := f.begin(ctx); err != nil {
 		return err
 	}
 	for {
-		// Listening begins before reading, so that no commit falls between.
+		// Listening begins before reading, so that no commit is missed in between.
 		var changed <-chan struct{}
 		if n, ok := f.reader.(store.Notifier); ok {
 			changed = n.Changed()
@@ -107,7 +107,7 @@ func (f *follower) run(ctx context.Context, yield func(store.FeedPage, error) bo
 	}
 }
 
-// begin reads the bookmark, or makes the first one.
+// begin reads the bookmark, or saves the first one.
 func (f *follower) begin(ctx context.Context) error {
 	at, found, err := f.bookmark.Load(ctx)
 	if err != nil {
@@ -131,7 +131,7 @@ func (f *follower) begin(ctx context.Context) error {
 }
 
 // bounds are the positions before the oldest transition that a feed keeps, and
-// behind the last.
+// after the last.
 func bounds(ctx context.Context, r store.Reader) (oldest, last store.Position, err error) {
 	end, err := r.Feed(ctx, store.End, 1)
 	if err != nil {
@@ -143,7 +143,7 @@ func bounds(ctx context.Context, r store.Reader) (oldest, last store.Position, e
 	return oldest, end.Last, nil
 }
 
-// page reads the next page, across a gap if that is decided.
+// page reads the next page, across a gap if Gap allows it.
 func (f *follower) page(ctx context.Context) (store.FeedPage, error) {
 	for {
 		page, err := f.reader.Feed(ctx, f.after, f.Limit)
@@ -171,7 +171,7 @@ func (f *follower) save(ctx context.Context, at store.Position) error {
 	return nil
 }
 
-// watcher is a reader that tells of commits itself.
+// watcher is a reader that reports commits itself.
 type watcher interface {
 	Watch(ctx context.Context, after store.Position) iter.Seq2[store.Event, error]
 }

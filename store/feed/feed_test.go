@@ -57,7 +57,7 @@ func TestAConsumerContinuesAtItsBookmark(t *testing.T) {
 	expect(t, "nothing new", got, err)
 	record(t, e, 2)
 	got, err = consume(t, e, b, nil)
-	expect(t, "what is new", got, err, 4, 5)
+	expect(t, "new transitions", got, err, 4, 5)
 }
 
 func TestAPageThatTheConsumerDidNotFinishComesAgain(t *testing.T) {
@@ -75,14 +75,14 @@ func TestAPageThatTheConsumerDidNotFinishComesAgain(t *testing.T) {
 	expect(t, "after a break in the second page", got, err, 3)
 }
 
-func TestTheStartIsKeptBeforeAnythingIsYielded(t *testing.T) {
+func TestTheStartIsSavedBeforeAnythingIsYielded(t *testing.T) {
 	e, b := enginetest.Engine(t), new(feed.Memory)
 	record(t, e, 3)
 	got, err := consume(t, e, b, &feed.Options{Start: store.End})
 	expect(t, "from the end", got, err)
 	record(t, e, 1)
 	got, err = consume(t, e, b, &feed.Options{Start: store.End})
-	expect(t, "what came since", got, err, 4)
+	expect(t, "later transitions", got, err, 4)
 
 	b = new(feed.Memory)
 	record(t, e, 1)
@@ -92,7 +92,7 @@ func TestTheStartIsKeptBeforeAnythingIsYielded(t *testing.T) {
 	expect(t, "from a position", got, err, 6)
 }
 
-// hidden shows nothing of a reader but the contract.
+// hidden hides everything of a reader except the contract.
 type hidden struct{ store.Reader }
 
 func TestFollowWaitsForTheNextCommit(t *testing.T) {
@@ -130,7 +130,7 @@ func TestFollowWaitsForTheNextCommit(t *testing.T) {
 					t.Errorf("it ended with %v", err)
 				}
 				if _, more := <-ended; more {
-					t.Error("the error was not the last thing yielded")
+					t.Error("Follow yielded something after the error")
 				}
 			})
 		})
@@ -153,7 +153,7 @@ func TestFollowEndsWhenTheEngineCloses(t *testing.T) {
 	}
 }
 
-// forgetful has a feed that keeps what comes after a sequence.
+// forgetful has a feed that keeps only transitions after a sequence.
 type forgetful struct {
 	store.Reader
 	kept uint64
@@ -215,7 +215,7 @@ func TestAGapIsAnErrorUnlessTheConsumerDecidesOtherwise(t *testing.T) {
 	}
 }
 
-func TestABookmarkFileIsReplacedAndNeverMistaken(t *testing.T) {
+func TestABookmarkFileIsReplacedAtomicallyAndChecked(t *testing.T) {
 	name := filepath.Join(t.TempDir(), "bookmark")
 	b := feed.File(name)
 	if _, found, err := b.Load(t.Context()); found || err != nil {

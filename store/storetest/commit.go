@@ -25,7 +25,7 @@ var commitCases = []testCase{
 	},
 	{
 		"a task key is taken once",
-		"creating a task whose key exists is ErrExists, whatever its root is called",
+		"creating a task whose key exists is ErrExists, for any root ID",
 		keyTaken,
 	},
 	{
@@ -45,7 +45,7 @@ var commitCases = []testCase{
 	},
 	{
 		"a change is atomic",
-		"of a change that does not apply nothing is kept, also if only its last transition is at fault",
+		"a change that does not apply leaves nothing behind, even if only its last transition is invalid",
 		atomicChange,
 	},
 	{
@@ -55,11 +55,11 @@ var commitCases = []testCase{
 	},
 	{
 		"given sequences are ignored",
-		"the sequences that transitions bring along are ignored",
+		"Commit ignores the sequences in its input",
 		givenSequences,
 	},
 	{
-		"a commit of nothing is no error",
+		"an empty commit is no error",
 		"a commit without changes returns no results and no error, and takes no sequence",
 		emptyCommit,
 	},
@@ -119,7 +119,7 @@ func staleBase(c *trial) {
 	c.wantResult("a change from a later revision", c.offer(ahead)[0], store.ErrConflict)
 	c.wantResult("a delete of no task", c.offer(missing)[0], store.ErrConflict)
 	c.wantResult("a change of no task", c.offer(absent)[0], store.ErrConflict)
-	c.expectGone(absent.w.key())
+	c.expectAbsent(absent.w.key())
 	a.expect()
 	c.wantResult("a change from the current revision", c.offer(update)[0], nil)
 	c.reopen()
@@ -157,7 +157,7 @@ func leftOut(c *trial) {
 	for _, w := range []*writer{stale, taken, good, fresh} {
 		w.expect()
 	}
-	c.expectGone(node.w.key(), "n1", "other root")
+	c.expectAbsent(node.w.key(), "n1", "other root")
 	c.expectFeed()
 }
 
@@ -188,7 +188,7 @@ func nodeTaken(c *trial) {
 	c.reopen()
 	a.expect()
 	b.expect()
-	c.expectGone(state.Key{Business: "3", Task: "new"})
+	c.expectAbsent(state.Key{Business: "3", Task: "new"})
 	c.expectFeed()
 }
 
@@ -209,7 +209,7 @@ func nodeTakenInCommit(c *trial) {
 	for _, w := range []*writer{a, b, first} {
 		w.expect()
 	}
-	c.expectGone(second.key())
+	c.expectAbsent(second.key())
 	c.expectFeed()
 }
 
@@ -218,7 +218,7 @@ func idsStayFree(c *trial) {
 	old := a.draft(declare("n", "a", state.ServiceActivity))
 	a.do(on(state.Suspend, "a"))
 	c.reopen()
-	// The second fails by its second ID, after its first was looked at.
+	// The second change fails because of its second ID, after the store has checked its first.
 	results := c.offer(
 		old,
 		c.task("3", "c").draft(create("m"), declare("b", "m", state.ServiceActivity)),
@@ -244,7 +244,7 @@ func atomicChange(c *trial) {
 	c.reopen()
 	a.expect()
 	b.expect()
-	c.expectGone(state.Key{Business: "2", Task: "n"}, "n")
+	c.expectAbsent(state.Key{Business: "2", Task: "n"}, "n")
 	c.expectFeed()
 }
 

@@ -8,7 +8,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// The functions here describe the first difference, "" if there is none.
+// The functions in this file describe the first difference, "" for equal values.
 
 func diffTrees(got, want *state.Tree) string {
 	switch {
@@ -102,7 +102,7 @@ func headOf(tr *state.Transition) head {
 	return head{tr.Sequence, tr.Task, tr.Op, tr.At, tr.Recorded, tr.Actor, tr.Shown, len(tr.Changes), tr.Labels}
 }
 
-// outcome is a change with what it points to.
+// outcome is a change with the values it points to.
 type outcome struct {
 	change            state.Change
 	isNew, supersedes bool
@@ -122,7 +122,7 @@ func outcomeOf(c *state.Change) outcome {
 	return o
 }
 
-// diffLists compares what can be compared with ==.
+// diffLists compares lists of comparable values.
 func diffLists[T comparable](what string, got, want []T) string {
 	for i := range min(len(got), len(want)) {
 		if got[i] != want[i] {
@@ -135,7 +135,7 @@ func diffLists[T comparable](what string, got, want []T) string {
 	return ""
 }
 
-// show is a value for a message: of readable length, also with long texts.
+// show formats a value for a message and cuts long texts.
 func show(v any) string {
 	s := fmt.Sprintf("%+v", v)
 	if len(s) > 1500 {
@@ -166,8 +166,8 @@ func copyTransitions(trs []*state.Transition) []*state.Transition {
 	return list
 }
 
-// diffAttempts says where attempts differ, "" if nowhere. The data of the wanted
-// ones has its bytes; that of the others is right if it is named only.
+// diffAttempts describes the first difference, "" for equal attempts. The data of
+// the wanted attempts has its bytes; the others may have size and digest only.
 func diffAttempts(got, want []store.Attempt) string {
 	if len(got) != len(want) {
 		return fmt.Sprintf("%d attempts, want %d", len(got), len(want))

@@ -13,8 +13,8 @@ import (
 
 var concurrencyCases = []testCase{
 	{
-		"writers of their own tasks do not disturb each other",
-		"whatever is written at the same time to different tasks applies, and the feed has it without gaps",
+		"writers of different tasks do not disturb each other",
+		"concurrent changes of different tasks all apply, and the feed has them without gaps",
 		ownTasks,
 	},
 	{
@@ -24,7 +24,7 @@ var concurrencyCases = []testCase{
 	},
 	{
 		"readers see whole changes",
-		"a tree loaded while others write is the one its transitions lead to; what follows Snapshot.Sequence leads on from it",
+		"a tree loaded during writes equals the replay of its transitions; the transitions after Snapshot.Sequence continue it",
 		wholeChanges,
 	},
 	{
@@ -33,13 +33,13 @@ var concurrencyCases = []testCase{
 		listsInOrder,
 	},
 	{
-		"a task created again is never mixed with the one before",
-		"while a task is deleted and created again, whatever is read is of one of them, whole, or ErrNotFound",
+		"a task created again is never mixed with its predecessor",
+		"while a task is deleted and created again, every read returns one of them, complete, or ErrNotFound",
 		neverMixed,
 	},
 }
 
-// crew is a number of readers at work while tasks are written.
+// crew runs readers while tasks are written.
 type crew struct {
 	c       *trial
 	tasks   []*writer
@@ -58,8 +58,8 @@ func newCrew(c *trial) *crew {
 	return k
 }
 
-// watch runs f again and again, in a goroutine of its own: once before
-// anything is written, then until all is, and once after that.
+// watch runs f repeatedly in a new goroutine: once before the first write, then
+// until all writes are done, and once after that.
 func (k *crew) watch(f func() error) {
 	k.ready.Add(1)
 	k.readers.Go(func() {
@@ -148,7 +148,7 @@ func feedGrows(c *trial) {
 			}
 			for _, tr := range feed.Transitions {
 				if after++; tr.Sequence != after {
-					return fmt.Errorf("changes: sequence %d in place of %d", tr.Sequence, after)
+					return fmt.Errorf("changes: sequence %d instead of %d", tr.Sequence, after)
 				}
 			}
 			if feed.Last.Sequence < after {
@@ -205,7 +205,7 @@ func wholeChanges(c *trial) {
 	}
 }
 
-// replayed holds a tree against its transitions.
+// replayed compares a tree with the replay of its transitions.
 func (c *trial) replayed(tree *state.Tree) error {
 	want := state.NewTree(tree.Key())
 	for want.Revision() < tree.Revision() {

@@ -12,7 +12,7 @@ import (
 var cursorCases = []testCase{
 	{
 		"tasks created between pages do not appear",
-		"a task created while pages are read, be it again, appears on none of the later pages, and all others appear once",
+		"a task created (for the first time or again) while pages are read does not appear on later pages, and all others appear once",
 		createdBetweenPages,
 	},
 	{
@@ -22,7 +22,7 @@ var cursorCases = []testCase{
 	},
 	{
 		"a cursor outlives its task",
-		"a cursor stays good when tasks around it are deleted; what is deleted does not appear, all others appear once",
+		"a cursor stays valid when tasks around it are deleted; deleted tasks do not appear, all others appear once",
 		deletedBetweenPages,
 	},
 	{
@@ -31,12 +31,12 @@ var cursorCases = []testCase{
 		foreignCursor,
 	},
 	{
-		"a query that makes no sense is refused",
-		"a list of unknown states, or of a business ID that cannot be, is ErrInvalidArgument",
+		"an invalid query is refused",
+		"a list of unknown states, or of an invalid business ID, is ErrInvalidArgument",
 		senseless,
 	},
 	{
-		"a cursor is good for one order",
+		"a cursor is valid for one order",
 		"a cursor of a list of the other order is ErrInvalidArgument",
 		otherOrder,
 	},

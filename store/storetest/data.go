@@ -16,16 +16,16 @@ var dataCases = []testCase{
 	},
 	{
 		"pages of attempts are bounded by their data",
-		"a page with data ends once it has DataPage bytes, but has an attempt if there is one; without data it does not",
+		"a page with data ends once it has DataPage bytes, after at least one attempt; a page without data has no such bound",
 		dataPages,
 	},
 	{
 		"data goes with its task",
-		"after a delete, a task of the same key and IDs has no data but its own",
+		"after a delete, a new task of the same key and IDs has only its own data",
 		dataDeleted,
 	},
 	{
-		"data that is only named is refused",
+		"data without its bytes is refused",
 		"a write with data whose bytes it does not have is ErrInvalidArgument",
 		dataNamed,
 	},
@@ -139,7 +139,7 @@ func dataDeleted(c *trial) {
 		w.expect()
 		if round < 2 {
 			w.delete()
-			c.expectGone(w.key(), "10", "n")
+			c.expectAbsent(w.key(), "10", "n")
 		}
 	}
 	c.expectFeed()
@@ -154,7 +154,7 @@ func dataNamed(c *trial) {
 	c.want("commit of data without bytes", err, state.ErrInvalidArgument)
 	c.reopen()
 	w.expect()
-	// What the caller does with its bytes afterwards is nobody's business.
+	// The caller may overwrite its bytes after the commit.
 	b := bytes.Repeat([]byte("a"), 1000)
 	w.do(output(on(state.Finish, "10"), b))
 	w.data[dataAt{"10", 1, true}] = state.NewData(bytes.Repeat([]byte("a"), 1000))

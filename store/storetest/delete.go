@@ -12,13 +12,13 @@ var deleteCases = []testCase{
 		deleteRemoves,
 	},
 	{
-		"a delete is a change of its own",
+		"a delete takes a sequence",
 		"a delete takes one sequence and is in the changes feed, after the task's transitions, which stay there",
 		deleteInFeed,
 	},
 	{
 		"a delete frees the key and the IDs",
-		"after a delete the task's key and node IDs can be used again, by a task with a new number and nothing of the old one",
+		"after a delete the task's key and node IDs can be used again, by a task with a new number and without data of the old one",
 		deleteFrees,
 	},
 	{
@@ -33,7 +33,7 @@ var deleteCases = []testCase{
 	},
 }
 
-// doomed is a task with something of everything, between two neighbours.
+// doomed is a task with every kind of value, between two neighbors.
 func doomed(c *trial) (w *writer, neighbours []*writer) {
 	c.Helper()
 	neighbours = []*writer{c.started("2", "1"), c.started("2", "100")}
@@ -58,9 +58,9 @@ func deleteRemoves(c *trial) {
 	c.reopen()
 	w.expect()
 	w.delete()
-	c.expectGone(w.key(), ids...)
+	c.expectAbsent(w.key(), ids...)
 	c.reopen()
-	c.expectGone(w.key(), ids...)
+	c.expectAbsent(w.key(), ids...)
 	for _, n := range neighbours {
 		n.expect()
 	}
@@ -91,7 +91,7 @@ func deleteFrees(c *trial) {
 	deleted := c.last()
 	c.reopen()
 
-	// Its key with one of its IDs as the root, another of its IDs elsewhere.
+	// Use its key with one of its IDs as the root, and another of its IDs elsewhere.
 	w.do(create(ids[1]), on(state.Start, ids[1]))
 	neighbours[0].do(declare(ids[2], neighbours[0].root(), state.ServiceActivity))
 	c.reopen()
@@ -100,10 +100,10 @@ func deleteFrees(c *trial) {
 	if got := c.listed(w.key())[0].Number; got != deleted+1 {
 		c.broken("the task created again has number %d, want its first sequence %d", got, deleted+1)
 	}
-	c.expectGone(state.Key{Business: "2", Task: "none"}, ids[0], ids[3])
+	c.expectAbsent(state.Key{Business: "2", Task: "none"}, ids[0], ids[3])
 	c.expectList(store.ListQuery{}, w, neighbours[1], neighbours[0])
 
-	// The old one all over again, and once more.
+	// Create the old task again, twice.
 	neighbours[0].delete()
 	for range 2 {
 		w.delete()
@@ -128,13 +128,13 @@ func deleteStale(c *trial) {
 	w.delete()
 	c.wantResult("a delete of a deleted task", c.offer(gone)[0], store.ErrConflict)
 	c.reopen()
-	c.expectGone(w.key(), "10")
+	c.expectAbsent(w.key(), "10")
 	c.expectFeed()
 }
 
 func recreatedConflicts(c *trial) {
 	w := c.started("2", "10")
-	old := *w // goes on with the task as it was
+	old := *w // continues from the deleted task
 	w.delete()
 	c.reopen()
 	c.wantResult("a change of a deleted task", c.offer(old.draft(on(state.Suspend, "10")))[0], store.ErrConflict)

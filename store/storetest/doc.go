@@ -1,5 +1,5 @@
 // Package storetest states the contract of [store.Store] as tests. A backend
-// calls [Run] from a test of its own:
+// calls [Run] from one of its tests:
 //
 //	func TestStore(t *testing.T) {
 //		storetest.Run(t, storetest.Factory{
@@ -8,10 +8,10 @@
 //		})
 //	}
 //
-// Every case states one rule, in the words that its failures repeat, and runs
-// twice where the backend can reopen: once on the store as it is, once with
-// the store closed and opened again between writing and reading.
+// Every case states one rule, which its failures repeat. It runs twice if the
+// backend can reopen: once on the open store, and once with the store closed and
+// reopened between writing and reading.
 //
-// [Wrapper] is a store that misbehaves on demand, for tests of whatever stands
-// on a store.
+// [Wrapper] is a store that misbehaves on demand, for tests of code that uses a
+// store.
 package storetest

@@ -7,7 +7,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// load returns what must be there.
+// load returns a tree that must exist.
 func (c *trial) load(ref store.Ref) store.Snapshot {
 	c.Helper()
 	snap, err := c.store.Load(c.Context(), ref)
@@ -15,7 +15,7 @@ func (c *trial) load(ref store.Ref) store.Snapshot {
 	return snap
 }
 
-// expectTree checks that the store has the task where the writer has it.
+// expectTree checks that the store has the same tree as the writer.
 func (w *writer) expectTree() {
 	w.c.Helper()
 	if d := diffTrees(w.c.load(w.ref()).Tree, w.tree); d != "" {
@@ -37,8 +37,8 @@ func (w *writer) expect() {
 	}
 }
 
-// expectNodes checks what leads from the nodes to the task, and their attempts;
-// of a large task it takes every so many.
+// expectNodes checks lookups by node, and the attempts of nodes. In a large task it
+// checks a sample.
 func (w *writer) expectNodes() {
 	w.c.Helper()
 	want := store.Location{Key: w.key(), Revision: w.revision()}
@@ -61,8 +61,8 @@ func (w *writer) expectNodes() {
 	}
 }
 
-// expectGone checks that nothing can be read of a task and its nodes.
-func (c *trial) expectGone(key state.Key, nodes ...string) {
+// expectAbsent checks that nothing can be read of a task and its nodes.
+func (c *trial) expectAbsent(key state.Key, nodes ...string) {
 	c.Helper()
 	refs := []store.Ref{{Key: key}}
 	for _, id := range nodes {
@@ -83,7 +83,7 @@ func (c *trial) expectGone(key state.Key, nodes ...string) {
 	}
 }
 
-// expectFeed checks that the changes are what was committed, from the first.
+// expectFeed checks that the feed has all committed transitions, from the first.
 func (c *trial) expectFeed() {
 	c.Helper()
 	if d := diffTransitions(c.changes(store.Position{}), c.history()); d != "" {
@@ -91,7 +91,7 @@ func (c *trial) expectFeed() {
 	}
 }
 
-// expectNothing checks that there is no task, whatever there was.
+// expectNothing checks that the store has no task.
 func (c *trial) expectNothing() {
 	c.Helper()
 	c.expectFeed()
@@ -137,7 +137,7 @@ func (c *trial) transitions(key state.Key, after uint64) (all []*state.Transitio
 	}
 }
 
-// forward makes sure that paging comes to an end.
+// forward checks that paging makes progress.
 func (c *trial) forward(after uint64, trs []*state.Transition) uint64 {
 	c.Helper()
 	next := trs[len(trs)-1].Sequence
@@ -160,7 +160,7 @@ func (c *trial) list(q store.ListQuery) (all []store.Task) {
 	}
 }
 
-// page reads one page, which is not too long and not the one before again.
+// page reads one page, which must not be too long or repeat the previous page.
 func (c *trial) page(q store.ListQuery) store.ListPage {
 	c.Helper()
 	page, err := c.store.List(c.Context(), q)

@@ -7,7 +7,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// declaration is a change of task "a" that declares a node, spoilt.
+// declaration is a spoiled change of task "a" that declares a node.
 func declaration(index int, spoil func(c *state.Change)) func(a *writer) store.Write {
 	return func(a *writer) store.Write {
 		d := a.draft(declare("new", "a", state.ServiceActivity)).change
@@ -21,7 +21,7 @@ func declaration(index int, spoil func(c *state.Change)) func(a *writer) store.W
 }
 
 // following is a change of task "a" that carries out operations, the last of
-// them spoilt.
+// them spoiled.
 func following(spoil func(c *state.Change), ops ...state.Op) func(a *writer) store.Write {
 	return func(a *writer) store.Write {
 		d := a.draft(ops...).change
@@ -92,7 +92,7 @@ func notFollowing(c *trial) {
 		}
 	}
 	a.expect()
-	c.expectGone(good.key(), "good", "new")
+	c.expectAbsent(good.key(), "good", "new")
 	a.do(on(state.Start, "n"), declare("new", "sub", state.ServiceActivity))
 	c.reopen()
 	a.expect()

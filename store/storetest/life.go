@@ -22,7 +22,7 @@ var lifeCases = []testCase{
 	},
 	{
 		"close waits for commits",
-		"what Commit returned before or during Close is kept, and all else is ErrClosed",
+		"results that Commit returned before or during Close are kept, and every other call returns ErrClosed",
 		closeWaits,
 	},
 }

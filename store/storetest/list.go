@@ -12,12 +12,12 @@ import (
 var listCases = []testCase{
 	{
 		"lists show the newest first",
-		"List returns tasks in the order of their recording, newest first, whatever their clocks said and whatever came later",
+		"List returns tasks in the order of their recording, newest first, regardless of their clocks and of later changes",
 		listOrder,
 	},
 	{
 		"lists show headers",
-		"a listed Task is what Task.Add makes of the task's transitions",
+		"a listed Task equals the result of Task.Add for the task's transitions",
 		listHeaders,
 	},
 	{
@@ -27,16 +27,16 @@ var listCases = []testCase{
 	},
 	{
 		"lists select by time",
-		"List returns exactly the tasks recorded, started and finished at Since or later and before Until; unset bounds nothing",
+		"List returns exactly the tasks recorded, started and finished at Since or later and before Until; an unset time is no bound",
 		listTimes,
 	},
 	{
-		"lists select by what a task is about",
+		"lists select by name, labels and failures",
 		"List returns exactly the tasks that have the name, all of the labels, and failures, together with the other conditions",
 		listRecord,
 	},
 	{
-		"pages of a list are the list",
+		"the pages of a list are complete",
 		"pages are never longer than the limit and together are the whole list, whatever the limit",
 		listPages,
 	},
@@ -117,7 +117,7 @@ func listRecord(c *trial) {
 		c.Helper()
 		w.do(state.Op{Kind: state.Label, Task: w.key(), Labels: set, Unlabel: remove})
 	}
-	// What a task has come to is listed at once, and what it no longer is, is not.
+	// Lists follow each change of a task at once.
 	a.do(on(state.Retry, "n"), on(state.Start, "n"), on(state.Finish, "n"), on(state.Finish, "a"))
 	b.do(on(state.Fail, "b"))
 	c.reopen()
@@ -211,7 +211,7 @@ func listSelects(c *trial) {
 	c.expectList(store.ListQuery{Business: "2", Shown: []state.State{state.Failed}, Limit: 1}, g.failed)
 	c.expectList(store.ListQuery{Business: "2", Shown: []state.State{state.Failed}, Unfinished: true})
 
-	// What changes moves from one selection to the other.
+	// A changed task moves from one selection to the other.
 	g.leafRuns.do(on(state.Fail, "leaf runs.n"))
 	g.failing.do(on(state.Skip, "failing.n"))
 	g.running.do(on(state.Finish, "running"))

@@ -30,8 +30,8 @@ var loadCases = []testCase{
 		locate,
 	},
 	{
-		"what is nowhere is not found",
-		"all that reads one task or node returns ErrNotFound for one that does not exist",
+		"unknown tasks and nodes are not found",
+		"every method that reads a task or node returns ErrNotFound for one that does not exist",
 		notFound,
 	},
 	{
@@ -49,7 +49,7 @@ func loadEquals(c *trial) {
 	tour(b)
 	c.reopen()
 	b.expectTree()
-	// Changes of nodes that were there before, and nodes that were not.
+	// Changes of existing nodes, and new nodes.
 	a.do(on(state.Start, "a"), declare("n", "a", state.Subprocess), on(state.Start, "n"))
 	c.reopen()
 	a.do(declare("m", "n", state.ServiceActivity), on(state.Start, "m"), on(state.Fail, "m"))
@@ -138,13 +138,13 @@ func locate(c *trial) {
 
 func notFound(c *trial) {
 	key := state.Key{Business: "2", Task: "10"}
-	c.expectGone(key, "10")
+	c.expectAbsent(key, "10")
 	c.started("2", "10")
 	c.reopen()
 	for _, key := range []state.Key{{}, {Business: "2"}, {Task: "10"}, {Business: "10", Task: "2"}, {Business: "2", Task: "1"}, {Business: "2", Task: "100"}, {Business: "2", Task: "10 "}} {
-		c.expectGone(key)
+		c.expectAbsent(key)
 	}
-	c.expectGone(state.Key{Business: "2", Task: "1"}, "1", "2", "100", "0", "10 ", "\"10\"")
+	c.expectAbsent(state.Key{Business: "2", Task: "1"}, "1", "2", "100", "0", "10 ", "\"10\"")
 	for _, ref := range []store.Ref{store.ByNodeKey("2", "10", "no such key"), store.ByNodeKey("2", "10", "10"), store.ByNodeKey("2", "11", "key")} {
 		_, err := c.store.Load(c.Context(), ref)
 		c.want("load "+ref.String(), err, state.ErrNotFound)

@@ -12,12 +12,12 @@ var ownershipCases = []testCase{
 		keepsNothing,
 	},
 	{
-		"a commit leaves its changes as they are",
+		"a commit does not modify its changes",
 		"Commit does not modify the changes it is given, whether they apply or not",
 		modifiesNothing,
 	},
 	{
-		"what a store returns is the caller's",
+		"returned values belong to the caller",
 		"a caller may overwrite the slices a store returned, and the store shows what was committed",
 		returnsCopies,
 	},
@@ -48,11 +48,11 @@ func keepsNothing(c *trial) {
 	d.accept(results[0].First)
 	c.reopen()
 	w.expect()
-	c.expectGone(gone.key(), "gone")
+	c.expectAbsent(gone.key(), "gone")
 	c.expectFeed()
 }
 
-// scribble overwrites all that can be reached from changes.
+// scribble overwrites everything that changes refer to.
 func scribble(changes []store.Write) {
 	for i := range changes {
 		for j, tr := range changes[i].Transitions {
@@ -91,7 +91,7 @@ func modifiesNothing(c *trial) {
 			before = append(before, copyTransitions(changes[i].Transitions))
 		}
 		bases := []uint64{changes[0].Base, changes[1].Base}
-		// The error or the results are for other cases.
+		// Other cases check the error and the results.
 		_, _ = c.store.Commit(c.Context(), changes)
 		for i := range changes {
 			if d := diffTransitions(changes[i].Transitions, before[i]); d != "" {
@@ -131,7 +131,7 @@ func returnsCopies(c *trial) {
 		c.want("changes", err, nil)
 		clear(trs)
 		clear(feed.Transitions)
-		// What is appended must not land in the store's own slices.
+		// Appending must not write into the store's slices.
 		_ = append(trs[:1], nil)
 		_ = append(feed.Transitions[:1], nil)
 		_ = append(page.Tasks[:1], store.Task{})

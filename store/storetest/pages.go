@@ -11,12 +11,12 @@ import (
 var transitionCases = []testCase{
 	{
 		"transitions come back as committed",
-		"Transitions returns what was committed, field by field, with the sequences it was given",
+		"Transitions returns the committed transitions, field by field, with their sequences",
 		transitionsEqual,
 	},
 	{
 		"transitions come in pages",
-		"Transitions returns those after a sequence, up to limit, fewer only if there are no more",
+		"Transitions returns those after a sequence, up to limit, fewer only at the end",
 		transitionPages,
 	},
 }
@@ -29,7 +29,7 @@ var attemptCases = []testCase{
 	},
 	{
 		"attempts come in pages",
-		"Attempts leaves out the first skip and returns up to limit, fewer only if there are no more",
+		"Attempts leaves out the first skip and returns up to limit, fewer only at the end",
 		attemptPages,
 	},
 }
@@ -42,12 +42,12 @@ var feedCases = []testCase{
 	},
 	{
 		"changes come in pages",
-		"Feed returns those after a sequence, up to limit, fewer only if there are no more, with First and Last of what is kept",
+		"Feed returns those after a sequence, up to limit, fewer only at the end, with First and Last of the kept transitions",
 		changePages,
 	},
 	{
 		"no changes after the last",
-		"Feed after the last position, or after End, returns none, no error, and the same First and Last",
+		"Feed after the last position, or after End, returns no transitions, no error, and the same First and Last",
 		changesBeyond,
 	},
 	{

@@ -10,22 +10,22 @@ import (
 var positionCases = []testCase{
 	{
 		"positions stay valid",
-		"every position that a commit, a snapshot or the feed gave stays one behind the same transition, also when the store is reopened",
+		"every position from a commit, a snapshot or the feed keeps its place after the same transition, even when the store is reopened",
 		positionsStay,
 	},
 	{
-		"positions do not end too late",
-		"Feed after a position behind the last transition is ErrHistory",
+		"positions after the last transition are refused",
+		"Feed from a position after the last transition is ErrHistory",
 		positionsBeyond,
 	},
 	{
 		"positions of another store are refused",
-		"Feed after a position of another store is ErrHistory, whatever its sequence, and after a sequence without a history too",
+		"Feed from a position of another store is ErrHistory for any sequence, and so is a position without a history",
 		positionsElsewhere,
 	},
 	{
 		"a restored backup refuses later positions",
-		"a backup that was restored takes positions from before it was made, and refuses later ones with ErrHistory, also when it has passed their sequence",
+		"a restored backup accepts positions from before it was made, and refuses later ones with ErrHistory, even when it has passed their sequence",
 		positionsRestored,
 	},
 }
@@ -38,8 +38,8 @@ func (c *trial) another(s store.Store) *trial {
 	return other
 }
 
-// steps commits n transitions to a task, each for itself, and returns the
-// positions behind them.
+// steps commits n transitions to a task, each in a separate commit, and returns
+// the positions after them.
 func (w *writer) steps(n int) (positions []store.Position) {
 	w.c.Helper()
 	for i := range n {
@@ -57,7 +57,7 @@ func (w *writer) steps(n int) (positions []store.Position) {
 	return positions
 }
 
-// wantAfter checks what comes after positions.
+// wantAfter checks the transitions after positions.
 func (c *trial) wantAfter(positions ...store.Position) {
 	c.Helper()
 	for _, p := range positions {
@@ -141,7 +141,7 @@ func positionsRestored(c *trial) {
 	restored.c.wantAfter(append(before, passed...)...)
 	restored.c.wantUnknown(later...)
 
-	// The original goes on with its own.
+	// The original continues with its own history.
 	c.wantAfter(append(before, later...)...)
 	c.wantUnknown(passed...)
 	c.reopen()

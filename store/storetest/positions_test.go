@@ -16,7 +16,7 @@ var positionMutants = []mutant{
 	},
 	{
 		name:   "waits behind its end",
-		breaks: []string{"positions do not end too late"},
+		breaks: []string{"positions after the last transition are refused"},
 		spoil: onFeed(func(s store.Store, after store.Position) store.Position {
 			last, _ := store.Last(context.Background(), s)
 			after.Sequence = min(after.Sequence, last.Sequence)
@@ -32,13 +32,13 @@ var positionMutants = []mutant{
 		}, func(*store.FeedPage) {}),
 	},
 	{
-		name:   "goes on with the history of what it is a backup of",
+		name:   "continues the history of the original after a restore",
 		breaks: []string{"a restored backup refuses later positions"},
 		same:   true,
 	},
 }
 
-// onFeed spoils what Changes is asked for, other than End, and what it answers.
+// onFeed spoils the positions passed to Feed, except End, and its answers.
 func onFeed(ask func(s store.Store, after store.Position) store.Position, answer func(*store.FeedPage)) func(store.Store, *broken) {
 	return func(s store.Store, b *broken) {
 		b.changes = func(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {

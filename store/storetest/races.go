@@ -12,12 +12,12 @@ import (
 
 var raceCases = []testCase{
 	{
-		"of two changes from one revision one wins",
+		"one of two changes from the same revision wins",
 		"of changes computed from the same revision and committed at the same time exactly one applies, the others are ErrConflict",
 		sameBase,
 	},
 	{
-		"of two creates one wins",
+		"one of two creates wins",
 		"of tasks created at the same time under one key, or with one node ID, exactly one is, the others are ErrExists",
 		sameNames,
 	},
@@ -28,8 +28,8 @@ var raceCases = []testCase{
 	},
 }
 
-// race commits drafts at the same time, each by itself, and takes note of the
-// one that applies; the others must have an error that matches loses.
+// race commits drafts concurrently, each in a separate commit, and notes the one
+// that applies; the others must have an error that matches loses.
 func (c *trial) race(loses error, drafts ...*draft) {
 	c.Helper()
 	results, errs := make([]store.Result, len(drafts)), make([]error, len(drafts))

@@ -8,9 +8,9 @@ import (
 )
 
 // RandomTransition draws a well-formed transition, one that
-// [state.Transition.Validate] accepts, with values from the ends of their ranges
-// more often than not. It need not follow from anything. It is for tests of what
-// a store writes and reads: whatever it draws must come back the same.
+// [state.Transition.Validate] accepts, with values mostly from the ends of their
+// ranges. It does not continue any task. Use it to test encodings: every value
+// must come back unchanged.
 func RandomTransition(r *rand.Rand) *state.Transition {
 	d := drawer{r}
 	tr := &state.Transition{
@@ -67,7 +67,7 @@ const (
 	maxCount = 1<<31 - 1
 )
 
-// drawer draws values, each of a range that is all allowed.
+// drawer draws values from ranges of valid values.
 type drawer struct{ r *rand.Rand }
 
 func (d drawer) chance(of int) bool { return d.r.IntN(of) == 0 }
@@ -189,8 +189,8 @@ func (d drawer) attempt(index int, kind state.Kind, first bool) state.Attempt {
 	return a
 }
 
-// change draws what a transition does to a node: to the one that its operation
-// named, or to one that it took along.
+// change draws the effect of a transition on a node: on the node that its operation
+// names, or on another one.
 func (d drawer) change(tr *state.Transition, index int, first bool) (c state.Change) {
 	c = state.Change{ID: d.id(), Index: index, Kind: d.kind(index), From: d.state()}
 	c.Updated = pick(d, tr.At, d.time())

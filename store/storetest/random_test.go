@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// What is drawn is well-formed, so that a store has to take it.
+// Random transitions are well-formed, so that a store has to accept them.
 func TestRandomTransitionsAreWellFormed(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {

@@ -15,13 +15,13 @@ var refusalCases = []testCase{
 		malformed,
 	},
 	{
-		"a change that does not follow fails the commit",
-		"a change that says something else of its nodes' past than the store holds is ErrInvalidArgument, and nothing of its commit is kept",
+		"a change that contradicts the stored task fails the commit",
+		"a change whose account of its nodes' past differs from the store is ErrInvalidArgument, and nothing of its commit is kept",
 		notFollowing,
 	},
 	{
-		"a change that says what the task does not show",
-		"a transition that says that its task shows what its leaves do not is ErrInvalidArgument; what only its subprocesses refute is too, or it does no harm but in lists, and the check reports it",
+		"a wrong shown state fails the commit",
+		"a transition with a shown state that the task's leaves contradict is ErrInvalidArgument; if only subprocesses contradict it, the store refuses it too, or it affects only lists and the check reports it",
 		misshown,
 	},
 	{
@@ -31,8 +31,8 @@ var refusalCases = []testCase{
 	},
 }
 
-// malformations make something malformed of a change that starts node "n" of
-// task "a" and suspends it, two transitions.
+// malformations spoil a change of two transitions, which starts node "n" of task
+// "a" and suspends it.
 var malformations = map[string]func(d *store.Write){
 	"no transitions": func(d *store.Write) { d.Transitions = nil },
 	"two tasks":      func(d *store.Write) { d.Transitions[1].Task.Task = "b" },
@@ -100,43 +100,43 @@ var malformations = map[string]func(d *store.Write){
 		tr.Changes = append(tr.Changes, tr.Changes[0], tr.Changes[0])
 		tr.Changes[0].Index, tr.Changes[1].Index, tr.Changes[2].Index = 1, 3, 2
 	},
-	"a negative index":             spoilt(func(c *state.Change) { c.Index = -1 }),
-	"an index beyond 2^31":         spoilt(func(c *state.Change) { c.Index = tooMany() }),
-	"a node of no kind":            spoilt(func(c *state.Change) { c.Kind = 0 }),
-	"a node of an unknown kind":    spoilt(func(c *state.Change) { c.Kind = 15 }),
-	"a second pipeline":            spoilt(func(c *state.Change) { c.Kind = state.Pipeline }),
-	"a node of no ID":              spoilt(func(c *state.Change) { c.ID = "" }),
-	"a node ID that is not UTF-8":  spoilt(func(c *state.Change) { c.ID = "\xff" }),
-	"a node that was in no state":  spoilt(func(c *state.Change) { c.From = 0 }),
-	"a node from an unknown state": spoilt(func(c *state.Change) { c.From = 9 }),
-	"a node in no state":           spoilt(func(c *state.Change) { c.State = 0 }),
-	"a node in an unknown state":   spoilt(func(c *state.Change) { c.State = 200 }),
-	"no pass":                      spoilt(func(c *state.Change) { c.Loop = 0 }),
-	"a negative count":             spoilt(func(c *state.Change) { c.Retries = -1 }),
-	"more passes than 2^31":        spoilt(func(c *state.Change) { c.Loop = tooMany() }),
-	"no version":                   spoilt(func(c *state.Change) { c.Version = state.Version{} }),
-	"an attempt begun by nothing":  spoilt(func(c *state.Change) { c.Began = 0 }),
-	"an attempt begun by a start":  spoilt(func(c *state.Change) { c.Began = state.Start }),
-	"a predecessor of the first":   spoilt(func(c *state.Change) { c.Supersedes = c.Version }),
-	"a superseded attempt of a start": spoilt(func(c *state.Change) {
+	"a negative index":             spoiled(func(c *state.Change) { c.Index = -1 }),
+	"an index beyond 2^31":         spoiled(func(c *state.Change) { c.Index = tooMany() }),
+	"a node of no kind":            spoiled(func(c *state.Change) { c.Kind = 0 }),
+	"a node of an unknown kind":    spoiled(func(c *state.Change) { c.Kind = 15 }),
+	"a second pipeline":            spoiled(func(c *state.Change) { c.Kind = state.Pipeline }),
+	"a node of no ID":              spoiled(func(c *state.Change) { c.ID = "" }),
+	"a node ID that is not UTF-8":  spoiled(func(c *state.Change) { c.ID = "\xff" }),
+	"a node that was in no state":  spoiled(func(c *state.Change) { c.From = 0 }),
+	"a node from an unknown state": spoiled(func(c *state.Change) { c.From = 9 }),
+	"a node in no state":           spoiled(func(c *state.Change) { c.State = 0 }),
+	"a node in an unknown state":   spoiled(func(c *state.Change) { c.State = 200 }),
+	"no pass":                      spoiled(func(c *state.Change) { c.Loop = 0 }),
+	"a negative count":             spoiled(func(c *state.Change) { c.Retries = -1 }),
+	"more passes than 2^31":        spoiled(func(c *state.Change) { c.Loop = tooMany() }),
+	"no version":                   spoiled(func(c *state.Change) { c.Version = state.Version{} }),
+	"an attempt begun by nothing":  spoiled(func(c *state.Change) { c.Began = 0 }),
+	"an attempt begun by a start":  spoiled(func(c *state.Change) { c.Began = state.Start }),
+	"a predecessor of the first":   spoiled(func(c *state.Change) { c.Supersedes = c.Version }),
+	"a superseded attempt of a start": spoiled(func(c *state.Change) {
 		old := c.Attempt
 		c.Superseded = &old
 	}),
-	"a declaration of an old node":    spoilt(func(c *state.Change) { c.Declared = newNode(1).Declared }),
-	"no time of the last transition":  spoilt(func(c *state.Change) { c.Updated = state.Instant{} }),
-	"a last transition in year 10000": spoilt(func(c *state.Change) { c.Updated = state.UnixInstant(1<<40, 0) }),
-	"a start in year 10000":           spoilt(func(c *state.Change) { c.Started = state.UnixInstant(1<<40, 0) }),
-	"a start that has not started":    spoilt(func(c *state.Change) { c.Started = state.Instant{} }),
-	"a start that has finished":       spoilt(func(c *state.Change) { c.Finished = c.Started }),
-	"a start that is skipped":         spoilt(func(c *state.Change) { c.Skipped = true }),
-	"a start with an ignored error":   spoilt(func(c *state.Change) { c.ErrorIgnored = true }),
-	"a start that awaits its retry":   spoilt(func(c *state.Change) { c.RetryAt = c.Started }),
-	"an error text that is too long":  spoilt(func(c *state.Change) { c.Error = strings.Repeat("x", state.MaxErrorBytes+1) }),
-	"an error text that is not UTF-8": spoilt(func(c *state.Change) { c.Error = "\xff" }),
+	"a declaration of an old node":    spoiled(func(c *state.Change) { c.Declared = newNode(1).Declared }),
+	"no time of the last transition":  spoiled(func(c *state.Change) { c.Updated = state.Instant{} }),
+	"a last transition in year 10000": spoiled(func(c *state.Change) { c.Updated = state.UnixInstant(1<<40, 0) }),
+	"a start in year 10000":           spoiled(func(c *state.Change) { c.Started = state.UnixInstant(1<<40, 0) }),
+	"a start that has not started":    spoiled(func(c *state.Change) { c.Started = state.Instant{} }),
+	"a start that has finished":       spoiled(func(c *state.Change) { c.Finished = c.Started }),
+	"a start that is skipped":         spoiled(func(c *state.Change) { c.Skipped = true }),
+	"a start with an ignored error":   spoiled(func(c *state.Change) { c.ErrorIgnored = true }),
+	"a start that awaits its retry":   spoiled(func(c *state.Change) { c.RetryAt = c.Started }),
+	"an error text that is too long":  spoiled(func(c *state.Change) { c.Error = strings.Repeat("x", state.MaxErrorBytes+1) }),
+	"an error text that is not UTF-8": spoiled(func(c *state.Change) { c.Error = "\xff" }),
 }
 
-// spoilt spoils the first node that the first transition changes.
-func spoilt(spoil func(c *state.Change)) func(d *store.Write) {
+// spoiled spoils the first node that the first transition changes.
+func spoiled(spoil func(c *state.Change)) func(d *store.Write) {
 	return func(d *store.Write) { spoil(&d.Transitions[0].Changes[0]) }
 }
 
@@ -146,7 +146,7 @@ func setTask(d *store.Write, key state.Key) {
 	}
 }
 
-// newNode is the outcome of a declare of the node at an index.
+// newNode is the outcome of declaring the node at an index.
 func newNode(index int) state.Change {
 	return state.Change{
 		ID: fmt.Sprint("new", index), Index: index, Kind: state.ServiceActivity,
@@ -170,7 +170,7 @@ func malformed(c *trial) {
 	}
 	c.reopen()
 	a.expect()
-	c.expectGone(good.key(), "good")
+	c.expectAbsent(good.key(), "good")
 	c.expectFeed()
 }
 
@@ -188,7 +188,7 @@ func changedTwice(c *trial) {
 	}
 	c.reopen()
 	a.expect()
-	c.expectGone(b.key(), "b", "c", "good", "n")
+	c.expectAbsent(b.key(), "b", "c", "good", "n")
 	c.expectFeed()
 }
 

@@ -62,7 +62,7 @@ func largeTask(c *trial) {
 	}
 	w.delete()
 	c.reopen()
-	c.expectGone(w.key(), containers[levels-2], "one more")
+	c.expectAbsent(w.key(), containers[levels-2], "one more")
 	c.expectNothing()
 }
 

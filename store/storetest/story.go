@@ -7,7 +7,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// with is op after a few more fields were set.
+// with is op with a few more fields set.
 func with(op state.Op, set func(op *state.Op)) state.Op {
 	set(&op)
 	return op
@@ -57,7 +57,7 @@ func tour(w *writer) {
 	w.do(on(state.Suspend, b), on(state.Resume, b), on(state.Fail, b), on(state.Skip, b), on(state.Loop, b))
 	w.do(with(on(state.Fail, b), func(op *state.Op) { op.Error, op.Ignore = "no matter", true }), on(state.Loop, b))
 
-	// A revoke takes along all but the leaf that runs.
+	// A revoke also changes every node below except the running leaf.
 	w.do(declare(sub, task, state.Subprocess), on(state.Start, sub), on(state.Fail, sub), on(state.Retry, sub), on(state.Start, sub))
 	w.do(
 		declare(inner, sub, state.Subprocess), on(state.Start, inner),
@@ -77,7 +77,7 @@ func tour(w *writer) {
 	w.do(with(on(state.Suspend, task), func(op *state.Op) { op.Note = "maintenance" }))
 }
 
-// tourBack goes back to earlier steps and ends containers over what failed.
+// tourBack goes back to earlier steps and ends containers despite failed children.
 func tourBack(w *writer) {
 	w.c.Helper()
 	task := w.key().Task
@@ -107,7 +107,7 @@ func tourBack(w *writer) {
 	w.do(declare(s, task, state.ServiceActivity), begin)
 	begin.NewVersion, begin.VersionGiven = state.Version{}, false
 	w.do(begin, state.Op{Kind: state.Report, Node: s, State: state.Finished})
-	w.do(on(state.Reset, stage)) // takes along all but the node that is CREATED
+	w.do(on(state.Reset, stage)) // also changes every node below except the CREATED one
 	w.do(
 		on(state.Start, stage), on(state.Start, q), on(state.Finish, q), on(state.Reset, q), on(state.Start, q),
 		with(on(state.Fail, stage), func(op *state.Op) { op.Error, op.Abandon = "deadline", true }),

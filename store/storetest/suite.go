@@ -18,17 +18,17 @@ type Factory struct {
 	// New returns a new, empty store, whose changes feed keeps at least the
 	// last 20,000 transitions. The suite closes it. It must not be nil.
 	New func(t testing.TB) store.Store
-	// Reopen opens again what a store kept that New or Reopen returned and
-	// that the suite has closed. Nil for stores that keep nothing.
+	// Reopen opens the data of a closed store that New or Reopen returned. Nil for
+	// stores that keep nothing.
 	Reopen func(t testing.TB, closed store.Store) store.Store
-	// Backup copies what a store holds, while it is open, and returns a function
-	// that opens the copy as a store of its own, which the suite closes. Nil for
-	// stores that cannot be copied.
+	// Backup copies an open store and returns a function that opens the copy as
+	// a separate store, which the suite closes. Nil for stores that cannot be
+	// copied.
 	Backup func(t testing.TB, s store.Store) (restore func(t testing.TB) store.Store)
 }
 
-// Run holds the stores of a factory against the contract. Each failure names
-// the rule that was broken.
+// Run tests the stores of a factory against the contract. Each failure names the
+// broken rule.
 func Run(t *testing.T, f Factory) {
 	for _, c := range cases() {
 		t.Run(c.name, func(t *testing.T) {
@@ -55,8 +55,7 @@ type testCase struct {
 	run  func(c *trial)
 }
 
-// try runs the case on one new store and lets the store's own check have the
-// last word.
+// try runs the case on one new store and then the store's own check.
 func (tc testCase) try(t testing.TB, f Factory, reopening bool) {
 	c := &trial{TB: t, rule: tc.rule, factory: f, reopening: reopening, store: f.New(t)}
 	t.Cleanup(func() { _ = c.store.Close() })
@@ -78,13 +77,13 @@ type trial struct {
 	reopening bool
 	closed    bool // by the case itself
 
-	ticks atomic.Int64 // of the clock and of what generates versions
+	ticks atomic.Int64 // of the clock and the generator of versions
 
 	mu  sync.Mutex          // protects log
 	log []*state.Transition // what was committed, in any order
 }
 
-// reopen stands between writing and reading in every case.
+// reopen is called between writing and reading in every case.
 func (c *trial) reopen() {
 	c.Helper()
 	if !c.reopening {
@@ -103,7 +102,7 @@ func (c *trial) broken(format string, args ...any) {
 	c.FailNow()
 }
 
-// report notes a failure and goes on.
+// report notes a failure and continues.
 func (c *trial) report(format string, args ...any) {
 	c.Helper()
 	c.Errorf("%s\nrule: %s", fmt.Sprintf(format, args...), c.rule)
@@ -136,7 +135,7 @@ func (c *trial) check(problem func(string)) error {
 	return store.Check(c.Context(), c.store, problem)
 }
 
-// history is what was committed so far, in order.
+// history lists the transitions committed so far, in order.
 func (c *trial) history() []*state.Transition {
 	c.mu.Lock()
 	defer c.mu.Unlock()

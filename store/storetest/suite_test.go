@@ -13,7 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// recorder is a testing.TB that only takes note of failures.
+// recorder is a testing.TB that only records failures.
 type recorder struct {
 	testing.TB
 
@@ -53,18 +53,18 @@ func verdict(t *testing.T, tc testCase, f Factory, reopening bool) []string {
 	return r.messages
 }
 
-// kept is a Memory that can be opened again and copied: it is made anew from its
-// changes. Its positions are its own, since each Memory begins a history.
+// kept is a Memory that can be reopened and copied by replaying its changes. Each
+// replay has new positions, since each Memory begins a history.
 type kept struct {
 	*store.Memory
 
-	mu     sync.RWMutex // keeps commits away from Close; protects the rest
+	mu     sync.RWMutex // keeps commits out of Close; protects the rest
 	feed   []*state.Transition
 	past   store.Histories
 	writes bool // has committed since it was opened
 }
 
-// committedData has the bytes of all data, by digest: feeds only name it.
+// committedData has the bytes of all data, by digest: feeds have only the digest.
 var committedData sync.Map
 
 func (k *kept) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
@@ -125,7 +125,7 @@ func (k *kept) Close() error {
 	return k.Memory.Close()
 }
 
-// all is the whole feed, or what Close left of it.
+// all is the whole feed, or the part that Close kept.
 func (k *kept) all() (all []*state.Transition) {
 	for after := (store.Position{}); ; {
 		feed, err := k.Memory.Feed(context.Background(), after, 0)
@@ -149,7 +149,7 @@ func (k *kept) backup(testing.TB) func(t testing.TB) store.Store {
 	}
 }
 
-// reopen makes a store of what another kept, each transition a change.
+// reopen makes a store from the transitions of another, each as a change.
 func reopen(t testing.TB, feed []*state.Transition) *kept {
 	t.Helper()
 	k := &kept{Memory: store.NewMemory()}
@@ -191,7 +191,7 @@ func TestMemoryKeepsTheContractReopened(t *testing.T) {
 	Run(t, keptFactory())
 }
 
-func TestEveryCaseReadsAlsoAfterReopening(t *testing.T) {
+func TestEveryCaseReopensTheStore(t *testing.T) {
 	for _, tc := range cases() {
 		f, reopened := keptFactory(), 0
 		open := f.Reopen
@@ -206,7 +206,7 @@ func TestEveryCaseReadsAlsoAfterReopening(t *testing.T) {
 	}
 }
 
-func TestCasesHaveNamesOfTheirOwn(t *testing.T) {
+func TestCaseNamesAndRulesAreUnique(t *testing.T) {
 	names, rules := make(map[string]bool), make(map[string]bool)
 	for _, tc := range cases() {
 		if names[tc.name] || rules[tc.rule] || tc.name == "" || tc.rule == "" {

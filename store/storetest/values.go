@@ -12,16 +12,16 @@ import (
 var valueCases = []testCase{
 	{
 		"all operations come back",
-		"whatever operations a task went through, everything that can be read of it is what they led to",
+		"after any operations on a task, everything that can be read of it is the result of these operations",
 		allOperations,
 	},
 	{
 		"random stories come back",
-		"whatever order tasks are changed, deleted and created again in, everything that can be read is what that led to",
+		"after changing, deleting and creating tasks again in any order, everything that can be read is the result",
 		randomStories,
 	},
 	{
-		"IDs are kept as they are",
+		"IDs come back unchanged",
 		"any IDs of 1 to 128 bytes and actors of 1 to 255 bytes of UTF-8 are kept apart and come back byte by byte",
 		oddIDs,
 	},
@@ -31,18 +31,18 @@ var valueCases = []testCase{
 		joinedKeys,
 	},
 	{
-		"times are kept as they are",
-		"times in the years 1 to 9999 come back to the nanosecond, and an unset time is none of them",
+		"times come back unchanged",
+		"times in the years 1 to 9999 come back to the nanosecond, and an unset time differs from all of them",
 		oddTimes,
 	},
 	{
-		"texts are kept as they are",
+		"texts come back unchanged",
 		"names of 1,024 bytes and error texts of 16 KiB come back byte by byte, everywhere",
 		longTexts,
 	},
 	{
-		"numbers are kept as they are",
-		"loop limits to 2^31-1 and the versions 00…0 and ff…f come back, and an unset version is none of them",
+		"numbers come back unchanged",
+		"loop limits to 2^31-1 and the versions 00…0 and ff…f come back, and an unset version differs from all of them",
 		oddNumbers,
 	},
 }
@@ -93,14 +93,14 @@ func (c *trial) expectAll(tasks []*writer) {
 	c.Helper()
 	for _, w := range tasks {
 		if w.tree.Len() == 0 {
-			c.expectGone(w.key())
+			c.expectAbsent(w.key())
 			continue
 		}
 		w.expect()
 	}
 }
 
-// ids are all allowed, all different, and in pairs easy to take for another.
+// ids are valid and different, and pairs of them are easy to confuse.
 func ids() []string {
 	hex := "0123456789abcdef0123456789abcdef"
 	return []string{
@@ -138,7 +138,7 @@ func oddIDs(c *trial) {
 	}
 	for i, w := range tasks {
 		w.delete()
-		c.expectGone(w.key(), all[i])
+		c.expectAbsent(w.key(), all[i])
 	}
 
 	w := c.started("2", "10")
@@ -178,7 +178,7 @@ func joinedKeys(c *trial) {
 	}
 	tasks[0].delete()
 	c.reopen()
-	c.expectGone(keys[0], "root0")
+	c.expectAbsent(keys[0], "root0")
 	for _, w := range tasks[1:] {
 		w.expect()
 	}

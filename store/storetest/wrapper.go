@@ -7,13 +7,12 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Wrapper is a store that misbehaves on demand: it passes everything on to
-// Store, with a function in between where one is set. The functions decide
-// when it is slow (they wait), fails (they return an error), conflicts and
-// heals (they stop doing so). They are set before the first use, are called in
-// the goroutine of the call and from as many as there are, and may use Store
-// itself, for instance to commit something of another writer first. The zero
-// functions do nothing; a Wrapper without a Store is not usable.
+// Wrapper is a store that misbehaves on demand: it passes every call on to Store
+// and calls the functions that are set. A function makes a call slow by waiting,
+// and makes it fail by returning an error. Set the functions before the first use.
+// They run in the goroutine of the call, possibly in several at once, and may use
+// Store, for instance to commit a change of another writer first. A nil function
+// does nothing; a Wrapper without a Store is not usable.
 type Wrapper struct {
 	store.Store
 	// BeforeCommit runs before a commit. Its error is Commit's, and nothing
@@ -22,8 +21,8 @@ type Wrapper struct {
 	// Refuse runs before a commit, for each change in order. A change for
 	// which it returns an error is left out with that error as its result.
 	Refuse func(change *store.Write) error
-	// AfterCommit runs after a commit and returns what Commit does, such as
-	// [store.ErrFailed] for one that has applied.
+	// AfterCommit runs after a commit. Commit returns its results, such as
+	// [store.ErrFailed] for a commit that has applied.
 	AfterCommit func(results []store.Result, err error) ([]store.Result, error)
 	// BeforeRead runs before any other call but Close, with the name of the
 	// method, such as "Load". Its error is the call's.

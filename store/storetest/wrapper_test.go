@@ -12,13 +12,13 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-func TestWrapperThatDoesNothingKeepsTheContract(t *testing.T) {
+func TestAnEmptyWrapperKeepsTheContract(t *testing.T) {
 	storetest.Run(t, storetest.Factory{New: func(testing.TB) store.Store {
 		return &storetest.Wrapper{Store: store.NewMemory()}
 	}})
 }
 
-func TestWrapperThatPassesEverythingKeepsTheContract(t *testing.T) {
+func TestAPassiveWrapperKeepsTheContract(t *testing.T) {
 	storetest.Run(t, storetest.Factory{New: func(testing.TB) store.Store {
 		return &storetest.Wrapper{
 			Store:        store.NewMemory(),

@@ -10,9 +10,9 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// writer writes one task the way an engine does: it applies operations to the
-// tree it has, commits the transitions and goes on from the new tree. What it
-// knows of the task is what the store must answer.
+// writer writes one task as an engine does: it applies operations to its tree,
+// commits the transitions and continues from the new tree. The store must answer
+// exactly what the writer knows about the task.
 type writer struct {
 	c           *trial
 	name        state.Key
@@ -23,8 +23,7 @@ type writer struct {
 	data        map[dataAt]*state.Data
 }
 
-// dataAt is whose input or output data is: of which attempt, by number, of which
-// node.
+// dataAt identifies input or output data: the node, and the attempt by number.
 type dataAt struct {
 	node    string
 	attempt int
@@ -86,12 +85,12 @@ type draft struct {
 	after  *state.Tree
 }
 
-// draft computes a change from where the task is.
+// draft computes a change of the current tree.
 func (w *writer) draft(ops ...state.Op) *draft {
 	w.c.Helper()
 	d, err := w.tryDraft(ops...)
 	if err != nil {
-		w.c.Fatalf("the suite asks for what the rules refuse: %v", err)
+		w.c.Fatalf("the suite drafts an operation that the rules refuse: %v", err)
 	}
 	return d
 }
@@ -172,7 +171,7 @@ func (c *trial) commit(drafts ...*draft) []store.Result {
 	return results
 }
 
-// offer commits drafts together and takes note of those that the store took.
+// offer commits drafts together and accepts those that the store committed.
 func (c *trial) offer(drafts ...*draft) []store.Result {
 	c.Helper()
 	results, err := c.tryCommit(c.Context(), drafts...)
@@ -206,7 +205,7 @@ func (c *trial) tryCommit(ctx context.Context, drafts ...*draft) ([]store.Result
 	return results, nil
 }
 
-// accept takes note that the store committed the draft.
+// accept records that the store committed the draft.
 func (d *draft) accept(first uint64) {
 	w := d.w
 	if d.change.Deletes() {

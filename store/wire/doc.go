@@ -1,10 +1,10 @@
-// Package wire is the form in JSON of what stores hold: transitions, nodes,
-// attempts, headers of tasks, and errors. Exports are made of it, and so are the
-// answers of a server that lets programs read its store.
+// Package wire defines the JSON form of transitions, nodes, attempts, task headers
+// and errors. Exports use it, and so does a server that lets programs read its
+// store.
 //
 // Times are RFC 3339 in UTC with as many digits as they have; states, kinds and
-// operations have their names; versions are hexadecimal digits. What is zero is
-// left out. Every value survives the way there and back.
+// operations have their names; versions are hexadecimal digits. Zero values are
+// left out. Every value survives encoding and decoding.
 //
 // # Answers of a server
 //
@@ -15,14 +15,14 @@
 //
 // # Versions
 //
-// A new field changes [Version], because a reader that did not know it would
-// lose what it says. Readers refuse fields that they do not know.
+// A new field changes [Version], because a reader that does not know the field
+// would lose its value. Readers refuse unknown fields.
 package wire
 
 // Version is the version of the forms in this package.
 const Version = 3
 
-// Format names the answers of a server.
+// Format is the name of the format of a server's answers.
 const Format = "pipestatus-store"
 
 // Head is the first line of an answer. Which fields there are depends on the
@@ -32,23 +32,22 @@ type Head struct {
 	Version int    `json:"version"`
 	// Items is the number of lines that follow.
 	Items int `json:"items"`
-	// Business, Task and Revision say which task it is, and Index which node
-	// of it was asked for.
+	// Business, Task and Revision identify the task, and Index is the node that
+	// was asked for.
 	Business string `json:"biz,omitempty"`
 	Task     string `json:"task,omitempty"`
 	Revision uint64 `json:"revision,omitempty"`
 	Index    int    `json:"index,omitempty"`
 	// Labels are those of a tree's task.
 	Labels Labels `json:"labels,omitempty"`
-	// Position is the store's last, as [store.Position.String] has it.
+	// Position is the store's last, in the form of [store.Position.String].
 	Position string `json:"position,omitempty"`
 	// First is the first sequence that the feed keeps.
 	First uint64 `json:"first,omitempty"`
-	// Cursor is that of the next page of a list.
+	// Cursor is the cursor of the next page of a list.
 	Cursor string `json:"cursor,omitempty"`
-	// More says that the page is as long as the server gives at once.
+	// More says that the page has reached the server's limit.
 	More bool `json:"more,omitempty"`
-	// Ending says that the server is shutting down and that the feed has no
-	// more.
+	// Ending says that the server is shutting down and the feed has ended.
 	Ending bool `json:"ending,omitempty"`
 }

@@ -7,8 +7,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// sentinels are the errors that readers of a store return, by the names that
-// stand for them.
+// sentinels are the errors that readers of a store return, by name.
 var sentinels = []struct {
 	name string
 	err  error
@@ -25,7 +24,7 @@ var sentinels = []struct {
 }
 
 // ErrorNames returns the names of the sentinel errors of state and store that an
-// error matches, nil if there are none.
+// error matches, or nil.
 func ErrorNames(err error) (names []string) {
 	for _, s := range sentinels {
 		if errors.Is(err, s.err) {
@@ -35,8 +34,8 @@ func ErrorNames(err error) (names []string) {
 	return names
 }
 
-// Errors returns the sentinel errors with these names. Unknown names are passed
-// over: the message of the error still says what happened.
+// Errors returns the sentinel errors with these names. It ignores unknown names:
+// the message of the error still says what happened.
 func Errors(names []string) (errs []error) {
 	for _, name := range names {
 		for _, s := range sentinels {

@@ -23,8 +23,8 @@ type Transition struct {
 	Actor    string  `json:"actor,omitempty"`
 	Shown    string  `json:"shown,omitempty"`   // state of the task after it
 	Pending  int     `json:"pending,omitempty"` // automatic retries then
-	Labels   Labels  `json:"labels,omitempty"`  // of the task after it, if it is a create or label
-	Data     *Data   `json:"data,omitempty"`    // input or output, as the operation says
+	Labels   Labels  `json:"labels,omitempty"`  // of the task after a create or label
+	Data     *Data   `json:"data,omitempty"`    // input or output, depending on the operation
 	Changes  Changes `json:"changes,omitempty"`
 }
 
@@ -32,8 +32,8 @@ type Transition struct {
 // nodes that an engine allows by default.
 const maxChanges = 1_000_000
 
-// Changes are those of a transition. They are read one by one, since a short
-// text can stand for a long list.
+// Changes are the changes of a transition. They are decoded one by one, since a
+// short text can stand for a long list.
 type Changes []Change
 
 // UnmarshalJSON implements [json.Unmarshaler].
@@ -49,16 +49,16 @@ func (l *Changes) UnmarshalJSON(raw []byte) error {
 			return err
 		}
 		if c.ID == "" || len(*l) == maxChanges {
-			return errors.New("a change of no node, or too many")
+			return errors.New("a change without a node, or too many changes")
 		}
 		*l = append(*l, c)
 	}
 	return nil
 }
 
-// Change is a [state.Change]: what a transition did to one node, by the values
-// that the node has afterwards. One with a declaration and without From also
-// stands for a [state.Node], which has all these values.
+// Change is a [state.Change]: the effect of a transition on one node, as the values
+// of the node after it. A change with a declaration and without From also stands
+// for a [state.Node], which has all these values.
 type Change struct {
 	ID       string       `json:"id"`
 	Index    int          `json:"index"` // place in the order of creation
@@ -75,8 +75,8 @@ type Change struct {
 // Declaration is a [state.Declaration].
 type Declaration struct {
 	Parent string `json:"parent,omitempty"`
-	// ParentIndex is that of the parent; the root, which has none, leaves it
-	// out.
+	// ParentIndex is the index of the parent. The root has no parent and omits
+	// it.
 	ParentIndex int    `json:"parent_index,omitempty"`
 	Name        string `json:"name,omitempty"`
 	NoRetry     bool   `json:"no_retry,omitempty"`
@@ -100,7 +100,7 @@ type Attempt struct {
 	Error        string `json:"error,omitempty"`
 	RetryAt      string `json:"retry_at,omitempty"`
 	Began        string `json:"began,omitempty"` // operation that began the attempt
-	Along        bool   `json:"along,omitempty"` // it was the reset of a container above
+	Along        bool   `json:"along,omitempty"` // the operation was the reset of a container above
 	Paused       bool   `json:"paused,omitempty"`
 	CameFrom     int    `json:"came_from,omitempty"` // index of the node that led to it
 }
@@ -147,15 +147,15 @@ func OfAttempt(a *state.Attempt) Attempt {
 	}
 }
 
-// Data is a [state.Data], with its bytes or named only.
+// Data is a [state.Data], with or without its bytes.
 type Data struct {
 	Size   int    `json:"size"`
 	Digest string `json:"digest"` // hexadecimal
-	// Bytes are nil if they are not told; those of no data at all are empty.
+	// Bytes are nil if they are left out, and empty for empty data.
 	Bytes *[]byte `json:"bytes,omitempty"`
 }
 
-// OfData returns the form of data, nil for none.
+// OfData returns the form of data, nil for absent data.
 func OfData(d *state.Data) *Data {
 	if d == nil {
 		return nil
@@ -184,7 +184,7 @@ func OfKeptAttempt(a *store.Attempt) KeptAttempt {
 // Labels are [state.Labels].
 type Labels map[string]string
 
-// OfLabels returns the form of labels, nil if there are none.
+// OfLabels returns the form of labels, nil for no labels.
 func OfLabels(l state.Labels) Labels {
 	if l == (state.Labels{}) {
 		return nil

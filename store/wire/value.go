@@ -11,8 +11,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Value returns the transition. An error says which text stands for nothing; that
-// the values fit together is for [state.Transition.Validate] to say.
+// Value returns the transition. The error names a text that cannot be decoded.
+// Call [state.Transition.Validate] to check whether the values fit together.
 func (r *Transition) Value() (*state.Transition, error) {
 	var p reading
 	tr := &state.Transition{
@@ -29,8 +29,7 @@ func (r *Transition) Value() (*state.Transition, error) {
 	return tr, p.err
 }
 
-// Node returns the node that a change stands for, and an error if it stands for
-// none.
+// Node returns the node that a change stands for, or an error.
 func (r *Change) Node() (state.Node, error) {
 	var p reading
 	c := p.change(r)
@@ -55,7 +54,7 @@ func (r *KeptAttempt) Value() (store.Attempt, error) {
 	return a, p.err
 }
 
-// reading turns texts back into values and keeps the first error.
+// reading decodes texts and keeps the first error.
 type reading struct{ err error }
 
 func (p *reading) change(r *Change) state.Change {
@@ -91,7 +90,7 @@ func (p *reading) attempt(r *Attempt) state.Attempt {
 
 func (p *reading) keep(err error) { p.err = cmp.Or(p.err, err) }
 
-// data reads data, whose bytes, if they are told, are those that it names.
+// data reads data. Its bytes, if present, must match its size and digest.
 func (p *reading) data(r *Data) *state.Data {
 	if r == nil {
 		return nil
@@ -113,7 +112,7 @@ func (p *reading) data(r *Data) *state.Data {
 	return data
 }
 
-// edges reads indices, of which there may be no more than edges can have.
+// edges reads indices, at most as many as a node can have edges.
 func (p *reading) edges(after []int) state.Edges {
 	for _, i := range after {
 		if i < 1 || len(after) > state.MaxAfter {
@@ -159,8 +158,8 @@ func (p *reading) instant(text string) state.Instant {
 	return state.InstantOf(at)
 }
 
-// ParsePosition reads what [store.Position.String] wrote, also of a position that
-// names no history, such as [store.End]. Stores refuse such positions themselves.
+// ParsePosition reads the text of [store.Position.String], including positions
+// without a history, such as [store.End]. Stores check positions themselves.
 func ParsePosition(text string) (store.Position, error) {
 	if sequence, err := strconv.ParseUint(text, 10, 64); err == nil {
 		return store.Position{Sequence: sequence}, nil

@@ -13,8 +13,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/wire"
 )
 
-// filled is a value of a type all of whose fields, at any depth, are set to
-// something that is not zero and that the format can say.
+// filled is a value of a type with all fields, at any depth, set to values that are
+// not zero and that the format can represent.
 func filled(t *testing.T, v reflect.Value) {
 	t.Helper()
 	if v.Type() == reflect.TypeFor[state.Instant]() {
@@ -65,7 +65,7 @@ func filled(t *testing.T, v reflect.Value) {
 	}
 }
 
-// through is what a form is after it was written and read.
+// through encodes and decodes a form.
 func through[R any](t *testing.T, r R) *R {
 	t.Helper()
 	text, err := json.Marshal(r)
@@ -81,7 +81,7 @@ func through[R any](t *testing.T, r R) *R {
 	return back
 }
 
-func TestEveryFieldSurvivesTheWayThereAndBack(t *testing.T) {
+func TestEveryFieldSurvivesEncodingAndDecoding(t *testing.T) {
 	var tr state.Transition
 	filled(t, reflect.ValueOf(&tr).Elem())
 	if got, err := through(t, wire.OfTransition(&tr)).Value(); err != nil || !reflect.DeepEqual(*got, tr) {
@@ -114,7 +114,7 @@ func TestEveryFieldSurvivesTheWayThereAndBack(t *testing.T) {
 	}
 }
 
-func TestAHeaderSurvivesTheWayThereAndBack(t *testing.T) {
+func TestAHeaderSurvivesEncodingAndDecoding(t *testing.T) {
 	now := state.UnixInstant(1_700_000_000, 7)
 	task := store.Task{
 		Key: state.Key{Business: "2", Task: "10"}, Root: "r", Name: "n", Number: 1, Revision: 1<<63 + 1, Shown: state.Running, State: state.Running,
@@ -127,11 +127,11 @@ func TestAHeaderSurvivesTheWayThereAndBack(t *testing.T) {
 	form := wire.OfTask(&task)
 	form.Nodes = 1
 	if _, err := form.Value(); !errors.Is(err, state.ErrMalformed) {
-		t.Errorf("a header that cannot be: %v", err)
+		t.Errorf("an invalid header: %v", err)
 	}
 }
 
-func TestTextsThatStandForNothingAreErrors(t *testing.T) {
+func TestInvalidTextsAreErrors(t *testing.T) {
 	for name, r := range map[string]wire.Attempt{
 		"state": {State: "READY"}, "version": {State: "FAILED", Version: "1"}, "time": {State: "FAILED", Started: "noon"}, "operation": {State: "FAILED", Began: "begun"},
 	} {
