@@ -78,7 +78,7 @@ func TestRecoveryChangesNoState(t *testing.T) {
 	})
 }
 
-func TestTheEngineDoesNothingByItself(t *testing.T) {
+func TestTheEngineNeverActsByItself(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := onMemory(t, engine.Options{Now: time.Now})
 		f.inFlight()

@@ -45,7 +45,7 @@ func inMemory(c *cache, tasks ...string) (in []string) {
 	return in
 }
 
-func TestCacheNeverGoesBackToAnOlderTree(t *testing.T) {
+func TestCacheKeepsTheNewestTree(t *testing.T) {
 	c := newCache(100, func(*state.Tree) {})
 	c.put(tree(t, "a", 5, 3, false))
 	c.put(tree(t, "a", 4, 2, false))
@@ -55,7 +55,7 @@ func TestCacheNeverGoesBackToAnOlderTree(t *testing.T) {
 	}
 }
 
-func TestCacheTakesNoTreeThatWasReadBeforeARemoval(t *testing.T) {
+func TestCacheRefusesTreesReadBeforeARemoval(t *testing.T) {
 	for what, remove := range map[string]func(c *cache){
 		"of what is there":     func(c *cache) { c.put(tree(t, "a", 5, 1, false)); c.remove(state.Key{Business: "2", Task: "a"}) },
 		"of what is not there": func(c *cache) { c.remove(state.Key{Business: "2", Task: "a"}) },
@@ -100,7 +100,7 @@ func TestCacheFollowsKeysAndIDsThatAreUsedAgain(t *testing.T) {
 	}
 }
 
-func TestCacheDropsWhatWasNotUsedForLongest(t *testing.T) {
+func TestCacheDropsTheLeastRecentlyUsed(t *testing.T) {
 	var gone []string
 	var c *cache
 	c = newCache(6, func(tr *state.Tree) {
@@ -144,7 +144,7 @@ func TestCacheKeepsFewEndedTasks(t *testing.T) {
 
 // Another engine can delete a task and make it anew, with the same root and as
 // many other nodes.
-func TestATreeThatWasReadBringsItsOwnNodes(t *testing.T) {
+func TestALoadedTreeReplacesTheNodesOfItsPredecessor(t *testing.T) {
 	c := newCache(100, func(*state.Tree) {})
 	c.put(tree(t, "10", 5, 2, false))
 	now := state.UnixInstant(0, 0)
@@ -176,7 +176,7 @@ func names[K comparable](x *index[K]) (names []K) {
 }
 
 // The nodes of what was read for its key are not known before one is asked for.
-func TestCacheKnowsNodesOnceOneWasAskedFor(t *testing.T) {
+func TestCacheIndexesNodesOnFirstUse(t *testing.T) {
 	byKey := store.ByKey("2", "a")
 	for _, tc := range []struct {
 		then  string
@@ -206,7 +206,7 @@ func TestCacheKnowsNodesOnceOneWasAskedFor(t *testing.T) {
 }
 
 // A reader that finds a tree by a node finds the node in it.
-func TestCacheLeadsToTreesThatHaveTheNode(t *testing.T) {
+func TestCacheReturnsTreesThatHaveTheNode(t *testing.T) {
 	const nodes = 500
 	c := newCache(10*nodes, func(*state.Tree) {})
 	var trees []*state.Tree
@@ -239,7 +239,7 @@ func TestCacheLeadsToTreesThatHaveTheNode(t *testing.T) {
 }
 
 // What goes meanwhile keeps no tree that is there from being found by its nodes.
-func TestCacheKnowsNodesThatWereReadBesideARemoval(t *testing.T) {
+func TestCacheIndexesNodesReadDuringARemoval(t *testing.T) {
 	c := newCache(100, func(*state.Tree) {})
 	read := tree(t, "a", 5, 3, false)
 	c.offer(read, store.ByKey("2", "a"), c.removals.Load())

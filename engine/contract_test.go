@@ -199,7 +199,7 @@ func TestEnterByKeyAloneKnowsItsRepeat(t *testing.T) {
 	})
 }
 
-func TestBatchIsRecordedAsAWholeOrNotAtAll(t *testing.T) {
+func TestABatchIsAtomic(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		results := f.record(
 			engine.Create("2", "10", engine.ID("root")), engine.Start("root"),
@@ -249,7 +249,7 @@ func TestSubmittedRequestsBuildOnEachOther(t *testing.T) {
 	})
 }
 
-func TestStaleVersionIsRefusedAndCurrentOneIsNot(t *testing.T) {
+func TestAStaleVersionIsRefused(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		f.task("10", "root")
 		f.record(engine.Declare("root", state.ServiceActivity, engine.ID("a"), engine.NewVersion(id(70))), engine.Start("a"))
@@ -313,7 +313,7 @@ func TestIdempotentRepeatsMakeNoTransition(t *testing.T) {
 
 // Times are the later of the one given, or else the clock's, and the node's
 // last transition.
-func TestTimeNeverGoesBackForANode(t *testing.T) {
+func TestTimesOfANodeNeverGoBack(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		at := func(hour int) engine.Option { return engine.At(epoch.Add(time.Duration(hour) * time.Hour)) }
 		f.record(engine.Create("2", "10", engine.ID("root"), at(0)), engine.Start("root", at(0)))
@@ -382,7 +382,7 @@ func TestIgnoredAndPendingFailures(t *testing.T) {
 	})
 }
 
-func TestOperationsAreValuesThatCanBeUsedAgain(t *testing.T) {
+func TestOperationsCanBeUsedAgain(t *testing.T) {
 	f := onMemory(t, engine.Options{})
 	f.task("10", "root")
 	declare := engine.Declare("root", state.EndEvent)

@@ -14,7 +14,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-func TestInputsAndOutputsAreKeptWithTheirAttempts(t *testing.T) {
+func TestInputsAndOutputsBelongToTheirAttempts(t *testing.T) {
 	e := onStore(t, store.NewMemory(), engine.Options{Limits: state.Limits{DataBytes: 100}})
 	ctx := t.Context()
 	do := func(_ engine.Result, err error) {

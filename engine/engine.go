@@ -44,10 +44,10 @@ type Engine struct {
 
 var _ store.Reader = (*Engine)(nil)
 
-// Open makes an engine on a store; o may be nil. It loads no tree. The store
-// remains the caller's, to be closed after the engine. A second engine on the
+// Open makes an engine on a store; o may be nil. It loads no tree. The caller keeps
+// ownership of the store and closes it after the engine. A second engine on the
 // same store is safe, but its reads may lag until its next commit or until it
-// reloads what the first has changed.
+// reloads the trees that the first has changed.
 func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 	opts, err := o.withDefaults()
 	if err != nil {
@@ -67,9 +67,9 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 	return e, nil
 }
 
-// Close commits what is queued, answers everybody, and ends all watches once
-// they have yielded that. Later calls of methods that can fail
-// return [store.ErrClosed]. Closing again waits for the same and returns nil. The
+// Close commits the queued requests, answers all callers, and ends all watches
+// after they have yielded these commits. Later calls of methods that can fail
+// return [store.ErrClosed]. A second Close waits for the first and returns nil. The
 // store stays open.
 func (e *Engine) Close() error {
 	e.mu.Lock()
@@ -90,11 +90,11 @@ func (e *Engine) drained() bool {
 	return e.closed.Load() && !e.leading
 }
 
-// Position is the last position of the store that the engine knows of: behind
-// its own last transition, or the store's when it was opened.
+// Position is the last position of the store that the engine knows: the position
+// after its own last transition, or the store's position at Open.
 func (e *Engine) Position() store.Position { return *e.last.Load() }
 
-// Load returns a task's tree, from memory if it is there. See [store.Reader].
+// Load returns a task's tree, from memory if possible. See [store.Reader].
 func (e *Engine) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
 	if err := e.ready(ctx); err != nil {
 		return store.Snapshot{}, err
@@ -138,7 +138,7 @@ func (e *Engine) ready(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Locate says where a task or node is. See [store.Reader].
+// Locate returns the location of a task or node. See [store.Reader].
 func (e *Engine) Locate(ctx context.Context, ref store.Ref) (store.Location, error) {
 	if err := e.ready(ctx); err != nil {
 		return store.Location{}, err

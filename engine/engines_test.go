@@ -11,7 +11,7 @@ import (
 
 // Several engines on one store: safe by revision.
 
-func TestOperationOnWhatAnotherEngineChangedIsAppliedToTheNewState(t *testing.T) {
+func TestOperationsApplyToTheStateThatAnotherEngineLeft(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
 		f.activity("root", "a", engine.Start)
@@ -33,7 +33,7 @@ func TestOperationOnWhatAnotherEngineChangedIsAppliedToTheNewState(t *testing.T)
 
 // A refusal commits nothing that would tell of a conflict, and neither does an
 // idempotent repeat, so both have to be sure of what they rest on.
-func TestRefusalAndRepeatDoNotRestOnWhatAnotherEngineChanged(t *testing.T) {
+func TestRefusalsAndRepeatsAreCheckedAgainstTheStore(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
 		f.activity("root", "a")
@@ -84,7 +84,7 @@ func TestIDThatAnotherEngineFreedIsFree(t *testing.T) {
 
 // What is in memory may lag behind another engine's commits, but a snapshot's
 // sequence never hides them from whoever watches after it.
-func TestSnapshotSequenceDoesNotPassOverAnotherEnginesCommits(t *testing.T) {
+func TestSnapshotSequencesNeverSkipCommitsOfAnotherEngine(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
 		f.task("11", "unrelated")

@@ -20,8 +20,8 @@ func started() (ctx context.Context, e *engine.Engine, done func()) {
 	return ctx, e, done
 }
 
-// A runner says that a step begins. Whether it is new, has failed, or was running
-// when the process died need not concern it.
+// A runner says that a step begins. The call is the same for a new step, a failed
+// step, and a step that was running when the process died.
 func ExampleEngine_Begin() {
 	ctx, e, done := started()
 	defer done()
@@ -42,7 +42,7 @@ func ExampleEngine_Begin() {
 	// build FAILED, retry 2
 }
 
-// A report puts a record right that missed what came before it.
+// A report corrects a record that missed earlier events.
 func ExampleEngine_Report() {
 	ctx, e, done := started()
 	defer done()
@@ -58,8 +58,8 @@ func ExampleEngine_Report() {
 	// []
 }
 
-// A pipeline that failed for good ends. When its cause is gone, it is run again:
-// what had finished stays finished.
+// A pipeline has failed and ended. After the cause is fixed, it runs again, and
+// finished steps stay finished.
 func ExampleReopen() {
 	ctx, e, done := started()
 	defer done()
@@ -92,8 +92,8 @@ func ExampleReopen() {
 	// deploy RUNNING, retry 1
 }
 
-// A step whose failure does not matter: either its own report says so, or the
-// pipeline does when it finishes.
+// The failure of a step does not matter: either its own report says so, or the
+// pipeline ignores it when it finishes.
 func ExampleTolerate() {
 	ctx, e, done := started()
 	defer done()
@@ -277,8 +277,8 @@ func ExampleEngine_Submit() {
 	// <nil>
 }
 
-// When the context of a runner is cancelled, what became of the step is still to
-// be recorded: with a context that is not.
+// When the context of a runner is cancelled, the outcome of the step must still be
+// recorded, with another context.
 func Example_cancelled() {
 	_, e, done := started()
 	defer done()
@@ -299,7 +299,7 @@ func Example_cancelled() {
 	// build FAILED, retry 0
 }
 
-// Old tasks are removed, also failed ones that nobody has run again.
+// Purge removes old tasks, including failed ones that were never run again.
 func ExampleEngine_Purge() {
 	e, done := exampleEngine()
 	defer done()

@@ -10,14 +10,14 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// step is one thing that a runner of one's own does.
+// step is one step of a custom runner.
 type step struct {
 	name string
 	run  func() error
 }
 
-// runSteps is such a runner: it runs steps one after the other and records
-// what happens to them.
+// runSteps is a custom runner: it runs steps one after the other and records their
+// outcomes.
 func runSteps(ctx context.Context, e *engine.Engine, business, task string, steps ...step) error {
 	pipeline, err := e.Create(ctx, business, task)
 	if err != nil {
@@ -32,7 +32,7 @@ func runSteps(ctx context.Context, e *engine.Engine, business, task string, step
 			return err
 		}
 		failure := s.run()
-		ctx := context.WithoutCancel(ctx) // what became of the step is recorded in any case
+		ctx := context.WithoutCancel(ctx) // record the outcome of the step in any case
 		if failure != nil {
 			_, err = e.Record(ctx, engine.Fail(node.Node, failure.Error()), engine.Fail(pipeline.Node, s.name+" failed"))
 			return errors.Join(failure, err)
@@ -45,8 +45,8 @@ func runSteps(ctx context.Context, e *engine.Engine, business, task string, step
 	return err
 }
 
-// A unit test of a runner needs no file: an engine on a [store.Memory] records,
-// and what was recorded is what the test looks at.
+// A unit test of a runner needs no file: it uses an engine on a [store.Memory] and
+// checks the recorded states.
 func ExampleOpen_memory() {
 	ctx, s := context.Background(), store.NewMemory()
 	defer s.Close()

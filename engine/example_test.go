@@ -15,7 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// A runner records what happens to a pipeline, and anybody can ask for its
+// A runner records the progress of a pipeline, and any program can ask for its
 // status.
 func Example() {
 	opts := &engine.Options{Now: ticking(), NewID: counting()} // for the sake of the output
@@ -92,8 +92,8 @@ func Example() {
 	// }
 }
 
-// Operations that belong together are recorded together: all of them or none,
-// in one commit.
+// Operations that belong together are recorded in one commit: either all of them
+// or no operation.
 func ExampleEngine_Record() {
 	e, done := exampleEngine()
 	defer done()
@@ -113,7 +113,7 @@ func ExampleEngine_Record() {
 	_, err = e.Record(ctx, engine.Finish("compile"), engine.Start("test"))
 	check(err)
 
-	// The second of these cannot be, so the first is not recorded either.
+	// The second operation is invalid, so the first is not recorded either.
 	_, err = e.Record(ctx, engine.Finish("test"), engine.Start("compile"))
 	fmt.Println(err)
 	printStates(e)
@@ -125,8 +125,8 @@ func ExampleEngine_Record() {
 	// test RUNNING, retry 0
 }
 
-// A runner that may have to ask again says so and names the attempt that it
-// means: a repeat is no error, and a late callback does no harm.
+// A runner that may repeat a request marks it as idempotent and names the attempt:
+// a repeat is no error, and a late callback does no harm.
 func ExampleIdempotent() {
 	e, done := exampleEngine()
 	defer done()
@@ -150,7 +150,7 @@ func ExampleIdempotent() {
 	// finish node "compile" (CREATED) of task "2"/"10": version mismatch: based on 00000000000000000000000000000001, current is 00000000000000000000000000000002
 }
 
-// Following a task: what it was, then everything that happens to it, without
+// To follow a task, take a snapshot and then watch every later transition, without
 // gap or duplicate.
 func ExampleEngine_Watch() {
 	e, done := exampleEngine()
@@ -183,8 +183,8 @@ func ExampleEngine_Watch() {
 	// 5 finish: it is FINISHED
 }
 
-// recoverInterrupted does again whatever the last process left behind, as far as
-// that may be done again. The rest waits for a person, with its failure recorded.
+// recoverInterrupted runs the interrupted leaves again if they may be retried. The
+// others keep their recorded failure and wait for a person.
 func recoverInterrupted(ctx context.Context, e *engine.Engine) error {
 	for task, err := range e.Interrupted(ctx) {
 		if err != nil {
@@ -192,14 +192,15 @@ func recoverInterrupted(ctx context.Context, e *engine.Engine) error {
 		}
 		for _, node := range slices.Concat(task.Nodes, task.Retries) {
 			if node.Kind.Container() {
-				continue // it runs on with what is in it
+				continue // a container continues with the nodes in it
 			}
 			reason := "interrupted"
 			if node.State == state.Failed {
 				reason = "" // it keeps its own
 			}
-			// Work in flight may always fail, whatever is above it. Of what had failed
-			// already, this gives up the retry that nobody will send any more.
+			// A running leaf may fail in any state of its containers. For a leaf
+			// that had failed already, this cancels the automatic retry, which no
+			// runner will send any more.
 			if _, err := e.Fail(ctx, node.ID, reason, engine.IfVersion(node.Version.String())); err != nil {
 				return err
 			}
@@ -212,15 +213,15 @@ func recoverInterrupted(ctx context.Context, e *engine.Engine) error {
 	return nil
 }
 
-// After a crash the runner decides what becomes of what was running: here it
-// is done again.
+// After a crash the runner decides how to continue interrupted work: here it runs
+// again.
 func ExampleEngine_Interrupted() {
 	dir, err := os.MkdirTemp("", "pipestatus")
 	check(err)
 	defer os.RemoveAll(dir)
 	path, ctx := filepath.Join(dir, "tasks.db"), context.Background()
 
-	// A process records and comes to a sudden end.
+	// A process records and ends suddenly.
 	s, err := boltstore.Open(path, nil)
 	check(err)
 	e, err := engine.Open(ctx, s, nil)
@@ -232,7 +233,7 @@ func ExampleEngine_Interrupted() {
 	check(err)
 	check(s.Close())
 
-	// The next one finds what it left behind.
+	// The next process finds the interrupted work.
 	s, err = boltstore.Open(path, nil)
 	check(err)
 	defer s.Close()

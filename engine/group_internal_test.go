@@ -33,7 +33,7 @@ func request(t *testing.T, e *Engine, op Op) *Pending {
 
 // A group takes requests while it waits for more. What one of them found out
 // about a task need not hold for one that comes later.
-func TestRequestIsRefusedOnlyByWhatHoldsWhenItComes(t *testing.T) {
+func TestARequestIsRefusedOnlyByTheStateItMeets(t *testing.T) {
 	ctx := context.Background()
 	s := store.NewMemory()
 	var engines [2]*Engine
@@ -64,7 +64,7 @@ func TestRequestIsRefusedOnlyByWhatHoldsWhenItComes(t *testing.T) {
 
 // A task that a request found in memory may have gone from there, for good
 // reason, when the request is applied: then it is looked up again.
-func TestRequestLooksUpAgainWhatHasGoneFromMemory(t *testing.T) {
+func TestARequestReloadsAnEvictedTask(t *testing.T) {
 	ctx := context.Background()
 	for how, forget := range map[string]func(*cache, state.Key){
 		"alone":    func(c *cache, key state.Key) { c.remove(key) },

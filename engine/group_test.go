@@ -83,7 +83,7 @@ func TestRequestsOfOneGroupAreAppliedInOrder(t *testing.T) {
 
 // What rests on changes of the group that were not committed is answered with
 // the commit's error; what does not, with its own.
-func TestAnswersThatRestOnAFailedCommitShareItsError(t *testing.T) {
+func TestAnswersThatDependOnAFailedCommitShareItsError(t *testing.T) {
 	h := hold(t)
 	before := h.Submit(engine.Resume("a"))                      // refused whatever comes
 	changed := h.Submit(engine.Finish("a"))                     // fails
@@ -116,7 +116,7 @@ func (h *held) expectUnchangedBut(do func()) {
 }
 
 // Nothing is to be seen of a commit before it has returned.
-func TestNothingIsVisibleBeforeItsCommit(t *testing.T) {
+func TestNothingIsVisibleBeforeItsCommitReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hold(t)
 		p := h.Submit(engine.Finish("a"), engine.Declare("root", state.EndEvent, engine.ID("end")))
@@ -366,7 +366,7 @@ func TestReadErrorsAreAnswers(t *testing.T) {
 }
 
 // Close commits what is queued, whoever leads, and answers everybody.
-func TestCloseLosesNothingThatIsQueued(t *testing.T) {
+func TestCloseCommitsAllQueuedRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, calling := range []bool{false, true} {
 			s := &storetest.Wrapper{Store: store.NewMemory()}

@@ -12,7 +12,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-func TestHooksAreToldWhatTheEngineDoes(t *testing.T) {
+func TestHooksReportTheEnginesActions(t *testing.T) {
 	var commits []engine.CommitInfo
 	var loaded, evicted []string
 	s := store.NewMemory()
@@ -50,7 +50,7 @@ func TestHooksAreToldWhatTheEngineDoes(t *testing.T) {
 
 // A panic in what the user plugged in harms nobody: everybody is answered and
 // the engine goes on and closes.
-func TestPanicsOfHooksAndLoggerEndThere(t *testing.T) {
+func TestPanicsOfHooksAndLoggerHaveNoEffect(t *testing.T) {
 	for name, o := range map[string]engine.Options{
 		"committed": {Hooks: &engine.Hooks{Committed: func(engine.CommitInfo) { blowUp("committed") }}},
 		"loaded":    {Hooks: &engine.Hooks{Loaded: func(state.Key, int, time.Duration) { blowUp("loaded") }}},
@@ -95,7 +95,7 @@ func (h panicking) WithGroup(string) slog.Handler           { return h }
 
 // The clock and the ID generator run before anything is queued, so a panic of
 // theirs is the caller's own and leaves the engine usable.
-func TestPanicsOfClockAndIDsAreTheCallers(t *testing.T) {
+func TestPanicsOfClockAndIDsReachTheCaller(t *testing.T) {
 	now, newID := ticking(), counting()
 	var broken bool
 	f := onMemory(t, engine.Options{

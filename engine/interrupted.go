@@ -9,21 +9,21 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Interruption is a task with nodes that nobody runs any more.
+// Interruption is a task with nodes that no runner executes any more.
 type Interruption struct {
 	Task state.Key
-	// Nodes are the nodes that are RUNNING although nobody runs them, in the
-	// order of creation, containers included.
+	// Nodes are the nodes that are RUNNING although no runner executes them, in
+	// the order of creation, containers included.
 	Nodes []state.Node
-	// Retries are the FAILED leaves whose automatic retry nobody will send any
-	// more, in the order of creation. Their RetryAt says when it was meant to be.
+	// Retries are the FAILED leaves whose automatic retry no runner will send
+	// any more, in the order of creation. Their RetryAt is its planned time.
 	//
 	// Nodes and Retries are not both empty, unless the task was taken over from
 	// another process.
 	Retries []state.Node
 }
 
-// add takes note of node i if it was left behind.
+// add notes node i if it was left behind.
 func (in *Interruption) add(t *state.Tree, i int) {
 	switch n := t.Node(i); {
 	case n.State == state.Running:
@@ -36,28 +36,28 @@ func (in *Interruption) add(t *state.Tree, i int) {
 func (in *Interruption) empty() bool { return len(in.Nodes) == 0 && len(in.Retries) == 0 }
 
 // Interrupted iterates over the tasks with nodes RUNNING, or with automatic
-// retries pending, since before this engine was opened: what the last process left
-// behind, if it crashed. The runner decides what becomes of each; recovery never
-// changes a state by itself. An error is the last thing yielded, a
-// [*store.UnreadableError] if tasks were passed over that cannot be read.
+// retries pending, since before this engine was opened: after a crash, the work
+// that the last process left behind. The runner decides how to continue each task;
+// recovery never changes a state by itself. The iterator ends after yielding an
+// error, which is a [*store.UnreadableError] if some tasks could not be read.
 //
-// Whatever is above a leaf, and whether or not it may be retried, [Fail] records
-// that it was interrupted, and of one in Retries, without [RetryAt], that nobody
-// retries it by itself. To run it again is a second request, [Begin] or [Retry],
-// which may be refused: nothing starts in a pipeline that is suspended or revoked.
-// See the example of this method.
+// [Fail] records that a leaf was interrupted, in any state of its containers and
+// whether or not it may be retried. For a leaf in Retries, [Fail] without [RetryAt]
+// cancels the automatic retry. Running it again is a second request, [Begin] or
+// [Retry], which may be refused: nothing starts in a pipeline that is suspended or
+// revoked. See the example of this method.
 //
-// On a store that is no [store.Leaser], another engine that runs at the same time
-// cannot be told from one that crashed: Interrupted also yields what that engine
-// has run since before this one was opened, and to fail it would be wrong. Open
-// one engine for each such store, or call Interrupted before any other engine runs
-// something.
+// On a store that is no [store.Leaser], Interrupted cannot distinguish a running
+// engine from a crashed one. It also yields nodes that another engine has been
+// running since before this one was opened, and failing those would be wrong. Open
+// only one engine for each such store, or call Interrupted before any other engine
+// starts work.
 //
-// On a [store.Leaser], which several processes share, these are the tasks
-// whose lease ran out, whenever that was. Each is taken over before it is
-// yielded, so that of several engines that look only one gets it, and with it
-// all of its unfinished nodes. A task without such nodes is yielded too, because
-// somebody must continue it. Call it now and then.
+// On a [store.Leaser], which several processes share, Interrupted yields the tasks
+// whose lease has expired. It takes each task over before yielding it, so that of
+// several engines only one gets the task, with all of its unfinished nodes. A task
+// without such nodes is yielded too, because a runner must continue it. Call
+// Interrupted regularly.
 func (e *Engine) Interrupted(ctx context.Context) iter.Seq2[Interruption, error] {
 	list := func(cursor string) (store.ListPage, error) {
 		return e.List(ctx, store.ListQuery{Unfinished: true, Cursor: cursor})
@@ -97,8 +97,8 @@ func (e *Engine) Interrupted(ctx context.Context) iter.Seq2[Interruption, error]
 	}
 }
 
-// takeOver takes a task over whose lease ran out, unless somebody else was
-// first or has changed it since. Whatever is RUNNING in it nobody runs.
+// takeOver takes over a task whose lease has expired, unless another engine was
+// first or has changed the task since. No runner executes its RUNNING nodes.
 func (e *Engine) takeOver(ctx context.Context, leaser store.Leaser, t *store.Task) (Interruption, bool, error) {
 	in := Interruption{Task: t.Key}
 	err := leaser.TakeOver(ctx, store.Location{Key: t.Key, Revision: t.Revision})

@@ -76,7 +76,7 @@ func TestInterruptedFindsPendingRetries(t *testing.T) {
 }
 
 // What the documentation says to do is possible with whatever was left behind.
-func TestTheRecipeForInterruptedNodesWorksOnEveryLeftover(t *testing.T) {
+func TestTheRecipeForInterruptedNodesAlwaysWorks(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "suspended")
 		f.activity("suspended", "a", engine.Start)
@@ -123,7 +123,7 @@ func idsOf(nodes []state.Node) string {
 	return strings.Join(ids, " ")
 }
 
-func TestInterruptedFindsWhatWasRunningBeforeOpen(t *testing.T) {
+func TestInterruptedFindsNodesThatRanBeforeOpen(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
 		f.record(engine.Declare("root", state.Subprocess, engine.ID("sub")), engine.Start("sub"))
@@ -233,7 +233,7 @@ func TestInterruptedYieldsEachTaskOnceWhileTheRunnerWorks(t *testing.T) {
 	})
 }
 
-func TestInterruptedPassesOverTasksDeletedMeanwhile(t *testing.T) {
+func TestInterruptedSkipsTasksDeletedDuringTheLoop(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "r1")
 		f.task("11", "r2")
@@ -255,7 +255,7 @@ func TestInterruptedPassesOverTasksDeletedMeanwhile(t *testing.T) {
 	})
 }
 
-func TestInterruptedCanBeLeftAndEndsWithItsContext(t *testing.T) {
+func TestInterruptedStopsOnBreakAndWithItsContext(t *testing.T) {
 	f := onMemory(t, engine.Options{})
 	f.task("10", "r1")
 	f.task("11", "r2")

@@ -76,7 +76,7 @@ func (l *load) do(ops ...engine.Op) (last uint64) {
 	return last
 }
 
-func TestEverythingAtOnce(t *testing.T) {
+func TestWritersWatchersPollsPurgesAndBackupsTogether(t *testing.T) {
 	l := &load{writers: 64, watchers: 8, pollers: 2, nodes: 500, rounds: 2, lag: 100_000}
 	if l.lasts = *loadFor; l.lasts > 0 {
 		l.writers, l.watchers, l.pollers, l.nodes = 1024, 100, 10, 10_000

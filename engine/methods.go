@@ -21,12 +21,11 @@ func (e *Engine) Declare(ctx context.Context, parent string, kind state.Kind, op
 	return e.one(ctx, Declare(parent, kind, opts...))
 }
 
-// Enter records [Declare] and [Start] of the same node in one commit: what a
-// runner does when it reaches a node for the first time; [Engine.Begin] is for any
-// time. At, Actor and Idempotent apply to both, From and Input to the start, the
-// other options to the declaration. The result is that of the start. With ID or Key,
-// NewVersion and Idempotent it can be delivered again whatever became of the node
-// since.
+// Enter records [Declare] and [Start] of the same node in one commit, for a runner
+// that reaches a node for the first time; [Engine.Begin] also works later. At, Actor
+// and Idempotent apply to both, From and Input to the start, the other options to
+// the declaration. The result is that of the start. With ID or Key, NewVersion and
+// Idempotent it can be delivered again after any later operation on the node.
 func (e *Engine) Enter(ctx context.Context, parent string, kind state.Kind, opts ...Option) (Result, error) {
 	declare := Declare(parent, kind, opts...)
 	if !declare.op.NodeGiven {
@@ -43,8 +42,8 @@ func (e *Engine) Enter(ctx context.Context, parent string, kind state.Kind, opts
 	return e.one(ctx, declare, start)
 }
 
-// byKey has a start name the node of a declaration by key: it may be there already
-// with another ID. If its container is not there yet, nor is the node.
+// byKey makes a start name the node of a declaration by key, because the node may
+// exist with another ID. If its container does not exist, neither does the node.
 func (e *Engine) byKey(ctx context.Context, start, declare *state.Op) {
 	task := declare.Task
 	if declare.Parent != "" {
@@ -57,14 +56,13 @@ func (e *Engine) byKey(ctx context.Context, start, declare *state.Op) {
 	start.Node, start.Task, start.NodeKey = "", task, declare.Key
 }
 
-// Begin records [Begin]: a step begins. The result says which operations that
-// took.
+// Begin records [Begin]: a step begins. The result lists the recorded operations.
 func (e *Engine) Begin(ctx context.Context, parent string, kind state.Kind, opts ...Option) (Result, error) {
 	return e.one(ctx, Begin(parent, kind, opts...))
 }
 
-// Report records [Report]: a step is in a state. The result says which operations
-// that took.
+// Report records [Report]: a step is in a state. The result lists the recorded
+// operations.
 func (e *Engine) Report(ctx context.Context, node string, is state.State, opts ...Option) (Result, error) {
 	return e.one(ctx, Report(node, is, opts...))
 }

@@ -11,7 +11,7 @@ import (
 // used again.
 type Op struct {
 	op  state.Op
-	err error // what an option found wrong, reported when the op is submitted
+	err error // error of an option, reported when the op is submitted
 
 	force bool // of a delete
 }
@@ -35,18 +35,18 @@ func Declare(parent string, kind state.Kind, opts ...Option) Op {
 func Start(node string, opts ...Option) Op { return onNode(state.Start, node, opts) }
 
 // Finish takes a node from RUNNING to FINISHED. A leaf that has started may finish
-// whatever the state above it, also while it is suspended. A container may if
-// nothing above it has ended, no child is RUNNING or SUSPENDED or waits to run
-// again, and none is FAILED, unless Tolerate is given.
-// Also: Tolerate, Output.
+// in any state of its containers, even while it is suspended. A container may
+// finish if nothing above it has ended, no child is RUNNING or SUSPENDED or waits
+// to run again, and no child is FAILED, unless Tolerate is given. Also: Tolerate,
+// Output.
 func Finish(node string, opts ...Option) Op { return onNode(state.Finish, node, opts) }
 
 // Fail takes a node from RUNNING to FAILED, or with Ignore to FINISHED, and keeps
-// the message, cut as [state.CutError] says. A leaf that has started may fail
-// whatever the state above it. A container may if nothing above it has ended and,
-// unless Abandon is given, no child is RUNNING or SUSPENDED. On a FAILED leaf whose automatic retry is pending it
-// replaces that retry, by none without RetryAt. Also: Ignore, RetryAt, Abandon,
-// Output.
+// the message, cut as [state.CutError] says. A leaf that has started may fail in
+// any state of its containers. A container may fail if nothing above it has ended
+// and, unless Abandon is given, no child is RUNNING or SUSPENDED. On a FAILED leaf
+// whose automatic retry is pending, Fail replaces that retry, or without RetryAt
+// cancels it. Also: Ignore, RetryAt, Abandon, Output.
 func Fail(node, message string, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Fail, Node: node, Error: message}, opts)
 }
@@ -69,8 +69,8 @@ func Loop(node string, opts ...Option) Op { return onNode(state.Loop, node, opts
 // see [state.Version.Below].
 func Reset(node string, opts ...Option) Op { return onNode(state.Reset, node, opts) }
 
-// Reopen makes the root of a task that has ended RUNNING again with a new
-// attempt, which its loop count tells. What is below stays. Options: IfLoop, At,
+// Reopen makes the root of a task that has ended RUNNING again with a new attempt
+// and the next loop count. The nodes below stay unchanged. Options: IfLoop, At,
 // Actor, Idempotent.
 func Reopen(business, task string, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Reopen, Task: state.Key{Business: business, Task: task}}, opts)
@@ -94,13 +94,13 @@ func Resume(node string, opts ...Option) Op { return onNode(state.Resume, node, 
 // RUNNING continue until they report. Also: Reason.
 func Revoke(node string, opts ...Option) Op { return onNode(state.Revoke, node, opts) }
 
-// Begin says that a step begins: it records whatever leads the node there, which
-// is found out when it is applied. A node that is unknown is declared first. It is
-// an invalid argument to give neither its [ID] nor its [Key]: delivered again, that
-// would make another node. A leaf then runs in a new attempt, also if it was
-// running: that attempt was interrupted and fails. A subprocess that runs is left
-// as it is. A parent of "" and the kind [state.Pipeline] begin the root that ID
-// names, or that of the task of [In]. See RULES.md in package state.
+// Begin says that a step begins. It records the operations that lead the node
+// there, chosen when it is applied. An unknown node is declared first. Begin needs
+// the [ID] or [Key] of the node, because repeating it without one would make another
+// node. A leaf then runs in a new attempt; if it was running already, that attempt
+// was interrupted and fails. A running subprocess stays unchanged. A parent of ""
+// and the kind [state.Pipeline] begin the root that ID names, or the root of the
+// task of [In]. See RULES.md in package state.
 //
 // Options: In; ID or Key; Name, After, NoRetry, NoSkip and MaxLoops, which reach
 // the declaration only; From, Input; NewVersion, after which the same Begin can be
@@ -109,13 +109,13 @@ func Begin(parent string, kind state.Kind, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Begin, Parent: parent, NodeKind: kind}, opts)
 }
 
-// Report says which state a step is in: it records whatever leads the node there,
-// nothing if it is there. So a record that missed events is put right by the next
-// report. It leaves a pending automatic retry of a node that is FAILED as it is;
-// [Fail] gives that up. Options: Reason (with FAILED and REVOKED), Output (with FINISHED and
-// FAILED, and left out if the step is there already), IfVersion or, for the root,
-// IfLoop, with which no new attempt begins and a late report of a superseded one
-// records nothing; In, At, Actor.
+// Report says which state a step is in. It records the operations that lead the
+// node there, and nothing if the node is in that state. If events were lost, the
+// next report corrects the record. Report leaves a pending automatic retry of a
+// FAILED node unchanged; [Fail] cancels it. Options: Reason (with FAILED and
+// REVOKED), Output (with FINISHED and FAILED, ignored if the step is in that state
+// already), IfVersion or, for the root, IfLoop, with which no new attempt begins and
+// a late report of a superseded one records nothing; In, At, Actor.
 func Report(node string, is state.State, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Report, Node: node, State: is}, opts)
 }
@@ -144,8 +144,8 @@ func withOptions(op state.Op, opts []Option) Op {
 	return o
 }
 
-// Option sets a rare extra of an operation. One that does not apply to the
-// operation makes it an invalid argument, and so does a nil one.
+// Option sets a rare extra of an operation. A nil option, or one that does not
+// apply to the operation, makes the operation an invalid argument.
 type Option func(*Op)
 
 // ID names the new node of Create or Declare, or the node of Begin, new or not.
@@ -161,9 +161,9 @@ func ID(id string) Option {
 	}
 }
 
-// In has the operation name its node by key instead of by ID: the node (of
+// In makes the operation name its node by key instead of by ID: the node (of
 // Declare and Begin, the parent) is then a key in the task with these IDs, and ""
-// is its root. So a runner needs no IDs but its own.
+// is its root. With In, a runner needs only its own names for nodes.
 func In(business, task string) Option {
 	return func(o *Op) {
 		op := &o.op
@@ -180,10 +180,9 @@ func In(business, task string) Option {
 	}
 }
 
-// Key is what the runner calls the new node: 1 to 255 bytes of UTF-8 without
-// control characters, and unique in its task. "" is the same as no Key. [Begin]
-// without [ID] finds its node by it, and so does a repeated [Declare]. Declare and
-// Begin only.
+// Key is the runner's name for the new node: 1 to 255 bytes of UTF-8 without
+// control characters, unique in its task. "" is the same as no Key. [Begin] without
+// [ID], and a repeated [Declare], find the node by it. Declare and Begin only.
 func Key(key string) Option { return func(o *Op) { o.op.Key = key } }
 
 // After names the nodes of the same container that lead to the new one, by ID or
@@ -196,19 +195,19 @@ func After(nodes ...string) Option { return func(o *Op) { o.op.After = nodes } }
 // edge that leads back. Start, Loop and Begin only.
 func From(node string) Option { return func(o *Op) { o.op.From = node } }
 
-// Input is what the attempt that begins is given, or what the new task is: bytes
-// that mean nothing to the engine, by convention JSON. At most
-// [state.DefaultDataBytes], unless [Options.Limits] says otherwise. They are
-// recorded with the operation and must not be modified before it was answered.
-// nil is no input, which differs from an empty one. Create, Start, Loop and Begin;
-// the root of a task has no other input than that of Create.
+// Input is the input of the attempt that begins, or of the new task: bytes that the
+// engine does not interpret, by convention JSON. At most [state.DefaultDataBytes],
+// unless [Options.Limits] says otherwise. They are recorded with the operation and
+// must not be modified before its answer. nil is no input, which differs from an
+// empty one. Create, Start, Loop and Begin; the only input of a root is that of
+// Create.
 func Input(data []byte) Option {
 	d := state.NewData(data)
 	return func(o *Op) { o.op.Input = d }
 }
 
-// Output is [Input] for what the attempt that ends produced. Finish, Fail and Skip,
-// and Report of FINISHED or FAILED.
+// Output is the output of the attempt that ends, with the same rules as [Input].
+// Finish, Fail and Skip, and Report of FINISHED or FAILED.
 func Output(data []byte) Option {
 	d := state.NewData(data)
 	return func(o *Op) { o.op.Output = d }
@@ -218,17 +217,18 @@ func Output(data []byte) Option {
 // kept until the node is no longer SUSPENDED. Suspend only.
 func Note(text string) Option { return func(o *Op) { o.op.Note = text } }
 
-// Labels are those of the new task, or those to set: at most [state.MaxLabels], with
-// keys of 1 to 63 bytes and values of 0 to 255. Create and Label only.
+// Labels are the labels of the new task, or labels to set: at most
+// [state.MaxLabels], with keys of 1 to 63 bytes and values of 0 to 255. Create and
+// Label only.
 func Labels(labels map[string]string) Option {
 	return func(o *Op) { o.op.Labels = state.LabelsOf(labels) }
 }
 
-// Unlabel removes labels; those that are not there are passed over. Label only.
+// Unlabel removes labels and ignores unknown ones. Label only.
 func Unlabel(keys ...string) Option { return func(o *Op) { o.op.Unlabel = keys } }
 
-// Name is what the new node is called, cut as [state.CutName] says; without it,
-// or if it is "", the class string of its kind.
+// Name is the display name of the new node, cut as [state.CutName] says. Without
+// it, or if it is "", the node shows the class string of its kind.
 func Name(name string) Option { return func(o *Op) { o.op.Name = name } }
 
 // NoRetry forbids [Retry] of the new node, and [Reset] once it has failed.
@@ -251,8 +251,8 @@ func IfVersion(version string) Option {
 // 0 checks nothing.
 func IfLoop(loop int) Option { return func(o *Op) { o.op.Loop = loop } }
 
-// NewVersion names the attempt that begins, for imports and tests; without
-// it, or if it is "", the engine generates one.
+// NewVersion is the version of the attempt that begins, for imports and tests.
+// Without it, or if it is "", the engine generates one.
 func NewVersion(version string) Option {
 	return func(o *Op) {
 		o.op.NewVersion = o.version(version)
@@ -273,7 +273,7 @@ func (o *Op) version(s string) state.Version {
 // zero time.Time.
 func At(t time.Time) Option { return func(o *Op) { o.op.At = state.InstantOf(t) } }
 
-// Actor says who asked for the operation; kept in the transition.
+// Actor is the person or program behind the operation; kept in the transition.
 func Actor(id string) Option { return func(o *Op) { o.op.Actor = id } }
 
 // Idempotent lets a repeat of the operation succeed without a transition; RULES.md
@@ -281,8 +281,8 @@ func Actor(id string) Option { return func(o *Op) { o.op.Actor = id } }
 // repeated Retry, Skip, Loop or Reset, and IfLoop to recognize a repeated Reopen.
 func Idempotent() Option { return func(o *Op) { o.op.Idempotent = true } }
 
-// Ignore has the failure ignored: the node ends FINISHED with its error kept and
-// marked ignored. Fail only, without RetryAt and Abandon.
+// Ignore makes the node end FINISHED, with its error kept and marked ignored. Fail
+// only, without RetryAt and Abandon.
 func Ignore() Option { return func(o *Op) { o.op.Ignore = true } }
 
 // RetryAt announces that the runner will retry the failed leaf at t: until the
@@ -292,16 +292,16 @@ func Ignore() Option { return func(o *Op) { o.op.Ignore = true } }
 // has ended, the failure is recorded without the announcement. Fail only.
 func RetryAt(t time.Time) Option { return func(o *Op) { o.op.RetryAt = state.InstantOf(t) } }
 
-// Abandon lets a container fail whatever its children do: those are taken along
-// as by [Revoke]. Fail of a container only.
+// Abandon lets a container fail in any state of its children, which change as by
+// [Revoke]. Fail of a container only.
 func Abandon() Option { return func(o *Op) { o.op.Abandon = true } }
 
 // Tolerate lets a container finish although children FAILED: each of those
 // becomes FINISHED with its error ignored. Finish of a container only.
 func Tolerate() Option { return func(o *Op) { o.op.Tolerate = true } }
 
-// Reason says why a node is revoked, or was reported to have failed or been
-// revoked; kept as its error text. Revoke and Report only.
+// Reason is the reason for a revoke, or for a reported failure or revoke; kept as
+// the node's error text. Revoke and Report only.
 func Reason(text string) Option {
 	return func(o *Op) {
 		if o.op.Kind != state.Revoke && o.op.Kind != state.Report {
@@ -312,7 +312,7 @@ func Reason(text string) Option {
 	}
 }
 
-// Force has [Engine.Delete] remove a task that is unfinished, but settled. Delete
+// Force makes [Engine.Delete] remove a task that is unfinished but settled. Delete
 // only.
 func Force() Option {
 	return func(o *Op) {

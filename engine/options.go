@@ -20,9 +20,9 @@ type Options struct {
 	// Default: 100 levels, 100,000 nodes, 64 KiB.
 	Limits state.Limits
 	// MaxLiveNodes bounds the nodes of the trees of unfinished tasks kept in
-	// memory; a live node takes about 220 bytes. Trees of other tasks get a
-	// 64th of that besides. Trees not used for longest go first. At least one
-	// tree of each sort is kept whatever its size. Default: 1,000,000.
+	// memory; a live node takes about 220 bytes. Trees of other tasks get another
+	// 64th of that. The least recently used trees are dropped first. At least one
+	// tree of each sort is kept, regardless of its size. Default: 1,000,000.
 	MaxLiveNodes int
 	// MaxQueued bounds the operations that wait for a commit, for example while
 	// the disk hangs. Each takes about 600 bytes. When there are as many,
@@ -31,10 +31,10 @@ type Options struct {
 	// operations than that is queued alone. Every KiB of data counts as another
 	// operation. Default: 65,536.
 	MaxQueued int
-	// InOrder has sequences follow the order in which requests were queued
-	// across tasks as well as within each: a commit then takes no request for
-	// a task that it would have to go back to, and so fewer of them. For tools
-	// whose users compare the two. Default: in order within each task.
+	// InOrder makes sequences follow the queue across tasks as well as within
+	// each task. Commits then hold fewer requests, because a commit cannot return
+	// to a task after it has taken a request for another. It is for tools whose
+	// users compare the two orders. Default: in order within each task.
 	InOrder bool
 	// Now is the recording clock. It is called from many goroutines.
 	// Default: time.Now.
@@ -46,19 +46,19 @@ type Options struct {
 	// store's indexes cheaper. It is called from many goroutines. Default:
 	// UUIDs of version 7.
 	NewID func() string
-	// Logger gets what an operator should know: conflicts, failures, and at
-	// debug level loads and evictions. Default: silent.
+	// Logger gets conflicts, failures, and at debug level loads and evictions.
+	// Default: no log.
 	Logger *slog.Logger
-	// Hooks are told what the engine does, for metrics. Default: none.
+	// Hooks are called with the engine's actions, for metrics. Default: none.
 	Hooks *Hooks
 
 	newVersion func() (state.Version, error) // NewID as a version
 }
 
-// Hooks are functions that the engine calls with what it did. Each may be
-// nil. They run on the goroutine that did it, and no further commit begins until
-// Committed returns, so they must be quick and must not call the engine. A panic
-// in one is logged and has no other effect.
+// Hooks are functions that the engine calls after its actions. Each may be nil.
+// They run on the engine's goroutine, and no further commit begins until Committed
+// returns. They must therefore be quick and must not call the engine. A panic in
+// one is logged and has no other effect.
 type Hooks struct {
 	// Committed is called after each attempt to commit.
 	Committed func(CommitInfo)
@@ -68,10 +68,10 @@ type Hooks struct {
 	Loaded func(key state.Key, nodes int, took time.Duration)
 	// Evicted is called after a tree was dropped from memory.
 	Evicted func(key state.Key, nodes int)
-	// Refused is called when operations were not recorded and perhaps nobody
-	// waits to hear of it: those given to [Engine.Submit], and those given to
-	// another method whose context ended before the answer came. The error is
-	// the answer. The logger gets the same as a warning.
+	// Refused is called when operations were not recorded and the caller may not
+	// wait for the answer: operations given to [Engine.Submit], or to another
+	// method whose context ended before the answer. The error is the answer. The
+	// logger gets the same as a warning.
 	Refused func(ops []Op, err error)
 }
 
@@ -81,7 +81,7 @@ type CommitInfo struct {
 	Tasks       int           // tasks they changed
 	Transitions int           // transitions committed
 	Conflicts   int           // tasks whose write the store refused; a conflict is tried again
-	Queued      int           // other requests, most of which came meanwhile
+	Queued      int           // other requests, most of which came during the commit
 	Took        time.Duration // of the store's Commit
 	Err         error         // of the store's Commit as a whole
 }

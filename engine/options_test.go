@@ -15,7 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-func TestOptionsThatCannotBeAreRefused(t *testing.T) {
+func TestInvalidOptionsAreRefused(t *testing.T) {
 	for what, o := range map[string]engine.Options{
 		"live nodes": {MaxLiveNodes: -1},
 		"levels":     {Limits: state.Limits{Levels: -1}},
@@ -31,7 +31,7 @@ func TestOptionsThatCannotBeAreRefused(t *testing.T) {
 	}
 }
 
-func TestWhatIsNilIsRefused(t *testing.T) {
+func TestNilArgumentsAreRefused(t *testing.T) {
 	if _, err := engine.Open(t.Context(), nil, nil); !errors.Is(err, state.ErrInvalidArgument) {
 		t.Errorf("no store: %v", err)
 	}
@@ -53,7 +53,7 @@ func TestWhatIsNilIsRefused(t *testing.T) {
 	})
 }
 
-func TestOpenOfAStoreThatCannotBeReadSaysSo(t *testing.T) {
+func TestOpenReportsAnUnreadableStore(t *testing.T) {
 	s := store.NewMemory()
 	s.Close()
 	if _, err := engine.Open(t.Context(), s, nil); !errors.Is(err, store.ErrClosed) {
@@ -98,7 +98,7 @@ func TestDefaultsGenerateDistinctAscendingIDs(t *testing.T) {
 
 // IDs that the user's generator should not have made are refused like those
 // that a user gives.
-func TestGeneratedIDsThatCannotBeAreRefused(t *testing.T) {
+func TestInvalidGeneratedIDsAreRefused(t *testing.T) {
 	next := ""
 	f := onMemory(t, engine.Options{NewID: func() string { return next }})
 	f.task("10", "root")
@@ -125,7 +125,7 @@ func TestGeneratedIDsThatCannotBeAreRefused(t *testing.T) {
 }
 
 // However little is kept in memory, answers and reads are the same.
-func TestEvictedTreesComeBack(t *testing.T) {
+func TestEvictedTreesAreReadAgain(t *testing.T) {
 	for name, on := range kindsOfStore {
 		t.Run(name, func(t *testing.T) {
 			loads := 0
@@ -157,7 +157,7 @@ func TestEvictedTreesComeBack(t *testing.T) {
 	}
 }
 
-func TestLoggerHearsOfConflictsAndFailures(t *testing.T) {
+func TestLoggerGetsConflictsAndFailures(t *testing.T) {
 	var log bytes.Buffer
 	s := &storetest.Wrapper{Store: store.NewMemory()}
 	f := onStore(t, s, engine.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})

@@ -12,7 +12,7 @@ import (
 // names may be in another task, and a tree in memory or one that is taken not
 // to exist may be wrong. Which request is refused first must not depend on
 // what is in memory, so each case also runs on an engine that holds nothing.
-func TestChecksThatOnlyTheStoreCanMakeComeInOrder(t *testing.T) {
+func TestChecksByTheStoreComeInOrder(t *testing.T) {
 	declare := func(parent, node string, opts ...engine.Option) engine.Op {
 		return engine.Declare(parent, state.ServiceActivity, append(opts, engine.ID(node))...)
 	}
@@ -90,7 +90,7 @@ func TestChecksThatOnlyTheStoreCanMakeComeInOrder(t *testing.T) {
 // A batch that creates a task idempotently sees the task as it is, also when
 // it is not in memory: what follows is neither refused nor taken for done by
 // the looks of a new one.
-func TestBatchWithRepeatedCreateSeesTheTaskThatIsThere(t *testing.T) {
+func TestABatchWithARepeatedCreateSeesTheExistingTask(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		begin := []engine.Op{
 			engine.Create("2", "10", engine.ID("root"), engine.Idempotent()),

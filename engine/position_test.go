@@ -21,7 +21,7 @@ func (f *fixture) firstEvent(after store.Position) (store.Event, error) {
 
 // A consumer that followed a store further than its backup reaches must not go
 // on with the restored one as if nothing had happened.
-func TestWatchOfARestoredBackupSaysSo(t *testing.T) {
+func TestAWatchReportsARestoredBackup(t *testing.T) {
 	for name, backUp := range map[string]func(f *fixture, to string) error{
 		"made online": func(f *fixture, to string) error { return f.store.(*boltstore.Store).BackupTo(f.ctx, to) },
 		"a copy of the closed file": func(f *fixture, to string) error {

@@ -37,7 +37,7 @@ func (t *told) take() string {
 	return all
 }
 
-func TestSubmittedOperationsThatAreRefusedAreTold(t *testing.T) {
+func TestRefusalsOfSubmittedOperationsAreReported(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var hook told
 		var log strings.Builder
@@ -171,7 +171,7 @@ func TestARequestLargerThanTheQueueIsQueuedAlone(t *testing.T) {
 	f.record(engine.Suspend("root"), engine.Resume("root"), engine.Suspend("root"))
 }
 
-func TestCloseAnswersThoseWhoWaitForRoom(t *testing.T) {
+func TestCloseAnswersCallersThatWaitForRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f, hold := withACommitHeld(t, 1)
 		f.Submit(engine.Resume("root"))
@@ -234,7 +234,7 @@ func TestGivenIDsAreLookedUpOnlyAfterARefusal(t *testing.T) {
 
 // Requests that build on a node whose ID turns out to be taken are about the node
 // that has it.
-func TestRequestsAfterATakenIDAreAboutTheNodeThatHasIt(t *testing.T) {
+func TestRequestsAfterATakenIDReachTheExistingNode(t *testing.T) {
 	h := hold(t)
 	taken := h.Submit(engine.Declare("door", state.ServiceActivity, engine.ID("a")))
 	finish := h.Submit(engine.Finish("a"))

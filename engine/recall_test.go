@@ -73,7 +73,7 @@ func TestARepeatIsFoundInALongHistory(t *testing.T) {
 
 // The history of attempts that were superseded a moment ago is not in the store
 // yet.
-func TestARepeatIsFoundAmongWhatIsNotCommittedYet(t *testing.T) {
+func TestARepeatIsFoundAmongUncommittedAttempts(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
 		pending := []*engine.Pending{

@@ -78,10 +78,10 @@ type deletion struct {
 // Done is closed when the request has been answered.
 func (p *Pending) Done() <-chan struct{} { return p.done }
 
-// Wait waits for the answer: one result for each operation once they are
-// durable, or why none of them was recorded, an [*state.Error] or one of the
+// Wait waits for the answer: one result for each operation once they are durable,
+// or the reason why no operation was recorded, an [*state.Error] or one of the
 // store's errors. When ctx ends first, Wait returns its error and the request
-// goes on. It may be called any number of times.
+// continues. It may be called any number of times.
 func (p *Pending) Wait(ctx context.Context) ([]Result, error) {
 	if !p.await(ctx) {
 		p.abandon()
@@ -196,11 +196,11 @@ func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 // Submit queues operations on one task as [Engine.Record] does and returns
 // without waiting for a commit. Requests are applied in the order in which
 // they were queued, so a later one may build on an earlier one that is not
-// durable yet. What is queued is committed even if nobody waits for it;
-// [Engine.Close] sees to that. If the queue is full, the answer is
+// durable yet. Queued requests are committed even if no caller waits for them;
+// [Engine.Close] commits the rest. If the queue is full, the answer is
 // [ErrQueueFull] at once, and nothing was queued.
 //
-// Whoever does not wait for the answer learns of a refusal from
+// A caller that does not wait for the answer learns of a refusal from
 // [Hooks.Refused] and [Options.Logger].
 func (e *Engine) Submit(ops ...Op) *Pending {
 	p := &Pending{done: make(chan struct{}), engine: e}

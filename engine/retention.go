@@ -13,19 +13,20 @@ import (
 )
 
 // Retention says which tasks [Engine.Purge] removes; all conditions must hold.
-// Tasks in which something goes on are never removed. The zero Retention removes
-// every task that has ended and has no leaf running.
+// Tasks with work in progress are never removed. The zero Retention removes every
+// task that has ended and has no leaf running.
 type Retention struct {
 	Business string        // "" for all
-	Shown    []state.State // what the task shows, empty for all
-	// Before, if not zero, keeps tasks with a transition at or after it. That they
-	// were labeled is a transition too.
+	Shown    []state.State // shown states of the task, empty for all
+	// Before, if not zero, keeps tasks with a transition at or after it. A label
+	// operation counts as a transition.
 	Before time.Time
-	// ByEnd has Before go by the end of the task, whatever was recorded since. A
-	// task that has not ended goes by its last transition.
+	// ByEnd makes Before compare the end of the task, regardless of later
+	// transitions. For a task that has not ended, it compares the last
+	// transition.
 	ByEnd bool
-	// Settled includes tasks that are unfinished but settled: in which nothing
-	// goes on, since they were never started, or wait for a person. See
+	// Settled includes tasks that are unfinished but settled: tasks without work
+	// in progress, because they were never started or wait for a person. See
 	// [store.Task.Settled].
 	Settled bool
 	// Keep is how many of the tasks that Business and Shown select, newest
@@ -34,18 +35,19 @@ type Retention struct {
 	Keep int
 }
 
-// Purged counts what a purge did with the tasks that Business and Shown select.
+// Purged counts the tasks that Business and Shown select, by outcome.
 type Purged struct {
 	Removed int
 	// Newest were kept by [Retention.Keep], and Recent by [Retention.Before].
 	Newest, Recent int
-	// Unfinished were kept because something goes on in them, and Settled,
-	// unfinished too, because [Retention.Settled] was not set.
+	// Unfinished were kept because of work in progress, and Settled, also
+	// unfinished, because [Retention.Settled] was not set.
 	Unfinished, Settled int
-	// Changed were kept because they changed, or were deleted, meanwhile.
+	// Changed were left out because they changed, or were deleted, during the
+	// purge.
 	Changed int
-	// Unreadable were kept because the store cannot read what they are, which may
-	// also be tasks that were not selected.
+	// Unreadable were kept because the store cannot read their headers. Some of
+	// them may not be selected by Business and Shown.
 	Unreadable int
 }
 
@@ -54,10 +56,10 @@ func (p *Purged) PassedOver() int {
 	return p.Newest + p.Recent + p.Unfinished + p.Settled + p.Changed + p.Unreadable
 }
 
-// Select iterates over the tasks that [Engine.Purge] would remove from what from
-// reads, newest recorded first, and counts the others in passed, which may be
-// nil. An error is the last thing yielded; one of a Retention that makes no sense
-// matches [state.ErrInvalidArgument] and is the only thing.
+// Select iterates over the tasks of from that [Engine.Purge] would remove, newest
+// recorded first, and counts the others in passed, which may be nil. It ends after
+// yielding an error. For an invalid Retention it yields only an error that matches
+// [state.ErrInvalidArgument].
 func (r *Retention) Select(ctx context.Context, from store.Reader, passed *Purged) iter.Seq2[*store.Task, error] {
 	if passed == nil {
 		passed = new(Purged)
@@ -116,10 +118,10 @@ const (
 	purgeNodes = 10_000
 )
 
-// Purge removes tasks with all their nodes, attempts and transitions, and counts
-// them and those it passed over, also up to an error. It goes in small steps
-// between which other commits get their turn. A task that changes meanwhile is
-// kept.
+// Purge removes tasks with all their nodes, attempts and transitions. It counts
+// them and the tasks it kept, even if it returns an error. It works in small steps,
+// between which other commits get their turn. A task that changes during the purge
+// is kept.
 func (e *Engine) Purge(ctx context.Context, r Retention) (done Purged, err error) {
 	var pending []*Pending
 	nodes := 0
@@ -157,10 +159,9 @@ func countDeleted(ctx context.Context, pending []*Pending, done *Purged) error {
 }
 
 // Delete removes a task with all its nodes, attempts and transitions, and
-// frees its key and IDs. A task that is unfinished is refused with an error
-// that matches [state.ErrInvalidTransition], unless it is settled and the caller
-// says Force; one that does not exist with [state.ErrNotFound]. Options: Actor,
-// Force.
+// frees its key and IDs. For an unfinished task, the error matches
+// [state.ErrInvalidTransition], unless the task is settled and Force is given; for
+// an unknown task it matches [state.ErrNotFound]. Options: Actor, Force.
 func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Option) error {
 	if err := e.ready(ctx); err != nil {
 		return err
@@ -172,7 +173,7 @@ func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Opti
 		return refused(err)
 	}
 	for try := 1; ; try++ {
-		// From the store: what is in memory may lag behind another engine.
+		// Read from the store: the memory may lag behind another engine.
 		snap, err := e.read(ctx, store.Ref{Key: key})
 		switch {
 		case errors.Is(err, state.ErrNotFound):
@@ -180,9 +181,9 @@ func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Opti
 		case err != nil:
 			return err
 		case snap.Tree.Unfinished() && !snap.Tree.Settled():
-			return refused(fmt.Errorf("%w: something goes on in the task", state.ErrInvalidTransition))
+			return refused(fmt.Errorf("%w: the task has work in progress", state.ErrInvalidTransition))
 		case snap.Tree.Unfinished() && !op.force:
-			return refused(fmt.Errorf("%w: the task is unfinished, though nothing goes on in it", state.ErrInvalidTransition))
+			return refused(fmt.Errorf("%w: the task is unfinished, although it has no work in progress", state.ErrInvalidTransition))
 		}
 		p := e.submitDelete(key, snap.Tree.Revision(), op.op.Actor)
 		if _, err = p.Wait(ctx); err == nil || !errors.Is(err, store.ErrConflict) || try == maxTries {
@@ -193,7 +194,7 @@ func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Opti
 
 func checkDelete(key state.Key, op *Op) error {
 	if !reflect.DeepEqual(op.op, state.Op{Kind: state.Delete, Actor: op.op.Actor}) || op.err != nil {
-		return fmt.Errorf("%w: delete takes no options but an actor and force", state.ErrInvalidArgument)
+		return fmt.Errorf("%w: delete takes only the options actor and force", state.ErrInvalidArgument)
 	}
 	if err := state.CheckActor(op.op.Actor); err != nil {
 		return err
@@ -215,7 +216,7 @@ func (e *Engine) submitDelete(key state.Key, revision uint64, actor string) *Pen
 	return p
 }
 
-// gone turns "not found" into no error, for tasks deleted while they are read.
+// gone turns "not found" into no error, for tasks deleted during a read.
 func gone(err error) error {
 	if errors.Is(err, state.ErrNotFound) {
 		return nil

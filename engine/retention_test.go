@@ -72,7 +72,7 @@ func TestFreedIDStaysWithItsNewOwner(t *testing.T) {
 	})
 }
 
-func TestDeleteRefusesWhatIsUnfinished(t *testing.T) {
+func TestDeleteRefusesUnfinishedTasks(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		f.task("10", "root")
 		f.activity("root", "a", engine.Start)
@@ -193,7 +193,7 @@ func TestTreeReadWhileItsTaskChangesDoesNotStayInMemory(t *testing.T) {
 	}
 }
 
-func TestPurgeRemovesWhatRetentionSelects(t *testing.T) {
+func TestPurgeRemovesTheTasksThatRetentionSelects(t *testing.T) {
 	// Tasks t0 to t5 of business 2, u0 to u5 of business 3, recorded in that
 	// order: 0 FINISHED, 1 FAILED, 2 REVOKED, 3 RUNNING, 4 REVOKED with a leaf
 	// that runs, 5 FINISHED.
@@ -255,7 +255,7 @@ func TestPurgeRemovesWhatRetentionSelects(t *testing.T) {
 }
 
 // What shows FAILED and waits for nobody was kept for ever, and nobody was told.
-func TestARetentionThatCannotBeIsRefusedAndRemovesNothing(t *testing.T) {
+func TestAnInvalidRetentionIsRefusedAndRemovesNothing(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
 		f.record(engine.Finish("root"))
@@ -275,7 +275,7 @@ func TestARetentionThatCannotBeIsRefusedAndRemovesNothing(t *testing.T) {
 	})
 }
 
-func TestPurgeTakesSettledTasksIfToldTo(t *testing.T) {
+func TestPurgeRemovesSettledTasksOnRequest(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		f.task("failed", "f")
 		f.activity("f", "fa", engine.Start, fails)
@@ -307,7 +307,7 @@ func TestPurgeTakesSettledTasksIfToldTo(t *testing.T) {
 	})
 }
 
-func TestPurgeByEndIgnoresWhatWasRecordedSince(t *testing.T) {
+func TestPurgeByEndIgnoresLaterTransitions(t *testing.T) {
 	f := onMemory(t, engine.Options{})
 	at := func(sec int) engine.Option { return engine.At(epoch.Add(time.Duration(sec) * time.Second)) }
 	f.record(engine.Create("2", "10", engine.ID("root"), at(0)), engine.Start("root", at(0)),
@@ -366,7 +366,7 @@ func TestPurgeOfMoreThanAPageRemovesAll(t *testing.T) {
 	})
 }
 
-func TestPurgeKeepsATaskThatChangesMeanwhile(t *testing.T) {
+func TestPurgeKeepsATaskThatChangesDuringThePurge(t *testing.T) {
 	s := &storetest.Wrapper{Store: store.NewMemory()}
 	f := onStore(t, s, engine.Options{})
 	other := onStore(t, s.Store, engine.Options{})
@@ -406,7 +406,7 @@ func TestPurgeEndsWithItsContextAndStoreErrors(t *testing.T) {
 }
 
 // Others wait for a commit of deletes, so it is bounded in what it removes.
-func TestPurgeOfLargeTasksGoesInSmallCommits(t *testing.T) {
+func TestPurgeOfLargeTasksUsesSmallCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &storetest.Wrapper{Store: store.NewMemory()}
 		e, err := engine.Open(t.Context(), s, nil)

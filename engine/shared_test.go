@@ -70,7 +70,7 @@ func newShared(t *testing.T) (*shared, *engine.Engine) {
 	return s, e
 }
 
-func TestInterruptedTakesOverTasksWhoseLeaseRanOut(t *testing.T) {
+func TestInterruptedTakesOverTasksWithExpiredLeases(t *testing.T) {
 	s, e := newShared(t)
 	for i, task := range []string{"alive", "lost", "idle", "taken", "over"} {
 		_, err := e.Record(t.Context(), engine.Create("2", task, engine.ID(task)), engine.Start(task),
@@ -127,7 +127,7 @@ func TestInterruptedTakesOverTasksWhoseLeaseRanOut(t *testing.T) {
 	}
 }
 
-func TestWhatIsFencedIsNotTriedAgain(t *testing.T) {
+func TestFencedWritesAreNotTriedAgain(t *testing.T) {
 	tries := 0
 	e, err := engine.Open(t.Context(), &storetest.Wrapper{
 		Store:  store.NewMemory(),

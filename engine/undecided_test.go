@@ -26,7 +26,7 @@ func (g *gated) Commit(ctx context.Context, changes []store.Write) ([]store.Resu
 	return g.Store.Commit(ctx, changes)
 }
 
-func TestARefusalDoesNotDependOnWhatSharesItsCommit(t *testing.T) {
+func TestARefusalDoesNotDependOnOtherRequestsOfItsCommit(t *testing.T) {
 	create := func(task, root string, ops ...engine.Op) []engine.Op {
 		return append([]engine.Op{engine.Create("b", task, engine.ID(root))}, ops...)
 	}
@@ -72,7 +72,7 @@ func TestARefusalDoesNotDependOnWhatSharesItsCommit(t *testing.T) {
 	}
 }
 
-func TestAnOperationIsOnTheNodeThatWasThereFirst(t *testing.T) {
+func TestAnOperationReachesTheNodeThatExistedFirst(t *testing.T) {
 	s := &gated{store.NewMemory(), make(chan struct{}, 1), make(chan struct{})}
 	e, err := engine.Open(t.Context(), s, nil)
 	if err != nil {

@@ -49,7 +49,7 @@ func (p *patchy) Commit(ctx context.Context, writes []store.Write) ([]store.Resu
 	return results, nil
 }
 
-func TestWhatCannotBeReadIsPassedOverAndCounted(t *testing.T) {
+func TestUnreadableTasksAreSkippedAndCounted(t *testing.T) {
 	memory := store.NewMemory()
 	f := onStore(t, memory, engine.Options{})
 	for i := range 3 {

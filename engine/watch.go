@@ -10,20 +10,19 @@ import (
 )
 
 // Watch iterates over every committed transition after a position, in order,
-// without gap or duplicate: first those that are history, then each as it is
-// committed. The zero position begins with the first there ever was. What has
-// been yielded, [Engine.Load] shows. A consumer that keeps the position of the
-// last event can go on from there later, in another process too.
+// without gap or duplicate: first the existing ones, then each as it is committed.
+// The zero position begins with the first transition of the store. [Engine.Load]
+// shows every transition that has been yielded. A consumer that keeps the position
+// of the last event can continue there later, even in another process.
 //
-// It reads the store at the consumer's own pace, so a slow one holds up nobody
-// and loses nothing, unless it falls behind what the store keeps: then the
-// iterator yields [store.ErrTrimmed]. It yields [store.ErrHistory] if the store
-// never had the position, as when it is a backup that was restored. In both
-// cases load what is there and watch after the position of what was loaded. It
-// ends with the context's error or,
-// after all that was committed, with [store.ErrClosed]. Every error is the
-// last thing yielded. A second engine's commits on the same store are seen
-// with this engine's next commit, or, if the store is a [store.Notifier], soon.
+// Watch reads the store at the consumer's pace. A slow consumer delays nobody and
+// misses nothing, unless the store trims transitions before it has read them: then
+// the iterator yields [store.ErrTrimmed]. It yields [store.ErrHistory] if the store
+// never had the position, for example because a backup was restored. In both cases
+// load a snapshot and watch from its position. The iterator ends with the context's
+// error or, after the last commit, with [store.ErrClosed]; it ends after yielding
+// any error. Watch sees commits of a second engine on the same store with this
+// engine's next commit, or soon if the store is a [store.Notifier].
 func (e *Engine) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Event, error] {
 	notifier, shared := e.store.(store.Notifier)
 	return func(yield func(store.Event, error) bool) {

@@ -39,7 +39,7 @@ func TestWatchBeginsAfterAnySequence(t *testing.T) {
 	})
 }
 
-func TestWatchAfterTheLastSequenceYieldsWhatComes(t *testing.T) {
+func TestWatchAfterTheLastSequenceYieldsNewTransitions(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := onMemory(t, engine.Options{})
 		f.task("10", "root")
@@ -140,7 +140,7 @@ func TestWatchYieldsEverythingBeforeItEndsWithTheEngine(t *testing.T) {
 	})
 }
 
-func TestWatchOfWhatIsNoLongerKeptSaysSo(t *testing.T) {
+func TestAWatchReportsTrimmedTransitions(t *testing.T) {
 	f := onBolt(t, engine.Options{})
 	f.bolt = &boltstore.Options{OverlayTransitions: 8, FeedTransitions: 8}
 	f.reopen()
@@ -164,7 +164,7 @@ func TestWatchOfWhatIsNoLongerKeptSaysSo(t *testing.T) {
 
 // Whoever renders the snapshot on each transition must not be left with one
 // from before the last.
-func TestWatchYieldsNothingThatSnapshotsDoNotShowYet(t *testing.T) {
+func TestSnapshotsShowEveryTransitionThatAWatchHasYielded(t *testing.T) {
 	s := &storetest.Wrapper{Store: store.NewMemory()}
 	f := onStore(t, s, engine.Options{})
 	f.task("10", "root")

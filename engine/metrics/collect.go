@@ -9,7 +9,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// statsTimeout bounds what a scrape waits for the store.
+// statsTimeout bounds how long a scrape waits for the store.
 const statsTimeout = 5 * time.Second
 
 func describe(name, help string) *prometheus.Desc {
@@ -25,7 +25,7 @@ var (
 	upDesc      = describe("up", "1 if the store told its figures, 0 if it failed.")
 )
 
-// figures are what a scrape asks of the store.
+// figures are the values that a scrape reads from the store.
 var figures = []struct {
 	desc *prometheus.Desc
 	of   func(*store.Stats) float64

@@ -1,6 +1,6 @@
-// Package metrics exports what an engine does and what its store holds as Prometheus
-// metrics. [Metrics] is a collector to register, and has the hooks that an engine
-// takes:
+// Package metrics exports the activity of an engine and the size of its store as
+// Prometheus metrics. [Metrics] is a collector to register, and provides hooks for
+// the engine:
 //
 //	m := metrics.New(s)
 //	e, err := engine.Open(ctx, s, &engine.Options{Hooks: m.Hooks(nil)})
@@ -53,8 +53,8 @@ var (
 	runBuckets = []float64{0.1, 0.5, 1, 5, 15, 60, 300, 900, 3600, 4 * 3600, 24 * 3600}
 )
 
-// New returns the metrics of an engine on a store. Of a store that is a
-// [store.Statter] it also tells what the store takes; nil stands for none.
+// New returns the metrics of an engine on a store. If the store is a
+// [store.Statter], they include the size of the store; s may be nil.
 func New(s store.Reader) *Metrics {
 	counter := func(name, help string) prometheus.Counter {
 		return prometheus.NewCounter(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help})
@@ -88,8 +88,8 @@ func New(s store.Reader) *Metrics {
 	return m
 }
 
-// Hooks returns hooks for the engine's options. They call those in next, which may be
-// nil, after they have counted.
+// Hooks returns hooks for the engine's options. After counting, they call the hooks
+// in next, which may be nil.
 func (m *Metrics) Hooks(next *engine.Hooks) *engine.Hooks {
 	var then engine.Hooks
 	if next != nil {
@@ -136,10 +136,10 @@ func (m *Metrics) committed(info *engine.CommitInfo) {
 	m.queued.Set(float64(info.Queued))
 }
 
-// Follow counts what is recorded from now on, by whatever engine: operations, tasks
-// and attempts. It returns the context's error or one of the store. Without it these
-// metrics stay empty. A gap in the feed is passed over, since counters tell of this
-// process alone.
+// Follow counts the operations, tasks and attempts that any engine records from now
+// on. It returns the context's error or one of the store. Without it these metrics
+// stay empty. It ignores a gap in the feed, since counters describe only the
+// lifetime of this process.
 func (m *Metrics) Follow(ctx context.Context, r store.Reader) error {
 	passOver := func(context.Context, store.Position, error) error { return nil }
 	for page, err := range feed.Follow(ctx, r, new(feed.Memory), &feed.Options{Start: store.End, Gap: passOver}) {

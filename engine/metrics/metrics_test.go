@@ -53,7 +53,7 @@ func (f *fixture) expect(t *testing.T, want string, names ...string) {
 	}
 }
 
-func TestWhatTheEngineDoesIsCounted(t *testing.T) {
+func TestTheEnginesActionsAreCounted(t *testing.T) {
 	var told int
 	f := newFixture(t, &engine.Hooks{
 		Committed: func(engine.CommitInfo) { told++ },
@@ -112,7 +112,7 @@ func TestTasksAndAttemptsAreCountedFromTheFeed(t *testing.T) {
 	}
 }
 
-func TestTheStoreTellsItsFigures(t *testing.T) {
+func TestTheStoresFiguresAreExported(t *testing.T) {
 	f := newFixture(t, nil)
 	if _, err := f.Create(t.Context(), "2", "10"); err != nil {
 		t.Fatal(err)
@@ -134,7 +134,7 @@ pipestatus_store_feed_last_sequence 1
 	}
 }
 
-func TestNamesFollowTheConventions(t *testing.T) {
+func TestMetricNamesFollowTheConventions(t *testing.T) {
 	f := newFixture(t, nil)
 	problems, err := testutil.CollectAndLint(f.metrics)
 	if err != nil {
@@ -145,7 +145,7 @@ func TestNamesFollowTheConventions(t *testing.T) {
 	}
 }
 
-func TestTheDashboardShowsMetricsThatThereAre(t *testing.T) {
+func TestTheDashboardShowsExistingMetrics(t *testing.T) {
 	text, err := os.ReadFile("dashboard.json")
 	if err != nil {
 		t.Fatal(err)

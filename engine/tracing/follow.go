@@ -17,13 +17,13 @@ import (
 // Options configure [Follow]. A nil *Options and zero fields stand for the
 // defaults.
 type Options struct {
-	// Feed says where to begin without a bookmark, how much to read at once (a
-	// default of 500 transitions), how often to poll, and what to do at a gap.
+	// Feed sets the start without a bookmark, the page size (default: 500
+	// transitions), the polling interval, and the behavior at a gap.
 	Feed feed.Options
 	// Resource describes the program in the spans, its service name for example.
 	// Default: [resource.Default].
 	Resource *resource.Resource
-	// Once ends Follow, without error, when it has exported everything there is.
+	// Once ends Follow, without error, when it has exported everything.
 	Once bool
 	// Timeout bounds one export. Default: 30 seconds.
 	Timeout time.Duration
@@ -40,10 +40,10 @@ const (
 	maxPause       = time.Minute
 )
 
-// Follow exports the spans of a store from the bookmark on until ctx ends. An export
-// that fails is repeated, with growing pauses, for as long as it fails. It returns
-// the context's error, or one of the store or the bookmark. The exporter is not shut
-// down. One bookmark serves one Follow at a time.
+// Follow exports the spans of a store, beginning at the bookmark, until ctx ends. It
+// repeats a failed export, with growing pauses, until it succeeds. It returns the
+// context's error, or one of the store or the bookmark. It does not shut the
+// exporter down. Only one Follow at a time may use a bookmark.
 func Follow(ctx context.Context, r store.Reader, at feed.Bookmark, exporter sdktrace.SpanExporter, o *Options) error {
 	f := &follower{exporter: exporter, retry: feed.Backoff{Min: minPause, Max: maxPause}}
 	if o != nil {

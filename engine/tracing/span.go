@@ -32,8 +32,8 @@ const (
 	AttributeIgnored = attribute.Key("pipestatus.attempt.error")
 )
 
-// TraceID is the ID of a task's trace. root is the ID of its root node, which tells
-// it from an earlier task with the same name.
+// TraceID is the ID of a task's trace. root is the ID of its root node, which
+// distinguishes it from an earlier task with the same name.
 func TraceID(task state.Key, root string) trace.TraceID {
 	sum := digest("trace", task, root, "", 0)
 	return trace.TraceID(sum[:16])
@@ -46,13 +46,12 @@ func SpanID(task state.Key, root, node string, number int) trace.SpanID {
 	return trace.SpanID(sum[:8])
 }
 
-// digest is of fields that cannot run into each other.
+// digest separates its fields, so that they cannot run together.
 func digest(what string, task state.Key, root, node string, number int) [sha256.Size]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "%s %q %q %q %q %d", what, task.Business, task.Task, root, node, number))
 }
 
-// maker makes spans. It has a provider of its own, since spans come from nothing
-// else.
+// maker makes spans with a private provider.
 type maker struct {
 	tracer trace.Tracer
 	spans  []sdktrace.ReadOnlySpan
@@ -76,13 +75,13 @@ func (m *maker) take(n int) []sdktrace.ReadOnlySpan {
 	return taken
 }
 
-// attempts makes the spans of what a transition ended. tree is that after it, nil
-// for a delete.
+// attempts makes the spans of the attempts that a transition ended. tree is the tree
+// after it, nil for a delete.
 func (m *maker) attempts(tree *state.Tree, tr *state.Transition) {
 	for i := range tr.Changes {
 		c := &tr.Changes[i]
-		// What had ended before is another state of the same attempt, unless another
-		// one began: a skip.
+		// If the node had ended before, this is another state of the same attempt,
+		// unless a new attempt began: a skip.
 		ended := c.State.Ended() && (!c.From.Ended() || c.Superseded != nil)
 		if ended && c.Started.IsSet() && c.Finished.IsSet() {
 			m.attempt(tree, c.Index, tr.Actor)

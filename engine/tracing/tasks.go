@@ -9,14 +9,14 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// errDeleted says that the transitions before one are no longer there.
+// errDeleted says that the earlier transitions of a task no longer exist.
 var errDeleted = errors.New("deleted")
 
-// tasksKept bounds the trees in memory. The tree of another task is made again from
-// its transitions.
+// tasksKept bounds the trees in memory. Other trees are rebuilt from their
+// transitions.
 const tasksKept = 256
 
-// tasks are trees as they were after the transition that was followed last.
+// tasks are trees after the last transition that was followed.
 type tasks struct {
 	reader store.Reader
 	trees  map[state.Key]*list.Element

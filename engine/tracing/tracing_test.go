@@ -101,7 +101,7 @@ func TestATaskIsOneTraceAndAnAttemptOneSpanBelowItsContainers(t *testing.T) {
 	}
 }
 
-func TestASpanIsTheSameEachTimeItIsMade(t *testing.T) {
+func TestSpansAreDeterministic(t *testing.T) {
 	e, first, second := enginetest.Engine(t), tracetest.NewInMemoryExporter(), tracetest.NewInMemoryExporter()
 	build(t, e)
 	follow(t, e, new(feed.Memory), first)
@@ -144,7 +144,7 @@ func (f *flaky) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) 
 	return nil
 }
 
-func TestNothingIsLostOrDoubledWhateverFails(t *testing.T) {
+func TestNoSpanIsLostOrDoubledAfterFailures(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := enginetest.Engine(t)
 		at := feed.File(filepath.Join(t.TempDir(), "position"))
@@ -238,7 +238,7 @@ func attempts(t *testing.T, e *engine.Engine) map[trace.SpanID]bool {
 	return want
 }
 
-func TestTasksThatWereDeletedBeforeHaveNoSpansAndStopNothing(t *testing.T) {
+func TestDeletedTasksHaveNoSpansAndStopNothing(t *testing.T) {
 	e, spans := enginetest.Engine(t), tracetest.NewInMemoryExporter()
 	build(t, e)
 	if err := e.Delete(t.Context(), "2", "10"); err != nil {

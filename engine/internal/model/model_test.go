@@ -12,7 +12,7 @@ import (
 var keys = []state.Key{{Business: "2", Task: "10"}, {Business: "2", Task: "11"}}
 
 // What a single tree cannot show: tasks beside each other.
-func TestTheModelIsAWholeStore(t *testing.T) {
+func TestTheModelHoldsSeveralTasks(t *testing.T) {
 	now := state.UnixInstant(1, 0)
 	create := func(key state.Key, id string) state.Op {
 		return state.Op{Kind: state.Create, Task: key, Node: id, NodeGiven: true, Now: now}

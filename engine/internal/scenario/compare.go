@@ -6,8 +6,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Compare lists where a tree, by the default convention, does not show what
-// the step expects: one line for each difference, none if they agree.
+// Compare lists the differences between a tree, by the default convention, and the
+// status that the step expects, one line for each.
 func (s *Step) Compare(tree *state.Tree) []string {
 	if tree.Len() == 0 {
 		return []string{"there is no task"}
@@ -15,8 +15,8 @@ func (s *Step) Compare(tree *state.Tree) []string {
 	return s.Expect.compare("", ShownNode(tree, 0))
 }
 
-// ShownNode is what a tree shows, by the default convention, of the node at an
-// index and of those in it.
+// ShownNode is the status, by the default convention, of the node at an index and
+// its children.
 func ShownNode(tree *state.Tree, i int) Node {
 	n := tree.Node(i)
 	s := Node{
@@ -29,8 +29,8 @@ func ShownNode(tree *state.Tree, i int) Node {
 	return s
 }
 
-// compare lists the differences between what is expected at and below a path
-// and what is there.
+// compare lists the differences between the expected and the actual status at and
+// below a path.
 func (n *Node) compare(above string, got Node) (diffs []string) {
 	path := above + "/" + n.ID
 	note := func(what string, got, want any) {
@@ -52,9 +52,9 @@ func (n *Node) compare(above string, got Node) (diffs []string) {
 	return diffs
 }
 
-// CompareHistory lists where the superseded attempts of the scenario's nodes,
-// at its end, are not the recorded ones. attempts returns those of a node,
-// oldest first.
+// CompareHistory lists the differences between the recorded superseded attempts of
+// the scenario's nodes, at its end, and the actual ones. attempts returns those of
+// a node, oldest first.
 func (s *Scenario) CompareHistory(attempts func(node string) []state.Attempt) (diffs []string) {
 	for _, id := range s.Nodes() {
 		got, want := attempts(id), s.History[id]

@@ -1,8 +1,8 @@
-// Package scenario reads recordings of the production engine that the
-// specification comes from: what it did, step by step, and what a snapshot has
-// to show after each step. Only tests import it. The steps are operations of
-// package state, so that a tree, an engine on any store and a tool can all be
-// held against the same recordings.
+// Package scenario reads recordings of the production engine that the specification
+// comes from: its operations, step by step, and the expected snapshot after each
+// step. Only tests import it. The steps are operations of package state, so that
+// tests can compare a tree, an engine on any store and a tool with the same
+// recordings.
 package scenario
 
 import (
@@ -27,23 +27,22 @@ type Scenario struct {
 	History map[string][]Attempt
 }
 
-// Step is one thing that was asked of the production engine.
+// Step is one call of the production engine.
 type Step struct {
-	Call   string // what it was called there
+	Call   string // name of the call there
 	Ops    []Op
 	Expect Node // the tree after it
 }
 
-// Op is an operation of the recording with a time, made complete: it has a
-// version of its own if it begins an attempt, and the recording clock's time
-// is the time given.
+// Op is a complete operation of the recording: with a version if it begins an
+// attempt, and with the time of the recording clock.
 type Op struct {
 	state.Op
-	// Refused is the code it has to be refused with, "" if it is accepted.
+	// Refused is the expected code of the refusal, "" if it is accepted.
 	Refused string
 }
 
-// Node is what a snapshot has to show of a node.
+// Node is the expected status of a node.
 type Node struct {
 	ID            string
 	State         state.State // shown
@@ -53,8 +52,7 @@ type Node struct {
 	Children      []Node // in the order of creation
 }
 
-// Attempt is what a history has to show of a superseded attempt. State is the
-// own state.
+// Attempt is an expected superseded attempt. State is the own state.
 type Attempt struct {
 	Loop, Retry   int
 	Skip          bool

@@ -58,7 +58,7 @@ func apply(t *testing.T, tree *state.Tree, op scenario.Op, history map[string][]
 }
 
 // Each step's accepted operations given together lead to the same snapshot.
-func TestStepsAsBatchesLeadToTheSame(t *testing.T) {
+func TestStepsAsBatchesGiveTheSameSnapshots(t *testing.T) {
 	for _, s := range scenario.All(t) {
 		tree := state.NewTree(s.Task)
 		for i, step := range s.Steps {
