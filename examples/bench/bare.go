@@ -8,9 +8,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// bare is the yardstick for durable writes: a bbolt file with the options of
-// the library's own, in which an Update puts one value of 100 bytes under
-// ascending keys.
+// bare is the yardstick for durable writes: a bbolt file with the library's
+// options, in which an Update puts one value of 100 bytes under ascending keys.
 type bare struct {
 	path string
 	db   *bolt.DB

@@ -17,7 +17,7 @@ type bench struct {
 	rows     []row
 }
 
-// group is figures that are measured together.
+// group is a set of figures that are measured together.
 type group struct {
 	name    string
 	figures []string
@@ -52,7 +52,7 @@ func (b *bench) all(ctx context.Context) error {
 	return nil
 }
 
-// add takes in a row if its figure is to be shown.
+// add appends a row if its figure was selected.
 func (b *bench) add(rows ...row) {
 	for _, r := range rows {
 		if b.only.MatchString(r.Figure) {
@@ -91,7 +91,7 @@ func (b *bench) interleave(ctx context.Context, steps ...step) error {
 				return err
 			}
 			b.progress.show(fmt.Sprintf("round %d of %d: %s", round+1, b.rounds, s.name))
-			// What the step before left behind is not this one's to clear up.
+			// The garbage of the previous step must not count for this one.
 			runtime.GC()
 			if err := s.run(ctx); err != nil {
 				return fmt.Errorf("%s: %w", s.name, err)

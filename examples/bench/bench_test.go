@@ -44,9 +44,9 @@ func TestTheQuickFormHasARowForEveryFigure(t *testing.T) {
 	for _, r := range quick(t) {
 		seen[r.Figure]++
 		if r.Value == nil && r.Note == "" {
-			t.Errorf("%s: neither a value nor why", r.Figure)
+			t.Errorf("%s: neither a value nor a reason", r.Figure)
 		}
-		if (r.Ratio == nil) != (r.Yardstick == nil) || r.Yardstick != nil && r.Beside == "" {
+		if (r.Ratio == nil) != (r.Yardstick == nil) || r.Yardstick != nil && r.Label == "" {
 			t.Errorf("%s: a ratio without its yardstick", r.Figure)
 		}
 		if (r.Reached == nil) != (r.Goal == "" || r.Value == nil) {
@@ -77,7 +77,7 @@ func TestRunChoosesFigures(t *testing.T) {
 	}
 }
 
-func TestTheMountOfADirectoryIsTheLongestAndLast(t *testing.T) {
+func TestTheMountOfADirectoryIsTheLongestMatch(t *testing.T) {
 	table := []byte(`22 1 254:0 / / rw,relatime shared:1 - ext4 /dev/vda rw
 23 22 0:20 / /tmp rw - tmpfs tmpfs rw
 24 22 8:1 / /data rw shared:2 master:1 - xfs /dev/sda1 rw
@@ -132,9 +132,9 @@ func TestNumbersHaveThreeDigits(t *testing.T) {
 	}
 }
 
-func TestTheTableNamesWhatWasNotReachedAndWhatWasNotMeasured(t *testing.T) {
+func TestTheTableNamesMissedGoalsAndMissingFigures(t *testing.T) {
 	rows := []row{
-		measured("rate", 200, "/s").beside("/s bare", 100).goal("≥ 12 ×", false),
+		measured("rate", 200, "/s").against("/s bare", 100).goal("≥ 12 ×", false),
 		measured("size", 3, "B").goal("≤ 5 B", true).note("by hand"),
 		notMeasured("bytes", "≤ 1 KiB", "by hand"),
 	}

@@ -14,9 +14,8 @@ const (
 
 var diskFigures = []string{diskFigure}
 
-// measureDisk measures the pages of a compacted file: everything that is kept
-// of finished tasks, headers, transitions and indexes included, but for the
-// feed of changes, which is bounded.
+// measureDisk measures the pages of a compacted file of finished tasks, including
+// headers, transitions and indexes, but not the feed of changes, which is bounded.
 func (b *bench) measureDisk(ctx context.Context) error {
 	r, err := openRecorder(ctx, b.file("disk.db"), nil, nil)
 	if err != nil {

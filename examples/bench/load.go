@@ -19,14 +19,14 @@ import (
 
 const (
 	business = "2"
-	// taskNodes is the size of a task: a root and so many leaves less one.
+	// taskNodes is the size of a task: a root and its leaves.
 	taskNodes = 20
-	// taskTransitions is how many operations its life takes: create, start
-	// and finish of the root, declare, start and finish of each leaf.
+	// taskTransitions is the number of operations of a task: create, start and
+	// finish of the root, and declare, start and finish of each leaf.
 	taskTransitions = 3 * taskNodes
 )
 
-// recorder is an engine on a file of its own.
+// recorder is an engine on a new file.
 type recorder struct {
 	*engine.Engine
 	path  string
@@ -79,7 +79,7 @@ func (w *writer) step(ctx context.Context, e *engine.Engine) (err error) {
 	return err
 }
 
-// crew is writers that go on with their tasks from window to window.
+// crew is a set of writers that continue their tasks from window to window.
 type crew []*writer
 
 func newCrew(name string, n int) crew {
@@ -90,7 +90,7 @@ func newCrew(name string, n int) crew {
 	return c
 }
 
-// outcome is what a crew did in a window.
+// outcome is the work of a crew in a window.
 type outcome struct {
 	latencies []time.Duration // of each transition
 	took      time.Duration
@@ -102,7 +102,7 @@ func (o *outcome) rate() float64 { return float64(len(o.latencies)) / o.took.Sec
 
 func (o *outcome) cpuEach() time.Duration { return o.cpu / time.Duration(max(len(o.latencies), 1)) }
 
-// work has the crew record for so long.
+// work lets the crew record for a duration.
 func (c crew) work(ctx context.Context, e *engine.Engine, d time.Duration) (outcome, error) {
 	cpu, _ := cpuTime()
 	written, known := writtenBytes()
@@ -133,11 +133,11 @@ func (c crew) work(ctx context.Context, e *engine.Engine, d time.Duration) (outc
 	for _, l := range latencies {
 		o.latencies = append(o.latencies, l...)
 	}
-	return o, cmp.Or(errs...) // one speaks for all
+	return o, cmp.Or(errs...) // any one represents all
 }
 
 // fill records n finished tasks, each in one call as an import would, named
-// name-0 and so on. It calls told, if that is not nil, now and then.
+// name-0 and so on. It calls told, if not nil, at intervals.
 func fill(ctx context.Context, e *engine.Engine, name string, n int, told func(done int)) error {
 	var next atomic.Int64
 	var mu sync.Mutex // held to call told
@@ -177,7 +177,7 @@ func wholeTask(task string) []engine.Op {
 	return append(ops, engine.Finish(root))
 }
 
-// newID is an ID as the engine itself generates them.
+// newID generates an ID like the engine's.
 func newID() string {
 	id := uuid.Must(uuid.NewV7())
 	return hex.EncodeToString(id[:])

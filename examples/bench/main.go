@@ -1,14 +1,13 @@
-// Command bench measures what the library promises: every figure that has a
-// goal, beside its yardstick, in one run of a few minutes.
+// Command bench measures every figure that has a goal, together with its
+// yardstick, in one run of a few minutes.
 //
 //	go run ./examples/bench -dir /data          # 100,000 stored tasks
 //	go run ./examples/bench -full               # 1,000,000
 //	go run ./examples/bench -run 'writers|open' # some figures only
 //
-// A yardstick is measured in the same run as what it is held against. Both
-// take turns, five rounds by default, and the medians count: what else the
-// machine does falls on both alike. The data must lie on a real disk; bench
-// says on which it was.
+// Each figure and its yardstick are measured in the same run. They take turns, five
+// rounds by default, so that other load on the machine affects both, and the
+// medians count. The data must be on a real disk; bench prints which one it used.
 package main
 
 import (
@@ -44,7 +43,7 @@ func main() {
 // errUsage says that the flags are wrong, which has been reported.
 var errUsage = errors.New("usage")
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	dir    string
 	only   *regexp.Regexp
@@ -56,11 +55,11 @@ type config struct {
 	sizes
 }
 
-// sizes are what only the quick form makes smaller.
+// sizes are the sizes that the quick form reduces.
 type sizes struct {
 	writers    []int         // at most these many at a time
 	trees      []int         // nodes of the trees for snapshots
-	few        int           // tasks of the store that the large one is held against
+	few        int           // tasks of the store that the large one is compared with
 	unfinished int           // tasks while the store is opened
 	journaled  int           // transitions before a process is killed
 	liveTrees  int           // of 1,000 nodes

@@ -19,9 +19,9 @@ const (
 
 var memoryFigures = []string{loadedFigure, recordedFigure}
 
-// measureMemory measures what the heap grows by when an engine takes trees
-// into memory, its map of IDs included. The overlay is bounded to one
-// transition, so that the store keeps nothing of them in memory.
+// measureMemory measures the growth of the heap when an engine loads trees into
+// memory, including its map of IDs. The overlay is bounded to one transition, so
+// that the store keeps no part of them in memory.
 func (b *bench) measureMemory(ctx context.Context) (err error) {
 	opts := &boltstore.Options{OverlayTransitions: 1}
 	r, err := openRecorder(ctx, b.file("memory.db"), opts, nil)
@@ -36,7 +36,7 @@ func (b *bench) measureMemory(ctx context.Context) (err error) {
 			return errors.Join(err, r.close())
 		}
 	}
-	// One more commit, for which the store writes back the tree before it.
+	// Another commit makes the store write back the tree before it.
 	if _, err := r.Create(ctx, business, "last"); err != nil {
 		return errors.Join(err, r.close())
 	}
@@ -54,7 +54,7 @@ func (b *bench) measureMemory(ctx context.Context) (err error) {
 	for i := range b.liveTrees {
 		snap, err := r.Load(ctx, store.ByKey(business, fmt.Sprint(i)))
 		if err == nil {
-			// Only who asks for a node has the engine map the IDs of the task.
+			// The engine maps the IDs of a task only after a request for a node.
 			_, err = r.Load(ctx, store.ByNode(snap.Tree.ID(1)))
 		}
 		if err != nil {
@@ -67,8 +67,8 @@ func (b *bench) measureMemory(ctx context.Context) (err error) {
 	return nil
 }
 
-// footprint is the memory that the runtime has from the system. Pages of files
-// in the system's cache are not in it.
+// footprint is the memory that the runtime has obtained from the system, without
+// pages of files in the system's cache.
 func footprint() uint64 {
 	var m runtime.MemStats
 	runtime.ReadMemStats(&m)

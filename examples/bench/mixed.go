@@ -18,8 +18,7 @@ const (
 
 var mixedFigures = []string{readerFigure, commitFigure}
 
-// measureMixed measures readers and writers of one engine beside each other
-// and alone.
+// measureMixed measures readers and writers of one engine, together and alone.
 func (b *bench) measureMixed(ctx context.Context) (err error) {
 	r, err := openRecorder(ctx, b.file("mixed.db"), nil, nil)
 	if err != nil {
@@ -45,7 +44,7 @@ func (b *bench) measureMixed(ctx context.Context) (err error) {
 			return err
 		}},
 		step{"snapshots, with writers", func(ctx context.Context) error {
-			times, _, err := beside(ctx, &small, c, r, b.polling)
+			times, _, err := pollDuring(ctx, &small, c, r, b.polling)
 			readsLoaded.add(millis(percentile(times, 99)))
 			return err
 		}},
@@ -55,7 +54,7 @@ func (b *bench) measureMixed(ctx context.Context) (err error) {
 			return err
 		}},
 		step{"writers, with snapshots", func(ctx context.Context) error {
-			_, o, err := beside(ctx, &large, c, r, b.window)
+			_, o, err := pollDuring(ctx, &large, c, r, b.window)
 			writesLoaded.add(millis(percentile(o.latencies, 99)))
 			return err
 		}},
@@ -71,7 +70,7 @@ func (b *bench) measureMixed(ctx context.Context) (err error) {
 		{readerFigure, readsLoaded.median(), reads.median(), fmt.Sprintf("1,000 nodes, 10 times a second, %v a round", b.polling)},
 		{commitFigure, writesLoaded.median(), writes.median(), "256 writers; 10,000 nodes, 10 times a second"},
 	} {
-		r := measured(m.figure, m.with, "ms").beside("ms alone", m.alone).note("%s", m.note)
+		r := measured(m.figure, m.with, "ms").against("ms alone", m.alone).note("%s", m.note)
 		b.add(r.goal(mixedGoal, *r.Ratio <= 2))
 	}
 	return nil
@@ -85,8 +84,8 @@ type poller struct {
 	answer []byte
 }
 
-// poll returns how long each snapshot took. The first one of all, for which the
-// buffer grows, does not count.
+// poll returns how long each snapshot took. The very first one, which grows the
+// buffer, does not count.
 func (p *poller) poll(ctx context.Context, d time.Duration) (times []time.Duration, err error) {
 	if p.answer, err = p.q.AppendJSON(ctx, p.answer[:0], business, p.task); err != nil {
 		return nil, err
@@ -108,8 +107,8 @@ func (p *poller) poll(ctx context.Context, d time.Duration) (times []time.Durati
 	return times, nil
 }
 
-// beside polls while a crew works.
-func beside(ctx context.Context, p *poller, c crew, r *recorder, d time.Duration) (times []time.Duration, o outcome, err error) {
+// pollDuring polls while a crew works.
+func pollDuring(ctx context.Context, p *poller, c crew, r *recorder, d time.Duration) (times []time.Duration, o outcome, err error) {
 	polled := make(chan error, 1)
 	go func() {
 		var err error

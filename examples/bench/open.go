@@ -18,15 +18,15 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// openings are how a store was left before it is opened.
+// openings are the ways in which a store was left before it is opened.
 var openings = []string{"open after a clean close", "open after kill -9"}
 
 // childName is the first argument of a process that records until it is killed.
 const childName = "record-until-killed"
 
-// measureOpen opens a store of many tasks, some of them unfinished: after a
-// process was killed while it recorded, with as much in the journal as it ever
-// leaves to be read, and after a clean close.
+// measureOpen opens a store of many tasks, some of them unfinished: after a process
+// was killed while it recorded, with the largest journal that can remain, and after
+// a clean close.
 func (b *bench) measureOpen(ctx context.Context, path string) error {
 	r, err := openRecorder(ctx, path, nil, nil)
 	if err != nil {
@@ -77,8 +77,8 @@ func timedOpen(ctx context.Context, path string) (time.Duration, error) {
 	return took, r.close()
 }
 
-// recordAndKill starts a process that records on the unfinished tasks and
-// kills it when it has recorded enough, while it goes on.
+// recordAndKill starts a process that records on the unfinished tasks, and kills it
+// while it is still recording, once it has recorded enough.
 func (b *bench) recordAndKill(ctx context.Context, path string) error {
 	self, err := os.Executable()
 	if err != nil {

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// overwrite is the yardstick for what a disk can do: a file that was once filled
-// with zeros, of which 4 KiB after 4 KiB are written and synced.
+// overwrite is the yardstick for the disk: a file that was filled with zeros once,
+// of which 4 KiB at a time are overwritten and synced.
 type overwrite struct {
 	file *os.File
 	at   int64

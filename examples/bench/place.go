@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-// place is the file system that a directory is on, "" for what is not known.
+// place is the file system of a directory, "" for unknown values.
 type place struct{ fs, device string }
 
 func (p place) String() string {

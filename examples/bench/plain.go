@@ -7,8 +7,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// plainNode is the documented shape as most would write it down: the yardstick
-// for snapshots.
+// plainNode is the documented shape as ordinary structs: the yardstick for
+// snapshots.
 type plainNode struct {
 	Retry      int                   `json:"retry"`
 	Name       string                `json:"name"`

@@ -17,39 +17,39 @@ type row struct {
 	Value     *float64 `json:"value"` // null: not measured, see Note
 	Unit      string   `json:"unit"`
 	Yardstick *float64 `json:"yardstick"` // in the same unit, null if there is none
-	Beside    string   `json:"beside,omitempty"`
-	// Ratio is what the goal speaks of: value to yardstick, the other way
-	// round where the goal is to be so many times faster or cheaper.
+	Label     string   `json:"yardstick_label,omitempty"`
+	// Ratio is value to yardstick, or the inverse where the goal is a number
+	// of times faster or cheaper.
 	Ratio   *float64 `json:"ratio"`
 	Goal    string   `json:"goal"`    // "" if there is none
 	Reached *bool    `json:"reached"` // null if there is no goal or no value
 	Note    string   `json:"note,omitempty"`
 }
 
-// measured is a row with a value and nothing to hold it against.
+// measured is a row with a value and without a yardstick.
 func measured(figure string, value float64, unit string) row {
 	return row{Figure: figure, Value: &value, Unit: unit}
 }
 
-// notMeasured is a row that says why there is no value.
+// notMeasured is a row with the reason for a missing value.
 func notMeasured(figure, goal, why string) row { return row{Figure: figure, Goal: goal, Note: why} }
 
-// beside holds the value against a yardstick in the same unit.
-func (r row) beside(what string, value float64) row {
-	r.Beside, r.Yardstick = what, &value
+// against adds a yardstick in the same unit.
+func (r row) against(what string, value float64) row {
+	r.Label, r.Yardstick = what, &value
 	ratio := *r.Value / value
 	r.Ratio = &ratio
 	return r
 }
 
-// faster turns the ratio round.
+// faster inverts the ratio.
 func (r row) faster() row {
 	ratio := 1 / *r.Ratio
 	r.Ratio = &ratio
 	return r
 }
 
-// goal says what was to be reached and whether it was.
+// goal adds the goal and whether it was reached.
 func (r row) goal(text string, reached bool) row {
 	r.Goal, r.Reached = text, &reached
 	return r
@@ -79,7 +79,7 @@ func printTable(w io.Writer, rows []row) error {
 	var notes []string
 	for i := range rows {
 		r := &rows[i]
-		line := []string{r.Figure, number(r.Value), r.Unit, number(r.Yardstick), r.Beside, number(r.Ratio), r.Goal, ""}
+		line := []string{r.Figure, number(r.Value), r.Unit, number(r.Yardstick), r.Label, number(r.Ratio), r.Goal, ""}
 		if r.Value == nil {
 			line[1] = "not measured"
 		}
@@ -109,8 +109,8 @@ func printTable(w io.Writer, rows []row) error {
 	return nil
 }
 
-// columns says of each column of the table whether it is flush right and what
-// is between it and the next: a unit stands close to its number.
+// columns gives for each column of the table its alignment and the gap after it: a
+// unit stands close to its number.
 var columns = []struct {
 	right bool
 	gap   string

@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// series is what the rounds measured of one thing.
+// series holds the results of the rounds for one figure.
 type series []float64
 
 func (s *series) add(v float64) { *s = append(*s, v) }

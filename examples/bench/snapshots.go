@@ -33,8 +33,8 @@ func coldFigure(n int) string {
 	return fmt.Sprintf("snapshot, cache empty, %s nodes", count(n))
 }
 
-// runningTree is the life so far of a task of so many nodes: subprocesses of
-// 19 activities each, the last of which is running.
+// runningTree lists the operations of a task with n nodes: subprocesses of 19
+// activities each, the last of which is running.
 func runningTree(task string, nodes int) []engine.Op {
 	root, parent := newID(), ""
 	ops := []engine.Op{engine.Create(business, task, engine.ID(root)), engine.Start(root)}
@@ -53,14 +53,14 @@ func runningTree(task string, nodes int) []engine.Op {
 	return ops
 }
 
-// snapshotSeries is what the rounds measured of a tree; times are nanoseconds
-// a node.
+// snapshotSeries holds the results of the rounds for a tree; times are nanoseconds
+// per node.
 type snapshotSeries struct{ memory, allocs, cold, plain series }
 
 // measureSnapshots measures the documented response for whole tasks: from
 // trees in memory, from the store through a new engine, and as structs that
 // encoding/json encodes. The file has been closed and opened again, so that
-// nothing is in the store's memory but what the system keeps of the file.
+// only the system's cache of the file remains in memory.
 func (b *bench) measureSnapshots(ctx context.Context) (err error) {
 	if err := b.makeTrees(ctx, "snapshots.db"); err != nil {
 		return err
@@ -86,11 +86,11 @@ func (b *bench) measureSnapshots(ctx context.Context) (err error) {
 	for _, n := range b.trees {
 		s := all[n]
 		ns, allocs := s.memory.median(), s.allocs.median()
-		r := measured(snapshotFigure(n), ns, "ns/node").beside("ns/node encoding/json", s.plain.median()).faster()
+		r := measured(snapshotFigure(n), ns, "ns/node").against("ns/node encoding/json", s.plain.median()).faster()
 		b.add(r.goal("≥ 5 × faster, ≤ 500 ns/node", *r.Ratio >= 5 && ns <= 500),
-			// A few for the whole answer are no allocation for a node.
+			// A few allocations for the whole answer are none per node.
 			measured(allocsFigure(n), allocs, "").goal("0", allocs < 0.05))
-		r = measured(coldFigure(n), s.cold.median(), "ns/node").beside("ns/node from memory", ns)
+		r = measured(coldFigure(n), s.cold.median(), "ns/node").against("ns/node from memory", ns)
 		b.add(r.goal("≤ 3 ×", *r.Ratio <= 3))
 	}
 	return nil
@@ -169,14 +169,14 @@ func (b *bench) coldSnapshots(ctx context.Context, s store.Store, task string) (
 	return took / time.Duration(n), nil
 }
 
-// repetition is what one of some calls cost.
+// repetition is the cost of one call of several.
 type repetition struct {
 	calls  int
 	each   time.Duration
 	allocs float64
 }
 
-// repeat calls f for so long, once before it counts.
+// repeat calls f for a duration, after one call that does not count.
 func repeat(d time.Duration, f func() error) (repetition, error) {
 	if err := f(); err != nil {
 		return repetition{}, err
@@ -194,7 +194,7 @@ func repeat(d time.Duration, f func() error) (repetition, error) {
 	return repetition{n, took / time.Duration(n), float64(after.Mallocs-before.Mallocs) / float64(n)}, nil
 }
 
-// sameAnswer makes sure that what is compared says the same.
+// sameAnswer checks that both contenders give the same answer.
 func sameAnswer(ctx context.Context, r *recorder, task string) error {
 	answer, err := query.New(r.Engine, nil).AppendJSON(ctx, nil, business, task)
 	if err != nil {
@@ -213,7 +213,7 @@ func sameAnswer(ctx context.Context, r *recorder, task string) error {
 		return err
 	}
 	if !reflect.DeepEqual(a, p) {
-		return fmt.Errorf("task %s: the yardstick says something else", task)
+		return fmt.Errorf("task %s: the yardstick gives another answer", task)
 	}
 	return nil
 }

@@ -30,15 +30,15 @@ func (b *bench) storedFigures() []string {
 	return names
 }
 
-// What is to be as fast with many tasks stored as with few.
+// Figures that should be as fast with many tasks stored as with few.
 var (
 	growthReads  = []string{"snapshots", "lists of 100 tasks"}
 	growthWrites = []string{"transitions, lone writer", "transitions, 256 writers"}
 )
 
-// measureStored makes a large store through the engine's ordinary calls, holds
-// it against one of few tasks, and opens it after a clean close and after its
-// process was killed.
+// measureStored makes a large store through the engine's ordinary calls, compares
+// it with one of few tasks, and opens it after a clean close and after its process
+// was killed.
 func (b *bench) measureStored(ctx context.Context) error {
 	small, large := b.file("small.db"), b.file("large.db")
 	peak, err := b.makeStored(ctx, large, b.tasks)
@@ -64,8 +64,8 @@ func (b *bench) measureStored(ctx context.Context) error {
 	return b.measureOpen(ctx, large)
 }
 
-// makeStored makes a store of n finished tasks and returns the most memory the
-// process had meanwhile.
+// makeStored makes a store of n finished tasks and returns the largest memory
+// footprint of the process.
 func (b *bench) makeStored(ctx context.Context, path string, n int) (peak uint64, err error) {
 	r, err := openRecorder(ctx, path, nil, nil)
 	if err != nil {
@@ -79,7 +79,7 @@ func (b *bench) makeStored(ctx context.Context, path string, n int) (peak uint64
 	return peak, err
 }
 
-// rates is what the rounds measured of a store.
+// rates holds the results of the rounds for a store.
 type rates struct {
 	perSecond series
 	faults    series // pages read from the disk for each call, where known
@@ -90,7 +90,7 @@ type pair struct{ few, many rates }
 
 func (b *bench) reportGrowth(what string, p *pair) {
 	r := measured(b.withStored(what), p.many.perSecond.median(), "/s").
-		beside(fmt.Sprintf("/s with %s", count(b.few)), p.few.perSecond.median())
+		against(fmt.Sprintf("/s with %s", count(b.few)), p.few.perSecond.median())
 	if len(p.many.faults) > 0 {
 		r = r.note("each read %.2f pages from the disk that the page cache did not have", p.many.faults.median())
 	}

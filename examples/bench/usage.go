@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// writtenBytes is what this process has written to files, which only Linux tells.
-// The bytes that it has had written to disks, write_bytes, are not that: since
-// Linux keeps what it has read of a file in large folios, each write of a page
-// counts as one of up to a megabyte there, of which the disk gets only the page.
+// writtenBytes is the number of bytes that this process has written to files, which
+// only Linux reports. It is not write_bytes, the bytes written to disks: since Linux
+// caches files in large folios, write_bytes counts up to a megabyte for each page
+// written, although the disk gets only the page.
 func writtenBytes() (n int64, ok bool) {
 	text, err := os.ReadFile("/proc/self/io")
 	if err != nil {

@@ -16,15 +16,16 @@ const (
 	overTailFigure = "p99 of an overwrite of 4 KiB, lone writer"
 	writtenFigure  = "bytes written for a transition, 256 writers"
 	writtenGoal    = "≤ 600 B"
-	// cpuGoal is what a transition may cost instead of the writers' goal.
+	// cpuGoal is the alternative to the writers' goal: the CPU time per transition.
 	cpuGoal = 4500 * time.Nanosecond
-	// manyWriters are so many that the processor and not the disk bounds them.
+	// manyWriters is a number of writers at which the processor is the limit, not the
+	// disk.
 	manyWriters = 256
 )
 
 const cpuGoalText = "≤ 4.5 µs of CPU"
 
-// writersGoal is how many times the yardstick so many writers are to reach.
+// writersGoal is the goal for a number of writers, as a multiple of the yardstick.
 var writersGoal = map[int]float64{1: 1.8, 32: 25, manyWriters: 60, 1024: 70}
 
 func rateFigure(n int) string {
@@ -56,10 +57,10 @@ func (t *tail) add(latencies []time.Duration) {
 }
 
 func (t *tail) row(figure string) row {
-	return measured(figure, t.p99.median(), "ms").beside("ms p50", t.p50.median())
+	return measured(figure, t.p99.median(), "ms").against("ms p50", t.p50.median())
 }
 
-// writersSeries is what the rounds measured of so many writers.
+// writersSeries holds the results of the rounds for a number of writers.
 type writersSeries struct {
 	rate, cpu, written series
 	tail               tail
@@ -77,8 +78,8 @@ func (s *writersSeries) add(o *outcome) {
 }
 
 // measureWriters measures single operations, each durable before its writer
-// goes on to the next. The write-back is at work from the beginning, since the
-// tasks recorded first fill the overlay beyond where it sets in.
+// continues. The write-back runs from the beginning, since the tasks recorded first
+// fill the overlay beyond its threshold.
 func (b *bench) measureWriters(ctx context.Context) (err error) {
 	r, err := openRecorder(ctx, b.file("writers.db"), nil, nil)
 	if err != nil {
@@ -147,7 +148,7 @@ func (b *bench) reportWriters(n int, s *writersSeries, bare float64) {
 		goal += " or " + cpuGoalText
 		reached = reached || cpu > 0 && cpu <= cpuGoal.Seconds()*1e6
 	}
-	b.add(measured(rateFigure(n), rate, "/s").beside("/s bare", bare).goal(goal, reached))
+	b.add(measured(rateFigure(n), rate, "/s").against("/s bare", bare).goal(goal, reached))
 	switch {
 	case n < manyWriters:
 	case cpu == 0:
@@ -158,9 +159,9 @@ func (b *bench) reportWriters(n int, s *writersSeries, bare float64) {
 	}
 }
 
-// reportLone holds a lone writer against the disk, and against itself.
+// reportLone compares a lone writer with the disk, and its tail with its median.
 func (b *bench) reportLone(s *writersSeries, disk float64) {
-	r := measured(overFigure, s.rate.median(), "/s").beside("/s overwrites of 4 KiB", disk)
+	r := measured(overFigure, s.rate.median(), "/s").against("/s overwrites of 4 KiB", disk)
 	b.add(r.goal("≥ 0.75 ×", *r.Ratio >= 0.75))
 	r = s.tail.row(loneTailFigure)
 	b.add(r.goal("≤ 2 ×", *r.Ratio <= 2))

@@ -11,8 +11,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// byHand is what people write first: a bucket of JSON records and an Update
-// for each transition.
+// byHand is the simplest use of bbolt: a bucket of JSON records and an Update for
+// each transition.
 type byHand struct {
 	db    *bolt.DB
 	tasks names

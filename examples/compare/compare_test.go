@@ -33,7 +33,7 @@ func TestTheQuickFormMeasuresEveryContender(t *testing.T) {
 	}
 }
 
-func TestConnectionsThatAreNotFullAreRefused(t *testing.T) {
+func TestConnectionsWithoutFullSyncAreRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "a.db")
 	db, err := sql.Open("sqlite", strings.Replace(dsn(path), "FULL", "NORMAL", 1))
 	if err != nil {

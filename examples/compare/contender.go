@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// contender is a way to record tasks and to tell their status.
+// contender is a way to record tasks and to answer their status.
 type contender interface {
 	// open makes a store in a new directory.
 	open(ctx context.Context, dir string) error
-	// work has so many writers start and finish the nodes of tasks, one node
-	// after the other, for about so long: no task begins later, and all come
-	// to their end. It returns how many nodes were done in what time, durably.
+	// work lets writers start and finish the nodes of tasks, one node after the
+	// other, for a duration: no task begins later, and all tasks end. It returns
+	// how many nodes were done durably, and the time taken.
 	work(ctx context.Context, writers, nodes int, d time.Duration) (done int, took time.Duration, err error)
 	// record makes a task of n nodes, all finished.
 	record(ctx context.Context, task string, n int) error
@@ -23,14 +23,14 @@ type contender interface {
 	close(ctx context.Context) error
 }
 
-// entry is a contender with what to say about it.
+// entry is a contender with its description.
 type entry struct {
 	name string
-	// module is where it comes from, for its version.
+	// module is its module path, to look up the version.
 	module string
-	// node is what starting and finishing one node includes.
+	// node describes the work of starting and finishing one node.
 	node string
-	// asked is how its status comes about.
+	// asked describes how its status is computed.
 	asked string
 	contender
 }

@@ -16,7 +16,7 @@ import (
 
 // dbosTransact is DBOS Transact on SQLite. Given a URL it sets
 // synchronous=NORMAL, on one connection even over a setting in the URL; so it
-// gets a handle of our own, otherwise with what it would set itself.
+// gets a handle of our own, with otherwise the same settings.
 type dbosTransact struct {
 	db    *sql.DB
 	dbos  dbos.Context

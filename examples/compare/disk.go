@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// disk is the disk by itself: a file that grows by 4 KiB a time, each on disk
-// before the next.
+// disk is the disk without a library: a file that grows by 4 KiB at a time, each
+// synced before the next.
 type disk struct{ path string }
 
-// work appends for so long and returns how many a second there were.
+// work appends for a duration and returns the appends per second.
 func (d *disk) work(t time.Duration) (rate float64, err error) {
 	f, err := os.Create(d.path)
 	if err != nil {

@@ -4,5 +4,5 @@ package main
 
 import "os"
 
-// syncData does more than it has to where there is no fdatasync.
+// syncData uses fsync where the system has no fdatasync.
 func syncData(f *os.File) error { return f.Sync() }

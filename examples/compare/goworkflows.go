@@ -20,8 +20,8 @@ import (
 )
 
 // goWorkflows is go-workflows on SQLite, with its wrapper for a worker in the
-// same process, which spares it the polling. It opens the file itself and
-// leaves synchronous at SQLite's default, FULL; said here all the same.
+// same process, which avoids polling. It opens the file itself and leaves
+// synchronous at SQLite's default, FULL, which is set explicitly here.
 type goWorkflows struct {
 	path    string
 	backend backend.Backend
@@ -49,9 +49,9 @@ func (g *goWorkflows) open(ctx context.Context, dir string) error {
 	return g.worker.Start(ctx)
 }
 
-// task is a workflow of n activities. When the last one's result has come to
-// it, it is in the file, and whoever waits is told: the library's own way is
-// to ask again at growing intervals.
+// task is a workflow of n activities. When it receives the last result, the result
+// is in the file, and the waiting writer is notified: the library's own wait polls
+// at growing intervals.
 func (g *goWorkflows) task(ctx workflow.Context, task string, n int) error {
 	for range n {
 		if _, err := workflow.ExecuteActivity[int](ctx, workflow.DefaultActivityOptions, goWorkflowsNode).Get(ctx); err != nil {
@@ -93,7 +93,7 @@ func (g *goWorkflows) record(ctx context.Context, task string, n int) error {
 	}
 }
 
-// activity is what an activity's events come to.
+// activity is the state of an activity after its events.
 type activity struct {
 	ID       int64     `json:"id"`
 	Name     string    `json:"name"`

@@ -1,17 +1,16 @@
-// Command compare does the same work with this library and with what a Go
-// program would embed instead, all on one disk, each in its durable setting.
+// Command compare does the same work with this library and with libraries that a Go
+// program could embed instead, all on one disk, each in its durable setting.
 //
 //	cd examples/compare && go run . -dir /data
 //
-// The work is what a workflow runner has its recorder do: start and finish
-// nodes, by one writer and by 32, and tell the status of a task of 10, 100 and
-// 1,000 nodes, idle and while 32 writers are at work. The contenders take
-// turns, round after round, and the medians are shown beside the disk's own
-// rate of fdatasynced 4 KiB appends.
+// The work is the recording of a workflow runner: start and finish nodes, by one
+// writer and by 32, and answer the status of a task of 10, 100 and 1,000 nodes, idle
+// and while 32 writers are at work. The contenders take turns in each round. The
+// table shows the medians, and the disk's own rate of 4 KiB appends with fdatasync.
 //
-// They are not the same kind of thing: a workflow engine also runs the code,
-// and a job queue hands jobs to workers. What one node includes is printed
-// below the table for each.
+// The contenders are of different kinds: a workflow engine also runs the code, and a
+// job queue hands jobs to workers. Below the table, a line for each describes the
+// work for one node.
 package main
 
 import (
@@ -43,7 +42,7 @@ func main() {
 // errUsage says that the flags are wrong, which has been reported.
 var errUsage = errors.New("usage")
 
-// config is what the flags say.
+// config holds the values of the flags.
 type config struct {
 	dir    string
 	json   bool

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// series is what the rounds measured of one thing.
+// series holds the results of the rounds for one figure.
 type series []float64
 
 // median is the middle value, or the mean of the two in the middle; 0 if
@@ -24,7 +24,7 @@ func (s series) median() float64 {
 	return (sorted[(n-1)/2] + sorted[n/2]) / 2
 }
 
-// results is what the rounds measured of a contender.
+// results holds the results of the rounds for a contender.
 type results struct {
 	rates        map[int]*series // nodes a second, by writers
 	idle, loaded map[int]*series // milliseconds for a status, by nodes

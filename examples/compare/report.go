@@ -18,8 +18,8 @@ type row struct {
 	Of     string  `json:"of"`
 	Value  float64 `json:"value"`
 	Unit   string  `json:"unit"`
-	// Disk is the disk's own rate in the same run, and Ratio what the value
-	// is of it; of rates only.
+	// Disk is the disk's own rate in the same run, and Ratio the value divided
+	// by it; for rates only.
 	Disk  float64 `json:"disk,omitempty"`
 	Ratio float64 `json:"ratio,omitempty"`
 }
@@ -65,7 +65,7 @@ func printJSON(w io.Writer, rows []row) error {
 	return nil
 }
 
-// printTable prints a line for each contender, and below what its numbers are.
+// printTable prints a line for each contender, and explanations below.
 func printTable(w io.Writer, c *config, rows []row) error {
 	value := make(map[[2]string]*row) // by figure and contender
 	for i := range rows {

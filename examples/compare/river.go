@@ -85,8 +85,8 @@ func (r *riverQueue) start(ctx context.Context, workers int) (stop func() error,
 	return func() error { return c.Stop(ctx) }, nil
 }
 
-// count counts completed jobs, which are told of once they are in the file,
-// until the client stops.
+// count counts completed jobs, which River reports once they are in the file, until
+// the client stops.
 func (r *riverQueue) count(completed <-chan *river.Event) {
 	for e := range completed {
 		r.mu.Lock()

@@ -59,8 +59,8 @@ func requireFull(conn sqlite.ExecQuerierContext) error {
 	return nil
 }
 
-// requireLastFull asks the connection to a file that was opened last, which
-// must be at rest: for a library that has one at a time and hides it.
+// requireLastFull asks the last opened connection to a file, which must be idle. It
+// is for a library with one hidden connection at a time.
 func requireLastFull(path string) error {
 	connections.mu.Lock()
 	defer connections.mu.Unlock()
@@ -71,7 +71,7 @@ func requireLastFull(path string) error {
 	return requireFull(conns[len(conns)-1])
 }
 
-// requireAllFull asks every open connection of a pool, which must be at rest.
+// requireAllFull asks every open connection of a pool, which must be idle.
 func requireAllFull(ctx context.Context, db *sql.DB) error {
 	var errs []error
 	for range max(db.Stats().OpenConnections, 1) {

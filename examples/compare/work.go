@@ -13,9 +13,9 @@ type names struct{ n atomic.Int64 }
 
 func (n *names) next() string { return fmt.Sprintf("task-%d", n.n.Add(1)) }
 
-// eachUntil has so many writers do task after task, of so many nodes each,
-// until the time is up, and waits for the last ones. It returns the nodes of
-// all.
+// eachUntil lets writers do task after task, with the given number of nodes each,
+// until the time is up, and waits for the last ones. It returns the total number of
+// nodes.
 func eachUntil(writers, nodes int, d time.Duration, task func() error) (done int, took time.Duration, err error) {
 	begin := time.Now()
 	errs := make([]error, writers)

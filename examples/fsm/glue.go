@@ -9,9 +9,9 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// record is a machine as a task: each of its states is a step of the pipeline.
-// The machine may come back to a state, fail in it, and be picked up again by
-// another process; what that means for the record, Begin and Report find out.
+// record is a machine as a task: each of its states is a step of the pipeline. The
+// machine may return to a state, fail in it, and be continued by another process;
+// Begin and Report choose the operations to record.
 type record struct {
 	engine *engine.Engine
 	root   string // the pipeline's ID, which the machine's name is made of
@@ -25,15 +25,15 @@ func (r record) begin(ctx context.Context, name string) error {
 	return err
 }
 
-// report says what became of the step of a state.
+// report records the outcome of the step of a state.
 func (r record) report(ctx context.Context, name string, is state.State, reason string) error {
-	// The record of what was done must not be lost with the caller's context.
+	// The outcome must be recorded even if the caller's context has ended.
 	_, err := r.engine.Report(context.WithoutCancel(ctx), r.step(name), is, engine.Reason(reason))
 	return err
 }
 
-// callbacks tell of every transition of the machine. One that cannot be recorded
-// does not happen.
+// callbacks record every transition of the machine. A transition that cannot be
+// recorded does not happen.
 func (r record) callbacks() fsm.Callbacks {
 	return fsm.Callbacks{
 		"leave_state": func(ctx context.Context, e *fsm.Event) {

@@ -1,6 +1,6 @@
-// Fsm shows how little it takes to record what another library runs: a machine
-// of looplab/fsm takes an order through its states, goes back to one, fails in
-// one, and is picked up again after the process was gone.
+// Fsm shows how to record the work of another library: a machine of looplab/fsm
+// takes an order through its states, goes back to one, fails in one, and continues
+// after its process has ended.
 package main
 
 import (
@@ -24,8 +24,8 @@ func main() {
 	}
 }
 
-// order is the machine. It keeps its state by itself, as such libraries do; here
-// in memory, which stands for a database of its own.
+// order is the machine. Such libraries keep the state themselves; here it is in
+// memory, which stands for the program's database.
 func order(in string, r record) *fsm.FSM {
 	return fsm.NewFSM(in, fsm.Events{
 		{Name: "paid", Src: []string{"paying"}, Dst: "packing"},
@@ -60,8 +60,8 @@ func run(ctx context.Context, out io.Writer) error {
 		return err
 	}
 
-	// Somebody corrects the address. The process that ships then is gone before
-	// it is done, and the next one begins where the machine says it was.
+	// A person corrects the address. The process dies during the shipping, and
+	// the next process begins at the machine's state.
 	if err := r.begin(ctx, "shipping"); err != nil {
 		return err
 	}

@@ -6,9 +6,8 @@ import (
 	"io"
 )
 
-// Parse parses flags and returns the arguments that are none. If mixed, flags
-// may follow an argument, too; "--" ends them. Errors and help are returned,
-// not printed.
+// Parse parses flags and returns the other arguments. If mixed, flags may also
+// follow an argument; "--" ends them. Errors and help are returned, not printed.
 func Parse(flags *flag.FlagSet, args []string, mixed bool) (rest []string, err error) {
 	flags.SetOutput(io.Discard)
 	for {

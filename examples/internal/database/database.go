@@ -1,6 +1,6 @@
-// Package database tells what the examples' flag -db names: a file, or a store
-// on a database server, by its URL. How servers are reached is the matter of
-// the programs that have their drivers.
+// Package database interprets the examples' flag -db: the name of a file, or the
+// URL of a store on a database server. Programs with a driver for a server register
+// it here.
 package database
 
 import (
@@ -12,25 +12,23 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Options say what a store on a server is opened for.
+// Options configure the opening of a store on a server.
 type Options struct {
-	// Create makes the store if the database has none.
+	// Create makes the store if the database does not have one.
 	Create bool
 	// Run holds leases of tasks, as a runner does; tools do not.
 	Run bool
-	// Owner and Lease are those of the leases: whose they are, and how long
-	// they last when they are not renewed. Their zero values are the store's
-	// defaults.
+	// Owner is the owner of the leases, and Lease their duration without
+	// renewal. Zero values mean the store's defaults.
 	Owner string
 	Lease time.Duration
 }
 
-// Opener opens the store that a URL names. Without Create an error that matches
-// [io/fs.ErrNotExist] says that there is none. No error repeats a password.
+// Opener opens the store that a URL names. Without Create, the error matches
+// [io/fs.ErrNotExist] if there is no store. Errors do not contain passwords.
 type Opener func(ctx context.Context, url string, o Options) (store.Store, error)
 
-// Servers are the database servers that a program can open stores on; nil for
-// none.
+// Servers are the database servers on which a program can open stores, or nil.
 type Servers struct {
 	// Openers are by the scheme of their URLs, in lower case.
 	Openers map[string]Opener
@@ -38,7 +36,7 @@ type Servers struct {
 	Usage string
 }
 
-// programs are those that open other URLs than this one does.
+// programs lists programs that open other kinds of URLs.
 var programs = map[string]string{
 	"postgres":   "PostgreSQL is opened by the programs of examples/postgres",
 	"postgresql": "PostgreSQL is opened by the programs of examples/postgres",
@@ -62,7 +60,7 @@ type UnknownError struct{ problem string }
 
 func (e *UnknownError) Error() string { return e.problem }
 
-// OnServer reports whether a name is a URL, and not that of a file.
+// OnServer reports whether a name is a URL, and not the name of a file.
 func OnServer(name string) bool {
 	_, ok := schemeOf(name)
 	return ok
@@ -78,9 +76,9 @@ func schemeOf(name string) (string, bool) {
 	return strings.ToLower(scheme), found && scheme != ""
 }
 
-// Shown is a name as it may be printed: a URL without its password, and without
-// parameters, which may hold one too. It may be of several hosts, which
-// [net/url] does not take, and it may be malformed.
+// Shown is a name in a form that is safe to print: a URL without its password and
+// parameters, which may contain a password too. The URL may have several hosts,
+// which [net/url] refuses, and it may be malformed.
 func Shown(name string) string {
 	scheme, ok := schemeOf(name)
 	if !ok {
@@ -91,7 +89,7 @@ func Shown(name string) string {
 	if end < 0 {
 		end = len(rest)
 	}
-	if strings.Contains(rest[end:], "@") { // who knows where a password ends
+	if strings.Contains(rest[end:], "@") { // the end of the password is unknown
 		return scheme + "://…"
 	}
 	authority, path := rest[:end], rest[end:]

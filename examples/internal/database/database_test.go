@@ -8,7 +8,7 @@ import (
 	"github.com/pipestatus/pipestatus/examples/internal/database"
 )
 
-func TestNamesOfFilesAndServersAreToldApart(t *testing.T) {
+func TestFileNamesAndServerURLsAreDistinguished(t *testing.T) {
 	for name, want := range map[string]bool{
 		"postgres://localhost/db": true, "PostgreSQL://h/d": true, "x+y-1.z://": true,
 		"": false, "pipestatus.db": false, ":memory:": false, "/tmp/a:b//c": false, "://x": false, "a b://c": false, "./x://y": false,

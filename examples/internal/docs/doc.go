@@ -1,5 +1,5 @@
-// Package docs has the tests that hold the documents of the repository and its layout
-// to the code: README, the promises, CONTRIBUTING, and which package imports which.
+// Package docs has the tests that compare the documents of the repository with the
+// code: README, the promises, CONTRIBUTING, and the import directions.
 package docs
 
 // Module is the path of the root module.

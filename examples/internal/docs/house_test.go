@@ -49,7 +49,7 @@ func importsOf(t *testing.T, pkg string) (all []string) {
 	return slices.Compact(all)
 }
 
-func TestThePictureOfTheHouseIsThatOfTheImports(t *testing.T) {
+func TestTheImportGraphInContributingMatchesTheCode(t *testing.T) {
 	_, picture, _ := strings.Cut(read(t, "CONTRIBUTING.md"), "```mermaid\n")
 	picture, _, _ = strings.Cut(picture, "```")
 	names, drawn := make(map[string]string), make(map[string][]string)
@@ -85,7 +85,7 @@ func TestThePictureOfTheHouseIsThatOfTheImports(t *testing.T) {
 	}
 }
 
-func TestFilesThatContributingNamesAreThere(t *testing.T) {
+func TestFilesThatContributingNamesExist(t *testing.T) {
 	found := named.FindAllStringSubmatch(read(t, "CONTRIBUTING.md"), -1)
 	if len(found) < 40 {
 		t.Errorf("only %d names found", len(found))

@@ -41,14 +41,14 @@ var mayImport = map[string][]string{
 	"store/boltstore/internal": { // the steps that tests crash after
 		"store/boltstore/internal/steps",
 	},
-	"examples/bench": { // measures a bare bbolt beside
+	"examples/bench": { // measures a bare bbolt for comparison
 		"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "go.etcd.io/bbolt", "github.com/google/uuid",
 	},
 }
 
-// The layout shows the architecture: state is below store is below engine;
-// query stands on state and store; engine and query do not know each other,
-// and only the bolt store knows bbolt.
+// The layout shows the architecture: engine imports store, which imports state;
+// query imports state and store; engine and query do not import each other, and
+// only the bolt store imports bbolt.
 func TestPackagesImportInOneDirection(t *testing.T) {
 	seen := map[string]bool{}
 	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {

@@ -29,7 +29,7 @@ func promises(t *testing.T) (sentences []string) {
 	list, _ := parts(t)
 	for i, point := range strings.Split(list, "\n- ") {
 		if i == 0 {
-			continue // what comes before the points
+			continue // text before the list
 		}
 		point, _, _ = strings.Cut(point, "\n\n")
 		text := strings.Join(strings.Fields(point), " ")

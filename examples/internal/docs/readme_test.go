@@ -40,8 +40,8 @@ func TestReadmeShowsTheMinimalProgram(t *testing.T) {
 	}
 }
 
-// The program of README is pasted into an empty module, which requires this one, and
-// run as README says.
+// The test pastes the program of README into an empty module that requires this
+// one, and runs it as README says.
 func TestTheProgramOfReadmeRunsInAnEmptyModule(t *testing.T) {
 	dir := t.TempDir()
 	abs, err := filepath.Abs(root)
@@ -87,7 +87,7 @@ func TestReadmeIsShort(t *testing.T) {
 
 var link = regexp.MustCompile(`(?:\]\(|src(?:set)?=")([^)"#:]+)`)
 
-func TestLinksOfTheDocumentsLeadSomewhere(t *testing.T) {
+func TestLinksOfTheDocumentsWork(t *testing.T) {
 	for _, name := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "engine/PROMISES.md", "state/RULES.md", "examples/bench/RESULTS.md", "examples/compare/RESULTS.md"} {
 		for _, found := range link.FindAllStringSubmatch(read(t, name), -1) {
 			target := filepath.Join(root, filepath.Dir(name), found[1])

@@ -1,4 +1,4 @@
-// Package filetest is for tests of what the programs do to files.
+// Package filetest helps to test the effects of programs on files.
 package filetest
 
 import (
@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// Everything is what a directory holds: of each name its kind and mode, and
-// what is in it or where it leads.
+// Everything describes the content of a directory: for each name its kind and mode,
+// and its content or target.
 func Everything(t testing.TB, dir string) map[string]string {
 	t.Helper()
 	found := make(map[string]string)
@@ -40,7 +40,7 @@ func Everything(t testing.TB, dir string) map[string]string {
 	return found
 }
 
-// WithUmask is a command as a process that begins with an umask.
+// WithUmask is a command that runs with an umask.
 func WithUmask(cmd *exec.Cmd, mask string) *exec.Cmd {
 	shell := exec.Command("sh", append([]string{"-c", "umask " + mask + ` && exec "$0" "$@"`, cmd.Path}, cmd.Args[1:]...)...)
 	shell.Env = cmd.Env

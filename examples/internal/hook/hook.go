@@ -1,5 +1,5 @@
-// Package hook is what the example programs that send notifications have in
-// common: how an endpoint and its secret are named on a command line.
+// Package hook is shared by the example programs that send notifications: it reads
+// an endpoint and its secret from the command line.
 package hook
 
 import (

@@ -1,6 +1,6 @@
-// Package serving is what the example programs that serve get_task_status over
-// HTTP have in common: the flags that say who may ask, and a server that ends
-// when it is told to, also while streams of events are open.
+// Package serving is shared by the example programs that serve get_task_status over
+// HTTP: flags for access control, and a server that can be stopped even while
+// streams of events are open.
 package serving
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/pipestatus/pipestatus/query/httpapi"
 )
 
-// Access says who may ask. The zero Access lets nobody in.
+// Access is a set of permitted callers. The zero Access permits nobody.
 type Access struct {
 	secrets map[string]string
 	trusted []string
@@ -22,11 +22,11 @@ type Access struct {
 	access  map[string]string // access tokens
 	hosts   []string
 	all     bool
-	err     error // the first flag that makes no sense
+	err     error // the first invalid flag
 }
 
-// Bind declares the flags that fill a. What is wrong with them is told by
-// [Access.Authenticator], since package flag would repeat secrets when it does.
+// Bind declares the flags that fill a. [Access.Authenticator] reports errors in
+// them, since package flag would print secrets in its messages.
 func (a *Access) Bind(flags *flag.FlagSet) {
 	add := func(name, usage string, set func(value string) error) {
 		flags.Func(name, usage, func(value string) error {
@@ -105,15 +105,15 @@ func (a *Access) named() bool {
 	return len(a.secrets)+len(a.trusted)+len(a.tokens)+len(a.access) > 0
 }
 
-// Open reports whether everybody is let in.
+// Open reports whether every caller is permitted.
 func (a *Access) Open() bool { return a.all }
 
-// WholeStore is the [httpapi.Options.AuthorizeStore] of programs where whoever
-// is let in may see all tasks.
+// WholeStore is the [httpapi.Options.AuthorizeStore] of programs where every
+// permitted caller may see all tasks.
 func WholeStore(context.Context, httpapi.Identity, string) bool { return true }
 
-// Hosts are the [httpapi.Options.Hosts] of a server on addr: where names are
-// checked, the one it listens by is good.
+// Hosts are the [httpapi.Options.Hosts] of a server on addr. If names are checked,
+// the name in addr is allowed.
 func (a *Access) Hosts(addr string) []string {
 	if !a.all && len(a.hosts) == 0 {
 		return nil
@@ -124,8 +124,8 @@ func (a *Access) Hosts(addr string) []string {
 	return a.hosts
 }
 
-// Authenticator is what the flags come to. The error says what is missing or
-// wrong with them: nobody is let in by default.
+// Authenticator returns the authenticator for the flags. The error names missing or
+// invalid flags: by default nobody is permitted.
 func (a *Access) Authenticator() (httpapi.Authenticator, error) {
 	users := httpapi.Tokens(a.access)
 	apps := &httpapi.Applications{
@@ -144,7 +144,7 @@ func (a *Access) Authenticator() (httpapi.Authenticator, error) {
 		return nil, errors.New("-no-auth lets everybody in, so that -app, -trusted-app, -token and -access-token mean nothing")
 	case a.all:
 		return httpapi.NoAuth{}, nil
-	case len(a.secrets)+len(a.trusted)+len(a.tokens) == 0: // access tokens are enough
+	case len(a.secrets)+len(a.trusted)+len(a.tokens) == 0: // access tokens suffice
 	case len(a.secrets) == 0:
 		return nil, errors.New("-token and -trusted-app need an application: give -app CODE:SECRET")
 	case len(a.trusted)+len(a.tokens)+len(a.access) == 0:

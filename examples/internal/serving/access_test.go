@@ -13,7 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/query/httpapi"
 )
 
-// access is what flags come to.
+// access parses flags.
 func access(t *testing.T, args ...string) *serving.Access {
 	t.Helper()
 	a := new(serving.Access)
@@ -26,7 +26,7 @@ func access(t *testing.T, args ...string) *serving.Access {
 	return a
 }
 
-func TestFlagsThatLetNobodyInOrContradictEachOtherAreRefused(t *testing.T) {
+func TestEmptyOrContradictoryAccessFlagsAreRefused(t *testing.T) {
 	hash := httpapi.HashSecret("hunter2")
 	for name, tt := range map[string]struct {
 		args   []string
@@ -62,7 +62,7 @@ func TestFlagsThatLetNobodyInOrContradictEachOtherAreRefused(t *testing.T) {
 	}
 }
 
-func TestFlagsLetInWhomTheyName(t *testing.T) {
+func TestFlagsPermitTheCallersTheyName(t *testing.T) {
 	args := []string{
 		"-app", "web:sec:ret", "-token", "dG9rZW4==ann",
 		"-app", "robot:" + httpapi.HashSecret("other"), "-trusted-app", "robot", "-access-token", "YWNj==eve",
@@ -99,7 +99,7 @@ func TestFlagsLetInWhomTheyName(t *testing.T) {
 	}
 }
 
-func TestNoAuthLetsEverybodyInUnderKnownNames(t *testing.T) {
+func TestNoAuthPermitsEveryCallerUnderKnownHostNames(t *testing.T) {
 	a := access(t, "-no-auth", "-host", "box.example", "-host", "box")
 	if auth, err := a.Authenticator(); err != nil || auth != (httpapi.NoAuth{}) || !a.Open() || !a.Given() {
 		t.Errorf("%v, %v", auth, err)

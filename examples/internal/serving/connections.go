@@ -10,9 +10,9 @@ import (
 // and few enough for the files that a process may have open.
 const mostConnections = 4096
 
-// connections is a listener with a bound on what it accepted. One that is too
-// much costs the oldest of the client that has the most, so that no client can
-// keep the others out.
+// connections is a listener with a bound on its open connections. Beyond it, a new
+// connection closes the oldest one of the client with the most connections, so that
+// no client can keep the others out.
 type connections struct {
 	net.Listener
 	most int
@@ -40,7 +40,7 @@ func (l *connections) Accept() (net.Conn, error) {
 	}
 	c := &connection{Conn: accepted, of: l, client: clientOf(accepted)}
 	if excess := l.add(c); excess != nil {
-		_ = excess.Close() // its client notices
+		_ = excess.Close() // its client will notice
 	}
 	return c, nil
 }
@@ -53,7 +53,7 @@ func clientOf(c net.Conn) string {
 	return host
 }
 
-// add returns the connection that is too much, nil if none is.
+// add returns the connection to close, or nil.
 func (l *connections) add(c *connection) (excess *connection) {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -31,7 +31,7 @@ func asks(c net.Conn) bool {
 	return true
 }
 
-func TestOneClientsConnectionsDoNotKeepOthersOut(t *testing.T) {
+func TestAGreedyClientDoesNotKeepOthersOut(t *testing.T) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

@@ -17,7 +17,7 @@ type Server struct {
 	http  *http.Server
 	addr  net.Addr
 	ended chan struct{} // closed when Serve has returned
-	err   error         // why, once ended is closed; nil if Close was
+	err   error         // the reason, valid once ended is closed; nil after Close
 }
 
 // patience is how long Close waits for requests that are being answered.
@@ -26,17 +26,17 @@ const patience = 5 * time.Second
 // maxHeader bounds the headers of a request, which hold credentials at most.
 const maxHeader = 32 << 10
 
-// Listen listens on a TCP address, port 0 for any that is free, or on a socket,
-// written unix:///PATH, that only its owner can open, and begins to serve h. What
-// goes wrong with single connections is of no interest.
+// Listen listens on a TCP address (port 0 for any free port) or on a socket,
+// written unix:///PATH, that only its owner can open, and begins to serve h. It
+// ignores errors of single connections.
 func Listen(ctx context.Context, addr string, h *httpapi.Handler) (*Server, error) {
 	l, err := listen(ctx, addr)
 	if err != nil {
 		return nil, err
 	}
 	s := &Server{
-		// No bound on the whole of a request or an answer, for streams have
-		// none; the handler has its own.
+		// There is no time limit for a whole request or answer, because streams are
+		// unlimited; the handler has its own limits.
 		http: &http.Server{
 			Handler: h, ReadHeaderTimeout: 10 * time.Second, IdleTimeout: time.Minute,
 			MaxHeaderBytes: maxHeader,
@@ -54,7 +54,7 @@ func Listen(ctx context.Context, addr string, h *httpapi.Handler) (*Server, erro
 	return s, nil
 }
 
-// URL is where the status page is, or the socket.
+// URL is the address of the status page, or of the socket.
 func (s *Server) URL() string {
 	if s.addr.Network() == "unix" {
 		return socketScheme + s.addr.String()
@@ -78,14 +78,14 @@ func (s *Server) Loopback() bool {
 // Ended is closed when the server no longer serves.
 func (s *Server) Ended() <-chan struct{} { return s.ended }
 
-// Close ends streams, after what was committed before, waits a moment for
-// answers that are being made, and ends the rest. It returns what ended the
-// server before, if anything did.
+// Close ends streams after they have delivered earlier commits, waits a moment for
+// answers in progress, and ends the rest. If the server had ended before, it returns
+// that error.
 func (s *Server) Close() error {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if s.http.Shutdown(ctx) != nil {
-		_ = s.http.Close() // what is left of it
+		_ = s.http.Close() // the remaining connections
 	}
 	<-s.ended
 	return s.err

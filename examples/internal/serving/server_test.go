@@ -65,7 +65,7 @@ func get(t *testing.T, url, host string) *http.Response {
 	return resp
 }
 
-func TestAServerIsWhereItSays(t *testing.T) {
+func TestAServerAnswersAtItsURL(t *testing.T) {
 	e := recorded(t)
 	for _, tt := range []struct {
 		addr, url string
@@ -87,7 +87,7 @@ func TestAServerIsWhereItSays(t *testing.T) {
 	}
 }
 
-func TestAPageWithAnotherNameReadsNothingWithoutAuthentication(t *testing.T) {
+func TestUnknownHostNamesAreRefusedWithoutAuthentication(t *testing.T) {
 	e := recorded(t)
 	for _, addr := range []string{"127.0.0.1:0", "0.0.0.0:0"} {
 		s := listen(t, e, addr, "box")
@@ -104,7 +104,7 @@ func TestAPageWithAnotherNameReadsNothingWithoutAuthentication(t *testing.T) {
 	}
 }
 
-func TestWhereSomebodyListensNobodyElseDoes(t *testing.T) {
+func TestAnAddressInUseIsRefused(t *testing.T) {
 	e := recorded(t)
 	addr := strings.TrimSuffix(strings.TrimPrefix(listen(t, e, "127.0.0.1:0").URL(), "http://"), "/")
 	for _, addr := range []string{addr, "127.0.0.1"} {
@@ -114,7 +114,7 @@ func TestWhereSomebodyListensNobodyElseDoes(t *testing.T) {
 	}
 }
 
-func TestCloseEndsStreamsAndTellsThemWhatCameBefore(t *testing.T) {
+func TestCloseEndsStreamsAfterEarlierCommits(t *testing.T) {
 	e := recorded(t)
 	s := listen(t, e, "127.0.0.1:0")
 	resp := get(t, s.URL()+"api/events?bk_biz_id=2&task_id=10", "")

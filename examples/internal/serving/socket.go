@@ -11,7 +11,7 @@ import (
 // socketScheme begins the address of a socket.
 const socketScheme = "unix://"
 
-// OnSocket reports whether an address is that of a socket.
+// OnSocket reports whether an address names a socket.
 func OnSocket(addr string) bool { return strings.HasPrefix(addr, socketScheme) }
 
 // listen listens on a TCP address or a socket.
@@ -37,8 +37,8 @@ func listen(ctx context.Context, addr string) (net.Listener, error) {
 	return l, nil
 }
 
-// abandoned reports whether a socket is one that a program left behind which
-// was killed: nobody answers there.
+// abandoned reports whether a socket was left behind by a killed program: it
+// accepts no connection.
 func abandoned(ctx context.Context, path string) bool {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Type() != os.ModeSocket {
@@ -46,7 +46,7 @@ func abandoned(ctx context.Context, path string) bool {
 	}
 	c, err := new(net.Dialer).DialContext(ctx, "unix", path)
 	if err == nil {
-		_ = c.Close() // somebody does
+		_ = c.Close() // a program listens there
 	}
 	return err != nil && ctx.Err() == nil
 }

@@ -12,9 +12,9 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-func TestASocketIsItsOwnersAloneAndOutlivesNoProgram(t *testing.T) {
+func TestASocketIsPrivateAndRemovedAtTheEnd(t *testing.T) {
 	e, path := recorded(t), filepath.Join(t.TempDir(), "s")
-	// What a killed program leaves behind.
+	// A socket that a killed program left behind.
 	left, err := net.Listen("unix", path)
 	if err != nil {
 		t.Fatal(err)
@@ -55,7 +55,7 @@ func TestASocketIsItsOwnersAloneAndOutlivesNoProgram(t *testing.T) {
 	}
 }
 
-func TestAFileThatIsNoSocketIsNotRemoved(t *testing.T) {
+func TestOnlySocketsAreRemoved(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "f")
 	if err := os.WriteFile(path, []byte("mine"), 0o600); err != nil {
 		t.Fatal(err)

@@ -7,5 +7,5 @@ import (
 	"syscall"
 )
 
-// ReaderGone reports whether a write failed because nobody reads any more.
+// ReaderGone reports whether a write failed because the reader has closed the pipe.
 func ReaderGone(err error) bool { return errors.Is(err, syscall.EPIPE) }

@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// Size is the size of a terminal; ok is false if f is none.
+// Size is the size of a terminal; ok is false if f is not a terminal.
 func Size(f *os.File) (columns, rows int, ok bool) {
 	var size struct{ rows, columns, x, y uint16 }
 	_, _, errno := syscall.Syscall(syscall.SYS_IOCTL, f.Fd(), syscall.TIOCGWINSZ, uintptr(unsafe.Pointer(&size)))

@@ -1,5 +1,4 @@
-// Package terminal is what the examples need to print the texts of pipelines
-// on terminals.
+// Package terminal prints texts of pipelines on terminals safely.
 package terminal
 
 import (
@@ -11,11 +10,11 @@ import (
 	"github.com/pipestatus/pipestatus/query/picture"
 )
 
-// Printable is text as a terminal may get it, see [picture.Printable].
+// Printable is text that is safe to print on a terminal, see [picture.Printable].
 func Printable(s string) string { return picture.Printable(s) }
 
-// JSON is text, which is JSON, with escapes for the characters that [Printable]
-// replaces: it says the same, and a terminal obeys nothing in it.
+// JSON is a JSON text with escapes for the characters that [Printable] replaces. It
+// has the same value and is safe to print on a terminal.
 func JSON(text []byte) []byte {
 	plain := bytes.IndexFunc(text, func(r rune) bool { return r >= 0x7f && !picture.Shows(r) })
 	if plain < 0 {

@@ -26,7 +26,7 @@ func TestPrintableTextStaysOnItsLine(t *testing.T) {
 	}
 }
 
-func TestJSONForATerminalSaysTheSame(t *testing.T) {
+func TestJSONForATerminalKeepsItsValue(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                                      `""`,
 		"build \u6f22\u5b57 \U0001f680 e\u0301": "\"build \u6f22\u5b57 \U0001f680 e\u0301\"",
@@ -47,7 +47,7 @@ func TestJSONForATerminalSaysTheSame(t *testing.T) {
 	}
 }
 
-func TestColumnsAreThoseOfATerminal(t *testing.T) {
+func TestColumnsMatchATerminal(t *testing.T) {
 	for text, want := range map[string]int{
 		"": 0, "build": 5, "\u6f22\u5b57": 4, "e\u0301": 1, "\U0001f680!": 3, "\uac00": 2, "\u00e9": 1,
 	} {

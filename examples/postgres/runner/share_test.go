@@ -80,7 +80,7 @@ func (g *gated) start(t *testing.T, url, task string) *pgserver.Process {
 	return p
 }
 
-// asked answers questions about a database.
+// asked is a query on a database.
 func asked(t *testing.T, url string) *query.Query {
 	t.Helper()
 	s, err := pgstore.Open(t.Context(), url, &pgstore.Options{Lease: -1})
@@ -105,7 +105,7 @@ func shape(t *testing.T, q *query.Query, task string) string {
 	return strings.Join(parts, " ")
 }
 
-func TestOneOfTwoStandbysFinishesWhatAKilledRunnerLeft(t *testing.T) {
+func TestOneOfTwoStandbysFinishesAKilledRunnersTask(t *testing.T) {
 	t.Parallel()
 	url, g := pgserver.Database(t), newGated(t)
 	if p := pgserver.Start(t, "", "-store", url, "-task", "failed", pipeline(t, "false")); p.Exit() != 1 {
@@ -146,7 +146,7 @@ func TestOneOfTwoStandbysFinishesWhatAKilledRunnerLeft(t *testing.T) {
 	}
 }
 
-func TestResumeWaitsUntilNobodyElseHasTheTask(t *testing.T) {
+func TestResumeWaitsUntilNoOtherRunnerHasTheTask(t *testing.T) {
 	t.Parallel()
 	url, g := pgserver.Database(t), newGated(t)
 	first := g.start(t, url, "1")
@@ -172,7 +172,7 @@ func TestResumeWaitsUntilNobodyElseHasTheTask(t *testing.T) {
 	}
 }
 
-func TestARunnerThatWasOnlyThoughtDeadCanRecordNoMore(t *testing.T) {
+func TestARunnerWithoutItsLeaseCannotRecord(t *testing.T) {
 	t.Parallel()
 	url, g := pgserver.Database(t), newGated(t)
 	asleep := g.start(t, url, "1")
@@ -218,7 +218,7 @@ func TestARunnerOutlivesARestartOfTheServer(t *testing.T) {
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	g.open(t) // the command ends, and there is nobody to record it
+	g.open(t) // the command ends, and no server is up to record it
 	if err := server.Start(); err != nil {
 		t.Fatal(err)
 	}

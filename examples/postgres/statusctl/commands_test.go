@@ -25,7 +25,7 @@ const story = `{"op":"create","biz":"2","task":"10","id":"p","name":"nightly","a
 {"op":"finish","node":"p","at":1524730122}
 `
 
-func TestCommandsPrintTheSameOfAServerAndOfAFile(t *testing.T) {
+func TestCommandsPrintTheSameForAServerAndAFile(t *testing.T) {
 	t.Parallel()
 	file, url := filepath.Join(t.TempDir(), "a.db"), pgserver.Database(t)
 	pgserver.Run(t, story, "apply", "-db", file)
@@ -42,7 +42,7 @@ func TestCommandsPrintTheSameOfAServerAndOfAFile(t *testing.T) {
 	}
 }
 
-func TestCommandsThatWorkOnFilesSayWhatToUseInstead(t *testing.T) {
+func TestFileCommandsNameTheirReplacementOnAServer(t *testing.T) {
 	t.Parallel()
 	url := pgserver.Database(t)
 	for _, args := range [][]string{{"backup", "x"}, {"compact"}, {"salvage", "x"}} {
@@ -57,7 +57,7 @@ func TestCommandsThatWorkOnFilesSayWhatToUseInstead(t *testing.T) {
 	}
 }
 
-func TestFollowingSeesWhatOthersRecord(t *testing.T) {
+func TestFollowingShowsOperationsOfOtherProcesses(t *testing.T) {
 	t.Parallel()
 	url := pgserver.Database(t)
 	lines := strings.SplitAfter(strings.TrimSpace(story), "\n")
@@ -75,7 +75,7 @@ func TestFollowingSeesWhatOthersRecord(t *testing.T) {
 	}
 }
 
-func TestServeAnswersWhatOthersHaveRecorded(t *testing.T) {
+func TestServeShowsOperationsOfOtherProcesses(t *testing.T) {
 	t.Parallel()
 	url := pgserver.Database(t)
 	lines := strings.SplitAfter(strings.TrimSpace(story), "\n")

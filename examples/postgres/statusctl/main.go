@@ -1,11 +1,11 @@
-// Command statusctl is the statusctl of examples/statusctl for stores on
-// PostgreSQL too: -db takes their URL.
+// Command statusctl is the statusctl of examples/statusctl with support for stores
+// on PostgreSQL: -db takes their URL.
 //
 //	statusctl list -db postgres://ann@db.example/pipelines
 //	statusctl export | statusctl import -db postgres://ann@db.example/pipelines
 //
-// Leave the password to PGPASSWORD or ~/.pgpass. What works on files only
-// (backup, compact, salvage) is the matter of the server's own tools.
+// Leave the password to PGPASSWORD or ~/.pgpass. Commands that work on files only
+// (backup, compact, salvage) have their counterparts in the server's own tools.
 package main
 
 import (

@@ -63,7 +63,7 @@ func scenarios(t *testing.T) string {
 	return in.String()
 }
 
-// Texts and times that a database might not take as they are.
+// Texts and times that a database might change.
 var (
 	texts = []string{
 		"", "build", "a\x00b", "\x00", "line\nline\r\n\ttab", `"quoted" \ back\u0000slash`, "<&>\u2028", "编译 🚀", "e\u0301", "\ufffd",
@@ -91,7 +91,7 @@ func randomTree(r *rand.Rand, task string) string {
 		if r.IntN(4) == 0 {
 			op["actor"] = "ann 编"
 		}
-		_ = enc.Encode(op) // it takes everything
+		_ = enc.Encode(op) // a memory store accepts everything
 	}
 	write(map[string]any{"op": "create", "biz": "random", "task": task, "id": root, "name": pick(texts)})
 	write(map[string]any{"op": "start", "node": root})
@@ -110,7 +110,7 @@ func randomTree(r *rand.Rand, task string) string {
 		}
 		op := map[string]any{"op": pick(moves), "node": pick(nodes)}
 		if op["node"] == root && r.IntN(20) > 0 {
-			op["op"] = pick([]string{"suspend", "resume", "resume"}) // else most trees end soon
+			op["op"] = pick([]string{"suspend", "resume", "resume"}) // otherwise most trees end soon
 		}
 		if op["op"] == "fail" {
 			switch op["error"] = pick(texts); r.IntN(3) {
@@ -125,7 +125,7 @@ func randomTree(r *rand.Rand, task string) string {
 	return in.String()
 }
 
-// answers is everything a store can be asked, sequences and revisions aside.
+// answers is every answer of a store, without sequences and revisions.
 func answers(t *testing.T, s store.Reader) map[string]string {
 	t.Helper()
 	a := &asking{t: t, store: s, all: map[string]string{}}
@@ -249,7 +249,7 @@ func answersOfServer(t *testing.T, url string) map[string]string {
 
 var sequences = regexp.MustCompile(`"(seq|sequence)":\d+,?`)
 
-func TestMovedToAServerAndBackEveryQueryIsAnsweredTheSame(t *testing.T) {
+func TestMovingToAServerAndBackChangesNoAnswer(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	from, back, url := filepath.Join(dir, "from.db"), filepath.Join(dir, "back.db"), pgserver.Database(t)
@@ -283,7 +283,7 @@ func TestMovedToAServerAndBackEveryQueryIsAnsweredTheSame(t *testing.T) {
 	}
 }
 
-func TestWhatIsRecordedOnAServerIsWhatIsRecordedInAFile(t *testing.T) {
+func TestAServerRecordsTheSameAsAFile(t *testing.T) {
 	t.Parallel()
 	file, url, in := filepath.Join(t.TempDir(), "a.db"), pgserver.Database(t), ""
 	r := rand.New(rand.NewPCG(3, 4))

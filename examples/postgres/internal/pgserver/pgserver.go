@@ -23,8 +23,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore/pgtest"
 )
 
-// asProgram in the environment makes a test binary the program itself, so that
-// tests can kill it.
+// asProgram in the environment makes the test binary run the program, so that tests
+// can kill it.
 const asProgram = "PIPESTATUS_TEST_AS_PROGRAM"
 
 var (
@@ -32,8 +32,8 @@ var (
 	databases atomic.Int64
 )
 
-// Main is the body of TestMain: it runs the tests beside a server, or program
-// if a test started this process.
+// Main is the body of TestMain: it starts a server and runs the tests, or runs
+// program if a test started this process.
 func Main(m *testing.M, program func()) int {
 	if os.Getenv(asProgram) != "" {
 		program()
@@ -65,7 +65,7 @@ func Database(t *testing.T) string {
 	return strings.TrimSuffix(server.URL(), "/postgres") + "/" + name
 }
 
-// Process is the program as a process of its own.
+// Process is the program as a separate process.
 type Process struct {
 	t      *testing.T
 	args   []string
@@ -103,7 +103,7 @@ func Start(t *testing.T, stdin string, args ...string) *Process {
 	p := &Process{t: t, args: args, cmd: exec.Command(self, args...), exited: make(chan struct{})}
 	p.cmd.Env = append(os.Environ(), asProgram+"=1")
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = strings.NewReader(stdin), &p.out, &p.err
-	// What its commands leave running may keep its output open.
+	// Processes that its commands leave running may keep its output open.
 	p.cmd.WaitDelay = time.Second
 	if err := p.cmd.Start(); err != nil {
 		t.Fatal(err)
@@ -122,7 +122,7 @@ func Start(t *testing.T, stdin string, args ...string) *Process {
 	return p
 }
 
-// Run runs the program to its end and expects it to do what it was asked.
+// Run runs the program to its end and expects success.
 func Run(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	p := Start(t, stdin, args...)
@@ -151,10 +151,10 @@ func (p *Process) Exit() int {
 	}
 }
 
-// Stdout is what it has printed so far.
+// Stdout is the standard output so far.
 func (p *Process) Stdout() string { return p.out.String() }
 
-// Stderr is what it has printed to standard error so far.
+// Stderr is the standard error output so far.
 func (p *Process) Stderr() string { return p.err.String() }
 
 // AwaitStderr waits until it has printed a text to standard error.

@@ -26,12 +26,12 @@ func PostgreSQL() *database.Servers {
 	}
 }
 
-// patience is how long connecting for the first time may take.
+// patience bounds the first connection.
 const patience = 10 * time.Second
 
 func open(ctx context.Context, url string, o database.Options) (store.Store, error) {
-	// A store tries for long to reach its server, since servers are restarted.
-	// A wrong URL should be told at once, and looking should make no tables.
+	// An open store retries for a long time, because servers restart. Here a
+	// wrong URL must be reported at once, and reading must not create tables.
 	exists, err := look(ctx, url)
 	if err != nil {
 		return nil, err
