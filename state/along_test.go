@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-func TestRetryAndLoopOfAContainerLeaveTheNodesBelowAsTheyAre(t *testing.T) {
+func TestRetryAndLoopOfAContainerDoNotChangeNodesBelow(t *testing.T) {
 	inside := []spec{act("a", state.Failed), act("b", state.Finished), sub("t", state.Suspended, act("c", state.Running))}
 	for op, st := range map[state.OpKind]state.State{state.Retry: state.Failed, state.Loop: state.Finished} {
 		before := treeOf(t, pipeline(state.Running, sub("s", st, inside...)))
@@ -39,7 +39,7 @@ func below() spec {
 	return pipeline(state.Running, sub("s", state.Running, append(children, pending("pending"))...), act("beside", state.Suspended))
 }
 
-func TestRevokeTakesAlongContainersAndSuspendedLeaves(t *testing.T) {
+func TestRevokeAlsoRevokesContainersAndSuspendedLeaves(t *testing.T) {
 	before := treeOf(t, below())
 	after, tr := apply(t, before, on(state.Revoke, "s"))
 
@@ -80,7 +80,7 @@ func TestRevokeTakesAlongContainersAndSuspendedLeaves(t *testing.T) {
 	}
 }
 
-func TestAContainerThatEndsCancelsPendingRetriesBelow(t *testing.T) {
+func TestTheEndOfAContainerCancelsPendingRetriesBelow(t *testing.T) {
 	tree := func(st state.State) spec {
 		return pipeline(state.Running,
 			pending("other"),
@@ -115,7 +115,7 @@ func TestAContainerThatEndsCancelsPendingRetriesBelow(t *testing.T) {
 	}
 }
 
-func TestOtherOperationsOnAContainerLeavePendingRetriesBelow(t *testing.T) {
+func TestOtherOperationsOnAContainerKeepPendingRetriesBelow(t *testing.T) {
 	for op, st := range map[state.OpKind]state.State{
 		state.Suspend: state.Running, state.Resume: state.Suspended, state.Retry: state.Failed, state.Loop: state.Finished,
 	} {
@@ -126,7 +126,7 @@ func TestOtherOperationsOnAContainerLeavePendingRetriesBelow(t *testing.T) {
 	}
 }
 
-func TestNodesTakenAlongAreListedInTheOrderOfCreation(t *testing.T) {
+func TestChangedNodesAreListedInTheOrderOfCreation(t *testing.T) {
 	tree, _ := apply(t, state.NewTree(key), create("root"), on(state.Start, "root"),
 		declare("root", "a", asSubprocess), declare("root", "b", asSubprocess), declare("a", "in a", asSubprocess))
 	_, tr := apply(t, tree, on(state.Revoke, "root"))
@@ -170,7 +170,7 @@ func TestATolerantFinishIgnoresTheFailuresOfChildren(t *testing.T) {
 	}
 }
 
-func TestAnAbandoningFailTakesAlongAsARevokeDoes(t *testing.T) {
+func TestAnAbandoningFailChangesNodesBelowLikeARevoke(t *testing.T) {
 	abandoned, failTr := apply(t, treeOf(t, below()), on(state.Fail, "s", abandon))
 	revoked, revokeTr := apply(t, treeOf(t, below()), on(state.Revoke, "s"))
 	if len(failTr.Changes) != len(revokeTr.Changes) {
@@ -186,7 +186,7 @@ func TestAnAbandoningFailTakesAlongAsARevokeDoes(t *testing.T) {
 	}
 }
 
-func TestAResetTakesAlongWhatIsBelow(t *testing.T) {
+func TestAResetAlsoResetsTheNodesBelow(t *testing.T) {
 	before := treeOf(t, pipeline(state.Running, sub("s", state.Finished,
 		act("a", state.Finished), act("b", state.Created), act("c", state.Revoked).with(notYet), pending("d"),
 		sub("t", state.Failed, act("e", state.Finished), act("f", state.Created).with(retried))), act("g", state.Finished)))

@@ -32,20 +32,20 @@ type Outcome struct {
 	Node string
 	// Version is the node's current version after the operation.
 	Version Version
-	// Transition is what the operation did, nil for an idempotent repeat. Of a
-	// compound operation it is the last one.
+	// Transition is the effect of the operation, nil for an idempotent repeat. For
+	// a compound operation it is the last one.
 	Transition *Transition
-	// Steps are all transitions of a compound operation, nil if it did nothing,
+	// Steps are all transitions of a compound operation, nil if it did nothing
 	// and for other operations.
 	Steps []*Transition
 }
 
-// Apply applies operations in order, each seeing those before it, all or none.
-// It returns the tree after them, at the same revision, and one outcome for
-// each operation. A refusal is an [*Error] with the index of the operation
-// that was refused; t is never changed.
+// Apply applies all operations, in order, or refuses them all. Each operation sees
+// the effects of earlier ones. It returns the tree after them, at the same revision,
+// and one outcome for each operation. A refusal is an [*Error] with the index of the
+// refused operation; t is never changed.
 //
-// RULES.md says what each operation does and in which order the checks come.
+// RULES.md defines the effect of each operation and the order of the checks.
 func (t *Tree) Apply(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 	for i := range ops {
 		if err := ops[i].Validate(); err != nil {
@@ -84,9 +84,8 @@ func (t *Tree) refusal(ops []Op, i int, st State, err error) error {
 	return Refused(ops, i, t.key, st, err)
 }
 
-// do does one operation. The tree is one that nobody else sees, and before are
-// the outcomes of the operations before it. It returns the own state to show in
-// the refusal.
+// do applies one operation to a private tree; before are the outcomes of earlier
+// operations. It returns the own state to show in the refusal.
 func (t *Tree) do(limits Limits, op *Op, before []Outcome) (Outcome, State, error) {
 	e := edit{tree: t, op: op}
 	var st State
@@ -104,7 +103,7 @@ func (t *Tree) do(limits Limits, op *Op, before []Outcome) (Outcome, State, erro
 	return e.outcome, st, err
 }
 
-// edit is one operation in progress on a tree that nobody else sees.
+// edit is one operation in progress on a private tree.
 type edit struct {
 	tree       *Tree
 	op         *Op
@@ -244,8 +243,8 @@ func (e *edit) update(before []Outcome) (State, error) {
 	return 0, nil
 }
 
-// about reports whether the operation is about the node's current attempt: the
-// one it names, or any if it names none.
+// about reports whether the operation applies to the node's current attempt: it
+// names that attempt, or no attempt.
 func (op *Op) about(p *Progress) bool {
 	return (!op.Version.IsSet() || op.Version == p.Version) && (op.Loop == 0 || op.Loop == p.Loop)
 }
@@ -261,10 +260,10 @@ func (op *Op) mismatch(p *Progress) error {
 	return fmt.Errorf("%w: based on %s, current is %s", ErrVersionMismatch, op.Version, current)
 }
 
-// moment is the effective time of an operation on a node: what was given, but
-// not before the node's last transition and its container's start, nor, when a
-// container ends, before any transition below it. So what runs within an
-// attempt of a container lies within its times, whatever the clock does.
+// moment is the effective time of an operation on a node: the given time, but not
+// before the node's last transition or its container's start and, when a container
+// ends, not before any transition below it. Nodes that run within an attempt of a
+// container therefore lie within its times, even if the clock goes backwards.
 func (e *edit) moment(n *node) Instant {
 	now := later(e.op.time(), n.time(updated))
 	if n.parent >= 0 {
@@ -285,8 +284,8 @@ func (e *edit) change(i int, p *Progress, superseded *Attempt) {
 	e.record(Change{ID: n.id, Index: i, Kind: n.kind, From: from, Progress: *p, Superseded: superseded})
 }
 
-// record adds a change to the transition, which is made with its first one:
-// most have no other.
+// record adds a change to the transition, which has room for one from the
+// beginning: most transitions change a single node.
 func (e *edit) record(c Change) {
 	if e.transition == nil {
 		t := &struct {
@@ -325,7 +324,7 @@ func (op *Op) time() Instant {
 	return op.Now
 }
 
-// ownName is a name as nodes keep it: "" for the class string of their kind.
+// ownName is the stored form of a name: "" for the class string of the kind.
 func ownName(name string, k Kind) string {
 	if name == k.Class() {
 		return ""

@@ -75,7 +75,7 @@ func TestARepeatInABatchLeavesTheOthers(t *testing.T) {
 	}
 }
 
-func TestNoOperationsChangeNothing(t *testing.T) {
+func TestAnEmptyListOfOperationsChangesNothing(t *testing.T) {
 	before := treeOf(t, pipeline(state.Running))
 	after, outcomes, err := before.Apply(state.Limits{})
 	if err != nil || len(outcomes) != 0 {

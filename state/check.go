@@ -2,8 +2,8 @@ package state
 
 import "fmt"
 
-// fits reports, as an error that matches [ErrInvalidArgument], whether the
-// operation asks for what a node of this kind does not take.
+// fits returns an error that matches [ErrInvalidArgument] if the operation has a
+// field that does not apply to nodes of this kind.
 func (op *Op) fits(n *node) error {
 	container := n.family != nil
 	switch {
@@ -21,8 +21,8 @@ func (op *Op) fits(n *node) error {
 	return nil
 }
 
-// check holds the rule against node n at index i: own state, root or
-// container, ancestors, children, flags, limits.
+// check applies the rule to node n at index i: own state, root or container,
+// ancestors, children, flags, limits.
 func (t *Tree) check(r *rule, i int, n *node, op *Op) error {
 	switch {
 	case !r.from.has(n.state) && !(r.leafFrom.has(n.state) && n.mayLeave(op)):
@@ -54,9 +54,9 @@ func (t *Tree) check(r *rule, i int, n *node, op *Op) error {
 	return nil
 }
 
-// mayLeave reports whether a leaf can finish or fail although it is not
-// RUNNING: SUSPENDED, if its attempt has started, since work in flight reports;
-// FAILED, if its automatic retry is pending, which another fail replaces.
+// mayLeave reports whether a leaf that is not RUNNING can finish or fail: a
+// SUSPENDED leaf can if its attempt has started, because its work may still report;
+// a FAILED leaf can fail again if its automatic retry is pending, which is replaced.
 func (n *node) mayLeave(op *Op) bool {
 	switch {
 	case n.family != nil:
@@ -67,7 +67,7 @@ func (n *node) mayLeave(op *Op) bool {
 	return n.state == Failed && n.pending() && !op.Ignore
 }
 
-// checkAbove holds a guard against the ancestors of node i.
+// checkAbove applies a guard to the ancestors of node i.
 func (t *Tree) checkAbove(i int, g guard) error {
 	n := t.nodes.get(i)
 	container := n.family != nil
@@ -81,7 +81,7 @@ func (t *Tree) checkAbove(i int, g guard) error {
 	return nil
 }
 
-// checkBelow holds a rule against the nodes below container i.
+// checkBelow applies a rule to the nodes below container i.
 func (t *Tree) checkBelow(r *rule, i int, f *family, op *Op) error {
 	forbidden := r.children
 	if op.Tolerate {

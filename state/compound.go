@@ -2,8 +2,8 @@ package state
 
 import "fmt"
 
-// Interrupted is the error text of an attempt that was under way when a Begin of
-// its node said that another one begins.
+// Interrupted is the error text of an attempt that was running when a Begin started
+// another attempt of its node.
 const Interrupted = "interrupted"
 
 // beginsRoot reports whether the operation begins a root, which exists, has no
@@ -19,8 +19,8 @@ func (op *Op) validateRoot() error {
 	return nil
 }
 
-// WantsPast reports whether a Begin has to be told which of the node's attempts
-// has the given version, if any: the tree itself knows the current one.
+// WantsPast reports whether a Begin needs the node's history to find the attempt
+// with the given version: the tree knows only the current attempt.
 func (t *Tree) WantsPast(op *Op) bool {
 	if op.Kind != Begin || !op.VersionGiven || op.Past != nil {
 		return false
@@ -44,8 +44,8 @@ func (o *Outcome) transitions() []*Transition {
 	return nil
 }
 
-// compound does a Begin or Report: it finds out which operations lead the node
-// where it should be, and does them.
+// compound applies a Begin or Report: it chooses the operations that lead the node
+// to the wanted state, and applies them.
 func (t *Tree) compound(limits Limits, op *Op, before []Outcome) (Outcome, State, error) {
 	i, err := t.target(op)
 	known := err == nil
@@ -87,8 +87,8 @@ func (t *Tree) compound(limits Limits, op *Op, before []Outcome) (Outcome, State
 	return out, 0, nil
 }
 
-// step is one of the operations on a node that a compound one stands for. What it
-// was given goes to where it belongs.
+// step is one of the operations that a compound operation stands for, with the
+// fields of the compound operation that apply to it.
 func (op *Op) step(kind OpKind, node string, key Key) Op {
 	s := Op{Kind: kind, Node: node, Actor: op.Actor, At: op.At, Now: op.Now}
 	switch kind {
@@ -120,7 +120,8 @@ func (op *Op) step(kind OpKind, node string, key Key) Op {
 	return s
 }
 
-// begin is what leads a node into a new attempt that runs: node i, if it exists.
+// begin returns the operations that lead to a new running attempt: of node i, if it
+// exists.
 func (t *Tree) begin(i int, exists bool, op *Op, before []Outcome) ([]OpKind, error) {
 	p, err := -1, error(nil)
 	if !op.beginsRoot() {
@@ -154,8 +155,8 @@ func (t *Tree) beginAgain(n *node, op *Op, before []Outcome) ([]OpKind, error) {
 	return steps, nil
 }
 
-// begun reports whether an attempt of the version has begun before. One that was
-// declared with it and never started has not.
+// begun reports whether an attempt of the version has begun before. An attempt that
+// was declared with it and never started has not begun.
 func (t *Tree) begun(node string, op *Op, p *Progress, before []Outcome) bool {
 	if p.hasBegun(op.NewVersion) || p.Supersedes == op.NewVersion || op.Past != nil {
 		return true
@@ -169,13 +170,13 @@ func (t *Tree) begun(node string, op *Op, p *Progress, before []Outcome) bool {
 	return false
 }
 
-// hasBegun reports whether the current attempt has that version and is or was under
-// way.
+// hasBegun reports whether the current attempt has that version and has started.
 func (p *Progress) hasBegun(v Version) bool {
 	return p.Version == v && (p.Started.IsSet() || p.State.Ended())
 }
 
-// beginning is what a Begin of a node with these values stands for.
+// beginning returns the operations that a Begin of a node with these values stands
+// for.
 func beginning(p *Progress, root, container bool) []OpKind {
 	switch {
 	case p.State == Running && container:
@@ -188,7 +189,7 @@ func beginning(p *Progress, root, container bool) []OpKind {
 	return running(p, root)
 }
 
-// running leads a node with these values to RUNNING.
+// running returns the operations that lead a node with these values to RUNNING.
 func running(p *Progress, root bool) []OpKind {
 	switch {
 	case p.State == Created:
@@ -209,7 +210,7 @@ func running(p *Progress, root bool) []OpKind {
 	return []OpKind{Reset, Start}
 }
 
-// report is what leads node i to the state that was reported.
+// report returns the operations that lead node i to the reported state.
 func (t *Tree) report(i int, op *Op, before []Outcome) ([]OpKind, error) {
 	n := t.nodes.get(i)
 	if op.Loop != 0 && i != 0 {
@@ -238,8 +239,8 @@ func (t *Tree) report(i int, op *Op, before []Outcome) ([]OpKind, error) {
 	return steps, nil
 }
 
-// reporting is what leads a node with these values to a state; ok is false if
-// nothing does.
+// reporting returns the operations that lead a node with these values to a state; ok
+// is false if it is unreachable.
 func reporting(p *Progress, to State, root, container bool) (steps []OpKind, ok bool) {
 	started := p.State == Suspended && p.Started.IsSet()
 	switch {
@@ -261,8 +262,8 @@ func reporting(p *Progress, to State, root, container bool) (steps []OpKind, ok 
 	return append(running(p, root), last), true
 }
 
-// passed reports whether the attempt has been in a state, or has come to its end
-// after what follows from it.
+// passed reports whether the attempt has been in a state, or has ended in a state
+// that implies it.
 func (p *Progress) passed(st State) bool {
 	switch st {
 	case Created:

@@ -10,9 +10,9 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// What a begin and a report of each state stand for, by the own state of the node.
-// "-" is invalid_transition, "." nothing. SUSPENDED' is a node that was suspended
-// before it started.
+// The operations that a begin and a report of each state stand for, by the own state
+// of the node. "-" is invalid_transition, "." no operation. SUSPENDED' is a node
+// that was suspended before it started.
 
 const leafWays = `
           CREATED       RUNNING           FAILED              SUSPENDED         SUSPENDED'           REVOKED             FINISHED
@@ -44,8 +44,9 @@ SUSPENDED suspend       suspend  reopen,suspend .              .                
 REVOKED   revoke        revoke   revoke         revoke         revoke               .              -
 CREATED   .             -        -              -              resume               -              -`
 
-// With the version of the current attempt no new one begins: what would need one
-// is passed over if the attempt has been there, else refused.
+// With the version of the current attempt, no new attempt begins: a report that
+// would need one records nothing if the attempt has been in that state, and is
+// refused otherwise.
 const leafVersionWays = `
           CREATED       RUNNING  FAILED  SUSPENDED  SUSPENDED'           REVOKED  FINISHED
 RUNNING   start         .        .       resume     resume,start         .        .
@@ -76,7 +77,7 @@ func ifVersion(version state.Version) func(*state.Op) {
 	return func(op *state.Op) { op.Version = version }
 }
 
-// did is what an outcome recorded, as the tables above write it.
+// did lists the recorded operations of an outcome, in the form of the tables above.
 func did(o state.Outcome) string {
 	var steps []string
 	for _, tr := range o.Steps {
@@ -88,7 +89,7 @@ func did(o state.Outcome) string {
 	return strings.Join(steps, ",")
 }
 
-func TestBeginAndReportDoWhatLeadsThere(t *testing.T) {
+func TestBeginAndReportApplyTheOperationsThatLeadThere(t *testing.T) {
 	for _, c := range []struct {
 		what, id, ways string
 		kind           state.Kind
@@ -179,7 +180,7 @@ func numbered(trs []*state.Transition) (all []*state.Transition) {
 	return all
 }
 
-func TestBeginDeclaresWhatIsUnknown(t *testing.T) {
+func TestBeginDeclaresUnknownNodes(t *testing.T) {
 	tree := treeOf(t, pipeline(state.Running))
 	next, outcomes, err := tree.Apply(state.Limits{}, begin("a", state.ServiceActivity, func(op *state.Op) {
 		op.Name, op.NoRetry, op.MaxLoops = "build", true, 3
@@ -191,7 +192,7 @@ func TestBeginDeclaresWhatIsUnknown(t *testing.T) {
 	if did(outcomes[0]) != "declare,start" || n.State != state.Running || n.Name != "build" || !n.NoRetry || n.MaxLoops != 3 || n.Version != v(99) {
 		t.Errorf("did %s: %+v", did(outcomes[0]), n)
 	}
-	// What exists keeps its name and its limits, which hold.
+	// An existing node keeps its name and its limits.
 	next, outcomes, err = next.Apply(state.Limits{}, begin("b", state.Subprocess), report("a", state.Failed))
 	if err != nil || did(outcomes[1]) != "fail" {
 		t.Fatal(err, outcomes)
@@ -317,7 +318,7 @@ func TestALateReportOfASupersededAttemptRecordsNothing(t *testing.T) {
 	}
 }
 
-func TestWhatLeadsNowhereIsRefusedAndKeepsTheTree(t *testing.T) {
+func TestUnreachableStatesAreRefusedAndChangeNothing(t *testing.T) {
 	tree := treeOf(t, pipeline(state.Suspended, act("a", state.Failed), sub("s", state.Running, act("b", state.Running))))
 	before := tree.Node(1)
 	for what, op := range map[string]state.Op{

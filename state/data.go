@@ -9,15 +9,15 @@ const (
 	// DefaultDataBytes is how long an input or output may be unless
 	// [Limits].DataBytes says otherwise.
 	DefaultDataBytes = 64 << 10
-	// MaxDataBytes is how long it may be at most.
+	// MaxDataBytes is the upper bound of that option.
 	MaxDataBytes = 16 << 20
 )
 
-// Data is what an attempt was given or what it produced: bytes that mean nothing
-// to the library, by convention JSON. Trees and snapshots do not hold it. A
-// transition brings it to the store, which keeps it once and returns it with the
-// attempt. Transitions that are read from a store name it by size and digest. A
-// nil *Data is no data, which differs from data of no bytes.
+// Data is the input or the output of an attempt: bytes that the library does not
+// interpret, by convention JSON. Trees and snapshots do not hold it. A transition
+// brings it to the store, which keeps it once and returns it with the attempt.
+// Transitions that are read from a store hold only its size and digest. A nil *Data
+// is no data, which differs from empty data.
 type Data struct {
 	size   int
 	digest [16]byte
@@ -82,14 +82,14 @@ func (d *Data) String() string {
 	return fmt.Sprintf("%d bytes %x", d.size, d.digest[:8])
 }
 
-// takesInput and givesOutput say which operations bring data.
+// takesInput and givesOutput report whether an operation brings data.
 
 func (k OpKind) takesInput() bool { return k == Create || k == Start || k == Loop }
 
 func (k OpKind) givesOutput() bool { return k == Finish || k == Fail || k == Skip }
 
-// Input is what the transition gave to the attempt of its first change, nil if
-// nothing.
+// Input is the input that the transition gave to the attempt of its first change, or
+// nil.
 func (tr *Transition) Input() *Data {
 	if tr.Op.takesInput() {
 		return tr.Data
@@ -97,7 +97,7 @@ func (tr *Transition) Input() *Data {
 	return nil
 }
 
-// Output is what the attempt of its first change produced, nil if nothing.
+// Output is the output of the attempt of its first change, or nil.
 func (tr *Transition) Output() *Data {
 	if tr.Op.givesOutput() {
 		return tr.Data
@@ -121,7 +121,7 @@ func (tr *Transition) validateData() error {
 	return nil
 }
 
-// validateData checks where an operation brings data, and that it has the bytes.
+// validateData checks that the operation may bring data, and that it has the bytes.
 func (op *Op) validateData() error {
 	begins := op.Kind.takesInput() || op.Kind == Begin && !op.beginsRoot()
 	ends := op.Kind.givesOutput() || op.Kind == Report && (op.State == Finished || op.State == Failed)
@@ -133,13 +133,13 @@ func (op *Op) validateData() error {
 	}
 	for _, d := range []*Data{op.Input, op.Output} {
 		if d != nil && d.bytes == nil {
-			return fmt.Errorf("%w: data that is only named", ErrInvalidArgument)
+			return fmt.Errorf("%w: data without its bytes", ErrInvalidArgument)
 		}
 	}
 	return nil
 }
 
-// checkData holds the data of an operation against the limits.
+// checkData compares the data of an operation with the limits.
 func (l Limits) checkData(op *Op) error {
 	for _, d := range []*Data{op.Input, op.Output} {
 		if d != nil && d.size > l.DataBytes {
@@ -149,11 +149,11 @@ func (l Limits) checkData(op *Op) error {
 	return nil
 }
 
-// CheckData reports, as an error that matches [ErrInvalidArgument], whether an
-// operation brings more data than the limits allow.
+// CheckData returns an error that matches [ErrInvalidArgument] if an operation
+// brings more data than the limits allow.
 func (l Limits) CheckData(op *Op) error { return l.withDefaults().checkData(op) }
 
-// data puts what the operation brought into its transition.
+// data puts the data of the operation into its transition.
 func (e *edit) data() {
 	if e.transition.Data = e.op.Input; e.op.Output != nil {
 		e.transition.Data = e.op.Output

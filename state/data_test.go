@@ -12,7 +12,7 @@ func produced(b []byte) func(*state.Op) {
 	return func(op *state.Op) { op.Output = state.NewData(b) }
 }
 
-func TestDataGoesWithTheOperationThatBringsIt(t *testing.T) {
+func TestDataIsRecordedWithItsOperation(t *testing.T) {
 	x := []byte("x")
 	tree := running(t, declare("root", "a"), declare("root", "s", asSubprocess))
 	tree, tr := apply(t, tree, on(state.Start, "a", fed(x)))
@@ -58,7 +58,7 @@ func TestDataGoesWithTheOperationThatBringsIt(t *testing.T) {
 	refusedWith(t, err, state.ErrInvalidArgument)
 }
 
-func TestTheLimitOfDataIsTheCallers(t *testing.T) {
+func TestTheCallerSetsTheLimitOfData(t *testing.T) {
 	tree := running(t, declare("root", "a"))
 	op := on(state.Start, "a", fed(make([]byte, 11)))
 	for limit, fits := range map[int]bool{10: false, 11: true, 0: true} {
@@ -98,7 +98,7 @@ func TestCompoundOperationsPassDataToTheLastStep(t *testing.T) {
 	}
 }
 
-func TestDataThatCannotBeIsMalformed(t *testing.T) {
+func TestInvalidDataIsMalformed(t *testing.T) {
 	x := state.NewData([]byte("x"))
 	tree := running(t, declare("root", "a"), declare("root", "b"))
 	_, started := apply(t, tree, on(state.Start, "a"))

@@ -7,8 +7,7 @@ import (
 	"testing"
 )
 
-// The order of states in the diagram: those that go on before those that have
-// ended.
+// The order of states in the diagram: states before the end, then ended ones.
 var diagramOrder = []State{Created, Running, Suspended, Failed, Revoked, Finished}
 
 // diagram draws the table of rules: every move from one own state to another
@@ -33,7 +32,7 @@ func diagram(t *testing.T) string {
 	return b.String()
 }
 
-func TestTheDiagramInTheDocumentIsThatOfTheRules(t *testing.T) {
+func TestTheDiagramInTheDocumentMatchesTheRules(t *testing.T) {
 	document, err := os.ReadFile("RULES.md")
 	if err != nil {
 		t.Fatal(err)

@@ -2,7 +2,7 @@ package state
 
 import "slices"
 
-// effect gives node n at index i its new values and takes along what is below.
+// effect gives node n at index i its new values and changes the nodes below.
 func (e *edit) effect(i int, n *node, was Progress, from int) {
 	op, p := e.op, was
 	p.Updated, p.RetryAt, p.Note = e.now, Instant{}, ""
@@ -60,8 +60,8 @@ func (e *edit) effect(i int, n *node, was Progress, from int) {
 	}
 }
 
-// fail is what a fail does to the values of node n: it ends the attempt, or
-// replaces the pending retry of one that has failed.
+// fail applies a fail to the values of node n: it ends the attempt, or replaces the
+// pending retry of a failed one.
 func (e *edit) fail(p *Progress, i int, n *node) {
 	op := e.op
 	if p.State != Failed {
@@ -85,14 +85,14 @@ func (e *edit) retryAt(i int, n *node) Instant {
 	return e.op.RetryAt
 }
 
-// begin clears what belongs to the attempt before, all but its times' successor.
+// begin clears the values of the previous attempt, except for its times.
 func (p *Progress) begin(st State) {
 	p.State, p.Started, p.Finished = st, Instant{}, Instant{}
 	p.Error, p.RetryAt = "", Instant{}
 	p.Skipped, p.ErrorIgnored, p.Paused, p.CameFrom = false, false, false, 0
 }
 
-// revoke ends the attempt. What had failed ended then.
+// revoke ends the attempt. A failed attempt has ended already.
 func (p *Progress) revoke() {
 	if p.State != Failed {
 		p.Finished = p.Updated
@@ -100,15 +100,15 @@ func (p *Progress) revoke() {
 	p.State = Revoked
 }
 
-// supersede makes the attempt in p a new one and returns the one before, of its
-// own, so that other operations' stays off the heap.
+// supersede makes the attempt in p a new one and returns a copy of the previous
+// one. It is a separate function, so that other operations do not allocate.
 func supersede(p, was *Progress, began OpKind, version Version) *Attempt {
 	before := was.Attempt
 	p.Version, p.Supersedes, p.Began, p.Along = version, was.Version, began, false
 	return &before
 }
 
-// along is what an operation on a container does to the nodes below it.
+// along is the effect of an operation on a container on the nodes below it.
 type along struct {
 	cancel   bool // pending automatic retries
 	tolerate bool // failures of children
@@ -118,8 +118,7 @@ type along struct {
 
 func (a along) any() bool { return a != along{} }
 
-// takesAlong is what the operation does below a node of this family, nothing
-// where there is nothing to do.
+// takesAlong is the effect of the operation below a node of this family, if any.
 func (op *Op) takesAlong(f *family) (a along) {
 	if f == nil {
 		return along{}

@@ -259,13 +259,13 @@ func TestCreateAndDeclareMakeNodesThatShowAtOnce(t *testing.T) {
 	}
 }
 
-func TestADeletionIsAboutNoNode(t *testing.T) {
+func TestADeletionNamesNoNode(t *testing.T) {
 	if tr := (&state.Transition{Op: state.Delete}); tr.Node() != "" {
 		t.Errorf("it is about %q", tr.Node())
 	}
 }
 
-func TestANameThatIsTheKindsClassStringIsNone(t *testing.T) {
+func TestTheClassStringOfAKindCountsAsNoName(t *testing.T) {
 	tree, _ := apply(t, state.NewTree(key),
 		create("root", named(state.Pipeline.Class())), declare("root", "a", named(state.ServiceActivity.Class())),
 		declare("root", "b", named(state.Pipeline.Class())))
@@ -276,7 +276,7 @@ func TestANameThatIsTheKindsClassStringIsNone(t *testing.T) {
 	}
 }
 
-func TestAFailureUnderWhatHasEndedAnnouncesNoRetry(t *testing.T) {
+func TestAFailureBelowAnEndedNodeAnnouncesNoRetry(t *testing.T) {
 	for _, st := range []state.State{state.Finished, state.Failed, state.Revoked} {
 		tree := treeOf(t, pipeline(st, sub("s", state.Revoked, act("a", state.Running))))
 		after, _ := apply(t, tree, on(state.Fail, "a", retryAt))
@@ -286,7 +286,7 @@ func TestAFailureUnderWhatHasEndedAnnouncesNoRetry(t *testing.T) {
 	}
 }
 
-func TestAReopenedTaskRunsAgainFromWhereItIs(t *testing.T) {
+func TestAReopenedTaskContinuesFromItsState(t *testing.T) {
 	for _, st := range []state.State{state.Finished, state.Failed, state.Revoked} {
 		for _, start := range []state.Instant{started, none} {
 			root := pipeline(st, act("a", state.Failed), sub("s", state.Revoked)).with(func(n *state.Node) {

@@ -2,7 +2,7 @@ package state
 
 import "fmt"
 
-// Kind is what a node is. The zero Kind is no kind.
+// Kind is the type of a node. The zero Kind is invalid.
 type Kind uint8
 
 // The kinds of node. Pipeline and Subprocess are containers, all others leaves.
@@ -55,8 +55,8 @@ func (k Kind) String() string {
 	return kindTexts[k].name
 }
 
-// Class is the name that a node of this kind shows when it was given none:
-// the class string of the specification's example, such as
+// Class is the name of a node of this kind without a given name: the class string of
+// the specification's example, such as
 // "<class 'pipeline.core.flow.activity.ServiceActivity'>".
 func (k Kind) Class() string {
 	if !k.Valid() {
@@ -76,8 +76,8 @@ func ParseKind(s string) (Kind, error) {
 	return 0, fmt.Errorf("%w: unknown kind %q", ErrInvalidArgument, s)
 }
 
-// State is one of the six documented states (specification, data.state). The
-// zero State is none of them: the state of a node before it exists.
+// State is one of the six documented states (specification, data.state). The zero
+// State is the state of a node before it exists.
 type State uint8
 
 // The documented states.
@@ -100,8 +100,8 @@ var stateNames = [stateEnd]string{
 // Valid reports whether s is one of the six states.
 func (s State) Valid() bool { return s > 0 && s < stateEnd }
 
-// Ended reports whether a node or task in this own state has come to an end:
-// FINISHED, FAILED or REVOKED.
+// Ended reports whether a node or task in this own state has ended: FINISHED, FAILED
+// or REVOKED.
 func (s State) Ended() bool { return s == Finished || s == Failed || s == Revoked }
 
 // String is the documented value, such as "RUNNING".
@@ -123,7 +123,7 @@ func ParseState(s string) (State, error) {
 	return 0, fmt.Errorf("%w: unknown state %q", ErrInvalidArgument, s)
 }
 
-// OpKind says what an [Op] does. The zero OpKind is no operation.
+// OpKind is the type of an [Op]. The zero OpKind is no operation.
 type OpKind uint8
 
 // The operations, see RULES.md, and Delete, which only a store records: it
@@ -150,8 +150,8 @@ const (
 )
 
 // The compound operations. Each stands for the operations above that lead a node
-// from where it is to where it should be, which is found out when it is applied:
-// see "Begin and report" in RULES.md. Transitions never have them as their
+// from its state to the wanted state, which are chosen when it is applied: see
+// "Begin and report" in RULES.md. Transitions never have them as their
 // operation.
 const (
 	Begin OpKind = iota + 128
@@ -165,8 +165,8 @@ var opNames = [opEnd]string{
 	Reset: "reset", Reopen: "reopen", Label: "label",
 }
 
-// Valid reports whether o is an operation that a transition can have, which the
-// compound ones are not.
+// Valid reports whether o is an operation that a transition can have. The compound
+// ones are not.
 func (o OpKind) Valid() bool { return o > 0 && o < opEnd }
 
 // Compound reports whether o is Begin or Report.
@@ -178,10 +178,10 @@ func (o OpKind) NewAttempt() bool {
 	return o == Retry || o == Skip || o == Loop || o == Reset || o == Reopen
 }
 
-// NamesAttempt reports whether the operation needs a new version, which names
-// the attempt that begins: declare, retry, skip, loop and reset, and the compound
-// ones, since they may do one of these. The attempts of the root, which create and
-// reopen begin, have no version.
+// NamesAttempt reports whether the operation needs a new version for the attempt
+// that begins: declare, retry, skip, loop and reset, and the compound ones, since
+// they may perform one of these. The attempts of the root, which create and reopen
+// begin, have no version.
 func (o OpKind) NamesAttempt() bool {
 	return o == Declare || o.NewAttempt() && o != Reopen || o.Compound()
 }

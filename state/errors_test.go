@@ -25,7 +25,7 @@ func TestARefusalInABatchNamesItsPlace(t *testing.T) {
 	}
 }
 
-func TestARefusedDeclareShowsWhoseStateItNames(t *testing.T) {
+func TestARefusedDeclareNamesTheParentsState(t *testing.T) {
 	_, _, err := treeOf(t, pipeline(state.Finished)).Apply(state.Limits{}, declare("root", "a"))
 	const want = `declare node "a" (its parent is FINISHED) of task "2"/"10": invalid transition: parent "root" has ended`
 	if err == nil || err.Error() != want {
@@ -33,7 +33,7 @@ func TestARefusedDeclareShowsWhoseStateItNames(t *testing.T) {
 	}
 }
 
-func TestALongIDThatIsRefusedDoesNotMakeALongMessage(t *testing.T) {
+func TestARefusedLongIDMakesAShortMessage(t *testing.T) {
 	long := strings.Repeat("é", 5<<20)
 	for _, op := range []state.Op{
 		on(state.Start, long), declare(long, "a"), declare("root", long), create(long),

@@ -7,8 +7,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// A task from its creation to a failed activity. What the pipeline shows is
-// rolled up from below; its own state goes on.
+// A task from its creation to a failed activity. The pipeline shows FAILED, while
+// its own state stays RUNNING.
 func ExampleTree_Apply() {
 	key := state.Key{Business: "2", Task: "10"}
 	version, _ := state.ParseVersion("914d35fe7d143c2186e6d3532870b37d")

@@ -12,8 +12,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Most tests need a node in some state at some place, however it came there,
-// so their trees are built from a description and not by operations.
+// Most tests need a node in some state at some place, regardless of its history, so
+// their trees are built from a description and not by operations.
 
 var (
 	key     = state.Key{Business: "2", Task: "10"}
@@ -86,8 +86,8 @@ func noRetry(n *state.Node) { n.NoRetry = true }
 func noSkip(n *state.Node)  { n.NoSkip = true }
 func notYet(n *state.Node)  { n.Started = state.Instant{} }
 
-// retried and resetNode say what began a node's attempt, along that it was
-// taken along.
+// retried and resetNode set the operation that began a node's attempt; along says
+// that a container above was reset.
 func retried(n *state.Node)   { n.Began = state.Retry }
 func resetNode(n *state.Node) { n.Began = state.Reset }
 func paused(n *state.Node)    { n.Paused = true }
@@ -120,7 +120,7 @@ func treeOf(t testing.TB, root spec) *state.Tree {
 	return tree
 }
 
-// on is an operation on a node, with what it needs.
+// on is an operation on a node, with the required fields.
 func on(kind state.OpKind, id string, changes ...func(*state.Op)) state.Op {
 	op := state.Op{Kind: kind, Node: id, Now: now}
 	if kind.NamesAttempt() {
@@ -235,8 +235,7 @@ type failer interface {
 	Fatalf(format string, args ...any)
 }
 
-// sameTree fails the test unless two trees agree in everything that can be
-// asked of them.
+// sameTree fails the test unless all methods of two trees agree.
 func sameTree(t failer, what string, got, want *state.Tree) {
 	t.Helper()
 	g, w := contents(got), contents(want)
@@ -256,7 +255,7 @@ func sameTree(t failer, what string, got, want *state.Tree) {
 	}
 }
 
-// summary is what a view of a node has.
+// summary holds the values of a view of a node.
 type summary struct {
 	id, name            string
 	shown               state.State
@@ -282,7 +281,7 @@ func shownOf(c *content) summary {
 	}
 }
 
-// content is all that can be asked about a node.
+// content holds all values of a node.
 type content struct {
 	Node                       state.Node
 	Shown, FailedFirst         state.State

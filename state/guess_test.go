@@ -6,8 +6,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Not even a repeat passes for one that is based on a version that never was.
-func TestAGuessedVersionIsRefusedWhateverTheOperation(t *testing.T) {
+// Even a repeat is refused if it names a version that never existed.
+func TestAGuessedVersionIsAlwaysRefused(t *testing.T) {
 	guess := state.VersionOf([16]byte{0xde, 0xad})
 	tree := treeOf(t, pipeline(state.Running))
 	for _, op := range []state.Op{declare("root", "a"), on(state.Start, "a"), on(state.Fail, "a")} {

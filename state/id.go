@@ -27,7 +27,7 @@ const (
 	MaxErrorBytes = 16 << 10
 )
 
-// cutMark stands where something was cut.
+// cutMark marks a cut.
 const cutMark = "… [cut]"
 
 // Key names a task: business ID and task ID, unique together in a store.
@@ -97,8 +97,8 @@ func plain(text string, most int) bool {
 	return odd&(0x80*each) == 0
 }
 
-// brief is a text as messages quote it: an ID that was refused for its length
-// does not make the message as long.
+// brief is a text as messages quote it: cut, so that an ID that is too long does not
+// make the message long.
 func brief(text string) string {
 	if len(text) <= MaxActorBytes {
 		return strconv.Quote(text)
@@ -106,8 +106,8 @@ func brief(text string) string {
 	return strconv.Quote(text[:runeStart(text, 64)] + "…")
 }
 
-// CutName is a name as the library keeps it: invalid UTF-8 replaced by U+FFFD,
-// and, if longer than [MaxNameBytes], cut at a rune boundary and ended with
+// CutName is the stored form of a name: invalid UTF-8 is replaced by U+FFFD, and a
+// name longer than [MaxNameBytes] is cut at a rune boundary and ends with
 // "… [cut]". A node is never refused because of its name.
 func CutName(name string) string {
 	if len(name) <= MaxNameBytes && utf8.ValidString(name) {
@@ -122,16 +122,16 @@ func CutName(name string) string {
 	return text[:runeStart(text, MaxNameBytes-len(cutMark))] + cutMark
 }
 
-// CutError is text as the library keeps it: invalid UTF-8 replaced by U+FFFD,
-// and, if longer than [MaxErrorBytes], cut in the middle at rune boundaries,
-// where "… [cut] …" then stands: the cause of a traceback is in its last lines.
-// A report of a failure is never refused because of its text.
+// CutError is the stored form of an error text: invalid UTF-8 is replaced by U+FFFD,
+// and a text longer than [MaxErrorBytes] is cut in the middle at rune boundaries and
+// marked with "… [cut] …", because the cause in a traceback is in its last lines. A
+// report of a failure is never refused because of its text.
 func CutError(text string) string {
 	if utf8.ValidString(text) && len(text) <= MaxErrorBytes {
 		return text
 	}
 	if len(text) > 2*MaxErrorBytes {
-		// What is halfway in a longer text cannot survive the cut either.
+		// The middle of a longer text cannot survive the cut either.
 		text = validUTF8(text[:MaxErrorBytes]) + validUTF8(text[len(text)-MaxErrorBytes:])
 	} else if text = validUTF8(text); len(text) <= MaxErrorBytes {
 		return text
@@ -187,9 +187,9 @@ func ParseVersion(s string) (Version, error) {
 // VersionOf is the version whose digits are those of id.
 func VersionOf(id [16]byte) Version { return Version{id: id, set: true} }
 
-// Below is the version that a node at an index gets when a reset takes it along
-// that gave v to the node it named: the first 16 bytes of the SHA-256 of v's 16
-// bytes and the index as 4 bytes, big-endian. So a runner knows the versions of
+// Below is the version that a reset with version v gives to the node at an index
+// below the reset container: the first 16 bytes of the SHA-256 of v's 16 bytes and
+// the index as 4 bytes, big-endian. A runner can therefore compute the versions of
 // all attempts that a reset begins.
 func (v Version) Below(index int) Version {
 	var text [20]byte
@@ -239,9 +239,8 @@ func ParseHexID(s string) (id [16]byte, ok bool) {
 }
 
 // AppendHexID appends the 32 lower-case hexadecimal digits of an ID, which
-// [ParseHexID] packs. It makes eight at a time: with encoding/hex, two of these
-// in a node were a sixth of what it costs to read one from a file and to write
-// its status.
+// [ParseHexID] packs. It makes eight at a time: with encoding/hex, the two IDs of a
+// node were a sixth of the cost of reading it from a file and writing its status.
 func AppendHexID(dst []byte, id [16]byte) []byte {
 	const each = 0x0101010101010101
 	var digits [32]byte

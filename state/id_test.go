@@ -130,7 +130,7 @@ func TestNamesAreCutAndMadeUTF8(t *testing.T) {
 	}
 }
 
-func TestAFieldThatIsNotTheOperationsIsRefused(t *testing.T) {
+func TestAFieldThatDoesNotApplyIsRefused(t *testing.T) {
 	beyond32 := int64(1) << 31 // negative as an int of 32 bits, which is refused as well
 	all := map[state.OpKind]state.Op{state.Create: create("n"), state.Declare: declare("p", "n")}
 	for _, kind := range onExisting {

@@ -11,8 +11,8 @@ func superseding(op state.OpKind) func(*state.Node) {
 	return func(n *state.Node) { n.Began, n.Supersedes = op, v(50) }
 }
 
-// wasOnce says that an operation is about an attempt that is no longer current,
-// and what the history says of it.
+// wasOnce says that an operation names an attempt that is no longer current, and
+// gives its entry in the history.
 func wasOnce(st state.State, by state.OpKind, changes ...func(*state.Attempt)) func(*state.Op) {
 	a := state.Attempt{Version: v(40), State: st, Started: started}
 	for _, change := range changes {
@@ -39,7 +39,7 @@ func keyedBuild(op *state.Op) { op.Key = "build" }
 
 func ignored(n *state.Node) { n.ErrorIgnored, n.Error = true, "it broke" }
 
-func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
+func TestAnIdempotentOperationRecognizesItsRepeat(t *testing.T) {
 	leaf := func(st state.State, changes ...func(*state.Node)) spec {
 		s := act("n", st) // at version v(1)
 		for _, change := range changes {
@@ -53,7 +53,7 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 		name string
 		tree spec
 		op   state.Op
-		want any // repeat, done, or what it is refused with
+		want any // repeat, done, or the expected refusal
 	}{
 		{"start: it runs at that version", leaf(state.Running), on(state.Start, "n", basedOn(1)), repeat},
 		{"start: it runs, and no version is named", leaf(state.Running), on(state.Start, "n"), repeat},
@@ -64,7 +64,7 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 		{"start: it was suspended before", leaf(state.Suspended, notYet), on(state.Start, "n", basedOn(1)), transition},
 		{"start: it was revoked before", leaf(state.Revoked, notYet), on(state.Start, "n", basedOn(1)), transition},
 		{"start: it has not been done", leaf(state.Created), on(state.Start, "n", basedOn(1)), done},
-		{"start: what a loop set running runs", leaf(state.Running, superseding(state.Loop)), on(state.Start, "n", basedOn(1)), repeat},
+		{"start: a loop has started the node", leaf(state.Running, superseding(state.Loop)), on(state.Start, "n", basedOn(1)), repeat},
 
 		{"finish: it has finished at that version", leaf(state.Finished), on(state.Finish, "n", basedOn(1)), repeat},
 		{"finish: it was skipped to that version", leaf(state.Finished, superseding(state.Skip)), on(state.Finish, "n", basedOn(1)), repeat},
@@ -153,7 +153,7 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 			on(state.Reset, "n", basedOn(50)), mismatch,
 		},
 
-		// What the history says of an attempt that is no longer current.
+		// Cases with the history of an attempt that is no longer current.
 		{"history: it had started", leaf(state.Created), on(state.Start, "n", wasOnce(state.Revoked, 0)), repeat},
 		{"history: it had not started", leaf(state.Created), on(state.Start, "n", wasOnce(state.Revoked, 0, unstarted)), mismatch},
 		{"history: it had finished", leaf(state.Created), on(state.Finish, "n", wasOnce(state.Finished, state.Loop)), repeat},
@@ -172,7 +172,7 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 		{"history: it was reset", leaf(state.Created), on(state.Reset, "n", wasOnce(state.Failed, state.Reset)), repeat},
 		{"history: it was taken along", leaf(state.Created), on(state.Reset, "n", wasOnce(state.Failed, 0)), mismatch},
 
-		// The root is told by its loop.
+		// The root's attempt is named by its loop count.
 		{"reopen: it was reopened from that loop", pipeline(state.Running).with(looped(3)), on(state.Reopen, "", onLoop(2)), repeat},
 		{"reopen: long ago", pipeline(state.Failed).with(looped(3)), on(state.Reopen, "", onLoop(1)), repeat},
 		{"reopen: the current loop", pipeline(state.Failed).with(looped(3)), on(state.Reopen, "", onLoop(3)), done},
@@ -259,7 +259,7 @@ func TestAnIdempotentOperationKnowsItsRepeat(t *testing.T) {
 }
 
 // The attempt may have been superseded a moment ago.
-func TestARepeatInABatchKnowsWhatTheBatchDid(t *testing.T) {
+func TestARepeatInABatchSeesEarlierOperations(t *testing.T) {
 	tree := treeOf(t, pipeline(state.Running, act("n", state.Running))) // at version v(1)
 	to := func(n byte) func(*state.Op) { return func(op *state.Op) { op.NewVersion = v(n) } }
 	_, outcomes, err := tree.Apply(state.Limits{},
@@ -279,8 +279,8 @@ func TestARepeatInABatchKnowsWhatTheBatchDid(t *testing.T) {
 	refusedWith(t, err, state.ErrVersionMismatch)
 }
 
-// Histories that were recorded before attempts said what began them.
-func TestTheCountsTellWhatSupersededAnOldAttempt(t *testing.T) {
+// Histories from before attempts recorded the operation that began them.
+func TestCountsShowTheOperationThatSupersededAnOldAttempt(t *testing.T) {
 	a := state.Attempt{Version: v(1), Loop: 2, Retries: 3, Skips: 1}
 	for want, change := range map[state.OpKind]func(*state.Attempt){
 		state.Retry: func(a *state.Attempt) { a.Retries++ },

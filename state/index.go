@@ -12,7 +12,7 @@ import (
 // lookup probes at most log2(n/tailMax) tables, and a node costs 6 to 12 bytes.
 type index struct {
 	tables []table // in order of creation, together [0, covered)
-	byKey  bool    // finds nodes by key; those that have none are not in it
+	byKey  bool    // finds nodes by key; nodes without a key are not in it
 }
 
 // name is the text by which the index finds a node.
@@ -33,7 +33,7 @@ type table struct {
 // tailMax is how many nodes are searched in line before a table is made.
 const tailMax = 16
 
-// seed differs between processes, so that nobody can choose colliding IDs.
+// seed differs between processes, so that an attacker cannot choose colliding IDs.
 var seed = maphash.MakeSeed()
 
 func (x index) covered() int {
@@ -64,9 +64,9 @@ func (x index) find(v vector, id string) (int, bool) {
 	return 0, false
 }
 
-// lateIndex is the index of a tree as it was loaded. It is made when a node is
-// looked for: who asks for the status of a task never does, and it was a tenth
-// of the time to load one. Trees of the same nodes share it.
+// lateIndex is the index of a loaded tree. It is made when a node is looked up,
+// because a status request never looks up nodes, and building it was a tenth of the
+// time to load a tree. Trees of the same nodes share it.
 type lateIndex struct {
 	once, keysOnce sync.Once
 	ids, keys      index

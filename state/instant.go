@@ -41,8 +41,8 @@ func (i Instant) Valid() bool {
 	return i.sec >= minUnix && i.sec <= maxUnix && i.nsec >= 0 && i.nsec <= 999_999_999
 }
 
-// CheckTime reports, as an error that matches [ErrInvalidArgument] and calls the
-// time what, whether i is unset or lies outside the years 1 to 9999 UTC.
+// CheckTime returns an error that matches [ErrInvalidArgument] and calls the time
+// what if i is unset or outside the years 1 to 9999 UTC.
 func CheckTime(what string, i Instant) error {
 	switch {
 	case !i.set:
@@ -74,9 +74,8 @@ func (i Instant) Time() time.Time {
 }
 
 // In is i as a time.Time in a location, the zero Time if i is unset. It is in
-// UTC if the year in that location would be 0 or 10000, which layouts have no
-// room for and other programs cannot read. It panics if loc is nil, as
-// [time.Time.In] does.
+// UTC if the year in that location would be 0 or 10000, which other programs cannot
+// read. It panics if loc is nil, as [time.Time.In] does.
 func (i Instant) In(loc *time.Location) time.Time {
 	if !i.set {
 		return time.Time{}

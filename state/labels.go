@@ -20,7 +20,7 @@ const (
 )
 
 // Labels are keys, each with a value, by which tasks can be found. The zero
-// Labels are none. Labels can be compared with == and never change.
+// Labels are empty. Labels can be compared with == and never change.
 type Labels struct {
 	packed string // in the order of the keys; each text with its length before it
 }

@@ -22,15 +22,14 @@ func displayName(name string, k Kind) string {
 	return name
 }
 
-// Declaration is what a node was declared with; it never changes.
+// Declaration holds the values from the declaration of a node; it never changes.
 type Declaration struct {
 	Parent          string // ID of the container it is in, "" for the root
 	ParentIndex     int    // its index, -1 for the root
 	Name            string // "" stands for the kind's class string
 	NoRetry, NoSkip bool
 	MaxLoops        int // 0: no limit
-	// Key is what the runner calls the node, unique in its task; "" if it has
-	// none.
+	// Key is the runner's name for the node, unique in its task; "" without one.
 	Key string
 	// After are the nodes of the same container that lead to this one.
 	After Edges
@@ -41,8 +40,7 @@ type Progress struct {
 	Attempt
 	// Updated is the time of the node's last transition, its creation included.
 	Updated Instant
-	// Supersedes is the version of the attempt before the current one, unset
-	// for the first.
+	// Supersedes is the version of the previous attempt, unset for the first.
 	Supersedes Version
 	// Note says what a SUSPENDED node waits for.
 	Note string
@@ -54,11 +52,11 @@ type Attempt struct {
 	Version Version
 	// State is the own state; what a container shows may differ, see [Tree.Shown].
 	State State
-	// Began is the operation that began the attempt; 0 in the history of a
-	// node that was recorded before histories told.
+	// Began is the operation that began the attempt; 0 in histories recorded
+	// by programs that did not keep it.
 	Began OpKind
-	// Along says that a container above was reset and this node with it: Began
-	// is Reset, but no reset named the node.
+	// Along says that the attempt began with the reset of a container above: Began
+	// is Reset, but the reset named another node.
 	Along bool
 	// Paused says that the attempt has been suspended, perhaps resumed since.
 	Paused bool
@@ -74,11 +72,11 @@ type Attempt struct {
 	// Error is the text of the failure, also of an ignored one, or the reason
 	// of a revoke.
 	Error string
-	// RetryAt is when the runner means to retry a failed leaf by itself,
-	// unset if it does not.
+	// RetryAt is the time of the announced automatic retry of a failed leaf,
+	// unset without one.
 	RetryAt Instant
 	// CameFrom is the index of the node of the same container that led to the
-	// attempt, as the runner named it; 0 if it named none.
+	// attempt, if the runner named one; otherwise 0.
 	CameFrom int
 }
 
@@ -90,9 +88,9 @@ func (a *Attempt) Retry() int { return a.Retries + a.Skips }
 // operation that begins another one adds 1 to one of the counts.
 func (a *Attempt) Number() int { return a.Loop + a.Retries + a.Skips }
 
-// Transition is what one accepted operation did. It holds outcomes, so that
-// [Tree.Replay] and stores need no rule. Transitions are shared between
-// goroutines and must not be modified.
+// Transition is the effect of one accepted operation. It holds outcomes, so that
+// [Tree.Replay] and stores need no rules. Transitions are shared between goroutines
+// and must not be modified.
 type Transition struct {
 	// Sequence is the transition's number in its store, from 1 without gaps.
 	// 0 until it is committed.
@@ -103,14 +101,13 @@ type Transition struct {
 	// for imports and when the clock went backwards.
 	At, Recorded Instant
 	Actor        string
-	// Shown is what the task shows after the transition, by the default
-	// convention, and Pending how many of its leaves await their automatic
-	// retry then.
+	// Shown is the shown state of the task after the transition, by the default
+	// convention, and Pending the number of its leaves that then await their
+	// automatic retry.
 	Shown   State
 	Pending int
-	// Changes are the nodes it changed, the one the operation named first,
-	// then those it took along in order of creation. Empty only for [Delete]
-	// and [Label].
+	// Changes are the changed nodes: first the node that the operation named, then
+	// other nodes in the order of creation. Empty only for [Delete] and [Label].
 	Changes []Change
 	// Labels are those of the task after it. Create and Label only.
 	Labels Labels
@@ -139,8 +136,8 @@ type Change struct {
 	From State
 	// Progress holds the values after.
 	Progress
-	// Superseded is the attempt that went into the node's history, nil if
-	// the current one goes on.
+	// Superseded is the attempt that went into the node's history, nil if the
+	// current attempt continues.
 	Superseded *Attempt
 }
 

@@ -2,17 +2,17 @@ package state
 
 import "fmt"
 
-// Op is one operation as it is asked for. Kind decides which other fields
-// apply; a field that does not apply to the kind must be zero. Ops are plain
-// values: Apply does not keep or change them.
+// Op is one requested operation. Kind decides which other fields apply; a field
+// that does not apply to the kind must be zero. Ops are plain values: Apply does not
+// keep or change them.
 type Op struct {
 	Kind OpKind
 
 	// Node is the ID of the node the operation is about. For [Create] it is
-	// the ID of the new root, for [Declare] that of the new node; whoever
-	// calls Apply has generated it if the user gave none. Operations on nodes
-	// that exist can name the node by Task and NodeKey instead; [Reopen] and
-	// [Label] name only the task.
+	// the ID of the new root, for [Declare] that of the new node; the caller of
+	// Apply generates it if the user gave none. Operations on existing nodes can
+	// name the node by Task and NodeKey instead; [Reopen] and [Label] name only
+	// the task.
 	Node string
 	// Task is the key of the task that the operation is about, where no ID
 	// says so: that of Create, Reopen and Label, and the one in which NodeKey
@@ -26,11 +26,11 @@ type Op struct {
 	// container is the one with the key ParentKey in Task, or the root if that
 	// is "" too. Declare and Begin only; a Begin of the root has none.
 	Parent, ParentKey string
-	// NodeKind is what the new node is. Declare and Begin only; a pipeline cannot
-	// be declared, but its root can be begun.
+	// NodeKind is the kind of the new node. Declare and Begin only; a pipeline
+	// cannot be declared, but its root can be begun.
 	NodeKind Kind
-	// Name is what the new node is called, kept as [CutName] leaves it; ""
-	// stands for the kind's [Kind.Class]. Create, Declare and Begin only.
+	// Name is the display name of the new node, cut by [CutName]; "" stands for
+	// the kind's [Kind.Class]. Create, Declare and Begin only.
 	Name string
 	// NoRetry and NoSkip forbid retry and skip of the new node, once it has
 	// failed. Declare and Begin only.
@@ -39,9 +39,9 @@ type Op struct {
 	// refused when the node's loop count has reached it. 0 is no limit.
 	// Declare and Begin only.
 	MaxLoops int
-	// Key is what the runner calls the new node; no other node of the task may
-	// have it. "" for none. A Begin whose Node was not given finds its node by
-	// Key. Declare and Begin only.
+	// Key is the runner's name for the new node, unique in the task, "" for no
+	// key. A Begin without a given Node finds its node by Key. Declare and Begin
+	// only.
 	Key string
 	// After names the nodes of the same container that lead to the new one, by
 	// ID or else by key. Declare and Begin only.
@@ -54,21 +54,21 @@ type Op struct {
 	Labels  Labels
 	Unlabel []string
 
-	// Input is what the attempt that begins is given, or the task, and Output
-	// what the attempt that ends produced. Create, Start (not of the root), Loop
-	// and Begin; Finish, Fail, Skip, and Report of FINISHED or FAILED. A repeat
-	// and a Report that finds nothing to do leave what is there.
+	// Input is the input of the attempt that begins, or of the task: Create, Start
+	// (not of the root), Loop and Begin. Output is the output of the attempt that
+	// ends: Finish, Fail, Skip, and Report of FINISHED or FAILED. A repeat, and a
+	// Report with nothing to do, leave existing data unchanged.
 	Input, Output *Data
 
-	// Note says what the node waits for, kept as [CutError] leaves it until
-	// the node is no longer SUSPENDED. Suspend only.
+	// Note says what the node waits for, cut by [CutError] and kept while the node
+	// is SUSPENDED. Suspend only.
 	Note string
 
-	// State is what the node is reported to be in. Report only.
+	// State is the reported state of the node. Report only.
 	State State
 
-	// Error is the text of the failure or the reason of the revoke, kept as
-	// [CutError] leaves it. Fail, Revoke, and Report of FAILED or REVOKED only.
+	// Error is the text of the failure or the reason of the revoke, cut by
+	// [CutError]. Fail, Revoke, and Report of FAILED or REVOKED only.
 	Error string
 	// Ignore makes the failure an ignored one: the node ends FINISHED with
 	// error_ignored. Fail only, not together with RetryAt or Abandon.
@@ -79,8 +79,8 @@ type Op struct {
 	// is not retryable or something above has ended, the failure is recorded
 	// without it. Fail only.
 	RetryAt Instant
-	// Abandon lets a container fail whatever its children do: what is below is
-	// taken along as a revoke does. Fail of a container only.
+	// Abandon lets a container fail in any state of its children, which change as
+	// by a revoke. Fail of a container only.
 	Abandon bool
 	// Tolerate lets a container finish although children FAILED: each of those
 	// becomes FINISHED with error_ignored. Finish of a container only.
@@ -102,19 +102,20 @@ type Op struct {
 	// node gives its attempt that version. Begin only.
 	VersionGiven bool
 
-	// Idempotent makes a repeat succeed without a transition; see RULES.md for
-	// what a repeat is. Retry, Skip, Loop, Reset and Reopen recognize none
-	// without Version or Loop; Create and Declare, if the same thing exists
-	// with the same parent, kind, name and key.
+	// Idempotent makes a repeat succeed without a transition; RULES.md defines
+	// repeats. Retry, Skip, Loop, Reset and Reopen need Version or Loop to
+	// recognize a repeat. Create and Declare are repeats if the same task or node
+	// exists with the same parent, kind, name and key.
 	Idempotent bool
-	// Past is what the history says of the attempt that Version or Loop names,
-	// if it is not current. A tree holds only current attempts, so Apply
-	// refuses an idempotent operation about an earlier one with
-	// [ErrVersionMismatch]; whoever can read the history then asks again with
-	// Past. The same for a Report. A Begin whose version is given needs it at
-	// once, see [Tree.WantsPast]. See [Op.Recall].
+	// Past is the history's entry for the attempt that Version or Loop names, if
+	// it is not current. A tree holds only current attempts, so Apply refuses an
+	// idempotent operation or a Report about an earlier one with
+	// [ErrVersionMismatch]; the caller then reads the history and repeats the call
+	// with Past. A Begin with a given version needs Past at once, see
+	// [Tree.WantsPast]. See [Op.Recall].
 	Past *Past
-	// Actor is who asked for it, kept in the transition; "" for nobody.
+	// Actor is the person or program behind the operation, kept in the transition;
+	// "" if unknown.
 	Actor string
 
 	// At is the time given for the operation; unset stands for Now. RULES.md
@@ -133,9 +134,9 @@ type Op struct {
 	NodeGiven bool
 }
 
-// Validate reports, as an error that matches [ErrInvalidArgument], what is
-// wrong with the shape of the operation: missing or misplaced fields, IDs and
-// times that are malformed. It is the first check of [Tree.Apply].
+// Validate checks the shape of the operation. The error matches
+// [ErrInvalidArgument] and names a missing or misplaced field, or a malformed ID or
+// time. It is the first check of [Tree.Apply].
 func (op *Op) Validate() error {
 	if !op.Kind.Valid() && !op.Kind.Compound() || op.Kind == Delete {
 		return fmt.Errorf("%w: %s cannot be applied to a tree", ErrInvalidArgument, op.Kind)
@@ -170,8 +171,8 @@ func (op *Op) Validate() error {
 // ofTask reports whether the operation names its task by key and no node.
 func (k OpKind) ofTask() bool { return k == Reopen || k == Label }
 
-// ByTask reports whether the operation says by the key of a task where it
-// belongs, and not by the ID of a node or of a container.
+// ByTask reports whether the operation names its task by key, and not by the ID of a
+// node or of a container.
 func (op *Op) ByTask() bool {
 	switch op.Kind {
 	case Create, Reopen, Label:
@@ -182,8 +183,9 @@ func (op *Op) ByTask() bool {
 	return op.Node == ""
 }
 
-// Place is the ID of the node that tells in which task the operation belongs if
-// [Op.ByTask] does not hold: the container of a Declare or Begin, else the node.
+// Place is the ID of the node that determines the task of the operation if
+// [Op.ByTask] does not hold: the container of a Declare or Begin, otherwise the
+// node.
 func (op *Op) Place() string {
 	if (op.Kind == Declare || op.Kind == Begin) && !op.beginsRoot() {
 		return op.Parent
@@ -191,7 +193,7 @@ func (op *Op) Place() string {
 	return op.Node
 }
 
-// validateTarget checks the fields that say which node the operation is about.
+// validateTarget checks the fields that name the node of the operation.
 func (op *Op) validateTarget() error {
 	makes := op.Kind == Create || op.Kind == Declare || op.Kind == Begin
 	byTask := op.ByTask()
@@ -225,8 +227,7 @@ func (op *Op) validateTarget() error {
 	return nil
 }
 
-// validateRecord checks the fields that say more about a node, an attempt or a
-// task than what became of it.
+// validateRecord checks the descriptive fields of a node, an attempt or a task.
 func (op *Op) validateRecord() error {
 	switch k := op.Kind; {
 	case k != Start && k != Loop && k != Begin && op.From != "":
@@ -251,7 +252,7 @@ func (op *Op) validateRecord() error {
 	return op.Labels.Validate()
 }
 
-// validateOutcome checks the fields that say how an attempt ends.
+// validateOutcome checks the fields about the end of an attempt.
 func (op *Op) validateOutcome() error {
 	isFail := op.Kind == Fail
 	switch {

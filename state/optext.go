@@ -51,7 +51,7 @@ func (op *Op) String() string {
 	say(op.MaxLoops != 0, "at most %d loops", op.MaxLoops)
 	say(op.State != 0, "is %s", op.State)
 	say(op.Ignore, "ignored")
-	say(op.Abandon, "abandoning what is below")
+	say(op.Abandon, "abandoning the nodes below")
 	say(op.Tolerate, "tolerating failures")
 	say(op.RetryAt.IsSet(), "retry at %s", op.RetryAt)
 	say(op.Version.IsSet(), "if version %s", op.Version)

@@ -6,9 +6,9 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Every operation here is wrong in two ways; which of them it is told shows
-// the order of the checks.
-func TestTheChecksComeInTheOrderOfTheRules(t *testing.T) {
+// Every operation here has two errors; the reported one shows the order of the
+// checks.
+func TestChecksComeInTheOrderOfTheRules(t *testing.T) {
 	invalid, transition := state.ErrInvalidArgument, state.ErrInvalidTransition
 	tooSmall := state.Limits{Levels: 1, Nodes: 1}
 	looped := act("a", state.Finished).with(func(n *state.Node) { n.MaxLoops = 1 })
@@ -220,7 +220,7 @@ func TestTheChecksComeInTheOrderOfTheRules(t *testing.T) {
 	}
 }
 
-func TestTheShapeOfAllOperationsComesBeforeAnythingElse(t *testing.T) {
+func TestTheShapeOfAllOperationsIsCheckedFirst(t *testing.T) {
 	tree := treeOf(t, pipeline(state.Running))
 	_, _, err := tree.Apply(state.Limits{}, on(state.Start, "nobody"), on(state.Suspend, "root"), on(state.Resume, "root", misshapen))
 	refusedWith(t, err, state.ErrInvalidArgument)

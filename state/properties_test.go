@@ -10,9 +10,9 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Whatever is done to a tree, the same comes out of its transitions and of its
-// nodes, with every count, link and shown state, and the tree before stays as
-// it was. What the operations have to do is for other tests to say.
+// After any operations, rebuilding the tree from its transitions or from its nodes
+// gives the same tree, with every count, link and shown state, and the previous tree
+// is unchanged. Other tests check the effects of the operations.
 func TestApplyReplayAndBuilderAgree(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tree := state.NewTree(key)
@@ -112,7 +112,7 @@ func drawOps(t *rapid.T, tree *state.Tree) (ops []state.Op) {
 	return ops
 }
 
-// drawKind draws what may well be legal in a node's own state.
+// drawKind draws an operation that is probably legal in a node's own state.
 func drawKind(t *rapid.T, tree *state.Tree, i int) state.OpKind {
 	if i >= tree.Len() {
 		return state.Start

@@ -210,7 +210,7 @@ func TestEdgesLeadFromNodesOfTheSameContainer(t *testing.T) {
 	}
 }
 
-func TestAnAttemptSaysWhatLedToIt(t *testing.T) {
+func TestAnAttemptNamesTheNodeThatLedToIt(t *testing.T) {
 	tree := running(t, declare("root", "a"), on(state.Start, "a"), on(state.Finish, "a"), declare("root", "later", keyed("check")))
 	tree, tr := apply(t, tree, on(state.Loop, "a", from("check")))
 	if got := tr.Changes[0].CameFrom; got != 2 || node(t, tree, "a").CameFrom != 2 {
@@ -311,7 +311,7 @@ func TestLabelsAreBounded(t *testing.T) {
 	refusedWith(t, err, state.ErrNotFound)
 }
 
-func TestReplayCarriesTheWholeRecord(t *testing.T) {
+func TestReplayRestoresTheWholeRecord(t *testing.T) {
 	tree := state.NewTree(key)
 	again := tree
 	for i, op := range []state.Op{
@@ -339,9 +339,9 @@ func TestReplayCarriesTheWholeRecord(t *testing.T) {
 	}
 }
 
-// What leads to nodes that are not there would let whoever draws the pipeline
-// look beyond its end.
-func TestEdgesFromNodesThatAreNotThereAreMalformed(t *testing.T) {
+// An edge from an unknown node would make a program that draws the pipeline read
+// beyond its end.
+func TestEdgesFromUnknownNodesAreMalformed(t *testing.T) {
 	tree := running(t, declare("root", "a"))
 	_, tr := apply(t, tree, on(state.Start, "a"))
 	_, decl := apply(t, tree, declare("root", "b"))

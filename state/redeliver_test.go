@@ -9,8 +9,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// A runner that is not sure what of its log was recorded delivers all of it
-// again: whatever came later, nothing is refused, and the task ends up as it was.
+// A runner that does not know how much of its log was recorded delivers all of it
+// again: after any later operations, nothing is refused and the task is unchanged.
 func TestALogWithVersionsCanBeDeliveredAgainFromItsBeginning(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tree := state.NewTree(key)

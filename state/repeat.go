@@ -17,7 +17,7 @@ func PastOf(a, next *Attempt) Past {
 	case next.Along:
 		p.By = 0
 	case next.Began != 0:
-	case next.Retries > a.Retries: // from before histories told what began an attempt
+	case next.Retries > a.Retries: // recorded by programs that did not keep Began
 		p.By = Retry
 	case next.Skips > a.Skips:
 		p.By = Skip
@@ -50,8 +50,8 @@ func (op *Op) Names(a *Attempt) bool {
 		!op.Version.IsSet() && op.Loop != 0 && op.Loop == a.Loop
 }
 
-// repeated reports whether op was done before; see RULES.md. was are the values
-// of node n at index i, and current says that op is about its current attempt.
+// repeated reports whether op was applied before; see RULES.md. was are the values
+// of node n at index i, and current says that op applies to its current attempt.
 func (e *edit) repeated(i int, n *node, was *Progress, current bool, before []Outcome) bool {
 	op := e.op
 	switch {
@@ -99,7 +99,7 @@ func (p *Progress) did(op *Op) bool {
 	case op.Kind == Start:
 		return p.Started.IsSet()
 	case !p.State.Ended(), op.Kind == Fail && p.RetryAt.IsSet():
-		return false // what op asks for can still be done
+		return false // op can still be applied
 	}
 	return p.Attempt.did(op)
 }
@@ -132,8 +132,8 @@ func (a *Attempt) did(op *Op) bool {
 	return false
 }
 
-// past is the attempt that the operation names and that is no longer current,
-// nil if nobody knows it.
+// past is the attempt that the operation names if it is no longer current, or nil if
+// it is unknown.
 func (e *edit) past(n *node, was *Progress, before []Outcome) *Past {
 	op := e.op
 	for _, o := range slices.Backward(before) {
@@ -141,8 +141,8 @@ func (e *edit) past(n *node, was *Progress, before []Outcome) *Past {
 			return p
 		}
 	}
-	// The tree knows what superseded the attempt before the current one, and
-	// that the root's are all superseded by a reopen.
+	// The tree knows the operation that superseded the previous attempt. Attempts
+	// of the root are always superseded by a reopen.
 	switch {
 	case op.Kind == Reopen && op.Loop < was.Loop,
 		op.Kind.NewAttempt() && op.Version.IsSet() && op.Version == was.Supersedes && was.Began == op.Kind && !was.Along:

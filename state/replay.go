@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// ErrMalformed says that nodes or transitions do not fit together to a tree.
-// It never comes from what Apply made; stores report it as corruption.
+// ErrMalformed says that nodes or transitions do not form a tree. Results of Apply
+// never cause it; stores report it as corruption.
 var ErrMalformed = errors.New("malformed tree")
 
 // Replay returns the tree after transitions that followed t, at the sequence
 // of the last. It runs no rule: it carries outcomes. They must be well-formed
 // ([Transition.Validate]), follow from the nodes they change
-// ([Change.Follows]), and say what the task shows. That the ID of a new node is
-// not in use is for the caller to see to. An error matches [ErrMalformed].
+// ([Change.Follows]), and have the right shown state. The caller ensures that the ID
+// of a new node is not in use. An error matches [ErrMalformed].
 func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
 	next := *t
 	next.nodes = next.nodes.begin()
@@ -31,8 +31,7 @@ func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
 }
 
 // Extend is Replay of a transition that was made from nodes and not from an
-// operation: it does not say what the task shows and how many retries are
-// pending, which Extend sets.
+// operation: Extend sets its shown state and its number of pending retries.
 func (t *Tree) Extend(tr *Transition) (*Tree, error) {
 	next := *t
 	next.nodes = next.nodes.begin()
@@ -71,7 +70,7 @@ func (t *Tree) replay(tr *Transition) error {
 	if len(tr.Changes) > 0 && tr.Shown != t.Shown(0) {
 		return fmt.Errorf("%w: the task shows %s, not %s", ErrMalformed, t.Shown(0), tr.Shown)
 	}
-	// Transitions recorded before they told it say 0.
+	// Transitions of programs that did not record it have 0.
 	if tr.Pending > 0 && tr.Pending != t.Pending(0) {
 		return fmt.Errorf("%w: %d retries are pending, not %d", ErrMalformed, t.Pending(0), tr.Pending)
 	}
@@ -135,9 +134,9 @@ func (p *node) init(n *Node) error {
 	return nil
 }
 
-// Builder makes a tree from the values of all its nodes, in the order of
-// creation. It is what stores load with: linear, and with one allocation for
-// the nodes if their number is known.
+// Builder makes a tree from the values of all its nodes, in the order of creation.
+// Stores load trees with it: in linear time, and with one allocation for the nodes
+// if their number is known.
 type Builder struct {
 	tree  Tree
 	nodes []*node
@@ -156,7 +155,7 @@ func NewBuilder(key Key, size int) *Builder {
 }
 
 // Add adds the next node. Its container is the one at ParentIndex; Parent is
-// not looked at. n is not kept. An error matches [ErrMalformed].
+// ignored. n is not kept. An error matches [ErrMalformed].
 func (b *Builder) Add(n *Node) error {
 	parent := n.ParentIndex
 	if n.Index != len(b.nodes) || parent >= 0 && (parent >= len(b.nodes) || b.nodes[parent].family == nil) {

@@ -2,8 +2,8 @@ package state
 
 import "math"
 
-// family is what a container keeps of the nodes below it, so that an update
-// costs the node's depth and reading a shown state costs nothing.
+// family holds the counts of the nodes below a container, so that the cost of an
+// update depends on the node's depth, and reading a shown state is cheap.
 type family struct {
 	first, last int32 // children, -1 if none
 	own         tally // children by own state
@@ -17,8 +17,8 @@ type family struct {
 
 type tally [stateEnd]int32
 
-// share is what a node contributes to the family of its container. The zero
-// share is that of a node that does not exist.
+// share is the contribution of a node to the family of its container. The zero share
+// is that of a node that does not exist.
 type share struct {
 	own, shown State
 	waiting    int8 // 1: waits to run again
@@ -61,9 +61,9 @@ func (f *family) see(at Instant) {
 	}
 }
 
-// leafCountsAs is what a leaf shows to those above, and 1 if it awaits its
+// leafCountsAs is the state of a leaf for its containers, and 1 if it awaits its
 // automatic retry: then it shows FAILED itself and counts as RUNNING for all
-// above (RULES.md, shown state).
+// containers above (RULES.md, shown state).
 func (n *node) leafCountsAs() (shown State, pending int32) {
 	if n.pending() {
 		return Running, 1
@@ -104,10 +104,10 @@ func (n *node) shown() State {
 // awaits its automatic retry shows FAILED and counts as running above.
 func (t *Tree) Shown(i int) State { return t.nodes.get(i).shown() }
 
-// ShownFailedFirst returns what every node shows by the other convention, by
-// index, in dst if it is large enough: a container that is RUNNING or
-// SUSPENDED shows FAILED as soon as any child shows FAILED, also while others
-// run. A leaf that awaits its automatic retry is no failure for those above.
+// ShownFailedFirst returns the shown state of every node by the other convention, by
+// index, in dst if it is large enough: a container that is RUNNING or SUSPENDED
+// shows FAILED as soon as any child shows FAILED, even while others run. A leaf that
+// awaits its automatic retry is no failure for its containers.
 func (t *Tree) ShownFailedFirst(dst []State) []State {
 	if cap(dst) < t.Len() {
 		dst = make([]State, t.Len())
@@ -145,8 +145,8 @@ func (t *Tree) ShownFailedFirst(dst []State) []State {
 	return dst
 }
 
-// put replaces node i, or appends it if i is Len, and brings the families
-// above up to date. Only Apply and Replay call it, on a tree of their own.
+// put replaces node i, or appends it if i is Len, and updates the families above.
+// Only Apply and Replay call it, on a private tree.
 func (t *Tree) put(i int, n *node) {
 	var before share
 	isNew := i == t.nodes.n
@@ -202,7 +202,7 @@ func newFamily(k Kind) *family {
 	return &family{first: -1, last: -1, latestSec: noneYet}
 }
 
-// addLeaf is move for a leaf that is new: most nodes are, when a tree is loaded.
+// addLeaf is move for a new leaf, the most common case when a tree is loaded.
 func (f *family) addLeaf(n *node) {
 	shown, pending := n.leafCountsAs()
 	f.own[n.state]++

@@ -1,14 +1,14 @@
 package state
 
-// rule says where an operation on an existing node starts from, where it
-// leads, and what must hold around the node. The table below is that of
-// RULES.md; what an operation does to the node's values is in effect.go.
+// rule defines the states from which an operation on an existing node may start, the
+// states it leads to, and the conditions around the node. The table below is the
+// table of RULES.md; effect.go has the effects on the node's values.
 type rule struct {
 	from     set // own states it may start from
 	leafFrom set // for leaves these too, if node.mayLeave says so
 	to       set // own states it may lead to
 	place    place
-	above    guard // what must hold of the ancestors
+	above    guard // condition on the ancestors
 	children set   // own states no child of a container may be in
 	below    set   // own states no node below a container may be in
 }
@@ -33,10 +33,10 @@ var rules = [opEnd]rule{
 	Reopen: {from: in(Finished, Failed, Revoked), to: in(Running), place: onlyRoot},
 }
 
-// onNodes are the operations on nodes that exist, in the order of RULES.md.
+// onNodes are the operations on existing nodes, in the order of RULES.md.
 var onNodes = []OpKind{Start, Finish, Fail, Retry, Skip, Loop, Reset, Reopen, Suspend, Resume, Revoke}
 
-// place is which node of its task an operation is for.
+// place restricts the nodes of a task to which an operation applies.
 type place uint8
 
 const (
@@ -59,11 +59,11 @@ func (s set) has(st State) bool { return s&(1<<st) != 0 }
 
 func (s set) without(st State) set { return s &^ (1 << st) }
 
-// guard is what an operation asks of the own states of a node's ancestors.
+// guard is a condition on the own states of a node's ancestors.
 type guard uint8
 
 const (
-	anyAbove               guard = iota // nothing: work in flight may always report
+	anyAbove               guard = iota // no condition: running work may always report
 	runningAbove                        // every ancestor is RUNNING
 	notEndedAbove                       // no ancestor is FINISHED, FAILED or REVOKED
 	containerNotEndedAbove              // the same for containers, nothing for leaves

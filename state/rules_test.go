@@ -88,7 +88,7 @@ func TestAnOperationLeadsFromOneOwnStateToAnother(t *testing.T) {
 	}
 }
 
-// What an operation on a node asks of its ancestors' own states.
+// The conditions of an operation on the own states of the ancestors.
 const (
 	leafGuards = `
           CREATED  RUNNING  FAILED  SUSPENDED  REVOKED  FINISHED
@@ -126,7 +126,7 @@ var legalFrom = map[state.OpKind]state.State{
 	state.Reset: state.Finished, state.Suspend: state.Running, state.Resume: state.Suspended, state.Revoke: state.Running,
 }
 
-func TestAnOperationAsksOfEveryAncestor(t *testing.T) {
+func TestAnOperationChecksEveryAncestor(t *testing.T) {
 	for _, c := range []struct {
 		what, guards string
 		node         func(id string, st state.State) spec
@@ -158,7 +158,7 @@ func TestAnOperationAsksOfEveryAncestor(t *testing.T) {
 	}
 }
 
-// What an operation on a container asks of its children's own states.
+// The conditions of an operation on a container on the own states of its children.
 const childGuards = `
           CREATED  RUNNING  FAILED  SUSPENDED  REVOKED  FINISHED
 declare   ok       ok       ok      ok         ok       ok
@@ -173,7 +173,7 @@ suspend   ok       ok       ok      ok         ok       ok
 resume    ok       ok       ok      ok         ok       ok
 revoke    ok       ok       ok      ok         ok       ok`
 
-func TestAnOperationOnAContainerAsksOfItsChildren(t *testing.T) {
+func TestAnOperationOnAContainerChecksItsChildren(t *testing.T) {
 	rows(t, childGuards, func(op state.OpKind, below state.State, cell string) {
 		from := legalFrom[op]
 		for what, tree := range map[string]spec{
@@ -196,7 +196,7 @@ func TestAnOperationOnAContainerAsksOfItsChildren(t *testing.T) {
 	})
 }
 
-func TestATaskThatDoesNotExist(t *testing.T) {
+func TestPropertiesOfATaskThatDoesNotExist(t *testing.T) {
 	tree := state.NewTree(key)
 	_, _, err := tree.Apply(state.Limits{}, create("root", taken))
 	refusedWith(t, err, state.ErrExists)

@@ -7,7 +7,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-func TestWhatAContainerShows(t *testing.T) {
+func TestTheShownStateOfAContainer(t *testing.T) {
 	const (
 		created, running, failed     = state.Created, state.Running, state.Failed
 		suspended, revoked, finished = state.Suspended, state.Revoked, state.Finished
@@ -78,7 +78,7 @@ func TestWhatAContainerShows(t *testing.T) {
 			pipeline(suspended, act("a", failed), sub("s", suspended, act("b", running))), suspended, failed,
 		},
 		{
-			"suspended: a child failed beside a subprocess that shows RUNNING with nothing in it",
+			"suspended: a child failed and an empty subprocess shows RUNNING",
 			pipeline(suspended, act("a", failed), sub("s", running)), suspended, failed,
 		},
 		{"suspended: a child is suspended too", pipeline(suspended, act("a", suspended)), suspended, suspended},
@@ -104,7 +104,7 @@ func TestWhatAContainerShows(t *testing.T) {
 		{"suspended: a failed leaf awaits its retry", pipeline(suspended, pending("a")), suspended, failed},
 		{"suspended: one awaits its retry, another failed", pipeline(suspended, pending("a"), act("b", failed)), suspended, failed},
 
-		// All other own states show as they are.
+		// All other own states are shown unchanged.
 		{"created, over a failure", pipeline(created, act("a", failed)), created, created},
 		{"failed, over a leaf that runs on", pipeline(failed, act("a", running)), failed, failed},
 		{"revoked, over a failure and a leaf that runs on", pipeline(revoked, act("a", failed), act("b", running)), revoked, revoked},

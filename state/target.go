@@ -3,7 +3,7 @@ package state
 import "fmt"
 
 // from is the index of the node that led to the attempt which begins, 0 if the
-// operation names none.
+// operation does not name one.
 func (t *Tree) from(n *node, op *Op) (int, error) {
 	if op.From == "" {
 		return 0, nil
@@ -14,8 +14,8 @@ func (t *Tree) from(n *node, op *Op) (int, error) {
 	return t.sibling(int(n.parent), op.From)
 }
 
-// Target is the index of the node that an operation is about, which it names by
-// ID, by key, or as the root of its task; ok is false if there is none (yet).
+// Target is the index of the node that an operation names by ID, by key, or as the
+// root of its task; ok is false if the tree does not have it.
 func (t *Tree) Target(op *Op) (i int, ok bool) {
 	i, err := t.target(op)
 	return i, err == nil

@@ -69,7 +69,7 @@ func TestANodeDoesNotBeginBeforeItsContainerStarted(t *testing.T) {
 	}
 }
 
-func TestAContainersLastTransitionDoesNotBindItsChildren(t *testing.T) {
+func TestAContainersLastTransitionDoesNotLimitItsChildren(t *testing.T) {
 	tree := treeOf(t, pipeline(state.Running, act("a", state.Created)).with(func(n *state.Node) { n.Updated = at(1000) }))
 	tree, tr := apply(t, tree, on(state.Start, "a", given(at(20))))
 	if tr.At != at(20) || node(t, tree, "root").Updated != at(1000) {
@@ -115,7 +115,7 @@ func TestTheLatestTransitionBelowIsKeptByOperations(t *testing.T) {
 	}
 }
 
-func TestWhatARevokeTakesAlongEndsWithIt(t *testing.T) {
+func TestNodesRevokedWithAContainerEndWithIt(t *testing.T) {
 	before := treeOf(t, pipeline(state.Running,
 		sub("s", state.Running).with(func(n *state.Node) { n.Updated = at(1000) }), act("a", state.Suspended)))
 	after, _ := apply(t, before, on(state.Revoke, "root"))

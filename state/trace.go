@@ -7,9 +7,9 @@ import (
 	"math/bits"
 )
 
-// Trace is what a store has to keep of a node to tell whether a change follows
-// from it: sums over its values, which tell different ones apart for all
-// practical purposes, within one process. The zero Trace is that of no node.
+// Trace is a digest of a node's values that a store keeps to check whether a change
+// follows from the node. It is valid within one process, and different values have
+// different traces for all practical purposes. The zero Trace stands for no node.
 type Trace struct {
 	id, version, attempt, values, supersedes uint32
 	kind                                     Kind
@@ -32,9 +32,9 @@ func TraceOf(id string, kind Kind, p *Progress) Trace {
 // node can be declared in it.
 func (t Trace) Holds(id string) bool { return t.kind.Container() && t.id == sumID(id) }
 
-// Follows reports, as an error that matches [ErrMalformed], whether a change
-// says of the node's past what it was before: t is its trace then, the zero
-// Trace if there was none. The change is one of a transition that
+// Follows returns an error that matches [ErrMalformed] if the previous values in a
+// change differ from those of the node: t is its trace before the change, the zero
+// Trace for a new node. The change belongs to a transition that
 // [Transition.Validate] accepts.
 func (c *Change) Follows(t Trace) error {
 	switch {
@@ -61,8 +61,8 @@ func (c *Change) Follows(t Trace) error {
 	return nil
 }
 
-// traceKey differs between processes, so that nobody can choose values of the
-// same sums.
+// traceKey differs between processes, so that an attacker cannot choose values with
+// equal digests.
 var traceKey = maphash.String(seed, "trace")
 
 func sumID(id string) uint32 { return uint32(maphash.String(seed, id) >> 32) }

@@ -2,8 +2,8 @@ package state
 
 import "iter"
 
-// Tree is one task with all its nodes, at one moment of its story. It is
-// immutable and safe for concurrent use. Nodes are addressed by their index,
+// Tree is one task with all its nodes at one revision. It is immutable and safe for
+// concurrent use. Nodes are addressed by their index,
 // 0 (the root) to Len-1 in the order of creation; methods that take an index
 // panic if it is out of range, as a slice does.
 type Tree struct {
@@ -28,8 +28,8 @@ func (t *Tree) Key() Key { return t.key }
 // the first commit.
 func (t *Tree) Revision() uint64 { return t.revision }
 
-// WithRevision is the same tree at another revision. Whoever commits the
-// transitions of an Apply calls it; Apply itself leaves the revision alone.
+// WithRevision is the same tree at another revision. The code that commits the
+// transitions of an Apply calls it; Apply itself does not change the revision.
 func (t *Tree) WithRevision(revision uint64) *Tree {
 	next := *t
 	next.revision = revision
@@ -73,8 +73,8 @@ func (t *Tree) index(n *node) {
 	}
 }
 
-// ownIndex gives a tree that nobody else sees an index that nodes can be added
-// to. No node has been added yet.
+// ownIndex gives a private tree an index to which nodes can be added. No node has
+// been added yet.
 func (t *Tree) ownIndex() {
 	if t.late != nil {
 		t.ids = t.late.of(t.nodes)
@@ -120,8 +120,8 @@ func (t *Tree) State(i int) State { return t.nodes.get(i).state }
 // Parent returns the index of the container a node is in, -1 for the root.
 func (t *Tree) Parent(i int) int { return int(t.nodes.get(i).parent) }
 
-// FirstChild returns the index of the first child in the order of creation,
-// -1 if there is none.
+// FirstChild returns the index of the first child in the order of creation, -1
+// without children.
 func (t *Tree) FirstChild(i int) int { return t.View(i).FirstChild() }
 
 // NextSibling returns the index of the next child of the same container in the
@@ -159,10 +159,10 @@ func (t *Tree) Unfinished() bool {
 	return t.Len() > 0 && (!t.State(0).Ended() || t.nodes.get(0).family.leaves[Running] > 0)
 }
 
-// Settled reports whether nothing goes on in the task: no leaf is RUNNING, none
+// Settled reports whether the task has no work in progress: no leaf is RUNNING or
 // awaits its automatic retry, and the task has ended, has not started, or shows
-// FAILED or SUSPENDED and so waits for somebody. A task that does not exist is
-// not settled.
+// FAILED or SUSPENDED and thus waits for a person. A task that does not exist is not
+// settled.
 func (t *Tree) Settled() bool {
 	if t.Len() == 0 {
 		return false
@@ -171,9 +171,8 @@ func (t *Tree) Settled() bool {
 	return Settled(root.state, root.shown(), int(root.family.leaves[Running]+root.family.pending))
 }
 
-// Settled is [Tree.Settled] for a task of which only this is known: its root's
-// own state, what it shows, and how many leaves are RUNNING or await their
-// automatic retry.
+// Settled is [Tree.Settled] computed from its root's own state, its shown state, and
+// the numbers of leaves that are RUNNING or await their automatic retry.
 func Settled(root, shown State, going int) bool {
 	return going == 0 && (root.Ended() || root == Created || shown == Failed || shown == Suspended)
 }
@@ -201,9 +200,9 @@ func (t *Tree) Counts(i int) (c Counts) {
 	return c
 }
 
-// node is a Node as trees keep it. It is packed: with the bytes of a hex ID
-// and the tree's own bookkeeping a live leaf takes about 180 bytes. A node in
-// a tree is never modified.
+// node is the packed form of a Node in a tree: with the bytes of a hex ID and the
+// tree's own bookkeeping, a live leaf takes about 180 bytes. A node in a tree is
+// never modified.
 type node struct {
 	id, name string
 	version  [16]byte
@@ -240,7 +239,7 @@ const (
 	flagPaused
 )
 
-// rare holds what few nodes have.
+// rare holds values that few nodes have.
 type rare struct {
 	err        string
 	note       string
@@ -250,7 +249,7 @@ type rare struct {
 	place      *declared // never changes; nil: neither key nor edges
 }
 
-// declared is what few nodes are declared with.
+// declared holds values from the declaration that few nodes have.
 type declared struct {
 	key   string
 	after Edges
@@ -321,8 +320,8 @@ func (n *node) setProgress(p *Progress) {
 	if n.rare != nil {
 		next.place = n.rare.place
 	}
-	// What is there stays if it is the same: only a new attempt changes what it
-	// supersedes.
+	// An equal value keeps its memory: only a new attempt changes the superseded
+	// version.
 	switch {
 	case next == rare{}:
 		n.rare = nil

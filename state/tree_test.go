@@ -109,9 +109,9 @@ func TestForksOfATreeAreIndependent(t *testing.T) {
 	}
 }
 
-// A tree that was loaded gets its index when somebody first looks for a node,
-// which may be many at once and trees that came from it.
-func TestALoadedTreeIsSearchedByManyAtOnce(t *testing.T) {
+// A loaded tree gets its index at the first lookup of a node. Several goroutines,
+// and trees derived from it, may do this at the same time.
+func TestALoadedTreeCanBeSearchedConcurrently(t *testing.T) {
 	const nodes = 100
 	tree := rebuilt(t, grown(t, nodes))
 	var group sync.WaitGroup
@@ -141,8 +141,8 @@ func TestALoadedTreeIsSearchedByManyAtOnce(t *testing.T) {
 	group.Wait()
 }
 
-// rebuilt is the tree that a builder makes of all its nodes: nothing in it was
-// kept up to date, all was counted anew.
+// rebuilt is the tree that a builder makes from all its nodes, with all counts
+// computed from scratch.
 func rebuilt(t failer, tree *state.Tree) *state.Tree {
 	t.Helper()
 	b := state.NewBuilder(tree.Key(), tree.Len()/2)
@@ -199,7 +199,7 @@ func TestAnUnknownIDIsNotFound(t *testing.T) {
 	}
 }
 
-func TestReplayGoesOnFromAnyTree(t *testing.T) {
+func TestReplayContinuesFromAnyTree(t *testing.T) {
 	ops := []state.Op{
 		create("root"), on(state.Start, "root"), declare("root", "s", asSubprocess), on(state.Start, "s"),
 		declare("s", "a"), on(state.Start, "a"), on(state.Fail, "a", retryAt), on(state.Retry, "a"),
@@ -210,7 +210,7 @@ func TestReplayGoesOnFromAnyTree(t *testing.T) {
 	for i, op := range ops {
 		var tr *state.Transition
 		tree, tr = apply(t, tree, op)
-		tr.Sequence = uint64(10 * (i + 1)) // numbers are the store's: other tasks have those between
+		tr.Sequence = uint64(10 * (i + 1)) // sequences are the store's: other tasks have the ones between
 		tree = tree.WithRevision(tr.Sequence)
 		trees, transitions = append(trees, tree), append(transitions, tr)
 	}
@@ -225,7 +225,7 @@ func TestReplayGoesOnFromAnyTree(t *testing.T) {
 	}
 }
 
-func TestReplayRefusesWhatDoesNotFit(t *testing.T) {
+func TestReplayRefusesInconsistentTransitions(t *testing.T) {
 	tree := treeOf(t, pipeline(state.Running, act("a", state.Running)))
 	_, finish := apply(t, tree, on(state.Finish, "a"))
 	_, add := apply(t, tree, declare("root", "b"))
@@ -277,7 +277,7 @@ func TestReplayRefusesWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-func TestABuilderRefusesWhatDoesNotFit(t *testing.T) {
+func TestABuilderRefusesInconsistentNodes(t *testing.T) {
 	good := func() []state.Node {
 		root, s, a := pipeline(state.Running).node, sub("s", state.Running).node, act("a", state.Running).node
 		root.ParentIndex, s.Index, a.Index, a.ParentIndex = -1, 1, 2, 1
@@ -325,7 +325,7 @@ func TestABuilderRefusesWhatDoesNotFit(t *testing.T) {
 	}
 }
 
-func TestABuiltTreeGoesOnLikeTheOneItWasBuiltFrom(t *testing.T) {
+func TestABuiltTreeBehavesLikeItsOriginal(t *testing.T) {
 	for _, n := range sizes {
 		original := grown(t, n)
 		built := rebuilt(t, original)

@@ -15,8 +15,8 @@ type vector struct {
 // those are modified in place. It has a size so that no two are the same.
 type edition struct{ _ byte }
 
-// begin returns v for a series of changes that nobody sees before [vector.end].
-// In it, set may change what the vector before it holds, which is not to be used
+// begin returns v for a series of private changes until [vector.end]. During the
+// series, set may modify the previous vector's blocks; that vector must not be used
 // again.
 func (v vector) begin() vector {
 	v.edit = new(edition)
@@ -95,7 +95,7 @@ func replaced[T any](s []T, i int, v T, own bool) []T {
 	return s
 }
 
-// build makes a vector of nodes that nobody else holds, block by block.
+// build makes a private vector of nodes, block by block.
 func buildVector(nodes []*node) vector {
 	var level []*block
 	for i := 0; i < len(nodes); i += blockSize {

@@ -1,10 +1,9 @@
 package state
 
-// NodeView is a node of a tree to read without copying it: it has what a status
-// shows, and a copy of everything, which [Tree.Node] makes, was a third of what
-// it costs to write one. It stays as it is whatever happens to the task, keeps
-// the node in memory, and is safe for concurrent use. The methods of the zero
-// NodeView panic.
+// NodeView reads a node of a tree without copying it. It has the values that a
+// status shows; the full copy that [Tree.Node] makes was a third of the cost of
+// writing one. It never changes, keeps the node in memory, and is safe for
+// concurrent use. The methods of the zero NodeView panic.
 type NodeView struct{ n *node }
 
 // View returns the view of a node. It allocates nothing.
@@ -13,7 +12,7 @@ func (t *Tree) View(i int) NodeView { return NodeView{t.nodes.get(i)} }
 // ID is the node's ID.
 func (v NodeView) ID() string { return v.n.id }
 
-// Key is what the runner calls the node, "" if it has no key.
+// Key is the runner's name for the node, "" if it has no key.
 func (v NodeView) Key() string { return v.n.key() }
 
 // DisplayName is [Node.DisplayName].
@@ -21,8 +20,8 @@ func (v NodeView) DisplayName() string {
 	return displayName(v.n.name, v.n.kind)
 }
 
-// TextBytes is the length of the node's ID, name and error text together, in
-// bytes: what it takes in memory beyond a fixed amount.
+// TextBytes is the total length of the node's ID, name and error text in bytes: its
+// memory beyond a fixed amount.
 func (v NodeView) TextBytes() int {
 	bytes := len(v.n.id) + len(v.n.name)
 	if v.n.rare != nil {

@@ -5,17 +5,16 @@ import (
 	"fmt"
 )
 
-// Stores take transitions from whoever calls them and files from wherever they
-// come, so a transition is examined before it is kept: [Transition.Validate]
-// says whether it is well-formed by itself, and [Change.Follows] whether one of
-// its changes follows from what the node was before. Neither asks whether the
-// operation was legal. Whatever [Tree.Apply] makes passes both.
+// Stores accept transitions from any caller and read files of any origin, so they
+// check a transition before keeping it: [Transition.Validate] checks it alone, and
+// [Change.Follows] checks whether a change follows from the node's previous values.
+// Neither checks whether the operation was legal. Every result of [Tree.Apply]
+// passes both.
 
-// Validate reports what is wrong with a transition whatever task it is for, as
-// an error that matches [ErrMalformed]: IDs, texts, times, counts and states
-// out of their range, a node that is listed twice, an attempt that does not
-// agree with itself. It does not look at the sequence and allocates nothing
-// unless it finds something.
+// Validate checks a transition without knowing its task. The error matches
+// [ErrMalformed] and names an ID, text, time, count or state out of its range, a node
+// that is listed twice, or an inconsistent attempt. It ignores the sequence, and
+// allocates only for an error.
 func (tr *Transition) Validate() error {
 	if err := tr.Task.Validate(); err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
@@ -95,8 +94,8 @@ func (c *Change) validateSuperseded(op OpKind, first bool) error {
 	return nil
 }
 
-// Validate reports what is wrong with a node by itself, as an error that
-// matches [ErrMalformed]. It does not look at the parent's ID.
+// Validate checks the values of a node; an error matches [ErrMalformed]. It ignores
+// the parent's ID.
 func (n *Node) Validate() error {
 	err := validNode(n.ID, n.Index, n.Kind, &n.Progress)
 	if err == nil {
@@ -108,8 +107,7 @@ func (n *Node) Validate() error {
 	return nil
 }
 
-// Validate reports what is wrong with an attempt of a node by itself, as an
-// error that matches [ErrMalformed].
+// Validate checks the values of an attempt; an error matches [ErrMalformed].
 func (a *Attempt) Validate(index int, kind Kind) error {
 	if err := a.validate(index, kind); err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
@@ -184,7 +182,7 @@ func (d *Declaration) validate(index int, kind Kind) error {
 	return d.validateShape(index, kind)
 }
 
-// validateShape is validate but for the parent's ID.
+// validateShape is validate without the parent's ID.
 func (d *Declaration) validateShape(index int, kind Kind) error {
 	switch {
 	case index == 0 && (d.ParentIndex != -1 || d.NoRetry || d.NoSkip || d.MaxLoops != 0 || d.Key != "" || d.After != (Edges{})):

@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// The quick way to accept an ID says what the definition says.
+// The fast check of IDs agrees with the definition.
 func TestIDsAreJudgedByTheirRunes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		id := []byte(rapid.StringOfN(rapid.RuneFrom([]rune("az09 ~\x1f\x7f\x80\x9f\u00a0é")), 0, 70, -1).Draw(t, "id"))
@@ -25,9 +25,9 @@ func TestIDsAreJudgedByTheirRunes(t *testing.T) {
 	})
 }
 
-// Whatever value of a node is another one, its trace is another one, so that no
-// change passes for one that follows.
-func TestTracesTellNodesApart(t *testing.T) {
+// A node with any different value has a different trace, so that Follows refuses
+// changes of other nodes.
+func TestDifferentNodesHaveDifferentTraces(t *testing.T) {
 	id := func(b byte) state.Version { return state.VersionOf([16]byte{b}) }
 	base := func() state.Node {
 		return state.Node{ID: "n", Index: 1, Kind: state.ServiceActivity, Progress: state.Progress{
