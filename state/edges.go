@@ -8,7 +8,7 @@ import (
 )
 
 // Edges are the indices of nodes that lead to another one, ascending, each
-// once. The zero Edges are none. Edges can be compared with ==.
+// once. The zero Edges are empty. Edges can be compared with ==.
 type Edges struct {
 	packed string // uvarints: the first index, then the distances
 }

@@ -7,7 +7,7 @@ import (
 )
 
 // Attempt is an attempt of a node with its data. Input and Output are nil if it has
-// none; whether they hold their bytes is what the query says.
+// none; the query decides whether they hold their bytes.
 type Attempt struct {
 	state.Attempt
 	// Current says that it is the node's current attempt, the last one.
@@ -30,13 +30,14 @@ type AttemptQuery struct {
 	Data bool
 }
 
-// DataPage bounds the bytes of data in a page of attempts, but for its last one.
+// DataPage bounds the bytes of data in a page of attempts, except for its last
+// attempt.
 const DataPage = 1 << 20
 
 // Bounds is Skip and Limit with the defaults, for stores.
 func (q AttemptQuery) Bounds() (skip, limit int) { return max(q.Skip, 0), pageLimit(q.Limit) }
 
-// Full reports whether a page is to take no more attempts, for stores.
+// Full reports whether a page should end, for stores.
 func (q AttemptQuery) Full(page []Attempt) bool {
 	if _, limit := q.Bounds(); len(page) >= limit {
 		return true

@@ -8,12 +8,12 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Check examines everything a store answers: it rebuilds each task from its
-// transitions and holds that against the tree, the header, the attempts and
-// the indexes, and reads the changes feed from end to end. It calls report for
-// each thing that does not fit. The error says that the check itself could not
-// be finished. Tasks that change or go while they are examined are examined as
-// far as possible; stores call this from their own [Checker].
+// Check examines all answers of a store: it rebuilds each task from its transitions
+// and compares the result with the tree, the header, the attempts and the indexes,
+// and it reads the feed from end to end. It calls report for each inconsistency. The
+// error says that the check itself could not be finished. Tasks that change or are
+// deleted during the check are examined as far as possible. Stores call it from
+// their own [Checker].
 func Check(ctx context.Context, r Reader, report func(problem string)) error {
 	for t, err := range Tasks(ctx, r, ListQuery{}) {
 		var unreadable *UnreadableError
@@ -77,7 +77,7 @@ func checkTask(ctx context.Context, r Reader, listed *Task, report func(string))
 	return checkNodes(ctx, r, snap.Tree, &past, problem)
 }
 
-// nodesPast is what transitions tell of the attempts of a task's nodes.
+// nodesPast holds the attempts of a task's nodes, computed from its transitions.
 type nodesPast struct {
 	attempts map[int][]state.Attempt // superseded ones, by index
 	data     map[dataKey]*state.Data
@@ -115,7 +115,7 @@ func compareTrees(want, got *state.Tree, problem func(string, ...any)) {
 	}
 }
 
-// checkNodes holds the node index and the attempts against the tree.
+// checkNodes compares the node index and the attempts with the tree.
 func checkNodes(ctx context.Context, r Reader, tree *state.Tree, past *nodesPast, problem func(string, ...any)) error {
 	for i := range tree.Len() {
 		id := tree.ID(i)
@@ -147,7 +147,7 @@ func checkAttempts(ctx context.Context, r Reader, n *state.Node, past *nodesPast
 		}
 		for j := range page {
 			got, want := &page[j], wanted[read]
-			newest := read == len(wanted)-1 // it may have gone on since
+			newest := read == len(wanted)-1 // it may have changed since
 			if got.Attempt != want && !newest {
 				problem("node %q attempt %d is %+v, by its transitions %+v", n.ID, read+1, got.Attempt, want)
 			}
@@ -167,8 +167,8 @@ func checkAttempts(ctx context.Context, r Reader, n *state.Node, past *nodesPast
 	return nil
 }
 
-// checkFeed reads the changes from the oldest to what was the newest. After one
-// that cannot be read it goes on one by one for a page.
+// checkFeed reads the feed from the oldest to the newest transition at the start.
+// After an unreadable one, it reads a page one by one.
 func checkFeed(ctx context.Context, r Reader, report func(string)) error {
 	end, err := r.Feed(ctx, End, 1)
 	if err != nil {
@@ -183,7 +183,7 @@ func checkFeed(ctx context.Context, r Reader, report func(string)) error {
 		feed, err := r.Feed(ctx, after, limit)
 		switch {
 		case errors.Is(err, ErrTrimmed):
-			return nil // while it was read
+			return nil // during the read
 		case err != nil && (ctx.Err() != nil || !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrIncompatible)):
 			report(fmt.Sprintf("changes after %d: %v", after.Sequence, err))
 			return ctx.Err()
@@ -201,7 +201,7 @@ func checkFeed(ctx context.Context, r Reader, report func(string)) error {
 		}
 		for _, tr := range feed.Transitions {
 			if after.Sequence++; tr.Sequence != after.Sequence {
-				report(fmt.Sprintf("changes have %d in place of %d", tr.Sequence, after.Sequence))
+				report(fmt.Sprintf("the feed has sequence %d instead of %d", tr.Sequence, after.Sequence))
 				return nil
 			}
 		}

@@ -8,8 +8,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// A cursor has the order of its list, then the number of the last task that was
-// looked at, which need not exist any more.
+// A cursor has the order of its list, then the number of the last examined task,
+// which may have been deleted.
 const (
 	newestFirst = "n"
 	oldestFirst = "o"
@@ -28,8 +28,8 @@ func (q *ListQuery) CursorAt(number uint64) string {
 	return q.order() + strconv.FormatUint(number, 10)
 }
 
-// validate reports, as an error that matches [state.ErrInvalidArgument], what no
-// task can have.
+// validate returns an error that matches [state.ErrInvalidArgument] for values that
+// no task can have.
 func (q *ListQuery) validate() error {
 	for _, s := range q.Shown {
 		if !s.Valid() {
@@ -44,8 +44,8 @@ func (q *ListQuery) validate() error {
 
 // Start returns the number of the task that the query's cursor names, for stores:
 // the page continues with the next one in the order of the list. Without a cursor
-// it is a number before all, which no task has. An error, also of a query that makes
-// no sense, matches [state.ErrInvalidArgument].
+// it is a number before all tasks. An error matches [state.ErrInvalidArgument]; an
+// invalid query is an error too.
 func (q *ListQuery) Start() (number uint64, err error) {
 	switch err := q.validate(); {
 	case err != nil:

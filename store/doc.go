@@ -1,6 +1,6 @@
-// Package store is the contract between the engine and whatever keeps its
-// tasks: a file (store/boltstore), memory ([Memory]), later a database that
-// several machines share. A store carries outcomes and never decides whether a
+// Package store is the contract between the engine and the storage of its tasks: a
+// file (store/boltstore), memory ([Memory]), or a database that several machines
+// share (store/pgstore). A store keeps outcomes and never decides whether a
 // transition is legal; it guarantees that
 //
 //   - a commit is durable when it returns, and each change in it is atomic;

@@ -8,17 +8,17 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// What a store can answer besides [state.ErrNotFound], [state.ErrExists] and
+// The errors of a store, in addition to [state.ErrNotFound], [state.ErrExists] and
 // [state.ErrInvalidArgument].
 var (
 	// ErrConflict: the task is at another revision than the change was
 	// computed from. Load it and try again.
 	ErrConflict = errors.New("conflict: the task has changed")
-	// ErrTrimmed: the changes asked for are older than the feed keeps.
+	// ErrTrimmed: the requested changes are older than those that the feed keeps.
 	ErrTrimmed = errors.New("changes no longer kept")
-	// ErrHistory: the position is not one that this store ever had, because it
-	// is another store, or a backup from before that was restored. Whoever
-	// follows the store has to begin anew, with what the store holds now.
+	// ErrHistory: this store never had the position, because it is another store
+	// or an earlier backup was restored. A program that follows the store must
+	// start again from the present content.
 	ErrHistory = errors.New("position of another history")
 	// ErrLocked: another process has the file open.
 	ErrLocked = errors.New("locked by another process")
@@ -26,15 +26,15 @@ var (
 	// later commits may succeed.
 	ErrFull = errors.New("store full")
 	// ErrReplaced: the file of an open store was removed, renamed or replaced
-	// by another one. Nothing was committed: whoever opens the path later would
-	// not find it. Reading goes on, backups too.
+	// by another one. Nothing was committed, because the next open of the path
+	// would not find it. Reading and backups still work.
 	ErrReplaced = errors.New("store file removed or replaced")
 	// ErrReadOnly: the store was opened for reading only.
 	ErrReadOnly = errors.New("store opened for reading only")
 	// ErrFailed: a commit failed in a way that leaves its outcome unknown.
 	// The store refuses everything until it is reopened.
 	ErrFailed = errors.New("store failed, outcome unknown, reopen")
-	// ErrCorrupt: what is kept is damaged. Nothing is repaired or reset.
+	// ErrCorrupt: the stored data is damaged. Nothing is repaired or reset.
 	ErrCorrupt = errors.New("store corrupt")
 	// ErrIncompatible: the file is another program's or of a newer version.
 	ErrIncompatible = errors.New("store incompatible")

@@ -9,8 +9,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// A store takes what an operation did, as computed by the rules, and gives it
-// a sequence. Engines do this for their users.
+// A store keeps the transitions that the rules computed and gives them sequences.
+// Engines do this for their users.
 func ExampleMemory() {
 	ctx, s := context.Background(), store.NewMemory()
 	defer s.Close()

@@ -6,18 +6,21 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Follows reports, as an error that matches [state.ErrInvalidArgument], whether
-// a write that [Write.Validate] accepts follows from what a store has of its
-// task: whether its transitions change nodes that are there, from the states
-// and attempts they are in, declare the next ones in containers, and lead to a
-// header that can be. task is the header at the write's base, the zero Task for
-// a create. What the task shows and how many retries are pending is held against
-// the header alone, which decides it for tasks without subprocesses and in part
-// for others: if a writer says something else of those than their nodes do, lists
-// show that until the next transition, trees are read as they are, and replaying
-// the task, as [Check] does, fails with [state.ErrMalformed]. trace returns the trace of a node that the header counts; its error
-// is returned as it is. A store calls it in Commit, so that nothing is recorded
-// that makes a task unreadable, whoever writes.
+// Follows checks that a write that [Write.Validate] accepts follows from the stored
+// task: its transitions change existing nodes from their states and attempts,
+// declare the next nodes in containers, and lead to a valid header. Otherwise the
+// error matches [state.ErrInvalidArgument]. task is the header at the write's base,
+// the zero Task for a create.
+//
+// The shown state and the number of pending retries are compared with the header
+// alone, which decides them for tasks without subprocesses, and partly for others.
+// If a writer records other values than the nodes of subprocesses have, lists show
+// these until the next transition, trees are read correctly, and replaying the task,
+// as [Check] does, fails with [state.ErrMalformed].
+//
+// trace returns the trace of a node that the header counts; its error is returned
+// unchanged. A store calls Follows in Commit, so that no writer can make a task
+// unreadable.
 func (c *Write) Follows(task Task, trace func(index int) (state.Trace, error)) error {
 	if c.Deletes() {
 		return nil
@@ -34,11 +37,11 @@ func (c *Write) Follows(task Task, trace func(index int) (state.Trace, error)) e
 	return nil
 }
 
-// searchedInLine is up to how many transitions of a write are searched for the
-// last change of a node. More get an index.
+// searchedInLine is the largest number of transitions of a write that are searched
+// linearly for the last change of a node. More get an index.
 const searchedInLine = 16
 
-// follower holds the transitions of a write against the nodes they change.
+// follower compares the transitions of a write with the nodes they change.
 type follower struct {
 	write   *Write
 	nodes   func(index int) (state.Trace, error) // at the write's base
@@ -66,7 +69,7 @@ func (f *follower) transition(i int, task *Task) error {
 	return nil
 }
 
-// change holds a change of a transition against a task with so many nodes.
+// change checks a change of a transition of a task with the given number of nodes.
 func (f *follower) change(i int, c *state.Change, nodes int) error {
 	if isNew := c.Declared != nil; c.Index > nodes || isNew != (c.Index == nodes) {
 		return fmt.Errorf("%w: change of node %q at %d, the task has %d nodes", state.ErrInvalidArgument, c.ID, c.Index, nodes)
@@ -96,7 +99,7 @@ func (f *follower) change(i int, c *state.Change, nodes int) error {
 	return err
 }
 
-// trace returns that of a node before the transition at i.
+// trace returns the trace of a node before the transition at i.
 func (f *follower) trace(i, index int) (state.Trace, error) {
 	if f.changed != nil {
 		if t, ok := f.changed[index]; ok {

@@ -10,10 +10,10 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Memory is a [Store] that keeps everything in memory, for unit tests of
-// runners and for tools that need no file. Nothing survives Close, and the
-// changes feed is kept whole, so it never returns [ErrTrimmed], [ErrFull] or
-// [ErrFailed]. Readers do not wait for each other.
+// Memory is a [Store] that keeps everything in memory, for unit tests of runners and
+// for tools that need no file. Nothing survives Close. The feed is never trimmed.
+// Memory never returns [ErrTrimmed], [ErrFull] or [ErrFailed]. Readers do not wait
+// for each other.
 //
 // The zero Memory is empty and ready to use. It must not be copied.
 type Memory struct {
@@ -37,8 +37,7 @@ type memoryTask struct {
 	data        map[dataKey]*state.Data
 }
 
-// dataKey is whose input or output data is: of which attempt, by number, of which
-// node.
+// dataKey identifies input or output data: the node, and the attempt by number.
 type dataKey struct {
 	index, attempt int
 	output         bool
@@ -49,14 +48,14 @@ var (
 	_ Checker = (*Memory)(nil)
 )
 
-// scanMax bounds how many tasks one List looks at, so that a search for what
-// is rare does not hold up commits.
+// scanMax bounds how many tasks one List examines, so that a search for rare tasks
+// does not delay commits.
 const scanMax = 10_000
 
 // NewMemory returns an empty store.
 func NewMemory() *Memory { return new(Memory) }
 
-// Close implements [Store]. What was kept is gone.
+// Close implements [Store]. The content is lost.
 func (m *Memory) Close() error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -176,7 +175,7 @@ func (m *Memory) Attempts(ctx context.Context, ref Ref, q AttemptQuery) ([]Attem
 	return page, nil
 }
 
-// copyData is data of its own.
+// copyData returns a copy of data.
 func copyData(d *state.Data) *state.Data {
 	if d == nil {
 		return nil
@@ -219,7 +218,7 @@ func (m *Memory) find(ctx context.Context, ref Ref) (*memoryTask, error) {
 	return t, nil
 }
 
-// usable reports, with mu held, why a call may not go on.
+// usable returns, with mu held, the reason why a call must fail.
 func (m *Memory) usable(ctx context.Context) error {
 	if m.closed {
 		return ErrClosed

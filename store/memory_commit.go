@@ -20,8 +20,8 @@ func (m *Memory) Commit(ctx context.Context, writes []Write) ([]Result, error) {
 	if err := m.usable(ctx); err != nil {
 		return nil, err
 	}
-	// All that can fail the commit as a whole comes before the first effect.
-	// It may, because no two writes are of one task.
+	// Every check that can fail the whole commit comes before the first effect.
+	// This is possible because each write is for another task.
 	results := make([]Result, len(writes))
 	trees := make([]*state.Tree, len(writes))
 	for i := range writes {
@@ -58,7 +58,7 @@ func validateAll(writes []Write) error {
 	return nil
 }
 
-// checkBase reports whether the task is where the write begins.
+// checkBase checks that the task is at the base of the write.
 func (m *Memory) checkBase(c *Write) error {
 	var revision uint64
 	if t := m.tasks[c.Key()]; t != nil {
@@ -116,8 +116,8 @@ func (m *Memory) apply(c *Write, tree *state.Tree) Result {
 	return result
 }
 
-// taken looks for a node that the change declares under an ID in use, be it
-// by the same change.
+// taken looks for a node that the change declares under an ID in use, possibly by
+// the same change.
 func (m *Memory) taken(c *Write, tree *state.Tree) (id string, taken bool) {
 	for _, tr := range c.Transitions {
 		for i := range tr.Changes {
@@ -153,7 +153,7 @@ func (m *Memory) remove(t *memoryTask) {
 	m.order = slices.Delete(m.order, i, i+1)
 }
 
-// record takes note of the task's next transition, which it keeps.
+// record adds the task's next transition, which it keeps.
 func (t *memoryTask) record(tr *state.Transition) {
 	t.Add(tr)
 	t.transitions = append(t.transitions, tr)

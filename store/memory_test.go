@@ -65,7 +65,7 @@ func mustCommit(t testing.TB, s store.Store, changes ...store.Write) {
 	}
 }
 
-func TestMemoryRefusesWhatDoesNotFitTheTask(t *testing.T) {
+func TestMemoryRefusesWritesThatDoNotFitTheTask(t *testing.T) {
 	m := store.NewMemory()
 	c, tree := newTask(t, "a")
 	mustCommit(t, m, c)
@@ -111,7 +111,7 @@ func TestMemoryRefusesWhatDoesNotFitTheTask(t *testing.T) {
 	}
 }
 
-func TestMemoryFindsAnIDTwiceInOneTask(t *testing.T) {
+func TestMemoryRefusesAnIDTwiceInOneTask(t *testing.T) {
 	m := store.NewMemory()
 	c, _ := newTask(t, "a")
 	c.Transitions[2].Changes[0].ID = "a" // as its root
@@ -125,8 +125,8 @@ func TestMemoryFindsAnIDTwiceInOneTask(t *testing.T) {
 	}
 }
 
-// A list that finds nothing for long returns an empty page with a cursor.
-func TestMemoryStopsSearchingForWhatIsRare(t *testing.T) {
+// A list that finds no task for a long time returns an empty page with a cursor.
+func TestMemoryInterruptsTheSearchForRareTasks(t *testing.T) {
 	m := store.NewMemory()
 	const n = 25_000
 	changes := make([]store.Write, n)

@@ -71,18 +71,18 @@ func ParsePosition(text string) (Position, error) {
 	return p, nil
 }
 
-// Event is a committed transition with its place in the feed.
+// Event is a committed transition with its position in the feed.
 type Event struct {
 	*state.Transition
 	Position Position // behind the transition
 }
 
-// Histories are what a store keeps to know its own positions: the histories
-// that led to what it holds, oldest first, each with the sequence after which it
-// began. They never change but by Begin, so they can be copied with the rest of
-// the store: a store that may be a copy begins a history of its own before its
-// first commit, and what was committed elsewhere since is then in none of its
-// histories. A nil Histories is that of an empty store.
+// Histories let a store recognize its own positions. They list the histories that
+// led to its content, oldest first, each with the sequence after which it began.
+// Only Begin changes them, so they can be copied with the store. A store that may be
+// a copy begins a new history before its first commit; positions of later commits to
+// the original are then in none of its histories. A nil Histories is that of an empty
+// store.
 type Histories []Beginning
 
 // Beginning is where a history began.
@@ -91,8 +91,8 @@ type Beginning struct {
 	After   uint64
 }
 
-// historiesKept bounds the histories: a store that is opened for each of its
-// commits has many. Positions of older ones are then unknown to it.
+// historiesKept bounds the number of histories, because a store that is opened for
+// each of its commits has many. Positions of older ones are then unknown to it.
 const historiesKept = 1000
 
 // Begin returns the histories with a new one that begins after a sequence.
@@ -111,8 +111,8 @@ func (hs Histories) At(sequence uint64) Position {
 }
 
 // Check reports whether a feed that keeps the transitions from first to last can
-// tell what comes after a position: [ErrHistory] if the position is of another
-// history, [ErrTrimmed] if it is too far back.
+// continue after a position: [ErrHistory] if the position is of another history,
+// [ErrTrimmed] if it is too old.
 func (hs Histories) Check(after Position, first, last uint64) error {
 	if after == End {
 		return nil

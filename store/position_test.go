@@ -28,7 +28,7 @@ func TestPositionsAreReadAsTheyWereWritten(t *testing.T) {
 	}
 }
 
-func TestHistoriesAreBoundedAndForgetTheOldestFirst(t *testing.T) {
+func TestHistoriesAreBoundedAndDropTheOldest(t *testing.T) {
 	var past store.Histories
 	var positions []store.Position
 	for i := range uint64(1500) {
@@ -53,7 +53,7 @@ func TestHistoriesAreBoundedAndForgetTheOldestFirst(t *testing.T) {
 	}
 }
 
-// A position that the feed no longer reaches is told from one it never had.
+// A trimmed position and an unknown position are different errors.
 func TestATrimmedPositionIsNotOneOfAnotherHistory(t *testing.T) {
 	past := store.Histories(nil).Begin(0)
 	for sequence, want := range map[uint64]error{0: store.ErrTrimmed, 3: store.ErrTrimmed, 4: nil, 9: nil, 10: store.ErrHistory} {

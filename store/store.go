@@ -20,7 +20,7 @@ type Store interface {
 
 	// Commit makes writes durable in one transaction, each for a different
 	// task, and returns one result for each. A write that does not apply is
-	// left out and says so in its result; the others commit. Sequences are
+	// left out and has an error in its result; the others commit. Sequences are
 	// assigned in the order of the writes. An error means that no write
 	// was committed, except for [ErrFailed], where the outcome is unknown
 	// until the store is reopened. [ErrFull] leaves the store usable, and
@@ -36,11 +36,11 @@ type Store interface {
 // Reader is the reading half of a [Store]. An engine is a Reader too, whose
 // trees come from memory.
 type Reader interface {
-	// Load returns a task's tree. [state.ErrNotFound] if there is none.
+	// Load returns a task's tree, or [state.ErrNotFound].
 	Load(ctx context.Context, ref Ref) (Snapshot, error)
 
-	// Locate says where a task or node is, without reading the tree.
-	// [state.ErrNotFound] if it is nowhere.
+	// Locate returns the location of a task or node without reading the tree, or
+	// [state.ErrNotFound].
 	Locate(ctx context.Context, ref Ref) (Location, error)
 
 	// List returns a page of tasks, newest recorded first unless the query says
@@ -51,10 +51,10 @@ type Reader interface {
 	// same order returned, for an unknown state, and for a business that is no ID.
 	List(ctx context.Context, q ListQuery) (ListPage, error)
 
-	// Transitions returns, in order, with their data named only, up to limit transitions of a task with
-	// sequences greater than after, fewer only if there are no more. A limit
-	// of 0 or less, here and below, stands for [DefaultLimit].
-	// [state.ErrNotFound] if there is no such task.
+	// Transitions returns, in order, up to limit transitions of a task with
+	// sequences greater than after, fewer only at the end. Their data has size and
+	// digest only. A limit of 0 or less, here and below, stands for
+	// [DefaultLimit]. [state.ErrNotFound] if there is no such task.
 	Transitions(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error)
 
 	// Attempts returns a page of the attempts of a node, oldest first and the
@@ -64,18 +64,18 @@ type Reader interface {
 	// such node.
 	Attempts(ctx context.Context, ref Ref, q AttemptQuery) ([]Attempt, error)
 
-	// Feed returns, in order and with their data named only, up to limit committed transitions of all
-	// tasks after a position, deletes included, fewer only if there are no
-	// more. [ErrHistory] if the position is not one that this store ever had,
-	// and [ErrTrimmed] if transitions after it are no longer kept.
+	// Feed returns, in order, up to limit committed transitions of all tasks after
+	// a position, deletes included, fewer only at the end. Their data has size and
+	// digest only. [ErrHistory] if this store never had the position, and
+	// [ErrTrimmed] if transitions after it are no longer kept.
 	Feed(ctx context.Context, after Position, limit int) (FeedPage, error)
 }
 
 // DefaultLimit is the length of a page when the caller names none.
 const DefaultLimit = 1000
 
-// Write is what one commit does to one task: the transitions, in order, that
-// lead from the revision Base to the next. Base 0 creates the task, and the
+// Write is the part of a commit for one task: the transitions, in order, that lead
+// from the revision Base to the next. Base 0 creates the task, and the
 // first transition is then its [state.Create]. A single [state.Delete]
 // removes the task with all its nodes, attempts and transitions, and frees its
 // key and IDs. Transitions must not be empty and all of one task; their
@@ -91,9 +91,9 @@ func (c *Write) Key() state.Key { return c.Transitions[0].Task }
 // Deletes reports whether the write removes its task.
 func (c *Write) Deletes() bool { return c.Transitions[0].Op == state.Delete }
 
-// Validate reports, as an error that matches [state.ErrInvalidArgument],
-// whether the write is malformed whatever the store holds: everything that it
-// would record is examined here. Every store calls it, for every write.
+// Validate returns an error that matches [state.ErrInvalidArgument] if the write is
+// malformed, regardless of the store's content. It examines every value that would
+// be recorded. Every store calls it for every write.
 func (c *Write) Validate() error {
 	if len(c.Transitions) == 0 {
 		return invalid("a write without transitions")
@@ -115,13 +115,13 @@ func (c *Write) Validate() error {
 	return nil
 }
 
-// Complete reports, as an error that matches [state.ErrInvalidArgument], whether a
-// write brings the bytes of its data, which one that was read from a store does
-// not. Every store calls it in Commit.
+// Complete returns an error that matches [state.ErrInvalidArgument] if a write has
+// data without its bytes, like a transition that was read from a store. Every store
+// calls it in Commit.
 func (c *Write) Complete() error {
 	for _, tr := range c.Transitions {
 		if tr.Data != nil && tr.Data.Bytes() == nil {
-			return invalid("a " + tr.Op.String() + " whose data is only named")
+			return invalid("a " + tr.Op.String() + " with data but without its bytes")
 		}
 	}
 	return nil
@@ -205,9 +205,9 @@ type Snapshot struct {
 	Tree *state.Tree
 	// Index is the index of the node that the reference named, 0 for a key.
 	Index int
-	// Position is the store's last, read before the tree: whoever watches after
-	// it, leaving out this task's transitions up to the tree's revision, misses
-	// nothing.
+	// Position is the store's last, read before the tree. A watcher that begins
+	// after it, and ignores this task's transitions up to the tree's revision,
+	// sees every later transition.
 	Position Position
 }
 
@@ -220,15 +220,16 @@ type Location struct {
 // ListQuery selects tasks. The zero ListQuery selects all.
 type ListQuery struct {
 	Business   string        // "" for all
-	Shown      []state.State // what the task shows, empty for all
+	Shown      []state.State // shown states of the task, empty for all
 	Unfinished bool          // only tasks that have not ended or have a leaf running
-	// HasFailures selects the tasks whose root or a leaf has FAILED, whatever
-	// they show.
+	// HasFailures selects the tasks whose root or a leaf has FAILED, in any shown
+	// state.
 	HasFailures bool
 	Name        string       // the root's name, exactly; "" for all
 	Labels      state.Labels // all of which the task has
-	// Recorded, Started and Finished bound these times of the task. One that has
-	// not started has no such time, and so is not within any bounds.
+	// Recorded, Started and Finished bound these times of the task. A task
+	// without the time, such as one that has not started, is not within any
+	// bounds.
 	Recorded, Started, Finished Span
 	// OldestFirst turns the order around.
 	OldestFirst bool
@@ -236,7 +237,7 @@ type ListQuery struct {
 	Limit       int    // 0 or less: DefaultLimit
 }
 
-// Span is the time from Since to before Until. One that is unset bounds nothing.
+// Span is the time from Since to before Until. An unset time is no bound.
 type Span struct{ Since, Until state.Instant }
 
 // Has reports whether a time is within the span. An unset one is in the zero Span
@@ -248,7 +249,7 @@ func (s Span) Has(at state.Instant) bool {
 	return !s.Since.After(at) && (!s.Until.IsSet() || s.Until.After(at))
 }
 
-// Matches reports whether the query, cursor and limit aside, selects t.
+// Matches reports whether the query selects t, regardless of cursor and limit.
 func (q *ListQuery) Matches(t *Task) bool {
 	if q.Business != "" && q.Business != t.Key.Business || q.Unfinished && !t.Unfinished() {
 		return false
@@ -269,12 +270,12 @@ func (q *ListQuery) Matches(t *Task) bool {
 
 // ListPage is a page of tasks. An empty Cursor says that it is the last. A
 // page may be shorter than the limit, even empty, and still not be the last:
-// a store may stop searching for what is rare.
+// a store may interrupt the search for rare tasks.
 type ListPage struct {
 	Tasks  []Task
 	Cursor string
-	// Unreadable are the tasks that the page passes over because their headers
-	// cannot be read: one damaged record does not take the others away.
+	// Unreadable are the tasks that the page leaves out because their headers
+	// cannot be read. Other tasks are not affected by a damaged record.
 	Unreadable []Unreadable
 }
 
@@ -286,7 +287,7 @@ type FeedPage struct {
 	Last        Position // of the store, not of the page
 }
 
-// After is the position behind the page, from which the next one goes on.
+// After is the position after the page, where the next one begins.
 func (f *FeedPage) After() Position {
 	if n := len(f.Transitions); n > 0 {
 		return f.Last.At(f.Transitions[n-1].Sequence)
@@ -294,9 +295,9 @@ func (f *FeedPage) After() Position {
 	return f.Last
 }
 
-// Checker is implemented by stores that can examine what they keep.
+// Checker is implemented by stores that can examine their content.
 type Checker interface {
-	// Check reads everything and calls report for each thing that does not
-	// fit. The error says that the check itself could not be finished.
+	// Check reads everything and calls report for each inconsistency. The error
+	// says that the check itself could not be finished.
 	Check(ctx context.Context, report func(problem string)) error
 }

@@ -8,13 +8,13 @@ import (
 )
 
 // Task is the header of a task, as lists show it. Stores maintain it with
-// [Task.Add] and keep it beside the nodes, so that a list reads no tree.
+// [Task.Add] and keep it separately from the nodes, so that a list reads no tree.
 type Task struct {
 	Key  state.Key
 	Root string // ID of the root pipeline
-	Name string // as the root was given it, "" for the kind's class string
-	// Number is the sequence of the task's first transition: an internal name
-	// that is never used again, also when the key is.
+	Name string // name of the root, "" for the kind's class string
+	// Number is the sequence of the task's first transition: an internal ID that
+	// is never used again, even if the key is.
 	Number   uint64
 	Revision uint64
 	Shown    state.State  // by the default convention
@@ -32,7 +32,7 @@ type Task struct {
 // Unfinished reports whether the task has not ended or some leaf is RUNNING.
 func (t *Task) Unfinished() bool { return !t.State.Ended() || t.Counts[state.Running] > 0 }
 
-// Settled reports whether nothing goes on in the task, see [state.Tree.Settled].
+// Settled reports whether the task has no work in progress, see [state.Tree.Settled].
 func (t *Task) Settled() bool {
 	return state.Settled(t.State, t.Shown, t.Counts[state.Running]+t.Pending)
 }
@@ -48,7 +48,7 @@ func (t *Task) DisplayName() string {
 	return t.Name
 }
 
-// Add brings the header up to date with the task's next transition.
+// Add updates the header with the task's next transition.
 func (t *Task) Add(tr *state.Transition) {
 	if tr.Op == state.Create {
 		t.Key, t.Number, t.Recorded = tr.Task, tr.Sequence, tr.Recorded
@@ -80,9 +80,9 @@ func (t *Task) Add(tr *state.Transition) {
 	}
 }
 
-// Validate reports, as an error that matches [state.ErrMalformed], what of a
-// header cannot be, as far as that shows without the task's nodes. It does not
-// look at the numbers of transitions.
+// Validate returns an error that matches [state.ErrMalformed] for an invalid header,
+// as far as this can be decided without the task's nodes. It ignores the numbers of
+// transitions.
 func (t *Task) Validate() error {
 	wrong := func(format string, args ...any) error {
 		return fmt.Errorf("%w: header of task %s: %s", state.ErrMalformed, t.Key, fmt.Sprintf(format, args...))
@@ -117,8 +117,8 @@ func (t *Task) Validate() error {
 	return nil
 }
 
-// shownByLeaves is what the task shows if its root is RUNNING or SUSPENDED and
-// all other nodes are leaves, 0 otherwise: then subprocesses decide it too.
+// shownByLeaves is the shown state of the task if its root is RUNNING or SUSPENDED
+// and all other nodes are leaves, and 0 otherwise: then it depends on subprocesses.
 func (t *Task) shownByLeaves() state.State {
 	leaves := 0
 	for _, n := range t.Counts {
@@ -136,8 +136,8 @@ func (t *Task) shownByLeaves() state.State {
 	return state.Running
 }
 
-// canShow reports whether a root in this state can show that: only one that
-// runs or is suspended shows anything else than its own state.
+// canShow reports whether a root in this own state can show a state: only a RUNNING
+// or SUSPENDED root shows another state than its own.
 func (t *Task) canShow() bool {
 	runs := t.Counts[state.Running]+t.Pending > 0
 	switch t.State {

@@ -10,8 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// A header that follows a task's transitions says at each of them what the
-// tree says.
+// A header that follows a task's transitions agrees with the tree after each.
 func TestTaskFollowsItsTransitions(t *testing.T) {
 	kinds := make(map[state.OpKind]bool)
 	for seed := range uint64(20) {
@@ -159,7 +158,7 @@ func TestListQueryMatches(t *testing.T) {
 	}
 }
 
-func TestRefNamesWhatItRefersTo(t *testing.T) {
+func TestRefPrintsItsTarget(t *testing.T) {
 	for want, ref := range map[string]store.Ref{
 		`task "2"/"10"`:                      store.ByKey("2", "10"),
 		`node "a\"b"`:                        store.ByNode(`a"b`),
@@ -172,7 +171,7 @@ func TestRefNamesWhatItRefersTo(t *testing.T) {
 	}
 }
 
-func TestChangeSaysWhatItIsFor(t *testing.T) {
+func TestWritesHaveAKeyAndAKind(t *testing.T) {
 	c, _ := newTask(t, "10")
 	if c.Key() != (state.Key{Business: "2", Task: "10"}) || c.Deletes() || c.Validate() != nil {
 		t.Errorf("a create: key %s, deletes %t, %v", c.Key(), c.Deletes(), c.Validate())

@@ -9,19 +9,19 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Unreadable is a task that a list came upon whose header cannot be read.
-// Nothing is known of it, so that it appears whatever a query selects.
+// Unreadable is a task in a list whose header cannot be read. Its values are
+// unknown, so it appears in every query.
 type Unreadable struct {
 	Number uint64    // of its first transition, see [Task]
 	Key    state.Key // zero if it is not known
 	Err    error     // why; it matches [ErrCorrupt] or [ErrIncompatible]
 }
 
-// UnreadableError says that something was done for all tasks but those that
-// cannot be read. It matches what the first of them does.
+// UnreadableError says that an operation was done for all tasks except unreadable
+// ones. It matches the error of the first of them.
 type UnreadableError struct{ Tasks []Unreadable } // not empty
 
-// Error says how many there are and why the first cannot be read.
+// Error gives the number of unreadable tasks and the reason for the first.
 func (e *UnreadableError) Error() string {
 	first := &e.Tasks[0]
 	name := fmt.Sprintf("task %d", first.Number)
@@ -37,12 +37,12 @@ func (e *UnreadableError) Error() string {
 // Unwrap returns why the first task cannot be read.
 func (e *UnreadableError) Unwrap() error { return e.Tasks[0].Err }
 
-// PassedOver collects the tasks that somebody who goes through all of them cannot
-// read. The zero PassedOver has none.
+// PassedOver collects the unreadable tasks during an iteration over all tasks. The
+// zero PassedOver is empty.
 type PassedOver struct{ tasks []Unreadable }
 
-// Add takes note of an error about a task, or of the one that ends [Tasks], and
-// reports whether it is of the kind that is passed over.
+// Add notes an error about a task, or the error that ends [Tasks], and reports
+// whether it means an unreadable task.
 func (p *PassedOver) Add(t *Task, err error) bool {
 	var listed *UnreadableError
 	switch {
@@ -56,7 +56,7 @@ func (p *PassedOver) Add(t *Task, err error) bool {
 	return true
 }
 
-// Err is nil if there are none, else an [*UnreadableError].
+// Err is nil without unreadable tasks, otherwise an [*UnreadableError].
 func (p *PassedOver) Err() error {
 	if len(p.tasks) == 0 {
 		return nil
@@ -73,10 +73,9 @@ func Tasks(ctx context.Context, r Reader, q ListQuery) iter.Seq2[*Task, error] {
 	})
 }
 
-// Pages iterates over the tasks of all pages that list returns, from a cursor on.
-// An error is the last thing yielded. Tasks whose headers cannot be read are
-// passed over: after all others have been yielded, the error is then an
-// [*UnreadableError].
+// Pages iterates over the tasks of all pages that list returns, beginning at a
+// cursor. It ends after yielding an error. It leaves out tasks whose headers cannot
+// be read: after all others, it then yields an [*UnreadableError].
 func Pages(cursor string, list func(cursor string) (ListPage, error)) iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
 		var passed []Unreadable

@@ -262,7 +262,7 @@ var pageMutants = []mutant{
 		},
 	},
 	{
-		name:   "takes data that is only named",
+		name:   "accepts data without its bytes",
 		breaks: []string{"data without its bytes is refused"},
 		spoil: func(s store.Store, b *broken) {
 			b.commit = func(ctx context.Context, writes []store.Write) ([]store.Result, error) {
