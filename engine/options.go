@@ -1,14 +1,9 @@
 package engine
 
 import (
-	crand "crypto/rand"
 	"fmt"
 	"log/slog"
-	"math/rand/v2"
-	"sync"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -136,21 +131,3 @@ func (o *Options) withDefaults() (Options, error) {
 	}
 	return d, nil
 }
-
-// newID is a UUID of version 7 as 32 hexadecimal digits: time-ordered keys
-// measured half the index cost of random ones.
-func newID() string { return state.VersionOf(newUUID()).String() }
-
-func newUUID() uuid.UUID {
-	random := randoms.Get().(*rand.ChaCha8)
-	defer randoms.Put(random)
-	return uuid.Must(uuid.NewV7FromReader(random))
-}
-
-// randoms are random generators that the system's has seeded: to ask that one
-// for the bytes of each ID took 7 % of a transition.
-var randoms = sync.Pool{New: func() any {
-	var seed [32]byte
-	crand.Read(seed[:])
-	return rand.NewChaCha8(seed)
-}}

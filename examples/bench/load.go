@@ -3,14 +3,12 @@ package main
 import (
 	"cmp"
 	"context"
-	"encoding/hex"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/google/uuid"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/state"
@@ -177,8 +175,7 @@ func wholeTask(task string) []engine.Op {
 	return append(ops, engine.Finish(root))
 }
 
-// newID generates an ID like the engine's.
+// newID generates an ID that ascends with time, like the engine's.
 func newID() string {
-	id := uuid.Must(uuid.NewV7())
-	return hex.EncodeToString(id[:])
+	return fmt.Sprintf("%016x%016x", time.Now().UnixNano(), rand.Uint64())
 }

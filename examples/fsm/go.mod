@@ -7,6 +7,4 @@ require (
 	github.com/pipestatus/pipestatus v0.0.0
 )
 
-require github.com/google/uuid v1.6.0 // indirect
-
 replace github.com/pipestatus/pipestatus => ../..

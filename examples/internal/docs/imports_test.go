@@ -24,7 +24,7 @@ var mayImport = map[string][]string{
 	"store/feed":           {"state", "store"},
 	"store/storetest":      {"state", "store"},
 	"store/wire":           {"state", "store"},
-	"engine":               {"state", "store", "github.com/google/uuid"},
+	"engine":               {"state", "store"},
 	"engine/internal":      {"state", "store"}, // for tests
 	"engine/enginetest":    {"state", "store", "engine", "engine/internal/model"},
 	"query":                {"state", "store"},
@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 		"store/boltstore/internal/steps",
 	},
 	"examples/bench": { // measures a bare bbolt for comparison
-		"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "go.etcd.io/bbolt", "github.com/google/uuid",
+		"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "go.etcd.io/bbolt",
 	},
 }
 
