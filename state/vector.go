@@ -1,14 +1,21 @@
 package state
 
+import "slices"
+
 // vector is a persistent sequence of nodes: set returns a new vector
 // that shares all blocks off the path to the node. With blocks of 32 an update
 // copies at most 256 bytes a level, three levels for 32,768 nodes, and in a
-// series of them (see begin) no block twice.
+// series of them (see begin) no block twice. As many nodes as fit a block, which
+// is most tasks, need none: block and edition were two of the 22 allocations of
+// a transition.
 type vector struct {
+	few   []*node // all nodes, unless there is a root
 	root  *block
-	shift uint // bits of the index that the blocks below the root use up
-	n     int
 	edit  *edition // nil: every block may be shared
+	n     int
+	shift uint8 // bits of the index that the blocks below the root use up
+	begun bool  // a series of changes
+	own   bool  // few was copied in that series
 }
 
 // edition marks the blocks that were made since the vector was last shared:
@@ -19,12 +26,15 @@ type edition struct{ _ byte }
 // series, set may modify the previous vector's blocks; that vector must not be used
 // again.
 func (v vector) begin() vector {
-	v.edit = new(edition)
+	v.begun = true
+	if v.root != nil {
+		v.edit = new(edition)
+	}
 	return v
 }
 
 func (v vector) end() vector {
-	v.edit = nil
+	v.begun, v.own, v.edit = false, false, nil
 	return v
 }
 
@@ -41,6 +51,9 @@ type block struct {
 }
 
 func (v vector) get(i int) *node {
+	if v.root == nil {
+		return v.few[i]
+	}
 	b := v.root
 	for s := v.shift; s > 0; s -= blockBits {
 		b = b.below[i>>s&(blockSize-1)]
@@ -50,8 +63,18 @@ func (v vector) get(i int) *node {
 
 // set returns v with node i replaced; i == v.n appends.
 func (v vector) set(i int, n *node) vector {
+	if v.root == nil {
+		if i < blockSize {
+			v.few = replaced(v.few, i, n, v.own)
+			v.n, v.own = len(v.few), v.begun
+			return v
+		}
+		if v.root, v.few = (&block{nodes: v.few}), nil; v.begun {
+			v.edit = new(edition)
+		}
+	}
 	if i == v.n {
-		if v.n == blockSize<<v.shift && v.root != nil {
+		if v.n == blockSize<<v.shift {
 			v.root = &block{below: []*block{v.root}}
 			v.shift += blockBits
 		}
@@ -61,7 +84,7 @@ func (v vector) set(i int, n *node) vector {
 	return v
 }
 
-func (b *block) with(edit *edition, shift uint, i int, n *node) *block {
+func (b *block) with(edit *edition, shift uint8, i int, n *node) *block {
 	if b == nil {
 		b = &block{edit: edit}
 	}
@@ -97,6 +120,9 @@ func replaced[T any](s []T, i int, v T, own bool) []T {
 
 // build makes a private vector of nodes, block by block.
 func buildVector(nodes []*node) vector {
+	if len(nodes) <= blockSize {
+		return vector{few: slices.Clip(nodes), n: len(nodes)}
+	}
 	var level []*block
 	for i := 0; i < len(nodes); i += blockSize {
 		level = append(level, &block{nodes: nodes[i:min(i+blockSize, len(nodes)):min(i+blockSize, len(nodes))]})
@@ -110,8 +136,6 @@ func buildVector(nodes []*node) vector {
 		level = up
 		v.shift += blockBits
 	}
-	if len(level) == 1 {
-		v.root = level[0]
-	}
+	v.root = level[0]
 	return v
 }
