@@ -32,6 +32,8 @@ type group struct {
 	changes []store.Write
 	trees   []*state.Tree // that were committed
 
+	room state.Room // for the transitions, until they are committed
+
 	round    int // of adding; what was sure in one may have changed by the next
 	requests int // that wait to be answered
 	queued   int // others, when these were about to be answered
@@ -69,8 +71,9 @@ func (g *group) recycle() {
 	clear(g.changed)
 	clear(g.changes)
 	clear(g.trees)
+	g.room.Clear()
 	*g = group{
-		engine: g.engine, works: g.works, ids: g.ids, open: g.open, guessed: g.guessed, order: g.order[:0], slab: g.slab,
+		engine: g.engine, room: g.room, works: g.works, ids: g.ids, open: g.open, guessed: g.guessed, order: g.order[:0], slab: g.slab,
 		changed: g.changed[:0], changes: g.changes[:0], trees: g.trees[:0],
 	}
 	g.engine.spare = g

@@ -24,7 +24,7 @@ func (g *group) apply(w *work, ops []state.Op) (tree *state.Tree, outcomes []sta
 			return nil, nil, err
 		}
 	}
-	tree, outcomes, err = w.tree.ApplyValid(g.engine.opts.Limits, ops...)
+	tree, outcomes, err = w.tree.ApplyValid(&g.room, g.engine.opts.Limits, ops...)
 	for recalled := false; ; recalled = true {
 		found, lookErr := g.recall(w, ops, err)
 		if lookErr != nil {
@@ -36,7 +36,7 @@ func (g *group) apply(w *work, ops []state.Op) (tree *state.Tree, outcomes []sta
 			}
 			return tree, outcomes, err
 		}
-		tree, outcomes, err = w.tree.ApplyValid(g.engine.opts.Limits, ops...)
+		tree, outcomes, err = w.tree.ApplyValid(&g.room, g.engine.opts.Limits, ops...)
 	}
 }
 

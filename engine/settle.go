@@ -108,7 +108,8 @@ func (g *group) publish(results []store.Result, info *CommitInfo) {
 		if w.deleted {
 			c.remove(w.key)
 		} else {
-			g.trees = append(g.trees, w.tree.WithRevision(revision))
+			w.tree.SetRevision(revision)
+			g.trees = append(g.trees, w.tree)
 		}
 	}
 	if first > g.engine.Position().Sequence+1 {

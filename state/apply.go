@@ -52,16 +52,18 @@ func (t *Tree) Apply(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 			return nil, nil, t.refusal(ops, i, 0, err)
 		}
 	}
-	return t.ApplyValid(limits, ops...)
+	return t.ApplyValid(new(Room), limits, ops...)
 }
 
-// ApplyValid is [Tree.Apply] of operations that [Op.Validate] has accepted.
-func (t *Tree) ApplyValid(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
+// ApplyValid is [Tree.Apply] of operations that [Op.Validate] has accepted. The
+// transitions are in the room until that is cleared, and the outcomes until the
+// next ApplyValid with it.
+func (t *Tree) ApplyValid(room *Room, limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 	limits = limits.withDefaults()
 	next := *t
 	next.ownIndex()
 	next.nodes = next.nodes.begin()
-	outcomes := make([]Outcome, len(ops))
+	outcomes := room.results(len(ops))
 	for i := range ops {
 		if err := limits.checkData(&ops[i]); err != nil {
 			return nil, nil, t.refusal(ops, i, 0, err)
@@ -70,7 +72,7 @@ func (t *Tree) ApplyValid(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 		if ops[i].Kind.Compound() {
 			do = next.compound
 		}
-		o, st, err := do(limits, &ops[i], outcomes[:i])
+		o, st, err := do(room, limits, &ops[i], outcomes[:i])
 		if err != nil {
 			return nil, nil, t.refusal(ops, i, st, err)
 		}
@@ -86,8 +88,8 @@ func (t *Tree) refusal(ops []Op, i int, st State, err error) error {
 
 // do applies one operation to a private tree; before are the outcomes of earlier
 // operations. It returns the own state to show in the refusal.
-func (t *Tree) do(limits Limits, op *Op, before []Outcome) (Outcome, State, error) {
-	e := edit{tree: t, op: op}
+func (t *Tree) do(room *Room, limits Limits, op *Op, before []Outcome) (Outcome, State, error) {
+	e := edit{tree: t, op: op, room: room}
 	var st State
 	var err error
 	switch op.Kind {
@@ -107,8 +109,10 @@ func (t *Tree) do(limits Limits, op *Op, before []Outcome) (Outcome, State, erro
 type edit struct {
 	tree       *Tree
 	op         *Op
+	room       *Room
 	now        Instant
-	transition *Transition
+	made       *made
+	transition *Transition // in made
 	outcome    Outcome
 }
 
@@ -204,8 +208,10 @@ func (e *edit) add(n *node) {
 	})
 	e.tree.put(i, n)
 	e.tree.index(n)
-	d := e.tree.declaration(n)
-	e.record(Change{ID: n.id, Index: i, Kind: n.kind, Declared: &d, Progress: n.progress()})
+	c := e.record()
+	c.ID, c.Index, c.Kind, c.Declared = n.id, i, n.kind, &e.made.declared
+	*c.Declared = e.tree.declaration(n)
+	c.Progress = n.progress()
 	e.finish(i)
 }
 
@@ -281,21 +287,26 @@ func (e *edit) change(i int, p *Progress, superseded *Attempt) {
 	from := n.state
 	n.setProgress(p)
 	e.tree.put(i, n)
-	e.record(Change{ID: n.id, Index: i, Kind: n.kind, From: from, Progress: *p, Superseded: superseded})
+	c := e.record()
+	c.ID, c.Index, c.Kind, c.From, c.Superseded = n.id, i, n.kind, from, superseded
+	c.Progress = *p
 }
 
 // record adds a change to the transition, which has room for one from the
 // beginning: most transitions change a single node.
-func (e *edit) record(c Change) {
+func (e *edit) record() *Change {
 	if e.transition == nil {
-		t := &struct {
-			Transition
-			first [1]Change
-		}{}
-		e.transition = &t.Transition
-		e.transition.Changes = t.first[:0]
+		e.begin()
+		e.transition.Changes = e.made.first[:0]
 	}
-	e.transition.Changes = append(e.transition.Changes, c)
+	e.transition.Changes = append(e.transition.Changes, Change{})
+	return &e.transition.Changes[len(e.transition.Changes)-1]
+}
+
+// begin makes the transition.
+func (e *edit) begin() {
+	e.made = e.room.transition()
+	e.transition = &e.made.Transition
 }
 
 // finish makes the outcome of an operation on node i that changed something.

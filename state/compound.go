@@ -46,7 +46,7 @@ func (o *Outcome) transitions() []*Transition {
 
 // compound applies a Begin or Report: it chooses the operations that lead the node
 // to the wanted state, and applies them.
-func (t *Tree) compound(limits Limits, op *Op, before []Outcome) (Outcome, State, error) {
+func (t *Tree) compound(room *Room, limits Limits, op *Op, before []Outcome) (Outcome, State, error) {
 	i, err := t.target(op)
 	known := err == nil
 	if !known && (op.Kind == Report || op.beginsRoot()) {
@@ -72,7 +72,7 @@ func (t *Tree) compound(limits Limits, op *Op, before []Outcome) (Outcome, State
 		if j == len(steps)-1 {
 			step.Input, step.Output = op.Input, op.Output
 		}
-		o, stepState, err := t.do(limits, &step, nil)
+		o, stepState, err := t.do(room, limits, &step, nil)
 		if err != nil {
 			if !known {
 				st = stepState // of the parent

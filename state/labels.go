@@ -137,7 +137,8 @@ func (e *edit) label() (State, error) {
 	}
 	t.labels = next
 	e.now = op.time()
-	e.transition = &Transition{Labels: next}
+	e.begin()
+	e.transition.Labels = next
 	e.finish(i)
 	return 0, nil
 }

@@ -36,6 +36,11 @@ func (t *Tree) WithRevision(revision uint64) *Tree {
 	return &next
 }
 
+// SetRevision is [Tree.WithRevision] in place, without a copy. Only whoever got
+// the tree from an Apply may call it, before anybody else has the tree: to
+// everybody else trees are immutable.
+func (t *Tree) SetRevision(revision uint64) { t.revision = revision }
+
 // Len is the number of nodes, 0 if the task does not exist.
 func (t *Tree) Len() int { return t.nodes.n }
 
