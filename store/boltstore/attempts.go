@@ -68,9 +68,8 @@ func (t *found) current(tx *bolt.Tx) (state.Attempt, error) {
 	if n := changed.get(t.place.index); n != nil {
 		return n.progress.Attempt, nil
 	}
-	k := nodeKey(t.place.number, t.place.index)
 	var n state.Node
-	err = decodeNode(k, nodesBucket.in(tx).Get(k), &n)
+	err = readNode(tx, t.place.number, t.place.index, &n)
 	return n.Attempt, err
 }
 

@@ -99,7 +99,7 @@ func (c *checker) records() {
 		})
 	}
 	decode(tasksBucket, 8, func(k, v []byte) error { _, err := decodeTask(k, v); return err })
-	decode(nodesBucket, 12, func(k, v []byte) error { return decodeNode(k, v, new(state.Node)) })
+	decode(nodesBucket, nodeKeyBytes, checkGroup)
 	decode(attemptsBucket, 16, checkAttempt)
 	decode(dataBucket, dataKeyBytes, func(k, v []byte) error { _, err := decodeData(k, v, true); return err })
 	decode(transitionsBucket, 16, func(k, v []byte) error { _, err := decodeBlock(k, v, state.Key{}); return err })
@@ -156,18 +156,33 @@ func (c *checker) tasks() {
 			c.problem(tasksBucket, k, "its key %s leads to %d", t.Key, number)
 		}
 		c.listed(&t, k)
-		n := 0
-		nodes := nodesBucket.in(c.tx).Cursor()
-		for at, _ := nodes.Seek(k); bytes.HasPrefix(at, k); at, _ = nodes.Next() {
-			if !bytes.Equal(at, nodeKey(t.Number, n)) {
+		c.grouped(&t, k, v[:len(v)-sealBytes])
+	})
+}
+
+// grouped checks that a task has its nodes, in full groups but for the last, and a
+// copy of its header with them.
+func (c *checker) grouped(t *store.Task, k, header []byte) {
+	n := 0
+	nodes := nodesBucket.in(c.tx).Cursor()
+	for at, v := nodes.Seek(k); bytes.HasPrefix(at, k) && bytes.Equal(at, nodeKey(t.Number, n)); at, v = nodes.Next() {
+		g, err := decodeGroup(at, v)
+		if err != nil {
+			break // reported
+		}
+		if n == 0 && !bytes.Equal(g.header, header) {
+			c.problem(nodesBucket, at, "its header is not that of the task")
+		}
+		for range groupNodes {
+			if _, ok, err := g.next(); !ok || err != nil {
 				break
 			}
 			n++
 		}
-		if n != t.Nodes {
-			c.problem(tasksBucket, k, "has %d nodes in a row, want %d", n, t.Nodes)
-		}
-	})
+	}
+	if n != t.Nodes {
+		c.problem(tasksBucket, k, "has %d nodes in a row, want %d", n, t.Nodes)
+	}
 }
 
 // listed checks that the indexes that lists go through have a task.
@@ -190,14 +205,17 @@ func (c *checker) listed(t *store.Task, k []byte) {
 // nodes checks that the ID of every node leads to it.
 func (c *checker) nodes() {
 	c.each(nodesBucket, func(k, v []byte) {
-		var n state.Node
-		if len(k) != 12 || decodeNode(k, v, &n) != nil {
-			return // reported
-		}
-		at := idsBucket.in(c.tx).Get(idKey(n.ID))
-		if p, err := decodePlace(at); at == nil || err != nil || !bytes.Equal(nodeKey(p.number, p.index), k) {
-			c.problem(nodesBucket, k, "its ID %q leads to task %d node %d", n.ID, p.number, p.index)
-		}
+		_ = eachNode(k, v, func(index int, node []byte) error { // errors are reported
+			var n state.Node
+			if err := decodeNode(node, &n); err != nil {
+				return err
+			}
+			at := idsBucket.in(c.tx).Get(idKey(n.ID))
+			if p, err := decodePlace(at); at == nil || err != nil || p != (place{seqOf(k[:8]), index}) {
+				c.problem(nodesBucket, k, "node %d: its ID %q leads to task %d node %d", index, n.ID, p.number, p.index)
+			}
+			return nil
+		})
 	})
 }
 
@@ -217,7 +235,10 @@ func (c *checker) indexes() {
 	}
 	for _, b := range [...]bucket{attemptsBucket, dataBucket} {
 		c.each(b, func(k, _ []byte) {
-			if len(k) >= 16 && nodesBucket.in(c.tx).Get(k[:12]) == nil {
+			if len(k) < 16 {
+				return // reported
+			}
+			if node, err := nodeIn(c.tx, seqOf(k[:8]), int(binary.BigEndian.Uint32(k[8:]))); node == nil && err == nil {
 				c.problem(b, k, "of a node that is not there")
 			}
 		})
@@ -246,9 +267,8 @@ func (c *checker) indexes() {
 		if err != nil {
 			return // reported
 		}
-		at := nodeKey(p.number, p.index)
 		var n state.Node
-		if err := decodeNode(at, nodesBucket.in(c.tx).Get(at), &n); err != nil || !bytes.Equal(idKey(n.ID), k) {
+		if err := readNode(c.tx, p.number, p.index, &n); err != nil || !bytes.Equal(idKey(n.ID), k) {
 			c.problem(idsBucket, k, "leads to task %d node %d, which is not it: %v", p.number, p.index, err)
 		}
 	})

@@ -76,10 +76,11 @@ func TestCheckReportsEachKindOfDamage(t *testing.T) {
 		{"header missing", remove(tasksBucket, seqKey(number)), "not there"},
 		{"header altered", altered(seqKey(number), tasksBucket, replaced("nightly", "weekly!")), "header"},
 		{"header flipped", flip(tasksBucket, seqKey(number)), "malformed task"},
-		{"node missing", remove(nodesBucket, nodeKey(number, 1)), "nodes in a row"},
-		{"node altered", altered(nodeKey(number, 1), nodesBucket, replaced("no matter", "no mutter")), "by its transitions"},
-		{"node flipped", flip(nodesBucket, nodeKey(number, 1)), "malformed node"},
-		{"node of no task", put(nodesBucket, nodeKey(66, 0), seal(nodeKey(66, 0), appendNode(nil, &state.Node{
+		{"nodes missing", remove(nodesBucket, nodeKey(number, 0)), "nodes in a row"},
+		{"node altered", altered(nodeKey(number, 0), nodesBucket, replaced("no matter", "no mutter")), "by its transitions"},
+		{"copy of the header altered", altered(nodeKey(number, 0), nodesBucket, replaced("nightly", "weekly!")), "its header is not that of the task"},
+		{"nodes flipped", flip(nodesBucket, nodeKey(number, 0)), "malformed nodes"},
+		{"nodes of no task", put(nodesBucket, nodeKey(66, 0), seal(nodeKey(66, 0), appendNode(nil, &state.Node{
 			ID: "stray", Kind: state.Pipeline, Declaration: state.Declaration{ParentIndex: -1},
 			Progress: state.Progress{Attempt: state.Attempt{State: state.Created, Loop: 1}, Updated: state.UnixInstant(1, 0)},
 		}))), "task 66"},

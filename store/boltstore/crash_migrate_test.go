@@ -52,7 +52,7 @@ func TestProcessKilledDuringAMigrationLeavesTheFileBeforeOrAfterIt(t *testing.T)
 		for _, name := range listed(t, dir) {
 			switch name {
 			case "victim.db":
-			case "victim.db.schema3":
+			case "victim.db.schema4":
 				copies++
 				copyFile(t, filepath.Join(dir, name), again)
 				w.verify(t, again, &tiny)
@@ -73,7 +73,7 @@ func TestProcessKilledDuringAMigrationLeavesTheFileBeforeOrAfterIt(t *testing.T)
 			t.Errorf("opened by the version before: %v", err)
 		}
 		w.verify(t, path, silent)
-		if left := listed(t, dir); !slices.Equal(left, []string{"victim.db", "victim.db.schema3"}) {
+		if left := listed(t, dir); !slices.Equal(left, []string{"victim.db", "victim.db.schema4"}) {
 			t.Errorf("afterwards there are %q", left)
 		}
 		if t.Failed() {

@@ -54,8 +54,7 @@ func TestStatesAndKindsOfALaterVersionAreRefused(t *testing.T) {
 	node := func(what string, change func(n *state.Node)) {
 		n := state.Node{ID: "n", Kind: state.ServiceActivity, Progress: aProgress()}
 		change(&n)
-		k := nodeKey(5, 1)
-		expectRefused(t, "node with "+what, decodeNode(k, seal(k, appendNode(nil, &n)), new(state.Node)))
+		expectRefused(t, "node with "+what, decodeNode(appendNode(nil, &n), new(state.Node)))
 	}
 	transition := func(what string, change func(tr *state.Transition)) {
 		tr := aTransition()
@@ -118,8 +117,7 @@ func TestFlagsOfALaterVersionAreRefused(t *testing.T) {
 		v := appendNode(nil, &n)
 		at := len(v) - len(appendProgress(nil, &p, p.Updated, state.Version{}, 0))
 		v[at], v[at+1] = v[at]|byte(flags), v[at+1]|byte(flags>>8)
-		k := nodeKey(5, 1)
-		return decodeNode(k, seal(k, v), new(state.Node))
+		return decodeNode(v, new(state.Node))
 	}
 	if err := errors.Join(node(0), attempt(hasUpdated)); err != nil {
 		t.Fatal(err)
@@ -172,10 +170,11 @@ func TestRecordsOfALaterVersionStayAsTheyAre(t *testing.T) {
 	key := state.Key{Business: "2", Task: "10"}
 	m.do(t, s, key, newRoot("root"), start("root"), activity("leaf", "root"), activity("other", "root"))
 	_ = s.Close()
-	k := nodeKey(1, 1)
 	later := state.Node{ID: "leaf", Index: 1, Kind: state.Kind(15), Declaration: state.Declaration{Parent: "root"}, Progress: aProgress()}
-	v := seal(k, appendNode(nil, &later))
-	alterBolt(t, path, func(tx *bolt.Tx) error { return nodesBucket.in(tx).Put(k, v) })
+	v := appendNode(nil, &later)
+	alterBolt(t, path, func(tx *bolt.Tx) error {
+		return alterNode(tx, 1, 1, func([]byte) []byte { return v })
+	})
 
 	s = openQuick(t, path, nil)
 	_, err := s.Load(t.Context(), store.Ref{Key: key})
@@ -189,9 +188,10 @@ func TestRecordsOfALaterVersionStayAsTheyAre(t *testing.T) {
 	}
 	_ = s.Close()
 	alterBolt(t, path, func(tx *bolt.Tx) error {
-		if got := nodesBucket.in(tx).Get(k); !bytes.Equal(got, v) {
+		got, err := nodeIn(tx, 1, 1)
+		if !bytes.Equal(got, v) {
 			t.Errorf("the record is %x, was %x", got, v)
 		}
-		return nil
+		return err
 	})
 }

@@ -112,9 +112,12 @@ func (ids *identities) node(index int) (*state.Node, error) {
 		return n, nil
 	}
 	n := new(state.Node)
-	k := nodeKey(ids.task.place.number, index)
-	if v := nodesBucket.in(ids.tx).Get(k); v != nil {
-		d := unsealed(k, v)
+	node, err := nodeIn(ids.tx, ids.task.place.number, index)
+	if err != nil {
+		return nil, err
+	}
+	if node != nil {
+		d := decoder{b: node}
 		if d.identity(n); d.bad {
 			return nil, d.end("node")
 		}

@@ -186,7 +186,7 @@ func TestCopiesBeyondTheSizeLimitLeaveNothing(t *testing.T) {
 	w.lived(t, path, 60)
 	copyFile(t, path, filepath.Join(dir, "older"))
 	limited(t, "copy beyond the size", path)
-	for _, name := range []string{"limited.db", "backup", "compacted", "older.schema3"} {
+	for _, name := range []string{"limited.db", "backup", "compacted", "older.schema4"} {
 		w.verify(t, filepath.Join(dir, name), &tiny)
 	}
 }

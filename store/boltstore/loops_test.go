@@ -29,7 +29,7 @@ func tallFile(t *testing.T, b bucket) (image []byte, pageSize int, levels [][]ui
 	m := newModel()
 	for i := range tallTasks {
 		op := newRoot(fmt.Sprint("root", i))
-		op.Name = strings.Repeat("n", 900) // few to a page
+		op.Name = strings.Repeat("n", 400) // few to a page
 		m.do(t, s, tallKey(i), op)
 	}
 	image, pageSize = s.closedImage(t), int(s.pageSize)

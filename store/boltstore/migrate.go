@@ -33,7 +33,7 @@ import (
 type migration func(tx *bolt.Tx) error
 
 // migrations are those there are, by the version they begin with.
-var migrations = map[byte]migration{1: migrate1, 2: migrate2}
+var migrations = map[byte]migration{1: migrate1, 2: migrate2, 3: migrate3}
 
 // schema is a version of the file and the way to it.
 type schema struct {

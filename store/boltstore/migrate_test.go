@@ -111,12 +111,12 @@ func TestOlderFileIsMigratedAndACopyOfItKept(t *testing.T) {
 		s := openQuick(t, path, next)
 		m.expect(t, s, "migrated")
 		_ = s.Close()
-		expectBeside(t, path, "older.db.schema3")
+		expectBeside(t, path, "older.db.schema4")
 	}
 	if runs != 1 {
 		t.Errorf("the migration ran %d times", runs)
 	}
-	kept := path + ".schema3"
+	kept := path + ".schema4"
 	if info, err := os.Stat(kept); err != nil || runtime.GOOS != "windows" && info.Mode() != 0o600 {
 		t.Errorf("the copy is %+v, %v", info, err)
 	}
@@ -140,7 +140,7 @@ func TestMigrationsRunInOrderFromTheVersionOfTheFile(t *testing.T) {
 			return nil
 		}
 	}
-	o := &Options{schema: schema{6, map[byte]migration{3: step(3), 5: step(5)}}}
+	o := &Options{schema: schema{7, map[byte]migration{4: step(4), 6: step(6), 7: step(7)}}}
 	if _, err := Open(path, o); !errors.Is(err, store.ErrIncompatible) || len(ran) > 0 {
 		t.Fatalf("without the second of three: %v after %d", err, ran)
 	}
@@ -148,9 +148,9 @@ func TestMigrationsRunInOrderFromTheVersionOfTheFile(t *testing.T) {
 	for _, to := range []struct {
 		version byte
 		want    []byte
-	}{{5, []byte{3, 4}}, {6, []byte{5}}} {
+	}{{6, []byte{4, 5}}, {7, []byte{6}}} {
 		ran = nil
-		o := &Options{schema: schema{to.version, map[byte]migration{0: step(0), 1: step(1), 2: step(2), 3: step(3), 4: step(4), 5: step(5), 6: step(6)}}}
+		o := &Options{schema: schema{to.version, map[byte]migration{0: step(0), 1: step(1), 2: step(2), 3: step(3), 4: step(4), 5: step(5), 6: step(6), 7: step(7)}}}
 		s := openQuick(t, path, o)
 		m.expect(t, s, "migrated")
 		_ = s.Close()
@@ -158,7 +158,7 @@ func TestMigrationsRunInOrderFromTheVersionOfTheFile(t *testing.T) {
 			t.Errorf("to version %d ran %d, want %d", to.version, ran, to.want)
 		}
 	}
-	expectBeside(t, path, "older.db.schema3", "older.db.schema5")
+	expectBeside(t, path, "older.db.schema4", "older.db.schema6")
 }
 
 // Every schema that a file in the field may have is one that Open takes.
@@ -210,7 +210,7 @@ func TestMigrationThatFailsLeavesTheFileAsItWas(t *testing.T) {
 				if !bytes.Equal(before, readFile(t, path)) {
 					t.Fatal("the file was changed")
 				}
-				expectBeside(t, path, "older.db.schema3")
+				expectBeside(t, path, "older.db.schema4")
 			}
 			s := openQuick(t, path, nil)
 			m.expect(t, s, "by the version before")
@@ -232,7 +232,7 @@ func TestMigrationThatWouldOutgrowTheFileSaysSo(t *testing.T) {
 	_ = s.Close()
 	before := readFile(t, path)
 	_, err := Open(path, NextSchema(Options{MaxSize: len(before)}, undisturbed))
-	if !errors.Is(err, store.ErrFull) || !strings.Contains(err.Error(), "from schema 3 to 4") {
+	if !errors.Is(err, store.ErrFull) || !strings.Contains(err.Error(), "from schema 4 to 5") {
 		t.Errorf("error %v, want one that matches %q and says at what", err, store.ErrFull)
 	}
 	m.expect(t, openQuick(t, path, nil), "as it was")
@@ -241,17 +241,17 @@ func TestMigrationThatWouldOutgrowTheFileSaysSo(t *testing.T) {
 func TestCopyOfAnOlderFileNeverReplacesAnother(t *testing.T) {
 	m, path := olderFile(t)
 	foreign := []byte("not a copy\n")
-	write(t, path+".schema3", foreign)
-	if err := os.Mkdir(path+".schema3.2", 0o700); err != nil {
+	write(t, path+".schema4", foreign)
+	if err := os.Mkdir(path+".schema4.2", 0o700); err != nil {
 		t.Fatal(err)
 	}
-	write(t, path+".schema3.3", readFile(t, filepath.Join("testdata", "schema1.db.gz")))
+	write(t, path+".schema4.3", readFile(t, filepath.Join("testdata", "schema1.db.gz")))
 	m.expect(t, openQuick(t, path, NextSchema(Options{}, undisturbed)), "migrated")
-	expectBeside(t, path, "older.db.schema3", "older.db.schema3.2", "older.db.schema3.3", "older.db.schema3.4")
-	if !bytes.Equal(readFile(t, path+".schema3"), foreign) {
+	expectBeside(t, path, "older.db.schema4", "older.db.schema4.2", "older.db.schema4.3", "older.db.schema4.4")
+	if !bytes.Equal(readFile(t, path+".schema4"), foreign) {
 		t.Error("another file was changed")
 	}
-	m.expect(t, openQuick(t, path+".schema3.4", nil), "copy")
+	m.expect(t, openQuick(t, path+".schema4.4", nil), "copy")
 }
 
 // A copy that a killed migration left is not the one to keep once the version
@@ -269,9 +269,9 @@ func TestCopyIsMadeAgainIfTheFileWentOn(t *testing.T) {
 	m.commit(t, s, m.large(t, "later", 10))
 	_ = s.Close()
 	m.expect(t, openQuick(t, path, NextSchema(Options{}, undisturbed)), "migrated")
-	expectBeside(t, path, "older.db.schema3", "older.db.schema3.2")
-	earlier.expect(t, openQuick(t, path+".schema3", nil), "first copy")
-	m.expect(t, openQuick(t, path+".schema3.2", nil), "second copy")
+	expectBeside(t, path, "older.db.schema4", "older.db.schema4.2")
+	earlier.expect(t, openQuick(t, path+".schema4", nil), "first copy")
+	m.expect(t, openQuick(t, path+".schema4.2", nil), "second copy")
 }
 
 func TestMigrationThroughALinkKeepsTheCopyBesideTheFile(t *testing.T) {
@@ -281,7 +281,7 @@ func TestMigrationThroughALinkKeepsTheCopyBesideTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.expect(t, openQuick(t, link, NextSchema(Options{}, undisturbed)), "migrated")
-	expectBeside(t, path, "older.db.schema3")
+	expectBeside(t, path, "older.db.schema4")
 	expectBeside(t, link)
 }
 
@@ -292,7 +292,7 @@ func TestMigrationWithoutRoomForTheCopyDoesNotBegin(t *testing.T) {
 	write(t, path, readFile(t, older))
 	began := false
 	_, err := Open(path, NextSchema(Options{}, func(int) error { began = true; return nil }))
-	if err == nil || !strings.Contains(err.Error(), "keep a copy of schema 3") || began {
+	if err == nil || !strings.Contains(err.Error(), "keep a copy of schema 4") || began {
 		t.Errorf("error %v, want one that says at what; began: %t", err, began)
 	}
 	expectBeside(t, path)

@@ -27,6 +27,8 @@ type pass struct {
 	done    int // how much of the work, see yield
 	w       blockWriter
 	record  []byte // being made
+	head    []byte // the task's header
+	order   []int  // of the changed nodes
 	block   []byte // of transitions, being made
 }
 
@@ -113,6 +115,7 @@ func (p *pass) add(tx *bolt.Tx, e *entry) error {
 		return err
 	}
 	p.puts[dataBucket] = append(p.puts[dataBucket], e.data...) // which stays as it is
+	p.head = appendTask(p.head[:0], &e.task)
 	p.nodes(tx, e.number)
 	p.header(tx, e)
 	return nil
@@ -271,29 +274,41 @@ func decodeBlock(k, v []byte, key state.Key) ([]*state.Transition, error) {
 	return readBlock(sealed(k, v), key, seqOf(k[8:])-1, true, "transitions")
 }
 
-// nodes prepares the nodes in p.changed.
+// nodes prepares the groups of the nodes in p.changed, and the first one, which has
+// the header.
 func (p *pass) nodes(tx *bolt.Tx, number uint64) {
-	for i := range p.changed.nodes {
-		n := &p.changed.nodes[i]
-		key := nodeKey(number, n.index)
-		var node state.Node
+	changed := p.changed.nodes
+	p.order = p.order[:0]
+	for i := range changed {
+		p.order = append(p.order, i)
+	}
+	slices.SortFunc(p.order, func(a, b int) int { return cmp.Compare(changed[a].index, changed[b].index) })
+	r := p.regroup(tx, number, p.head)
+	r.read(0)
+	for _, i := range p.order {
+		n := &changed[i]
+		if n.index >= r.first+groupNodes {
+			r.write()
+			r.read(n.index / groupNodes * groupNodes)
+		}
+		node := state.Node{ID: n.id, Index: n.index, Kind: n.kind}
 		if n.declared != nil {
-			node = state.Node{ID: n.id, Kind: n.kind, Declaration: *n.declared}
+			node.Declaration = *n.declared
 			p.put(idsBucket, idKey(n.id), appendPlace(nil, place{number, n.index}))
-		} else if decodeNode(key, nodesBucket.in(tx).Get(key), &node) != nil {
+		} else if decodeNode(r.nodes[n.index-r.first], &node) != nil {
 			continue // damaged since it was changed; what it was declared with is lost
 		}
 		node.Progress = n.progress
-		p.record = appendNode(p.record[:0], &node)
-		p.putSealed(nodesBucket, key, p.record)
+		r.set(&node)
 	}
+	r.write()
 }
 
 // header prepares a task's header and what leads to it.
 func (p *pass) header(tx *bolt.Tx, e *entry) {
 	t := &e.task
 	key := seqKey(t.Number)
-	p.record = appendTask(p.record[:0], t)
+	p.record = append(p.record[:0], p.head...)
 	p.putSealed(tasksBucket, key, p.record)
 	p.flag(tx, unfinishedBucket, key, t.Unfinished())
 	p.flag(tx, failuresBucket, key, t.HasFailures())
@@ -321,12 +336,15 @@ func (p *pass) remove(tx *bolt.Tx, e *entry) {
 			if b != nodesBucket {
 				continue
 			}
-			var n state.Node
-			if decodeNode(k, v, &n) != nil {
-				unreadable = true
-			} else {
-				p.removeIfOurs(tx, idsBucket, idKey(n.ID), e.number)
-			}
+			err := eachNode(k, v, func(_ int, node []byte) error {
+				var n state.Node
+				err := decodeNode(node, &n)
+				if err == nil {
+					p.removeIfOurs(tx, idsBucket, idKey(n.ID), e.number)
+				}
+				return err
+			})
+			unreadable = unreadable || err != nil
 		}
 	}
 	if unreadable {

@@ -1,10 +1,8 @@
 package boltstore
 
 import (
-	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"fmt"
 	"slices"
 
@@ -19,6 +17,7 @@ import (
 type found struct {
 	place   place
 	header  store.Task
+	nodes   *nodeReader    // at the first node, nil if the file was not looked at
 	pieces  []piece        // not on disk, or not surely
 	records [2][]put       // of its data, the same
 	last    store.Position // the store's at that moment
@@ -89,8 +88,12 @@ func (s *Store) findKey(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, 
 			case !there:
 				return fmt.Errorf("%w: %s", state.ErrNotFound, ref)
 			}
-			if t.header, err = readTask(tx, t.place.number); err != nil {
+			there, err = t.read(tx)
+			switch {
+			case err != nil:
 				return err
+			case !there:
+				return fmt.Errorf("%w: task %d is not there", store.ErrCorrupt, t.place.number)
 			}
 		}
 		if err := t.answers(tx, ref); err != nil {
@@ -99,6 +102,24 @@ func (s *Store) findKey(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, 
 		return f(tx, &t)
 	})
 	return done, err
+}
+
+// read takes the header from the file; there is false if the file has no such task.
+// The copy with the nodes is the one that is read, since the nodes are what most
+// callers want next. Where it cannot be read the tasks bucket tells.
+func (t *found) read(tx *bolt.Tx) (there bool, err error) {
+	t.nodes = newNodeReader(tx, t.place.number)
+	if t.header, there = t.nodes.task(); there {
+		return true, nil
+	}
+	t.nodes = nil
+	k := seqKey(t.place.number)
+	v := tasksBucket.in(tx).Get(k)
+	if v == nil {
+		return false, nil
+	}
+	t.header, err = decodeTask(k, v)
+	return err == nil, err
 }
 
 // overlay takes what the overlay has of the task.
@@ -163,12 +184,8 @@ func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *foun
 			return nil
 		}
 		if !known {
-			k := seqKey(at.number)
-			v := tasksBucket.in(tx).Get(k)
-			if missing = v == nil; missing {
-				return nil
-			}
-			if t.header, err = decodeTask(k, v); err != nil {
+			there, err := t.read(tx)
+			if missing = !there && err == nil; missing || err != nil {
 				return err
 			}
 		}
@@ -210,24 +227,23 @@ func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
 	}
 	// No more at once than the file has room for, whatever the header says.
 	b := state.NewBuilder(t.header.Key, min(t.header.Nodes, int(tx.Size()/nodeRoom)+len(changed.nodes)))
-	prefix := seqKey(t.place.number)
-	c := nodesBucket.in(tx).Cursor()
-	k, v := c.Seek(prefix)
+	file := t.nodes
+	if t.nodes = nil; file == nil {
+		file = newNodeReader(tx, t.place.number)
+	}
+	file.ids.size = min(t.header.Nodes, 64) * 32
 	var n state.Node
-	ids := texts{size: min(t.header.Nodes, 64) * 32}
 	for i := range t.header.Nodes {
 		over := changed.get(i)
-		if len(k) == 12 && bytes.HasPrefix(k, prefix) && binary.BigEndian.Uint32(k[8:]) == uint32(i) {
-			if err := ids.decodeNode(k, v, &n); err != nil {
+		there, err := file.read(i, &n)
+		if err != nil {
+			return nil, err
+		}
+		if !there {
+			if n, err = over.node(i); err != nil {
 				return nil, err
 			}
-			k, v = c.Next()
-		} else if whole, err := over.node(i); err != nil {
-			return nil, err
-		} else {
-			n = whole
 		}
-		n.Index = i
 		if over != nil {
 			n.Progress = over.progress
 		}

@@ -13,17 +13,16 @@ const (
 	declNoSkip
 	declMaxLoops
 	declName
-	// declPlaced says that a key and edges follow. In a node's record, where
-	// four bits are all there is, its version says so.
+	// declPlaced says that a key and edges follow. In what the nodes bucket has
+	// of a node, where four bits are all there is, its version says so.
 	declPlaced
 )
 
-// placedVersion begins the record of a node that has a key or edges, instead of
-// recordVersion.
+// placedVersion begins a node that has a key or edges, instead of recordVersion.
 const placedVersion = 2
 
-// appendNode appends the record of a node, without its index, which is in the
-// key, and its parent's ID, which is in the parent's record.
+// appendNode appends a node, without its index, which its place in the bucket
+// tells, and its parent's ID, which its parent has.
 func appendNode(dst []byte, n *state.Node) []byte {
 	var flags byte
 	if n.NoRetry {
@@ -58,15 +57,14 @@ func appendNode(dst []byte, n *state.Node) []byte {
 	return appendProgress(dst, &n.Progress, n.Updated, state.Version{}, 0)
 }
 
-// decodeNode reads a node's record into n, all but Index and Parent.
-func decodeNode(k, v []byte, n *state.Node) error {
-	return (*texts)(nil).decodeNode(k, v, n)
+// decodeNode reads what appendNode wrote into n, all but Index and Parent.
+func decodeNode(node []byte, n *state.Node) error {
+	return (*texts)(nil).decodeNode(node, n)
 }
 
 // decodeNode is decodeNode for one of many nodes whose IDs share memory.
-func (ids *texts) decodeNode(k, v []byte, n *state.Node) error {
-	d := unsealed(k, v)
-	d.ids = ids
+func (ids *texts) decodeNode(node []byte, n *state.Node) error {
+	d := decoder{b: node, ids: ids}
 	d.identity(n)
 	base := d.instant(state.Instant{})
 	n.Progress = state.Progress{}
@@ -77,7 +75,7 @@ func (ids *texts) decodeNode(k, v []byte, n *state.Node) error {
 	return d.end("node")
 }
 
-// identity reads the beginning of a node's record: what never changes of it.
+// identity reads the beginning of a node: what never changes of it.
 func (d *decoder) identity(n *state.Node) {
 	version := d.byte()
 	d.known(version, placedVersion)
@@ -132,10 +130,16 @@ func appendTask(dst []byte, t *store.Task) []byte {
 	return dst
 }
 
-func decodeTask(k, v []byte) (t store.Task, err error) {
-	d := sealed(k, v)
+func decodeTask(k, v []byte) (store.Task, error) {
+	d := unsealed(k, v)
+	return d.task(seqOf(k))
+}
+
+// task reads what appendTask wrote.
+func (d *decoder) task(number uint64) (t store.Task, err error) {
+	d.known(d.byte(), recordVersion)
 	b := d.byte()
-	t.Number, t.State, t.Shown = seqOf(k), state.State(b&15), state.State(b>>4)
+	t.Number, t.State, t.Shown = number, state.State(b&15), state.State(b>>4)
 	d.state(t.State)
 	d.state(t.Shown)
 	t.Key.Business, t.Key.Task, t.Root = d.id(), d.id(), d.id()

@@ -1,6 +1,7 @@
 package boltstore
 
 import (
+	"bytes"
 	"cmp"
 	"context"
 	"encoding/binary"
@@ -255,14 +256,7 @@ func (f *finds) record(b bucket, k, v []byte) error {
 		}
 		better = func(old []byte) bool { t, err := decodeTask(k, old); return err != nil || t.Revision < found.Revision }
 	case nodesBucket:
-		var found state.Node
-		if err := decodeNode(k, v, &found); err != nil {
-			return err
-		}
-		better = func(old []byte) bool {
-			var n state.Node
-			return decodeNode(k, old, &n) != nil || found.Updated.After(n.Updated)
-		}
+		return f.group(k, v)
 	case transitionsBucket:
 		better = func(old []byte) bool { return len(old) < len(v) }
 	}
@@ -270,6 +264,34 @@ func (f *finds) record(b bucket, k, v []byte) error {
 		return err
 	}
 	return f.put(numbersBucket, k[:8], nil, never)
+}
+
+// group keeps what a record of the nodes bucket has, each node in a record of its
+// own, since one of a later copy may be better and another one worse.
+func (f *finds) group(k, v []byte) error {
+	g, err := decodeGroup(k, v)
+	if err != nil {
+		return err
+	}
+	if g.header != nil {
+		at := k[:8:8]
+		if err := f.record(tasksBucket, at, seal(at, bytes.Clone(g.header))); err != nil {
+			return err
+		}
+	}
+	err = eachNode(k, v, func(index int, node []byte) error {
+		var found state.Node
+		if err := decodeNode(node, &found); err != nil {
+			return err
+		}
+		at := nodeKey(seqOf(k[:8]), index)
+		return f.put([]byte(bucketNames[nodesBucket]), at, seal(at, bytes.Clone(node)), func(old []byte) bool {
+			var n state.Node
+			kept, err := decodeGroup(at, old)
+			return err != nil || decodeNode(kept.rest, &n) != nil || found.Updated.After(n.Updated)
+		})
+	})
+	return errors.Join(err, f.put(numbersBucket, k[:8], nil, never))
 }
 
 // data keeps an input or output, which is good for nothing without its task.

@@ -322,7 +322,7 @@ func reads(b bucket, k, v []byte) bool {
 	case b == tasksBucket && len(k) == 8:
 		_, err = decodeTask(k, v)
 	case b == nodesBucket && len(k) == 12:
-		err = decodeNode(k, v, new(state.Node))
+		err = checkGroup(k, v)
 	case b == attemptsBucket && len(k) == 16:
 		err = checkAttempt(k, v)
 	case b == transitionsBucket && len(k) == 16:

@@ -2,6 +2,7 @@ package boltstore
 
 import (
 	"bytes"
+	"encoding/binary"
 	"fmt"
 
 	bolt "go.etcd.io/bbolt"
@@ -75,9 +76,9 @@ func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []piecemeal, err error
 func (t *remains) halfWritten(tx *bolt.Tx) bool {
 	prefix := seqKey(t.place.number)
 	c := nodesBucket.in(tx).Cursor()
-	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
 		var n state.Node
-		if decodeNode(k, v, &n) != nil || n.Updated.After(t.header.Updated) {
+		if readNode(tx, t.place.number, int(binary.BigEndian.Uint32(k[8:])), &n) != nil || n.Updated.After(t.header.Updated) {
 			return true
 		}
 	}

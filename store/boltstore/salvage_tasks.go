@@ -338,12 +338,11 @@ func (t *remains) lacks(tx *bolt.Tx, tree *state.Tree) (why string) {
 	}
 	prefix := seqKey(t.place.number)
 	c := nodesBucket.in(tx).Cursor()
-	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
+	for k, _ := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, _ = c.Next() {
 		var n state.Node
-		if err := decodeNode(k, v, &n); err != nil {
+		if err := readNode(tx, t.place.number, int(binary.BigEndian.Uint32(k[8:])), &n); err != nil {
 			return err.Error()
 		}
-		n.Index = int(binary.BigEndian.Uint32(k[8:]))
 		if n.Index >= tree.Len() {
 			return fmt.Sprintf("transitions after %d cannot be read", tree.Revision())
 		}

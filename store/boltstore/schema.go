@@ -11,8 +11,8 @@ import (
 // The file, bucket by bucket. Numbers in keys are big-endian, so that byte
 // order is numerical order: seq and number 8 bytes, index and attempt 4. A
 // task's number is the sequence of its first transition, never used again.
-// Every value begins with the version of its format, 1, or 2 for nodes with a key
-// or edges; "sealed" ones end with a checksum over key and value. The others are indexes, and what they lead to
+// Every value begins with the version of its format, 1, or 3 for nodes;
+// "sealed" ones end with a checksum over key and value. The others are indexes, and what they lead to
 // tells whether they are right. Text keys are written as in appendID: a tag
 // and 16 bytes for 32 lower-case hex digits, else the length and the bytes.
 //
@@ -26,7 +26,7 @@ import (
 //	tasks
 //	└── number                       -> header, sealed
 //	nodes
-//	└── number, index                -> node, sealed
+//	└── number, index of the first   -> up to groupNodes nodes, sealed
 //	attempts
 //	└── number, index, attempt       -> superseded attempt, sealed
 //	transitions
@@ -52,8 +52,9 @@ import (
 // were given a name, and have a label. Lists go through one of them, and what the
 // overlay has comes on top.
 //
-// One task's nodes are neighbours: a cold snapshot is one header and one range
-// scan and touches neither attempts nor transitions. Flat buckets, because
+// One task's nodes are neighbors, and the first record begins with a copy of the
+// task's header: reading a task is a look into keys and one range scan, and touches
+// neither tasks nor attempts nor transitions. Flat buckets, because
 // nested ones measured 466 MiB against 277 for 50,000 node writes.
 //
 // The file holds everything up to its checkpoint and nothing later. The newest
@@ -106,7 +107,7 @@ var (
 const (
 	// schemaVersion is in the format record. A file with a higher one is
 	// refused.
-	schemaVersion = 3
+	schemaVersion = 4
 	// schemaWithJournal is the first one with a journal of its own.
 	schemaWithJournal = 2
 	// recordVersion begins every value.
@@ -120,6 +121,9 @@ const keyRoom = 16
 func seqKey(seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(make([]byte, 0, keyRoom), seq)
 }
+
+// nodeKeyBytes is the length of the keys of nodes.
+const nodeKeyBytes = 8 + 4
 
 func nodeKey(number uint64, index int) []byte {
 	return binary.BigEndian.AppendUint32(seqKey(number), uint32(index))

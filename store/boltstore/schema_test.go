@@ -49,10 +49,12 @@ func schemaStory(t testing.TB, s *Store) *model {
 	return m
 }
 
-// newestStory is storyOfSchema2 and what came with schema 3.
+// newestStory is storyOfSchema2 and what came with schema 3, among it a task whose
+// nodes fill more than one record of schema 4.
 func newestStory(t testing.TB, s *Store) *model {
 	t.Helper()
 	m := storyOfSchema2(t, s)
+	op := func(kind state.OpKind, node string) state.Op { return state.Op{Kind: kind, Node: node} }
 	key := state.Key{Business: "2", Task: "keyed"}
 	labels := func(m map[string]string) state.Labels { return state.LabelsOf(m) }
 	m.do(t, s, key, state.Op{Kind: state.Create, Node: "top", Name: "release", Labels: labels(map[string]string{"env": "prod", "team": ""}), Input: state.NewData([]byte(`{"of":"task"}`))}, start("top"),
@@ -66,6 +68,15 @@ func newestStory(t testing.TB, s *Store) *model {
 	s.writeBackAll()
 	m.do(t, s, key, state.Op{Kind: state.Label, Task: key, Unlabel: []string{"env"}},
 		state.Op{Kind: state.Skip, Node: "lint", Output: state.NewData([]byte("[]"))})
+	wide := state.Key{Business: "2", Task: "wide"}
+	m.do(t, s, wide, newRoot("w0"), start("w0"))
+	for i := 1; i < 20; i++ {
+		m.do(t, s, wide, activity(fmt.Sprint("w", i), "w0"))
+	}
+	s.writeBackAll()
+	m.do(t, s, wide, start("w3"), start("w17"), op(state.Finish, "w17"), activity("w20", "w0"))
+	s.writeBackAll()
+	m.do(t, s, wide, op(state.Finish, "w3"), activity("w21", "w0"))
 	return m
 }
 
@@ -165,7 +176,7 @@ func TestFileHoldsWhatTheSchemaSays(t *testing.T) {
 	m := newestStory(t, s)
 	m.expect(t, openPair(t, s.image(t), nil), "the story")
 	got := dump(t, s)
-	golden := filepath.Join("testdata", "schema3.golden")
+	golden := filepath.Join("testdata", "schema4.golden")
 	if *update {
 		write(t, golden, []byte(got))
 	}
@@ -174,7 +185,7 @@ func TestFileHoldsWhatTheSchemaSays(t *testing.T) {
 		t.Fatal(err)
 	}
 	if d := cmp.Diff(string(want), got); d != "" {
-		t.Errorf("records differ; a file of schema 3 must stay readable (-want +got):\n%s", d)
+		t.Errorf("records differ; a file of schema 4 must stay readable (-want +got):\n%s", d)
 	}
 }
 
@@ -229,6 +240,26 @@ func TestFileOfSchema2AnswersEverything(t *testing.T) {
 		key := state.Key{Business: "2", Task: "10"}
 		m.do(t, s, key, state.Op{Kind: state.Label, Task: key, Labels: state.LabelsOf(map[string]string{"when": when})})
 		m.expectList(t, s, store.ListQuery{Labels: state.LabelsOf(map[string]string{"when": when})})
+		_ = s.Close()
+	}
+}
+
+// And this one when schema 3 was, with a task whose newest nodes and changes are in
+// the journal only.
+func TestFileOfSchema3AnswersEverything(t *testing.T) {
+	m := newestStory(t, openQuick(t, filepath.Join(t.TempDir(), "again.db"), nil))
+	path := image{unpacked(t, "schema3.db"), unpacked(t, "schema3.db-journal")}.write(t)
+	for _, when := range []string{"migrated", "opened again"} {
+		s := openQuick(t, path, nil)
+		m.expect(t, s, "schema 3, "+when)
+		if err := s.Check(t.Context(), func(problem string) { t.Errorf("%s: %s", when, problem) }); err != nil {
+			t.Error(err)
+		}
+		m.do(t, s, state.Key{Business: "2", Task: "wide"}, start("w5"), activity("more, "+when, "w0"))
+		s.writeBackAll()
+		m.expect(t, s, "schema 3, written to")
+		m.do(t, s, state.Key{Business: "2", Task: "wide"}, state.Op{Kind: state.Suspend, Node: "w5"}, state.Op{Kind: state.Revoke, Node: "w5"},
+			state.Op{Kind: state.Reset, Node: "w5"})
 		_ = s.Close()
 	}
 }

@@ -47,9 +47,8 @@ func (o *overlay) trace(file func() (*bolt.Tx, error), number uint64, index int)
 	if err != nil {
 		return state.Trace{}, err
 	}
-	k := nodeKey(number, index)
 	var n state.Node
-	if err := decodeNode(k, nodesBucket.in(tx).Get(k), &n); err != nil {
+	if err := readNode(tx, number, index, &n); err != nil {
 		return state.Trace{}, fmt.Errorf("node %d: %w", index, err)
 	}
 	t := state.TraceOf(n.ID, n.Kind, &n.Progress)
