@@ -135,8 +135,9 @@ func (c crew) work(ctx context.Context, e *engine.Engine, d time.Duration) (outc
 }
 
 // fill records n finished tasks, each in one call as an import would, named
-// name-0 and so on. It calls told, if not nil, at intervals.
-func fill(ctx context.Context, e *engine.Engine, name string, n int, told func(done int)) error {
+// name-0 and so on and created with the options that options, if not nil, returns.
+// It calls told, if not nil, at intervals. Existing tasks stay as they are.
+func fill(ctx context.Context, e *engine.Engine, name string, n int, options func(task int) []engine.Option, told func(done int)) error {
 	var next atomic.Int64
 	var mu sync.Mutex // held to call told
 	errs := make([]error, 64)
@@ -153,7 +154,13 @@ func fill(ctx context.Context, e *engine.Engine, name string, n int, told func(d
 					told(task)
 					mu.Unlock()
 				}
-				if _, errs[i] = e.Record(ctx, wholeTask(fmt.Sprintf("%s-%d", name, task))...); errs[i] != nil {
+				var more []engine.Option
+				if options != nil {
+					more = options(task)
+				}
+				_, err := e.Record(ctx, wholeTask(fmt.Sprintf("%s-%d", name, task), more...)...)
+				if err != nil && !errors.Is(err, state.ErrExists) {
+					errs[i] = err
 					return
 				}
 			}
@@ -163,11 +170,11 @@ func fill(ctx context.Context, e *engine.Engine, name string, n int, told func(d
 	return cmp.Or(errs...)
 }
 
-// wholeTask is the life of a task of 20 nodes.
-func wholeTask(task string) []engine.Op {
+// wholeTask is the life of a task of 20 nodes, created with the given options.
+func wholeTask(task string, options ...engine.Option) []engine.Op {
 	root := newID()
 	ops := make([]engine.Op, 0, taskTransitions)
-	ops = append(ops, engine.Create(business, task, engine.ID(root)), engine.Start(root))
+	ops = append(ops, engine.Create(business, task, append(options, engine.ID(root))...), engine.Start(root))
 	for range taskNodes - 1 {
 		leaf := newID()
 		ops = append(ops, engine.Declare(root, state.ServiceActivity, engine.ID(leaf)), engine.Start(leaf), engine.Finish(leaf))

@@ -52,6 +52,7 @@ type config struct {
 	rounds int
 	window time.Duration // of one measurement
 	tasks  int           // stored
+	kept   string        // directory of the stored tasks from run to run
 	sizes
 }
 
@@ -80,6 +81,7 @@ func parse(args []string, errOut io.Writer) (*config, error) {
 	f.IntVar(&c.rounds, "rounds", 5, "interleaved rounds, of which the medians are shown")
 	f.DurationVar(&c.window, "time", 2*time.Second, "length of one measurement")
 	f.IntVar(&c.tasks, "tasks", 100_000, "stored tasks, of 20 nodes each")
+	f.StringVar(&c.kept, "keep", "", "directory on a real disk that keeps the stored tasks for the next run")
 	full := f.Bool("full", false, "1,000,000 stored tasks")
 	quick := f.Bool("quick", false, "one tiny round, to see that everything works; its numbers mean nothing")
 	f.BoolVar(&c.tmpfs, "tmpfs", false, "measure even if the directory is in memory")
@@ -118,6 +120,11 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 	}
 	if c.dir, err = filepath.Abs(c.dir); err != nil {
 		return err
+	}
+	if c.kept != "" {
+		if err := os.MkdirAll(c.kept, 0o700); err != nil {
+			return err
+		}
 	}
 	place, err := placeOf(c.dir)
 	if err != nil {

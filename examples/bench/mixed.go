@@ -31,7 +31,7 @@ func (b *bench) measureMixed(ctx context.Context) (err error) {
 			return err
 		}
 	}
-	if err := fill(ctx, r.Engine, "first", b.few, nil); err != nil {
+	if err := fill(ctx, r.Engine, "first", b.few, nil, nil); err != nil {
 		return err
 	}
 	c := newCrew("crew", manyWriters)

@@ -97,7 +97,7 @@ func (b *bench) measureWriters(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, disk.file.Close()) }()
 	b.progress.show("first tasks")
-	if err := fill(ctx, r.Engine, "first", b.few, nil); err != nil {
+	if err := fill(ctx, r.Engine, "first", b.few, nil, nil); err != nil {
 		return err
 	}
 
