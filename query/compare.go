@@ -1,34 +1,89 @@
 package query
 
-import "github.com/pipestatus/pipestatus/state"
+import (
+	"time"
 
-// Pair is a node that two runs of a pipeline have, or only one of them: its
-// index in each tree, -1 where there is none.
-type Pair struct{ A, B int }
+	"github.com/pipestatus/pipestatus/state"
+)
 
-// Compare pairs the nodes of two runs of a pipeline as [Query.Statistics] pairs
-// those of many: by key, or else by name within paired containers. The order is
-// that of b from top to bottom; nodes that only a has come last.
-func Compare(a, b *state.Tree) (pairs []Pair) {
-	first, second := newNaming(a), newNaming(b)
+// Side is a node as it went in one of two runs of a pipeline.
+type Side struct {
+	state.Node
+	Shown state.State // by the convention of the [Query]
+	// Took is the time that the current attempt took until it ended or came to a
+	// stand, see [Stands], or has taken until now. It is 0 before the start.
+	Took time.Duration
+}
+
+// Difference is a node of two runs of a pipeline, as it went in each of them.
+type Difference struct {
+	Path []string // as in NodeStatistics
+	// A and B are nil for the run that does not have the node, never both.
+	A, B *Side
+}
+
+// Differs reports whether the node is worth a look: one run does not have it,
+// it shows another state or has another error text, another number of attempts or
+// another outcome, or it took longer in one run by more than a tenth and a second.
+func (d *Difference) Differs() bool {
+	a, b := d.A, d.B
+	if a == nil || b == nil {
+		return true
+	}
+	if a.Shown != b.Shown || a.Loop != b.Loop || a.Retries != b.Retries || a.Skips != b.Skips ||
+		a.Error != b.Error || a.ErrorIgnored != b.ErrorIgnored || a.RetryAt.IsSet() != b.RetryAt.IsSet() {
+		return true
+	}
+	longer := max(a.Took, b.Took)
+	return longer-min(a.Took, b.Took) > max(time.Second, longer/10)
+}
+
+// Compare puts two runs of a pipeline side by side, node by node. A node of one
+// run is that of the other if it has the same key or, without a key, the same name
+// within the same container, see [NodeStatistics]. The order is that of b
+// from top to bottom; nodes that only a has come last, in the order of a.
+func (q *Query) Compare(a, b *state.Tree) (list []Difference) {
+	first, second := q.run(a), q.run(b)
 	known := make(map[string]int, a.Len())
 	for i := range a.Len() {
-		known[first.identity[i]] = i
+		known[first.names.identity[i]] = i
 	}
 	paired := make([]bool, a.Len())
-	second.inOrder(func(i int) bool {
-		pair := Pair{A: -1, B: i}
-		if at, ok := known[second.identity[i]]; ok {
-			pair.A, paired[at] = at, true
+	for i := range second.names.inOrder {
+		d := Difference{Path: second.names.path(i), B: second.side(i)}
+		if at, ok := known[second.names.identity[i]]; ok {
+			d.A, paired[at] = first.side(at), true
 		}
-		pairs = append(pairs, pair)
-		return true
-	})
-	first.inOrder(func(i int) bool {
+		list = append(list, d)
+	}
+	for i := range first.names.inOrder {
 		if !paired[i] {
-			pairs = append(pairs, Pair{A: i, B: -1})
+			list = append(list, Difference{Path: first.names.path(i), A: first.side(i)})
 		}
-		return true
-	})
-	return pairs
+	}
+	return list
+}
+
+// run is one of the two trees that are compared.
+type run struct {
+	tree  *state.Tree
+	names *naming
+	shown []state.State // nil for the default convention
+	now   state.Instant
+}
+
+func (q *Query) run(tree *state.Tree) *run {
+	r := &run{tree: tree, names: newNaming(tree), now: state.InstantOf(q.opts.Now())}
+	if q.opts.FailedFirst {
+		r.shown = tree.ShownFailedFirst(nil)
+	}
+	return r
+}
+
+func (r *run) side(i int) *Side {
+	s := &Side{Node: r.tree.Node(i), Shown: r.tree.Shown(i), Took: took(r.tree, i, r.now)}
+	if r.shown != nil {
+		s.Shown = r.shown[i]
+	}
+	return s
 }

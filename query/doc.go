@@ -9,8 +9,9 @@
 // [Query.List] lists tasks, [Query.History] the attempts of a node, and
 // [Query.Timeline] all attempts of a task in time; [Query.AsOf] shows the past.
 // [Query.Node] returns everything about one node, including inputs and outputs.
-// [Query.Statistics] summarizes the last runs of a pipeline, and
-// [Query.Estimate] predicts when a running task will end.
+// [Query.Statistics] summarizes the last runs of a pipeline, [Query.Estimate]
+// predicts when a running task will end, and [Query.Compare] puts two runs side
+// by side.
 //
 // Package picture draws the answers, for terminals and for web pages.
 //

@@ -12,7 +12,7 @@ import (
 
 // Estimate says when a task that runs is expected to end.
 type Estimate struct {
-	// Runs is how many past runs of the same name the estimate rests on.
+	// Runs is how many past runs the estimate rests on.
 	Runs int
 	// End is when the task is expected to end, not before the present; zero if
 	// there is no estimate, because the task does not show RUNNING or no earlier run
@@ -20,7 +20,8 @@ type Estimate struct {
 	End time.Time
 	// Late are the nodes, containers included, whose current attempt has been
 	// running for longer than the 95th percentile of earlier runs, in the order
-	// of creation.
+	// of creation. A container that waits for a person is not among them, see
+	// [Stands].
 	Late []Late
 }
 
@@ -34,22 +35,34 @@ type Late struct {
 	Took, Usual time.Duration
 }
 
-// Estimate says when a task is expected to end, judged by the last runs with
-// its name, this one left out; last is as in [Runs]. It expects each leaf to
+// RunsLike selects the runs that a task is compared with: those of its business
+// that have its name or, if it has no name, all of its labels. Of a task with
+// neither there are no such runs, and [Query.Statistics] refuses to look for them.
+func RunsLike(tree *state.Tree) Runs {
+	runs := Runs{Business: tree.Key().Business, Name: tree.Node(0).Name}
+	if runs.Name == "" {
+		runs.Labels = labelsOf(tree.Labels())
+	}
+	return runs
+}
+
+// Estimate says when a task is expected to end, judged by the last runs like it,
+// see [RunsLike]; last is as in [Runs]. It expects each leaf to
 // take the median of its earlier times, after all leaves that usually end before
 // it begins; a leaf that has not started although later ones have is expected
-// to be passed over. For errors see [Query.Snapshot] and [Query.Statistics]; a
-// task without a name has no earlier runs.
+// to be passed over. For errors see [Query.Snapshot] and [Query.Statistics]. For a
+// task without a name and labels nothing is expected.
 func (q *Query) Estimate(ctx context.Context, business, task string, last int) (*Estimate, error) {
 	snap, err := q.Snapshot(ctx, business, task)
 	if err != nil {
 		return nil, err
 	}
-	root := snap.Tree.Node(0)
-	if root.Name == "" {
+	runs := RunsLike(snap.Tree)
+	if runs.Name == "" && len(runs.Labels) == 0 {
 		return &Estimate{}, nil
 	}
-	stats, err := q.Statistics(ctx, Runs{Business: business, Name: root.Name, Last: last})
+	runs.Last = last
+	stats, err := q.Statistics(ctx, runs)
 	if err != nil {
 		return nil, err
 	}
@@ -76,14 +89,13 @@ func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
 
 // late finds the nodes that take longer than usual.
 func late(stats *Statistics, names *naming, now state.Instant) (found []Late) {
-	for i := range names.tree.Len() {
-		n := names.tree.Node(i)
-		at, known := stats.byNode[names.identity[i]]
-		if !known || n.State != state.Running || stats.Nodes[at].Finished == 0 {
+	for i, n := range stats.of(names) {
+		node := names.tree.Node(i)
+		if n == nil || n.Finished == 0 || node.State != state.Running || Stands(names.tree, i).IsSet() {
 			continue
 		}
-		if took := between(n.Started, now); took > stats.Nodes[at].P95 {
-			found = append(found, Late{n.ID, n.Key, names.path(i), took, stats.Nodes[at].P95})
+		if elapsed := took(names.tree, i, now); elapsed > n.P95 {
+			found = append(found, Late{node.ID, node.Key, names.path(i), elapsed, n.P95})
 		}
 	}
 	return found
@@ -144,9 +156,8 @@ func (f *forecast) steps() (steps []*step) {
 	tree := f.names.tree
 	root := tree.Node(0)
 	here := make(map[string]bool, tree.Len())
-	for i := range tree.Len() {
+	for i, usual := range f.stats.of(f.names) {
 		n := tree.Node(i)
-		at, known := f.stats.byNode[f.names.identity[i]]
 		here[f.names.identity[i]] = n.State != state.Created
 		if n.Kind.Container() || n.State == state.Created {
 			continue
@@ -154,8 +165,8 @@ func (f *forecast) steps() (steps []*step) {
 		s := &step{begun: true, reached: !n.Skipped}
 		steps = append(steps, s)
 		began := between(root.Started, n.Started)
-		if known {
-			s.begins, s.ends, s.takes = f.stats.Nodes[at].Begins, f.stats.Nodes[at].Ends, f.stats.Nodes[at].Median
+		if usual != nil {
+			s.begins, s.ends, s.takes = usual.Begins, usual.Ends, usual.Median
 		} else {
 			s.begins, s.ends = began, began
 		}

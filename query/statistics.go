@@ -125,6 +125,20 @@ func (q *Query) Statistics(ctx context.Context, runs Runs) (*Statistics, error) 
 	return s, nil
 }
 
+// Of is what is known of each node of a run of the pipeline, by its index, nil
+// where no run before had the node.
+func (s *Statistics) Of(tree *state.Tree) []*NodeStatistics { return s.of(newNaming(tree)) }
+
+func (s *Statistics) of(names *naming) []*NodeStatistics {
+	list := make([]*NodeStatistics, names.tree.Len())
+	for i := range list {
+		if at, known := s.byNode[names.identity[i]]; known {
+			list[i] = &s.Nodes[at]
+		}
+	}
+	return list
+}
+
 // add reads a run and adds it. On an error it adds nothing.
 func (s *Statistics) add(ctx context.Context, from store.Reader, task *store.Task) error {
 	snap, err := from.Load(ctx, store.Ref{Key: task.Key})

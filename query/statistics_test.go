@@ -254,3 +254,50 @@ func TestAnEstimateIgnoresABranchThatWasNotTaken(t *testing.T) {
 		t.Errorf("expected after %d s", end)
 	}
 }
+
+func TestAContainerThatWaitsForAPersonIsNotLate(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), nil)
+	for i := range 2 {
+		r := beginRun(t, e, fmt.Sprint("past", i), "deploy")
+		r.declare("checks", state.Subprocess)
+		r.do(engine.Start(r.id("checks"), at(0)))
+		r.took("checks/lint", 0, 5)
+		r.do(engine.Finish(r.id("checks"), at(5)))
+		r.took("ship", 5, 100)
+		r.end(100)
+	}
+	r := beginRun(t, e, "now", "deploy")
+	r.declare("checks", state.Subprocess)
+	r.declare("checks/lint", state.ServiceActivity)
+	r.do(engine.Start(r.id("checks"), at(0)), engine.Start(r.id("lint"), at(0)))
+	r.declare("ship", state.ServiceActivity)
+	r.do(engine.Start(r.id("ship"), at(5)))
+	if _, late := estimate(t, e, "now", 20); !cmp.Equal(late, []string{"checks 20s/5s", "checks/lint 20s/5s"}) {
+		t.Errorf("while it runs: %v", late)
+	}
+	r.do(engine.Fail(r.id("lint"), "3 warnings", at(20)))
+	if _, late := estimate(t, e, "now", 30); late != nil {
+		t.Errorf("while it waits: %v", late)
+	}
+}
+
+func TestATaskWithoutANameIsLikeThoseWithItsLabels(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), nil)
+	labels := engine.Labels(map[string]string{"pipeline": "deploy"})
+	for i := range 2 {
+		r := beginRun(t, e, fmt.Sprint("past", i), fmt.Sprint("deploy ", i))
+		r.do(engine.Label("2", r.task, labels))
+		r.took("build", 0, 30)
+		r.end(30)
+	}
+	r := beginRun(t, e, "now", "")
+	if end, _ := estimate(t, e, "now", 10); end != -1 {
+		t.Errorf("without name and labels: expected after %d s", end)
+	}
+	r.do(engine.Label("2", "now", labels))
+	r.declare("build", state.ServiceActivity)
+	r.do(engine.Start(r.id("build"), at(0)))
+	if end, _ := estimate(t, e, "now", 10); end != 30 {
+		t.Errorf("expected after %d s", end)
+	}
+}

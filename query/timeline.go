@@ -118,21 +118,32 @@ func holds(page []*state.Transition, sequence uint64) bool {
 // person: it has started and not ended, and no leaf in it runs or awaits an
 // automatic retry. It is unset for all other nodes, whose clocks run or have
 // ended.
-func Stands(tree *state.Tree, node int) (last state.Instant) {
+func Stands(tree *state.Tree, node int) state.Instant {
 	n := tree.Node(node)
 	switch {
 	case !n.Started.IsSet() || n.Finished.IsSet() || tree.Shown(node) == state.Running:
-		return last
+		return state.Instant{}
 	case n.Kind.Container() && (tree.Counts(node)[state.Running] > 0 || tree.Pending(node) > 0):
-		return last
+		return state.Instant{}
 	}
-	within(tree, node, func(i int) bool {
-		if at := tree.Node(i).Updated; !last.IsSet() || at.After(last) {
-			last = at
-		}
-		return true
-	})
-	return last
+	return tree.Latest(node)
+}
+
+// took is how long the current attempt of a node, by index, has taken: until it
+// ended or came to a stand, see [Stands], else until now. It is 0 for a node that
+// has not started.
+func took(tree *state.Tree, node int, now state.Instant) time.Duration {
+	n := tree.Node(node)
+	stands := Stands(tree, node)
+	switch {
+	case !n.Started.IsSet():
+		return 0
+	case n.Finished.IsSet():
+		return between(n.Started, n.Finished)
+	case stands.IsSet():
+		return between(n.Started, stands)
+	}
+	return between(n.Started, now)
 }
 
 // within iterates over node and those below it, in the order of creation.

@@ -195,6 +195,9 @@ func (t *Tree) HasFailures() bool {
 // automatic retry; of a leaf, 1 if it does.
 func (t *Tree) Pending(i int) int { return int(t.nodes.get(i).share().pending) }
 
+// Latest returns the time of the last transition of node i or of a node below it.
+func (t *Tree) Latest(i int) Instant { return t.nodes.get(i).share().latest }
+
 // Counts returns the number of leaves below a container by own state, which
 // is also the state a leaf shows; of a leaf, its own.
 func (t *Tree) Counts(i int) (c Counts) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"flag"
 	"strings"
-	"time"
 
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
@@ -30,20 +29,15 @@ them, or in how long they took, by more than a tenth and a second.`,
 				if err != nil {
 					return err
 				}
-				return t.showDifferences(comparison{a: a.Tree, b: b.Tree, tool: t}, *all)
+				q := r.With(&query.Options{Now: t.now})
+				return t.showDifferences(a.Tree, b.Tree, q.Compare(a.Tree, b.Tree), *all)
 			})
 		}
 	},
 }
 
-// comparison is of two runs.
-type comparison struct {
-	*tool
-	a, b *state.Tree
-}
-
-// side is a node in one of the runs, in JSON.
-type side struct {
+// sideRecord is a node in one of the runs, in JSON.
+type sideRecord struct {
 	Node    string  `json:"node"`
 	State   string  `json:"state"`
 	Loop    int     `json:"loop"`
@@ -51,82 +45,56 @@ type side struct {
 	Skips   int     `json:"skips"`
 	Seconds float64 `json:"seconds"` // how long it took, or has taken
 	Error   string  `json:"error"`
-	remarks string
-	started bool
 }
 
 // differenceRecord is a node of two runs in JSON; a side is absent where there
 // is no such node.
 type differenceRecord struct {
-	Path    []string `json:"path"`
-	A       *side    `json:"a,omitempty"`
-	B       *side    `json:"b,omitempty"`
-	Differs bool     `json:"differs"`
+	Path    []string    `json:"path"`
+	A       *sideRecord `json:"a,omitempty"`
+	B       *sideRecord `json:"b,omitempty"`
+	Differs bool        `json:"differs"`
 }
 
-// side is node i of one of the trees.
-func (c *comparison) side(tree *state.Tree, i int) *side {
-	if i < 0 {
+func recordOf(s *query.Side) *sideRecord {
+	if s == nil {
 		return nil
 	}
-	n := tree.Node(i)
-	s := &side{
-		Node: n.ID, State: tree.Shown(i).String(), Loop: n.Loop, Retries: n.Retries, Skips: n.Skips, Error: n.Error,
-		remarks: picture.Remarks(&n.Attempt, c.zone), started: n.Started.IsSet(),
-	}
-	if !s.started {
-		return s
-	}
-	end := n.Finished
-	if stands := query.Stands(tree, i); stands.IsSet() {
-		end = stands
-	}
-	if !end.IsSet() {
-		end = state.InstantOf(c.now())
-	}
-	s.Seconds = end.Time().Sub(n.Started.Time()).Seconds()
-	return s
+	return &sideRecord{s.ID, s.Shown.String(), s.Loop, s.Retries, s.Skips, s.Took.Seconds(), s.Error}
 }
 
-// differs reports whether two sides are worth a look.
-func differs(a, b *side) bool {
-	if a == nil || b == nil || a.State != b.State || a.remarks != b.remarks || a.Error != b.Error {
-		return true
-	}
-	longer := max(a.Seconds, b.Seconds)
-	return longer-min(a.Seconds, b.Seconds) > max(1, longer/10)
-}
-
-// String is what a table shows of a side.
-func (s *side) String() string {
+// sideText is what a table shows of a side.
+func (t *tool) sideText(s *query.Side) string {
 	if s == nil {
 		return "–"
 	}
-	text := s.State
-	if s.started {
-		text += " " + span(time.Duration(s.Seconds*float64(time.Second)))
+	text := s.Shown.String()
+	if s.Started.IsSet() {
+		text += " " + span(s.Took)
 	}
-	if s.remarks != "" {
-		text += ", " + s.remarks
+	if remarks := picture.Remarks(&s.Attempt, t.zone); remarks != "" {
+		text += ", " + remarks
 	}
 	return text
 }
 
-func (t *tool) showDifferences(c comparison, all bool) error {
+func (t *tool) showDifferences(a, b *state.Tree, list []query.Difference, all bool) error {
 	rows := table{states: -1}
-	rows.add("NODE", taskName(c.a.Key()), taskName(c.b.Key()), "ERROR")
-	for _, pair := range query.Compare(c.a, c.b) {
-		a, b := c.side(c.a, pair.A), c.side(c.b, pair.B)
-		names := path(c.b, pair.B)
-		if pair.B < 0 {
-			names = path(c.a, pair.A)
-		}
-		different := differs(a, b)
+	rows.add("NODE", taskName(a.Key()), taskName(b.Key()), "ERROR")
+	for i := range list {
+		d := &list[i]
+		different := d.Differs()
 		if !different && !all {
 			continue
 		}
+		var names []string
+		if d.B != nil {
+			names = path(b, d.B.Index)
+		} else {
+			names = path(a, d.A.Index)
+		}
 		if t.json {
-			if err := writeLine(t.stdout, differenceRecord{names, a, b, different}); err != nil {
+			if err := writeLine(t.stdout, differenceRecord{names, recordOf(d.A), recordOf(d.B), different}); err != nil {
 				return err
 			}
 			continue
@@ -135,12 +103,12 @@ func (t *tool) showDifferences(c comparison, all bool) error {
 		if len(names) > 0 {
 			name = brief(strings.Join(names, " / "), 60)
 		}
-		for _, s := range []*side{b, a} {
+		for _, s := range []*query.Side{d.B, d.A} {
 			if s != nil && cause == "" {
 				cause = picture.Cause(s.Error)
 			}
 		}
-		rows.add(name, a.String(), b.String(), brief(cause, 120))
+		rows.add(name, t.sideText(d.A), t.sideText(d.B), brief(cause, 120))
 	}
 	switch {
 	case t.json:

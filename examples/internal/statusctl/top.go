@@ -79,8 +79,8 @@ func older(a, b state.Instant) int {
 
 // runningRecord is a running node in JSON. The time is a shown time.
 type runningRecord struct {
-	Business string   `json:"biz"`
-	Task     string   `json:"task"`
+	Business string   `json:"bk_biz_id"`
+	Task     string   `json:"task_id"`
 	Node     string   `json:"node"`
 	Path     []string `json:"path"`
 	Kind     string   `json:"kind"`
