@@ -153,8 +153,8 @@ func (d *display) frame(e *engine.Engine) {
 	}
 }
 
-// draw replaces the frame on the terminal. If it must fit, nodes that have
-// finished make room.
+// draw replaces the frame on the terminal: the tree and a line that sums it up. If
+// it must fit, nodes that have finished make room.
 func (d *display) draw(tree *state.Tree, fit bool) {
 	columns, rows, ok := terminal.Size(d.terminal)
 	if !ok {
@@ -166,8 +166,9 @@ func (d *display) draw(tree *state.Tree, fit bool) {
 	}
 	lines := v.lines()
 	if fit {
-		lines = fitted(lines, rows-1)
+		lines = fitted(lines, rows-2)
 	}
+	lines = append(lines, viewLine{text: v.summary()})
 	var b strings.Builder
 	d.up(&b)
 	for _, l := range lines {

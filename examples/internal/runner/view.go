@@ -37,21 +37,29 @@ func (v *view) lines() (lines []viewLine) {
 }
 
 // add adds the line of node i, whose name stands after the guide lines here,
-// and those of its children, after the guide lines below.
+// and those of its children, after the guide lines below. An error that does not
+// fit on the line of its node gets lines of its own, as long as the node is of
+// interest.
 func (v *view) add(lines *[]viewLine, i int, here, below string) {
 	shown := v.tree.Shown(i)
 	if v.failedFirst != nil {
 		shown = v.failedFirst[i]
 	}
-	text, remarks := fmt.Sprintf("%-9s %s", shown, here), terminal.Printable(v.remarks(i))
-	// A long name must not push out what is happening.
+	settled := shown == state.Finished
+	text, remarks, cause := fmt.Sprintf("%-9s %s", shown, here), terminal.Printable(v.remarks(i)), picture.Cause(v.tree.Node(i).Error)
 	room := v.columns - 1 - terminal.Columns(text)
-	text += terminal.Cut(terminal.Printable(v.name(i)), max(room-terminal.Columns(remarks), room/3)) + remarks
+	name := terminal.Printable(v.name(i))
+	if cause != "" && (settled || terminal.Columns(name+remarks+"  "+cause) <= room) {
+		remarks, cause = remarks+"  "+cause, ""
+	}
+	// A long name must not push out what is happening.
+	text += terminal.Cut(name, max(room-terminal.Columns(remarks), room/3)) + remarks
 	text = terminal.Cut(text, v.columns-1)
 	if name := shown.String(); v.colour && strings.HasPrefix(text, name) {
 		text = "\x1b[" + stateColour[shown] + "m" + name + "\x1b[0m" + text[len(name):]
 	}
-	*lines = append(*lines, viewLine{text, shown == state.Finished})
+	*lines = append(*lines, viewLine{text, settled})
+	v.addCause(lines, shown, below, cause)
 	for c := v.tree.FirstChild(i); c >= 0; {
 		next := v.tree.NextSibling(c)
 		if next >= 0 {
@@ -61,6 +69,72 @@ func (v *view) add(lines *[]viewLine, i int, here, below string) {
 		}
 		c = next
 	}
+}
+
+const (
+	// causeLines is how many lines of its own an error gets at most.
+	causeLines = 2
+	// causeColumns is how many columns an error gets at least where the terminal
+	// has them, at the cost of the guide lines.
+	causeColumns = 24
+)
+
+// addCause adds the lines of an error below the line of its node.
+func (v *view) addCause(lines *[]viewLine, shown state.State, below, cause string) {
+	before := strings.Repeat(" ", 10) + below + "   "
+	if v.columns-1-terminal.Columns(before) < causeColumns {
+		before = "  "
+	}
+	room := max(v.columns-1-terminal.Columns(before), 1)
+	for n := 1; cause != ""; n++ {
+		line, rest := cause, ""
+		if n < causeLines {
+			line, rest = split(cause, room)
+		}
+		line = terminal.Cut(line, room)
+		if v.colour {
+			line = "\x1b[" + stateColour[shown] + "m" + line + "\x1b[0m"
+		}
+		*lines = append(*lines, viewLine{text: before + line})
+		cause = rest
+	}
+}
+
+// split divides text after as many words as fit into some columns, in the middle
+// of the first word if that does not fit.
+func split(text string, columns int) (line, rest string) {
+	if terminal.Columns(text) <= columns {
+		return text, ""
+	}
+	at, space, taken := 0, 0, 0
+	for i, r := range text {
+		if taken += terminal.Width(r); taken > columns {
+			break
+		}
+		if at = i + len(string(r)); r == ' ' {
+			space = at
+		}
+	}
+	if space > 0 {
+		at = space
+	}
+	return strings.TrimRight(text[:at], " "), text[at:]
+}
+
+// summary says how far the task is, for the last line.
+func (v *view) summary() string {
+	counts := v.tree.Counts(0)
+	all := 0
+	for _, n := range counts {
+		all += n
+	}
+	text := fmt.Sprintf("%d of %d steps finished", counts[state.Finished], all)
+	for _, s := range []state.State{state.Failed, state.Running, state.Suspended, state.Revoked} {
+		if counts[s] > 0 {
+			text += fmt.Sprintf(", %d %s", counts[s], strings.ToLower(s.String()))
+		}
+	}
+	return terminal.Cut(text, v.columns-1)
 }
 
 func (v *view) name(i int) string {
@@ -91,9 +165,6 @@ func (v *view) remarks(i int) string {
 		parts = append(parts, fmt.Sprintf("retry in %.1fs", pending.Time().Sub(v.now).Seconds()))
 	case pending.IsSet():
 		parts = append(parts, "retry due")
-	}
-	if n.Error != "" {
-		parts = append(parts, picture.Cause(n.Error))
 	}
 	return strings.Join(parts, "  ")
 }

@@ -82,17 +82,18 @@ func TestTheViewShowsWhatIsOutOfTheOrdinary(t *testing.T) {
 func TestTheViewFitsTheTerminal(t *testing.T) {
 	tree, now := viewedTree(t)
 	v := view{tree: tree, now: now, columns: 20, colour: true}
-	for _, line := range texts(v.lines()) {
+	for _, line := range append(texts(v.lines()), v.summary()) {
 		plain := terminal.Printable(line)
 		if taken := len([]rune(plain)) + strings.Count(plain, "编") + strings.Count(plain, "译"); taken > 19 {
 			t.Errorf("%q takes %d columns", plain, taken)
 		}
-		if !strings.HasPrefix(line, "\x1b[3") || strings.Count(line, "\x1b[0m") != 1 {
+		if strings.Count(line, "\x1b[3") != strings.Count(line, "\x1b[0m") || strings.HasPrefix(plain, "RUNNING") && !strings.HasPrefix(line, "\x1b[34m") {
 			t.Errorf("%q is not coloured", line)
 		}
 	}
 	v.columns, v.colour = 46, false
-	if got, want := texts(v.lines())[3], "FAILED    │  └─ 编译 com…  1.0s  retry in 2.…"; got != want {
+	want := []string{"FAILED    │  └─ 编译 com…  1.0s  retry in 2.…", "          │        last words"}
+	if got := texts(v.lines())[3:5]; !slices.Equal(got, want) {
 		t.Errorf("a long name leaves no room: %q, want %q", got, want)
 	}
 	v.columns = 100
@@ -113,5 +114,60 @@ func TestTheViewFitsTheTerminal(t *testing.T) {
 				t.Errorf("%d rows: line %d is %q, want %q", rows, i, got[i], want[i])
 			}
 		}
+	}
+}
+
+func TestAnErrorIsReadableOnANarrowTerminal(t *testing.T) {
+	const cause = "ConnectionError: no route to the database db-7.example.com, tried 3 times"
+	for columns, want := range map[int][]string{
+		120: {"FAILED    └─ connect  0.0s  " + cause},
+		60: {
+			"FAILED    └─ connect  0.0s",
+			"                ConnectionError: no route to the database",
+			"                db-7.example.com, tried 3 times",
+		},
+		30: {
+			"FAILED    └─ connect  0.0s",
+			"  ConnectionError: no route",
+			"  to the database db-7.examp…",
+		},
+		8: {"FAILED…", "  Conne", "  ctio…"},
+	} {
+		v := view{tree: failedTree(t, cause), columns: columns}
+		if got := texts(v.lines())[1:]; !slices.Equal(got, want) {
+			t.Errorf("%d columns:\n%s\nwant\n%s", columns, strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	}
+}
+
+// failedTree is a task whose only step has failed.
+func failedTree(t *testing.T, cause string) *state.Tree {
+	t.Helper()
+	e, err := engine.Open(t.Context(), store.NewMemory(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer e.Close()
+	at := engine.At(time.Unix(1524730114, 0))
+	if _, err := e.Record(t.Context(), engine.Create("1", "1", engine.ID("root"), at), engine.Start("root", at),
+		engine.Declare("root", state.ServiceActivity, engine.ID("a"), engine.Name("connect"), at), engine.Start("a", at), engine.Fail("a", "trace\n"+cause, at)); err != nil {
+		t.Fatal(err)
+	}
+	snap, err := e.Load(t.Context(), store.ByKey("1", "1"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return snap.Tree
+}
+
+func TestTheLastLineSumsUp(t *testing.T) {
+	tree, now := viewedTree(t)
+	v := view{tree: tree, now: now, columns: 80}
+	if got, want := v.summary(), "3 of 5 steps finished, 1 failed, 1 running"; got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
+	v.columns = 20
+	if got, want := v.summary(), "3 of 5 steps finis…"; got != want {
+		t.Errorf("%q, want %q", got, want)
 	}
 }
