@@ -2,15 +2,15 @@ package httpapi
 
 import "github.com/pipestatus/pipestatus/state"
 
-// countTasks counts the tasks of a list by the state they show: those among the
-// newest, as many as one list looks at.
+// countTasks counts the tasks that a list with the same filters has, by the state
+// they show: those among the newest, as many as one list looks at.
 func (h *Handler) countTasks(x *exchange) error {
 	f, err := h.filter(x)
 	if err != nil {
 		return err
 	}
 	var counts state.Counts
-	unfinished, seen := 0, 0
+	unfinished, failures, seen := 0, 0, 0
 	f.Limit = listMax
 	for {
 		tasks, last, err := h.listSome(x, &f, &seen)
@@ -22,6 +22,9 @@ func (h *Handler) countTasks(x *exchange) error {
 			if tasks[i].Unfinished() {
 				unfinished++
 			}
+			if tasks[i].HasFailures() {
+				failures++
+			}
 		}
 		if last {
 			break
@@ -30,6 +33,7 @@ func (h *Handler) countTasks(x *exchange) error {
 	return x.respond("", func(s *sink) error {
 		s.field(`{"states":`, byName(&counts))
 		s.field(`,"unfinished":`, unfinished)
+		s.field(`,"has_failures":`, failures)
 		s.field(`,"more":`, f.Cursor != "" && !f.hides) // that there are others is not for everybody
 		s.text("}")
 		return nil

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"unicode/utf8"
 
 	"github.com/pipestatus/pipestatus/query/strictjson"
 	"github.com/pipestatus/pipestatus/state"
@@ -79,11 +80,34 @@ func opening(b []byte) byte {
 	return 0
 }
 
+// recorded is the data of an attempt as it was recorded: as text, or in base64 if
+// it is no text. Fields are absent where there is no data.
+type recorded struct {
+	Input        string `json:"input,omitempty"`
+	InputBase64  string `json:"input_base64,omitempty"`
+	Output       string `json:"output,omitempty"`
+	OutputBase64 string `json:"output_base64,omitempty"`
+}
+
+func recordedOf(in, out *state.Data) *recorded {
+	r := new(recorded)
+	r.Input, r.InputBase64 = textOf(in.Bytes())
+	r.Output, r.OutputBase64 = textOf(out.Bytes())
+	return r
+}
+
+func textOf(b []byte) (text, inBase64 string) {
+	if utf8.Valid(b) {
+		return string(b), ""
+	}
+	return "", base64.StdEncoding.EncodeToString(b)
+}
+
 // data is that of an attempt of a node, by its number. The node is not found if
 // its task was deleted since it was read.
-func (x *exchange) data(tree *state.Tree, node *state.Node, a *state.Attempt) (nodeData, error) {
+func (x *exchange) data(tree *state.Tree, node *state.Node, a *state.Attempt) (in, out *state.Data, err error) {
 	ctx, ref := x.r.Context(), store.ByNode(node.ID)
-	in, out, err := store.AttemptData(ctx, x.h.reader, ref, a.Number())
+	in, out, err = store.AttemptData(ctx, x.h.reader, ref, a.Number())
 	if err == nil {
 		var at store.Location
 		if at, err = x.h.reader.Locate(ctx, ref); err == nil && at.Key != tree.Key() {
@@ -91,9 +115,9 @@ func (x *exchange) data(tree *state.Tree, node *state.Node, a *state.Attempt) (n
 		}
 	}
 	if errors.Is(err, state.ErrNotFound) {
-		return nodeData{}, x.noNode(node.ID)
+		err = x.noNode(node.ID)
 	}
-	return dataOf(in, out), err
+	return in, out, err
 }
 
 // nodeValues is get_task_node_data.
@@ -115,7 +139,7 @@ func (h *Handler) nodeValues(x *exchange) error {
 			return err
 		}
 	}
-	data, err := x.data(snap.Tree, &node, last)
+	in, out, err := x.data(snap.Tree, &node, last)
 	if err != nil {
 		return err
 	}
@@ -123,7 +147,7 @@ func (h *Handler) nodeValues(x *exchange) error {
 		s.value(struct {
 			nodeData
 			ExData string `json:"ex_data"`
-		}{data, last.Error})
+		}{dataOf(in, out), last.Error})
 		return s.err
 	})
 }

@@ -64,4 +64,18 @@ func TestDetailsHaveTheDataOfEveryAttempt(t *testing.T) {
 	equal([]any{values.Inputs, values.Outputs}, []any{object{}, any(list)})
 	values = ask("get_task_node_data", "loop", "1")
 	equal([]any{values.Inputs, values.Outputs}, []any{listed, any(binary)})
+
+	var history struct {
+		Attempts []map[string]any
+	}
+	f.data("/api/history?bk_biz_id=2&task_id=10&node_id=build", &history)
+	var recorded []any
+	for _, a := range history.Attempts {
+		recorded = append(recorded, a["input"], a["input_base64"], a["output"], a["output_base64"])
+	}
+	equal(recorded, []any{
+		`{"branch":"main"}`, nil, `{"exit_code":2,"lines":"<b>"}`, nil,
+		`["list"]`, nil, nil, "/wA=",
+		nil, nil, `[{"key":"k","value":1}]`, nil,
+	})
 }

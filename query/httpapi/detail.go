@@ -57,10 +57,11 @@ func (h *Handler) nodeDetail(x *exchange) error {
 		return h.loopDetail(x, &snap, &node, loop)
 	}
 	fields := (h.opts.Query.Fields | detailFields) &^ query.FieldExData
-	data, err := x.data(snap.Tree, &node, &node.Attempt)
+	in, out, err := x.data(snap.Tree, &node, &node.Attempt)
 	if err != nil {
 		return err
 	}
+	data := dataOf(in, out)
 	return x.respond("", func(s *sink) error {
 		s.open(h.with(fields), snap.Tree, node.Index)
 		// Here ex_data is the text of the one node.

@@ -93,10 +93,14 @@
 //	                  finished_until, oldest_first, text, cursor, limit
 //	GET api/task      bk_biz_id, task_id, as_of: the tree as a list of nodes
 //	GET api/status    bk_biz_id, task_id, as_of: the documented response with all extra fields
-//	GET api/history   bk_biz_id, task_id, node_id: every attempt, the current one included
+//	GET api/history   bk_biz_id, task_id, node_id: every attempt, the current one included, with
+//	                  its data as text, and who did what to the node
 //	GET api/timeline  bk_biz_id, task_id: the superseded attempts of all nodes, as a list
 //	GET api/events    bk_biz_id, task_id: server-sent events
-//	GET api/counts    bk_biz_id, since, until, text: how many of the newest tasks show which state
+//	GET api/usual     bk_biz_id, task_id, name, labels: how the last runs went that have the name and
+//	                  the labels, by default those of [query.RunsLike], and when the task will end
+//	GET api/compare   bk_biz_id, task_id, with: the task and another one, node by node
+//	GET api/counts    the filters of api/tasks: how many of the newest of these tasks show which state
 //	GET api/zone      the name and the offsets of the time zone of all times
 //	POST api/operate  operate_node if node_id is given, otherwise operate_task
 //

@@ -30,25 +30,38 @@ func treeBytes(tree *state.Tree) int64 {
 	return bytes
 }
 
-// load reads a tree with read and holds its bytes, and extra ones for what else
-// the answer reads, until the exchange ends or loads again. It waits for its turn
-// to read. If the bytes are not there, it forgets the tree, lets others read and
-// waits for them, and reads again.
+// load is loadAll for one tree.
 func (x *exchange) load(extra int64, read func(context.Context) (store.Snapshot, error)) (snap store.Snapshot, err error) {
+	_, err = x.loadAll(extra, func(ctx context.Context) ([]*state.Tree, error) {
+		read, err := read(ctx)
+		snap = read
+		return []*state.Tree{snap.Tree}, err
+	})
+	return snap, err
+}
+
+// loadAll reads trees with read and holds their bytes, and extra ones for what
+// else the answer reads, until the exchange ends or loads again. It waits for its
+// turn to read. If the bytes are not there, it forgets the trees, lets others read
+// and waits for them, and reads again.
+func (x *exchange) loadAll(extra int64, read func(context.Context) ([]*state.Tree, error)) (trees []*state.Tree, err error) {
 	ctx, patience := x.r.Context(), x.h.opts.WriteTimeout
 	x.claim.end()
 	x.claim = nil
 	for claimed := int64(0); ; {
 		turn, err := x.h.loads.take(ctx, x.client(), 1, patience)
 		if err != nil {
-			return store.Snapshot{}, err
+			return nil, err
 		}
-		snap, err := read(ctx)
+		trees, err := read(ctx)
 		if err != nil {
 			turn.end()
-			return store.Snapshot{}, err
+			return nil, err
 		}
-		bytes := treeBytes(snap.Tree) + extra
+		bytes := extra
+		for _, tree := range trees {
+			bytes += treeBytes(tree)
+		}
 		if bytes > pieceBytes+extra {
 			bytes += workBytes - extra
 		}
@@ -58,10 +71,10 @@ func (x *exchange) load(extra int64, read func(context.Context) (store.Snapshot,
 		}
 		turn.end()
 		if err == nil {
-			return snap, nil
+			return trees, nil
 		}
 		if x.claim, err = x.h.memory.take(ctx, x.client(), bytes, patience); err != nil {
-			return store.Snapshot{}, err
+			return nil, err
 		}
 		claimed = bytes
 	}

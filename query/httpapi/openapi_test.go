@@ -99,7 +99,7 @@ func TestAnswersAreAsDescribed(t *testing.T) {
 	f.record(engine.Fail("compile", "boom", engine.RetryAt(clock().Add(3600e9))))
 	d := describe(t, f)
 	asked := map[string]string{
-		"bk_biz_id": "2", "task_id": "11", "node_id": "compile", "bk_username": "ann", "task_id_list": "[10,11,12]", "action": "pause",
+		"bk_biz_id": "2", "task_id": "11", "node_id": "compile", "bk_username": "ann", "task_id_list": "[10,11,12]", "action": "pause", "with": "10",
 		"with_ex_data": "true", "with_failed_node_info": "true", "with_auto_retry_status": "true", "include_children_status": "true",
 	}
 	for path := range d.Paths {

@@ -49,6 +49,8 @@ func (h *Handler) views() map[string]route {
 		"/api/history":  {get: true, serve: (*Handler).history},
 		"/api/timeline": {get: true, serve: (*Handler).timeline},
 		"/api/events":   {get: true, serve: (*Handler).events},
+		"/api/usual":    {get: true, serve: (*Handler).usual},
+		"/api/compare":  {get: true, serve: (*Handler).compare},
 		"/api/counts":   {get: true, serve: (*Handler).countTasks},
 		"/api/zone":     {get: true, serve: (*Handler).zone},
 		"/openapi.json": {get: true, public: true, serve: (*Handler).description},

@@ -44,7 +44,7 @@ type attempt struct {
 	// been created later.
 	From      int  `json:"from,omitempty"`
 	Current   bool `json:"current,omitempty"` // in a history: not superseded
-	*nodeData      // in a history
+	*recorded      // in a history
 }
 
 // story is a task at one moment. All its nodes follow, in the order of creation.

@@ -258,13 +258,13 @@ func (h *Handler) status(x *exchange) error {
 	})
 }
 
-// history is every attempt of a node, oldest first.
+// history is every attempt of a node, and who did what to it, oldest first.
 func (h *Handler) history(x *exchange) error {
 	snap, n, err := x.node()
 	if err != nil {
 		return err
 	}
-	data, err := x.data(snap.Tree, &n, &n.Attempt)
+	in, out, err := x.data(snap.Tree, &n, &n.Attempt)
 	if err != nil {
 		return err
 	}
@@ -275,16 +275,33 @@ func (h *Handler) history(x *exchange) error {
 		first := true
 		err := x.attempts(snap.Tree, &n, true, func(a *store.Attempt) {
 			row := h.attempt(&a.Attempt, a.State)
-			data := dataOf(a.Input, a.Output)
-			row.nodeData = &data
+			row.recorded = recordedOf(a.Input, a.Output)
 			s.element(&first, row)
 		})
 		current := h.attempt(&n.Attempt, h.shown(snap.Tree).of(n.Index))
-		current.Current, current.nodeData = true, &data
+		current.Current, current.recorded = true, recordedOf(in, out)
 		s.element(&first, current)
+		if err == nil {
+			s.text(`],"operations":[`)
+			err = x.operations(s, snap.Tree, n.ID)
+		}
 		s.text("]}")
 		return err
 	})
+}
+
+// operations adds those on a node of which it is known who asked for them.
+func (x *exchange) operations(s *sink, tree *state.Tree, node string) error {
+	first := true
+	for tr, err := range x.h.query.Transitions(x.r.Context(), tree) {
+		switch {
+		case err != nil:
+			return err
+		case tr.Actor != "" && tr.Node() == node:
+			s.element(&first, x.h.step(tr))
+		}
+	}
+	return s.err
 }
 
 // timeline is the superseded attempts of all nodes, in the order in which they
