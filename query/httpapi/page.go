@@ -19,7 +19,7 @@ var statusPage = assemble()
 // pageScripts are the parts of the script in the order in which they run.
 var pageScripts = []string{
 	"dagre/dagre.js", "base.js", "text.js", "time.js", "outage.js", "rows.js", "share.js", "events.js", "tasks.js", "model.js",
-	"tree.js", "graph.js", "details.js", "actions.js", "task.js", "graphview.js", "finding.js", "main.js", "keys.js",
+	"usual.js", "tree.js", "graph.js", "details.js", "actions.js", "task.js", "compare.js", "graphview.js", "finding.js", "main.js", "keys.js",
 }
 
 // document is the page as it is sent.

@@ -4,6 +4,8 @@ const detailsView = {
   open(n) {
     $("details").hidden = !n;
     $("d-attempts").replaceChildren();
+    $("d-data").replaceChildren();
+    $("d-operations").replaceChildren();
     this.attemptsOf = this.errorOf = null;
   },
 
@@ -17,10 +19,11 @@ const detailsView = {
     const fields = [];
     field("State", n.state);
     field("Kind", kindLabel(n.kind));
-    field("Remarks", remarks(n).join(", "));
+    field("Remarks", [...view.late(n), ...remarks(n)].join(", "));
     field("Started", showTime(n.start_time));
     field("Finished", n.finish_time ? showEnd(n.start_time || n.finish_time, n.finish_time) : "");
     field("Duration", model.duration(n, view.now()));
+    field("Usually", usual.long(n));
     field("Key", n.key);
     field("Waits for", n.note);
     field("ID", n.id);
@@ -59,7 +62,23 @@ const detailsView = {
       this.attemptsOf = ""; // asked for again when something is drawn
       return;
     }
+    const current = data.attempts.at(-1);
+    $("d-data").replaceChildren(...this.data("Output", current.output, current.output_base64, true), ...this.data("Input", current.input, current.input_base64));
+    $("d-operations").replaceChildren(...this.operations(data.operations));
     $("d-attempts").replaceChildren(...data.attempts.toReversed().map((a, i) => this.attempt(a, data.attempts.length - i)));
+  },
+
+  // operations are what persons did to the node, newest first.
+  operations(list) {
+    if (!list.length) return [];
+    const items = list.toReversed().map((step) => {
+      const item = element("li");
+      item.append(step.op + " by ", apart(step.actor), " ", element("span", "hint time", showTime(step.time)));
+      return item;
+    });
+    const box = element("ul");
+    box.append(...items);
+    return [element("h3", "", "Operations"), box];
   },
 
   attempt(a, number) {
@@ -79,6 +98,37 @@ const detailsView = {
       whole.append(element("summary", "", unturned(cause(a.error))), element("pre", "error", unturned(plain(a.error))));
       item.append(a.current ? element("p", "", unturned(cause(a.error))) : whole);
     }
+    if (!a.current) item.append(...this.data("Output", a.output, a.output_base64), ...this.data("Input", a.input, a.input_base64));
     return item;
+  },
+
+  // data shows what an attempt was given or produced: its last lines, all of it
+  // when a person asks, and a copy of what was recorded.
+  data(title, text, base64, open) {
+    if (!text && !base64) return [];
+    const box = element("details", "data");
+    box.open = open;
+    box.append(element("summary", "", title));
+    if (base64) {
+      box.append(element("p", "hint", atob(base64).length + " bytes that are no text."), copyButton("Copy base64", () => base64));
+      return [box];
+    }
+    const whole = unturned(readable(text));
+    const last = ending(whole, 8);
+    const shown = element("pre", "output", last);
+    shown.tabIndex = 0;
+    shown.ariaLabel = title;
+    box.append(shown);
+    if (last.length < whole.trimEnd().length) {
+      const more = element("button", "copy", "Show all " + whole.trimEnd().split("\n").length + " lines");
+      more.type = "button";
+      more.addEventListener("click", () => {
+        shown.textContent = whole;
+        more.remove();
+      });
+      box.append(more);
+    }
+    box.append(copyButton("Copy " + title.toLowerCase(), () => text));
+    return [box];
   },
 };

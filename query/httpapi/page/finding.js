@@ -34,6 +34,12 @@ const finding = {
     taskView.remember();
   },
 
+  // filtered shows what the filter leaves from its beginning.
+  filtered() {
+    $("rows").scrollTop = 0;
+    this.changed();
+  },
+
   fold(model, n, folded) {
     if (folded) this.folded.add(n.id);
     else this.folded.delete(n.id);
@@ -72,8 +78,8 @@ const finding = {
       button.append(stateBadge(s, counts[s] + " " + s));
       button.addEventListener("click", () => {
         if (!this.states.delete(s)) this.states.add(s);
-        if (taskView.tab === "json") taskView.show("tree");
-        this.changed();
+        if (taskView.tab === "json" || taskView.tab === "compare") taskView.show("tree");
+        this.filtered();
       });
       return button;
     }));
@@ -84,6 +90,7 @@ const finding = {
     "next-failure": (model, id) => model.next(id, (n) => n.state === "FAILED"),
     "next-running": (model, id) => model.next(id, (n) => n.state === "RUNNING"),
     "longest-running": (model) => model.longest(),
+    "next-late": (model, id) => model.next(id, (n) => usual.late(n, taskView.now())),
   },
 
   drawJumps(model) {
@@ -103,11 +110,11 @@ const finding = {
 
 $("find").addEventListener("input", () => {
   finding.text = $("find").value;
-  finding.changed();
+  finding.filtered();
 });
 $("quiet").addEventListener("change", () => {
   finding.quiet = $("quiet").checked;
-  finding.changed();
+  finding.filtered();
 });
 $("fold-finished").addEventListener("click", () => taskView.live && finding.foldFinished());
 for (const id of Object.keys(finding.jumps)) $(id).addEventListener("click", () => finding.jump(id));

@@ -83,7 +83,7 @@ const graphView = {
     const chosen = n.id === view.chosen;
     const counts = this.isContainer(model, n) ? progress(n.counts || {}).join(" of ") : "";
     const took = model.duration(n, view.now());
-    const state = stateSymbols[n.state] + " " + [n.state, box.folded ? counts : took, ...remarks(n).slice(0, 1)].filter(Boolean).join(" · ");
+    const state = stateSymbols[n.state] + " " + [n.state, box.folded ? counts : took, ...[...view.late(n), ...remarks(n)].slice(0, 1)].filter(Boolean).join(" · ");
     const shown = JSON.stringify([n.state, state, nameOf(n), chosen, dim, n.cause]);
     if (box.shown === shown) return;
     box.shown = shown;
@@ -98,6 +98,7 @@ const graphView = {
   // move sets what is seen: at is the place and the scale of the whole.
   move(x, y, k) {
     this.at = { x, y, k: Math.max(0.05, Math.min(3, k)) };
+    this.fitted = false;
     $("graph-all").setAttribute("transform", `translate(${this.at.x},${this.at.y}) scale(${this.at.k})`);
   },
 
@@ -107,6 +108,16 @@ const graphView = {
     if (!w || !h) return;
     const k = Math.max(0.7, Math.min(1, (w - 24) / this.size.w, (h - 24) / this.size.h));
     this.move(Math.max(12, (w - k * this.size.w) / 2), Math.max(12, (h - k * this.size.h) / 2), k);
+    this.fitted = true;
+  },
+
+  // resized fits the graph into the room that is left, unless a person moved it,
+  // and keeps the chosen box in sight.
+  resized(view) {
+    if (!this.size) return;
+    if (!this.at || this.fitted) this.fit();
+    const chosen = view.shown?.byID.get(view.chosen);
+    if (this.at && chosen !== undefined) this.bring(chosen);
   },
 
   zoom(factor, x = $("graph").clientWidth / 2, y = $("graph").clientHeight / 2) {
@@ -118,14 +129,16 @@ const graphView = {
   // bring moves a box into sight.
   bring(index) {
     const box = this.drawn.get(index);
-    if (!box) return;
+    if (!box || !this.at) return;
     const { clientWidth: w, clientHeight: h } = $("graph");
     const { k } = this.at;
     const [x, y] = [this.at.x + k * box.x, this.at.y + k * box.y];
     const margin = 20;
+    const fitted = this.fitted;
     const dx = x < margin ? margin - x : Math.min(0, w - margin - x - k * Math.min(box.w, (w - 2 * margin) / k));
     const dy = y < margin ? margin - y : Math.min(0, h - margin - y - k * Math.min(box.h, (h - 2 * margin) / k));
-    this.move(this.at.x + dx, this.at.y + dy, k);
+    if (dx || dy) this.move(this.at.x + dx, this.at.y + dy, k);
+    this.fitted = fitted;
     $("graph").setAttribute("aria-activedescendant", "box-" + index);
   },
 
@@ -230,5 +243,5 @@ const graphView = {
     e.preventDefault();
     act();
   });
-  new ResizeObserver(() => taskView.tab === "graph" && graphView.size && !graphView.at && graphView.fit()).observe(box);
+  new ResizeObserver(() => taskView.tab === "graph" && taskView.live && graphView.resized(taskView)).observe(box);
 }

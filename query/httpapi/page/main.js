@@ -4,6 +4,7 @@ $("rows").addEventListener("click", (e) => {
   const at = rows.at(e);
   if (at < 0 || taskView.tab === "json") return;
   const { index } = taskView.order[at];
+  if (taskView.tab === "compare") return index >= 0 && taskView.choose(index);
   if (e.target.className === "fold" && e.target.textContent) return taskView.fold(at, e.target.textContent === "▾");
   taskView.choose(index);
 });

@@ -1,6 +1,6 @@
 // One task: summary, the tabs, what is chosen, the point in time.
 const taskView = {
-  tabs: ["tree", "timeline", "graph", "json"],
+  tabs: ["tree", "timeline", "graph", "compare", "json"],
 
   async open(params) {
     this.query = { bk_biz_id: params.get("bk_biz_id") || "", task_id: params.get("task_id") || "" };
@@ -11,6 +11,8 @@ const taskView = {
     this.tab = "tree";
     this.opened = new AbortController();
     finding.open(params);
+    usual.open(params);
+    compareView.open(params);
     timeWindow.reset();
     detailsView.open(null);
     $("slider").value = 1000;
@@ -41,8 +43,10 @@ const taskView = {
     this.follow();
     this.show(params.get("tab") || "tree");
     const node = this.live.find(params.get("node_id"));
-    if (node) this.reveal(node.index);
+    if (node && (this.tab === "json" || this.tab === "compare")) this.choose(node.index);
+    else if (node) this.reveal(node.index);
     if (params.get("as_of")) this.goTo(Date.parse(params.get("as_of")));
+    usual.tick(this);
     this.timer = setInterval(() => this.tick(), 1000);
   },
 
@@ -64,7 +68,7 @@ const taskView = {
 
   clear() {
     $("task").hidden = true;
-    for (const id of ["t-state", "t-name", "t-where", "t-counts", "t-labels", "moment-text"]) $(id).textContent = "";
+    for (const id of ["t-state", "t-name", "t-where", "t-usual", "t-counts", "t-labels", "moment-text"]) $(id).textContent = "";
     $("t-state").className = "state";
     rows.set(0, 28);
   },
@@ -76,6 +80,11 @@ const taskView = {
 
   now() {
     return this.past ? this.pastTime : serverNow();
+  },
+
+  // late says it of a node that is late.
+  late(n) {
+    return !this.past && usual.late(n, this.now()) ? ["late"] : [];
   },
 
   follow() {
@@ -98,6 +107,7 @@ const taskView = {
       transition: (moved) => {
         learnClock(moved.now);
         this.live.apply(moved);
+        usual.moved();
         this.changed();
       },
     });
@@ -120,7 +130,9 @@ const taskView = {
 
   tick() {
     if (!this.past && this.live && !document.hidden) this.draw();
+    if (!this.past && this.live) usual.tick(this);
     if (this.tab === "json" && !this.past && this.jsonPosition !== this.live?.position) this.loadJSON();
+    if (this.tab === "compare" && !document.hidden) compareView.load(this);
   },
 
   drawTitle() {
@@ -138,6 +150,7 @@ const taskView = {
     const rest = [model.story(this.now()), progressText(root.counts || {})].filter(Boolean).join(" · ");
     $("t-where").replaceChildren("business ", apart(this.query.bk_biz_id), " · task ", apart(this.query.task_id), " · " + rest);
     $("t-labels").replaceChildren(...Object.entries(model.labels || {}).map(([k, v]) => labelLink(k, v)));
+    usual.draw(this);
     finding.drawCounts(root.counts || {});
     finding.drawJumps(model);
     this.drawMoment();
@@ -166,10 +179,12 @@ const taskView = {
 
   drawRows() {
     if (this.tab === "json") return rows.set(this.json.length, 20);
+    if (this.tab === "compare") return compareView.draw(this);
     const model = this.shown;
     this.keep = model.matching(finding);
     this.order = model.visible(finding.folded, this.keep);
     $("no-rows").hidden = !this.keep || this.order.length > 1;
+    $("no-rows").textContent = "No node fits the filter.";
     if (this.tab === "graph") return graphView.draw(this);
     this.scale = timeWindow.of(model.span(this.now()));
     rows.set(this.order.length, treeView.height());
@@ -181,6 +196,7 @@ const taskView = {
   },
 
   fillRow(row, at) {
+    if (this.tab === "compare") return compareView.fill(row, this, at);
     if (this.tab !== "json") return treeView.fill(row, this, at);
     row.className = "row";
     row.replaceChildren(this.json[at]);
@@ -193,15 +209,18 @@ const taskView = {
       $("tab-" + t).tabIndex = t === this.tab ? 0 : -1;
     }
     $("view").className = this.tab;
-    $("rows").role = this.tab === "json" ? "document" : "tree";
+    $("rows").role = { json: "document", compare: "list" }[this.tab] || "tree";
     $("axis").hidden = this.tab !== "timeline";
     $("zooms").hidden = this.tab !== "timeline" && this.tab !== "graph";
     $("graph-box").hidden = this.tab !== "graph";
     $("rows").hidden = this.tab === "graph";
     $("json-tools").hidden = this.tab !== "json";
-    $("finding").hidden = this.tab === "json";
+    $("compare-tools").hidden = $("compare-head").hidden = this.tab !== "compare";
+    $("finding").hidden = this.tab === "json" || this.tab === "compare";
+    $("no-rows").hidden = true;
     $("rows").scrollTop = 0;
     if (this.tab === "json") this.loadJSON();
+    if (this.tab === "compare") compareView.load(this);
     if (this.tab === "timeline") this.loadTimeline();
     this.draw();
     this.remember();
@@ -215,6 +234,7 @@ const taskView = {
     if (this.chosen && !$("details").hidden) params.set("node_id", this.chosen);
     if (this.past) params.set("as_of", new Date(this.pastTime).toISOString());
     finding.remember(params);
+    compareView.remember(params);
     history.replaceState(null, "", "#/task?" + params);
   },
 
@@ -298,7 +318,10 @@ const taskView = {
     this.chosen = n ? n.id : null;
     detailsView.open(n);
     if (this.live) this.drawActions();
-    if (this.tab === "graph" && n) graphView.draw(this);
+    if (this.tab === "graph") {
+      graphView.draw(this);
+      if (n) graphView.bring(index);
+    }
     rows.draw();
     detailsView.draw(this);
     this.remember();
@@ -308,7 +331,7 @@ const taskView = {
   reveal(index) {
     const model = this.shown;
     for (let p = model.nodes[index].parent; p >= 0; p = model.nodes[p].parent) finding.fold(model, model.nodes[p], false);
-    if (this.tab === "json") this.show("tree");
+    if (this.tab === "json" || this.tab === "compare") this.show("tree");
     this.drawRows();
     if (this.keep && !this.keep[index]) {
       finding.clear();
@@ -335,7 +358,7 @@ const taskView = {
   },
 
   key(event) {
-    if (this.tab === "json" || !this.live || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (this.tab === "json" || this.tab === "compare" || !this.live || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = this.position();
     const page = Math.max(1, Math.floor($("rows").clientHeight / rows.height) - 1);
     const row = this.order[at];

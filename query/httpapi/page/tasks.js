@@ -166,9 +166,13 @@ const tasksView = {
 
   // drawCounters are the filters by state, with how many tasks there are.
   drawCounters(told) {
-    const counts = (this.counts = told ? { ...told.states, unfinished: told.unfinished } : this.counts || {});
+    const counts = (this.counts = told ? { ...told.states, unfinished: told.unfinished, has_failures: told.has_failures } : this.counts || {});
     const shown = told?.more ? "+" : "";
     const names = [...states.filter((s) => s !== "FINISHED"), "FINISHED", "unfinished", "has_failures"];
+    // Buttons that stay as they are stay: a click may be on its way to one.
+    const drawn = JSON.stringify([counts, !!told, shown, [...this.asked.states]]);
+    if ($("f-states").dataset.drawn === drawn) return;
+    $("f-states").dataset.drawn = drawn;
     const had = document.activeElement?.dataset?.count;
     $("f-states").replaceChildren(...names.map((s) => {
       const button = element("button", "count");

@@ -57,6 +57,28 @@ function cause(text) {
   return lines.findLast((line) => !endings.test(line)) || lines.at(-1) || "";
 }
 
+// readable is data as a person reads it. JSON is indented, and texts in it have
+// their line breaks; the order of its fields stays.
+function readable(text) {
+  let value;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return plain(text);
+  }
+  if (typeof value === "string") return plain(value);
+  return indented(text).replace(/"(?:[^"\\]|\\.)*"/g, (token) => {
+    const inside = plain(JSON.parse(token));
+    return inside.includes("\n") ? '"' + inside + '"' : JSON.stringify(inside);
+  });
+}
+
+// ending is the last lines of a text, and not more than fits.
+function ending(text, lines, most = 4000) {
+  const last = text.trimEnd().split("\n").slice(-lines).join("\n");
+  return last.length > most ? "…" + last.slice(-most) : last;
+}
+
 // copy puts text on the clipboard, also where the page has no secure origin.
 async function copy(text) {
   try {

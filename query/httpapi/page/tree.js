@@ -19,12 +19,15 @@ const treeView = {
     if (n.name) name.append(" ", element("span", "kind", kindLabel(n.kind)));
     name.title = nameOf(n);
     const took = element("span", "duration", model.duration(n, view.now()));
-    row.replaceChildren(name, view.tab === "timeline" ? this.track(view, n) : this.notes(n), stateBadge(n.state), took);
+    took.title = usual.long(n) && "usually " + usual.long(n);
+    if (view.tab === "timeline") return row.replaceChildren(name, this.track(view, n), stateBadge(n.state), took);
+    row.replaceChildren(name, this.notes(view, n), stateBadge(n.state), took, element("span", "usual", usual.short(n)));
   },
 
-  notes(n) {
-    const notes = element("span", n.error && !n.error_ignored ? "notes bad" : "notes");
-    notes.append(apart([...remarks(n), n.cause.slice(0, 300)].filter(Boolean).join(" · ")));
+  notes(view, n) {
+    const late = view.late(n);
+    const notes = element("span", n.error && !n.error_ignored ? "notes bad" : late.length ? "notes late" : "notes");
+    notes.append(apart([...late, ...remarks(n), n.cause.slice(0, 300)].filter(Boolean).join(" · ")));
     notes.title = n.cause;
     return notes;
   },

@@ -92,6 +92,13 @@ func (s *service) stop() {
 	s.server.Shutdown(ctx)
 }
 
+// within is the service for a part of the test.
+func (s *service) within(t *testing.T) *service {
+	part := *s
+	part.T = t
+	return &part
+}
+
 func (s *service) record(ops ...engine.Op) {
 	s.Helper()
 	if _, err := s.engine.Record(s.Context(), ops...); err != nil {
@@ -140,6 +147,11 @@ func inBrowser(run func() int) int {
 		return 1
 	}
 	browser = ctx
+	// Most of a test is waiting for the page.
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	code := run()
 	// This waits until the browser has gone and its profile can go.
 	_ = chromedp.Cancel(ctx)
@@ -232,6 +244,19 @@ func rowState(name string) string { return row(name) + "?.querySelector('.state'
 func quote(value any) string {
 	text, _ := json.Marshal(value) // texts and lists of them marshal
 	return string(text)
+}
+
+// click clicks on what a person could: what is seen and enabled.
+func click(what string) chromedp.Action {
+	return chromedp.Tasks{chromedp.WaitEnabled(what, chromedp.ByQuery), chromedp.Click(what, chromedp.ByQuery)}
+}
+
+func (p *tab) click(what string) { p.Helper(); p.run(click(what)) }
+
+// copied has the page put what it copies into window.copied.
+func (p *tab) copied() {
+	p.Helper()
+	p.eval("window.copied = '', navigator.clipboard.writeText = async (t) => { window.copied = t; }, 0", nil)
 }
 
 // key presses one.

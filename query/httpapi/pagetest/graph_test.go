@@ -21,50 +21,34 @@ func right(a, b string) string {
 	return fmt.Sprintf("%s.getBoundingClientRect().left >= %s.getBoundingClientRect().right", box(b), box(a))
 }
 
-// withFlows gives the page the flows of a pipeline: what led to which node.
-func (p *tab) withFlows(flows map[string][]string, back map[string]string) {
-	p.Helper()
-	for id, after := range flows {
-		p.eval(fmt.Sprintf("taskView.live.find(%s).after = %s.map(id => taskView.live.byID.get(id)), 0", quote(id), quote(after)), nil)
-	}
-	for id, from := range back {
-		p.eval(fmt.Sprintf("taskView.live.find(%s).from = taskView.live.byID.get(%s), 0", quote(id), quote(from)), nil)
-	}
-	p.eval("taskView.live.shape++, taskView.draw(), graphView.at = null, graphView.fit(), 0", nil)
-}
-
-var deployFlows = map[string][]string{
-	"build": {"start"}, "compile": {"fetch"}, "fork": {"build"}, "smoke": {"fork"}, "migrate": {"fork"}, "notify": {"fork"}, "warm": {"fork"}, "switch": {"smoke", "migrate", "notify", "warm"},
-}
-
 func TestTheGraphShowsThePipeline(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
 	recordDeploy(s)
 	p := open(s, deployPath+"&tab=graph")
-	p.until("%s && !$('graph-note').hidden", box("compile"))
-	p.withFlows(deployFlows, map[string]string{"smoke": "switch"})
+	p.until("%s && $('graph-note').hidden", box("compile"))
 	for _, pair := range [][2]string{{"fetch sources", "compile"}, {"parallel gateway", "migrate database"}, {"migrate database", "switch traffic"}} {
 		p.until("%s", right(pair[0], pair[1]))
 	}
-	p.until("document.querySelectorAll('.arrow:not(.back)').length === 11 && document.querySelectorAll('.arrow.back').length === 1")
+	p.until("document.querySelectorAll('.arrow:not(.back)').length === 11")
 	// A state has a color, a symbol and a word; a kind has a shape.
-	p.until("%s.classList.contains('FAILED') && %s.querySelector('.gstate').textContent.startsWith('✖ FAILED')", box("notify"), box("notify"))
-	p.until("%s.querySelector('polygon') && %s.querySelector('rect')", box("parallel gateway"), box("notify"))
+	p.until("%s?.classList.contains('FAILED') && %s?.querySelector('.gstate').textContent.startsWith('✖ FAILED')", box("notify"), box("notify"))
+	p.until("%s?.querySelector('polygon') && %s?.querySelector('rect')", box("parallel gateway"), box("notify"))
 	p.shot("graph")
 
 	// It follows what happens.
 	s.record(engine.Finish("migrate"))
-	p.until("%s.querySelector('.gstate').textContent.startsWith('✔ FINISHED')", box("migrate database"))
+	p.until("%s?.querySelector('.gstate').textContent.startsWith('✔ FINISHED')", box("migrate database"))
 
 	// Subprocesses fold.
 	p.eval(box("Build")+".querySelector('.gfold').dispatchEvent(new MouseEvent('click', {bubbles: true})), 0", nil)
-	p.until("!%s && %s.ariaExpanded === 'false' && %s.querySelector('.gstate').textContent.includes('2 of 2')", box("compile"), box("Build"), box("Build"))
+	p.until("!%s && %s?.ariaExpanded === 'false' && %s?.querySelector('.gstate').textContent.includes('2 of 2')", box("compile"), box("Build"), box("Build"))
 
 	// The keyboard moves, opens and folds.
 	p.run(chromedp.Focus("#graph", chromedp.ByQuery))
 	p.eval("taskView.choose(taskView.live.find('fork').index), 0", nil)
 	p.key(kb.ArrowLeft)
-	p.until("%s.classList.contains('chosen')", box("Build"))
+	p.until("%s?.classList.contains('chosen')", box("Build"))
 	p.key(" ")
 	p.until("%s", box("compile"))
 	p.key(kb.Enter)
@@ -74,10 +58,10 @@ func TestTheGraphShowsThePipeline(t *testing.T) {
 
 	// The wheel and the buttons zoom, a drag moves.
 	p.eval("window.was = {...graphView.at}, 0", nil)
-	p.run(chromedp.Click("#zoom-in", chromedp.ByQuery))
+	p.click("#zoom-in")
 	p.until("graphView.at.k > was.k")
-	p.run(chromedp.Click("#next-failure", chromedp.ByQuery))
-	p.until("%s.classList.contains('chosen') && $('d-name').textContent === 'notify'", box("notify"))
+	p.click("#next-failure")
+	p.until("%s?.classList.contains('chosen') && $('d-name').textContent === 'notify'", box("notify"))
 	p.until("(r => r.left >= 0 && r.right <= innerWidth && r.top >= 0 && r.bottom <= innerHeight)(%s.getBoundingClientRect())", box("notify"))
 	p.until("location.hash.includes('tab=graph') && location.hash.includes('node_id=notify')")
 
@@ -89,6 +73,7 @@ func TestTheGraphShowsThePipeline(t *testing.T) {
 
 // What was recorded is drawn: edges, the way back of a loop, keys and notes.
 func TestTheGraphDrawsRecordedFlows(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
 	s.record(engine.Create("2", "10", engine.ID("root"), engine.Name("Flow")), engine.Start("root"),
 		engine.Declare("root", state.ServiceActivity, engine.ID("a"), engine.Name("build"), engine.Key("k-build")), engine.Start("a"), engine.Finish("a"),
@@ -106,21 +91,35 @@ func TestTheGraphDrawsRecordedFlows(t *testing.T) {
 	p.shot("graph-flows")
 }
 
-func TestTheGraphOfTenThousandNodesIsFolded(t *testing.T) {
+// Without flows the graph says that it knows none.
+func TestTheGraphSaysWhereNoFlowsAreRecorded(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
-	s.recordFleet()
-	p := open(s, deployPath+"&tab=graph")
-	p.until("document.querySelectorAll('.gnode').length === 101 - 1 && %s.querySelector('.gstate').textContent.includes('0 of 99')", box("rack-00"))
-	flows := make(map[string][]string)
-	for i := 1; i < 100; i++ {
-		flows[fmt.Sprintf("rack-%02d", i)] = []string{fmt.Sprintf("rack-%02d", (i-1)/4)}
+	s.record(engine.Create("2", "10", engine.ID("root")), engine.Start("root"))
+	for _, id := range []string{"a", "b", "c"} {
+		s.record(engine.Declare("root", state.ServiceActivity, engine.ID(id), engine.Name(id)))
 	}
-	p.withFlows(flows, nil)
-	p.until("document.querySelectorAll('.arrow').length === 99")
-	s.record(engine.Fail("host-99-98", "disk full"))
-	p.until("%s.classList.contains('RUNNING')", box("rack-99"))
-	p.run(chromedp.Click("#next-failure", chromedp.ByQuery))
-	p.until("%s.classList.contains('chosen') && $('d-name').textContent === 'host-99-98'", box("host-99-98"))
-	p.until("document.querySelectorAll('.gnode').length === 199")
-	p.shot("graph-large")
+	p := open(s, deployPath+"&tab=graph")
+	p.until("!$('graph-note').hidden && document.querySelectorAll('.gnode').length === 3 && !document.querySelector('.arrow')")
+}
+
+// With details open, the graph is next to them and what is chosen is in sight.
+func TestTheGraphIsUsableNextToTheDetails(t *testing.T) {
+	t.Parallel()
+	s := newService(t, nil)
+	recordDeploy(s)
+	p := open(s, deployPath+"&tab=graph")
+	const between = "(b => { const r = %s.getBoundingClientRect(); return r.width > 0 && r.left >= b.left && r.right <= b.right + 1 && r.top >= b.top && r.bottom <= b.bottom + 1; })($('graph').getBoundingClientRect())"
+	for _, width := range []int64{1280, 900, 390} {
+		p.run(chromedp.EmulateViewport(width, 800))
+		p.eval("taskView.choose(-1), graphView.fit(), 0", nil)
+		for _, name := range []string{"switch traffic", "compile", "migrate database"} {
+			p.until("%s", box(name))
+			p.eval(fmt.Sprintf("taskView.choose(taskView.live.nodes.find(n => n.name === %s).index), 0", quote(name)), nil)
+			p.until("!$('details').hidden && "+between, box(name))
+			p.until("(g => (d => g.right <= d.left || g.bottom <= d.top)($('details').getBoundingClientRect()))($('graph').getBoundingClientRect())")
+			p.until("$('graph').getBoundingClientRect().height > 120 && $('graph').getBoundingClientRect().width > 300")
+		}
+		p.shot(fmt.Sprint("graph-details-", width))
+	}
 }

@@ -2,6 +2,7 @@ package pagetest
 
 import (
 	"bufio"
+	"context"
 	"fmt"
 	"net/url"
 	"os"
@@ -11,6 +12,9 @@ import (
 	"testing"
 
 	"github.com/chromedp/chromedp"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query/httpapi"
 )
 
 // shellPipeline is a pipeline of two commands, the first of which needs a file.
@@ -76,6 +80,7 @@ func (p *tab) press(box, action string) {
 }
 
 func TestARealPipelineIsOperatedFromThePage(t *testing.T) {
+	t.Parallel()
 	for _, decide := range []string{"retry", "skip"} {
 		t.Run(decide, func(t *testing.T) {
 			dir := t.TempDir()
@@ -99,4 +104,61 @@ func TestARealPipelineIsOperatedFromThePage(t *testing.T) {
 			p.until("$('t-state').textContent === 'REVOKED' && %s === 'REVOKED'", rowState("waits"))
 		})
 	}
+}
+
+// runner does to the record what it is asked for.
+type runner struct{ e *engine.Engine }
+
+func (r *runner) Operate(ctx context.Context, op httpapi.Operation) error {
+	node := op.Node
+	if node == "" {
+		node = "root"
+	}
+	by := engine.Actor(op.Actor)
+	do := map[httpapi.Action][]engine.Op{
+		httpapi.Pause: {engine.Suspend(node, by)}, httpapi.Resume: {engine.Resume(node, by)}, httpapi.Revoke: {engine.Revoke(node, by)},
+		httpapi.Retry: {engine.Retry(node, by), engine.Start(node, by)}, httpapi.Skip: {engine.Skip(node, by)},
+		httpapi.ForceFail: {engine.Fail(node, "forced", by)},
+	}
+	_, err := r.e.Record(ctx, do[op.Action]...)
+	return err
+}
+
+func TestATaskIsOperatedFromThePage(t *testing.T) {
+	t.Parallel()
+	r := new(runner)
+	s := newService(t, &httpapi.Options{
+		Authenticator: httpapi.NoAuth{}, Operator: r,
+		AuthorizeOperation: func(context.Context, httpapi.Identity, httpapi.Operation) bool { return true },
+	})
+	r.e = s.engine
+	recordDeploy(s)
+	s.record(engine.Fail("migrate", "boom"))
+	p := open(s, deployPath)
+	press := func(box, action string) {
+		t.Helper()
+		p.until("document.querySelector('#%s [data-action=%s]:not(:disabled)')", box, action)
+		p.eval(fmt.Sprintf("document.querySelector('#%s [data-action=%s]').click(), 0", box, action), nil)
+	}
+	p.until("%s === 'FAILED'", rowState("migrate database"))
+	p.eval(row("migrate database")+".click()", nil)
+	p.shot("actions")
+	press("d-actions", "retry")
+	p.until("document.querySelector('#d-actions [data-action=retry]').textContent === 'Really retry?'")
+	press("d-actions", "retry")
+	p.until("%s === 'RUNNING'", rowState("migrate database"))
+	press("d-actions", "forced_fail")
+	p.until("document.querySelector('#d-actions [data-action=forced_fail]').textContent === 'Really make it fail?'")
+	press("d-actions", "forced_fail")
+	p.until("%s === 'FAILED'", rowState("migrate database"))
+	press("d-actions", "skip")
+	press("d-actions", "skip")
+	p.until("%s === 'FINISHED' && $('d-actions').children.length === 0", rowState("migrate database"))
+	press("t-actions", "pause")
+	p.until("$('t-state').textContent === 'SUSPENDED'")
+	press("t-actions", "resume")
+	p.until("document.querySelector('#t-actions [data-action=pause]')")
+	press("t-actions", "revoke")
+	press("t-actions", "revoke")
+	p.until("$('t-state').textContent === 'REVOKED' && $('t-actions').children.length === 0")
 }

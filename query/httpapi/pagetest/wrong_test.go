@@ -58,6 +58,7 @@ func (p *tab) wait(what string, holds func() bool) {
 
 // A browser opens six connections to a server: ten tabs must not need ten.
 func TestTenTabsWork(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
 	recordDeploy(s)
 	for i := range 5 {
@@ -98,6 +99,7 @@ func TestTenTabsWork(t *testing.T) {
 }
 
 func TestAHiddenTabGivesItsStreamBack(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
 	recordDeploy(s)
 	counted := countStreams(s.server.Handler)
@@ -122,6 +124,7 @@ func inZone(s *service, zone, path string) *tab {
 }
 
 func TestTimesAreReadAndShownInOneNamedZone(t *testing.T) {
+	t.Parallel()
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)
@@ -154,7 +157,7 @@ func TestTimesAreReadAndShownInOneNamedZone(t *testing.T) {
 		p.eval("$('zone').value = 'server', $('zone').dispatchEvent(new Event('change')), location.hash = '', 0", nil)
 		p.until("[...document.querySelectorAll('.zone')].every(e => e.textContent.startsWith('UTC+'))")
 		p.eval("$('f-since').value = '2024-10-27T03:30', $('f-until').value = '', 0", nil)
-		p.run(chromedp.Click("#filter .primary", chromedp.ByQuery))
+		p.click("#filter .primary")
 		p.until("location.hash.includes('since=2024-10-27T02%%3A30')")
 		p.until("$('f-since').value === '2024-10-27T03:30'")
 		p.eval("zone.mode = 'server', localStorage.clear(), 0", nil)
@@ -162,6 +165,7 @@ func TestTimesAreReadAndShownInOneNamedZone(t *testing.T) {
 }
 
 func TestTheClockStopsWhereNothingRuns(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
 	from := time.Now().Add(-50 * time.Hour)
 	at := func(sec int) engine.Option { return engine.At(from.Add(time.Duration(sec) * time.Second)) }
@@ -172,13 +176,14 @@ func TestTheClockStopsWhereNothingRuns(t *testing.T) {
 	p := open(s, deployPath)
 	p.until("$('t-where').textContent.includes('failed after 33s, 2d ago')")
 	p.until("%s.querySelector('.duration').textContent === '33s' && %s.querySelector('.duration').textContent === '30s'", row("inner"), row("step"))
-	p.run(chromedp.Click("#tab-timeline", chromedp.ByQuery))
+	p.click("#tab-timeline")
 	p.until("taskView.scale && taskView.scale[1] - taskView.scale[0] < 34000")
 	p.eval("location.hash = ''", nil)
 	p.until("$('task-rows').textContent.includes('33s') && $('task-rows').textContent.includes('failed 2d ago')")
 }
 
 func TestAServerThatIsAwayIsNamedAndAskedAgain(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
 	recordDeploy(s)
 	list, p := open(s, ""), open(s, deployPath)
@@ -195,7 +200,7 @@ func TestAServerThatIsAwayIsNamedAndAskedAgain(t *testing.T) {
 	p.shot("away")
 	s.start()
 	for _, tab := range []*tab{list, p} {
-		tab.run(chromedp.Click("#outage-retry", chromedp.ByQuery))
+		tab.eval("$('outage-retry').click(), 0", nil) // it may be over already
 		tab.until("$('outage').hidden && $('mark').textContent === 'live'")
 	}
 	p.until("document.querySelectorAll('#d-attempts li').length === 1")
@@ -209,6 +214,7 @@ const traceback = "Traceback (most recent call last):\n  File \"/srv/deploy/run.
 	"  File \"/srv/deploy/run.py\", line 12, in main\n    connect(host)\n\x1b[31mConnectionError: no route to db-7\x1b[0m\n\x1b[2K\n"
 
 func TestTheCauseOfAFailureIsSeen(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
 	recordDeploy(s)
 	s.record(engine.Fail("migrate", traceback))
@@ -223,7 +229,7 @@ func TestTheCauseOfAFailureIsSeen(t *testing.T) {
 	p.until("window.copied.startsWith('Traceback') && window.copied.includes('no route to db-7') && document.querySelector('#d-error .copy').textContent === 'Copied'")
 	p.shot("cause")
 
-	p.run(chromedp.Click("#close-details", chromedp.ByQuery), chromedp.EmulateViewport(390, 800, chromedp.EmulateMobile))
+	p.run(click("#close-details"), chromedp.EmulateViewport(390, 800, chromedp.EmulateMobile))
 	const seen = "(e => { const r = e.getBoundingClientRect(); return r.width > 40 && r.left >= 0 && r.right <= 391 && r.bottom <= innerHeight; })"
 	p.until(seen+"(%s.querySelector('.notes'))", row("migrate database"))
 	p.shot("phone-cause")
@@ -233,15 +239,17 @@ func TestTheCauseOfAFailureIsSeen(t *testing.T) {
 }
 
 func TestAnUnknownTaskIsSaidToBeUnknown(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
 	p := open(s, "#/task?bk_biz_id=2&task_id=absent")
 	p.until("!$('nothing').hidden && $('nothing-text').textContent.includes('absent') && $('task').hidden && $('tasks').hidden")
 	p.shot("unknown")
-	p.run(chromedp.Click("#nothing a", chromedp.ByQuery))
+	p.click("#nothing a")
 	p.until("!$('tasks').hidden && $('nothing').hidden")
 }
 
 func TestASearchReadsOnToTheEnd(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
 	var ops []engine.Op
 	ops = append(ops, engine.Create("2", "needle", engine.Name("Needle")))
@@ -268,6 +276,7 @@ func TestASearchReadsOnToTheEnd(t *testing.T) {
 }
 
 func TestWholeNumbersAsIDsKeepTheirOrder(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
 	s.record(engine.Create("2", "10", engine.ID("root")), engine.Start("root"))
 	ids := []string{"30", "4", "100", "x", "7"}
@@ -284,11 +293,12 @@ func TestWholeNumbersAsIDsKeepTheirOrder(t *testing.T) {
 }
 
 func TestTheCountsOfListAndTaskAgree(t *testing.T) {
+	t.Parallel()
 	s := newService(t, nil)
 	recordDeploy(s)
 	p := open(s, "")
 	p.until("$('task-rows').textContent.includes('5 of 9')")
-	p.run(chromedp.Click("#task-rows a", chromedp.ByQuery))
+	p.click("#task-rows a")
 	p.until("$('t-where').textContent.includes('5 of 9 steps finished')")
 	p.until("[...document.querySelectorAll('#t-counts .count')].reduce((n, b) => n + parseInt(b.textContent), 0) === 9")
 }

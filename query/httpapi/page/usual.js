@@ -1,0 +1,88 @@
+// What earlier runs of the pipeline tell about this one: how long its nodes
+// usually take, which of them are late, and when the task is expected to end.
+const usual = {
+  open(params) {
+    this.like = params.get("like") || ""; // a label, or "" for the name
+    this.forget();
+  },
+
+  forget() {
+    this.nodes = new Map(); // by index
+    this.runs = 0;
+    this.end = NaN;
+    this.askAt = 0;
+    this.asked = 0;
+    this.took = 0; // milliseconds that the last answer took
+  },
+
+  // runs are what selects the runs like this one; null if nothing does.
+  query(model) {
+    const at = this.like.indexOf("=");
+    if (at > 0) return { labels: JSON.stringify({ [this.like.slice(0, at)]: this.like.slice(at + 1) }) };
+    if (model.root.name) return { name: model.root.name };
+    return model.labels && Object.keys(model.labels).length ? { labels: JSON.stringify(model.labels) } : null;
+  },
+
+  // tick asks at first, and now and then while the task runs.
+  tick(view) {
+    if (Date.now() < this.askAt || document.hidden || (this.asked && !view.live.working(view.live.root))) return;
+    this.askAt = Date.now() + 60000;
+    this.load(view);
+  },
+
+  // moved asks soon: the task has gone on. What takes the server long is asked for
+  // more rarely.
+  moved() {
+    this.askAt = Math.min(this.askAt, this.asked + 15000 + 50 * this.took);
+  },
+
+  async load(view) {
+    const of = this.query(view.live);
+    this.asked = Date.now();
+    if (!of) return;
+    const like = this.like;
+    const data = await view.attempt(() => load("usual", { ...view.query, ...of }, view.opened.signal));
+    if (!data || like !== this.like) return;
+    this.took = Date.now() - this.asked;
+    this.askAt = Date.now() + 60000 + 50 * this.took;
+    this.nodes = new Map(data.nodes.map((n) => [n.index, n]));
+    this.runs = data.runs;
+    this.end = Date.parse(data.expected_end || "");
+    view.changed();
+  },
+
+  // late reports whether a node runs for longer than almost all times before.
+  late(n, now) {
+    const was = this.nodes.get(n.index);
+    return n.state === "RUNNING" && was?.finished > 0 && now - n.began > 1000 * was.p95;
+  },
+
+  // short is how long a node usually takes, "" if that is not known.
+  short(n) {
+    const was = this.nodes.get(n.index);
+    return was?.finished ? "usually " + showDuration(1000 * was.median) : "";
+  },
+
+  // long is the same with what lies behind it.
+  long(n) {
+    const was = this.nodes.get(n.index);
+    if (!was) return "";
+    const times = was.finished ? showDuration(1000 * was.median) + ", 95% within " + showDuration(1000 * was.p95) + " · " : "";
+    return times + was.failures + " of " + was.runs + (was.runs === 1 ? " run" : " runs") + " failed";
+  },
+
+  // draw tells about the whole.
+  draw(view) {
+    const root = view.shown.root;
+    const parts = [];
+    if (this.short(root)) parts.push(this.short(root) + " (" + this.runs + (this.runs === 1 ? " run)" : " runs)"));
+    if (!view.past && root.state === "RUNNING" && this.end) {
+      const left = this.end - serverNow();
+      parts.push("expected to end " + (left > 0 ? showEnd(serverNow(), this.end) + ", in " + showDuration(left).replace(/ms$|\.\d/, "") : "any moment"));
+    }
+    $("t-usual").textContent = parts.join(" · ");
+    const late = view.past ? 0 : view.shown.nodes.filter((n) => this.late(n, view.now()) && !view.shown.container(n)).length;
+    $("next-late").hidden = !late;
+    $("next-late").textContent = late + " late";
+  },
+};
