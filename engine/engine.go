@@ -18,9 +18,9 @@ type Engine struct {
 	opts     Options
 	observer observer
 	cache    *cache
-	opened   uint64                         // the store's last sequence when the engine was opened
-	last     atomic.Pointer[store.Position] // that this engine committed or was opened at
-	feed     bell                           // rings after each commit and on Close
+	opened   uint64 // the store's last sequence when the engine was opened
+	horizon  horizon
+	feed     bell // rings after each commit and on Close
 	// committing is held from before a commit until its trees are visible, so
 	// that a watch can wait for that.
 	committing sync.Mutex
@@ -62,7 +62,7 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 	}
 	e := &Engine{store: s, opts: opts, opened: last.Sequence, observer: observer{opts.Logger, *opts.Hooks}}
 	e.idle.L = &e.mu
-	e.last.Store(&last)
+	e.horizon.at.Store(&last)
 	e.cache = newCache(opts.MaxLiveNodes, e.observer.evicted)
 	return e, nil
 }
@@ -89,10 +89,6 @@ func (e *Engine) drained() bool {
 	defer e.mu.Unlock()
 	return e.closed.Load() && !e.leading
 }
-
-// Position is the last position of the store that the engine knows: the position
-// after its own last transition, or the store's position at Open.
-func (e *Engine) Position() store.Position { return *e.last.Load() }
 
 // Load returns a task's tree, from memory if possible. See [store.Reader].
 func (e *Engine) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
@@ -143,6 +139,7 @@ func (e *Engine) Locate(ctx context.Context, ref store.Ref) (store.Location, err
 	if err := e.ready(ctx); err != nil {
 		return store.Location{}, err
 	}
+	e.Position() // what others have changed is no longer in memory then
 	if tree := e.cache.get(ref); tree != nil && ref.NodeKey == "" {
 		return store.Location{Key: tree.Key(), Revision: tree.Revision()}, nil
 	}

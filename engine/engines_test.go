@@ -1,12 +1,14 @@
 package engine_test
 
 import (
+	"context"
 	"sync"
 	"testing"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
 // Several engines on one store: safe by revision.
@@ -113,6 +115,41 @@ func TestSnapshotSequencesNeverSkipCommitsOfAnotherEngine(t *testing.T) {
 			f.Errorf("revision %d at %s: 7 would be missed", snap.Tree.Revision(), snap.Position)
 		}
 	})
+}
+
+// What others commit is read when somebody asks, not with each commit: a fleet of
+// processes that only write would otherwise read all that each of them does.
+func TestAnEngineThatOnlyWritesDoesNotReadWhatOthersCommit(t *testing.T) {
+	reads := 0
+	f := onStore(t, &storetest.Wrapper{Store: store.NewMemory(), BeforeRead: func(_ context.Context, method string) error {
+		if method == "Feed" {
+			reads++
+		}
+		return nil
+	}}, engine.Options{})
+	f.task("10", "root")
+	f.task("11", "theirs")
+	f.node("theirs")
+	other := f.another()
+	reads = 0
+	for range 5 {
+		other.record(engine.Suspend("theirs"))
+		f.record(engine.Suspend("root"))
+		other.record(engine.Resume("theirs"))
+		f.record(engine.Resume("root"))
+	}
+	other.record(engine.Suspend("theirs"))
+	f.record(engine.Suspend("root"))
+	if reads != 0 {
+		t.Errorf("the feed was read %d times while nobody asked for anything", reads)
+	}
+	before := f.Position()
+	if n := f.node("theirs"); n.State != state.Suspended || before.Sequence != 26 {
+		t.Errorf("position %s, and what another engine suspended is %s", before, n.State)
+	}
+	if f.Position(); reads != 1 {
+		t.Errorf("the feed was read %d times for the position and a tree, want once", reads)
+	}
 }
 
 func TestWatchSeesAnotherEnginesCommitsWithTheNextOne(t *testing.T) {

@@ -87,8 +87,8 @@ func (g *group) send() ([]store.Result, CommitInfo) {
 	return results, info
 }
 
-// publish makes committed trees visible. The last sequence follows the trees,
-// so that whoever reads it first and a tree then has missed nothing between.
+// publish makes committed trees visible, and the position behind them after
+// that, so that whoever reads it first and a tree then has missed nothing between.
 func (g *group) publish(results []store.Result, info *CommitInfo) {
 	c := g.engine.cache
 	var first uint64
@@ -112,45 +112,12 @@ func (g *group) publish(results []store.Result, info *CommitInfo) {
 			g.trees = append(g.trees, w.tree)
 		}
 	}
-	if first > g.engine.Position().Sequence+1 {
-		g.engine.forgetChanged(first)
-	}
 	c.put(g.trees...)
 	if first > 0 {
-		g.engine.last.Store(&last)
+		g.engine.horizon.committed(first, last)
 	}
 	g.engine.feed.ring()
 }
-
-// forgetChanged drops the trees of the tasks that other engines have changed
-// since this one's last commit, with transitions before the sequence first. The
-// last sequence must not pass over those while trees from before are shown.
-func (e *Engine) forgetChanged(first uint64) {
-	e.cache.removed() // what is being read now may be from before
-	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
-	defer cancel()
-	after := e.Position()
-	if first-1-after.Sequence > forgetMost {
-		e.cache.clear()
-		return
-	}
-	for after.Sequence+1 < first {
-		page, err := e.store.Feed(ctx, after, int(first-1-after.Sequence))
-		if err != nil || len(page.Transitions) == 0 {
-			e.cache.clear()
-			return
-		}
-		e.cache.removeOlder(page.Transitions)
-		after = page.After()
-	}
-}
-
-// With more changes than these, or a store that takes longer to tell them, it
-// costs less to load again what is needed. Answers wait meanwhile.
-const (
-	forgetMost = 4096
-	forgetTime = 250 * time.Millisecond
-)
 
 func (w *work) revision() uint64 {
 	if w.deleted {

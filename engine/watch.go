@@ -75,7 +75,7 @@ func (e *Engine) Watch(ctx context.Context, after store.Position) iter.Seq2[stor
 // awaitTrees returns when what transitions led to is visible: the store shows
 // a commit to readers a moment before the engine does.
 func (e *Engine) awaitTrees(trs []*state.Transition) {
-	if len(trs) > 0 && trs[len(trs)-1].Sequence > e.Position().Sequence {
+	if len(trs) > 0 && trs[len(trs)-1].Sequence > e.horizon.reached() {
 		e.committing.Lock()
 		defer e.committing.Unlock()
 	}

@@ -1,0 +1,99 @@
+package engine
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// horizon is how far an engine knows its store. Trees in memory are as the
+// transitions up to its position left them, or newer. A commit of this engine
+// moves the position if nobody else has committed since. If somebody has, the
+// position stays until it is asked for: only then is it worth to read which trees
+// the others have left behind, and a process that only writes never has to.
+type horizon struct {
+	at atomic.Pointer[store.Position]
+	// own is behind the engine's last transition if that is beyond at, else nil.
+	own atomic.Pointer[store.Position]
+
+	mu       sync.Mutex // held to change at and own
+	catching sync.Mutex // held by whoever reads what others have committed
+}
+
+// committed takes note of a commit of this engine, from its first transition to
+// the position behind it.
+func (h *horizon) committed(first uint64, last store.Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.own.Load() == nil && first <= h.at.Load().Sequence+1 {
+		h.at.Store(&last)
+	} else {
+		h.own.Store(&last)
+	}
+}
+
+// caughtUp moves the position to one of this engine's.
+func (h *horizon) caughtUp(to *store.Position) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.at.Store(to)
+	if h.own.Load() == to { // or else it has committed again
+		h.own.Store(nil)
+	}
+}
+
+// reached is the sequence of the newest transition whose tree is visible.
+func (h *horizon) reached() uint64 {
+	if own := h.own.Load(); own != nil {
+		return own.Sequence
+	}
+	return h.at.Load().Sequence
+}
+
+// Position is the last position of the store that the engine knows: the position
+// after its own last transition, or the store's position at Open. Trees of tasks that
+// other engines changed before that position are no longer in memory: the call
+// reads what they have committed since the last one, which takes 250 ms at most.
+func (e *Engine) Position() store.Position {
+	h := &e.horizon
+	if h.own.Load() != nil {
+		h.catching.Lock()
+		if own := h.own.Load(); own != nil {
+			e.forgetChanged(*h.at.Load(), own.Sequence)
+			h.caughtUp(own)
+		}
+		h.catching.Unlock()
+	}
+	return *h.at.Load()
+}
+
+// forgetChanged drops the trees of the tasks that others have changed after a
+// position and up to a sequence.
+func (e *Engine) forgetChanged(after store.Position, last uint64) {
+	e.cache.removed() // what is being read now may be from before
+	if last-after.Sequence > forgetMost {
+		e.cache.clear()
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
+	defer cancel()
+	for after.Sequence < last {
+		page, err := e.store.Feed(ctx, after, int(last-after.Sequence))
+		if err != nil || len(page.Transitions) == 0 {
+			e.cache.clear()
+			return
+		}
+		e.cache.removeOlder(page.Transitions)
+		after = page.After()
+	}
+}
+
+// With more changes than these, or a store that takes longer to tell them, it
+// costs less to load again what is needed. Readers wait in the meantime.
+const (
+	forgetMost = 4096
+	forgetTime = 250 * time.Millisecond
+)
