@@ -387,5 +387,5 @@ func refusal(p *Pending, i int, err error) error {
 	if !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
-	return state.Refused(p.ops, i, p.ops[i].Task, 0, err)
+	return state.NewTree(p.ops[i].Task).Refusal(p.ops, i, err)
 }

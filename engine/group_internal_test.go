@@ -25,7 +25,7 @@ func running(t *testing.T, e *Engine) string {
 func request(t *testing.T, e *Engine, op Op) *Pending {
 	t.Helper()
 	p := &Pending{done: make(chan struct{})}
-	if err := e.prepare(p, []Op{op}); err != nil {
+	if err := e.prepare(t.Context(), p, []Op{op}); err != nil {
 		t.Fatal(err)
 	}
 	return p

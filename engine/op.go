@@ -252,11 +252,17 @@ func IfVersion(version string) Option {
 func IfLoop(loop int) Option { return func(o *Op) { o.op.Loop = loop } }
 
 // NewVersion is the version of the attempt that begins, for imports and tests.
-// Without it, or if it is "", the engine generates one.
+// Without it, or if it is "", the engine generates one. A version that an attempt
+// of the node has or had is refused with [state.ErrExists], and a [Begin] with it
+// records nothing. To know, the engine reads the earlier attempts of a node that
+// has had more than two.
 func NewVersion(version string) Option {
 	return func(o *Op) {
 		o.op.NewVersion = o.version(version)
-		o.op.VersionGiven = o.op.Kind == state.Begin && version != ""
+		switch o.op.Kind {
+		case state.Retry, state.Skip, state.Loop, state.Reset, state.Begin:
+			o.op.VersionGiven = version != ""
+		}
 	}
 }
 

@@ -35,8 +35,9 @@ type Options struct {
 	// Default: time.Now.
 	Now func() time.Time
 	// NewID generates node IDs and versions: 32 lower-case hexadecimal
-	// digits, never the same twice. An ID that is in use is refused; a version
-	// that the node had before is not, and then callbacks that name it may be
+	// digits, never the same twice. An ID that is in use is refused, and so is
+	// the version of the node's current attempt or of the one before; an older
+	// one is not, and then callbacks that name it may be
 	// taken for those of another attempt. IDs that ascend with time make the
 	// store's indexes cheaper. It is called from many goroutines. Default:
 	// UUIDs of version 7.

@@ -11,18 +11,21 @@ import (
 // apply applies operations to a task. An idempotent operation about an attempt
 // that is no longer current is refused at first, since trees have current
 // attempts only; then the history is looked at, which may tell that it was done.
-// A report is the same, and a begin of a given version needs the history first.
+// A report is the same. An operation that gives the version of the attempt which
+// begins needs the history first.
 func (g *group) apply(w *work, ops []state.Op) (tree *state.Tree, outcomes []state.Outcome, err error) {
 	for i := range ops {
-		if !w.tree.WantsPast(&ops[i]) {
+		if !w.tree.WantsVersions(&ops[i]) {
 			continue
 		}
 		defer forget(ops)
 		named := state.Op{Version: ops[i].NewVersion}
 		at, _ := w.tree.Target(&ops[i])
-		if ops[i].Past, err = g.history(w, &named, at); err != nil {
+		past, err := g.history(w, &named, at)
+		if err != nil {
 			return nil, nil, err
 		}
+		ops[i].VersionTaken = past != nil
 	}
 	tree, outcomes, err = w.tree.ApplyValid(&g.room, g.engine.opts.Limits, ops...)
 	for recalled := false; ; recalled = true {
@@ -44,7 +47,7 @@ func (g *group) apply(w *work, ops []state.Op) (tree *state.Tree, outcomes []sta
 // the task may be another one.
 func forget(ops []state.Op) {
 	for i := range ops {
-		ops[i].Past = nil
+		ops[i].Past, ops[i].VersionTaken = nil, false
 	}
 }
 

@@ -71,15 +71,21 @@ func (p *Pending) tell() {
 // deletion asks for a task to be removed at a revision.
 type deletion struct {
 	key        state.Key
+	root       string
 	revision   uint64
 	transition *state.Transition
+}
+
+func (d *deletion) refusal(err error) *state.Error {
+	return &state.Error{Op: state.Delete, Task: d.key, Node: d.root, Err: err}
 }
 
 // Done is closed when the request has been answered.
 func (p *Pending) Done() <-chan struct{} { return p.done }
 
 // Wait waits for the answer: one result for each operation once they are durable,
-// or the reason why no operation was recorded, an [*state.Error] or one of the
+// or the reason why no operation was recorded: an [*state.Error], which matches
+// [store.ErrConflict] if other engines kept changing the task, or one of the
 // store's errors. When ctx ends first, Wait returns its error and the request
 // continues. It may be called any number of times.
 func (p *Pending) Wait(ctx context.Context) ([]Result, error) {
@@ -141,7 +147,7 @@ func (e *Engine) Record(ctx context.Context, ops ...Op) ([]Result, error) {
 func (e *Engine) record(ctx context.Context, p *Pending, ops []Op) {
 	err := ctx.Err()
 	if err == nil {
-		err = e.prepare(p, ops)
+		err = e.prepare(ctx, p, ops)
 	}
 	if err != nil {
 		e.reject(p, err)
@@ -205,7 +211,7 @@ func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 func (e *Engine) Submit(ops ...Op) *Pending {
 	p := &Pending{done: make(chan struct{}), engine: e}
 	p.abandon()
-	if err := e.prepare(p, ops); err != nil {
+	if err := e.prepare(context.Background(), p, ops); err != nil {
 		e.reject(p, err)
 		return p
 	}
@@ -226,12 +232,12 @@ func (e *Engine) submit(p *Pending) {
 }
 
 // prepare puts operations into a request and checks their shape.
-func (e *Engine) prepare(p *Pending, ops []Op) error {
+func (e *Engine) prepare(ctx context.Context, p *Pending, ops []Op) error {
 	if p.ops, p.results = p.op[:], p.result[:]; len(ops) != 1 {
 		p.ops, p.results = make([]state.Op, len(ops)), make([]Result, len(ops))
 	}
 	if len(ops) == 0 {
-		return fmt.Errorf("engine: %w: no operation", state.ErrInvalidArgument)
+		return &state.Error{Err: fmt.Errorf("%w: no operation", state.ErrInvalidArgument)}
 	}
 	now := state.InstantOf(e.opts.Now())
 	p.size = 0
@@ -244,7 +250,7 @@ func (e *Engine) prepare(p *Pending, ops []Op) error {
 			err = e.complete(op, i)
 		}
 		if err != nil {
-			return state.Refused(p.ops, i, op.Task, 0, err)
+			return e.known(ctx, p.ops, i).Refusal(p.ops, i, err)
 		}
 		p.size += sizeOf(op)
 	}

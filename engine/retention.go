@@ -129,7 +129,7 @@ func (e *Engine) Purge(ctx context.Context, r Retention) (done Purged, err error
 		if err != nil {
 			return done, err
 		}
-		pending = append(pending, e.submitDelete(t.Key, t.Revision, ""))
+		pending = append(pending, e.submitDelete(&deletion{key: t.Key, root: t.Root, revision: t.Revision}, ""))
 		nodes += t.Nodes
 		if len(pending) == purgeTasks || nodes >= purgeNodes {
 			if err := countDeleted(ctx, pending, &done); err != nil {
@@ -168,24 +168,26 @@ func (e *Engine) Delete(ctx context.Context, business, task string, opts ...Opti
 	}
 	key := state.Key{Business: business, Task: task}
 	op := newOp(state.Op{Kind: state.Delete}, opts)
-	refused := func(err error) error { return &state.Error{Op: state.Delete, Task: key, Err: err} }
+	refused := func(tree *state.Tree, err error) error {
+		return tree.Refusal([]state.Op{{Kind: state.Delete, Task: key}}, 0, err)
+	}
 	if err := checkDelete(key, &op); err != nil {
-		return refused(err)
+		return refused(e.known(ctx, []state.Op{{Kind: state.Delete, Task: key}}, 0), err)
 	}
 	for try := 1; ; try++ {
 		// Read from the store: the memory may lag behind another engine.
 		snap, err := e.read(ctx, store.Ref{Key: key})
 		switch {
 		case errors.Is(err, state.ErrNotFound):
-			return refused(err)
+			return refused(state.NewTree(key), err)
 		case err != nil:
 			return err
 		case snap.Tree.Unfinished() && !snap.Tree.Settled():
-			return refused(fmt.Errorf("%w: the task has work in progress", state.ErrInvalidTransition))
+			return refused(snap.Tree, fmt.Errorf("%w: the task has work in progress", state.ErrInvalidTransition))
 		case snap.Tree.Unfinished() && !op.force:
-			return refused(fmt.Errorf("%w: the task is unfinished, although it has no work in progress", state.ErrInvalidTransition))
+			return refused(snap.Tree, fmt.Errorf("%w: the task is unfinished, although it has no work in progress", state.ErrInvalidTransition))
 		}
-		p := e.submitDelete(key, snap.Tree.Revision(), op.op.Actor)
+		p := e.submitDelete(&deletion{key: key, root: snap.Tree.ID(0), revision: snap.Tree.Revision()}, op.op.Actor)
 		if _, err = p.Wait(ctx); err == nil || !errors.Is(err, store.ErrConflict) || try == maxTries {
 			return err
 		}
@@ -202,14 +204,12 @@ func checkDelete(key state.Key, op *Op) error {
 	return key.Validate()
 }
 
-func (e *Engine) submitDelete(key state.Key, revision uint64, actor string) *Pending {
+func (e *Engine) submitDelete(d *deletion, actor string) *Pending {
 	now := state.InstantOf(e.opts.Now())
-	p := &Pending{done: make(chan struct{})}
-	p.gone = &deletion{key: key, revision: revision, transition: &state.Transition{
-		Task: key, Op: state.Delete, At: now, Recorded: now, Actor: actor,
-	}}
+	d.transition = &state.Transition{Task: d.key, Op: state.Delete, At: now, Recorded: now, Actor: actor}
+	p := &Pending{done: make(chan struct{}), gone: d}
 	if err := state.CheckTime("current time", now); err != nil {
-		p.answer(&state.Error{Op: state.Delete, Task: key, Err: err})
+		p.answer(d.refusal(err))
 		return p
 	}
 	e.submit(p)

@@ -60,8 +60,10 @@ func (g *group) commit(last bool) (again []*Pending) {
 			w.answer(fmt.Errorf("engine: commit: %w", info.Err), 0, 0)
 		case results[i].Err == nil:
 			w.answer(nil, w.revision(), results[i].First)
-		case last || w.deleted || !errors.Is(results[i].Err, store.ErrConflict) && !errors.Is(results[i].Err, state.ErrExists):
+		case !errors.Is(results[i].Err, store.ErrConflict) && !errors.Is(results[i].Err, state.ErrExists):
 			w.answer(fmt.Errorf("engine: task %s: %w", w.key, results[i].Err), 0, 0)
+		case last || w.deleted:
+			w.leaveOut(results[i].Err)
 		default:
 			again = append(again, w.requests()...)
 		}
@@ -131,6 +133,21 @@ func (w *work) requests() (ps []*Pending) {
 		ps = append(ps, a.p)
 	}
 	return ps
+}
+
+// leaveOut answers all that wait with why the store did not take the work. What
+// the task is now is not known.
+func (w *work) leaveOut(err error) {
+	for _, a := range w.waiting {
+		var refused *state.Error
+		if gone := a.p.gone; gone != nil {
+			refused = gone.refusal(err)
+		} else {
+			refused = w.base.Refusal(a.p.ops, 0, err)
+		}
+		refused.State = 0
+		a.p.answer(refused)
+	}
 }
 
 // answer answers all that wait: with err, or with their refusal, or with their

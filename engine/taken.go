@@ -39,6 +39,34 @@ func (g *group) explain(w *work, p *Pending, err error) error {
 	return err
 }
 
+// known is the task of operation i as the store has it, without nodes if nothing is
+// known of it. It is for refusals of what was never applied.
+func (e *Engine) known(ctx context.Context, ops []state.Op, i int) *state.Tree {
+	for _, op := range []*state.Op{&ops[i], &ops[0]} {
+		ref := refTo(op)
+		if ref.Node == "" && ref.Key.Validate() != nil || ref.Node != "" && state.CheckID("node ID", ref.Node) != nil {
+			continue
+		}
+		if tree, err := e.latest(ctx, ref); err == nil {
+			return tree
+		}
+	}
+	return state.NewTree(ops[i].Task)
+}
+
+// latest is a task's tree as the store has it, from memory if that is the same.
+func (e *Engine) latest(ctx context.Context, ref store.Ref) (*state.Tree, error) {
+	at, err := e.store.Locate(ctx, ref)
+	if err != nil {
+		return nil, err
+	}
+	if tree := e.cache.get(ref); tree != nil && tree.Revision() == at.Revision {
+		return tree, nil
+	}
+	snap, err := e.fetch(ctx, ref)
+	return snap.Tree, err
+}
+
 // mark sets Taken on the operations whose ID of a new node is in use in another
 // task than key. Generated ones are looked up after a try that failed, which is
 // how a generator that repeats itself is found out.

@@ -48,14 +48,19 @@ type Outcome struct {
 // RULES.md defines the effect of each operation and the order of the checks.
 func (t *Tree) Apply(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 	for i := range ops {
-		if err := ops[i].Validate(); err != nil {
-			return nil, nil, t.refusal(ops, i, 0, err)
+		err := ops[i].Validate()
+		if err == nil {
+			err = limits.CheckData(&ops[i])
+		}
+		if err != nil {
+			return nil, nil, t.Refusal(ops, i, err)
 		}
 	}
 	return t.ApplyValid(new(Room), limits, ops...)
 }
 
-// ApplyValid is [Tree.Apply] of operations that [Op.Validate] has accepted. The
+// ApplyValid is [Tree.Apply] of operations that [Op.Validate] and
+// [Limits.CheckData] have accepted. The
 // transitions are in the room until that is cleared, and the outcomes until the
 // next ApplyValid with it.
 func (t *Tree) ApplyValid(room *Room, limits Limits, ops ...Op) (*Tree, []Outcome, error) {
@@ -65,44 +70,35 @@ func (t *Tree) ApplyValid(room *Room, limits Limits, ops ...Op) (*Tree, []Outcom
 	next.nodes = next.nodes.begin()
 	outcomes := room.results(len(ops))
 	for i := range ops {
-		if err := limits.checkData(&ops[i]); err != nil {
-			return nil, nil, t.refusal(ops, i, 0, err)
-		}
 		do := next.do
 		if ops[i].Kind.Compound() {
 			do = next.compound
 		}
-		o, st, err := do(room, limits, &ops[i], outcomes[:i])
-		if err != nil {
-			return nil, nil, t.refusal(ops, i, st, err)
+		var err error
+		if outcomes[i], err = do(room, limits, &ops[i], outcomes[:i]); err != nil {
+			return nil, nil, next.Refusal(ops, i, err)
 		}
-		outcomes[i] = o
 	}
 	next.nodes = next.nodes.end()
 	return &next, outcomes, nil
 }
 
-func (t *Tree) refusal(ops []Op, i int, st State, err error) error {
-	return Refused(ops, i, t.key, st, err)
-}
-
-// do applies one operation to a private tree; before are the outcomes of earlier
-// operations. It returns the own state to show in the refusal.
-func (t *Tree) do(room *Room, limits Limits, op *Op, before []Outcome) (Outcome, State, error) {
+// do applies one operation to a private tree, or changes nothing; before are the
+// outcomes of earlier operations.
+func (t *Tree) do(room *Room, limits Limits, op *Op, before []Outcome) (Outcome, error) {
 	e := edit{tree: t, op: op, room: room}
-	var st State
 	var err error
 	switch op.Kind {
 	case Create:
-		st, err = e.create()
+		err = e.create()
 	case Declare:
-		st, err = e.declare(limits)
+		err = e.declare(limits)
 	case Label:
-		st, err = e.label()
+		err = e.label()
 	default:
-		st, err = e.update(before)
+		err = e.update(before)
 	}
-	return e.outcome, st, err
+	return e.outcome, err
 }
 
 // edit is one operation in progress on a private tree.
@@ -116,74 +112,72 @@ type edit struct {
 	outcome    Outcome
 }
 
-// create, declare and update return the own state to show in the refusal.
-
-func (e *edit) create() (State, error) {
+func (e *edit) create() error {
 	t, op := e.tree, e.op
 	if op.Task != t.key {
-		return 0, fmt.Errorf("%w: task %s created in the tree of task %s", ErrInvalidArgument, op.Task, t.key)
+		return fmt.Errorf("%w: task %s created in the tree of task %s", ErrInvalidArgument, op.Task, t.key)
 	}
 	name := ownName(CutName(op.Name), Pipeline)
 	if t.Len() > 0 {
 		root := t.nodes.get(0)
 		if op.Idempotent && root.name == name && (!op.NodeGiven || root.id == op.Node) {
 			e.repeat(0)
-			return 0, nil
+			return nil
 		}
-		return 0, fmt.Errorf("%w: task %s", ErrExists, op.Task)
+		return fmt.Errorf("%w: task %s", ErrExists, op.Task)
 	}
 	if op.Taken {
-		return 0, fmt.Errorf("%w: task %s or node %q", ErrExists, op.Task, op.Node)
+		return fmt.Errorf("%w: task %s or node %q", ErrExists, op.Task, op.Node)
 	}
 	t.labels = op.Labels
 	e.add(&node{id: op.Node, name: name, kind: Pipeline, parent: -1})
 	e.transition.Labels = op.Labels
-	return 0, nil
+	return nil
 }
 
-func (e *edit) declare(limits Limits) (State, error) {
+func (e *edit) declare(limits Limits) error {
 	t, op := e.tree, e.op
 	p, err := t.parent(op)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	parent, name := t.nodes.get(p), ownName(CutName(op.Name), op.NodeKind)
 	after, err := t.edges(p, op.After)
 	if err != nil {
-		return parent.state, err
+		return err
 	}
 	if i, used := t.Find(op.Node); used || op.Taken {
 		if used && op.Idempotent {
 			n := t.nodes.get(i)
 			if int(n.parent) == p && n.kind == op.NodeKind && n.name == name && n.key() == op.Key {
 				e.repeat(i)
-				return 0, nil
+				return nil
 			}
 		}
-		return 0, fmt.Errorf("%w: node %q", ErrExists, op.Node)
+		return fmt.Errorf("%w: node %q", ErrExists, op.Node)
 	}
 	if i, used := t.FindKey(op.Key); used {
 		n := t.nodes.get(i)
 		if op.Idempotent && !op.NodeGiven && int(n.parent) == p && n.kind == op.NodeKind && n.name == name {
 			e.repeat(i)
-			return 0, nil
+			return nil
 		}
-		return 0, fmt.Errorf("%w: key %q is that of node %q", ErrExists, op.Key, t.ID(i))
+		return fmt.Errorf("%w: key %q is that of node %q", ErrExists, op.Key, t.ID(i))
 	}
 	if parent.family == nil {
-		return parent.state, fmt.Errorf("%w: parent %q is a %s", ErrInvalidArgument, parent.id, parent.kind)
+		return fmt.Errorf("%w: parent %q is a %s", ErrInvalidArgument, parent.id, parent.kind)
 	}
 	if parent.state.Ended() {
-		return parent.state, fmt.Errorf("%w: parent %q has ended", ErrInvalidTransition, parent.id)
+		return fmt.Errorf("%w: parent %q has ended", ErrInvalidTransition, parent.id)
 	}
 	if err := t.checkAbove(p, notEndedAbove); err != nil {
-		return parent.state, err
+		return err
 	}
 	if t.Level(p) >= limits.Levels {
-		return parent.state, fmt.Errorf("%w: more than %d levels", ErrInvalidArgument, limits.Levels)
+		return fmt.Errorf("%w: more than %d levels", ErrInvalidArgument, limits.Levels)
 	}
 	if t.Len() >= limits.Nodes {
-		return parent.state, fmt.Errorf("%w: more than %d nodes", ErrInvalidArgument, limits.Nodes)
+		return fmt.Errorf("%w: more than %d nodes", ErrInvalidArgument, limits.Nodes)
 	}
 	n := &node{
 		id: op.Node, name: name, kind: op.NodeKind, parent: int32(p), maxLoops: int32(op.MaxLoops),
@@ -193,7 +187,7 @@ func (e *edit) declare(limits Limits) (State, error) {
 		n.rare = &rare{place: &declared{op.Key, after}}
 	}
 	e.add(n)
-	return 0, nil
+	return nil
 }
 
 // add finishes a node that Create or Declare began and puts it into the tree.
@@ -217,36 +211,39 @@ func (e *edit) add(n *node) {
 
 // update does an operation on a node that exists. before are the outcomes of
 // those before it in the same Apply.
-func (e *edit) update(before []Outcome) (State, error) {
+func (e *edit) update(before []Outcome) error {
 	t, op := e.tree, e.op
 	i, err := t.target(op)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	n := t.nodes.get(i)
-	if err := op.fits(n); err != nil {
-		return n.state, err
-	}
 	from, err := t.from(n, op)
 	if err != nil {
-		return n.state, err
+		return err
+	}
+	if err := op.fits(n); err != nil {
+		return err
 	}
 	was := n.progress()
 	current := op.about(&was)
 	if op.Idempotent && e.repeated(i, n, &was, current, before) {
 		e.repeat(i)
-		return 0, nil
+		return nil
 	}
 	if !current {
-		return n.state, op.mismatch(&was)
+		return op.mismatch(&was)
+	}
+	if op.Kind.NewAttempt() && op.NewVersion.IsSet() && (op.NewVersion == was.Version || t.hadVersion(n.id, op, &was, before)) {
+		return fmt.Errorf("%w: attempt %s of the node", ErrExists, op.NewVersion)
 	}
 	if err := t.check(&rules[op.Kind], i, n, op); err != nil {
-		return n.state, err
+		return err
 	}
 	e.now = e.moment(n)
 	e.effect(i, n, was, from)
 	e.finish(i)
-	return 0, nil
+	return nil
 }
 
 // about reports whether the operation applies to the node's current attempt: it

@@ -19,20 +19,6 @@ func (op *Op) validateRoot() error {
 	return nil
 }
 
-// WantsPast reports whether a Begin needs the node's history to find the attempt
-// with the given version: the tree knows only the current attempt.
-func (t *Tree) WantsPast(op *Op) bool {
-	if op.Kind != Begin || !op.VersionGiven || op.Past != nil {
-		return false
-	}
-	i, ok := t.Target(op)
-	if !ok {
-		return false
-	}
-	p := t.nodes.get(i).progress()
-	return p.Number() > 1 && !p.hasBegun(op.NewVersion)
-}
-
 // transitions are what the operation did, in order.
 func (o *Outcome) transitions() []*Transition {
 	switch {
@@ -46,17 +32,18 @@ func (o *Outcome) transitions() []*Transition {
 
 // compound applies a Begin or Report: it chooses the operations that lead the node
 // to the wanted state, and applies them.
-func (t *Tree) compound(room *Room, limits Limits, op *Op, before []Outcome) (Outcome, State, error) {
+func (t *Tree) compound(room *Room, limits Limits, op *Op, before []Outcome) (Outcome, error) {
 	i, err := t.target(op)
 	known := err == nil
 	if !known && (op.Kind == Report || op.beginsRoot()) {
-		return Outcome{}, 0, err
+		return Outcome{}, err
 	}
-	var st State
+	var was site
 	var steps []OpKind
 	node := op.Node
 	if known {
-		st, node = t.State(i), t.ID(i)
+		was = t.site(i)
+		node = was.node
 	}
 	if op.Kind == Report {
 		steps, err = t.report(i, op, before)
@@ -64,7 +51,7 @@ func (t *Tree) compound(room *Room, limits Limits, op *Op, before []Outcome) (Ou
 		steps, err = t.begin(i, known && !op.Taken, op, before)
 	}
 	if err != nil {
-		return Outcome{}, st, err
+		return Outcome{}, err
 	}
 	out := Outcome{Node: node}
 	for j, kind := range steps {
@@ -72,19 +59,19 @@ func (t *Tree) compound(room *Room, limits Limits, op *Op, before []Outcome) (Ou
 		if j == len(steps)-1 {
 			step.Input, step.Output = op.Input, op.Output
 		}
-		o, stepState, err := t.do(room, limits, &step, nil)
+		o, err := t.do(room, limits, &step, nil)
 		if err != nil {
 			if !known {
-				st = stepState // of the parent
+				was = t.newSite(op)
 			}
-			return Outcome{}, st, fmt.Errorf("%s: %w", kind, err)
+			return Outcome{}, &halfway{was, fmt.Errorf("%s: %w", kind, err)}
 		}
 		out.Transition, out.Steps = o.Transition, append(out.Steps, o.Transition)
 	}
 	if i, known = t.Find(node); known {
 		out.Version = t.View(i).Version()
 	}
-	return out, 0, nil
+	return out, nil
 }
 
 // step is one of the operations that a compound operation stands for, with the
@@ -127,6 +114,9 @@ func (t *Tree) begin(i int, exists bool, op *Op, before []Outcome) ([]OpKind, er
 	if !op.beginsRoot() {
 		p, err = t.parent(op)
 	}
+	if err == nil && op.From != "" {
+		_, err = t.sibling(p, op.From)
+	}
 	if err != nil || !exists {
 		return []OpKind{Declare, Start}, err
 	}
@@ -139,13 +129,8 @@ func (t *Tree) begin(i int, exists bool, op *Op, before []Outcome) ([]OpKind, er
 
 // beginAgain is begin of a node that exists.
 func (t *Tree) beginAgain(n *node, op *Op, before []Outcome) ([]OpKind, error) {
-	if op.From != "" {
-		if _, err := t.sibling(int(n.parent), op.From); err != nil {
-			return nil, err
-		}
-	}
 	p := n.progress()
-	if op.VersionGiven && t.begun(n.id, op, &p, before) {
+	if op.VersionGiven && (p.hasBegun(op.NewVersion) || t.hadVersion(n.id, op, &p, before)) {
 		return nil, nil
 	}
 	steps := beginning(&p, n.parent < 0, n.family != nil)
@@ -153,21 +138,6 @@ func (t *Tree) beginAgain(n *node, op *Op, before []Outcome) ([]OpKind, error) {
 		return nil, fmt.Errorf("%w: an input, and no attempt begins", ErrInvalidArgument)
 	}
 	return steps, nil
-}
-
-// begun reports whether an attempt of the version has begun before. An attempt that
-// was declared with it and never started has not begun.
-func (t *Tree) begun(node string, op *Op, p *Progress, before []Outcome) bool {
-	if p.hasBegun(op.NewVersion) || p.Supersedes == op.NewVersion || op.Past != nil {
-		return true
-	}
-	named := Op{Version: op.NewVersion}
-	for i := range before {
-		if named.Recall(node, before[i].transitions()) != nil {
-			return true
-		}
-	}
-	return false
 }
 
 // hasBegun reports whether the current attempt has that version and has started.

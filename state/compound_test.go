@@ -197,7 +197,7 @@ func TestBeginDeclaresUnknownNodes(t *testing.T) {
 	if err != nil || did(outcomes[1]) != "fail" {
 		t.Fatal(err, outcomes)
 	}
-	_, _, err = next.Apply(state.Limits{}, begin("a", state.ServiceActivity, func(op *state.Op) { op.Name = "other" }))
+	_, _, err = next.Apply(state.Limits{}, begin("a", state.ServiceActivity, func(op *state.Op) { op.Name = "other" }, version(97)))
 	if !errors.Is(err, state.ErrNotRetryable) || !strings.Contains(err.Error(), "begin node \"a\" (FAILED)") {
 		t.Errorf("error %v, want %v", err, state.ErrNotRetryable)
 	}
@@ -246,14 +246,14 @@ func TestABeginCanBeDeliveredTwice(t *testing.T) {
 	if again.Node(1) != next.Node(1) {
 		t.Errorf("it changed %+v to %+v", next.Node(1), again.Node(1))
 	}
-	if next.WantsPast(&log[2]) || !next.WantsPast(&once) {
+	if next.WantsVersions(&log[2]) || !next.WantsVersions(&once) {
 		t.Error("the tree does not know the current attempt, or others")
 	}
 	unknown := begin("a", state.ServiceActivity, chosen(v(1)))
-	if !next.WantsPast(&unknown) {
+	if !next.WantsVersions(&unknown) {
 		t.Error("the tree knows what only the history does")
 	}
-	unknown.Past = &state.Past{}
+	unknown.VersionTaken = true
 	if _, outcomes, err := next.Apply(state.Limits{}, unknown); err != nil || did(outcomes[0]) != "." {
 		t.Errorf("an attempt of the history: %+v, %v", outcomes, err)
 	}

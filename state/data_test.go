@@ -28,7 +28,7 @@ func TestDataIsRecordedWithItsOperation(t *testing.T) {
 	if tr.Output() == nil {
 		t.Errorf("a skip brings %s", tr.Data)
 	}
-	if _, tr = apply(t, tree, on(state.Loop, "a", fed(nil))); tr.Data != nil {
+	if _, tr = apply(t, tree, on(state.Loop, "a", fed(nil), version(97))); tr.Data != nil {
 		t.Errorf("no input is %s", tr.Data)
 	}
 	for name, c := range map[string]struct {

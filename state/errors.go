@@ -14,7 +14,8 @@ var (
 	ErrInvalidArgument = errors.New("invalid argument")
 	// ErrNotFound: there is no such task or node.
 	ErrNotFound = errors.New("not found")
-	// ErrExists: the task key or the node ID is taken.
+	// ErrExists: the task key, the node ID, the node's key or the version of an
+	// attempt is taken.
 	ErrExists = errors.New("already exists")
 	// ErrVersionMismatch: the attempt the operation was based on is not the
 	// current one, as with a late callback.
@@ -31,16 +32,25 @@ var (
 )
 
 // Error says which operation was refused, where and why. It matches its Err
-// with errors.Is; fields that do not apply are zero.
+// with errors.Is; fields that do not apply or are not known are zero.
 type Error struct {
-	Op    OpKind
-	Task  Key
-	Node  string // the ID the operation named
-	Key   string // the node key that it named, instead or for a new node
-	State State  // own state of the node (declare: of the parent), 0 if unknown
-	Index int    // position in the batch, 0 for a single operation
-	Batch bool   // the operation came with others
-	Err   error  // one of the sentinels, perhaps wrapped with detail
+	Op OpKind // 0 if there was no operation
+	// Task is the task of the node. It is not known if the operation named the
+	// node by an ID that no node has.
+	Task Key
+	// Node is the ID of the node that the operation is about, also if it named
+	// the node by task and key or as the root of its task. For a Create of a task
+	// that exists it is that of the root. For a node to be made it is the ID that
+	// was given, and not one that was generated.
+	Node string
+	Key  string // the node key that the operation named, instead or for a new node
+	// State is the own state of the node. For a node to be made it is that of the
+	// container.
+	State State
+	New   bool  // the operation was to make the node
+	Index int   // position in the batch, 0 for a single operation
+	Batch bool  // the operation came with others
+	Err   error // one of the sentinels, or a conflict of the store's, perhaps wrapped with detail
 }
 
 // Error names operation, node, state and task, then the reason. Long IDs, which
@@ -50,7 +60,9 @@ func (e *Error) Error() string {
 	if e.Batch {
 		fmt.Fprintf(&b, "operation %d of the batch: ", e.Index)
 	}
-	b.WriteString(e.Op.String())
+	if e.Op != 0 {
+		b.WriteString(e.Op.String())
+	}
 	if e.Node != "" || e.Key != "" {
 		b.WriteString(" node")
 	}
@@ -61,7 +73,7 @@ func (e *Error) Error() string {
 		b.WriteString(" with key " + brief(e.Key))
 	}
 	switch {
-	case e.State != 0 && e.Op == Declare:
+	case e.State != 0 && e.New:
 		b.WriteString(" (its parent is " + e.State.String() + ")")
 	case e.State != 0:
 		b.WriteString(" (" + e.State.String() + ")")
@@ -72,16 +84,69 @@ func (e *Error) Error() string {
 	return b.String() + ": " + e.Err.Error()
 }
 
-// Refused is why the operation at an index was refused, with err as the reason,
-// the key of its task, and the own state of its node, 0 if that is not known.
-func Refused(ops []Op, index int, task Key, st State, err error) *Error {
+// Refusal is why the operation at an index was refused, given the reason and its
+// task as it was before the operation. The tree of a task that is not known has no
+// nodes and the key that the operation gives.
+func (t *Tree) Refusal(ops []Op, index int, err error) *Error {
 	op := &ops[index]
-	e := &Error{Op: op.Kind, Task: task, Node: op.Node, Key: cmp.Or(op.NodeKey, op.Key), State: st, Index: index, Batch: len(ops) > 1, Err: err}
-	if op.Kind == Begin && op.Key != "" && !op.NodeGiven {
-		e.Node = "" // which was generated, for a node that may be there already
+	at := t.where(op)
+	if undone, ok := err.(*halfway); ok { //nolint:errorlint // it is never wrapped
+		at, err = undone.was, undone.err
 	}
-	return e
+	return &Error{
+		Op: op.Kind, Task: t.key, Node: at.node, Key: cmp.Or(op.NodeKey, op.Key), State: at.state, New: at.isNew,
+		Index: index, Batch: len(ops) > 1, Err: err,
+	}
 }
+
+// site is what a refusal tells of a node.
+type site struct {
+	node  string
+	state State
+	isNew bool
+}
+
+// where is the site of the node that an operation is about.
+func (t *Tree) where(op *Op) site {
+	i, err := t.target(op)
+	switch {
+	case op.Kind == Create && t.Len() > 0 && op.Task == t.key:
+		return t.site(0)
+	case err == nil && op.Kind != Declare:
+		return t.site(i)
+	case op.Kind == Create || op.Kind == Declare || op.Kind == Begin && !op.beginsRoot():
+		return t.newSite(op)
+	}
+	if op.Kind == Begin && !op.NodeGiven {
+		return site{} // the root of an unknown task
+	}
+	return site{node: op.Node}
+}
+
+func (t *Tree) site(i int) site { return site{node: t.ID(i), state: t.State(i)} }
+
+// newSite is the site of a node to be made.
+func (t *Tree) newSite(op *Op) site {
+	at := site{isNew: true}
+	if op.NodeGiven {
+		at.node = op.Node
+	}
+	if op.Kind == Create {
+		return at
+	}
+	if p, err := t.parent(op); err == nil {
+		at.state = t.State(p)
+	}
+	return at
+}
+
+// halfway is why a compound operation was refused after the first of its steps.
+type halfway struct {
+	was site // before them
+	err error
+}
+
+func (h *halfway) Error() string { return h.err.Error() }
 
 // Unwrap returns Err.
 func (e *Error) Unwrap() error { return e.Err }

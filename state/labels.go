@@ -121,24 +121,24 @@ func (l Labels) with(set Labels, remove []string) Labels {
 }
 
 // label changes the labels of a task and no node.
-func (e *edit) label() (State, error) {
+func (e *edit) label() error {
 	t, op := e.tree, e.op
 	i, err := t.target(op)
 	if err != nil {
-		return 0, err
+		return err
 	}
 	next := t.labels.with(op.Labels, op.Unlabel)
 	if n := next.Len(); n > MaxLabels {
-		return t.State(i), fmt.Errorf("%w: %d labels, at most %d", ErrInvalidArgument, n, MaxLabels)
+		return fmt.Errorf("%w: %d labels, at most %d", ErrInvalidArgument, n, MaxLabels)
 	}
 	if op.Idempotent && next == t.labels {
 		e.repeat(i)
-		return 0, nil
+		return nil
 	}
 	t.labels = next
 	e.now = op.time()
 	e.begin()
 	e.transition.Labels = next
 	e.finish(i)
-	return 0, nil
+	return nil
 }

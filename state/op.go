@@ -95,12 +95,18 @@ type Op struct {
 	// only.
 	Loop int
 	// NewVersion is the version of the attempt that begins. Declare, Retry,
-	// Skip, Loop, Reset, Begin and Report need it; others must not have it.
+	// Skip, Loop, Reset, Begin and Report need it; others must not have it. A
+	// node has each version once.
 	NewVersion Version
-	// VersionGiven says that the user chose NewVersion: a Begin of a node that
-	// has or had an attempt of that version records nothing, and one of a CREATED
-	// node gives its attempt that version. Begin only.
+	// VersionGiven says that the user chose NewVersion, which may then be an old
+	// version of the node, see VersionTaken. A Begin of a node that has or had an
+	// attempt of that version records nothing, and one of a CREATED node gives
+	// its attempt that version. Retry, Skip, Loop, Reset and Begin only.
 	VersionGiven bool
+	// VersionTaken says that an attempt of the node that the tree no longer holds
+	// had NewVersion. The caller looks that up in the history if
+	// [Tree.WantsVersions] says so.
+	VersionTaken bool
 
 	// Idempotent makes a repeat succeed without a transition; RULES.md defines
 	// repeats. Retry, Skip, Loop, Reset and Reopen need Version or Loop to
@@ -111,8 +117,7 @@ type Op struct {
 	// it is not current. A tree holds only current attempts, so Apply refuses an
 	// idempotent operation or a Report about an earlier one with
 	// [ErrVersionMismatch]; the caller then reads the history and repeats the call
-	// with Past. A Begin with a given version needs Past at once, see
-	// [Tree.WantsPast]. See [Op.Recall].
+	// with Past. See [Op.Recall].
 	Past *Past
 	// Actor is the person or program behind the operation, kept in the transition;
 	// "" if unknown.
@@ -278,7 +283,7 @@ func (op *Op) validateOutcome() error {
 func (op *Op) validateAttempts() error {
 	isNew := op.Kind == Create || op.Kind == Declare || op.Kind == Begin
 	switch {
-	case op.VersionGiven && (op.Kind != Begin || op.NodeKind == Pipeline):
+	case op.VersionGiven && !(op.Kind == Begin && !op.beginsRoot() || op.Kind.NewAttempt() && op.Kind != Reopen):
 		return misplaced(op.Kind, "given version")
 	case (isNew || op.Kind.ofTask()) && op.Version.IsSet():
 		return misplaced(op.Kind, "version")

@@ -3,6 +3,7 @@ package enginetest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/pipestatus/pipestatus/engine/internal/model"
@@ -41,23 +42,89 @@ func (s *Story) compareAll() {
 		h, _ := s.model.Header(key)
 		s.same("header", model.HeaderOf(&page.Tasks[len(keys)-1-i]), h)
 		s.compareTask(handle, key)
-		s.compareHistories(s.model.Tree(key))
+		s.compareAttempts(key, s.model.Tree(key))
+		s.compareTransitions(key, h.Number)
 	}
 	s.compareFeed()
 }
 
-func (s *Story) compareHistories(n *model.Node) {
+// compareAttempts compares the attempts of a node, with their data, and of those in
+// it. A node that has a key is found by it.
+func (s *Story) compareAttempts(key state.Key, n *model.Node) {
 	s.Helper()
-	past, err := store.Superseded(context.Background(), s.engine(), store.ByNode(n.ID), 0, 0)
-	if err != nil {
-		s.Fatal("attempts:", err)
+	ref := store.ByNode(n.ID)
+	if n.Key != "" {
+		ref = store.ByNodeKey(key.Business, key.Task, n.Key)
 	}
-	if len(past) > 0 || len(s.model.History(n.ID)) > 0 {
-		s.same("history of "+n.ID, past, s.model.History(n.ID))
+	var got []model.Attempt
+	for {
+		page, err := s.engine().Attempts(context.Background(), ref, store.AttemptQuery{Skip: len(got), Data: true})
+		if err != nil {
+			s.Fatal("attempts:", err)
+		}
+		if len(page) == 0 {
+			break
+		}
+		for i := range page {
+			got = append(got, model.AttemptOf(&page[i]))
+		}
 	}
+	s.same("attempts of "+n.ID, got, s.model.Attempts(n.ID))
 	for i := range n.Children {
-		s.compareHistories(&n.Children[i])
+		s.compareAttempts(key, &n.Children[i])
 	}
+}
+
+// compareTransitions compares the latest transitions of a task, which was created
+// with the sequence first. The earlier ones were the latest once.
+func (s *Story) compareTransitions(key state.Key, first uint64) {
+	s.Helper()
+	after := max(first-1, s.model.Sequence()-min(s.model.Sequence(), 50))
+	transitions, err := s.engine().Transitions(context.Background(), key, after, 0)
+	if err != nil {
+		s.Fatal("transitions:", err)
+	}
+	var want []model.Entry
+	for _, e := range s.model.Log()[after:] {
+		if e.Task == key {
+			want = append(want, e)
+		}
+	}
+	s.same("transitions", s.entries(transitions), want)
+}
+
+// entries are transitions as a store returns them, with their data named only.
+func (s *Story) entries(transitions []*state.Transition) (all []model.Entry) {
+	s.Helper()
+	for _, tr := range transitions {
+		if tr.Data.Bytes() != nil {
+			s.Fatalf("transition %d holds its data", tr.Sequence)
+		}
+		all = append(all, model.EntryOf(tr))
+	}
+	return all
+}
+
+// list compares what a random query selects, page by page.
+func (s *Story) list() {
+	s.Helper()
+	q := s.draw.Query()
+	q.Limit = 1 + s.draw.UpTo(3, "limit")
+	var got []model.Header
+	for {
+		page, err := s.engine().List(context.Background(), q)
+		if err != nil || len(page.Tasks) > q.Limit {
+			s.Fatalf("list %+v: %d tasks, %v", q, len(page.Tasks), err)
+		}
+		for i := range page.Tasks {
+			got = append(got, model.HeaderOf(&page.Tasks[i]))
+		}
+		if q.Cursor = page.Cursor; q.Cursor == "" {
+			break
+		}
+	}
+	want := s.model.List(q)
+	s.same(fmt.Sprintf("list of %+v", q), got, want)
 }
 
 // compareFeed compares the transitions that are kept.
@@ -65,11 +132,7 @@ func (s *Story) compareFeed() {
 	s.Helper()
 	after, feed := s.latest()
 	s.same("last sequence", feed.Last.Sequence, s.model.Sequence())
-	var got []model.Entry
-	for _, tr := range feed.Transitions {
-		got = append(got, model.EntryOf(tr))
-	}
-	s.same("feed", got, append([]model.Entry(nil), s.model.Log()[after:]...))
+	s.same("feed", s.entries(feed.Transitions), append([]model.Entry(nil), s.model.Log()[after:]...))
 }
 
 // latest is a page of the latest transitions, and the position before it. That is

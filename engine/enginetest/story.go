@@ -79,7 +79,7 @@ func New(t T, o Options) *Story {
 	if o.Op == nil {
 		o.Op = opOf
 	}
-	limits := state.Limits{Levels: 3 + draw.UpTo(3, "levels"), Nodes: 4 + draw.UpTo(15, "nodes")}
+	limits := draw.Limits()
 	s := &Story{T: t, opts: o, draw: draw}
 	s.engineOpt = engine.Options{
 		Limits: limits, MaxLiveNodes: 1 + draw.UpTo(20, "live nodes"), Now: s.now, NewID: s.newID,
@@ -110,6 +110,7 @@ func (s *Story) Steps() map[string]func() {
 		"purge":  s.purge,
 		"reopen": func() { s.Close(); s.open() },
 		"switch": s.pick,
+		"list":   s.list,
 		"":       s.compareAll,
 	}
 }

@@ -8,6 +8,7 @@ type walk struct {
 	store *Store
 	task  *task
 	op    state.Op
+	node  *node // nil until it is declared
 	do    func(state.Op) (Outcome, string)
 	did   []state.OpKind
 	steps []Outcome
@@ -22,26 +23,33 @@ func (s *Store) compound(t *task, op state.Op, do func(state.Op) (Outcome, strin
 	if code := way(); code != "" {
 		return Outcome{}, code
 	}
-	return Outcome{Node: op.Node, Version: w.node().now().Version, Repeat: len(w.did) == 0, Did: w.did, Steps: w.steps}, ""
+	return Outcome{Node: w.node.id, Version: w.node.now().Version, Repeat: len(w.did) == 0, Did: w.did, Steps: w.steps}, ""
 }
-
-func (w *walk) node() *node { return w.task.find(w.op.Node) }
 
 // step does one operation.
 func (w *walk) step(kind state.OpKind) (code string) {
-	op := state.Op{Kind: kind, Node: w.op.Node, Actor: w.op.Actor, At: w.op.At, Now: w.op.Now}
+	op := state.Op{Kind: kind, Actor: w.op.Actor, At: w.op.At, Now: w.op.Now}
+	if w.node != nil {
+		op.Node = w.node.id
+	}
 	switch kind {
 	case state.Reopen:
 		op.Node, op.Task = "", w.task.key
 	case state.Declare:
-		op.Parent, op.NodeKind, op.Name, op.NewVersion = w.op.Parent, w.op.NodeKind, w.op.Name, w.op.NewVersion
-		op.NoRetry, op.NoSkip, op.MaxLoops = w.op.NoRetry, w.op.NoSkip, w.op.MaxLoops
-	case state.Retry, state.Loop, state.Reset:
+		op = w.op // what says where it is to be, and what it is
+		op.Kind, op.From, op.Input = kind, "", nil
+	case state.Start:
+		op.From, op.Input = w.op.From, w.op.Input
+	case state.Loop:
+		op.NewVersion, op.From, op.Input = w.op.NewVersion, w.op.From, w.op.Input
+	case state.Retry, state.Reset:
 		op.NewVersion = w.op.NewVersion
+	case state.Finish:
+		op.Output = w.op.Output
 	case state.Revoke:
 		op.Error = w.op.Error
 	case state.Fail:
-		op.Error = w.op.Error
+		op.Error, op.Output = w.op.Error, w.op.Output
 		if w.op.Kind == state.Begin {
 			op.Error = "interrupted"
 		}
@@ -51,30 +59,39 @@ func (w *walk) step(kind state.OpKind) (code string) {
 		return code
 	}
 	w.did, w.steps = append(w.did, kind), append(w.steps, out)
+	w.node = w.task.find(out.Node)
 	if kind == state.Start && w.op.VersionGiven {
-		w.node().now().Version = w.op.NewVersion
+		w.node.now().Version = w.op.NewVersion
 	}
 	return ""
 }
 
 func (w *walk) begin() string {
-	t, op := w.task, w.op
-	if op.Parent != "" && t.find(op.Parent) == nil {
-		return w.store.unknown(t, op.Parent)
+	t, op, parent := w.task, w.op, ""
+	if op.NodeKind != state.Pipeline {
+		container, code := w.store.container(t, op)
+		if code != "" {
+			return code
+		}
+		parent = container.id
 	}
-	n := w.node()
+	if _, code := t.origin(parent, op); code != "" {
+		return code
+	}
+	n, code := w.store.named(t, op)
 	if n == nil {
-		if op.Parent == "" {
-			return w.store.unknown(t, op.Node)
+		if op.NodeKind == state.Pipeline {
+			return code
 		}
 		if code := w.step(state.Declare); code != "" {
 			return code
 		}
 		return w.run()
 	}
-	if n.parent != op.Parent || n.kind != op.NodeKind {
+	if n.parent != parent || n.kind != op.NodeKind || op.Key != "" && n.key != op.Key {
 		return Exists
 	}
+	w.node = n
 	for i, a := range n.attempts {
 		superseded := i < len(n.attempts)-1
 		if op.VersionGiven && a.Version == op.NewVersion && (superseded || a.Started.IsSet() || over(a.State)) {
@@ -82,6 +99,10 @@ func (w *walk) begin() string {
 		}
 	}
 	now := n.now()
+	goesOn := !n.leaf() && now.Started.IsSet() && !over(now.State)
+	if op.Input != nil && goesOn {
+		return InvalidArgument // no attempt begins
+	}
 	if n.leaf() && now.Started.IsSet() && !over(now.State) {
 		if code := w.step(state.Fail); code != "" {
 			return code
@@ -92,12 +113,12 @@ func (w *walk) begin() string {
 
 // run leads the node to RUNNING.
 func (w *walk) run() string {
-	for w.node().now().State != state.Running {
+	for w.node.now().State != state.Running {
 		kind := map[state.State]state.OpKind{
 			state.Created: state.Start, state.Suspended: state.Resume, state.Failed: state.Retry,
 			state.Finished: state.Loop, state.Revoked: state.Reset,
-		}[w.node().now().State]
-		if kind.NewAttempt() && w.node().parent == "" {
+		}[w.node.now().State]
+		if kind.NewAttempt() && w.node.parent == "" {
 			kind = state.Reopen
 		}
 		if code := w.step(kind); code != "" {
@@ -108,10 +129,12 @@ func (w *walk) run() string {
 }
 
 func (w *walk) report() string {
-	n, to := w.node(), w.op.State
-	if n == nil {
-		return w.store.unknown(w.task, w.op.Node)
+	n, code := w.store.named(w.task, w.op)
+	if code != "" {
+		return code
 	}
+	to := w.op.State
+	w.node = n
 	if w.op.Loop != 0 && n.parent != "" {
 		return InvalidArgument
 	}

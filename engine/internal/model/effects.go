@@ -23,14 +23,14 @@ func (t *task) moment(n *node, op state.Op) state.Instant {
 
 // operate carries out what nothing is against, and returns the IDs of the
 // nodes it changed.
-func (t *task) operate(n *node, op state.Op) (changed []string) {
+func (t *task) operate(n, origin *node, op state.Op) (changed []string) {
 	at := t.moment(n, op)
 	n.last = at
 	a := *n.now() // the attempt goes on, unless it is appended below
 	a.RetryAt = state.Instant{}
 	switch op.Kind {
 	case state.Start:
-		a.State, a.Started = state.Running, at
+		a.State, a.Started, a.CameFrom = state.Running, at, t.place(origin)
 	case state.Finish:
 		a.State, a.Finished = state.Finished, at
 	case state.Fail:
@@ -46,16 +46,16 @@ func (t *task) operate(n *node, op state.Op) (changed []string) {
 			a.State, a.ErrorIgnored = state.Finished, true
 		}
 	case state.Retry:
-		a.State, a.Error, a.Paused = state.Created, "", false
+		a.State, a.Error, a.Paused, a.CameFrom = state.Created, "", false, 0
 		a.Started, a.Finished = state.Instant{}, state.Instant{}
 		a.Retries++
 	case state.Skip:
-		a.State, a.Error, a.Skipped, a.Paused = state.Finished, "", true, false
+		a.State, a.Error, a.Skipped, a.Paused, a.CameFrom = state.Finished, "", true, false, 0
 		a.Started, a.Finished = at, at
 		a.Skips++
 	case state.Loop:
 		a = again(a)
-		a.State, a.Started = state.Running, at
+		a.State, a.Started, a.CameFrom = state.Running, at, t.place(origin)
 	case state.Reset:
 		a = again(a)
 		a.State = state.Created
@@ -83,10 +83,15 @@ func (t *task) operate(n *node, op state.Op) (changed []string) {
 	}
 	if op.Kind.NewAttempt() {
 		a.Version, a.Began, a.Along = op.NewVersion, op.Kind, false
-		n.attempts = append(n.attempts, a)
+		n.attempts, n.data = append(n.attempts, a), append(n.data, payload{})
 	} else {
 		*n.now() = a
 	}
+	n.note = ""
+	if op.Kind == state.Suspend {
+		n.note = state.CutError(op.Note)
+	}
+	n.bring(op)
 	changed = []string{n.id}
 	for i, b := range t.nodes {
 		if slices.Contains(t.above(b), n) && b.takenAlong(b.parent == n.id, i, op, at) {
@@ -100,7 +105,7 @@ func (t *task) operate(n *node, op state.Op) (changed []string) {
 // all clear is cleared.
 func again(a state.Attempt) state.Attempt {
 	a.Loop++
-	a.Error, a.Skipped, a.ErrorIgnored, a.Paused = "", false, false, false
+	a.Error, a.Skipped, a.ErrorIgnored, a.Paused, a.CameFrom = "", false, false, false, 0
 	a.Started, a.Finished = state.Instant{}, state.Instant{}
 	return a
 }
@@ -121,13 +126,13 @@ func (n *node) takenAlong(child bool, index int, op state.Op, at state.Instant) 
 		if was != state.Failed {
 			now.Finished = n.last
 		}
-		now.State = state.Revoked
+		now.State, n.note = state.Revoked, ""
 	case op.Kind == state.Reset && was != state.Created:
 		n.last = latest(at, n.last)
 		a := again(*now)
 		a.State, a.Began, a.Along, a.Version = state.Created, state.Reset, true, op.NewVersion.Below(index)
 		a.RetryAt = state.Instant{}
-		n.attempts = append(n.attempts, a)
+		n.attempts, n.data = append(n.attempts, a), append(n.data, payload{})
 	case op.Tolerate && child && was == state.Failed:
 		n.last = latest(at, n.last)
 		now.State, now.ErrorIgnored, now.RetryAt = state.Finished, true, state.Instant{}

@@ -30,10 +30,10 @@ const (
 // Store is all tasks, as the model knows them. It is not safe for concurrent
 // use.
 type Store struct {
-	levels, nodes int
-	tasks         map[state.Key]*task
-	sequence      uint64
-	log           []Entry
+	levels, nodes, data int
+	tasks               map[state.Key]*task
+	sequence            uint64
+	log                 []Entry
 }
 
 // Entry is one accepted operation: what a feed of the changes must show.
@@ -41,11 +41,13 @@ type Entry struct {
 	Sequence uint64
 	Task     state.Key
 	Op       state.OpKind
-	Node     string // "" for Delete
+	Node     string // "" for Delete and Label
 	At       state.Instant
 	Actor    string
 	Shown    state.State // of the task, by the default convention; 0 for Delete
 	Pending  int         // its leaves that await their automatic retry
+	Labels   string      // of the task, for Create and Label; see [labelText]
+	Data     string      // that the operation brought, by size and digest; "" for none
 }
 
 // Outcome is the answer to one operation that was not refused.
@@ -67,12 +69,15 @@ type Outcome struct {
 
 // New is a store without tasks. Zero limits stand for those of the design.
 func New(limits state.Limits) *Store {
-	s := &Store{levels: 100, nodes: 100_000, tasks: map[state.Key]*task{}}
+	s := &Store{levels: 100, nodes: 100_000, data: 64 << 10, tasks: map[state.Key]*task{}}
 	if limits.Levels != 0 {
 		s.levels = limits.Levels
 	}
 	if limits.Nodes != 0 {
 		s.nodes = limits.Nodes
+	}
+	if limits.DataBytes != 0 {
+		s.data = limits.DataBytes
 	}
 	return s
 }
@@ -85,23 +90,22 @@ func (s *Store) Clone() *Store {
 	return &c
 }
 
-// Do does one operation or a batch, all or none. code is "" if all were
-// accepted, otherwise the refusal, and index is the operation it is about.
-// [state.Op.Taken] is not looked at: the model knows what is in use. A batch
-// that names nodes of two tasks, or creates in the middle, is an invalid
-// argument, and so is an empty one.
-func (s *Store) Do(ops ...state.Op) (outcomes []Outcome, code string, index int) {
+// Do does one operation or a batch, all or none; refused is nil if all were
+// accepted. What the engine finds out for a tree, [state.Op.Taken] and the like, is
+// not looked at: the model knows what is in use. A batch that names nodes of two
+// tasks, or creates in the middle, is an invalid argument, and so is an empty one.
+func (s *Store) Do(ops ...state.Op) (outcomes []Outcome, refused *Refusal) {
 	if len(ops) == 0 {
-		return nil, InvalidArgument, 0
+		return nil, &Refusal{Code: InvalidArgument, Shape: true}
 	}
 	for i, op := range ops {
-		if !wellFormed(op) || op.Kind == state.Create && i > 0 {
-			return nil, InvalidArgument, i
+		if !s.wellFormed(op) || op.Kind == state.Create && i > 0 {
+			return nil, &Refusal{Code: InvalidArgument, Index: i, Op: op.Kind, Shape: true}
 		}
 	}
 	was := s.taskOf(ops[0])
 	if was == nil {
-		return nil, NotFound, 0
+		return nil, (&task{key: ops[0].Task}).refuse(ops[0], 0, NotFound)
 	}
 	t := was.copy()
 	sequence := s.sequence
@@ -114,27 +118,27 @@ func (s *Store) Do(ops ...state.Op) (outcomes []Outcome, code string, index int)
 			if op.Kind == state.Create {
 				t.number, t.recorded = sequence, op.Now
 			}
-			at := t.find(out.Node).last
-			t.updated = latest(t.updated, at)
-			log = append(log, Entry{sequence, t.key, op.Kind, out.Node, at, op.Actor, t.shown(t.nodes[0], false), t.pending()})
+			e := t.entry(op, out.Node)
+			t.updated = latest(t.updated, e.At)
+			log = append(log, e)
 		}
 		out.Sequence = t.revision
 		return out, code
 	}
 	for i, op := range ops {
-		one := do
+		before, one := t.copy(), do
 		if op.Kind.Compound() {
 			one = func(op state.Op) (Outcome, string) { return s.compound(t, op, do) }
 		}
 		out, code := one(op)
 		if code != "" {
-			return nil, code, i
+			return nil, before.refuse(op, i, code)
 		}
 		out.Sequence = t.revision
 		outcomes = append(outcomes, out)
 	}
 	s.tasks[t.key], s.sequence, s.log = t, sequence, append(s.log, log...)
-	return outcomes, "", 0
+	return outcomes, nil
 }
 
 // Delete removes a task and frees its key and IDs; the removal takes a
@@ -172,28 +176,6 @@ func (s *Store) Owner(id string) (key state.Key, ok bool) {
 	return state.Key{}, false
 }
 
-// taskOf is the task an operation belongs to, nil if there is none. For the
-// creation of a task it is one without nodes.
-func (s *Store) taskOf(op state.Op) *task {
-	switch op.Kind {
-	case state.Create:
-		if t := s.tasks[op.Task]; t != nil {
-			return t
-		}
-		return &task{key: op.Task}
-	case state.Reopen:
-		return s.tasks[op.Task]
-	}
-	id := op.Node
-	if op.Kind == state.Declare || op.Kind == state.Begin && op.Parent != "" {
-		id = op.Parent
-	}
-	if key, ok := s.Owner(id); ok {
-		return s.tasks[key]
-	}
-	return nil
-}
-
 // usedElsewhere reports whether another task than t has a node with this ID.
 func (s *Store) usedElsewhere(t *task, id string) bool {
 	key, ok := s.Owner(id)
@@ -203,6 +185,7 @@ func (s *Store) usedElsewhere(t *task, id string) bool {
 // task is one task; nodes are in order of creation, the root first.
 type task struct {
 	key               state.Key
+	labels            map[string]string // replaced and not changed in place
 	nodes             []*node
 	number, revision  uint64
 	recorded, updated state.Instant
@@ -214,7 +197,10 @@ type node struct {
 	kind             state.Kind
 	noRetry, noSkip  bool
 	maxLoops         int
+	key, note        string
+	after            []*node // of the same copy of the task
 	attempts         []state.Attempt
+	data             []payload     // of each attempt
 	last             state.Instant // time of its last transition
 }
 
@@ -223,7 +209,11 @@ func (t *task) copy() *task {
 	c.nodes = nil
 	for _, n := range t.nodes {
 		m := *n
-		m.attempts = slices.Clone(n.attempts)
+		m.attempts, m.data = slices.Clone(n.attempts), slices.Clone(n.data)
+		m.after = nil
+		for _, a := range n.after {
+			m.after = append(m.after, c.nodes[t.index(a)]) // came before
+		}
 		c.nodes = append(c.nodes, &m)
 	}
 	return &c
@@ -237,6 +227,8 @@ func (t *task) find(id string) *node {
 	}
 	return nil
 }
+
+func (t *task) index(n *node) int { return slices.Index(t.nodes, n) }
 
 // above are the containers around n, the nearest first.
 func (t *task) above(n *node) (all []*node) {

@@ -47,7 +47,11 @@ func TestTheModelHoldsSeveralTasks(t *testing.T) {
 		{"a batch takes as many sequences as it has operations", []state.Op{on(state.Start, "b"), declare("b", "c")}, "", 0, 5},
 	}
 	for _, step := range steps {
-		_, code, index := m.Do(step.ops...)
+		var code string
+		var index int
+		if _, refused := m.Do(step.ops...); refused != nil {
+			code, index = refused.Code, refused.Index
+		}
 		if code != step.code || index != step.index || m.Sequence() != step.last {
 			t.Errorf("%s: code %q at %d, sequence %d; want %q at %d, %d",
 				step.name, code, index, m.Sequence(), step.code, step.index, step.last)
@@ -59,8 +63,8 @@ func TestTheModelHoldsSeveralTasks(t *testing.T) {
 	if !m.Delete(keys[0], now, "") || m.Delete(keys[0], now, "") {
 		t.Error("a task can be deleted once")
 	}
-	if _, code, _ := m.Do(create(keys[0], "a")); code != "" || m.Sequence() != 7 {
-		t.Errorf("a deleted task's key and IDs are free again, and the delete took a sequence: %q, sequence %d", code, m.Sequence())
+	if _, refused := m.Do(create(keys[0], "a")); refused != nil || m.Sequence() != 7 {
+		t.Errorf("a deleted task's key and IDs are free again, and the delete took a sequence: %+v, sequence %d", refused, m.Sequence())
 	}
 	if got := len(m.Log()); got != 7 {
 		t.Errorf("%d entries in the log", got)

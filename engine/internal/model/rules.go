@@ -1,6 +1,7 @@
 package model
 
 import (
+	"maps"
 	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -28,16 +29,16 @@ func (s *Store) apply(t *task, op state.Op) (Outcome, string) {
 		return s.create(t, op)
 	case state.Declare:
 		return s.declare(t, op)
+	case state.Label:
+		return s.label(t, op)
 	}
-	n := t.find(op.Node)
-	if op.Kind == state.Reopen {
-		if op.Task != t.key {
-			return Outcome{}, InvalidArgument // a batch is for one task
-		}
-		n = t.nodes[0]
+	n, code := s.named(t, op)
+	if code != "" {
+		return Outcome{}, code
 	}
-	if n == nil {
-		return Outcome{}, s.unknown(t, op.Node)
+	origin, code := t.origin(n.parent, op)
+	if code != "" {
+		return Outcome{}, code
 	}
 	if !n.takes(op) {
 		return Outcome{}, InvalidArgument
@@ -48,10 +49,13 @@ func (s *Store) apply(t *task, op state.Op) (Outcome, string) {
 	if !isAbout(op, n.now()) {
 		return Outcome{}, VersionMismatch
 	}
+	if op.Kind.NewAttempt() && op.Kind != state.Reopen && n.had(op.NewVersion) {
+		return Outcome{}, Exists
+	}
 	if code := t.refusal(n, op); code != "" {
 		return Outcome{}, code
 	}
-	changed := t.operate(n, op)
+	changed := t.operate(n, origin, op)
 	return Outcome{Node: n.id, Version: n.now().Version, Changed: changed}, ""
 }
 
@@ -63,21 +67,21 @@ func (n *node) takes(op state.Op) bool {
 	if op.Ignore && (op.RetryAt.IsSet() || op.Abandon) {
 		return false
 	}
+	if op.Kind == state.Start && op.Input != nil && n.parent == "" {
+		return false
+	}
 	return op.Loop == 0 || n.parent == ""
+}
+
+// had reports whether an attempt of the node has or had a version.
+func (n *node) had(v state.Version) bool {
+	return slices.ContainsFunc(n.attempts, func(a state.Attempt) bool { return a.Version == v })
 }
 
 // isAbout reports whether an operation is about an attempt: names it, by
 // version or loop, or names none.
 func isAbout(op state.Op, a *state.Attempt) bool {
 	return (!op.Version.IsSet() || op.Version == a.Version) && (op.Loop == 0 || op.Loop == a.Loop)
-}
-
-// unknown is the refusal of a node that t does not have.
-func (s *Store) unknown(t *task, id string) string {
-	if s.usedElsewhere(t, id) {
-		return InvalidArgument // a batch is for one task
-	}
-	return NotFound
 }
 
 func (s *Store) create(t *task, op state.Op) (Outcome, string) {
@@ -92,25 +96,38 @@ func (s *Store) create(t *task, op state.Op) (Outcome, string) {
 	if s.usedElsewhere(t, op.Node) {
 		return Outcome{}, Exists
 	}
+	t.labels = maps.Collect(op.Labels.All())
 	t.add(&node{id: op.Node, name: state.CutName(op.Name), kind: state.Pipeline}, op)
 	return Outcome{Node: op.Node, Changed: []string{op.Node}}, ""
 }
 
 func (s *Store) declare(t *task, op state.Op) (Outcome, string) {
-	parent := t.find(op.Parent)
-	if parent == nil {
-		return Outcome{}, s.unknown(t, op.Parent)
+	parent, code := s.container(t, op)
+	if code != "" {
+		return Outcome{}, code
 	}
-	if n := t.find(op.Node); n != nil {
-		same := n.parent == op.Parent && n.kind == op.NodeKind && n.called() == called(state.CutName(op.Name), op.NodeKind)
-		if op.Idempotent && same {
-			return Outcome{Node: n.id, Version: n.now().Version, Repeat: true}, ""
+	after, code := t.leading(parent, op)
+	if code != "" {
+		return Outcome{}, code
+	}
+	other := t.find(op.Node)
+	if other == nil && !s.usedElsewhere(t, op.Node) {
+		other = t.keyed(op.Key)
+		if other == nil {
+			return s.declareNew(t, parent, after, op)
 		}
-		return Outcome{}, Exists
+		if op.NodeGiven {
+			return Outcome{}, Exists
+		}
 	}
-	if s.usedElsewhere(t, op.Node) {
-		return Outcome{}, Exists
+	if op.Idempotent && other != nil && other.parent == parent.id && other.kind == op.NodeKind && other.key == op.Key &&
+		other.called() == called(state.CutName(op.Name), op.NodeKind) {
+		return Outcome{Node: other.id, Version: other.now().Version, Repeat: true}, ""
 	}
+	return Outcome{}, Exists
+}
+
+func (s *Store) declareNew(t *task, parent *node, after []*node, op state.Op) (Outcome, string) {
 	if parent.leaf() {
 		return Outcome{}, InvalidArgument
 	}
@@ -122,8 +139,8 @@ func (s *Store) declare(t *task, op state.Op) (Outcome, string) {
 		return Outcome{}, InvalidArgument
 	}
 	t.add(&node{
-		id: op.Node, parent: op.Parent, name: state.CutName(op.Name), kind: op.NodeKind,
-		noRetry: op.NoRetry, noSkip: op.NoSkip, maxLoops: op.MaxLoops,
+		id: op.Node, parent: parent.id, name: state.CutName(op.Name), kind: op.NodeKind,
+		noRetry: op.NoRetry, noSkip: op.NoSkip, maxLoops: op.MaxLoops, key: op.Key, after: after,
 	}, op)
 	return Outcome{Node: op.Node, Version: op.NewVersion, Changed: []string{op.Node}}, ""
 }
@@ -134,6 +151,7 @@ func (t *task) add(n *node, op state.Op) {
 		n.last = latest(n.last, t.find(n.parent).now().Started)
 	}
 	n.attempts = []state.Attempt{{Version: op.NewVersion, State: state.Created, Began: op.Kind, Loop: 1}}
+	n.data = []payload{{input: op.Input.Bytes()}}
 	t.nodes = append(t.nodes, n)
 }
 
@@ -150,6 +168,9 @@ func given(op state.Op) state.Instant {
 func (t *task) refusal(n *node, op state.Op) string {
 	if !n.mayLeave(op) {
 		return InvalidTransition
+	}
+	if op.Kind == state.Fail && n.now().State == state.Failed && op.Output != nil {
+		return InvalidTransition // the attempt had its output when it failed
 	}
 	switch root := n.parent == ""; op.Kind {
 	case state.Retry, state.Skip, state.Loop, state.Reset:

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"maps"
 	"math"
 	"time"
 	"unicode"
@@ -9,48 +10,135 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// wellFormed checks the shape of an operation: which fields it may have, and the
-// syntax of IDs and times.
-func wellFormed(op state.Op) bool {
+// wellFormed checks the shape of an operation: which fields it may have, the
+// syntax of IDs, keys, labels and times, and the size of its data.
+func (s *Store) wellFormed(op state.Op) bool {
 	isBegin, isReport := op.Kind == state.Begin, op.Kind == state.Report
-	if (op.Kind < state.Create || op.Kind > state.Reopen || op.Kind == state.Delete) && !isBegin && !isReport {
+	if (op.Kind < state.Create || op.Kind > state.Label || op.Kind == state.Delete) && !isBegin && !isReport {
 		return false
 	}
-	if isBegin && op.NodeKind == state.Pipeline {
-		// A root is begun by its ID alone.
-		if op.Parent != "" || op.Name != "" || op.NoRetry || op.NoSkip || op.MaxLoops != 0 || !op.NodeGiven || op.VersionGiven {
-			return false
-		}
-		op.Parent, op.NodeKind = "root", state.Subprocess // as for others
-	}
-	if (isBegin || isReport) && op.Idempotent || op.VersionGiven && !isBegin || isReport != (op.State != 0) || op.State > state.Finished {
+	if (isBegin || isReport) && op.Idempotent || isReport != (op.State != 0) || op.State > state.Finished {
 		return false
 	}
-	isCreate, isDeclare, isReopen := op.Kind == state.Create, op.Kind == state.Declare, op.Kind == state.Reopen
-	isDeclare = isDeclare || isBegin
-	isFail, isNew := op.Kind == state.Fail, isCreate || isDeclare
-	named := isDeclare || isReport || op.Kind == state.Retry || op.Kind == state.Skip || op.Kind == state.Loop || op.Kind == state.Reset
-
-	ids := isText(op.Node, 128) && !isReopen || op.Node == "" && isReopen
-	ids = ids && (op.Actor == "" || isText(op.Actor, 255))
 	times := op.Now.IsSet() && isTime(op.Now) && isTime(op.At) && isTime(op.RetryAt)
+	actor := op.Actor == "" || isText(op.Actor, 255)
+	return times && actor && hasPlace(op) && hasDeclaration(op) && hasOutcome(op) && hasAttempt(op) && hasLabels(op) && s.hasData(op)
+}
 
-	task := op.Task == state.Key{}
-	if isCreate || isReopen {
-		task = isText(op.Task.Business, 128) && isText(op.Task.Task, 128)
+func isRoot(op state.Op) bool { return op.Kind == state.Begin && op.NodeKind == state.Pipeline }
+
+// declares reports whether an operation may make a node in a container.
+func declares(op state.Op) bool {
+	return op.Kind == state.Declare || op.Kind == state.Begin && !isRoot(op)
+}
+
+// hasPlace: an operation names its node by ID, or by task and key, or its task.
+func hasPlace(op state.Op) bool {
+	task := isText(op.Task.Business, 128) && isText(op.Task.Task, 128)
+	isNew := op.Kind == state.Create || declares(op)
+	if isNew && !isText(op.Node, 128) {
+		return false
 	}
-	declaration := op.Parent == "" && op.NodeKind == 0 && !op.NoRetry && !op.NoSkip && op.MaxLoops == 0
-	if isDeclare {
-		declaration = isText(op.Parent, 128) && op.MaxLoops >= 0 && op.MaxLoops <= math.MaxInt32 &&
+	switch {
+	case declares(op):
+		parent := op.Task == state.Key{} && op.ParentKey == "" && isText(op.Parent, 128)
+		if op.Parent == "" {
+			parent = task && (op.ParentKey == "" || isText(op.ParentKey, 255))
+		}
+		found := op.Kind == state.Declare || op.NodeGiven || op.Key != ""
+		return parent && found && op.NodeKey == "" && (op.Key == "" || isText(op.Key, 255)) && len(op.After) <= 1000
+	case op.Parent != "" || op.ParentKey != "" || op.Key != "" || op.After != nil:
+		return false
+	case op.Kind == state.Create:
+		return task && op.NodeKey == ""
+	case op.Kind == state.Reopen || op.Kind == state.Label:
+		return task && op.NodeKey == "" && op.Node == ""
+	case isRoot(op) && !op.NodeGiven:
+		return task && op.NodeKey == ""
+	case op.Node != "" || isRoot(op):
+		return isText(op.Node, 128) && op.NodeKey == "" && op.Task == state.Key{}
+	}
+	return task && (op.NodeKey == "" || isText(op.NodeKey, 255))
+}
+
+// hasDeclaration: only new nodes have a kind and settings.
+func hasDeclaration(op state.Op) bool {
+	name := op.Name == "" || op.Kind == state.Create || declares(op)
+	if declares(op) {
+		return name && op.MaxLoops >= 0 && op.MaxLoops <= math.MaxInt32 &&
 			op.NodeKind >= state.Subprocess && op.NodeKind <= state.ConvergeGateway
 	}
-	name := op.Name == "" || isNew
-	failure := isFail || !op.Ignore && !op.Abandon && !op.RetryAt.IsSet() && (op.Error == "" || op.Kind == state.Revoke ||
-		isReport && (op.State == state.Failed || op.State == state.Revoked))
-	tolerance := op.Kind == state.Finish || !op.Tolerate
-	versions := named == op.NewVersion.IsSet() && (!op.Version.IsSet() || !isNew && !isReopen)
-	loop := op.Loop == 0 || op.Loop > 0 && op.Loop <= math.MaxInt32 && !isNew
-	return ids && times && task && declaration && name && failure && tolerance && versions && loop
+	return name && (op.NodeKind == 0 || isRoot(op)) && !op.NoRetry && !op.NoSkip && op.MaxLoops == 0
+}
+
+// hasOutcome: how an attempt ends, and what a suspended one waits for.
+func hasOutcome(op state.Op) bool {
+	isFail := op.Kind == state.Fail
+	text := op.Error == "" || isFail || op.Kind == state.Revoke ||
+		op.Kind == state.Report && (op.State == state.Failed || op.State == state.Revoked)
+	return text && (isFail || !op.Ignore && !op.Abandon && !op.RetryAt.IsSet()) &&
+		(op.Kind == state.Finish || !op.Tolerate) && (op.Kind == state.Suspend || op.Note == "")
+}
+
+// hasAttempt: which attempt an operation is about, begins, and comes from.
+func hasAttempt(op state.Op) bool {
+	isNew := op.Kind == state.Create || op.Kind == state.Declare || op.Kind == state.Begin
+	ofTask := op.Kind == state.Reopen || op.Kind == state.Label
+	again := op.Kind == state.Retry || op.Kind == state.Skip || op.Kind == state.Loop || op.Kind == state.Reset
+	begins := again || op.Kind == state.Declare || op.Kind == state.Begin || op.Kind == state.Report
+	version := begins == op.NewVersion.IsSet() && (!op.VersionGiven || again || op.Kind == state.Begin && !isRoot(op))
+	based := !op.Version.IsSet() || !isNew && !ofTask
+	loop := op.Loop == 0 || op.Loop > 0 && op.Loop <= math.MaxInt32 && !isNew && op.Kind != state.Label
+	from := op.From == "" || op.Kind == state.Start || op.Kind == state.Loop || op.Kind == state.Begin && !isRoot(op)
+	return version && based && loop && from
+}
+
+// hasLabels: labels have keys of 1 to 63 bytes and values of 0 to 255.
+func hasLabels(op state.Op) bool {
+	set := maps.Collect(op.Labels.All())
+	switch op.Kind {
+	case state.Label:
+		if len(set) == 0 && len(op.Unlabel) == 0 {
+			return false
+		}
+	case state.Create:
+		if op.Unlabel != nil {
+			return false
+		}
+	default:
+		return len(set) == 0 && op.Unlabel == nil
+	}
+	for _, key := range op.Unlabel {
+		if _, both := set[key]; both || !isText(key, 63) {
+			return false
+		}
+	}
+	for key, value := range set {
+		if !isText(key, 63) || value != "" && !isText(value, 255) {
+			return false
+		}
+	}
+	return len(set) <= 32 && len(op.Unlabel) <= 32
+}
+
+// hasData: attempts are given an input as they begin, and have an output as they
+// end.
+func (s *Store) hasData(op state.Op) bool {
+	begins, ends := false, false
+	switch op.Kind {
+	case state.Create, state.Start, state.Loop:
+		begins = true
+	case state.Begin:
+		begins = !isRoot(op)
+	case state.Finish, state.Fail, state.Skip:
+		ends = true
+	case state.Report:
+		ends = op.State == state.Finished || op.State == state.Failed
+	}
+	fits := func(d *state.Data, allowed bool) bool {
+		return d == nil || allowed && d.Bytes() != nil && len(d.Bytes()) <= s.data
+	}
+	return fits(op.Input, begins) && fits(op.Output, ends)
 }
 
 // isText: so many bytes at most, and at least one, of UTF-8 without control

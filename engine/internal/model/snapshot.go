@@ -2,6 +2,7 @@ package model
 
 import (
 	"errors"
+	"maps"
 	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -15,6 +16,9 @@ type Node struct {
 	Kind            state.Kind
 	NoRetry, NoSkip bool
 	MaxLoops        int
+	Key             string
+	After           []string // IDs, in order of creation
+	Labels          string   // of the root: the task's, see [labelText]
 	state.Progress
 	Shown       state.State // by the default convention
 	FailedFirst state.State // by the other one
@@ -32,6 +36,7 @@ type Header struct {
 	Nodes, Pending                       int
 	Recorded, Updated, Started, Finished state.Instant
 	Unfinished, Settled, HasFailures     bool
+	Labels                               string // see [labelText]
 }
 
 // Tree is the snapshot of a task, nil if there is none.
@@ -41,6 +46,7 @@ func (s *Store) Tree(key state.Key) *Node {
 		return nil
 	}
 	n := t.snapshot(t.nodes[0])
+	n.Labels = labelText(t.labels)
 	return &n
 }
 
@@ -76,7 +82,7 @@ func (s *Store) Header(key state.Key) (h Header, ok bool) {
 		Shown: t.shown(root, false), State: root.now().State, Counts: t.counts(root), Nodes: len(t.nodes),
 		Recorded: t.recorded, Updated: t.updated, Started: root.now().Started, Finished: root.now().Finished,
 	}
-	h.Pending = t.pending()
+	h.Pending, h.Labels = t.pending(), labelText(t.labels)
 	runs := h.Counts[state.Running] > 0
 	h.Unfinished = !ended(root) || runs
 	waits := ended(root) || h.State == state.Created || h.Shown == state.Failed || h.Shown == state.Suspended
@@ -99,11 +105,14 @@ func (t *task) snapshot(n *node) Node {
 	now := n.now()
 	s := Node{
 		ID: n.id, Name: n.called(), Kind: n.kind, NoRetry: n.noRetry, NoSkip: n.noSkip, MaxLoops: n.maxLoops,
-		Progress: state.Progress{Attempt: *now, Updated: n.last},
-		Shown:    t.shown(n, false), FailedFirst: t.shown(n, true), Counts: t.counts(n),
+		Key: n.key, Progress: state.Progress{Attempt: *now, Updated: n.last, Note: n.note},
+		Shown: t.shown(n, false), FailedFirst: t.shown(n, true), Counts: t.counts(n),
 	}
 	if len(n.attempts) > 1 {
 		s.Supersedes = n.attempts[len(n.attempts)-2].Version
+	}
+	for _, a := range n.after {
+		s.After = append(s.After, a.id)
 	}
 	for _, c := range t.children(n) {
 		s.Children = append(s.Children, t.snapshot(c))
@@ -183,8 +192,11 @@ func Of(t *state.Tree) *Node {
 		n := t.Node(i)
 		s := Node{
 			ID: n.ID, Name: n.DisplayName(), Kind: n.Kind,
-			NoRetry: n.NoRetry, NoSkip: n.NoSkip, MaxLoops: n.MaxLoops,
+			NoRetry: n.NoRetry, NoSkip: n.NoSkip, MaxLoops: n.MaxLoops, Key: n.Key,
 			Progress: n.Progress, Shown: t.Shown(i), FailedFirst: failedFirst[i], Counts: t.Counts(i),
+		}
+		for a := range n.After.All() {
+			s.After = append(s.After, t.ID(a))
 		}
 		for c := range t.Children(i) {
 			s.Children = append(s.Children, of(c))
@@ -192,6 +204,7 @@ func Of(t *state.Tree) *Node {
 		return s
 	}
 	root := of(0)
+	root.Labels = labelText(maps.Collect(t.Labels().All()))
 	return &root
 }
 
@@ -202,15 +215,24 @@ func HeaderOf(t *store.Task) Header {
 		Shown: t.Shown, State: t.State, Counts: t.Counts, Nodes: t.Nodes,
 		Recorded: t.Recorded, Updated: t.Updated, Started: t.Started, Finished: t.Finished,
 		Pending: t.Pending, Unfinished: t.Unfinished(), Settled: t.Settled(), HasFailures: t.HasFailures(),
+		Labels: labelText(maps.Collect(t.Labels.All())),
 	}
 }
 
 // EntryOf is a real transition in the model's form.
 func EntryOf(tr *state.Transition) Entry {
-	return Entry{
+	e := Entry{
 		Sequence: tr.Sequence, Task: tr.Task, Op: tr.Op, Node: tr.Node(),
 		At: tr.At, Actor: tr.Actor, Shown: tr.Shown, Pending: tr.Pending,
 	}
+	if tr.Op == state.Create || tr.Op == state.Label {
+		e.Labels = labelText(maps.Collect(tr.Labels.All()))
+	}
+	if d := tr.Data; d != nil {
+		digest := d.Digest()
+		e.Data = dataText(d.Size(), digest[:])
+	}
+	return e
 }
 
 // Code is the code of the protocol for a refusal, "" for nil and "internal" for

@@ -1,7 +1,6 @@
 package model_test
 
 import (
-	"cmp"
 	"errors"
 	"maps"
 	"reflect"
@@ -29,12 +28,12 @@ func TestTreeAgreesWithTheModel(t *testing.T) {
 			Chance: func(what string) int { return chance.Draw(t, what) },
 			Log:    func(op string) { t.Log(op) },
 		}
-		limits := state.Limits{Levels: 3 + draw.UpTo(3, "levels"), Nodes: 4 + draw.UpTo(15, "nodes")}
+		limits := draw.Limits()
 		draw.Model = model.New(limits)
 		p := &pair{
 			limits: limits, model: draw.Model, draw: &draw, came: came,
 			trees: map[state.Key]*state.Tree{}, headers: map[state.Key]*store.Task{},
-			told: map[state.Key][]*state.Transition{}, history: map[string][]state.Attempt{},
+			told: map[state.Key][]*state.Transition{}, history: map[string][]state.Attempt{}, data: map[string]map[int]*model.Attempt{},
 		}
 		t.Repeat(map[string]func(*rapid.T){
 			"one by one": func(t *rapid.T) {
@@ -63,8 +62,9 @@ type pair struct {
 	trees   map[state.Key]*state.Tree
 	headers map[state.Key]*store.Task
 	told    map[state.Key][]*state.Transition
-	history map[string][]state.Attempt // by node, from what transitions superseded
-	last    *state.Tree                // the tree before the last change, and what it was
+	history map[string][]state.Attempt        // by node, from what transitions superseded
+	data    map[string]map[int]*model.Attempt // data that transitions brought, by node and number of the attempt
+	last    *state.Tree                       // the tree before the last change, and what it was
 	lastWas *model.Node
 	came    map[string]int
 }
@@ -91,21 +91,19 @@ func (p *pair) do(t *rapid.T, ops ...state.Op) {
 		ops[i].Taken = p.taken(ops[i], key)
 	}
 	for i := range ops {
-		if before.WantsPast(&ops[i]) {
-			ops[i].Past = p.past(before, ops[i].Node, &state.Op{Version: ops[i].NewVersion})
+		if before.WantsVersions(&ops[i]) {
+			at, _ := before.Target(&ops[i])
+			ops[i].VersionTaken = p.past(before, at, &state.Op{Version: ops[i].NewVersion}) != nil
 		}
 	}
 	after, outcomes, err := before.Apply(p.limits, ops...)
 	for p.recall(ops, err) {
 		after, outcomes, err = before.Apply(p.limits, ops...)
 	}
-	expected, code, index := p.model.Do(ops...)
-	if got := p.code(key, ops, err); got != code {
-		t.Fatalf("code %q, the model says %q at %d: %v", got, code, index, err)
-	}
+	expected, refused := p.model.Do(ops...)
 	same(t, "the tree the operations were applied to", model.Of(before), was)
-	if err != nil {
-		p.refused(t, ops, index, code, err)
+	if refused != nil || err != nil {
+		p.refused(t, key, ops, refused, err)
 		return
 	}
 	var transitions []*state.Transition
@@ -151,14 +149,17 @@ func (p *pair) recall(ops []state.Op, err error) bool {
 	if !op.Idempotent && op.Kind != state.Report || op.Past != nil || tree == nil {
 		return false
 	}
-	op.Past = p.past(tree, op.Node, op)
+	i, known := tree.Target(op)
+	if !known {
+		return false
+	}
+	op.Past = p.past(tree, i, op)
 	return op.Past != nil
 }
 
-// past is the attempt of a node, or of the root if no node has that ID, that
-// an operation names and that is no longer current; nil if it names no such attempt.
-func (p *pair) past(tree *state.Tree, node string, op *state.Op) *state.Past {
-	i, _ := tree.Find(node) // the root, if it reopens
+// past is the attempt of node i that an operation names and that is no longer
+// current; nil if it names no such attempt.
+func (p *pair) past(tree *state.Tree, i int, op *state.Op) *state.Past {
 	n := tree.Node(i)
 	next := n.Attempt
 	for _, a := range slices.Backward(p.history[n.ID]) {
@@ -171,34 +172,27 @@ func (p *pair) past(tree *state.Tree, node string, op *state.Op) *state.Past {
 	return nil
 }
 
-// code is the code of a refusal as a whole store gives it: a tree cannot know
-// that a node it does not have is in another task, so that a batch is about two.
-func (p *pair) code(key state.Key, ops []state.Op, err error) string {
-	var refusal *state.Error
-	if errors.As(err, &refusal) && refusal.Index > 0 && errors.Is(err, state.ErrNotFound) {
-		op := ops[refusal.Index]
-		id := op.Node
-		if op.Kind == state.Declare || op.Kind == state.Begin && op.Parent != "" {
-			id = op.Parent
-		}
-		if owner, ok := p.model.Owner(id); ok && owner != key {
-			return model.InvalidArgument
+// refused compares a refusal. A tree cannot know that a node it does not have is in
+// another task, so that a batch is about two.
+func (p *pair) refused(t *rapid.T, key state.Key, ops []state.Op, want *model.Refusal, err error) {
+	t.Helper()
+	got, ok := model.RefusalOf(err)
+	if !ok || want == nil {
+		t.Fatalf("refused with %T %v, the model says %+v", err, err, want)
+	}
+	if op := ops[got.Index]; got.Index > 0 && got.Code == model.NotFound && !op.ByTask() {
+		if owner, ok := p.model.Owner(op.Place()); ok && owner != key {
+			got.Code = model.InvalidArgument
 		}
 	}
-	return model.Code(err)
-}
-
-// refused checks which operation a refusal blames, and on what.
-func (p *pair) refused(t *rapid.T, ops []state.Op, index int, code string, err error) {
-	var refusal *state.Error
-	if !errors.As(err, &refusal) {
-		t.Fatalf("refused with a %T: %v", err, err)
+	if want.Shape {
+		got = model.Refusal{Code: got.Code, Index: got.Index, Op: got.Op, Shape: true}
+	} else {
+		want.Task = key // it is the tree's, also if the operation names nothing
 	}
-	same(t, "index of the refused operation", refusal.Index, index)
-	same(t, "refused operation", refusal.Op, ops[index].Kind)
-	same(t, "refused node", refusal.Node, ops[index].Node)
-	p.came["refused "+code]++
-	p.came["rolled back"] += index
+	same(t, "refusal", got, *want)
+	p.came["refused "+want.Code]++
+	p.came["rolled back"] += want.Index
 }
 
 // checkTransition compares a transition with the model's log and outcome.
@@ -212,6 +206,23 @@ func (p *pair) checkTransition(t *rapid.T, tr *state.Transition, op state.Op, wa
 		changed = append(changed, c.ID)
 		if c.Superseded != nil {
 			p.history[c.ID] = append(p.history[c.ID], *c.Superseded)
+		}
+	}
+	if tr.Data != nil {
+		c := &tr.Changes[0]
+		if p.data[c.ID] == nil {
+			p.data[c.ID] = map[int]*model.Attempt{}
+		}
+		d := p.data[c.ID][c.Number()]
+		if d == nil {
+			d = &model.Attempt{}
+			p.data[c.ID][c.Number()] = d
+		}
+		if in := tr.Input(); in != nil {
+			d.Input = in.Bytes()
+		}
+		if out := tr.Output(); out != nil {
+			d.Output = out.Bytes()
 		}
 	}
 	same(t, "changed nodes", changed, want.Changed)
@@ -242,13 +253,26 @@ func (p *pair) accept(t *rapid.T, key state.Key, tree *state.Tree, transitions [
 
 	for i := range tree.Len() {
 		id := tree.ID(i)
-		same(t, "history of "+id, p.history[id], p.model.History(id))
+		same(t, "attempts of "+id, p.attempts(tree, i), p.model.Attempts(id))
 		if at, ok := tree.Find(id); !ok || at != i {
 			t.Fatalf("node %q at %d is found at %d, %t", id, i, at, ok)
 		}
 	}
 	p.trees[key] = tree
 	p.compareHeader(t, key, transitions)
+}
+
+// attempts are all attempts of node i with the data that transitions brought.
+func (p *pair) attempts(tree *state.Tree, i int) (all []model.Attempt) {
+	n := tree.Node(i)
+	for _, a := range append(slices.Clip(p.history[n.ID]), n.Attempt) {
+		one := model.Attempt{Attempt: a, Current: a.Number() == n.Number()}
+		if d := p.data[n.ID][a.Number()]; d != nil {
+			one.Input, one.Output = d.Input, d.Output
+		}
+		all = append(all, one)
+	}
+	return all
 }
 
 func built(t *rapid.T, tree *state.Tree) *state.Tree {
@@ -259,6 +283,7 @@ func built(t *rapid.T, tree *state.Tree) *state.Tree {
 			t.Fatal(err)
 		}
 	}
+	b.Label(tree.Labels())
 	c, err := b.Tree(tree.Revision())
 	if err != nil {
 		t.Fatal(err)
@@ -278,7 +303,7 @@ func (p *pair) compareHeader(t *rapid.T, key state.Key, transitions []*state.Tra
 		Key: tree.Key(), Root: tree.ID(0), Name: want.Name, Number: want.Number, Revision: tree.Revision(),
 		Shown: tree.Shown(0), State: tree.State(0), Counts: tree.Counts(0), Nodes: tree.Len(),
 		Recorded: want.Recorded, Updated: want.Updated, Started: want.Started, Finished: want.Finished,
-		Pending: tree.Pending(0), Unfinished: tree.Unfinished(), Settled: tree.Settled(), HasFailures: tree.HasFailures(),
+		Labels: want.Labels, Pending: tree.Pending(0), Unfinished: tree.Unfinished(), Settled: tree.Settled(), HasFailures: tree.HasFailures(),
 	}, want)
 	same(t, "ended", tree.Ended(), want.State.Ended())
 }
@@ -295,6 +320,7 @@ func (p *pair) forget(t *rapid.T) {
 		}
 		for i := range tree.Len() {
 			delete(p.history, tree.ID(i))
+			delete(p.data, tree.ID(i))
 		}
 		delete(p.trees, key)
 		delete(p.headers, key)
@@ -312,14 +338,10 @@ func (p *pair) untouched(t *rapid.T) {
 // keyOf is the task an operation belongs to; for one that names no node of any
 // task, the task "2"/"10".
 func (p *pair) keyOf(op state.Op) state.Key {
-	id := op.Node
-	switch op.Kind {
-	case state.Create, state.Reopen:
+	if op.ByTask() {
 		return op.Task
-	case state.Declare, state.Begin:
-		id = cmp.Or(op.Parent, id)
 	}
-	if key, ok := p.model.Owner(id); ok {
+	if key, ok := p.model.Owner(op.Place()); ok {
 		return key
 	}
 	return state.Key{Business: "2", Task: "10"}

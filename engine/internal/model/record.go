@@ -1,0 +1,144 @@
+package model
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// payload is what an attempt was given and what it produced; nil is nothing, which
+// differs from no bytes.
+type payload struct{ input, output []byte }
+
+// Attempt is an attempt with its data.
+type Attempt struct {
+	state.Attempt
+	Current       bool
+	Input, Output []byte
+}
+
+// bring puts the data of an operation to the current attempt.
+func (n *node) bring(op state.Op) {
+	d := &n.data[len(n.data)-1]
+	if op.Input != nil {
+		d.input = op.Input.Bytes()
+	}
+	if op.Output != nil {
+		d.output = op.Output.Bytes()
+	}
+}
+
+// label changes the labels of a task.
+func (s *Store) label(t *task, op state.Op) (Outcome, string) {
+	root, code := s.named(t, op)
+	if code != "" {
+		return Outcome{}, code
+	}
+	labels := maps.Clone(t.labels)
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	for key, value := range op.Labels.All() {
+		labels[key] = value
+	}
+	for _, key := range op.Unlabel {
+		delete(labels, key)
+	}
+	if len(labels) > 32 {
+		return Outcome{}, InvalidArgument
+	}
+	out := Outcome{Node: root.id, Repeat: op.Idempotent && maps.Equal(labels, t.labels)}
+	t.labels = labels
+	return out, ""
+}
+
+// entry is what the log says of an operation that was done to t, on a node.
+func (t *task) entry(op state.Op, node string) Entry {
+	e := Entry{
+		Sequence: t.revision, Task: t.key, Op: op.Kind, Node: node, At: given(op), Actor: op.Actor,
+		Shown: t.shown(t.nodes[0], false), Pending: t.pending(),
+	}
+	switch op.Kind {
+	case state.Label:
+		e.Node, e.Labels = "", labelText(t.labels)
+	case state.Create:
+		e.Labels = labelText(t.labels)
+	}
+	if op.Kind != state.Label {
+		e.At = t.find(node).last
+	}
+	for _, d := range []*state.Data{op.Input, op.Output} {
+		if d != nil {
+			sum := sha256.Sum256(d.Bytes())
+			e.Data = dataText(len(d.Bytes()), sum[:16])
+		}
+	}
+	return e
+}
+
+func dataText(size int, digest []byte) string { return fmt.Sprintf("%d bytes %x", size, digest) }
+
+func labelText(labels map[string]string) string { return fmt.Sprintf("%q", labels) }
+
+// Attempts lists all attempts of a node with their data, oldest first; none if
+// there is no such node.
+func (s *Store) Attempts(id string) (all []Attempt) {
+	for _, t := range s.tasks {
+		n := t.find(id)
+		if n == nil {
+			continue
+		}
+		for i, a := range n.attempts {
+			all = append(all, Attempt{a, i == len(n.attempts)-1, n.data[i].input, n.data[i].output})
+		}
+	}
+	return all
+}
+
+// AttemptOf is a real attempt in the model's form.
+func AttemptOf(a *store.Attempt) Attempt {
+	return Attempt{a.Attempt, a.Current, a.Input.Bytes(), a.Output.Bytes()}
+}
+
+// List lists the headers of the tasks that a query selects, in its order and
+// without regard to its pages.
+func (s *Store) List(q store.ListQuery) (list []Header) {
+	for _, key := range s.Keys() {
+		h, _ := s.Header(key)
+		if s.selects(&q, &h) {
+			list = append(list, h)
+		}
+	}
+	if !q.OldestFirst {
+		slices.Reverse(list)
+	}
+	return list
+}
+
+func (s *Store) selects(q *store.ListQuery, h *Header) bool {
+	for key, value := range q.Labels.All() {
+		if got, ok := s.tasks[h.Key].labels[key]; !ok || got != value {
+			return false
+		}
+	}
+	return (q.Business == "" || q.Business == h.Key.Business) &&
+		(len(q.Shown) == 0 || slices.Contains(q.Shown, h.Shown)) &&
+		(!q.Unfinished || h.Unfinished) && (!q.HasFailures || h.HasFailures) &&
+		(q.Name == "" || q.Name == h.Name) &&
+		within(q.Recorded, h.Recorded) && within(q.Started, h.Started) && within(q.Finished, h.Finished)
+}
+
+// within reports whether a time is from the beginning of a span to before its end.
+// What has no time is within none that is bounded.
+func within(span store.Span, at state.Instant) bool {
+	if !at.IsSet() {
+		return !span.Since.IsSet() && !span.Until.IsSet()
+	}
+	early := span.Since.IsSet() && span.Since.After(at)
+	late := span.Until.IsSet() && !span.Until.After(at)
+	return !early && !late
+}
