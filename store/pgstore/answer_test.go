@@ -43,21 +43,24 @@ var lateErrors = map[string][]byte{
 func TestACommitThatWasAcknowledgedHasHappenedWhateverErrorFollows(t *testing.T) {
 	t.Parallel()
 	for name, message := range lateErrors {
-		t.Run(name, func(t *testing.T) {
-			b := newBroken(t)
-			for i, op := range []engine.Op{engine.Suspend("a"), engine.Resume("a")} {
-				b.nextAnswer(afterCommit(message))
-				results, err := b.engine.Record(t.Context(), op)
-				if want := uint64(5 + i); err != nil || results[0].Sequence != want {
-					t.Fatalf("a commit that was acknowledged: %+v, %v, want sequence %d", results, err, want)
-				}
-			}
-			if n := len(feed(t, b.store, 0)); n != 6 {
-				t.Errorf("%d transitions in the feed, want 6", n)
-			}
-			check(t, b.store)
-		})
+		t.Run(name, func(t *testing.T) { acknowledgedCommits(t, newBroken(t), message) })
+		t.Run(name+", alone", func(t *testing.T) { acknowledgedCommits(t, newLone(t), message) })
 	}
+}
+
+func acknowledgedCommits(t *testing.T, b *broken, message []byte) {
+	before := len(feed(t, b.store, 0))
+	for i, op := range []engine.Op{engine.Suspend("a"), engine.Resume("a")} {
+		b.nextAnswer(afterCommit(message))
+		results, err := b.engine.Record(t.Context(), op)
+		if want := uint64(before + 1 + i); err != nil || results[0].Sequence != want {
+			t.Fatalf("a commit that was acknowledged: %+v, %v, want sequence %d", results, err, want)
+		}
+	}
+	if n := len(feed(t, b.store, 0)); n != before+2 {
+		t.Errorf("%d transitions in the feed, want %d", n, before+2)
+	}
+	check(t, b.store)
 }
 
 func TestATakeoverThatWasAcknowledgedHasHappenedWhateverErrorFollows(t *testing.T) {

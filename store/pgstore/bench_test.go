@@ -4,6 +4,7 @@ package pgstore_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os/exec"
 	"regexp"
@@ -71,36 +72,57 @@ func fleet(b *testing.B, processes int, spoil func(*pgstore.Store)) []*engine.En
 // write lets writers loop an activity each, of their own tasks.
 func write(b *testing.B, engines []*engine.Engine, writers int) {
 	b.Helper()
-	ctx := context.Background()
-	for w := range writers {
-		e, task := engines[w%len(engines)], fmt.Sprint("t", w)
-		_, err := e.Record(ctx, engine.Create("2", task, engine.ID(task)), engine.Start(task),
-			engine.Declare(task, state.ServiceActivity, engine.ID(task+".n")), engine.Start(task+".n"), engine.Finish(task+".n"))
-		if err != nil {
-			b.Fatal(err)
-		}
-	}
+	loops(b, engines, writers, func() bool { return false })
 	var left atomic.Int64
 	left.Store(int64(b.N))
 	b.ResetTimer()
+	loops(b, engines, writers, func() bool { return left.Add(-2) >= 0 })
+	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "transitions/s")
+}
+
+// rateOf is how many transitions a second writers make.
+func rateOf(b *testing.B, engines []*engine.Engine, writers int, span time.Duration) float64 {
+	b.Helper()
+	var n atomic.Int64
+	begin := time.Now()
+	loops(b, engines, writers, func() bool {
+		more := time.Since(begin) < span
+		if more {
+			n.Add(2)
+		}
+		return more
+	})
+	return float64(n.Load()) / time.Since(begin).Seconds()
+}
+
+// loops lets writers loop an activity each, of their own tasks, which it makes if
+// there are none, two transitions whenever more says so.
+func loops(b *testing.B, engines []*engine.Engine, writers int, more func() bool) {
+	b.Helper()
+	ctx := context.Background()
 	var wg sync.WaitGroup
 	for w := range writers {
+		e, task := engines[w%len(engines)], fmt.Sprint("t", w)
+		if _, err := e.Locate(ctx, store.ByKey("2", task)); errors.Is(err, state.ErrNotFound) {
+			_, err := e.Record(ctx, engine.Create("2", task, engine.ID(task)), engine.Start(task),
+				engine.Declare(task, state.ServiceActivity, engine.ID(task+".n")), engine.Start(task+".n"), engine.Finish(task+".n"))
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
 		wg.Go(func() {
-			e, node := engines[w%len(engines)], fmt.Sprintf("t%d.n", w)
-			for i := 0; left.Add(-1) >= 0; i++ {
-				op := engine.Loop(node)
-				if i%2 == 1 {
-					op = engine.Finish(node)
-				}
-				if _, err := e.Record(ctx, op); err != nil {
-					b.Error(err)
-					return
+			for more() {
+				node := task + ".n"
+				for _, op := range []engine.Op{engine.Loop(node), engine.Finish(node)} {
+					if _, err := e.Record(ctx, op); err != nil {
+						b.Error(err)
+						return
+					}
 				}
 			}
 		})
 	}
 	wg.Wait()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "transitions/s")
 }
 
 func BenchmarkDurableTransitions(b *testing.B) {
@@ -137,32 +159,11 @@ var tps = regexp.MustCompile(`tps = ([0-9.]+)`)
 
 // BenchmarkSimpleUpdate is pgbench's, on the same server: the yardstick.
 func BenchmarkSimpleUpdate(b *testing.B) {
-	s, err := durable()
-	if err != nil {
-		b.Fatal(err)
-	}
-	bench := func(b *testing.B, args ...string) string {
-		b.Helper()
-		args = append(args, "-h", s.Dir, "-p", strconv.Itoa(s.Port), "-U", "postgres", "postgres")
-		output, err := exec.Command(s.Program("pgbench"), args...).CombinedOutput()
-		if err != nil {
-			b.Fatalf("pgbench: %v\n%s", err, output)
-		}
-		return string(output)
-	}
-	bench(b, "-i", "-q", "-s", "10")
+	y := newYardstick(b)
 	for _, clients := range []int{1, 16, 32} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
 			n := max(b.N, 1_000) / clients // fewer say nothing
-			found := tps.FindStringSubmatch(bench(b, "-n", "-N", "-M", "prepared", "-c", strconv.Itoa(clients), "-j", "2", "-t", strconv.Itoa(n)))
-			if found == nil {
-				b.Fatal("pgbench says nothing")
-			}
-			v, err := strconv.ParseFloat(found[1], 64)
-			if err != nil {
-				b.Fatal(err)
-			}
-			b.ReportMetric(v, "transitions/s")
+			b.ReportMetric(y.rate(b, clients, "-t", strconv.Itoa(n)), "transitions/s")
 		})
 	}
 }
@@ -218,8 +219,22 @@ func BenchmarkBytesPerNode(b *testing.B) {
 			}
 			b.ReportMetric(float64(heap)/tasks/20, table+"-B/node")
 			b.ReportMetric(float64(indexes)/tasks/20, table+"-index-B/node")
+			b.ReportMetric(hot(b, pool, schema, table), table+"-hot")
 		}
 	}
+}
+
+// hot is the part of a table's updates that wrote no index entries.
+func hot(b *testing.B, pool *pgxpool.Pool, schema, table string) (part float64) {
+	b.Helper()
+	execSQL(b, pool, "SELECT pg_stat_clear_snapshot()")
+	err := pool.QueryRow(b.Context(), `
+SELECT coalesce(n_tup_hot_upd::float8 / nullif(n_tup_upd, 0), 1) FROM pg_stat_user_tables WHERE schemaname = $1 AND relname = $2`,
+		schema, table).Scan(&part)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return part
 }
 
 // BenchmarkSnapshot is a cold one: a tree read from the database.
@@ -262,4 +277,85 @@ func BenchmarkSnapshot(b *testing.B) {
 			b.ReportMetric(float64(b.Elapsed())/float64(b.N)/(float64(time.Since(begun))/rows), "x-select")
 		})
 	}
+}
+
+// yardstick is pgbench's simple update on the server of the measurements.
+type yardstick struct{ server *pgtest.Server }
+
+func newYardstick(b *testing.B) yardstick {
+	b.Helper()
+	s, err := durable()
+	if err != nil {
+		b.Fatal(err)
+	}
+	y := yardstick{s}
+	y.run(b, "-i", "-q", "-s", "10")
+	return y
+}
+
+func (y yardstick) run(b *testing.B, args ...string) string {
+	b.Helper()
+	args = append(args, "-h", y.server.Dir, "-p", strconv.Itoa(y.server.Port), "-U", "postgres", "postgres")
+	output, err := exec.Command(y.server.Program("pgbench"), args...).CombinedOutput()
+	if err != nil {
+		b.Fatalf("pgbench: %v\n%s", err, output)
+	}
+	return string(output)
+}
+
+// rate is how many transactions a second some clients make.
+func (y yardstick) rate(b *testing.B, clients int, limit ...string) float64 {
+	b.Helper()
+	args := append([]string{"-n", "-N", "-M", "prepared", "-c", strconv.Itoa(clients), "-j", strconv.Itoa(min(clients, 2))}, limit...)
+	found := tps.FindStringSubmatch(y.run(b, args...))
+	if found == nil {
+		b.Fatal("pgbench says nothing")
+	}
+	v, err := strconv.ParseFloat(found[1], 64)
+	if err != nil {
+		b.Fatal(err)
+	}
+	return v
+}
+
+// BenchmarkBesidePgbench holds commits against pgbench's simple update, in turns
+// of a second or two, and tells medians.
+func BenchmarkBesidePgbench(b *testing.B) {
+	const rounds = 5
+	y := newYardstick(b)
+	fleets := []struct {
+		name               string
+		processes, writers int
+		engines            []*engine.Engine
+		rates              []float64
+	}{
+		{name: "1x1", processes: 1, writers: 1},
+		{name: "16x1", processes: 16, writers: 16},
+		{name: "1x256", processes: 1, writers: 256},
+		{name: "4x256", processes: 4, writers: 256},
+	}
+	for i := range fleets {
+		f := &fleets[i]
+		f.engines = fleet(b, f.processes, nil)
+		loops(b, f.engines, f.writers, func() bool { return false })
+	}
+	one, sixteen := []float64{}, []float64{}
+	for b.Loop() {
+		for range rounds {
+			one = append(one, y.rate(b, 1, "-T", "1"))
+			sixteen = append(sixteen, y.rate(b, 16, "-T", "2"))
+			for i := range fleets {
+				f := &fleets[i]
+				f.rates = append(f.rates, rateOf(b, f.engines, f.writers, 2*time.Second))
+			}
+		}
+	}
+	b.ReportMetric(median(one), "pgbench1/s")
+	b.ReportMetric(median(sixteen), "pgbench16/s")
+	for i := range fleets {
+		b.ReportMetric(median(fleets[i].rates), fleets[i].name+"/s")
+	}
+	b.ReportMetric(median(fleets[0].rates)/median(one), "x1")
+	b.ReportMetric(median(fleets[1].rates)/median(sixteen), "x16")
+	b.ReportMetric(median(fleets[3].rates)/median(fleets[2].rates), "x256")
 }

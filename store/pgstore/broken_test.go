@@ -129,6 +129,24 @@ func TestACommitIsMadeOnceHoweverItsConnectionBreaks(t *testing.T) {
 	commitsAreMadeOnce(t, newBroken)
 }
 
+func TestACommitOfALoneHandleIsMadeOnceHoweverItsConnectionBreaks(t *testing.T) {
+	t.Parallel()
+	commitsAreMadeOnce(t, newLone)
+}
+
+// newLone is newBroken with a handle that takes itself for alone.
+func newLone(t *testing.T) *broken {
+	t.Helper()
+	b := newBroken(t)
+	b.store.AloneAfter(0)
+	for _, op := range []engine.Op{engine.Suspend("a"), engine.Resume("a")} { // prepares its statements
+		if _, err := b.engine.Record(t.Context(), op); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return b
+}
+
 func TestACommitInTwoStepsIsMadeOnceHoweverItsConnectionBreaks(t *testing.T) {
 	t.Parallel()
 	commitsAreMadeOnce(t, newBrokenInTwoSteps)
@@ -146,6 +164,7 @@ func commitsAreMadeOnce(t *testing.T, open func(t *testing.T) *broken) {
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			b := open(t)
+			before := len(feed(t, b.store, 0))
 			for i := range 3 {
 				b.fault.Store(&fault)
 				task := fmt.Sprint("t", i)
@@ -165,7 +184,7 @@ func commitsAreMadeOnce(t *testing.T, open func(t *testing.T) *broken) {
 					}
 				}
 			}
-			if got, want := len(feed(t, b.store, 0)), 4+3*4; got != want {
+			if got, want := len(feed(t, b.store, 0)), before+3*4; got != want {
 				t.Errorf("%d transitions in the feed, want %d: something was lost or made twice", got, want)
 			}
 			check(t, b.store)

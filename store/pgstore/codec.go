@@ -118,6 +118,15 @@ func (d *decoder) bytes(n int) []byte {
 	return b
 }
 
+// length reads four bytes, as the server frames values.
+func (d *decoder) length() int {
+	b := d.bytes(4)
+	if d.bad {
+		return 0
+	}
+	return int(binary.BigEndian.Uint32(b))
+}
+
 func (d *decoder) uvarint(limit uint64) uint64 {
 	v, n := binary.Uvarint(d.b)
 	if n <= 0 || v > limit {

@@ -189,48 +189,62 @@ func (f *found) readIDs(rows pgx.Rows) error {
 	return err
 }
 
-// written is what a commit answers: the sequence before its first, and the
-// history.
-type written struct {
-	base    int64
-	history store.History
+// attempt is one transaction that writes a plan, and what it answers: the
+// sequence before its first, and the history.
+type attempt struct {
+	plan  *plan
+	token token
+	alone bool // nobody else seems to commit
+
+	happened bool
+	base     int64
+	history  store.History
 }
 
 // write sends all that a plan writes and the commit, in one go, and returns the
 // results. It finds out what became of a commit whose answer was lost. A context
 // that ends does not end it any more.
-func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan, batch func(*plan, token, *written) *pgx.Batch) ([]store.Result, error) {
+func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan, batch func(*attempt) *pgx.Batch) ([]store.Result, error) {
 	if s.beforeWrite != nil {
 		s.beforeWrite()
 	}
 	ctx = context.WithoutCancel(ctx)
-	k := s.commits.take()
-	var w written
+	a := attempt{plan: p, token: s.commits.take(), alone: s.company.begin()}
+	defer s.company.end(&a)
 	sent, cancel := s.bounded(ctx)
-	err := commitDurably(sent, conn, batch(p, k, &w))
+	b := batch(&a)
+	var err error
+	if a.alone {
+		err = commitBatch(sent, conn, b)
+	} else {
+		err = commitDurably(sent, conn, b)
+	}
 	cancel()
 	switch {
+	case err == nil && !a.happened:
+		s.commits.done(a.token)
+		return nil, errNotAsExpected
 	case err == nil:
 	case errors.Is(err, errRolledBack), refusedForSure(err):
-		s.commits.done(k)
+		s.commits.done(a.token)
 		rollback(ctx, conn)
 		return nil, err
 	default:
 		conn.Release() // it may be the only one that the pool has
-		if err := s.outcome(ctx, k, &w, err); err != nil {
+		if err := s.outcome(ctx, &a, err); err != nil {
 			return nil, err
 		}
 	}
-	s.commits.done(k)
+	s.commits.done(a.token)
 	for i := range p.results {
 		if r := &p.results[i]; r.Err == nil {
-			r.First += uint64(w.base)
-			r.History = w.history
+			r.First += uint64(a.base)
+			r.History = a.history
 		}
 	}
 	s.leases.committed(p.kept)
-	s.familiar.committed(p, w.base)
-	s.durable.reached(uint64(w.base) + uint64(len(p.transitions.task)))
+	s.familiar.committed(p, a.base)
+	s.durable.reached(uint64(a.base) + uint64(len(p.transitions.task)))
 	s.announce()
 	return p.results, nil
 }
@@ -243,51 +257,42 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, s.opts.Recover)
 }
 
-// inSteps is the batch that ends a commit in two steps, without the COMMIT.
-func (s *Store) inSteps(p *plan, k token, w *written) *pgx.Batch {
+// atOnce is the batch of an ordinary commit, without the COMMIT.
+func (s *Store) atOnce(a *attempt) *pgx.Batch {
 	b := new(pgx.Batch)
-	s.queueWrites(b, p, k, w)
+	b.Queue(beginWrite)
+	s.queueWrites(b, a, true)
 	return b
 }
 
-// queueWrites adds what a plan writes to a batch. Names come first: an insert
-// that has to wait for another transaction must not hold up the feed.
-func (s *Store) queueWrites(b *pgx.Batch, p *plan, k token, w *written) {
-	if d := &p.deleted; len(d.tasks) > 0 {
+// inSteps is the batch that ends a commit in two steps, without the COMMIT.
+func (s *Store) inSteps(a *attempt) *pgx.Batch {
+	b := new(pgx.Batch)
+	if d := &a.plan.deleted; len(d.tasks) > 0 {
 		b.Queue(s.sql.forgetKeys, d.keys.business, d.keys.task)
 		b.Queue(s.sql.forgetIDs, d.tasks)
 		b.Queue(s.sql.forgetNodes, d.tasks)
 		b.Queue(s.sql.forgetAttempts, d.tasks)
 		b.Queue(s.sql.forgetData, d.tasks)
 	}
-	if len(p.createdIDs) > 0 {
-		b.Queue(s.sql.insertKeys, p.created.business, p.created.task, p.createdIDs)
-	}
-	if a := &p.added; len(a.id) > 0 {
-		b.Queue(s.sql.insertIDs, a.id, a.task, a.index)
-		b.Queue(s.sql.insertNodes, a.id, a.task, a.index, a.declaration, a.progress)
-	}
-	if c := &p.changed; len(c.task) > 0 {
-		b.Queue(s.sql.updateNodes, c.task, c.index, c.progress)
-	}
-	if a := &p.attempts; len(a.task) > 0 {
-		b.Queue(s.sql.insertAttempts, a.task, a.index, a.n, a.data)
-	}
-	if d := &p.data; len(d.task) > 0 {
-		b.Queue(s.sql.insertData, d.task, d.index, d.n, d.what, d.digest, d.bytes)
-	}
-	if l := &p.oldLabels; len(l.of) > 0 {
-		b.Queue(s.sql.forgetLabels, l.key, l.value, l.of)
-	}
-	b.Queue(s.sql.turn)
-	t := &p.tasks
-	b.Queue(
-		s.sql.finish, len(p.transitions.task), s.id, k.number, p.transitions.task, p.transitions.data,
-		t.id, t.business, t.task, t.number, t.first, t.last, t.shown, t.unfinished, t.recordedS, t.recordedNS,
-		t.holder, t.gone, t.header, k.slot, t.name, t.failures,
-	).QueryRow(func(row pgx.Row) error { return row.Scan(&w.base, (*[16]byte)(&w.history), nil, nil) })
-	if l := &p.newLabels; len(l.of) > 0 {
-		b.Queue(s.sql.insertLabels, l.key, l.value, l.of)
+	s.queueWrites(b, a, false)
+	return b
+}
+
+func (s *Store) queueWrites(b *pgx.Batch, a *attempt, checks bool) {
+	statements := s.sql.writes(a, s.id, checks)
+	for i, st := range statements {
+		q := b.Queue(st.sql, st.args...)
+		if i < len(statements)-1 {
+			continue
+		}
+		q.Query(func(rows pgx.Rows) error {
+			_, err := pgx.ForEachRow(rows, []any{&a.base, (*[16]byte)(&a.history), nil}, func() error {
+				a.happened = true
+				return nil
+			})
+			return err
+		})
 	}
 }
 
@@ -304,25 +309,26 @@ func refusedForSure(err error) bool {
 // outcome finds out about a commit whose answer was lost, on another
 // connection. If it did not happen, it never will, and the error has cause. The
 // handle fails if this cannot be found out.
-func (s *Store) outcome(ctx context.Context, k token, w *written, cause error) error {
+func (s *Store) outcome(ctx context.Context, a *attempt, cause error) error {
 	bounded, cancel := s.bounded(ctx)
 	defer cancel()
 	err := s.retry(bounded, func(ctx context.Context) error {
 		if err := s.transact(ctx, func(b *pgx.Batch) {
-			b.Queue(s.sql.outcome, s.id, k.slot, k.number).QueryRow(func(row pgx.Row) error { return row.Scan(&w.base, nil) })
+			b.Queue(s.sql.outcome, s.id, a.token.slot, a.token.number).QueryRow(func(row pgx.Row) error { return row.Scan(&a.base, nil) })
 		}); err != nil {
 			return err
 		}
 		// Asked afterwards: the commit may have begun it.
-		return s.pool.QueryRow(ctx, s.sql.history).Scan((*[16]byte)(&w.history))
+		return s.pool.QueryRow(ctx, s.sql.history).Scan((*[16]byte)(&a.history))
 	})
 	switch {
 	case err != nil:
 		return s.fail(fmt.Errorf("%w; asking for its outcome: %w", cause, err))
-	case w.base < 0:
-		s.commits.done(k)
+	case a.base < 0:
+		s.commits.done(a.token)
 		return &notCommitted{cause}
 	}
+	a.happened = true
 	return nil
 }
 

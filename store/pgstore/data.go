@@ -78,31 +78,31 @@ func (r *attemptReader) attempts(ctx context.Context, s *Store, ref store.Ref) (
 	if ref.Node != "" {
 		sql, args = s.sql.attemptsByNode, []any{appendID(nil, ref.Node)}
 	}
-	var b pgx.Batch
-	var revision, n int64
+	rows, err := s.pool.Query(ctx, sql, append(args, skip, limit)...)
+	if err != nil {
+		return 0, err
+	}
+	var revision int64
+	var n *int64 // nil in the row of a node that has none
 	var progress, data pgtype.DriverBytes
 	var current state.Node
 	found := false
-	b.Queue("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY")
-	b.Queue(sql[0], args...).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&r.task, &r.index, &revision, &progress}, func() error {
+	_, err = pgx.ForEachRow(rows, []any{&r.task, &r.index, &revision, &progress, &n, &data}, func() error {
+		if !found {
 			found = true
 			d := record(progress)
 			d.progress(&current.Progress, state.Instant{})
-			return d.end("progress")
-		})
+			if err := d.end("progress"); err != nil {
+				return err
+			}
+		}
+		if n == nil {
+			return nil
+		}
+		a, err := decodeAttempt(data)
+		r.page = append(r.page, store.Attempt{Attempt: a})
 		return err
 	})
-	b.Queue(sql[1], append(args, skip, limit)...).Query(func(rows pgx.Rows) error {
-		_, err := pgx.ForEachRow(rows, []any{&n, &data}, func() error {
-			a, err := decodeAttempt(data)
-			r.page = append(r.page, store.Attempt{Attempt: a})
-			return err
-		})
-		return err
-	})
-	b.Queue("COMMIT")
-	err := s.pool.SendBatch(ctx, &b).Close()
 	switch {
 	case err != nil:
 		return 0, err

@@ -2,14 +2,16 @@ package pgstore
 
 import (
 	"context"
-	"errors"
 	"math"
+	"sync"
 	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pipestatus/pipestatus/store/feed"
 )
 
 // # Locks that end before the disk has the commit
@@ -25,6 +27,11 @@ import (
 // along all that came after it and the numbers stay without a gap; a new history
 // begins (see sql.go).
 //
+// A handle that has been the only one to commit for a while saves the second
+// transaction: its commits wait for the disk themselves, since there is nobody
+// they could hold up. Another handle that begins to commit waits for one of
+// them, once.
+//
 // Readers see a commit before the disk has it. They must not tell of it: before a
 // handle answers with something newer than what it knows to be durable, it has
 // the server make durable what there is by then. A handle that reads what did
@@ -39,6 +46,43 @@ func (d *durable) reached(sequence uint64) {
 		if sequence <= known || d.sequence.CompareAndSwap(known, sequence) {
 			return
 		}
+	}
+}
+
+// company tells whether others commit too: then the sequences of a handle's
+// commits do not follow each other.
+type company struct {
+	mu      sync.Mutex // protects everything below
+	running int        // commits of this handle in progress
+	last    int64      // sequence of the last one that ended
+	streak  int        // how many followed each other
+
+	after int // aloneAfter but in tests
+}
+
+// aloneAfter is how many commits in a row nobody else may have interrupted
+// before a handle takes itself for alone.
+const aloneAfter = 16
+
+// begin begins a commit and reports whether it is alone.
+func (c *company) begin() (alone bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running++
+	return c.running == 1 && c.streak >= c.after
+}
+
+func (c *company) end(a *attempt) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.running--
+	if !a.happened || a.base != c.last || c.running > 0 {
+		c.streak = 0
+	} else {
+		c.streak++
+	}
+	if a.happened {
+		c.last = a.base + int64(len(a.plan.transitions.task))
 	}
 }
 
@@ -113,8 +157,12 @@ func commitDurably(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) error 
 	return err
 }
 
-// announcements is how often at most a handle notifies those who listen.
-const announcements = 50 * time.Millisecond
+// announcements is how often at most a handle notifies those who listen, and
+// unheard how often it looks whether anybody does.
+const (
+	announcements = 50 * time.Millisecond
+	unheard       = 500 * time.Millisecond
+)
 
 // announce has those who listen told of a commit.
 func (s *Store) announce() {
@@ -126,7 +174,8 @@ func (s *Store) announce() {
 
 // notify tells those who listen of commits until ctx ends. A transaction that
 // notifies holds a lock that all such transactions want, so commits do not
-// notify. Polling finds what cannot be told.
+// notify, and nobody does while nobody listens. Polling finds what cannot be
+// told.
 func (s *Store) notify(ctx context.Context) {
 	if s.opts.NoNotify {
 		return
@@ -137,10 +186,17 @@ func (s *Store) notify(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		}
+		heard := true
 		bounded, cancel := context.WithTimeout(ctx, s.opts.Poll)
-		_ = s.transact(bounded, func(b *pgx.Batch) { b.Queue(s.sql.notify, s.opts.Schema) })
+		_ = s.transact(bounded, func(b *pgx.Batch) {
+			b.Queue(s.sql.notify, s.opts.Schema).QueryRow(func(row pgx.Row) error { return row.Scan(&heard, nil) })
+		})
 		cancel()
-		if errors.Is(sleep(ctx, announcements), context.Canceled) {
+		pause := announcements
+		if !heard {
+			pause = unheard
+		}
+		if feed.Sleep(ctx, pause) != nil {
 			return
 		}
 	}

@@ -19,6 +19,7 @@ func TestTheLastOfEveryEnumerationBelongToTheSchema(t *testing.T) {
 		{1, state.ConvergeGateway, state.Finished, state.Delete},
 		{2, state.ConvergeGateway, state.Finished, state.Reopen},
 		{3, state.ConvergeGateway, state.Finished, state.Label},
+		{4, state.ConvergeGateway, state.Finished, state.Label},
 	} {
 		if last.schema != schemaVersion {
 			continue

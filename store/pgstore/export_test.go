@@ -2,7 +2,6 @@ package pgstore
 
 import (
 	"context"
-	"strings"
 	"time"
 )
 
@@ -40,9 +39,11 @@ func (s *Store) InTwoSteps() { s.inTwoSteps = true }
 
 // WriteDurably has a commit's transaction wait for the disk itself, with the
 // feed's row locked: what that costs is measured against it.
-func (s *Store) WriteDurably() {
-	s.sql.finish = strings.ReplaceAll(s.sql.finish, early, "''")
-}
+func (s *Store) WriteDurably() { s.sql.early = "''" }
 
 // Opts is what the handle was opened with, defaults included.
 func (s *Store) Opts() Options { return s.opts }
+
+// AloneAfter is after how many commits in a row the handle takes itself for the
+// only one that commits. There must be no call in progress.
+func (s *Store) AloneAfter(commits int) { s.company.after = commits }

@@ -80,7 +80,7 @@ func TestASequenceThatIsNotCommittedIsSeenByNobody(t *testing.T) {
 		waiting := 0
 		err := pool.QueryRow(t.Context(), `
 SELECT count(*) FROM pg_locks l JOIN pg_stat_activity a USING (pid)
-WHERE NOT l.granted AND a.query LIKE '%"`+schema+`".feed%'`).Scan(&waiting)
+WHERE NOT l.granted AND a.query LIKE '%"`+schema+`"%'`).Scan(&waiting)
 		return err == nil && waiting > 0
 	})
 	if n := len(feed(t, s, 0)); n != 2 {
@@ -94,6 +94,55 @@ WHERE NOT l.granted AND a.query LIKE '%"`+schema+`".feed%'`).Scan(&waiting)
 		t.Errorf("after the rollback: %+v, %v, want sequence 3", results, err)
 	}
 	feed(t, s, 0)
+}
+
+// A prepared transaction is in progress until somebody ends it, also across the
+// server's restarts. Whatever it has written or locked, the feed of all other
+// tasks continues, and nothing appears behind what readers have seen.
+func TestAPreparedTransactionNeitherHoldsUpNorIsOvertakenInTheFeed(t *testing.T) {
+	t.Parallel()
+	for _, end := range []string{"COMMIT", "ROLLBACK"} {
+		t.Run(end, func(t *testing.T) {
+			pool, schema := newPool(t), newSchema()
+			o := pgstore.Options{Schema: schema, Lease: hour}
+			e := newEngine(t, open(t, pool, o))
+			begin(t, e, "a")
+			begin(t, e, "b")
+			reader := open(t, pool, o)
+
+			tx, err := pool.Acquire(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer tx.Release()
+			name := "'" + schema + "'"
+			for _, sql := range []string{
+				"BEGIN", "UPDATE " + pgx.Identifier{schema, "tasks"}.Sanitize() + " SET name = name WHERE task = 'a'", "PREPARE TRANSACTION " + name,
+			} {
+				if _, err := tx.Exec(t.Context(), sql); err != nil {
+					t.Fatal(err)
+				}
+			}
+			locked := e.Submit(engine.Suspend("a"))
+			await(t, "the commit to wait for the task", func() bool { return waiting(pool, schema, "FOR UPDATE") })
+			other := newEngine(t, open(t, pool, o))
+			begin(t, other, "c")
+			for i := range 5 {
+				enter(t, other, "c", fmt.Sprint("n", i))
+			}
+			if n := len(feed(t, reader, 0)); n != 16 {
+				t.Errorf("%d transitions while a transaction is prepared, want the 16 of others", n)
+			}
+			if _, err := tx.Exec(t.Context(), end+" PREPARED "+name); err != nil {
+				t.Fatal(err)
+			}
+			if results, err := locked.Wait(t.Context()); err != nil || results[0].Sequence != 17 {
+				t.Errorf("after its end: %+v, %v, want sequence 17", results, err)
+			}
+			feed(t, reader, 16)
+			check(t, reader)
+		})
+	}
 }
 
 // await polls for something that happens soon.

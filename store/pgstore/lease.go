@@ -10,6 +10,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/feed"
 )
 
 // leases is what a handle knows of the leases it took. A task's row names the
@@ -88,7 +89,7 @@ func (s *Store) keepLeases(ctx context.Context) {
 		return
 	}
 	every := s.opts.Lease / 3
-	for sleep(ctx, every) == nil {
+	for feed.Sleep(ctx, every) == nil {
 		bounded, cancel := context.WithTimeout(ctx, every)
 		_ = s.transact(bounded, func(b *pgx.Batch) { b.Queue(s.sql.register, s.id, s.opts.Owner, s.opts.Lease) })
 		cancel()

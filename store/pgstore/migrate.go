@@ -18,7 +18,7 @@ var migrationFiles embed.FS
 
 // schemaVersion is the version of the tables that this package reads and
 // writes: the number of its last migration.
-const schemaVersion = 3
+const schemaVersion = 4
 
 // migrationLock is the key of the advisory lock under which tables are made.
 const migrationLock = 0x7069_7065_7374

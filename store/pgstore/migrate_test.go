@@ -82,14 +82,28 @@ func TestTablesOfVersion1AreMigrated(t *testing.T) {
 	if _, err := e.Fail(t.Context(), "b", "exit status 1"); err != nil {
 		t.Fatal(err)
 	}
+	if _, err := e.Create(t.Context(), "2", "deleted", engine.ID("c")); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := e.Revoke(t.Context(), "c"); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Delete(t.Context(), "2", "deleted"); err != nil {
+		t.Fatal(err)
+	}
 	in := func(table string) string { return pgx.Identifier{schema, table}.Sanitize() }
 	versions := in("schema_version")
 	execSQL(t, pool, "DELETE FROM "+versions+" WHERE version > $1", 1)
 	execSQL(t, pool, "DROP TABLE "+in("labels")+", "+in("data"))
 	execSQL(t, pool, "ALTER TABLE "+in("tasks")+" DROP COLUMN name, DROP COLUMN failures")
+	execSQL(t, pool, "UPDATE "+in("tasks")+" SET number = 6 WHERE gone") // its first transition, as it was
+	o.FeedTransitions = 1
 	s := open(t, pool, *o)
-	if n := len(feed(t, s, 0)); n != 5 {
-		t.Errorf("%d transitions afterwards, want 5", n)
+	if n := len(feed(t, s, 0)); n != 8 {
+		t.Errorf("%d transitions afterwards, want 8", n)
+	}
+	if n, err := s.Trim(t.Context()); err != nil || n != 0 {
+		t.Errorf("trimmed %d tasks whose delete is the last transition, %v", n, err)
 	}
 	for _, q := range []store.ListQuery{{Name: "nightly\x00"}, {HasFailures: true}} {
 		if page, err := s.List(t.Context(), q); err != nil || len(page.Tasks) != 1 || page.Tasks[0].Root != "b" {

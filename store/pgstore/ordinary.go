@@ -6,7 +6,6 @@ import (
 	"maps"
 	"sync"
 
-	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -17,10 +16,10 @@ import (
 //
 // Most commits are of a process that made the tasks' last transitions itself. It
 // knows their rows, so it can decide what to write without asking. Such a commit
-// is one round trip: a statement locks the rows that are still as they were and
-// fails if these are not all of them, and others write. The transaction fails
-// too if a name is taken or a row is locked. The commit is then made in two
-// steps, as the package documentation describes.
+// is one round trip: its statement locks the rows that are still as they were and
+// writes if these are all of them. It fails if a name is taken. A commit that has
+// written nothing is then made in two steps, as the package documentation
+// describes.
 
 // familiarTasks and familiarNodes bound what a handle knows.
 const (
@@ -212,27 +211,12 @@ func (s *Store) ordinary(ctx context.Context, changes []store.Write) *plan {
 	return p
 }
 
+// errNotAsExpected says that a commit did nothing because it is not ordinary.
+var errNotAsExpected = errors.New("the tasks are not as the handle left them")
+
 // notAsExpected reports whether an error says that a commit is not ordinary.
 func notAsExpected(err error) bool {
 	var refused *pgconn.PgError
-	return errors.As(err, &refused) && refused.Code == "22012" || // division_by_zero
+	return errors.Is(err, errNotAsExpected) || errors.As(err, &refused) && refused.Code == "22012" || // division_by_zero
 		err != nil && troubleOf(err) == raced
-}
-
-// atOnce is the batch of an ordinary commit, without the COMMIT.
-func (s *Store) atOnce(p *plan, k token, w *written) *pgx.Batch {
-	b := new(pgx.Batch)
-	b.Queue(beginWrite)
-	var tasks, revisions, holders []int64
-	for i, planned := range p.rows {
-		if !planned.created {
-			tasks = append(tasks, planned.row.id)
-			revisions, holders = append(revisions, int64(planned.write.Base)), append(holders, p.tasks.holder[i])
-		}
-	}
-	if len(tasks) > 0 {
-		b.Queue(s.sql.hold, tasks, revisions, holders, len(tasks))
-	}
-	s.queueWrites(b, p, k, w)
-	return b
 }

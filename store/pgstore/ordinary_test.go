@@ -4,6 +4,7 @@ package pgstore_test
 
 import (
 	"fmt"
+	"math"
 	"testing"
 
 	"github.com/pipestatus/pipestatus/engine"
@@ -11,12 +12,19 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
 
-// A process that goes on with its own tasks commits in one round trip: it
-// creates tasks, declares nodes and moves them on.
+// A process that goes on with its own tasks commits in one round trip, alone or
+// not: it creates tasks, declares nodes and moves them on.
 func TestAnOrdinaryCommitIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
+	for name, after := range map[string]int{"alone": 0, "among others": math.MaxInt} {
+		t.Run(name, func(t *testing.T) { ordinaryCommits(t, after) })
+	}
+}
+
+func ordinaryCommits(t *testing.T, aloneAfter int) {
 	p := newProxy(t, server.Addr())
 	b := brokenBehind(t, p, loopback(p.port(), "pool_max_conns=1"), pgstore.Options{NoNotify: true}, false)
+	b.store.AloneAfter(aloneAfter)
 	commits := func(task string) [][]engine.Op {
 		return [][]engine.Op{
 			{engine.Create("2", task, engine.ID(task))},

@@ -131,19 +131,24 @@ type plan struct {
 		data  [][]byte
 	}
 	transitions struct {
-		task []int64
-		data [][]byte
+		task, number []int64
+		data         [][]byte
 	}
-	tasks struct {
-		id, number, first, last []int64
-		business, task          []string
-		shown                   []int16
-		unfinished, gone        []bool
-		failures                []bool
-		recordedS               []int64
-		recordedNS              []int32
-		holder                  []int64
-		header, name            [][]byte
+	made struct { // tasks
+		id, first, last      []int64
+		business, task       []string
+		shown                []int16
+		unfinished, failures []bool
+		recordedS            []int64
+		recordedNS           []int32
+		holder               []int64
+		header, name         [][]byte
+	}
+	moved struct { // tasks, from where they are
+		id, base, last, holder     []int64
+		shown                      []int16
+		unfinished, gone, failures []bool
+		header                     [][]byte
 	}
 	oldLabels, newLabels labelRows
 	data                 dataRows
@@ -159,17 +164,19 @@ type plannedRow struct {
 	first, last int64
 }
 
-// labelRows are rows of labels: to be inserted by task, to be deleted by number.
+// labelRows are rows of labels of tasks with these numbers, which are 0 if the
+// commit gives the task its number: that of the task's first transition.
 type labelRows struct {
-	key, value [][]byte
-	of         []int64
+	key, value          [][]byte
+	task, number, first []int64
 }
 
 // add adds those of some labels that others do not have.
-func (l *labelRows) add(labels, others state.Labels, of int64) {
+func (l *labelRows) add(labels, others state.Labels, task, number, first int64) {
 	for key, value := range labels.All() {
 		if v, has := others.Get(key); !has || v != value {
-			l.key, l.value, l.of = append(l.key, []byte(key)), append(l.value, []byte(value)), append(l.of, of)
+			l.key, l.value = append(l.key, []byte(key)), append(l.value, []byte(value))
+			l.task, l.number, l.first = append(l.task, task), append(l.number, number), append(l.first, first)
 		}
 	}
 }
@@ -278,6 +285,7 @@ func (p *planner) add(i int, c *store.Write, r *row) {
 			r.task.Add(tr)
 		}
 		p.transitions.task = append(p.transitions.task, r.id)
+		p.transitions.number = append(p.transitions.number, int64(len(p.transitions.task)))
 		p.transitions.data = append(p.transitions.data, encodeTransition(tr))
 		p.data.add(r.id, tr)
 	}
@@ -285,8 +293,12 @@ func (p *planner) add(i int, c *store.Write, r *row) {
 	if c.Deletes() {
 		after = state.Labels{}
 	}
-	p.oldLabels.add(before, after, int64(r.task.Number))
-	p.newLabels.add(after, before, r.id)
+	number, first := int64(r.task.Number), int64(p.results[i].First)
+	if c.Base == 0 {
+		number = 0 // what the row has is not known yet
+	}
+	p.oldLabels.add(before, after, r.id, number, first)
+	p.newLabels.add(after, before, r.id, number, first)
 	p.task(i, c, r)
 }
 
@@ -327,22 +339,22 @@ func (p *planner) nodes(r *row, tr *state.Transition, outcomes map[int]*outcome)
 
 // task plans the row of a changed task.
 func (p *planner) task(i int, c *store.Write, r *row) {
-	t, key := &p.tasks, c.Key()
 	h := &r.task
 	first, last := int64(p.results[i].First), int64(len(p.transitions.task))
-	t.id, t.holder = append(t.id, r.id), append(t.holder, r.holder)
-	t.business, t.task = append(t.business, key.Business), append(t.task, key.Task)
-	number := int64(h.Number)
 	if c.Base == 0 {
-		number = 0 // not known yet
+		t, key := &p.made, c.Key()
+		t.id, t.first, t.last = append(t.id, r.id), append(t.first, first), append(t.last, last)
+		t.business, t.task, t.name = append(t.business, key.Business), append(t.task, key.Task), append(t.name, []byte(h.Name))
+		t.shown, t.unfinished, t.failures = append(t.shown, int16(h.Shown)), append(t.unfinished, h.Unfinished()), append(t.failures, h.HasFailures())
+		sec, nsec := h.Recorded.Unix()
+		t.recordedS, t.recordedNS = append(t.recordedS, sec), append(t.recordedNS, int32(nsec))
+		t.holder, t.header = append(t.holder, r.holder), append(t.header, encodeHeader(h))
+	} else {
+		t := &p.moved
+		t.id, t.base, t.last, t.holder = append(t.id, r.id), append(t.base, int64(c.Base)), append(t.last, last), append(t.holder, r.holder)
+		t.shown, t.unfinished, t.failures = append(t.shown, int16(h.Shown)), append(t.unfinished, h.Unfinished()), append(t.failures, h.HasFailures())
+		t.gone, t.header = append(t.gone, c.Deletes()), append(t.header, encodeHeader(h))
 	}
-	t.number, t.first, t.last = append(t.number, number), append(t.first, first), append(t.last, last)
-	t.shown, t.unfinished = append(t.shown, int16(h.Shown)), append(t.unfinished, h.Unfinished())
-	sec, nsec := h.Recorded.Unix()
-	t.recordedS, t.recordedNS = append(t.recordedS, sec), append(t.recordedNS, int32(nsec))
-	t.gone = append(t.gone, c.Deletes())
-	t.header, t.name = append(t.header, encodeHeader(h)), append(t.name, []byte(h.Name))
-	t.failures = append(t.failures, h.HasFailures())
 	p.rows = append(p.rows, plannedRow{c, r, c.Base == 0, first, last})
 	p.kept = append(p.kept, kept{task: r.id, created: c.Base == 0, ended: c.Deletes() || !h.Unfinished()})
 }

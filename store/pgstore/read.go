@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgtype"
@@ -68,70 +69,76 @@ func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 	if !wellFormed(ref) {
 		return snap, s.read(ctx, func(context.Context) error { return notFound(ref) })
 	}
-	err = s.observe(ctx, func(ctx context.Context) (uint64, error) {
-		sql, args := s.sql.loadByKey, []any{ref.Key.Business, ref.Key.Task}
-		if ref.Node != "" {
-			sql, args = s.sql.loadByNode, []any{appendID(nil, ref.Node)}
+	return s.loads.do(ctx, ref, func(ctx context.Context) (snap store.Snapshot, err error) {
+		err = s.observe(ctx, func(ctx context.Context) (newest uint64, err error) {
+			snap, err = s.load(ctx, ref)
+			if err == nil {
+				newest = snap.Tree.Revision()
+			}
+			return newest, err
+		})
+		return snap, err
+	})
+}
+
+func (s *Store) load(ctx context.Context, ref store.Ref) (snap store.Snapshot, err error) {
+	sql, args := s.sql.loadByKey, []any{ref.Key.Business, ref.Key.Task}
+	if ref.Node != "" {
+		sql, args = s.sql.loadByNode, []any{appendID(nil, ref.Node)}
+	}
+	rows, err := s.pool.Query(ctx, sql, args...)
+	if err != nil {
+		return snap, err
+	}
+	snap, err = readSnapshot(rows)
+	switch {
+	case err != nil:
+		return snap, err
+	case snap.Tree == nil:
+		return snap, notFound(ref)
+	}
+	if ref.NodeKey != "" {
+		snap.Index, err = ref.In(snap.Tree)
+	}
+	return snap, err
+}
+
+// readSnapshot reads a tree. It has none if there is no row.
+func readSnapshot(rows pgx.Rows) (snap store.Snapshot, err error) {
+	var task store.Task
+	var revision, last int64
+	var header, nodes pgtype.DriverBytes // of the connection's buffer
+	fields := []any{&last, (*[16]byte)(&snap.Position.History), &task.Key.Business, &task.Key.Task, &revision, &header, &snap.Index, &nodes}
+	_, err = pgx.ForEachRow(rows, fields, func() error {
+		snap.Position.Sequence, task.Revision = uint64(last), uint64(revision)
+		if err := decodeHeader(header, &task); err != nil {
+			return err
 		}
-		rows, err := s.pool.Query(ctx, sql, args...)
-		if err != nil {
-			return 0, err
-		}
-		defer rows.Close()
-		snap, err = readSnapshot(rows)
-		switch {
-		case err != nil:
-			return 0, err
-		case snap.Tree == nil:
-			return 0, notFound(ref)
-		}
-		if ref.NodeKey != "" {
-			snap.Index, err = ref.In(snap.Tree)
-		}
-		return snap.Tree.Revision(), err
+		snap.Tree, err = readTree(&task, &decoder{b: nodes})
+		return err
 	})
 	return snap, err
 }
 
-// readSnapshot reads a tree. It has none if there are no rows.
-func readSnapshot(rows pgx.Rows) (snap store.Snapshot, err error) {
-	var task store.Task
-	var tree *state.Builder
-	var index int
-	var id, declaration, progress pgtype.DriverBytes // of the connection's buffer
-	for rows.Next() {
-		if tree == nil {
-			var revision, last int64
-			var header pgtype.DriverBytes
-			err = rows.Scan(&last, (*[16]byte)(&snap.Position.History), &task.Key.Business, &task.Key.Task, &revision, &header, &snap.Index,
-				&index, &id, &declaration, &progress)
-			snap.Position.Sequence, task.Revision = uint64(last), uint64(revision)
-			if err == nil {
-				err = decodeHeader(header, &task)
-			}
-			tree = state.NewBuilder(task.Key, task.Nodes)
-			tree.Label(task.Labels)
-		} else {
-			err = rows.Scan(nil, nil, nil, nil, nil, nil, nil, &index, &id, &declaration, &progress)
-		}
-		if err != nil {
-			return snap, err
-		}
-		n := state.Node{Index: index}
+// readTree reads all nodes of a task, as loadTree gives them.
+func readTree(task *store.Task, nodes *decoder) (*state.Tree, error) {
+	builder := state.NewBuilder(task.Key, task.Nodes)
+	builder.Label(task.Labels)
+	for len(nodes.b) > 0 {
+		n := state.Node{Index: nodes.length()}
+		id, declaration, progress := nodes.bytes(nodes.length()), nodes.bytes(nodes.length()), nodes.bytes(nodes.length())
 		if err := decodeNode(id, declaration, progress, &n); err != nil {
-			return snap, fmt.Errorf("task %s, node %d: %w", task.Key, index, err)
+			return nil, fmt.Errorf("task %s, node %d: %w", task.Key, n.Index, err)
 		}
-		if err := tree.Add(&n); err != nil {
-			return snap, fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, task.Key, err)
+		if err := builder.Add(&n); err != nil {
+			return nil, fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, task.Key, err)
 		}
 	}
-	if err := rows.Err(); err != nil || tree == nil {
-		return snap, err
+	tree, err := builder.Tree(task.Revision)
+	if err != nil {
+		return nil, fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, task.Key, err)
 	}
-	if snap.Tree, err = tree.Tree(task.Revision); err != nil {
-		return snap, fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, task.Key, err)
-	}
-	return snap, nil
+	return tree, nil
 }
 
 // Locate implements [store.Reader].
@@ -202,35 +209,50 @@ func (s *Store) rowsOf(ctx context.Context, ref store.Ref, sql string, args []an
 	return revision, err
 }
 
+// feedQuery is what a page of the feed is asked for with.
+type feedQuery struct {
+	after store.Position
+	limit int
+}
+
 // Feed implements [store.Reader].
-func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (feed store.FeedPage, err error) {
-	err = s.observe(ctx, func(ctx context.Context) (uint64, error) {
-		feed = store.FeedPage{}
-		var past store.Histories
-		from := clamp(after.Sequence)
-		to := from + min(int64(pageLimit(limit)), math.MaxInt64-from)
-		err := s.snapshot(ctx, func(b *pgx.Batch) {
-			b.Queue(s.sql.ends).QueryRow(func(row pgx.Row) error {
-				var first, last int64
-				err := row.Scan(&first, &last, (*[16]byte)(&feed.Last.History))
-				feed.First, feed.Last.Sequence = uint64(first), uint64(last)
-				return err
-			})
-			b.Queue(s.sql.known, pgtype.UUID{Bytes: after.History, Valid: true}).Query(func(rows pgx.Rows) (err error) {
-				past, err = readHistories(rows)
-				return err
-			})
-			b.Queue(s.sql.changes, from, to).Query(func(rows pgx.Rows) error { return readFeed(rows, &feed) })
+func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
+	q := feedQuery{after, pageLimit(limit)}
+	feed, err := s.feeds.do(ctx, q, func(ctx context.Context) (feed store.FeedPage, err error) {
+		err = s.observe(ctx, func(ctx context.Context) (newest uint64, err error) {
+			feed, err = s.feed(ctx, q)
+			return feed.Last.Sequence, err
 		})
-		if err != nil {
-			return 0, err
-		}
-		return feed.Last.Sequence, past.Check(after, feed.First, feed.Last.Sequence)
+		return feed, err
 	})
 	if err != nil {
 		return store.FeedPage{}, err
 	}
+	feed.Transitions = slices.Clone(feed.Transitions) // those who share them may modify them
 	return feed, nil
+}
+
+func (s *Store) feed(ctx context.Context, q feedQuery) (feed store.FeedPage, err error) {
+	var past store.Histories
+	from := clamp(q.after.Sequence)
+	to := from + min(int64(q.limit), math.MaxInt64-from)
+	err = s.snapshot(ctx, func(b *pgx.Batch) {
+		b.Queue(s.sql.ends).QueryRow(func(row pgx.Row) error {
+			var first, last int64
+			err := row.Scan(&first, &last, (*[16]byte)(&feed.Last.History))
+			feed.First, feed.Last.Sequence = uint64(first), uint64(last)
+			return err
+		})
+		b.Queue(s.sql.known, pgtype.UUID{Bytes: q.after.History, Valid: true}).Query(func(rows pgx.Rows) (err error) {
+			past, err = readHistories(rows)
+			return err
+		})
+		b.Queue(s.sql.changes, from, to).Query(func(rows pgx.Rows) error { return readFeed(rows, &feed) })
+	})
+	if err != nil {
+		return feed, err
+	}
+	return feed, past.Check(q.after, feed.First, feed.Last.Sequence)
 }
 
 func readHistories(rows pgx.Rows) (past store.Histories, err error) {

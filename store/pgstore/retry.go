@@ -5,13 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"time"
 
 	"github.com/jackc/pgx/v5/pgconn"
 
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/feed"
 )
 
 // trouble says what can be done about an error.
@@ -74,7 +74,7 @@ func aboutConnection(refused *pgconn.PgError) bool {
 // when it returns an error.
 func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) error {
 	deadline := time.Now().Add(s.opts.Recover)
-	wait := 5 * time.Millisecond
+	pause := feed.Backoff{Min: 5 * time.Millisecond, Max: time.Second} // not all at the same moment
 	for races := 0; ; {
 		err := f(ctx)
 		if err == nil {
@@ -83,7 +83,8 @@ func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) er
 		if ended := ctx.Err(); ended != nil && !errors.Is(err, store.ErrFailed) {
 			return ended
 		}
-		switch troubleOf(err) {
+		trouble := troubleOf(err)
+		switch trouble {
 		case raced:
 			if races++; races > maxRaces {
 				return fmt.Errorf("others came first %d times: %w", maxRaces, err)
@@ -91,18 +92,16 @@ func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) er
 			if races < 3 {
 				continue
 			}
-		case unreachable:
-			if time.Now().Add(wait).After(deadline) {
-				return fmt.Errorf("pgstore: %w", err)
-			}
-		default:
+		case permanent:
 			return translate(err)
 		}
-		// Not all at the same moment.
-		if err := sleep(ctx, wait/2+rand.N(wait)); err != nil {
+		wait := pause.Next()
+		if trouble == unreachable && time.Now().Add(wait).After(deadline) {
+			return fmt.Errorf("pgstore: %w", err)
+		}
+		if err := feed.Sleep(ctx, wait); err != nil {
 			return err
 		}
-		wait = min(2*wait, time.Second)
 	}
 }
 
@@ -119,15 +118,4 @@ func translate(err error) error {
 		return fmt.Errorf("%w: %w", store.ErrCorrupt, err)
 	}
 	return fmt.Errorf("pgstore: %w", err)
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }

@@ -23,17 +23,15 @@ import "strings"
 // another file. So finish begins a history whenever it finds that: positions
 // that the data does not lead to are then in no history, or behind its end.
 type statements struct {
-	in func(text string) string // puts the schema into another text
+	in    func(text string) string // puts the schema into another text
+	early string                   // but in tests what the constant says
 
 	lock, nodes, keys, ids, taskIDs                                         string
-	forgetKeys, forgetIDs, forgetNodes, forgetAttempts, forgetLabels        string
-	forgetData, insertData                                                  string
-	insertKeys, insertIDs, insertNodes                                      string
-	updateNodes, insertAttempts, insertLabels, hold, turn, finish, notify   string
-	outcome                                                                 string
+	forgetKeys, forgetIDs, forgetNodes, forgetAttempts, forgetData          string
+	listen, notify, outcome                                                 string
 	loadByKey, loadByNode, flush                                            string
 	locateKey, locateNode, transitions, dataNames, dataBytes                string
-	attemptsByKey, attemptsByNode                                           [2]string // the node; its superseded attempts
+	attemptsByKey, attemptsByNode                                           string
 	ends, changes, known, history, last, tasks, labeled, unheld             string
 	trimmable, trimTransitions, trimTasks, trimFeed, oldHolders, oldCommits string
 	register, holderID, supersede, unregister, forgetCommits, takeOver      string
@@ -57,6 +55,9 @@ const logged = `pg_logical_emit_message(true, 'pipestatus'::text, ''::text)`
 // for each store in a database.
 const turnLock = `1885957219`
 
+// earLock is the key of the advisory locks that those who listen share.
+const earLock = `1885957220`
+
 // unmoved is whether the feed is where it was at the last commit.
 const unmoved = `f.started = pg_postmaster_start_time() AND f.path = pg_relation_filepath(f.tableoid)`
 
@@ -65,7 +66,8 @@ const unmoved = `f.started = pg_postmaster_start_time() AND f.path = pg_relation
 func newStatements(schema string) *statements {
 	in := func(text string) string { return strings.ReplaceAll(text, "pipestatus.", schema+".") }
 	return &statements{
-		in: in,
+		in:    in,
+		early: early,
 
 		lock: in(`
 SELECT q.i - 1, t.id, t.number, t.revision, t.holder, t.recorded_s, t.recorded_ns, t.shown, t.header
@@ -94,70 +96,11 @@ DELETE FROM pipestatus.node_ids WHERE id IN (SELECT id FROM pipestatus.nodes WHE
 		forgetAttempts: in(`DELETE FROM pipestatus.attempts WHERE task = ANY ($1::bigint[])`),
 
 		forgetData: in(`DELETE FROM pipestatus.data WHERE task = ANY ($1::bigint[])`),
-		insertData: in(`
-INSERT INTO pipestatus.data (task, idx, n, what, digest, bytes)
-SELECT * FROM unnest((SELECT $1::bigint[]), (SELECT $2::integer[]), (SELECT $3::bigint[]), (SELECT $4::smallint[]), (SELECT $5::bytea[]), (SELECT $6::bytea[]))`),
-		forgetLabels: in(`
-DELETE FROM pipestatus.labels l USING unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS u (key, value, number)
-WHERE l.key = u.key AND l.value = u.value AND l.number = u.number`),
-		// Comes after finish, which gives new tasks their numbers.
-		insertLabels: in(`
-INSERT INTO pipestatus.labels (key, value, number, task)
-SELECT u.key, u.value, t.number, t.id
-FROM unnest($1::bytea[], $2::bytea[], $3::bigint[]) AS u (key, value, task) JOIN pipestatus.tasks t ON t.id = u.task`),
-
-		insertKeys:     in(insertKeys),
-		insertIDs:      in(insertIDs),
-		insertNodes:    in(insertNodes),
-		updateNodes:    in(updateNodes),
-		insertAttempts: in(insertAttempts),
-
-		// Fails if not all tasks are as they should be, or if one is locked.
-		hold: in(`
-SELECT 1 / (count(*) = $4)::integer FROM (
-	SELECT 1
-	FROM unnest((SELECT $1::bigint[]), (SELECT $2::bigint[]), (SELECT $3::bigint[])) AS u (id, revision, holder)
-	JOIN pipestatus.tasks t ON t.id = u.id
-	WHERE t.revision = u.revision AND t.holder = u.holder AND NOT t.gone
-	ORDER BY t.id FOR NO KEY UPDATE OF t SKIP LOCKED
-) held`),
-		// Waiting here is cheaper than waiting for the row in feed: finish then
-		// begins with the row free and sees its last version.
-		turn: in(`SELECT pg_advisory_xact_lock(` + turnLock + `, tableoid::integer) FROM pipestatus.feed`),
-
-		// One statement, so that all of it has arrived at the server before
-		// the lock is taken.
-		finish: in(`
-WITH c AS (
-	UPDATE pipestatus.feed f SET last = last + $1,
-		history = CASE WHEN ` + unmoved + ` THEN history ELSE gen_random_uuid() END,
-		began = CASE WHEN ` + unmoved + ` THEN began ELSE last END,
-		started = pg_postmaster_start_time(), path = pg_relation_filepath(f.tableoid)
-	WHERE one RETURNING last - $1 AS base, history, began
-), histories AS (
-	INSERT INTO pipestatus.histories (id, after) SELECT c.history, c.base FROM c WHERE c.began = c.base
-), commits AS (
-	` + writeToken("$2", "$19", "$3") + `
-), transitions AS (
-	INSERT INTO pipestatus.transitions (task, seq, data)
-	SELECT u.task, c.base + u.i, u.data
-	FROM c, unnest((SELECT $4::bigint[]), (SELECT $5::bytea[])) WITH ORDINALITY AS u (task, data, i)
-), tasks AS (
-	INSERT INTO pipestatus.tasks AS t
-		(id, business, task, number, revision, shown, unfinished, recorded_s, recorded_ns, holder, gone, header, name, failures)
-	SELECT u.id, u.business, u.task, CASE u.number WHEN 0 THEN c.base + u.first ELSE u.number END, c.base + u.last,
-		u.shown, u.unfinished, u.recorded_s, u.recorded_ns, u.holder, u.gone, u.header, u.name, u.failures
-	FROM c, unnest((SELECT $6::bigint[]), (SELECT $7::text[]), (SELECT $8::text[]), (SELECT $9::bigint[]), (SELECT $10::bigint[]), (SELECT $11::bigint[]), (SELECT $12::smallint[]),
-		(SELECT $13::boolean[]), (SELECT $14::bigint[]), (SELECT $15::integer[]), (SELECT $16::bigint[]), (SELECT $17::boolean[]), (SELECT $18::bytea[]),
-		(SELECT $20::bytea[]), (SELECT $21::boolean[]))
-		AS u (id, business, task, number, first, last, shown, unfinished, recorded_s, recorded_ns, holder, gone, header, name, failures)
-	ON CONFLICT (id) DO UPDATE SET revision = excluded.revision, shown = excluded.shown,
-		unfinished = excluded.unfinished, holder = excluded.holder, gone = excluded.gone, header = excluded.header,
-		failures = excluded.failures
-)
-SELECT base, history, ` + noTimeout + `, ` + early + ` FROM c`),
-		notify: `SELECT pg_notify($1, ''), ` + early,
-		flush:  in(`SELECT last, ` + logged + `, ` + noTimeout + ` FROM pipestatus.feed`),
+		listen:     in(`SELECT pg_advisory_lock_shared(` + earLock + `, tableoid::integer) FROM pipestatus.feed`),
+		notify: in(`
+SELECT CASE WHEN NOT pg_try_advisory_xact_lock(` + earLock + `, tableoid::integer) THEN pg_notify($1, '')::text IS NOT NULL ELSE false END, ` + early + `
+FROM pipestatus.feed`),
+		flush: in(`SELECT last, ` + logged + `, ` + noTimeout + ` FROM pipestatus.feed`),
 
 		// Waits for a commit that is still going on. If there is none, the
 		// row keeps it from ever happening. It writes in either case: when
@@ -168,14 +111,8 @@ ON CONFLICT (holder, slot) DO UPDATE
 SET base = CASE o.n WHEN excluded.n THEN o.base ELSE -1 END, n = excluded.n, at = excluded.at
 RETURNING base, ` + noTimeout),
 
-		loadByKey: in(loadTree(`
-	SELECT t.id, t.business, t.task, t.revision, t.header, 0 AS idx
-	FROM pipestatus.task_keys k JOIN pipestatus.tasks t ON t.id = k.id
-	WHERE k.business = $1 AND k.task = $2`)),
-		loadByNode: in(loadTree(`
-	SELECT t.id, t.business, t.task, t.revision, t.header, i.idx
-	FROM pipestatus.node_ids i JOIN pipestatus.tasks t ON t.id = i.task
-	WHERE i.id = $1`)),
+		loadByKey:  in(loadTree(`SELECT id AS task, 0 AS idx FROM pipestatus.task_keys WHERE business = $1 AND task = $2`)),
+		loadByNode: in(loadTree(`SELECT task, idx FROM pipestatus.node_ids WHERE id = $1`)),
 		locateKey: in(`
 SELECT t.business, t.task, t.revision FROM pipestatus.task_keys k JOIN pipestatus.tasks t ON t.id = k.id
 WHERE k.business = $1 AND k.task = $2`),
@@ -190,8 +127,8 @@ LEFT JOIN LATERAL (
 ) r ON true
 WHERE k.business = $1 AND k.task = $2
 ORDER BY r.seq`),
-		attemptsByKey:  attempts(in, `JOIN pipestatus.task_keys k ON k.id = n.task WHERE k.business = $1 AND k.task = $2 AND n.idx = 0`, "$3", "$4"),
-		attemptsByNode: attempts(in, `JOIN pipestatus.node_ids i ON i.task = n.task AND i.idx = n.idx WHERE i.id = $1`, "$2", "$3"),
+		attemptsByKey:  in(attempts(`JOIN pipestatus.task_keys k ON k.id = n.task`, `k.business = $1 AND k.task = $2 AND n.idx = 0`, "$3", "$4")),
+		attemptsByNode: in(attempts(`JOIN pipestatus.node_ids i ON i.task = n.task AND i.idx = n.idx`, `i.id = $1`, "$2", "$3")),
 		dataNames: in(`
 SELECT n, what, length(bytes), digest FROM pipestatus.data WHERE task = $1 AND idx = $2 AND n BETWEEN $3 AND $4`),
 		dataBytes: in(`
@@ -234,11 +171,13 @@ WHERE k.business = $2 AND k.task = $3 AND t.id = k.id AND t.revision = $4 AND t.
 		OR NOT EXISTS (SELECT 1 FROM pipestatus.holders h WHERE h.id = t.holder AND h.expires > now()))
 RETURNING t.id`),
 
+		// A program that knows only an earlier version of the tables, and still
+		// runs, leaves the number of what it deletes as it is.
 		trimmable: in(`
-SELECT id, revision FROM pipestatus.tasks
-WHERE gone AND revision <= (SELECT last FROM pipestatus.feed) - $1
-ORDER BY revision LIMIT $2
-FOR UPDATE SKIP LOCKED`),
+SELECT t.id, t.revision FROM pipestatus.tasks t, pipestatus.feed f
+WHERE t.gone AND t.number <= f.last - $1 AND t.revision <= f.last - $1
+ORDER BY t.number LIMIT $2
+FOR UPDATE OF t SKIP LOCKED`),
 		trimTransitions: in(`
 DELETE FROM pipestatus.transitions WHERE (task, seq) IN (
 	SELECT task, seq FROM pipestatus.transitions WHERE task = ANY ($1::bigint[]) ORDER BY task, seq LIMIT $2
@@ -249,30 +188,6 @@ DELETE FROM pipestatus.transitions WHERE (task, seq) IN (
 		oldCommits: in(`DELETE FROM pipestatus.commits WHERE at < now() - interval '1 day'`),
 	}
 }
-
-// Names are inserted in their order, so that of two commits that want the same
-// ones neither waits for the other in turn. Subqueries around the arrays keep the
-// planner from looking at them: it would otherwise plan anew each time.
-const (
-	insertKeys = `
-INSERT INTO pipestatus.task_keys (business, task, id)
-SELECT * FROM unnest((SELECT $1::text[]), (SELECT $2::text[]), (SELECT $3::bigint[])) AS u (business, task, id)
-ORDER BY u.business COLLATE "C", u.task COLLATE "C"`
-	insertIDs = `
-INSERT INTO pipestatus.node_ids (id, task, idx)
-SELECT * FROM unnest((SELECT $1::bytea[]), (SELECT $2::bigint[]), (SELECT $3::integer[])) AS u (id, task, idx)
-ORDER BY u.id`
-	insertNodes = `
-INSERT INTO pipestatus.nodes (id, task, idx, declaration, progress)
-SELECT * FROM unnest((SELECT $1::bytea[]), (SELECT $2::bigint[]), (SELECT $3::integer[]), (SELECT $4::bytea[]), (SELECT $5::bytea[]))`
-	updateNodes = `
-UPDATE pipestatus.nodes n SET progress = u.progress
-FROM unnest((SELECT $1::bigint[]), (SELECT $2::integer[]), (SELECT $3::bytea[])) AS u (task, idx, progress)
-WHERE n.task = u.task AND n.idx = u.idx`
-	insertAttempts = `
-INSERT INTO pipestatus.attempts (task, idx, n, data)
-SELECT * FROM unnest((SELECT $1::bigint[]), (SELECT $2::integer[]), (SELECT $3::bigint[]), (SELECT $4::bytea[]))`
-)
 
 // writeToken writes the token of a commit whose base is in c. A commit that was
 // found not to have happened fails here if it arrives after all: its row has its
@@ -285,23 +200,26 @@ func writeToken(holder, slot, number string) string {
 }
 
 // loadTree reads a task that a query finds and its nodes, in one statement and so
-// at one moment. What is the same for all nodes comes with the first one.
+// at one moment. All nodes come in one value, which costs the server and the
+// client a fraction of what rows do.
 func loadTree(find string) string {
-	first := func(column string) string { return "CASE n.idx WHEN 0 THEN (SELECT " + column + " FROM h) END" }
+	framed := func(column string) string { return "int4send(length(" + column + ")) || " + column }
 	return `
-WITH h AS MATERIALIZED (SELECT f.last, f.history, q.* FROM pipestatus.feed f, (` + find + `) q)
-SELECT ` + first("last") + `, ` + first("history") + `, ` + first("business") + `, ` + first("task") + `, ` +
-		first("revision") + `, ` + first("header") + `, ` + first("idx") + `, n.idx, n.id, n.declaration, n.progress
-FROM pipestatus.nodes n WHERE n.task = (SELECT id FROM h) ORDER BY n.idx`
+SELECT f.last, f.history, t.business, t.task, t.revision, t.header, found.idx, (
+	SELECT string_agg(int4send(n.idx) || ` + framed("n.id") + ` || ` + framed("n.declaration") + ` || ` + framed("n.progress") + `, '')
+	FROM (SELECT * FROM pipestatus.nodes WHERE task = t.id ORDER BY idx) n)
+FROM (` + find + `) found JOIN pipestatus.tasks t ON t.id = found.task CROSS JOIN pipestatus.feed f`
 }
 
-// attempts are the statements that read a node, which a condition finds, and its
-// superseded attempts.
-func attempts(in func(string) string, node, skip, limit string) [2]string {
-	return [2]string{
-		in(`SELECT n.task, n.idx, t.revision, n.progress FROM pipestatus.nodes n JOIN pipestatus.tasks t ON t.id = n.task ` + node),
-		in(`
-SELECT a.n, a.data FROM pipestatus.attempts a JOIN pipestatus.nodes n ON n.task = a.task AND n.idx = a.idx ` + node + `
-ORDER BY a.n OFFSET ` + skip + ` LIMIT ` + limit),
-	}
+// attempts reads a node, which is found by a join and a condition, and its
+// superseded attempts: a row for each, and one if there are none.
+func attempts(find, where, skip, limit string) string {
+	return `
+SELECT n.task, n.idx, t.revision, n.progress, a.n, a.data
+FROM pipestatus.nodes n JOIN pipestatus.tasks t ON t.id = n.task ` + find + `
+LEFT JOIN LATERAL (
+	SELECT p.n, p.data FROM pipestatus.attempts p WHERE p.task = n.task AND p.idx = n.idx
+	ORDER BY p.n OFFSET ` + skip + ` LIMIT ` + limit + `
+) a ON true
+WHERE ` + where + ` ORDER BY a.n`
 }

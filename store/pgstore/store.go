@@ -23,9 +23,12 @@ type Store struct {
 	commits tokens
 	claims  claims
 	changed changed
+	loads   shared[store.Ref, store.Snapshot]
+	feeds   shared[feedQuery, store.FeedPage]
 
 	familiar  familiar
 	durable   durable
+	company   company
 	committed chan struct{} // has a value if there is something to announce
 
 	stop    context.CancelFunc // ends what runs in the background
@@ -84,6 +87,7 @@ func OpenPool(ctx context.Context, pool *pgxpool.Pool, o *Options) (*Store, erro
 	}
 	s := &Store{pool: pool, opts: opts, sql: newStatements(opts.quotedSchema()), trimRows: trimRows, holdFor: holdFor}
 	s.changed.wanted, s.committed = make(chan struct{}, 1), make(chan struct{}, 1)
+	s.company.after = aloneAfter
 	if err := s.open(ctx); err != nil {
 		return nil, fmt.Errorf("pgstore: open: %w", err)
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgxpool"
+
+	"github.com/pipestatus/pipestatus/store/feed"
 )
 
 // One transaction of a trim removes so many deleted tasks at most, and so many
@@ -94,7 +96,7 @@ const maintenance = 10 * time.Minute
 // maintain tidies up until ctx ends. What fails is left to the next time or to
 // another handle.
 func (s *Store) maintain(ctx context.Context) {
-	for sleep(ctx, maintenance/2+rand.N(maintenance)) == nil {
+	for feed.Sleep(ctx, maintenance/2+rand.N(maintenance)) == nil {
 		_, _ = s.Trim(ctx)
 		_ = s.transact(ctx, func(b *pgx.Batch) {
 			b.Queue(s.sql.oldHolders)

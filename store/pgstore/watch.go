@@ -126,7 +126,10 @@ func (e *ear) listen(ctx context.Context) (err error) {
 	if e.conn, err = pgx.ConnectConfig(ctx, e.store.pool.Config().ConnConfig); err != nil {
 		return err
 	}
-	_, err = e.conn.Exec(ctx, "LISTEN "+e.store.opts.quotedSchema())
+	if _, err = e.conn.Exec(ctx, "LISTEN "+e.store.opts.quotedSchema()); err != nil {
+		return err
+	}
+	_, err = e.conn.Exec(ctx, e.store.sql.listen)
 	return err
 }
 
