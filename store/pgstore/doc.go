@@ -5,16 +5,19 @@
 //
 // # Writing
 //
-// A commit is one round trip, however many changes it has, if the handle made
-// the last transitions of their tasks or creates them: one statement checks that
-// the tasks are as the handle left them, writes all changes with arrays, and
-// takes the sequences. If something is not as expected, that transaction does
-// nothing, and the commit is made in two round trips. The first locks the rows of
-// the tasks, in the order of their internal names, and looks up which names are
-// in use; which changes apply is then decided here, and those that do not are
-// left out with their error. The second writes all others, takes the sequences
-// and commits. If another transaction took a name in between, the database
-// refuses the insert and the whole is tried again, which then finds the name.
+// A commit is one round trip, however many changes it has, if the handle made the
+// last transitions of their tasks or creates them. One statement, or two if others
+// commit too, locks the rows of the tasks, checks that they are as the handle left
+// them, by revision and holder of the lease, and writes everything: names, nodes,
+// attempts, labels, data, and last what has sequences. If a task is not as
+// expected, nothing is written, and the commit is made in two round trips. The
+// first locks the tasks, in the order of their internal names, and looks up which
+// names are in use. Which changes apply is then decided here, and those that do
+// not are left out with their error. The second writes all others, in the same
+// way. If another transaction took a name in between, the database refuses the
+// insert and the whole is tried again, which then finds the name. writing.go says
+// how the statements are made.
+//
 // Tasks never wait for each other until sequences are given out, one commit at a
 // time. That turn ends before the disk has the commit, so commits share syncs,
 // and readers tell of nothing that the disk does not have; durable.go says how.
@@ -61,11 +64,11 @@
 // PostgreSQL 13 or later, with READ COMMITTED and REPEATABLE READ
 // transactions, row locks with SKIP LOCKED, INSERT with ON CONFLICT,
 // statements that modify data in WITH (each table once a statement), unnest of
-// several arrays WITH ORDINALITY, LATERAL, partial indexes, sequences, and at
-// the first start an advisory lock. LISTEN and NOTIFY only shorten waiting and
+// several arrays WITH ORDINALITY, LATERAL, partial indexes, sequences and
+// advisory locks. LISTEN and NOTIFY only shorten waiting and
 // can be turned off. There are no triggers, no functions, no extensions, no
-// foreign keys and no types of its own. All tests pass with versions 13, 14,
-// 15, 16, 17 and 18.
+// foreign keys and no types of its own. The tests pass with versions 13, 14, 15,
+// 16, 17 and 18.
 //
 // Behind a pooler that shares sessions among transactions, set NoNotify and
 // pgx's default_query_exec_mode to cache_describe, exec or simple_protocol: its
@@ -90,71 +93,61 @@
 //
 //	go test -run '^$' -bench . -growth 1000000 -timeout 0
 //
-// Before ordinary commits took one round trip, measured twice on two cores that server and engines shared, by a Unix socket,
-// on a disk where pgbench's simple update did 1,600 to 1,800 transactions a
-// second with one client and 5,500 to 5,700 with 32:
+// Commits on two cores that server and engines shared, by a Unix socket, medians of
+// five rounds in turns with pgbench, which did 3,500 to 3,700 simple updates a
+// second with one client and 7,500 with 16:
 //
-//	durable transitions/s   1 writer  32           256            1,024
-//	one process             930-960   15,000-17,000 18,000-19,000 21,000-23,000
-//	four processes          -         6,500-9,000   13,000-18,000 20,000-20,500
+//	transitions/s, group commit included     before    now     x pgbench
+//	one process, one writer                  1,397     2,142   0.61
+//	16 processes, one writer each            980       1,346   0.18
+//	one process, 256 writers                 10,196    19,242
+//	four processes, 64 writers each          9,936     16,236
 //
-//	snapshot read from the database   10 nodes  100        1,000       10,000
-//	                                  0.18 ms   0.2-0.3 ms 0.8-1.1 ms  8-10 ms
+// "Before" is a commit of nine statements, with an engine that read the feed after
+// each commit of others and an index that made every transition write an entry
+// into each index of tasks. "Now" is one statement, not yet divided in two for
+// commits among others.
 //
 //	bytes a node, of 20 in a finished task, with indexes
-//	nodes 235, names 115, transitions (three a node) 557, tasks 99: 1,006 in all
+//	nodes 236, names 116, transitions (three a node) 562, tasks 48: 962 in all
 //
-//	stored tasks of 5 nodes   bytes a node  snapshots/s  lists of 20/s  transitions/s
-//	1,000                     952           6,877        6,551          10,714
-//	100,000                   831           7,096        4,483          13,065
-//	1,000,000                 836           4,802        4,922          11,142
-//
-// Since then, commits of one writer a process, on two shared cores, medians of
-// three short rounds in turns with the way before; pgbench's simple update did
-// about 3,800 a second with one client and 7,000 with 16, and as little as 1,400
-// and 4,600 in one round. The way before looked nodes up to hold each write
-// against them; the new way did not do that yet and now does it from memory, which
-// was not measured:
-//
-//	                      1 process  16 processes together
-//	in two steps          780        740
-//	in one round trip     1,740      1,280
-//
-// The first and last line of the table above are from one run, in turns; a million tasks took 13
-// minutes to record. On the same machine, busy with other work and its page
-// cache emptied meanwhile, snapshots of a million were 8 times as slow as those of
-// a thousand and lists 1.8 times: they wait for the disk then.
+// Earlier, a store of a million tasks of 5 nodes did 0.7 times as many snapshots a
+// second as one of a thousand, 0.75 times as many lists, and as many transitions.
+// When the page cache was empty, snapshots were 8 times as slow: they waited for
+// the disk.
 //
 // # What a large fleet would take
 //
 // This is reckoned from the above, not tried.
 //
-// The first thing to break is what a commit costs: 1,300 commits a second on two
-// cores are a millisecond and a half of a processor each, the runner's part
-// included, and more cores do more in proportion at best. Group commit makes this 20,000 transitions when few
-// processes have many writers each, but a fleet of 10,000 runners with a
-// transition a second each has little to group: it needs 16 cores or more. The
-// turn that commits take is the second limit: it lasts from the statement that
-// gives sequences out to the end of the commit, a fraction of a millisecond, and
-// no longer as long as the disk or a synchronous standby needs. So a standby in
-// another building makes commits slow but not few. Where that does not do, the
-// fleet is divided by business into more stores, each a schema of its own for as
-// long as one server carries them, on servers of their own later: a feed is
-// ordered within its store and nothing else joins tasks. Numbering transitions
-// after the fact, by one process that follows the log, would free the commits and
-// make every answer wait for that process, since an answer is a sequence.
+// The first thing to break is what a commit costs. 10,000 runners with a
+// transition a second each have little to group, and two cores carry about 1,350
+// such commits a second, the runners' part included. So that is 15 cores, or eight
+// stores of two cores each. The second limit is the turn that commits take: it
+// lasts from the statement that gives sequences out to the end of its transaction,
+// a fraction of a millisecond, and not as long as the disk or a synchronous
+// standby needs. A standby in another building makes commits slow but not few. As
+// long as nobody has measured how many turns a second a larger server makes, count
+// on 1,350 for one store: 10,000 commits a second are eight stores. The
+// fleet is then divided by business, each store a schema of its own for as long as
+// one server carries them, and on a server of its own later. Where processes have many writers, group commit makes this 16,000 to
+// 19,000 transitions a second on two cores. Numbering transitions after the fact
+// would free the commits of their turns and make every answer wait for whoever
+// numbers, since an answer is a sequence.
 //
 // The second are connections. 10,000 runners cannot have one each: PostgreSQL
 // is comfortable with some hundreds. A runner that commits once a second needs
 // one for 2 ms, so 100 shared ones would do, behind a pooler in transaction
 // mode; each commit and each reading call is one transaction. Watchers must then
 // poll: 10,000 that each ask once a second cost as much as they commit, so few
-// should watch and pass on. NOTIFY, which a process that commits sends 20 times a
-// second at most and which wakes everyone, is to be turned off, and leases want longer than 30 seconds: 10,000 renewals each
-// 10 seconds are 1,000 small commits a second beside the others, each 100
+// processes should watch and pass on what they see. In a process, watchers that
+// ask for the same share one answer. NOTIFY, which a process that commits sends 20
+// times a second at most, and only while somebody listens, wakes everyone and is to
+// be turned off. Leases want longer than 30 seconds: 10,000 renewals each 10
+// seconds are 1,000 small commits a second beside the others, each 100
 // seconds a tenth of that. They do not take turns, but they do sync.
 //
-// The third is room. A billion nodes at 1,000 bytes are 1 TB; 560 GB of it
+// The third is room. A billion nodes at 962 bytes are 0.96 TB; 562 GB of it
 // are transitions, three billion rows. Sixteen stores have 60 GB each, within
 // what one machine caches well enough, as what is read most is what was written
 // last. Options.Partitions divides the large tables by task, so that vacuuming
