@@ -157,6 +157,39 @@ func await(t testing.TB, what string, happened func() bool) {
 	t.Fatalf("waited in vain for %s", what)
 }
 
+// A handle that takes itself for alone may be wrong: then its commits and those
+// of others wait for each other, and nothing else is different.
+func TestHandlesThatWronglyTakeThemselvesForAloneKeepTheOrder(t *testing.T) {
+	t.Parallel()
+	pool, schema := newPool(t), newSchema()
+	const handles, rounds = 6, 25
+	var working sync.WaitGroup
+	for i := range handles {
+		s := open(t, pool, pgstore.Options{Schema: schema, Lease: hour})
+		if i%3 > 0 {
+			s.AloneAfter(0)
+		}
+		e, task := newEngine(t, s), fmt.Sprint("t", i)
+		begin(t, e, task)
+		working.Go(func() {
+			for range rounds {
+				for _, op := range []engine.Op{engine.Suspend(task), engine.Resume(task)} {
+					if _, err := e.Record(t.Context(), op); err != nil {
+						t.Error(err)
+						return
+					}
+				}
+			}
+		})
+	}
+	working.Wait()
+	reader := open(t, pool, pgstore.Options{Schema: schema})
+	if n := len(feed(t, reader, 0)); n != handles*(2+2*rounds) {
+		t.Errorf("%d transitions, want %d", n, handles*(2+2*rounds))
+	}
+	check(t, reader)
+}
+
 func TestEnginesOnOneDatabaseShareTasks(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
