@@ -149,15 +149,15 @@ func TestNothingOfAnotherBusinessShows(t *testing.T) {
 	f.recordExample()
 	f.record(engine.Create("3", "30", engine.ID("hidden")))
 	prefix := httpapi.DefaultPrefix
-	for _, path := range []string{callPath, prefix + "/get_task_node_detail", "/api/task", "/api/status", "/api/history", "/api/timeline", "/api/events"} {
-		there := f.get(path, "bk_biz_id", "3", "task_id", "30", "node_id", "hidden")
-		absent := f.get(path, "bk_biz_id", "3", "task_id", "31", "node_id", "absent")
+	for _, path := range []string{callPath, prefix + "/get_task_node_detail", "/api/task", "/api/status", "/api/history", "/api/timeline", "/api/usual", "/api/compare", "/api/events"} {
+		there := f.get(path, "bk_biz_id", "3", "task_id", "30", "node_id", "hidden", "with", "hidden")
+		absent := f.get(path, "bk_biz_id", "3", "task_id", "31", "node_id", "absent", "with", "absent")
 		if there.Code != 403 || absent.Code != 403 || there.Body.String() != absent.Body.String() {
 			t.Errorf("%s: %d %s, %d %s", path, there.Code, there.Body, absent.Code, absent.Body)
 		}
 		// The node exists, in a business that this caller does not name.
-		foreign := f.get(path, "bk_biz_id", "2", "task_id", "hidden", "node_id", "hidden")
-		unknown := f.get(path, "bk_biz_id", "2", "task_id", "absent", "node_id", "absent")
+		foreign := f.get(path, "bk_biz_id", "2", "task_id", "hidden", "node_id", "hidden", "with", "hidden")
+		unknown := f.get(path, "bk_biz_id", "2", "task_id", "absent", "node_id", "absent", "with", "absent")
 		if foreign.Code != 200 || strings.ReplaceAll(refusal(t, foreign), "hidden", "absent") != refusal(t, unknown) {
 			t.Errorf("%s: %d %s, %d %s", path, foreign.Code, foreign.Body, unknown.Code, unknown.Body)
 		}

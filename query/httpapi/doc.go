@@ -94,7 +94,7 @@
 //	GET api/task      bk_biz_id, task_id, as_of: the tree as a list of nodes
 //	GET api/status    bk_biz_id, task_id, as_of: the documented response with all extra fields
 //	GET api/history   bk_biz_id, task_id, node_id: every attempt, the current one included, with
-//	                  its data as text, and who did what to the node
+//	                  its data as text, and the operations whose actor is known
 //	GET api/timeline  bk_biz_id, task_id: the superseded attempts of all nodes, as a list
 //	GET api/events    bk_biz_id, task_id: server-sent events
 //	GET api/usual     bk_biz_id, task_id, name, labels: how the last runs went that have the name and

@@ -258,7 +258,8 @@ func (h *Handler) status(x *exchange) error {
 	})
 }
 
-// history is every attempt of a node, and who did what to it, oldest first.
+// history is every attempt of a node, and every operation whose actor is known,
+// oldest first.
 func (h *Handler) history(x *exchange) error {
 	snap, n, err := x.node()
 	if err != nil {
@@ -290,7 +291,7 @@ func (h *Handler) history(x *exchange) error {
 	})
 }
 
-// operations adds those on a node of which it is known who asked for them.
+// operations adds the operations on a node whose actor is known.
 func (x *exchange) operations(s *sink, tree *state.Tree, node string) error {
 	first := true
 	for tr, err := range x.h.query.Transitions(x.r.Context(), tree) {

@@ -322,6 +322,8 @@ const taskView = {
       graphView.draw(this);
       if (n) graphView.bring(index);
     }
+    const at = this.tab === "tree" || this.tab === "timeline" ? this.position() : -1;
+    if (at >= 0) rows.show(at); // also in the room that the details leave
     rows.draw();
     detailsView.draw(this);
     this.remember();

@@ -235,6 +235,7 @@ func TestTheCauseOfAFailureIsSeen(t *testing.T) {
 	p.shot("phone-cause")
 	p.eval(row("migrate database")+".click()", nil)
 	p.until(seen + "(document.querySelector('#d-error .cause'))")
+	p.until("(e => (b => e.top >= b.top && e.bottom <= b.bottom)($('rows').getBoundingClientRect()))(%s.getBoundingClientRect())", row("migrate database"))
 	p.shot("phone-cause-details")
 }
 
