@@ -168,11 +168,15 @@ func (e *Engine) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQue
 		return nil, err
 	}
 	if ref.NodeKey != "" { // the tree is likely in memory, and the store would read it
-		snap, err := e.Load(ctx, ref)
+		tree, err := e.latest(ctx, ref.Task())
 		if err != nil {
 			return nil, err
 		}
-		ref = store.ByNode(snap.Tree.ID(snap.Index))
+		i, err := ref.In(tree)
+		if err != nil {
+			return nil, err
+		}
+		ref = store.ByNode(tree.ID(i))
 	}
 	return e.store.Attempts(ctx, ref, q)
 }

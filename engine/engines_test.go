@@ -2,6 +2,7 @@ package engine_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 
@@ -201,4 +202,57 @@ func TestEnginesThatRaceForATaskLoseNothing(t *testing.T) {
 			f.Errorf("%d nodes at revision %d after %v accepted", snap.Tree.Len(), snap.Tree.Revision(), accepted)
 		}
 	})
+}
+
+// moved makes an engine whose memory has the ended task "11" with the root "f" and a
+// node "e" with the key "step". Another engine has since deleted that task and created
+// the task "10" with the root "f" and a node "d".
+func moved(t *testing.T) *fixture {
+	s := store.NewMemory()
+	f := onStore(t, s, engine.Options{})
+	other := f.another()
+	step := engine.Key("step")
+	f.record(
+		engine.Create("2", "11", engine.ID("f")), engine.Start("f"),
+		engine.Declare("f", state.ServiceActivity, engine.ID("e"), step), engine.Start("e"), engine.Finish("e"), engine.Finish("f"),
+	)
+	if err := other.Delete(f.ctx, "2", "11"); err != nil {
+		t.Fatal(err)
+	}
+	other.record(
+		engine.Create("2", "10", engine.ID("f")), engine.Start("f"),
+		engine.Declare("f", state.ServiceActivity, engine.ID("d")),
+	)
+	return f
+}
+
+// The engine first refuses the operation for the deleted task, and then looks whether
+// the node is in use elsewhere. It is, in the task that the operation is about.
+func TestAnIDIsNotInUseElsewhereIfTheOperationIsAboutThatTask(t *testing.T) {
+	f := moved(t)
+	r, err := f.Begin(f.ctx, "f", state.ServiceActivity, engine.ID("d"))
+	if err != nil || r.Node != "d" {
+		t.Errorf("%+v, %v", r, err)
+	}
+}
+
+func TestAttemptsByKeyAreThoseOfTheCurrentTask(t *testing.T) {
+	f := moved(t)
+	other := f.another()
+	ref := store.ByNodeKey("2", "11", "step")
+	if _, err := f.Attempts(f.ctx, ref, store.AttemptQuery{}); !errors.Is(err, state.ErrNotFound) {
+		t.Errorf("of a task that was deleted: %v", err)
+	}
+	other.record(
+		engine.Create("3", "12", engine.ID("e"), engine.Input([]byte("secret"))),
+		engine.Start("e"),
+	)
+	other.record(
+		engine.Create("2", "11", engine.ID("root")), engine.Start("root"),
+		engine.Declare("root", state.ServiceActivity, engine.ID("x"), engine.Key("step"), engine.NewVersion(id(500))),
+	)
+	page, err := f.Attempts(f.ctx, ref, store.AttemptQuery{Data: true})
+	if err != nil || len(page) != 1 || page[0].Version.String() != id(500) || page[0].Input != nil {
+		t.Errorf("of a task that was made anew: %+v, %v", page, err)
+	}
 }

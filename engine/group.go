@@ -203,6 +203,9 @@ func (g *group) take(w *work, tr *state.Transition, op *state.Op) {
 // follow the requests across tasks it is asked before: a task that Commit leaves
 // out would come after the others.
 func (g *group) attempt(w *work, ops []state.Op) (tree *state.Tree, outcomes []state.Outcome, refused, err error) {
+	for i := range ops {
+		ops[i].Taken = false // what an earlier try found need not hold for this task
+	}
 	ahead := g.again || g.engine.opts.InOrder
 	if ahead {
 		if err := g.mark(ops, w.key); err != nil {
