@@ -20,22 +20,22 @@ type accepted struct {
 	Seq     uint64 `json:"seq"`
 	Node    string `json:"node"`
 	Version string `json:"version"`
-	// Did is what a begin or report recorded, nil for others.
+	// Did lists the operations that a begin or report recorded, nil for others.
 	Did []string `json:"did,omitzero"`
 }
 
-// refused is the answer to anything that was not done.
+// refused is the answer to a refused or failed request.
 type refused struct {
 	OK    bool   `json:"ok"`
 	Code  string `json:"code"`
 	Error string `json:"error"`
-	// Index is the operation of a batch that was refused, nil if it was not
-	// one of them or there was no batch.
+	// Index is the refused operation of a batch, nil if the refusal is about
+	// something else or there was no batch.
 	Index *int `json:"index,omitempty"`
 }
 
-// codes are the protocol's words for errors. What tells of the store itself
-// comes first: nothing it says about a task counts then.
+// codes are the protocol's words for errors. Errors of the store itself come first,
+// because they make its answers about tasks meaningless.
 var codes = []struct {
 	err  error
 	code string
@@ -56,15 +56,15 @@ var codes = []struct {
 	{state.ErrNotSkippable, "not_skippable"},
 	{state.ErrLoopLimit, "loop_limit"},
 	{errDamaged, "corrupt"},
-	// Changes that are no longer kept are not there.
+	// Trimmed transitions are reported as not found.
 	{store.ErrTrimmed, "not_found"},
 	{fs.ErrExist, "exists"}, // the target of a copy
-	// There is no file where -db points: the argument is wrong.
+	// The file of -db does not exist: the argument is wrong.
 	{fs.ErrNotExist, "invalid_argument"},
 }
 
-// code is the protocol's word for err. An error that is none of those known
-// leaves the outcome open: failed.
+// code is the protocol's word for err. An unknown error leaves the outcome open:
+// failed.
 func code(err error) string {
 	for _, c := range codes {
 		if errors.Is(err, c.err) {
@@ -97,7 +97,7 @@ func refusal(err error, batch bool) refused {
 	return r
 }
 
-// message is err without the name of the package that says it.
+// message is err without the name of its package.
 func message(err error) string { return strings.TrimPrefix(err.Error(), "query: ") }
 
 func refusedIndex(err error) *int {
@@ -112,9 +112,9 @@ func refusedIndex(err error) *int {
 	return nil
 }
 
-// writeLine writes v as one line of JSON, with <, > and & as they are and
-// nothing in it for a terminal to obey, in a single call of Write. A v of type
-// json.RawMessage is a line already, its newline aside.
+// writeLine writes v as one line of JSON in a single call of Write, without
+// escaping <, > and &, and safe for terminals. A v of type json.RawMessage is a line
+// without its newline.
 func writeLine(w io.Writer, v any) error {
 	line, ok := v.(json.RawMessage)
 	if ok {

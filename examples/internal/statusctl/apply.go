@@ -86,7 +86,7 @@ func apply(ctx context.Context, t *tool, args []string) (err error) {
 		return t.notOpened(err)
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	// Whoever reads the answers expects the sequences to go by the lines.
+	// Readers of the answers expect the sequences in the order of the lines.
 	e, err := engine.Open(ctx, s, &engine.Options{InOrder: true})
 	if err != nil {
 		return t.notOpened(err)
@@ -96,7 +96,7 @@ func apply(ctx context.Context, t *tool, args []string) (err error) {
 	return r.apply(ctx, in, t.stdout)
 }
 
-// notOpened answers that the store does not open, whatever the lines are.
+// notOpened answers that the store does not open, without reading lines.
 func (t *tool) notOpened(err error) error {
 	var usage *usageError
 	if errors.As(err, &usage) {

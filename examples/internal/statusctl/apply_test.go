@@ -31,14 +31,14 @@ func TestTranscripts(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			for _, db := range []string{":memory:", filepath.Join(t.TempDir(), "a.db")} {
 				got := succeed(t, read(t, in), "apply", "-tz", "Asia/Shanghai", "-db", db)
-				// What errors say beyond their code is the store's business.
+				// The message of an error depends on the store.
 				golden(t, "apply/"+name+".golden", errorText.ReplaceAllString(got, `$1"error":"…"`))
 			}
 		})
 	}
 }
 
-// begin makes a recorder on a store of its own kind.
+// begin makes a recorder on a new store.
 func begin(t testing.TB, s store.Store) *recorder {
 	t.Helper()
 	e, err := engine.Open(t.Context(), s, nil)
@@ -83,7 +83,7 @@ func TestAnAnswerComesBeforeTheNextLineIsSent(t *testing.T) {
 	}
 }
 
-// blocked is an output that nobody reads until it is released.
+// blocked is an output that is not read until it is released.
 type blocked struct {
 	bytes.Buffer
 	release chan struct{}
@@ -128,7 +128,7 @@ func (s slow) Commit(ctx context.Context, changes []store.Write) ([]store.Result
 	return s.Store.Commit(ctx, changes)
 }
 
-func TestQuestionsSeeAllThatIsAboveThemAndNothingBelow(t *testing.T) {
+func TestQuestionsSeeAllEarlierLinesAndNoLaterOnes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := begin(t, slow{store.NewMemory()})
 		var out bytes.Buffer
@@ -177,7 +177,7 @@ func (f *failing) Commit(ctx context.Context, changes []store.Write) ([]store.Re
 	return nil, f.err
 }
 
-func TestOnlyWhatEndsTheStoreEndsTheInput(t *testing.T) {
+func TestOnlyFatalErrorsEndTheInput(t *testing.T) {
 	// Questions between the operations make each a commit of its own.
 	in := strings.ReplaceAll(creates(4), "\n", "\n"+`{"op":"status","biz":"b","task":"0"}`+"\n")
 	for _, test := range []struct {
@@ -211,7 +211,7 @@ func TestOnlyWhatEndsTheStoreEndsTheInput(t *testing.T) {
 	}
 }
 
-func TestAnInterruptStopsReadingAndAnswersWhatIsInFlight(t *testing.T) {
+func TestAnInterruptStopsReadingAndAnswersLinesInFlight(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := begin(t, slow{store.NewMemory()})
 		ctx, interrupt := context.WithCancel(t.Context())
@@ -234,7 +234,7 @@ func TestAnInterruptStopsReadingAndAnswersWhatIsInFlight(t *testing.T) {
 	})
 }
 
-func TestAnOutputThatBreaksEndsApply(t *testing.T) {
+func TestABrokenOutputEndsApply(t *testing.T) {
 	r := begin(t, store.NewMemory())
 	reader, stdout := io.Pipe()
 	reader.Close()
@@ -243,7 +243,7 @@ func TestAnOutputThatBreaksEndsApply(t *testing.T) {
 	}
 }
 
-func TestAnInputThatBreaksIsNoEnd(t *testing.T) {
+func TestABrokenInputIsAnError(t *testing.T) {
 	broken := errors.New("broken")
 	r := begin(t, store.NewMemory())
 	var out bytes.Buffer
@@ -270,7 +270,7 @@ func TestAHugeLineIsRefusedAndTheNextIsRead(t *testing.T) {
 	}
 }
 
-func TestWhateverComesInIsAnsweredLineByLine(t *testing.T) {
+func TestAnyInputIsAnsweredLineByLine(t *testing.T) {
 	const create = `{"op":"create","biz":"b","task":"t","id":"p"}`
 	const start = `{"op":"start","node":"p"}`
 	for name, test := range map[string]struct{ in, want string }{

@@ -25,13 +25,13 @@ func (t *tool) running() bool {
 	return false
 }
 
-// errOnlyRead is what a command that records or maintains says of a program.
+// errOnlyRead is the error of commands that would change a running program's store.
 func (t *tool) errOnlyRead() error {
 	return &usageError{problem: "works on files and servers; the running program at " + t.where() + " can only be read"}
 }
 
-// look has f read what -db names: a database, which it opens with o and closes again,
-// or the store of a running program.
+// look calls f with a reader of -db: a database, which it opens with o and closes
+// again, or the store of a running program.
 func (t *tool) look(ctx context.Context, o opener, f func(store.Reader) error) error {
 	if !t.running() {
 		return t.with(ctx, o, func(s store.Store) error { return f(s) })
@@ -52,7 +52,7 @@ func (t *tool) read(ctx context.Context, f func(*reader) error) error {
 	return t.look(ctx, forReading, func(r store.Reader) error { return f(newReader(r, t.zone)) })
 }
 
-// credentials are those that -auth or the environment gives.
+// credentials are those from -auth or the environment.
 func (t *tool) credentials() (who httpapi.Credentials, err error) {
 	text, from := t.auth, "-auth"
 	if text == "" {

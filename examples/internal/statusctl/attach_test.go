@@ -75,7 +75,7 @@ func TestEveryReadingCommandWorksThroughASocket(t *testing.T) {
 	again.end(t)
 }
 
-func TestAnotherServerCanServeWhatAServerServes(t *testing.T) {
+func TestAServerCanServeTheStoreOfAnotherServer(t *testing.T) {
 	db := told(t)
 	first := serve(t, "-db", db, "-no-auth", "-quiet")
 	second := serve(t, "-db", first.url, "-no-auth", "-quiet")
@@ -135,7 +135,7 @@ func TestCommandsThatWriteRefuseARunningProgram(t *testing.T) {
 	}
 }
 
-func TestAProgramThatDoesNotAllowItIsNotRead(t *testing.T) {
+func TestAProgramWithoutPermissionIsNotRead(t *testing.T) {
 	s, err := boltstore.Open(told(t), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -153,7 +153,7 @@ func TestAProgramThatDoesNotAllowItIsNotRead(t *testing.T) {
 	}
 }
 
-func TestTheMessageAboutAFileInUseNamesTheWayIn(t *testing.T) {
+func TestTheMessageAboutAFileInUseNamesTheProgram(t *testing.T) {
 	db := told(t)
 	s, err := boltstore.Open(db, nil) // as its runner does
 	if err != nil {
@@ -165,7 +165,7 @@ func TestTheMessageAboutAFileInUseNamesTheWayIn(t *testing.T) {
 	}
 }
 
-func TestFollowingARunningProgramTellsEachTransitionAndEndsWithIt(t *testing.T) {
+func TestFollowingARunningProgramShowsEachTransitionAndEndsWithIt(t *testing.T) {
 	s, err := boltstore.Open(filepath.Join(t.TempDir(), "a.db"), nil)
 	if err != nil {
 		t.Fatal(err)

@@ -48,7 +48,7 @@ func TestABackupOverwritesNothing(t *testing.T) {
 	succeed(t, "", "check", "-db", db)
 }
 
-func TestCompactGivesBackWhatPurgeFreed(t *testing.T) {
+func TestCompactReleasesTheRoomOfPurgedTasks(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
 	var in bytes.Buffer
 	for i := range 400 {
@@ -79,11 +79,11 @@ func TestCompactGivesBackWhatPurgeFreed(t *testing.T) {
 	succeed(t, "", "check", "-db", db)
 	left, err := os.ReadDir(filepath.Dir(db))
 	if err != nil || len(left) != 1 {
-		t.Errorf("beside the database: %v, %v", left, err)
+		t.Errorf("next to the database: %v, %v", left, err)
 	}
 }
 
-func TestFiguresOfAFileAreThoseOfItsTasks(t *testing.T) {
+func TestFiguresOfAFileMatchItsTasks(t *testing.T) {
 	db := told(t)
 	var got map[string]any
 	if err := json.Unmarshal([]byte(noon(t, "-db", db, "stats", "-json")), &got); err != nil {

@@ -10,9 +10,9 @@ import (
 
 var generated = regexp.MustCompile(`"[0-9a-f]{32}"`)
 
-// Cases from reports of people who run such systems: what was refused or wrong
-// before the rules allowed for it. The bubble's clock stands still, so that the
-// answers of operations without a time are the same each time.
+// Cases from reports about such systems, which earlier rules refused or got wrong.
+// The bubble's clock stands still, so that operations without a time always have the
+// same answers.
 func TestCasesFromReports(t *testing.T) {
 	inputs, err := filepath.Glob("testdata/apply/cases/*.jsonl")
 	if err != nil || len(inputs) == 0 {

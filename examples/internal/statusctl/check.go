@@ -28,7 +28,7 @@ type checkResult struct {
 func check(ctx context.Context, t *tool, r store.Reader) error {
 	p := problems{tool: t}
 	examine := func() error { return store.Check(ctx, r, p.report) }
-	if checker, ok := r.(store.Checker); ok { // which knows more than readers see
+	if checker, ok := r.(store.Checker); ok { // which checks more than readers can
 		examine = func() error { return checker.Check(ctx, p.report) }
 	}
 	if err := examine(); err != nil {
@@ -42,7 +42,7 @@ func check(ctx context.Context, t *tool, r store.Reader) error {
 	return p.end()
 }
 
-// problems shows what is wrong with a file, one by one.
+// problems prints the problems of a file, one by one.
 type problems struct {
 	*tool
 	n   int

@@ -7,7 +7,7 @@ import (
 	"strings"
 )
 
-// completionCommand is no variable, since it lists the commands that it is among.
+// completionCommand is a function, since it lists the commands, including itself.
 func completionCommand() command {
 	return command{
 		name: "completion", args: "bash|zsh|fish", summary: "print what completes commands and flags in a shell",

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What is begun and reported is answered with what was recorded for it.
-func TestBeginAndReportSayWhatTheyDid(t *testing.T) {
+// The answers to begin and report list the recorded operations.
+func TestBeginAndReportListTheirOperations(t *testing.T) {
 	const first, second = `"new_version":"0000000000000000000000000000000a"`, `"new_version":"0000000000000000000000000000000b"`
 	story := []struct{ line, answer string }{
 		{`{"op":"create","biz":"b","task":"t","id":"p","at":1}`, `"node":"p","version":""}`},

@@ -47,8 +47,8 @@ type sideRecord struct {
 	Error   string  `json:"error"`
 }
 
-// differenceRecord is a node of two runs in JSON; a side is absent where there
-// is no such node.
+// differenceRecord is a node of two runs in JSON; a side is absent if its run does
+// not have the node.
 type differenceRecord struct {
 	Path    []string    `json:"path"`
 	A       *sideRecord `json:"a,omitempty"`

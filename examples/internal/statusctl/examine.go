@@ -13,18 +13,18 @@ import (
 )
 
 // maxNames is how many names of tasks and nodes import holds in memory to find
-// those that repeat: some 150 MiB at most. An export with more of them is read
+// repeated ones: about 150 MiB at most. An export with more of them is read
 // several times, each time for a part of its names.
 const maxNames = 4 << 20
 
-// examined is what an export that can be imported turned out to be.
+// examined describes a valid export.
 type examined struct {
 	tasks   int
 	longest int // bytes that the lines of one task take, at most
 }
 
-// options are those of a file that takes in each task of the export in one
-// commit: the lines of a task are longer than its records.
+// options configure a file so that each task of the export fits into one commit: the
+// lines of a task are longer than its records.
 func (e *examined) options() *boltstore.Options {
 	const quarter, least = 4, 72 << 20
 	return &boltstore.Options{JournalSize: max(least, quarter*e.longest)}
@@ -99,9 +99,9 @@ func examineNames(ctx context.Context, r io.ReadSeeker, f func(store.Ref) error)
 	return found, nil
 }
 
-// nameSet finds names that come twice among more than it holds. It holds one of
-// several parts of them at a time, and makes the parts smaller when it has too
-// many. Of each name it has a digest, which no two names share.
+// nameSet finds repeated names among more names than it can hold. It holds one of
+// several parts at a time, and makes the parts smaller when it has too many names.
+// It keeps a digest of each name, which is practically unique.
 type nameSet struct {
 	most        int
 	seen        map[digest]struct{}
@@ -125,8 +125,7 @@ func (s *nameSet) begin(part uint64) {
 	s.part, s.seen = part, make(map[digest]struct{})
 }
 
-// add returns an error that matches errDamaged for a name that it was given
-// before.
+// add returns an error that matches errDamaged for a repeated name.
 func (s *nameSet) add(name store.Ref) error {
 	d := digestOf(name)
 	if !d.in(s.part, s.parts) {

@@ -29,7 +29,7 @@ func TestAnImportThatIsRefusedChangesNothing(t *testing.T) {
 	whole := manyTasks(t, 6)
 	for name, test := range map[string]struct {
 		in   string
-		has  string // what the database has
+		has  string // names in the database
 		want []string
 	}{
 		"a root of two tasks":          {in: strings.ReplaceAll(whole, `"r5"`, `"r0"`), want: []string{`damaged export: node "r0" comes twice`, `task "b"/"t5"`}},
@@ -64,7 +64,7 @@ func TestAnImportThatIsRefusedChangesNothing(t *testing.T) {
 	}
 }
 
-func TestARepeatIsFoundAmongMoreNamesThanAreHeld(t *testing.T) {
+func TestARepeatIsFoundAmongMoreNamesThanFitInMemory(t *testing.T) {
 	const tasks = 12
 	whole := manyTasks(t, tasks)
 	for _, most := range []int{1, 7, 3 * tasks} {
@@ -100,8 +100,7 @@ func TestFewNamesOfAnExportAreHeldAtATime(t *testing.T) {
 	}
 }
 
-// A file takes in a task whose history is longer than what one commit may hold
-// otherwise.
+// A file imports a task whose history is longer than a commit can usually hold.
 func TestAnImportTakesTasksWithALongHistory(t *testing.T) {
 	from := store.NewMemory()
 	r := begin(t, from)

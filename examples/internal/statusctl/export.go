@@ -22,13 +22,12 @@ import (
 //	{"end":true,"tasks":1,"transitions":17}
 //
 // The first line names the format and the store's last sequence. Then come the
-// tasks, those recorded first first, and of each all its transitions in order,
-// one a line, as wire.Transition describes them: they begin with its create
-// and hold every value of every node they changed, so that replaying them, or
-// committing them to another store, makes the same task with the same history.
-// Sequences ascend within a task; a store that takes the tasks gives them its
-// own. The last line tells a whole export from one that was cut off.
-// The version is that of the records.
+// tasks in the order of their recording, each with all its transitions in order,
+// one per line, as wire.Transition describes them. They begin with the create and
+// hold every value of every changed node, so that replaying them, or committing them
+// to another store, makes the same task with the same history. Sequences ascend
+// within a task; a store that imports the tasks assigns new ones. The last line
+// shows that the export is complete. The version is that of the records.
 const (
 	exportFormat  = "pipestatus-export"
 	exportVersion = wire.Version
@@ -54,9 +53,9 @@ the machine. It goes to standard output:
 
   statusctl export > tasks.jsonl
 
-Its last line says "end"; without it, it is not whole. See import. Of a database
-that others record in meanwhile it holds each task as it was at a moment of its
-own. Tasks that cannot be read are left out, and reported in the end.`,
+An export is complete if its last line says "end". See import. While other
+processes record, each task is exported as of a different moment. Unreadable
+tasks are left out and reported at the end.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, _ []string) error {
 			return t.read(ctx, func(r *reader) error {
@@ -85,7 +84,7 @@ func writeExport(ctx context.Context, r *reader, out io.Writer) error {
 		transitions, err := transitionsOf(ctx, r, key)
 		switch {
 		case errors.Is(err, state.ErrNotFound):
-			continue // others have purged it meanwhile
+			continue // it has been purged during the export
 		case passed.Add(&store.Task{Key: key}, err):
 			continue
 		case err != nil:
@@ -136,8 +135,8 @@ func withData(ctx context.Context, from store.Reader, tr *state.Transition) (*st
 	return &whole, err
 }
 
-// allTasks lists the keys of all tasks, those recorded first first. They are all
-// that can be read also with an error that is a [*store.UnreadableError].
+// allTasks lists the keys of all tasks in the order of their recording. With an
+// error that is a [*store.UnreadableError], it returns all readable tasks.
 func allTasks(ctx context.Context, from store.Reader) (keys []state.Key, err error) {
 	for t, err := range store.Tasks(ctx, from, store.ListQuery{}) {
 		if err != nil {

@@ -89,7 +89,7 @@ func TestAnExportHoldsEverything(t *testing.T) {
 	}
 }
 
-// task is everything a store has about one task, sequences aside.
+// task is everything that a store has about one task, without sequences.
 type task struct {
 	Nodes       []state.Node
 	Attempts    map[string][]store.Attempt
@@ -129,7 +129,7 @@ func TestTheFormatOfAnExport(t *testing.T) {
 	golden(t, "export.golden", recordedNow.ReplaceAllString(succeed(t, "", "export", "-db", db), `"$1":"NOW"`))
 }
 
-func TestAnExportThatIsNotWholeIsRefused(t *testing.T) {
+func TestAnIncompleteExportIsRefused(t *testing.T) {
 	whole := export(t, recorded(t))
 	lines := strings.SplitAfter(whole, "\n")
 	without := func(i int) string { return strings.Join(lines[:i], "") + strings.Join(lines[i+1:], "") }
@@ -144,11 +144,11 @@ func TestAnExportThatIsNotWholeIsRefused(t *testing.T) {
 		"without the last transition": without(len(lines) - 3),
 		"a line twice":                strings.Replace(whole, lines[2], lines[2]+lines[2], 1),
 		"another task within":         strings.Replace(whole, `"seq":2,"biz":"`, `"seq":2,"biz":"x`, 1),
-		"a state that is none":        strings.Replace(whole, `"shown":"RUNNING"`, `"shown":"DONE"`, 1),
+		"an unknown state":            strings.Replace(whole, `"shown":"RUNNING"`, `"shown":"DONE"`, 1),
 		"an op that is missing":       strings.Replace(whole, `"op":"start",`, ``, 1),
 		"a time that is missing":      strings.Replace(whole, `"recorded":`, `"actor":`, 1),
 		"an ID that cannot be":        strings.Replace(whole, `{"id":"`, `{"id":"\u0000`, 1),
-		"a time that is none":         strings.Replace(whole, `"at":"`, `"at":"x`, 1),
+		"an invalid time":             strings.Replace(whole, `"at":"`, `"at":"x`, 1),
 		"a parent that is not there":  strings.Replace(whole, `"parent":"`, `"parent":"x`, 1),
 		"a field that is unknown":     strings.Replace(whole, `"actor":`, `"author":`, 1),
 		"a field in capitals":         strings.Replace(whole, `"actor":`, `"ACTOR":`, 1),
@@ -190,8 +190,8 @@ func TestAnExportOfAnotherVersion(t *testing.T) {
 	}
 }
 
-// The export was written by version 1. What it did not tell is found out or
-// left open.
+// The export was written by version 1. Values that it lacks are computed or left
+// unset.
 func TestAnExportOfVersion1IsRead(t *testing.T) {
 	in := strings.ReplaceAll(read(t, "testdata/export1.golden"), `"recorded":"NOW"`, `"recorded":"2018-04-26T08:30:00Z"`)
 	db := filepath.Join(t.TempDir(), "a.db")

@@ -15,8 +15,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// form is an object whose fields are taken out one by one, so that what is
-// left in the end does not belong there. It keeps its first error.
+// form is an object whose fields are taken out one by one, so that the remaining
+// fields are unknown ones. It keeps its first error.
 type form struct {
 	op     string
 	fields map[string]json.RawMessage
@@ -61,7 +61,7 @@ func (f *form) fail(format string, args ...any) {
 	f.err = invalid("%s", problem)
 }
 
-// end is the form's first error, or else one about a field that nobody took.
+// end is the form's first error, or else one about an unknown field.
 func (f *form) end() error {
 	for _, name := range slices.Sorted(maps.Keys(f.fields)) {
 		f.fail("takes no field %q", brief(name, 64))
@@ -76,8 +76,8 @@ func (f *form) take(name string) (raw json.RawMessage, given bool) {
 	return raw, given
 }
 
-// text takes a string. Escapes of half a surrogate pair stand for no
-// character: no ID may have one.
+// text takes a string. It refuses escapes of half a surrogate pair, which are no
+// character.
 func (f *form) text(name string) (s string, given bool) {
 	raw, given := f.take(name)
 	if !given {

@@ -8,7 +8,7 @@ import (
 )
 
 var graphCommand = command{
-	name: "graph", args: "BIZ TASK|NODE", summary: "draw a task, or what is in one of its nodes, as an SVG graph of its flows",
+	name: "graph", args: "BIZ TASK|NODE", summary: "draw a task, or one of its nodes with its content, as an SVG graph",
 	least: 2, most: 2,
 	detail: timeDetail,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {

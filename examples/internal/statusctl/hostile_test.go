@@ -15,7 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// bombSize is long enough to tell what a line costs from what a call does.
+// bombSize is long enough to separate the cost of a line from the cost of a call.
 const bombSize = 256 << 10
 
 // filled is a line of bombSize, with as many copies of one as fit.
@@ -60,10 +60,10 @@ func manyFields() string {
 	return b.String()
 }
 
-func TestABombIsRefusedBrieflyAndInLittleMemory(t *testing.T) {
+func TestABombIsRefusedWithAShortMessageAndLittleMemory(t *testing.T) {
 	for name, line := range bombs() {
-		// All that is ever asked for, touched or not: slices of the parts of
-		// a list take the most, and then operations that make sense alone.
+		// Allocated memory, used or not: slices of the parts of a list take the
+		// most, then operations that are valid alone.
 		factor := uint64(96)
 		if name == "a batch that ends in nothing" {
 			factor = 256
@@ -121,7 +121,7 @@ func (z *zeros) Read(p []byte) (int, error) {
 	return n, nil
 }
 
-func TestALineWithoutEndIsPassedOverInLittleMemory(t *testing.T) {
+func TestAnEndlessLineIsSkippedInLittleMemory(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	r := newLineReader(&zeros{64 << 20}, maxLine)
@@ -153,15 +153,15 @@ func TestLongLinesInFlightAreFew(t *testing.T) {
 	}
 }
 
-// hostileTexts try to be obeyed by terminals, to stand in another place than
-// they are, or not to show.
+// hostileTexts contain control sequences, change the text direction, or are
+// invisible.
 var hostileTexts = []string{
 	"\u202atx\u202bt.\u202dexe\u202e\u202c", "\u2066a\u2067b\u2068c\u2069\u2069", "\u200ea\u200fb\u061cc", "\u200b\u2060\ufeff\u3164",
 	"one\u2028two\u2029three", "\u2028", "\U000e0041\U000e007f\ufffe",
 	"\x1b[2J\x1b]0;title\x07\b\x7f", "\u009b31m\u0085", "a\r\nb\x00",
 }
 
-// hostileLines records each of the texts as whatever it may be.
+// hostileLines records each of the texts in every field that accepts it.
 func hostileLines(t *testing.T) string {
 	t.Helper()
 	var in bytes.Buffer
@@ -189,10 +189,10 @@ func hostileLines(t *testing.T) string {
 	return in.String()
 }
 
-func TestNoCommandPrintsWhatATerminalObeys(t *testing.T) {
+func TestNoCommandPrintsControlSequences(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "hostile.db")
 	in := hostileLines(t)
-	for i, text := range hostileTexts { // what is refused is quoted
+	for i, text := range hostileTexts { // refused texts are quoted
 		for _, field := range []string{"biz", "task", "id", "name", "actor", "op", text} {
 			var line bytes.Buffer
 			mustWrite(t, &line, map[string]any{"op": "create", "biz": "b", "task": fmt.Sprint("again", i), field: text})
@@ -247,8 +247,8 @@ func TestNoCommandPrintsWhatATerminalObeys(t *testing.T) {
 	}
 }
 
-// expectInert expects a call to print nothing that a terminal obeys or does not
-// show, and if it is asked for JSON, a line of that each time.
+// expectInert expects a call to print no control sequences or invisible characters,
+// and with JSON output only lines of JSON.
 func expectInert(t *testing.T, name string, got outcome, asJSON bool) {
 	t.Helper()
 	for _, r := range got.stdout + got.stderr {

@@ -12,8 +12,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// importSize is the number of transitions after which import commits the tasks
-// it has read whole.
+// importSize is the number of transitions after which import commits the complete
+// tasks that it has read.
 const importSize = 4096
 
 var importCommand = command{
@@ -68,8 +68,8 @@ func importTasks(ctx context.Context, t *tool, args []string) (err error) {
 	return err
 }
 
-// rereadable is in as a file at its start, spooled if it is none. remove
-// removes the spool.
+// rereadable returns in as a file at its start, or a spooled copy. remove removes
+// the copy.
 func rereadable(in io.Reader) (file *os.File, remove func(), err error) {
 	if f, ok := in.(*os.File); ok {
 		at, err := f.Seek(0, io.SeekCurrent)

@@ -58,7 +58,7 @@ func scenarios(t *testing.T) (db string, tasks map[[2]string][]string) {
 
 var sequences = regexp.MustCompile(`"(seq|sequence)":\d+,?`)
 
-// answers is everything a database can be asked, sequences and revisions aside.
+// answers is every answer of a database, without sequences and revisions.
 func answers(t *testing.T, db string, tasks map[[2]string][]string) (all map[string]any) {
 	t.Helper()
 	s, err := (&tool{db: db}).open(t.Context(), forReading)
@@ -204,7 +204,7 @@ func TestBombsInAnExport(t *testing.T) {
 func TestPurgeRemovesWhatItsDryRunLists(t *testing.T) {
 	for name, test := range map[string]struct {
 		args []string
-		want []string // what remains, newest first
+		want []string // the remaining tasks, newest first
 	}{
 		"by number":           {[]string{"-keep", "1"}, []string{"4", "3", "1"}},
 		"all":                 {[]string{"-keep", "0"}, []string{"3", "1"}},

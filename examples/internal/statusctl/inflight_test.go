@@ -15,7 +15,7 @@ import (
 )
 
 // babble is a stream of operations and questions on a few tasks whose IDs
-// collide, with explicit versions and times, so that its answers can be foretold.
+// collide, with explicit versions and times, so that its answers can be predicted.
 func babble(seed uint64, lines int) string {
 	r := rand.New(rand.NewPCG(seed, 0))
 	pick := func(of ...string) string { return of[r.IntN(len(of))] }
@@ -63,7 +63,7 @@ func babble(seed uint64, lines int) string {
 	return b.String()
 }
 
-func TestAnswersDoNotDependOnWhatIsInFlight(t *testing.T) {
+func TestAnswersDoNotDependOnLinesInFlight(t *testing.T) {
 	for seed := uint64(280); seed < 320; seed++ { // 313 once told two tasks apart wrongly
 		in := babble(seed, 300)
 		play := func(t *testing.T, s store.Store, in io.Reader) (answers []string) {

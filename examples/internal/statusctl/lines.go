@@ -8,13 +8,13 @@ import (
 	"io"
 )
 
-// maxLine is the longest line of operations that is read, its newline aside.
+// maxLine is the longest line of operations that is read, without its newline.
 const maxLine = 4 << 20
 
 var errLineTooLong = errors.New("line too long")
 
-// lineReader reads lines of bounded length. What is longer is passed over
-// without being held in memory.
+// lineReader reads lines of bounded length. It skips longer lines without holding
+// them in memory.
 type lineReader struct {
 	in   *bufio.Reader
 	most int
@@ -27,7 +27,7 @@ func newLineReader(in io.Reader, most int) *lineReader {
 
 // next returns the next line that is not blank, valid until the next call. It
 // returns an error that matches errLineTooLong once for each line over the
-// limit, io.EOF at the end, and otherwise what the input failed with.
+// limit, io.EOF at the end, and otherwise the error of the input.
 func (r *lineReader) next() ([]byte, error) {
 	for {
 		tooLong, err := r.read()

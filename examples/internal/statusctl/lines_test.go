@@ -70,7 +70,7 @@ func (endless) Read(p []byte) (int, error) {
 	return len(p), nil
 }
 
-func TestAReadThatFailsIsNoEnd(t *testing.T) {
+func TestAFailedReadIsAnError(t *testing.T) {
 	broken := errors.New("broken")
 	r := newLineReader(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), maxLine)
 	if line, err := r.next(); err != nil || string(line) != "a\n" {

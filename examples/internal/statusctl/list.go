@@ -33,7 +33,7 @@ or finished.`,
 		until := flags.String("until", "", "only tasks before `TIME`")
 		flags.BoolVar(&l.query.OldestFirst, "oldest", false, "the oldest recorded first")
 		flags.IntVar(&l.query.Limit, "limit", 50, "at most `N` tasks")
-		flags.StringVar(&l.query.Cursor, "cursor", "", "go on at the `CURSOR` that the page before ended with")
+		flags.StringVar(&l.query.Cursor, "cursor", "", "continue at the `CURSOR` of the previous page")
 		return func(ctx context.Context, t *tool, _ []string) (err error) {
 			l.tool = t
 			if l.query.Shown, err = parseStates(*states); err != nil {

@@ -1,5 +1,5 @@
-// Package statusctl is the program that examples/statusctl documents. Its code
-// is here so that programs with other stores can be made of it.
+// Package statusctl is the program that examples/statusctl documents. It is a
+// package so that programs with other stores can use it.
 package statusctl
 
 import (
@@ -21,7 +21,8 @@ import (
 )
 
 // Main runs the program with the process's arguments, signals and streams, and
-// returns its exit code. It works on files and, unless servers is nil, on those.
+// returns its exit code. It works on files and on the given servers; servers may be
+// nil.
 func Main(servers *database.Servers) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	context.AfterFunc(ctx, stop) // a second signal kills
@@ -53,11 +54,11 @@ type command struct {
 	name    string
 	args    string // as usage shows them
 	summary string
-	detail  string // what else -h says
+	detail  string // additional text of -h
 	// least and most bound the number of arguments.
 	least, most int
-	// bind declares the command's own flags and returns what runs it once
-	// they are parsed.
+	// bind declares the command's own flags and returns the function that runs
+	// it after they are parsed.
 	bind func(*flag.FlagSet) func(context.Context, *tool, []string) error
 }
 
@@ -69,7 +70,7 @@ func commands() []command {
 	}
 }
 
-// usageError is a call that no command can make sense of.
+// usageError is an invalid call.
 type usageError struct {
 	command string // "" before the command is known
 	problem string
@@ -83,14 +84,14 @@ func (t *tool) call(ctx context.Context, args []string) int {
 	t.db, t.zone, t.now = "pipestatus.db", time.Local, time.Now
 	err := t.run(ctx, args)
 	var usage *usageError
-	switch { // what cannot be reported has nowhere else to go
+	switch { // an error of writing the error cannot be reported
 	case err == nil:
 		return exitOK
 	case errors.As(err, &usage):
 		name := strings.TrimSpace("statusctl " + usage.command)
 		_, _ = fmt.Fprintf(t.stderr, "%s: %s\nRun '%s -h' for usage.\n", name, terminal.JSON([]byte(usage.problem)), name)
 		return exitUsage
-	case errors.Is(err, errAnswered), terminal.ReaderGone(err): // or told to nobody
+	case errors.Is(err, errAnswered), terminal.ReaderGone(err): // or its reader has gone
 	case t.json && ctx.Err() == nil:
 		_ = writeLine(t.stdout, refusal(err, false))
 	default:
@@ -154,8 +155,8 @@ func (t *tool) runCommand(ctx context.Context, c *command, args []string) error 
 	return err
 }
 
-// bind declares the flags of every command. They may stand before the command
-// and after it; what was given before is the default after.
+// bind declares the flags of every command. They may come before and after the
+// command; values given before are the defaults after.
 func (t *tool) bind(flags *flag.FlagSet) {
 	flags.StringVar(&t.db, "db", t.db, t.dbUsage())
 	flags.StringVar(&t.auth, "auth", t.auth, "`JSON` with credentials for a running program, {\"access_token\":\"T\"}, or @FILE (default: "+authVariable+")")

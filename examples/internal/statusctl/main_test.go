@@ -13,7 +13,7 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files")
 
-// outcome is what one call of the tool did.
+// outcome is the result of one call of the tool.
 type outcome struct {
 	code           int
 	stdout, stderr string
@@ -26,7 +26,7 @@ func call(ctx context.Context, stdin string, args ...string) outcome {
 	return outcome{code, stdout.String(), stderr.String()}
 }
 
-// succeed calls the tool and expects it to do what it was asked.
+// succeed calls the tool and expects success.
 func succeed(t *testing.T, stdin string, args ...string) string {
 	t.Helper()
 	got := call(t.Context(), stdin, args...)

@@ -38,13 +38,13 @@ func (f *form) moment(name string) (at time.Time, given bool) {
 	return at, true
 }
 
-// rfc3339 leaves out what package time takes besides: hours of one digit, a
-// comma before the fraction, offsets of more than a day.
+// rfc3339 refuses forms that package time accepts but RFC 3339 does not: hours of
+// one digit, a comma before the fraction, offsets of more than a day.
 var rfc3339 = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
 
 // parseUnix reads a JSON number as seconds since the Unix epoch, without the
-// rounding of floats: 0.1 is 100,000,000 nanoseconds. What is finer than a
-// nanosecond is dropped, as in RFC 3339 times.
+// rounding of floats: 0.1 is 100,000,000 nanoseconds. Digits beyond a nanosecond are
+// dropped, as in RFC 3339 times.
 func parseUnix(number string) (at time.Time, ok bool) {
 	const maxLength, maxExponent = 64, 32 // so that no number takes long
 	if len(number) > maxLength {

@@ -37,9 +37,9 @@ oldest transition there is. 'go doc ./query/notify' describes the events.`,
 		flags.StringVar(&position, "position", "", "keep in `FILE` how far the endpoint has come (required)")
 		flags.StringVar(&secret, "secret", "", hook.Usage)
 		flags.StringVar(&o.Source, "source", "", "the source `URI` in the events (default pipestatus)")
-		flags.BoolVar(&fromNow, "from-now", false, "without a position yet, begin with what is recorded from now on")
+		flags.BoolVar(&fromNow, "from-now", false, "without a saved position, begin with the next recorded transition")
 		flags.BoolVar(&o.AcrossGaps, "across-gaps", false, "tell the endpoint of a gap and continue")
-		flags.BoolVar(&follow, "follow", false, "go on until interrupted")
+		flags.BoolVar(&follow, "follow", false, "continue until interrupted")
 		flags.DurationVar(&o.GiveUp, "give-up", time.Minute, "without -follow, end when the endpoint takes nothing for `TIME`")
 		return func(ctx context.Context, t *tool, args []string) error {
 			to, err := hook.Endpoint(args[0], secret)
@@ -62,7 +62,7 @@ oldest transition there is. 'go doc ./query/notify' describes the events.`,
 				return notify.Deliver(ctx, r, to, feed.File(position), &o)
 			})
 			if follow && (ctx.Err() != nil || errors.Is(err, store.ErrClosed)) {
-				return nil // its ways to end well
+				return nil // its successful ends
 			}
 			return err
 		}

@@ -21,7 +21,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// endpoint takes events and notes their sequences.
+// endpoint accepts events and records their sequences.
 type endpoint struct {
 	*httptest.Server
 	secret notify.Secret
@@ -61,7 +61,7 @@ func (e *endpoint) taken() []string {
 	return slices.Clone(e.events)
 }
 
-func TestNotifyDeliversWhatIsNewSinceItsPosition(t *testing.T) {
+func TestNotifyDeliversTransitionsAfterItsPosition(t *testing.T) {
 	db, e := filepath.Join(t.TempDir(), "a.db"), newEndpoint(t)
 	position, secret := filepath.Join(t.TempDir(), "position"), filepath.Join(t.TempDir(), "secret")
 	if err := os.WriteFile(secret, []byte(e.secret.Text()+"\n"), 0o600); err != nil {
@@ -121,7 +121,7 @@ func TestNotifyFollowsARunningProgram(t *testing.T) {
 	}
 }
 
-func TestNotifyRefusesWhatMakesNoSense(t *testing.T) {
+func TestNotifyRefusesInvalidArguments(t *testing.T) {
 	db := told(t)
 	position := filepath.Join(t.TempDir(), "position")
 	for reason, args := range map[string][]string{

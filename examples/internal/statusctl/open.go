@@ -15,8 +15,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// memory in place of a file name is a store that begins empty and is gone in
-// the end.
+// memory instead of a file name means an empty store in memory, which is lost at the
+// end.
 const memory = ":memory:"
 
 // input opens the file that the arguments name, standard input without one.
@@ -30,8 +30,8 @@ func (t *tool) input(args []string) (io.ReadCloser, error) {
 	return io.NopCloser(t.stdin), nil
 }
 
-// create opens the database for writing and makes it if there is none. The
-// options are those of a file.
+// create opens the database for writing and makes it if it does not exist. o
+// configures a file.
 func (t *tool) create(ctx context.Context, o *boltstore.Options) (store.Store, error) {
 	switch {
 	case t.db == "":
@@ -46,7 +46,7 @@ func (t *tool) create(ctx context.Context, o *boltstore.Options) (store.Store, e
 	return writable(t.db, o)
 }
 
-// writable opens a file and says so if it may not be written.
+// writable opens a file, and explains a missing permission to write.
 func writable(path string, o *boltstore.Options) (*boltstore.Store, error) {
 	s, err := boltstore.Open(path, o)
 	if errors.Is(err, fs.ErrPermission) || errors.Is(err, syscall.EROFS) {
@@ -60,8 +60,8 @@ type opener func(path string) (*boltstore.Store, error)
 
 func forWriting(path string) (*boltstore.Store, error) { return writable(path, nil) }
 
-// forReading needs no permission to write and leaves the file as it is, unless
-// an older version wrote it: that is migrated first.
+// forReading needs no permission to write and does not change the file, unless an
+// older version wrote it: such a file is migrated first.
 func forReading(path string) (*boltstore.Store, error) {
 	s, err := boltstore.Open(path, &boltstore.Options{ReadOnly: true})
 	if errors.Is(err, store.ErrIncompatible) {
@@ -107,7 +107,7 @@ func (t *tool) openFile(o opener) (*boltstore.Store, error) {
 	return o(t.db)
 }
 
-// existingFile returns an error unless -db names a file that is there.
+// existingFile returns an error unless -db names an existing file.
 func (t *tool) existingFile() error {
 	switch {
 	case t.db == "":
@@ -125,10 +125,10 @@ func (t *tool) existingFile() error {
 	return nil
 }
 
-// where is the database as it may be printed.
+// where is the name of the database, safe to print.
 func (t *tool) where() string { return database.Shown(t.db) }
 
-// with opens a database that exists, has f work on it and closes it again.
+// with opens an existing database, calls f with it and closes it again.
 func (t *tool) with(ctx context.Context, o opener, f func(store.Store) error) error {
 	s, err := t.open(ctx, o)
 	if err != nil {
@@ -137,7 +137,7 @@ func (t *tool) with(ctx context.Context, o opener, f func(store.Store) error) er
 	return errors.Join(f(s), s.Close())
 }
 
-// withFile is with for what only files have.
+// withFile is with for operations that only files have.
 func (t *tool) withFile(o opener, f func(*boltstore.Store) error) error {
 	s, err := t.openFile(o)
 	if err != nil {
@@ -146,8 +146,7 @@ func (t *tool) withFile(o opener, f func(*boltstore.Store) error) error {
 	return errors.Join(f(s), s.Close())
 }
 
-// operate opens the database, has f work on it through an engine and closes
-// both again.
+// operate opens the database, calls f with an engine on it and closes both again.
 func (t *tool) operate(ctx context.Context, f func(*engine.Engine) error) error {
 	return t.with(ctx, forWriting, func(s store.Store) error { return withEngine(ctx, s, f) })
 }
@@ -160,8 +159,7 @@ func withEngine(ctx context.Context, s store.Store, f func(*engine.Engine) error
 	return errors.Join(f(e), e.Close())
 }
 
-// explain is err as a person reads it, with what to do about it where that is
-// known.
+// explain is err in words for people, with a remedy where one is known.
 func explain(err error) string {
 	switch {
 	case errors.Is(err, context.Canceled):

@@ -10,8 +10,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// operation takes the fields of the form's operation. What it does not take
-// is refused by form.end.
+// operation takes the fields of the form's operation. form.end refuses the remaining
+// fields.
 func (f *form) operation() engine.Op {
 	switch f.op {
 	case state.Begin.String():
@@ -104,15 +104,15 @@ func (f *form) report() engine.Op {
 	return engine.Report(node, is, append(opts, in...)...)
 }
 
-// onNode are the operations that take no more than a node and options.
+// onNode are the operations that take only a node and options.
 var onNode = map[state.OpKind]func(string, ...engine.Option) engine.Op{
 	state.Start: engine.Start, state.Finish: engine.Finish,
 	state.Retry: engine.Retry, state.Skip: engine.Skip, state.Loop: engine.Loop, state.Reset: engine.Reset,
 	state.Suspend: engine.Suspend, state.Resume: engine.Resume, state.Revoke: engine.Revoke,
 }
 
-// target takes what names a node: its ID, or a task and a key in it, without
-// which the task's root is meant.
+// target takes the fields that name a node: its ID, or a task and a key in it; a
+// task without a key names the root.
 func (f *form) target(idField, keyField string) (node string, in []engine.Option) {
 	_, byID := f.fields[idField]
 	_, byTask := f.fields["task"]
@@ -182,7 +182,7 @@ func (f *form) loop() []engine.Option {
 	return []engine.Option{engine.IfLoop(n)}
 }
 
-// common takes the fields that every operation has that is not compound.
+// common takes the fields that every operation has except compound ones.
 func (f *form) common() []engine.Option {
 	opts := f.unrepeated()
 	if f.flag("idempotent", false) {
@@ -222,7 +222,7 @@ func (f *form) declared() (opts []engine.Option) {
 	return append(append(opts, f.placed()...), engine.MaxLoops(f.count("max_loops")), engine.NewVersion(f.version("new_version")))
 }
 
-// placed takes what says where a new node is in the pipeline.
+// placed takes the fields for the place of a new node in the pipeline.
 func (f *form) placed() (opts []engine.Option) {
 	if key, given := f.checked("key", state.CheckNodeKey); given {
 		opts = append(opts, engine.Key(key))
@@ -230,7 +230,7 @@ func (f *form) placed() (opts []engine.Option) {
 	return append(opts, engine.After(f.texts("after")...))
 }
 
-// input and output take any JSON value, of which its compact text is kept.
+// input and output take any JSON value and keep its compact text.
 
 func (f *form) input() engine.Option { return engine.Input(f.data("input")) }
 
@@ -279,8 +279,8 @@ func (f *form) failure() (opts []engine.Option) {
 	return opts
 }
 
-// batch takes the operations of a batch. Its errors say which one they are
-// about, where there is one.
+// batch takes the operations of a batch. Its errors name the operation, if they are
+// about one.
 func (f *form) batch() []engine.Op {
 	raw, given := f.take("ops")
 	var parts []json.RawMessage

@@ -9,7 +9,7 @@ import (
 	"time"
 )
 
-func TestTimesAreReadAsPeopleWriteThem(t *testing.T) {
+func TestClockTimesAreRead(t *testing.T) {
 	berlin, err := time.LoadLocation("Europe/Berlin")
 	if err != nil {
 		t.Fatal(err)

@@ -18,9 +18,9 @@ import (
 	"github.com/pipestatus/pipestatus/examples/internal/filetest"
 )
 
-// Whatever a name leads to that is there already, or cannot be made, nothing is
-// written over, nothing is left, and the answer names it.
-func TestNoCommandWritesOverWhatIsThere(t *testing.T) {
+// For every kind of existing or impossible target, no file is overwritten or left
+// behind, and the answer names the target.
+func TestNoCommandOverwritesFiles(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return dir + "/" + name }
 	db, source := in("a.db"), in("export.jsonl")
@@ -77,7 +77,7 @@ func TestNoCommandWritesOverWhatIsThere(t *testing.T) {
 	}
 }
 
-// A link to a database stays one, and what it leads to is the database.
+// A link to a database stays a link, and its target is the database.
 func TestADatabaseBehindALink(t *testing.T) {
 	dir := t.TempDir()
 	link, file := filepath.Join(dir, "link.db"), filepath.Join(dir, "file.db")
@@ -98,7 +98,7 @@ func TestADatabaseBehindALink(t *testing.T) {
 	}
 }
 
-func TestWhatIsSpooledIsTheOwnersAloneWhateverTheUmask(t *testing.T) {
+func TestSpooledFilesArePrivateForAnyUmask(t *testing.T) {
 	for _, mask := range []string{"0", "022", "077"} {
 		dir := t.TempDir()
 		db := filepath.Join(dir, "new.db")
@@ -131,7 +131,7 @@ func TestWhatIsSpooledIsTheOwnersAloneWhateverTheUmask(t *testing.T) {
 	}
 }
 
-// expectOwners expects the files in a directory to be their owner's alone.
+// expectOwners expects the files in a directory to be private to their owner.
 func expectOwners(t *testing.T, dir, mask string) {
 	t.Helper()
 	entries, err := os.ReadDir(dir)

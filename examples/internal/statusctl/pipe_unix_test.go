@@ -30,7 +30,7 @@ func launch(t *testing.T, args ...string) (cmd *exec.Cmd, stdout, stderr io.Read
 	return cmd, stdout, stderr
 }
 
-func TestServeGoesOnWhenNobodyReadsItsOutput(t *testing.T) {
+func TestServeContinuesWhenItsOutputIsClosed(t *testing.T) {
 	cmd, stdout, stderr := launch(t, "serve", "-db", told(t), "-addr", "127.0.0.1:0", "-no-auth")
 	line, err := bufio.NewReader(stdout).ReadString('\n')
 	if err != nil {
@@ -39,7 +39,7 @@ func TestServeGoesOnWhenNobodyReadsItsOutput(t *testing.T) {
 	stdout.Close()
 	stderr.Close()
 	_, url, _ := strings.Cut(strings.TrimSpace(line), " at ")
-	for range 3 { // each is logged to nobody
+	for range 3 { // each is logged without a reader
 		if status, body := fetch(t, url+"api/tasks"); status != 200 {
 			t.Errorf("%d %s", status, body)
 		}
@@ -52,8 +52,8 @@ func TestServeGoesOnWhenNobodyReadsItsOutput(t *testing.T) {
 	}
 }
 
-func TestServeBeginsWhenNobodyReadsItsOutput(t *testing.T) {
-	// Nobody can be told the address, so it is one that the test knows.
+func TestServeStartsWhenItsOutputIsClosed(t *testing.T) {
+	// The address cannot be announced, so the test chooses it.
 	s := serve(t, "-db", told(t), "-no-auth", "-quiet")
 	addr := strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/")
 	s.end(t)
@@ -81,7 +81,7 @@ func TestServeBeginsWhenNobodyReadsItsOutput(t *testing.T) {
 	}
 }
 
-func TestWatchEndsWellWhenNobodyReadsItsOutput(t *testing.T) {
+func TestWatchSucceedsWhenItsOutputIsClosed(t *testing.T) {
 	db := told(t)
 	cmd, stdout, stderr := launch(t, "watch", "-follow", "-db", db)
 	if _, err := bufio.NewReaderSize(stdout, 16).ReadString('\n'); err != nil {
@@ -89,11 +89,11 @@ func TestWatchEndsWellWhenNobodyReadsItsOutput(t *testing.T) {
 	}
 	stdout.Close()
 	stderr.Close()
-	// What comes next cannot be shown.
+	// The next transition cannot be shown.
 	for {
 		got := call(t.Context(), `{"op":"create","biz":"b","task":"later"}`, "apply", "-db", db)
 		if !strings.Contains(got.stdout, `"locked"`) {
-			break // watch has the file for a moment now and then
+			break // watch opens the file for a moment at intervals
 		}
 	}
 	if err := cmd.Wait(); err != nil {
@@ -101,7 +101,7 @@ func TestWatchEndsWellWhenNobodyReadsItsOutput(t *testing.T) {
 	}
 }
 
-func TestACommandIsNotKilledWhenNobodyReadsItsOutput(t *testing.T) {
+func TestACommandIsNotKilledWhenItsOutputIsClosed(t *testing.T) {
 	db := told(t)
 	out := filepath.Join(t.TempDir(), "copy.db")
 	for name, args := range map[string][]string{

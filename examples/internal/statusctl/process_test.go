@@ -12,7 +12,7 @@ import (
 	"go.uber.org/goleak"
 )
 
-// asTool has the test binary be the tool itself.
+// asTool makes the test binary run the tool.
 const asTool = "STATUSCTL_TEST_AS_TOOL"
 
 func TestMain(m *testing.M) {
@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// process is the tool as a process of its own.
+// process is the tool as a separate process.
 func process(t *testing.T, args ...string) *exec.Cmd {
 	t.Helper()
 	self, err := os.Executable()
@@ -34,7 +34,7 @@ func process(t *testing.T, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func TestWhatAProcessAnsweredSurvivesItsKill(t *testing.T) {
+func TestAnsweredOperationsSurviveAKill(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
 	const rounds, lines = 3, 20
 	for round := range rounds {
@@ -75,7 +75,7 @@ func TestWhatAProcessAnsweredSurvivesItsKill(t *testing.T) {
 	}
 }
 
-func TestTheExampleOneProcessALine(t *testing.T) {
+func TestTheExampleWithOneProcessPerLine(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
 	want := strings.SplitAfter(succeed(t, read(t, "testdata/apply/example.jsonl"), "apply", "-tz", "Asia/Shanghai", "-db", memory), "\n")
 	for line := range strings.Lines(read(t, "testdata/apply/example.jsonl")) {

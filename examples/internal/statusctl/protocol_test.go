@@ -37,7 +37,7 @@ var protocol = map[string]struct{ needs, takes string }{
 	"history": {"node", ""},
 }
 
-// values are right ones for every field there is.
+// values are valid values for every field.
 var values = map[string][]string{
 	"biz": {`"2"`}, "task": {`"10"`}, "id": {`"p"`}, "node": {`"a"`}, "parent": {`"p"`},
 	"name": {`"build"`, `""`}, "kind": {`"subprocess"`, `"converge_gateway"`},
@@ -128,10 +128,10 @@ func TestTheSpecificationsExample(t *testing.T) {
 	}
 }
 
-// refusedIn is the story in which TestTheOrderOfChecks asks for what is wrong
-// in several ways: p runs, with a leaf a that failed and may be neither retried
-// nor skipped, a leaf r that runs, a subprocess s that was suspended, a leaf b
-// in it, and a leaf l that has looped as often as it may.
+// refusedIn is the story in which TestTheOrderOfChecks sends requests with several
+// errors: p runs, with a leaf a that failed and may be neither retried nor skipped, a
+// running leaf r, a suspended subprocess s, a leaf b in it, and a leaf l that has
+// reached its loop limit.
 const refusedIn = `{"op":"create","biz":"b","task":"t","id":"p"}
 {"op":"start","node":"p"}
 {"op":"declare","node":"a","parent":"p","kind":"service_activity","retryable":false,"skippable":false,"new_version":"0000000000000000000000000000000a"}
@@ -208,7 +208,7 @@ func TestTheOrderOfChecks(t *testing.T) {
 	}
 	lines := slices.Sorted(maps.Keys(cases))
 	for _, db := range []string{memory, filepath.Join(t.TempDir(), "a.db")} {
-		for range 5 { // what shares a commit with what differs from run to run
+		for range 5 { // the grouping into commits differs from run to run
 			in := refusedIn + strings.Join(lines, "\n")
 			if db != memory {
 				db = filepath.Join(t.TempDir(), "a.db")

@@ -12,11 +12,11 @@ import (
 var purgeCommand = command{
 	name: "purge", summary: "remove tasks",
 	detail: `
-Needs -older-than, -keep or both; what is removed meets all conditions. A task
+Needs -older-than, -keep or both; a removed task meets all conditions. A task
 that has not ended, or has a node running, is not removed. -settled includes
-those in which nothing goes on: that were never started, or wait for a person
-since they failed or were suspended. What is passed over is counted, with the
-reason. The file does not become smaller, but what is freed is used again; see
+such tasks without work in progress: tasks that were never started, or wait for
+a person because they failed or were suspended. The tasks kept are counted by
+reason. The file does not become smaller, but its free room is used again; see
 compact.
 ` + timeDetail,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
@@ -25,7 +25,7 @@ compact.
 		business := flags.String("biz", "", "only tasks of the business `ID`")
 		states := flags.String("state", "", "only tasks that show one of the `STATES`, such as FINISHED,REVOKED")
 		byEnd := flags.Bool("by-end", false, "-older-than goes by the end of tasks that have ended")
-		settled := flags.Bool("settled", false, "also tasks that have not ended where nothing goes on")
+		settled := flags.Bool("settled", false, "also tasks that have not ended and have no work in progress")
 		dryRun := flags.Bool("dry-run", false, "remove nothing, list what would be")
 		return func(ctx context.Context, t *tool, _ []string) error {
 			given := false
@@ -67,7 +67,7 @@ func purge(ctx context.Context, t *tool, e *engine.Engine, r engine.Retention) e
 	return err
 }
 
-// passedOver is why tasks were not removed.
+// passedOver counts the tasks that were kept, by reason.
 type passedOver struct {
 	Newest     int `json:"newest"`
 	Recent     int `json:"recent"`
@@ -81,7 +81,7 @@ func passedOverBy(p engine.Purged) passedOver {
 	return passedOver{p.Newest, p.Recent, p.Unfinished, p.Settled, p.Changed, p.Unreadable}
 }
 
-// reasons is that for people, "" if there are none.
+// reasons is the text for people, "" if no task was kept.
 func reasons(p engine.Purged) string {
 	var parts []string
 	for _, r := range []struct {
@@ -92,7 +92,7 @@ func reasons(p engine.Purged) string {
 		{p.Recent, "too recent"},
 		{p.Unfinished, "under way"},
 		{p.Settled, "settled but not ended (-settled includes these)"},
-		{p.Changed, "changed meanwhile"},
+		{p.Changed, "changed during the purge"},
 		{p.Unreadable, "that cannot be read"},
 	} {
 		if r.n > 0 {

@@ -6,8 +6,8 @@ import (
 	"testing"
 )
 
-// What shows FAILED and waits for nobody was kept for ever without a word.
-func TestPurgeSaysWhatItPassedOver(t *testing.T) {
+// A task that shows FAILED and will never be retried used to be kept silently.
+func TestPurgeReportsTheTasksItKept(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
 	succeed(t, `{"op":"create","biz":"b","task":"done","id":"d","at":0}
 {"op":"report","node":"d","state":"FINISHED","at":0}

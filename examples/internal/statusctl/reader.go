@@ -10,8 +10,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// reader answers questions about what is recorded, from a store or an engine:
-// those of package query, and those that only a store has an answer to.
+// reader answers questions about records, from a store or an engine: those of
+// package query, and those that only a store can answer.
 type reader struct {
 	*query.Query
 	store store.Reader
@@ -22,7 +22,7 @@ func newReader(from store.Reader, zone *time.Location) *reader {
 	return &reader{query.New(from, &query.Options{Location: zone}), from, zone}
 }
 
-// convention is the reader's query with the convention asked for.
+// convention is the reader's query with the requested convention.
 func (r *reader) convention(failedFirst bool) *query.Query {
 	if !failedFirst {
 		return r.Query
@@ -46,7 +46,7 @@ func (r *reader) history(ctx context.Context, node string) (historyAnswer, error
 	return historyAnswer{OK: true, History: past}, err
 }
 
-// at is the task or node as it was at a moment, or as it is if that is unset.
+// at is the task or node at a moment, or now if the moment is unset.
 func (r *reader) at(ctx context.Context, business, task string, moment state.Instant) (store.Snapshot, error) {
 	if moment.IsSet() {
 		return r.AsOf(ctx, business, task, moment.Time())

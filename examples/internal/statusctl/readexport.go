@@ -16,8 +16,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/wire"
 )
 
-// Limits of an export, so that a hostile one takes neither all memory nor a
-// deep stack. The last two are ten times what an engine allows by default.
+// Limits of an export, so that a hostile one cannot exhaust memory or stack. The last
+// two are ten times the defaults of an engine.
 const (
 	maxExportLine = 64 << 20
 	lineDepth     = 8
@@ -25,18 +25,17 @@ const (
 	maxNodes      = 1_000_000
 )
 
-// errDamaged: what should be an export is none, damaged, or not whole.
+// errDamaged: the input is no export, or the export is damaged or incomplete.
 var errDamaged = errors.New("damaged export")
 
 // readExport iterates over the transitions of an export. An error ends the
-// iteration: one that matches errDamaged, or what r failed with. Every task that
-// has been yielded completely is one that replays, and whose transitions agree
-// with each other.
+// iteration: one that matches errDamaged, or the error of r. Every task that has been
+// yielded completely can be replayed, and its transitions are consistent.
 func readExport(r io.Reader) iter.Seq2[*state.Transition, error] { return newImporter(r).all() }
 
 func newImporter(r io.Reader) *importer { return &importer{lines: newLineReader(r, maxExportLine)} }
 
-// all is [readExport], for those who ask the importer for more.
+// all is [readExport] for callers that also use the importer.
 func (in *importer) all() iter.Seq2[*state.Transition, error] {
 	return func(yield func(*state.Transition, error) bool) {
 		err := in.header()
@@ -58,7 +57,7 @@ type importer struct {
 	length  int         // of the last line in bytes
 	version int         // of the export
 	tree    *state.Tree // of the task being read, nil before the first
-	read    exportEnd   // what the last line must say
+	read    exportEnd   // expected counts in the last line
 }
 
 func damaged(format string, args ...any) error {
@@ -90,8 +89,8 @@ func (in *importer) decode(v any) error {
 	return nil
 }
 
-// checkName refuses a name that encoding/json takes for another one: it does
-// not mind the case.
+// checkName refuses a name that differs from a field's name only in case, because
+// encoding/json would accept it.
 func checkName(name string) error {
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
 		return errors.New("a field that is unknown")
@@ -145,7 +144,7 @@ func (in *importer) next() (*state.Transition, error) {
 	return tr, nil
 }
 
-// follow holds a transition against those of its task before it.
+// follow checks a transition against the earlier ones of its task.
 func (in *importer) follow(tr *state.Transition) error {
 	switch {
 	case tr.Op == state.Create:
@@ -171,7 +170,7 @@ func (in *importer) follow(tr *state.Transition) error {
 		return err
 	}
 	if in.version == 1 {
-		tr.Pending = next.Pending(0) // not told then
+		tr.Pending = next.Pending(0) // not recorded then
 	} else if tr.Pending != next.Pending(0) {
 		return fmt.Errorf("%d retries are pending after it, not %d", next.Pending(0), tr.Pending)
 	}

@@ -30,8 +30,8 @@ var readingCalls = [][]string{
 	{"purge", "-older-than", "1h", "-dry-run"},
 }
 
-// A shared lock keeps out whoever would write.
-func TestWhatOnlyReadsSharesTheFileAndLeavesItAsItIs(t *testing.T) {
+// A shared lock keeps writers out.
+func TestReadingCommandsShareTheFileAndDoNotChangeIt(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
 	succeed(t, oneTask, "apply", "-db", db)
 	before := read(t, db)
@@ -55,8 +55,8 @@ func TestWhatOnlyReadsSharesTheFileAndLeavesItAsItIs(t *testing.T) {
 // nobody may write to what belongs to others.
 const nobody = 65534
 
-// The test runs as somebody else if its own user may do everything.
-func TestWhatOnlyReadsNeedsNoPermissionToWrite(t *testing.T) {
+// The test runs as another user if its own user is root.
+func TestReadingCommandsNeedNoPermissionToWrite(t *testing.T) {
 	dir := t.TempDir()
 	db := filepath.Join(dir, "a.db")
 	succeed(t, oneTask, "apply", "-db", db)

@@ -10,12 +10,12 @@ import (
 	"github.com/pipestatus/pipestatus/engine"
 )
 
-// maxInFlight bounds the lines that are being carried out and have no answer
-// yet. A long line counts for several, one of the longest for all: it may hold
-// so many operations that few of them take all memory.
+// maxInFlight bounds the lines in progress, which have no answer yet. A long line
+// counts as several, one of the longest as all: its operations may need a lot of
+// memory.
 const maxInFlight = 64
 
-// slotsOf is for how many lines one of a length counts.
+// slotsOf is the number of lines that a line of this length counts as.
 func slotsOf(length int) int { return min(1+length/(maxLine/maxInFlight), maxInFlight) }
 
 // errAnswered ends a command whose failure has been written as its answer.
@@ -27,41 +27,41 @@ type recorder struct {
 	reader *reader
 }
 
-// line is one line of input: a request, or why it is none.
+// line is one line of input: a request, or the reason why it is invalid.
 type line struct {
 	request
 	err   error
 	slots int // see maxInFlight
 }
 
-// flight is a line that is being carried out.
+// flight is a line in progress.
 type flight struct {
 	// ready is closed once answer does not wait; nil if it always may.
 	ready <-chan struct{}
 	// answer waits for the answer, in a form that writeLine takes.
 	answer func(context.Context) any
-	// answered is closed once the answer is written; nil if nobody asks.
+	// answered is closed once the answer is written; nil if nothing waits for it.
 	answered chan struct{}
-	slots    int // to give back then
+	slots    int // to release then
 }
 
-// atOnce is closed: the ready of what need not wait.
+// atOnce is a closed channel: ready for flights that need not wait.
 var atOnce = func() <-chan struct{} {
 	c := make(chan struct{})
 	close(c)
 	return c
 }()
 
-// apply carries out the lines of in and writes their answers to out, in order
-// and as soon as they are there. It returns nil when in was read to its end and
-// every line is answered. When ctx ends it reads no more, answers what is in
-// flight and returns the context's error.
+// apply carries out the lines of in and writes their answers to out, in order and as
+// soon as possible. It returns nil when in was read to its end and every line is
+// answered. When ctx ends, it stops reading, answers the lines in progress and
+// returns the context's error.
 func (r *recorder) apply(ctx context.Context, in io.Reader, out io.Writer) error {
 	reading, stop := context.WithCancel(ctx)
 	lines := make(chan line)
 	var readErr error
 	go func() {
-		// Nobody waits for this goroutine, as a Read cannot be interrupted.
+		// apply does not wait for this goroutine, as a Read cannot be interrupted.
 		defer close(lines)
 		readErr = readLines(reading, in, lines)
 	}()
@@ -82,9 +82,8 @@ func (r *recorder) apply(ctx context.Context, in io.Reader, out io.Writer) error
 	return readErr
 }
 
-// writeAnswers writes answers until there are no more flights. Those that are
-// there together are one Write. A line gives back its slots when its answer is
-// written.
+// writeAnswers writes answers until there are no more flights. It writes available
+// answers in one Write. A line releases its slots when its answer is written.
 func writeAnswers(ctx context.Context, flights <-chan flight, slots <-chan struct{}, out io.Writer) error {
 	w := bufio.NewWriter(out)
 	held := 0
@@ -129,7 +128,7 @@ func writeAnswers(ctx context.Context, flights <-chan flight, slots <-chan struc
 	}
 }
 
-// readLines sends what it reads from in until its end.
+// readLines sends the lines of in until its end.
 func readLines(ctx context.Context, in io.Reader, lines chan<- line) error {
 	r := newLineReader(in, maxLine)
 	for {

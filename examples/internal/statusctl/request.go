@@ -8,7 +8,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// request is one line of input, understood. Exactly one of its parts is set.
+// request is one parsed line of input. Exactly one of its parts is set.
 type request struct {
 	ops     []engine.Op
 	batch   bool // ops came as a batch, even if there is only one
@@ -21,7 +21,7 @@ type statusRequest struct {
 	failedFirst    bool
 }
 
-// batchError is what is wrong with one operation of a batch.
+// batchError is the error of one operation of a batch.
 type batchError struct {
 	index int
 	err   error
@@ -58,8 +58,8 @@ func parseRequest(line []byte) (request, error) {
 	return req, f.end()
 }
 
-// brief is s, cut after a number of characters: long input is neither sent back
-// nor shown whole.
+// brief is s, cut after a number of characters, because long input should not be
+// repeated in full.
 func brief(s string, most int) string {
 	if runes := []rune(s[:min(len(s), 4*most+4)]); len(runes) > most {
 		return string(runes[:most]) + "…"

@@ -12,11 +12,11 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// maxEstimates is for how many running tasks the end is estimated.
+// maxEstimates bounds the running tasks whose end is estimated.
 const maxEstimates = 20
 
-// showRuns shows how the last runs of a pipeline went, and what to expect of
-// those that are going on.
+// showRuns shows statistics of the last runs of a pipeline, and estimates for the
+// running ones.
 func showRuns(ctx context.Context, t *tool, r *reader, runs query.Runs) error {
 	stats, err := r.Statistics(ctx, runs)
 	if err != nil {
@@ -62,7 +62,7 @@ func writeRuns(t *tool, stats *query.Statistics) error {
 	return rows.write(t.stdout, nil)
 }
 
-// nodeName is what a node of several runs is called for people.
+// nodeName is the display name of a node of several runs.
 func nodeName(n *query.NodeStatistics) string {
 	if len(n.Path) == 0 {
 		return "(the whole)"
@@ -107,11 +107,11 @@ func writeRunsJSON(t *tool, stats *query.Statistics) error {
 	return nil
 }
 
-// estimateRecord is what is expected of a running task, in JSON.
+// estimateRecord is the estimate for a running task, in JSON.
 type estimateRecord struct {
 	Business string       `json:"bk_biz_id"`
 	Task     string       `json:"task_id"`
-	End      string       `json:"expected_end"` // a shown time, "" if nothing can be said
+	End      string       `json:"expected_end"` // a shown time, "" without an estimate
 	Late     []lateRecord `json:"late"`
 }
 
@@ -124,7 +124,7 @@ type lateRecord struct {
 	Usual float64  `json:"usual"`
 }
 
-// showRunning says when the newest tasks that are running are expected to end.
+// showRunning shows the expected ends of the newest running tasks.
 func showRunning(ctx context.Context, t *tool, r *reader, runs query.Runs, stats *query.Statistics) error {
 	q := r.With(&query.Options{Location: t.zone, Now: t.now})
 	shown := 0

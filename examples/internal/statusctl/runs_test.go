@@ -7,8 +7,8 @@ import (
 	"testing"
 )
 
-// runsTold is a database with three runs of a pipeline that have ended and one
-// that is going on and late.
+// runsTold is a database with three ended runs of a pipeline and one that is running
+// and late.
 func runsTold(t *testing.T) (db string) {
 	t.Helper()
 	const start = 1524731000

@@ -17,10 +17,10 @@ var salvageCommand = command{
 The damaged file is only read. NEWFILE appears when it is complete and on disk; a
 file that is there already is left alone. Look first whether there is a backup.
 
-What cannot be read is reported, page by page, then task by task. A task is
-copied whole; or with all its nodes and attempts, but without how they came to
-that; or as it was before what is missing. A pipeline that goes on from there
-may do again what it has done. Exit code 1 if anything was reported.`,
+Unreadable parts are reported, page by page, then task by task. A task is copied
+completely; or with all its nodes and attempts, but without its transitions; or
+as of before the missing part. A pipeline that continues from there may repeat
+steps. Exit code 1 if anything was reported.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, args []string) error { return salvage(ctx, t, args[0]) }
 	},
@@ -28,7 +28,7 @@ may do again what it has done. Exit code 1 if anything was reported.`,
 
 // salvaged is the answer to salvage.
 type salvaged struct {
-	OK       bool `json:"ok"` // nothing was reported
+	OK       bool `json:"ok"` // no problem was reported
 	Problems int  `json:"problems"`
 	Whole    int  `json:"whole"`
 	Partly   int  `json:"partly"`

@@ -10,8 +10,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// damage writes zeros over the pages of a file that have a text on them, and
-// returns how many these were.
+// damage overwrites the pages of a file that contain a text with zeros, and returns
+// their number.
 func damage(t *testing.T, db, text string) (pages int) {
 	t.Helper()
 	data := []byte(read(t, db))
@@ -40,7 +40,7 @@ func TestSalvageOfASoundFileAnswersLikeIt(t *testing.T) {
 	succeed(t, "", "check", "-db", second)
 }
 
-func TestSalvageReportsWhatCannotBeRead(t *testing.T) {
+func TestSalvageReportsUnreadableRecords(t *testing.T) {
 	db, tasks := scenarios(t)
 	// A task with a text that only its pages have.
 	succeed(t, `{"op":"create","biz":"b","task":"marked","id":"m","name":"so marked"}`, "apply", "-db", db)
@@ -70,7 +70,7 @@ func TestSalvageReportsWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestSalvageOverwritesNothingAndMakesNothingOfNothing(t *testing.T) {
+func TestSalvageOverwritesNoFileAndNeedsASource(t *testing.T) {
 	db := told(t)
 	before := read(t, db)
 	text := filepath.Join(t.TempDir(), "text")

@@ -74,8 +74,8 @@ func TestRecordedScenarios(t *testing.T) {
 	}
 }
 
-// play has apply carry out the scenario, given as parts of the input, and
-// compares what it answers.
+// play lets apply carry out the scenario, given as parts of the input, and compares
+// the answers.
 func (s *scenario) play(t *testing.T, apply func(parts []string) (answers []string)) {
 	nodes := slices.Sorted(maps.Keys(s.History))
 	var parts []string

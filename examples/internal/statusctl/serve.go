@@ -19,12 +19,12 @@ var serveCommand = command{
 	name: "serve", summary: "answer get_task_status over HTTP, with a status page",
 	detail: `
 Serves the documented call under ` + httpapi.DefaultPrefix + `/, and a page
-for browsers at the address it prints, until it is interrupted, also when nobody
-reads its output any more. It holds a file
-meanwhile, so that no runner can use it: a runner serves its own.
+for browsers at the address it prints, until it is interrupted, even if its
+output is closed. It keeps the file open, so no runner can use the file at the
+same time: a runner serves its own.
 
-An application asks for a user. To let ann in by the token T, or robot for
-whatever user it names:
+An application sends requests for a user. To permit ann with the token T, or
+the application robot for any user:
 
   statusctl serve -app web:SECRET -token T=ann
   statusctl serve -app robot:SECRET -trusted-app robot
@@ -49,7 +49,7 @@ Requests are logged to standard error, as JSON with -json.`,
 			return t.look(ctx, forReading, func(r store.Reader) error {
 				s, own := r.(store.Store)
 				if _, shared := r.(store.Notifier); shared || !own {
-					return serve(r) // an engine's memory would lag behind what others record
+					return serve(r) // an engine's memory would lag behind other processes
 				}
 				return withEngine(ctx, s, func(e *engine.Engine) error { return serve(e) })
 			})
@@ -60,11 +60,11 @@ Requests are logged to standard error, as JSON with -json.`,
 type serveOptions struct {
 	addr               string
 	access             serving.Access
-	authenticator      httpapi.Authenticator // what access comes to
+	authenticator      httpapi.Authenticator // the authenticator of access
 	failedFirst, quiet bool
 }
 
-// serve serves the database until ctx ends, which is its way to end well.
+// serve serves the database until ctx ends, which is success.
 func (t *tool) serve(ctx context.Context, r store.Reader, o *serveOptions) (err error) {
 	server, err := serving.Listen(ctx, o.addr, httpapi.New(r, &httpapi.Options{
 		Authenticator: o.authenticator, AuthorizeStore: serving.WholeStore, Hosts: o.access.Hosts(o.addr), Logger: t.requestLog(o.quiet),
@@ -95,13 +95,13 @@ func (t *tool) requestLog(quiet bool) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.stderr, nil))
 }
 
-// announce says where the server is, once it listens.
+// announce prints the address of the server once it listens.
 func (t *tool) announce(server *serving.Server, open bool) error {
 	if t.json {
 		return writeLine(t.stdout, map[string]string{"url": server.URL()})
 	}
 	if open && !server.Loopback() {
-		fmt.Fprintln(t.stderr, "statusctl serve: everybody who can reach this address sees all tasks")
+		fmt.Fprintln(t.stderr, "statusctl serve: every program that can reach this address sees all tasks")
 	}
 	_, err := fmt.Fprintf(t.stdout, "serving %s at %s\n", t.where(), server.URL())
 	return err

@@ -39,7 +39,7 @@ func serve(t *testing.T, args ...string) *served {
 	return &served{url, stop, exit, log}
 }
 
-// end ends the tool well.
+// end ends the tool and expects success.
 func (s *served) end(t *testing.T) {
 	t.Helper()
 	s.stop()
@@ -63,7 +63,7 @@ func fetch(t *testing.T, url string) (status int, body string) {
 	return resp.StatusCode, string(b)
 }
 
-func TestServeAnswersWhoIsLetIn(t *testing.T) {
+func TestServeAnswersPermittedCallers(t *testing.T) {
 	db := told(t)
 	s := serve(t, "-db", db, "-tz", "Asia/Shanghai",
 		"-app", "web:secret", "-token", "dG9rZW4==ann", "-app", "robot:"+httpapi.HashSecret("other"), "-trusted-app", "robot")
@@ -95,7 +95,7 @@ func TestServeAnswersWhoIsLetIn(t *testing.T) {
 	}
 }
 
-// copyOf is a copy of a database that somebody has open.
+// copyOf is a copy of an open database.
 func copyOf(t *testing.T, db string) string {
 	t.Helper()
 	second := filepath.Join(t.TempDir(), "copy.db")
@@ -105,7 +105,7 @@ func copyOf(t *testing.T, db string) string {
 	return second
 }
 
-func TestServeRefusesToStartWithoutKnowingWhoMayAsk(t *testing.T) {
+func TestServeNeedsAccessFlags(t *testing.T) {
 	db := told(t)
 	for name, test := range map[string]struct {
 		args   []string
@@ -129,7 +129,7 @@ func TestServeRefusesToStartWithoutKnowingWhoMayAsk(t *testing.T) {
 	}
 }
 
-func TestServeSaysWhyItCannotListen(t *testing.T) {
+func TestServeReportsWhyItCannotListen(t *testing.T) {
 	db := told(t)
 	s := serve(t, "-db", db, "-no-auth", "-quiet")
 	addr := strings.TrimSuffix(strings.TrimPrefix(s.url, "http://"), "/")

@@ -49,7 +49,7 @@ func TestServeEndsWhileAStreamIsOpen(t *testing.T) {
 	http.DefaultClient.CloseIdleConnections()
 }
 
-// listens reports whether somebody listens at an address.
+// listens reports whether a program listens at an address.
 func listens(addr string) bool {
 	c, err := net.Dial("tcp", addr)
 	if err == nil {

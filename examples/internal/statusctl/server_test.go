@@ -27,7 +27,7 @@ type handle struct{ store.Store }
 
 func (h *handle) Close() error { return nil } // others have it open too
 
-// notifier is a handle that says all the time that something has changed.
+// notifier is a handle that always reports a change.
 type notifier struct{ handle }
 
 func (n *notifier) Changed() <-chan struct{} {
@@ -61,7 +61,7 @@ func (f *fakeServer) servers() *database.Servers {
 	return &database.Servers{Usage: "URLs begin with fake://", Openers: map[string]database.Opener{"fake": f.open}}
 }
 
-func TestEveryCommandThatCanWorksOnADatabaseOnAServer(t *testing.T) {
+func TestCommandsWorkOnADatabaseOnAServer(t *testing.T) {
 	f, file := new(fakeServer), told(t)
 	for _, step := range []struct {
 		stdin  string
@@ -69,7 +69,7 @@ func TestEveryCommandThatCanWorksOnADatabaseOnAServer(t *testing.T) {
 		code   int
 		stdout string // a part of it
 	}{
-		{"", "list", exitFailed, ""}, // there is none, and looking makes none
+		{"", "list", exitFailed, ""}, // it does not exist, and reading does not make it
 		{"", "export", exitFailed, ""},
 		{succeed(t, "", "export", "-db", file), "import", exitOK, "imported 3 tasks with 35 transitions"},
 		{`{"op":"create","biz":"3","task":"1"}`, "apply", exitOK, `"seq":36`},
@@ -96,7 +96,7 @@ func TestEveryCommandThatCanWorksOnADatabaseOnAServer(t *testing.T) {
 }
 
 func TestFollowingADatabaseOnAServer(t *testing.T) {
-	for _, tells := range []bool{false, true} { // is asked again and again, or tells
+	for _, tells := range []bool{false, true} { // is polled, or notifies
 		f := &fakeServer{tells: tells}
 		ctx, stop := context.WithCancel(t.Context())
 		f.call(ctx, `{"op":"create","biz":"b","task":"0"}`, "apply", "-db", "fake://h/d")
@@ -121,8 +121,8 @@ func TestFollowingADatabaseOnAServer(t *testing.T) {
 	}
 }
 
-// purging is a database that others purge while it is read: their lists name
-// tasks that are gone when they are asked for, or while they are read.
+// purging is a database that is purged during reads: its lists name tasks that are
+// deleted before or during their own read.
 type purging struct {
 	store.Store
 	before, within string // task IDs
@@ -142,7 +142,7 @@ func (p *purging) Transitions(ctx context.Context, key state.Key, after uint64, 
 	return p.Store.Transitions(ctx, key, after, limit)
 }
 
-func TestAnExportLeavesOutWhatIsPurgedMeanwhile(t *testing.T) {
+func TestAnExportLeavesOutTasksPurgedDuringIt(t *testing.T) {
 	f := new(fakeServer)
 	f.call(t.Context(), creates(4), "apply", "-db", "fake://h/d")
 	f.store = &purging{f.store, "1", "2"}

@@ -9,7 +9,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// shownTime is a time as the specification shows it, "" if it is unset.
+// shownTime is a time in the specification's layout, "" if it is unset.
 func shownTime(at state.Instant, zone *time.Location) string {
 	if !at.IsSet() {
 		return ""
@@ -25,8 +25,7 @@ func whenShown(at time.Time) string {
 	return at.Format(query.TimeLayout)
 }
 
-// took is how long something lasted, or has lasted by now; "" if it never
-// started.
+// took is how long something lasted, or has been lasting; "" if it never started.
 func took(started, finished, now time.Time) string {
 	switch {
 	case started.IsZero():
@@ -42,13 +41,13 @@ func span(d time.Duration) string {
 	return picture.Elapsed(state.UnixInstant(0, 0), state.InstantOf(time.Unix(0, 0).Add(d)))
 }
 
-// label is what a node is called for people: its name, its kind, or both
-// where the name alone would mislead.
+// label is the display name of a node: its name, its kind, or both where the name
+// alone would mislead.
 func label(kind state.Kind, name string) string {
 	return picture.Label(kind, brief(name, 60))
 }
 
-// taskName is a task as it is shown to people.
+// taskName is the display name of a task.
 func taskName(key state.Key) string { return key.Business + "/" + key.Task }
 
 // count is a number of things as text.

@@ -110,7 +110,7 @@ func TestOutputForPeopleAndPrograms(t *testing.T) {
 	}
 }
 
-func TestAListGoesOnAtItsCursor(t *testing.T) {
+func TestAListContinuesAtItsCursor(t *testing.T) {
 	db := told(t)
 	whole := noon(t, "-db", db, "list")
 	rows := strings.SplitAfter(whole, "\n")[1:4]
@@ -133,7 +133,7 @@ func TestAListGoesOnAtItsCursor(t *testing.T) {
 	}
 }
 
-func TestWatchFollowsWhatOthersRecord(t *testing.T) {
+func TestWatchFollowsOtherProcesses(t *testing.T) {
 	db := filepath.Join(t.TempDir(), "a.db")
 	succeed(t, creates(1), "apply", "-db", db)
 	ctx, interrupt := context.WithCancel(t.Context())
@@ -159,7 +159,7 @@ func TestWatchFollowsWhatOthersRecord(t *testing.T) {
 	}
 }
 
-func TestTimesAsPeopleGiveThem(t *testing.T) {
+func TestFlagsAcceptTimesInSeveralForms(t *testing.T) {
 	zone := time.FixedZone("", 8*3600)
 	now := time.Unix(1524730114, 0)
 	for text, want := range map[string]string{

@@ -51,7 +51,7 @@ expected to end, and which of its nodes take longer than usual.`,
 
 // figures is the answer to stats.
 type figures struct {
-	// Bytes, Free and Pending are nil if the store does not know such figures.
+	// Bytes, Free and Pending are nil if the store does not report such figures.
 	Bytes      *int64         `json:"bytes,omitempty"`
 	Free       *int64         `json:"free_bytes,omitempty"`
 	Tasks      int            `json:"tasks"`
@@ -80,8 +80,8 @@ func showStats(ctx context.Context, t *tool, s store.Reader) error {
 	return f.write(t)
 }
 
-// measure asks the store for figures about itself, and reads the ends of the
-// feed of one that has none.
+// measure asks the store for its figures. If it does not report any, it reads the
+// ends of the feed.
 func (f *figures) measure(ctx context.Context, s store.Reader, zone *time.Location) error {
 	if statter, ok := s.(store.Statter); ok {
 		stats, err := statter.Stats(ctx)

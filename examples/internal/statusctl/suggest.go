@@ -7,9 +7,9 @@ import (
 	"strings"
 )
 
-// closest is the name that somebody who typed a word meant, "" if none is near.
+// closest is the name that is most similar to a typed word, "" if none is similar.
 func closest(word string, names []string) (best string) {
-	least := min(len(word), 8)/3 + 2 // more typing errors than these are another word
+	least := min(len(word), 8)/3 + 2 // with more typing errors, it is another word
 	for _, name := range names {
 		if strings.HasPrefix(name, word) && len(word) > 1 {
 			return name
@@ -21,8 +21,8 @@ func closest(word string, names []string) (best string) {
 	return best
 }
 
-// distance is how many letters have to be put in, left out, replaced or swapped
-// with the next one to make one word of another.
+// distance is the number of letters to insert, delete, replace or swap with the next
+// one to turn one word into another.
 func distance(a, b string) int {
 	var before []int
 	row := make([]int, len(b)+1)
@@ -62,7 +62,7 @@ func flagNames(flags *flag.FlagSet) (names []string) {
 
 var undefinedFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
 
-// withSuggestion is what is wrong with flags, and which flag may be meant.
+// withSuggestion is an error of flags, with the flag that was probably meant.
 func withSuggestion(problem string, flags *flag.FlagSet) string {
 	if m := undefinedFlag.FindStringSubmatch(problem); m != nil {
 		if meant := closest(m[1], flagNames(flags)); meant != "" {

@@ -23,7 +23,7 @@ func (t *table) add(cells ...string) {
 }
 
 // fit cuts the last column where rows would be wider than w, if w is a terminal.
-// The cells of the others are as wide as they are.
+// The other columns keep their width.
 func (t *table) fit(w io.Writer) {
 	room := columnsOf(w)
 	if room == 0 {
@@ -84,7 +84,7 @@ func (t *table) write(w io.Writer, p palette) error {
 	return nil
 }
 
-// palette paints states; the zero palette leaves them as they are.
+// palette paints states; the zero palette does not paint.
 type palette map[string]string
 
 var colours = palette{
@@ -99,7 +99,7 @@ func (p palette) paint(cell string) string {
 	return cell
 }
 
-// paletteFor is colours if w is a terminal that wants them (no-color.org).
+// paletteFor is colors if w is a terminal and colors are wanted (no-color.org).
 func paletteFor(w io.Writer) palette {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {

@@ -113,8 +113,8 @@ func drawSpans(t *tool, spans []query.Span) error {
 	return rows.write(t.stdout, paletteFor(t.stdout))
 }
 
-// spanEnd is when an attempt ended or came to a stand, now if it goes on, zero if
-// it never began.
+// spanEnd is the end of an attempt, the time since which it waits, now if it runs, or
+// zero if it never began.
 func spanEnd(s *query.Span, now time.Time) time.Time {
 	switch {
 	case s.Start.IsZero() || !s.End.IsZero():

@@ -41,7 +41,7 @@ type runningNode struct {
 	node state.Node
 }
 
-// longest are the leaves that have been running longest, at most so many.
+// longest are the n leaves that have been running longest.
 func longest(ctx context.Context, r *reader, business string, most int) (running []runningNode, err error) {
 	for task, err := range store.Tasks(ctx, r.store, store.ListQuery{Business: business, Unfinished: true}) {
 		if errors.Is(err, store.ErrCorrupt) {

@@ -12,7 +12,7 @@ import (
 )
 
 var treeCommand = command{
-	name: "tree", args: "BIZ TASK|NODE", summary: "show a task, or what is below one of its nodes, as a tree",
+	name: "tree", args: "BIZ TASK|NODE", summary: "show a task, or one of its nodes with its content, as a tree",
 	least: 2, most: 2,
 	detail: timeDetail,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
@@ -29,7 +29,7 @@ var treeCommand = command{
 	},
 }
 
-// shape is how a tree is shown to people.
+// shape configures a tree for people.
 type shape struct{ mermaid, ids bool }
 
 func showTree(ctx context.Context, t *tool, r *reader, look *look, shape shape, business, task string) error {
@@ -70,7 +70,7 @@ func showTree(ctx context.Context, t *tool, r *reader, look *look, shape shape, 
 // view shows a tree to programs.
 type view struct {
 	tree  *state.Tree
-	shown []state.State // what nodes show, nil for the default convention
+	shown []state.State // shown states of nodes, nil for the default convention
 	zone  *time.Location
 }
 
@@ -99,11 +99,11 @@ type nodeRecord struct {
 	Finished     string `json:"finish_time"`
 	RetryAt      string `json:"retry_at"`
 	Error        string `json:"error"`
-	// Key, edges and note are absent from nodes that have none.
+	// Key, edges and note are absent if the node does not have them.
 	Key   string   `json:"key,omitempty"`
 	After []string `json:"after,omitempty"` // IDs of the siblings that lead to it
-	From  string   `json:"from,omitempty"`  // that of the one that led to the current attempt
-	Note  string   `json:"note,omitempty"`  // what it waits for
+	From  string   `json:"from,omitempty"`  // ID of the node that led to the current attempt
+	Note  string   `json:"note,omitempty"`  // the reason of its suspension
 }
 
 func (v *view) writeJSON(w io.Writer, i, depth int) error {

@@ -35,7 +35,7 @@ func (s *damagedStore) Load(ctx context.Context, ref store.Ref) (store.Snapshot,
 	return s.Store.Load(ctx, ref)
 }
 
-func TestAnExportPassesOverWhatCannotBeRead(t *testing.T) {
+func TestAnExportSkipsUnreadableTasks(t *testing.T) {
 	whole := recorded(t)
 	keys, err := allTasks(t.Context(), whole)
 	if err != nil {
@@ -53,7 +53,7 @@ func TestAnExportPassesOverWhatCannotBeRead(t *testing.T) {
 	}
 }
 
-func TestFiguresAndListsTellWhatCannotBeRead(t *testing.T) {
+func TestFiguresAndListsCountUnreadableTasks(t *testing.T) {
 	s := &damagedStore{Store: recorded(t)}
 	var out strings.Builder
 	tool := &tool{stdout: &out, zone: time.UTC, now: time.Now}

@@ -27,7 +27,7 @@ func (t *tool) usage(global *flag.FlagSet) error {
 }
 
 func (t *tool) commandUsage(c *command) error {
-	// Only the command's own flags: usage has the others.
+	// Only the command's own flags; the general usage has the others.
 	own := flag.NewFlagSet(c.name, flag.ContinueOnError)
 	c.bind(own)
 	var b strings.Builder
@@ -36,7 +36,7 @@ func (t *tool) commandUsage(c *command) error {
 	if c.detail != "" {
 		b.WriteString("\n" + strings.TrimSpace(c.detail) + "\n")
 	}
-	b.WriteString("\nFlags, besides those that 'statusctl -h' shows for every command:\n")
+	b.WriteString("\nFlags, in addition to those of every command ('statusctl -h'):\n")
 	if !writeFlags(&b, own) {
 		b.WriteString("  none\n")
 	}

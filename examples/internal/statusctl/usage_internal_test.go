@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// takenNames are the texts in the source that could be the name of a field.
+// takenNames are the texts in the source that can be names of fields.
 func takenNames(t *testing.T) map[string]bool {
 	t.Helper()
 	names := make(map[string]bool)
@@ -25,8 +25,8 @@ func takenNames(t *testing.T) map[string]bool {
 	return names
 }
 
-// takes reports whether an operation takes a field, alone or with those that
-// name a task, a parent and a kind.
+// takes reports whether an operation takes a field, alone or together with the
+// fields for a task, a parent and a kind.
 func takes(op, name string) bool {
 	for _, others := range [][]string{{}, {"biz", "task"}, {"parent", "kind"}, {"biz", "task", "kind"}} {
 		fields := map[string]any{"op": op}
@@ -45,7 +45,7 @@ func takes(op, name string) bool {
 	return false
 }
 
-// left reports whether the operation of the form leaves a field untaken.
+// left reports whether the operation of the form does not take a field.
 func (f *form) left(name string) bool {
 	switch f.op {
 	case "status":
@@ -63,7 +63,7 @@ func (f *form) left(name string) bool {
 	return left
 }
 
-func TestApplyTellsTheFieldsOfEachOperation(t *testing.T) {
+func TestTheHelpOfApplyListsTheFieldsOfEachOperation(t *testing.T) {
 	_, text, _ := strings.Cut(applyCommand.detail, "no others:\n\n")
 	text, rest, _ := strings.Cut(text, "\n\n")
 	told := make(map[string][]string)

@@ -22,7 +22,7 @@ var versionCommand = command{
 	},
 }
 
-// buildVersion is what a build says about itself.
+// buildVersion describes a build.
 type buildVersion struct {
 	Version  string `json:"version"` // of the module, "(devel)" if it was built from a checkout
 	Commit   string `json:"commit"`  // "" if the build does not know it

@@ -20,22 +20,22 @@ import (
 	"github.com/pipestatus/pipestatus/store/wire"
 )
 
-// pollEvery is how often watch -follow looks for more.
+// pollEvery is the polling interval of watch -follow.
 const pollEvery = 500 * time.Millisecond
 
 var watchCommand = command{
 	name: "watch", summary: "show transitions of all tasks in the order they were recorded",
 	detail: `
-Begins after transition N, or with the oldest that the file still keeps for
-watching. With -follow it goes on: it opens a file again and again for a moment, so that
-others can record, and shows what is new whenever it can. It sees nothing while
-a runner holds the file. Of a database on a server, and of a running program
-(-db http://HOST:PORT), it sees everything, at once.
+Begins after transition N, or with the oldest transition that the file still
+keeps for watching. With -follow it continues: it opens a file repeatedly for a
+moment, so that others can record, and shows new transitions when it can. It
+sees nothing while a runner has the file open. For a database on a server, or a
+running program (-db http://HOST:PORT), it shows every transition at once.
 
 With -json each line has all values of every node that the transition changed.`,
 	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
 		after := flags.Uint64("after", 0, "begin after transition `N`")
-		follow := flags.Bool("follow", false, "go on until interrupted, or until nobody reads the output")
+		follow := flags.Bool("follow", false, "continue until interrupted, or until the output is closed")
 		return func(ctx context.Context, t *tool, _ []string) error {
 			w := &watcher{tool: t, from: *after}
 			if !*follow {
@@ -53,8 +53,8 @@ type watcher struct {
 	after store.Position // of the last one shown, zero before the first
 }
 
-// follow shows transitions until ctx ends or nobody reads them any more, which
-// are its ways to end well.
+// follow shows transitions until ctx ends or the output is closed, which are its
+// successful ends.
 func (w *watcher) follow(ctx context.Context) error {
 	if database.OnServer(w.db) {
 		return w.read(ctx, func(r *reader) error { return w.listen(ctx, r) })
@@ -77,7 +77,7 @@ func (w *watcher) follow(ctx context.Context) error {
 	}
 }
 
-// listen is follow on a database that others record in meanwhile.
+// listen is follow on a database in which other processes record.
 func (w *watcher) listen(ctx context.Context, r *reader) error {
 	if w.running() {
 		return w.hear(ctx, r)
@@ -86,7 +86,7 @@ func (w *watcher) listen(ctx context.Context, r *reader) error {
 	for {
 		var changed <-chan struct{}
 		var tick <-chan time.Time
-		if tells { // asked before reading, so that nothing falls in between
+		if tells { // asked before reading, so that no change is missed in between
 			changed = notifier.Changed()
 		} else {
 			tick = time.After(pollEvery)
@@ -105,8 +105,8 @@ func (w *watcher) listen(ctx context.Context, r *reader) error {
 	}
 }
 
-// hear is follow on a running program, which tells of each transition itself. It
-// ends well when the program does.
+// hear is follow on a running program, which sends each transition. The end of the
+// program is a successful end.
 func (w *watcher) hear(ctx context.Context, r *reader) error {
 	err := w.catchUp(ctx, r)
 	if program, tells := r.store.(httpapi.Watcher); tells && err == nil {
@@ -125,7 +125,7 @@ func (w *watcher) hear(ctx context.Context, r *reader) error {
 	return err
 }
 
-// catchUp shows what was recorded after the last one shown.
+// catchUp shows the transitions after the last one shown.
 func (w *watcher) catchUp(ctx context.Context, r *reader) error {
 	out := bufio.NewWriter(w.stdout)
 	if w.after == (store.Position{}) {
@@ -133,7 +133,7 @@ func (w *watcher) catchUp(ctx context.Context, r *reader) error {
 		if err != nil {
 			return err
 		}
-		// A number alone names no history: it is taken for one of this.
+		// A number names no history: it is taken as a sequence of the present one.
 		w.after = end.Last.At(cmp.Or(w.from, end.First-1))
 	}
 	for {
@@ -161,7 +161,7 @@ func (w *watcher) show(out io.Writer, tr *state.Transition) error {
 	return err
 }
 
-// transitionLine is a transition for people. What varies in width comes last.
+// transitionLine is a transition for people. Parts of varying width come last.
 func transitionLine(tr *state.Transition, zone *time.Location) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%6d  %s  %-9s", tr.Sequence, shownTime(tr.At, zone), tr.Op)

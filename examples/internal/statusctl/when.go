@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// timeDetail says how people give the times that a command's flags take.
+// timeDetail describes the times that flags accept.
 const timeDetail = `
 TIME is RFC 3339, "2006-01-02 15:04:05", "2006-01-02", "03:12" for the last time
 it was that, "today", "yesterday" or "yesterday 03:12", or how long ago, such as

@@ -48,8 +48,8 @@ type failureRecord struct {
 	Error    string   `json:"error"`
 }
 
-// failures are the nodes, at and below one, that failed themselves, and those
-// that were stopped for a reason, in the order of creation.
+// failures are the nodes, at and below one, that failed themselves or were stopped
+// for a reason, in the order of creation.
 func failures(tree *state.Tree, node int) (failed []state.Node) {
 	for i := node; i < tree.Len(); i++ {
 		n := tree.Node(i)
@@ -67,7 +67,7 @@ func failures(tree *state.Tree, node int) (failed []state.Node) {
 	return failed
 }
 
-// path is what a node and those above it are called, the root aside.
+// path lists the names of a node and of the nodes above it, without the root.
 func path(tree *state.Tree, i int) []string {
 	names := []string{}
 	for ; i > 0; i = tree.Parent(i) {
