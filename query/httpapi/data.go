@@ -120,16 +120,22 @@ func (x *exchange) data(tree *state.Tree, node *state.Node, a *state.Attempt) (i
 	return in, out, err
 }
 
+// nodeAndLoop is the node that the parameters name, and the loop of an attempt of
+// it, 0 for the current one. snap has a tree if the task was found.
+func (x *exchange) nodeAndLoop() (snap store.Snapshot, node state.Node, loop int, err error) {
+	if err = x.params.scope(); err != nil {
+		return snap, node, 0, err
+	}
+	if loop, err = x.params.number("loop", 0, loopMost); err != nil {
+		return snap, node, 0, err
+	}
+	snap, node, err = x.node()
+	return snap, node, loop, err
+}
+
 // nodeValues is get_task_node_data.
 func (h *Handler) nodeValues(x *exchange) error {
-	if err := x.params.scope(); err != nil {
-		return err
-	}
-	loop, err := x.params.number("loop", 0, loopMost)
-	if err != nil {
-		return err
-	}
-	snap, node, err := x.node()
+	snap, node, loop, err := x.nodeAndLoop()
 	if err != nil {
 		return err
 	}

@@ -37,14 +37,7 @@ func (h *Handler) past(from *store.Attempt) past {
 
 // nodeDetail is get_task_node_detail.
 func (h *Handler) nodeDetail(x *exchange) error {
-	if err := x.params.scope(); err != nil {
-		return err
-	}
-	loop, err := x.params.number("loop", 0, loopMost)
-	if err != nil {
-		return err
-	}
-	snap, node, err := x.node()
+	snap, node, loop, err := x.nodeAndLoop()
 	var unknown *questionError
 	if errors.As(err, &unknown) && unknown.code == codeNotFound && snap.Tree != nil && loop <= 1 {
 		x.task = snap.Tree.Key().Task // task_id may have named a node

@@ -8,7 +8,9 @@ import (
 	"flag"
 
 	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 var getCommand = command{
@@ -40,6 +42,28 @@ type look struct {
 func (l *look) bind(flags *flag.FlagSet) {
 	flags.BoolVar(&l.failedFirst, "failed-first", false, "show a container FAILED as soon as anything in it is, even while the rest runs")
 	flags.StringVar(&l.at, "at", "", "as it was at `TIME`")
+}
+
+// show calls f with the task or node that the arguments name, at the moment of -at,
+// which is unset without it, and with options for pictures of it.
+func (l *look) show(
+	ctx context.Context, t *tool, args []string, f func(snap store.Snapshot, at state.Instant, o *picture.Options) error,
+) error {
+	at, err := l.moment(t)
+	if err != nil {
+		return err
+	}
+	return t.read(ctx, func(r *reader) error {
+		snap, err := r.at(ctx, args[0], args[1], at)
+		if err != nil {
+			return err
+		}
+		o := &picture.Options{Location: t.zone, FailedFirst: l.failedFirst, Now: t.now}
+		if at.IsSet() {
+			o.Now = at.Time
+		}
+		return f(snap, at, o)
+	})
 }
 
 // moment is the time that -at gives, unset without it.

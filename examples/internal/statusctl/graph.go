@@ -5,6 +5,8 @@ import (
 	"flag"
 
 	"github.com/pipestatus/pipestatus/query/picture"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 var graphCommand = command{
@@ -18,20 +20,8 @@ var graphCommand = command{
 			if t.json {
 				return &usageError{problem: "-json has no picture; see tree -json"}
 			}
-			at, err := look.moment(t)
-			if err != nil {
-				return err
-			}
-			return t.read(ctx, func(r *reader) error {
-				snap, err := r.at(ctx, args[0], args[1], at)
-				if err != nil {
-					return err
-				}
-				o := &picture.Options{Location: t.zone, FailedFirst: look.failedFirst, Now: t.now}
-				if at.IsSet() {
-					o.Now = at.Time
-				}
-				_, err = t.stdout.Write(picture.AppendGraph(nil, snap.Tree, snap.Index, o))
+			return look.show(ctx, t, args, func(snap store.Snapshot, _ state.Instant, o *picture.Options) error {
+				_, err := t.stdout.Write(picture.AppendGraph(nil, snap.Tree, snap.Index, o))
 				return err
 			})
 		}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 var treeCommand = command{
@@ -24,47 +25,29 @@ var treeCommand = command{
 			if *mermaid && t.json {
 				return &usageError{problem: "-json and -mermaid exclude each other"}
 			}
-			return t.read(ctx, func(r *reader) error { return showTree(ctx, t, r, &look, shape{*mermaid, *ids}, args[0], args[1]) })
+			return look.show(ctx, t, args, func(snap store.Snapshot, at state.Instant, o *picture.Options) error {
+				if t.json {
+					v := view{tree: snap.Tree, zone: t.zone}
+					if look.failedFirst {
+						v.shown = snap.Tree.ShownFailedFirst(nil)
+					}
+					return v.writeJSON(t.stdout, snap.Index, 0)
+				}
+				o.Keys, o.Color, o.Columns = !*ids, paletteFor(t.stdout) != nil, columnsOf(t.stdout)
+				var drawn []byte
+				if *mermaid {
+					drawn = picture.AppendMermaid(nil, snap.Tree, snap.Index, o)
+				} else {
+					if at.IsSet() {
+						drawn = fmt.Appendf(drawn, "As it was at %s:\n", shownTime(at, t.zone))
+					}
+					drawn = picture.AppendText(drawn, snap.Tree, snap.Index, o)
+				}
+				_, err := t.stdout.Write(drawn)
+				return err
+			})
 		}
 	},
-}
-
-// shape configures a tree for people.
-type shape struct{ mermaid, ids bool }
-
-func showTree(ctx context.Context, t *tool, r *reader, look *look, shape shape, business, task string) error {
-	at, err := look.moment(t)
-	if err != nil {
-		return err
-	}
-	snap, err := r.at(ctx, business, task, at)
-	if err != nil {
-		return err
-	}
-	now := t.now
-	if at.IsSet() {
-		now = at.Time
-	}
-	if t.json {
-		v := view{tree: snap.Tree, zone: t.zone}
-		if look.failedFirst {
-			v.shown = snap.Tree.ShownFailedFirst(nil)
-		}
-		return v.writeJSON(t.stdout, snap.Index, 0)
-	}
-	o := &picture.Options{Location: t.zone, FailedFirst: look.failedFirst, Now: now, Keys: !shape.ids, Color: paletteFor(t.stdout) != nil}
-	o.Columns = columnsOf(t.stdout)
-	var drawn []byte
-	if shape.mermaid {
-		drawn = picture.AppendMermaid(nil, snap.Tree, snap.Index, o)
-	} else {
-		if at.IsSet() {
-			drawn = fmt.Appendf(drawn, "As it was at %s:\n", shownTime(at, t.zone))
-		}
-		drawn = picture.AppendText(drawn, snap.Tree, snap.Index, o)
-	}
-	_, err = t.stdout.Write(drawn)
-	return err
 }
 
 // view shows a tree to programs.

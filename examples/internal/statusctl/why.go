@@ -20,17 +20,7 @@ var whyCommand = command{
 		var look look
 		look.bind(flags)
 		return func(ctx context.Context, t *tool, args []string) error {
-			at, err := look.moment(t)
-			if err != nil {
-				return err
-			}
-			return t.read(ctx, func(r *reader) error {
-				snap, err := r.at(ctx, args[0], args[1], at)
-				if err != nil {
-					return err
-				}
-				return t.showFailures(snap)
-			})
+			return look.show(ctx, t, args, func(snap store.Snapshot, _ state.Instant, _ *picture.Options) error { return t.showFailures(snap) })
 		}
 	},
 }
