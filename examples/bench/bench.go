@@ -7,13 +7,15 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 )
 
 // bench is a run.
 type bench struct {
 	*config
 	dir      string // emptied after each group
-	progress *progress
+	progress *measuring.Progress
 	rows     []row
 }
 
@@ -41,7 +43,7 @@ func (b *bench) all(ctx context.Context) error {
 		if !slices.ContainsFunc(g.figures, b.only.MatchString) {
 			continue
 		}
-		b.progress.group(g.name)
+		b.progress.Group(g.name)
 		if err := g.measure(b, ctx); err != nil {
 			return fmt.Errorf("%s: %w", g.name, err)
 		}
@@ -85,12 +87,12 @@ type step struct {
 
 // interleave runs all steps in turn, round after round.
 func (b *bench) interleave(ctx context.Context, steps ...step) error {
-	for round := range b.rounds {
+	for round := range b.Rounds {
 		for _, s := range steps {
 			if err := ctx.Err(); err != nil {
 				return err
 			}
-			b.progress.show(fmt.Sprintf("round %d of %d: %s", round+1, b.rounds, s.name))
+			b.progress.Show(fmt.Sprintf("round %d of %d: %s", round+1, b.Rounds, s.name))
 			// The garbage of the previous step must not count for this one.
 			runtime.GC()
 			if err := s.run(ctx); err != nil {
@@ -103,6 +105,6 @@ func (b *bench) interleave(ctx context.Context, steps ...step) error {
 
 func (b *bench) heading(p place) string {
 	return fmt.Sprintf("%s in %s\n%s/%s, %d CPUs, %s; %d rounds of %v, medians; %s stored tasks of %d nodes\n",
-		p, b.config.dir, runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), runtime.Version(),
-		b.rounds, b.window, count(b.tasks), taskNodes)
+		p, b.Dir, runtime.GOOS, runtime.GOARCH, runtime.GOMAXPROCS(0), runtime.Version(),
+		b.Rounds, b.Window, measuring.Count(b.tasks), taskNodes)
 }

@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 )
 
 func TestMain(m *testing.M) {
@@ -103,10 +105,10 @@ func TestTheMountOfADirectoryIsTheLongestMatch(t *testing.T) {
 
 func TestMediansAndPercentiles(t *testing.T) {
 	for _, c := range []struct {
-		s    series
+		s    measuring.Series
 		want float64
-	}{{nil, 0}, {series{3}, 3}, {series{4, 1}, 2.5}, {series{9, 1, 5}, 5}} {
-		if got := c.s.median(); got != c.want {
+	}{{nil, 0}, {measuring.Series{3}, 3}, {measuring.Series{4, 1}, 2.5}, {measuring.Series{9, 1, 5}, 5}} {
+		if got := c.s.Median(); got != c.want {
 			t.Errorf("median of %v: %v, want %v", c.s, got, c.want)
 		}
 	}
@@ -126,7 +128,7 @@ func TestNumbersHaveThreeDigits(t *testing.T) {
 	for v, want := range map[float64]string{
 		0: "0", 0.00123: "0.00123", 0.95: "0.950", 12.345: "12.3", 99.94: "99.9", 123.4: "123", 1234567.8: "1,234,568",
 	} {
-		if got := number(&v); got != want {
+		if got := measuring.Number(v); got != want {
 			t.Errorf("%v: %s, want %s", v, got, want)
 		}
 	}

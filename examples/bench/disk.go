@@ -21,12 +21,12 @@ func (b *bench) measureDisk(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	b.progress.show("tasks")
+	b.progress.Show("tasks")
 	err = fill(ctx, r.Engine, "task", b.finished, nil, nil)
 	if err := errors.Join(err, r.close()); err != nil {
 		return err
 	}
-	b.progress.show("compaction")
+	b.progress.Show("compaction")
 	pages, feed, err := compactedPages(r.path, b.file("compacted.db"))
 	if err != nil {
 		return err

@@ -17,42 +17,27 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"regexp"
 	"time"
+
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 )
 
 func main() {
 	if len(os.Args) > 1 && os.Args[1] == childName {
 		os.Exit(child(os.Args[2:]))
 	}
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errUsage):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "bench:", err)
-		os.Exit(1)
-	}
+	os.Exit(measuring.Main("bench", run))
 }
-
-// errUsage says that the flags are wrong, which has been reported.
-var errUsage = errors.New("usage")
 
 // config holds the values of the flags.
 type config struct {
-	dir    string
-	only   *regexp.Regexp
-	json   bool
-	tmpfs  bool
-	rounds int
-	window time.Duration // of one measurement
-	tasks  int           // stored
-	kept   string        // directory of the stored tasks from run to run
+	measuring.Config
+	only  *regexp.Regexp
+	tmpfs bool
+	tasks int    // stored
+	kept  string // directory of the stored tasks from run to run
 	sizes
 }
 
@@ -75,40 +60,32 @@ func parse(args []string, errOut io.Writer) (*config, error) {
 	}}
 	f := flag.NewFlagSet("bench", flag.ContinueOnError)
 	f.SetOutput(errOut)
-	f.StringVar(&c.dir, "dir", ".", "directory on a real disk; a subdirectory is made and removed")
 	only := f.String("run", "", "measure only the figures that match this regular expression")
-	f.BoolVar(&c.json, "json", false, "print one JSON object a line instead of a table")
-	f.IntVar(&c.rounds, "rounds", 5, "interleaved rounds, of which the medians are shown")
-	f.DurationVar(&c.window, "time", 2*time.Second, "length of one measurement")
 	f.IntVar(&c.tasks, "tasks", 100_000, "stored tasks, of 20 nodes each")
 	f.StringVar(&c.kept, "keep", "", "directory on a real disk that keeps the stored tasks for the next run")
 	full := f.Bool("full", false, "1,000,000 stored tasks")
-	quick := f.Bool("quick", false, "one tiny round, to see that everything works; its numbers mean nothing")
 	f.BoolVar(&c.tmpfs, "tmpfs", false, "measure even if the directory is in memory")
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return nil, err
-		}
-		return nil, errUsage
+	if err := c.Parse(f, args); err != nil {
+		return nil, err
 	}
 	var err error
 	if c.only, err = regexp.Compile(*only); err != nil {
 		_, _ = fmt.Fprintln(errOut, "bench: -run:", err)
-		return nil, errUsage
+		return nil, measuring.ErrUsage
 	}
 	if *full {
 		c.tasks = 1_000_000
 	}
-	if *quick {
-		c.rounds, c.window, c.tasks = 1, 50*time.Millisecond, 300
+	if c.Quick {
+		c.Rounds, c.Window, c.tasks = 1, 50*time.Millisecond, 300
 		c.sizes = sizes{
 			writers: []int{1, 32, 256, 1024}, trees: []int{10, 100, 1000}, few: 100,
 			unfinished: 50, journaled: 500, liveTrees: 5, finished: 50, polling: 300 * time.Millisecond,
 		}
 	}
-	if f.NArg() > 0 || c.rounds < 1 || c.tasks < 1 || c.window <= 0 {
-		_, _ = fmt.Fprintln(errOut, "bench: takes no arguments; -rounds, -tasks and -time are positive")
-		return nil, errUsage
+	if c.tasks < 1 {
+		_, _ = fmt.Fprintln(errOut, "bench: -tasks is positive")
+		return nil, measuring.ErrUsage
 	}
 	return c, nil
 }
@@ -118,7 +95,7 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	if c.dir, err = filepath.Abs(c.dir); err != nil {
+	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
 		return err
 	}
 	if c.kept != "" {
@@ -126,28 +103,28 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 			return err
 		}
 	}
-	place, err := placeOf(c.dir)
+	place, err := placeOf(c.Dir)
 	if err != nil {
 		return err
 	}
 	if place.inMemory() && !c.tmpfs {
-		return fmt.Errorf("%s is on %s, in memory: nothing there is durable; name a directory on a disk with -dir", c.dir, place.fs)
+		return fmt.Errorf("%s is on %s, in memory: nothing there is durable; name a directory on a disk with -dir", c.Dir, place.fs)
 	}
-	dir, err := os.MkdirTemp(c.dir, "bench-")
+	dir, err := os.MkdirTemp(c.Dir, "bench-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	b := &bench{config: c, dir: dir, progress: newProgress(errOut)}
+	b := &bench{config: c, dir: dir, progress: measuring.NewProgress(errOut)}
 	heading := out
-	if c.json {
+	if c.JSON {
 		heading = errOut
 	}
 	_, _ = fmt.Fprintln(heading, b.heading(place))
 	err = b.all(ctx)
-	b.progress.clear()
-	if c.json {
-		return errors.Join(err, printJSON(out, b.rows))
+	b.progress.Clear()
+	if c.JSON {
+		return errors.Join(err, measuring.PrintJSON(out, b.rows))
 	}
 	return errors.Join(err, printTable(out, b.rows))
 }

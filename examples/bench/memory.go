@@ -29,7 +29,7 @@ func (b *bench) measureMemory(ctx context.Context) (err error) {
 		return err
 	}
 	nodes := float64(b.liveTrees * liveNodes)
-	b.progress.show("trees recorded")
+	b.progress.Show("trees recorded")
 	before := heap()
 	for i := range b.liveTrees {
 		if _, err := r.Record(ctx, runningTree(fmt.Sprint(i), liveNodes)...); err != nil {
@@ -49,7 +49,7 @@ func (b *bench) measureMemory(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	b.progress.show("trees loaded")
+	b.progress.Show("trees loaded")
 	before = heap()
 	for i := range b.liveTrees {
 		snap, err := r.Load(ctx, store.ByKey(business, fmt.Sprint(i)))

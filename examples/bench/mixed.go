@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 	"github.com/pipestatus/pipestatus/query"
 )
 
@@ -25,7 +26,7 @@ func (b *bench) measureMixed(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.close()) }()
-	b.progress.show("first tasks")
+	b.progress.Show("first tasks")
 	for _, n := range []int{1000, 10_000} {
 		if _, err := r.Record(ctx, runningTree(treeName(n), n)...); err != nil {
 			return err
@@ -36,26 +37,26 @@ func (b *bench) measureMixed(ctx context.Context) (err error) {
 	}
 	c := newCrew("crew", manyWriters)
 	small, large := poller{q: query.New(r.Engine, nil), task: treeName(1000)}, poller{q: query.New(r.Engine, nil), task: treeName(10_000)}
-	var reads, readsLoaded, writes, writesLoaded series
+	var reads, readsLoaded, writes, writesLoaded measuring.Series
 	err = b.interleave(ctx,
 		step{"snapshots alone", func(ctx context.Context) error {
 			times, err := small.poll(ctx, b.polling)
-			reads.add(millis(percentile(times, 99)))
+			reads.Add(millis(percentile(times, 99)))
 			return err
 		}},
 		step{"snapshots, with writers", func(ctx context.Context) error {
 			times, _, err := pollDuring(ctx, &small, c, r, b.polling)
-			readsLoaded.add(millis(percentile(times, 99)))
+			readsLoaded.Add(millis(percentile(times, 99)))
 			return err
 		}},
 		step{"writers alone", func(ctx context.Context) error {
-			o, err := c.work(ctx, r.Engine, b.window)
-			writes.add(millis(percentile(o.latencies, 99)))
+			o, err := c.work(ctx, r.Engine, b.Window)
+			writes.Add(millis(percentile(o.latencies, 99)))
 			return err
 		}},
 		step{"writers, with snapshots", func(ctx context.Context) error {
-			_, o, err := pollDuring(ctx, &large, c, r, b.window)
-			writesLoaded.add(millis(percentile(o.latencies, 99)))
+			_, o, err := pollDuring(ctx, &large, c, r, b.Window)
+			writesLoaded.Add(millis(percentile(o.latencies, 99)))
 			return err
 		}},
 	)
@@ -67,8 +68,8 @@ func (b *bench) measureMixed(ctx context.Context) (err error) {
 		with, alone float64
 		note        string
 	}{
-		{readerFigure, readsLoaded.median(), reads.median(), fmt.Sprintf("1,000 nodes, 10 times a second, %v a round", b.polling)},
-		{commitFigure, writesLoaded.median(), writes.median(), "256 writers; 10,000 nodes, 10 times a second"},
+		{readerFigure, readsLoaded.Median(), reads.Median(), fmt.Sprintf("1,000 nodes, 10 times a second, %v a round", b.polling)},
+		{commitFigure, writesLoaded.Median(), writes.Median(), "256 writers; 10,000 nodes, 10 times a second"},
 	} {
 		r := measured(m.figure, m.with, "ms").against("ms alone", m.alone).note("%s", m.note)
 		b.add(r.goal(mixedGoal, *r.Ratio <= 2))

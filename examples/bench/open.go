@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -39,19 +40,19 @@ func (b *bench) measureOpen(ctx context.Context, path string) error {
 	if err := errors.Join(err, r.close()); err != nil {
 		return err
 	}
-	var clean, killed series
+	var clean, killed measuring.Series
 	err = b.interleave(ctx,
 		step{openings[1], func(ctx context.Context) error {
 			if err := b.recordAndKill(ctx, path); err != nil {
 				return err
 			}
 			took, err := timedOpen(ctx, path)
-			killed.add(took.Seconds())
+			killed.Add(took.Seconds())
 			return err
 		}},
 		step{openings[0], func(ctx context.Context) error {
 			took, err := timedOpen(ctx, path)
-			clean.add(took.Seconds())
+			clean.Add(took.Seconds())
 			return err
 		}},
 	)
@@ -59,10 +60,10 @@ func (b *bench) measureOpen(ctx context.Context, path string) error {
 		return err
 	}
 	note := "%s tasks unfinished, page cache warm"
-	b.add(measured(b.withStored(openings[0]), clean.median(), "s").goal("≤ 0.2 s", clean.median() <= 0.2).
-		note(note, count(b.unfinished)))
-	b.add(measured(b.withStored(openings[1]), killed.median(), "s").goal("≤ 1 s", killed.median() <= 1).
-		note(note, count(b.unfinished)))
+	b.add(measured(b.withStored(openings[0]), clean.Median(), "s").goal("≤ 0.2 s", clean.Median() <= 0.2).
+		note(note, measuring.Count(b.unfinished)))
+	b.add(measured(b.withStored(openings[1]), killed.Median(), "s").goal("≤ 1 s", killed.Median() <= 1).
+		note(note, measuring.Count(b.unfinished)))
 	return nil
 }
 

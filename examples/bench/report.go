@@ -1,14 +1,11 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"slices"
-	"strconv"
-	"strings"
-	"unicode/utf8"
+
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 )
 
 // row is one figure as reported.
@@ -61,18 +58,6 @@ func (r row) note(format string, args ...any) row {
 	return r
 }
 
-// printJSON prints one object a line.
-func printJSON(w io.Writer, rows []row) error {
-	enc := json.NewEncoder(w)
-	enc.SetEscapeHTML(false)
-	for i := range rows {
-		if err := enc.Encode(&rows[i]); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
 // printTable prints the rows for people, the remarks below.
 func printTable(w io.Writer, rows []row) error {
 	table := [][]string{{"figure", "value", "", "yardstick", "", "ratio", "goal", "reached"}}
@@ -98,7 +83,7 @@ func printTable(w io.Writer, rows []row) error {
 		}
 		table = append(table, line)
 	}
-	if err := align(w, table); err != nil {
+	if err := measuring.PrintTable(w, columns, table); err != nil {
 		return err
 	}
 	for i, n := range notes {
@@ -109,54 +94,13 @@ func printTable(w io.Writer, rows []row) error {
 	return nil
 }
 
-// columns gives for each column of the table its alignment and the gap after it: a
-// unit stands close to its number.
-var columns = []struct {
-	right bool
-	gap   string
-}{{false, "  "}, {true, " "}, {false, "  "}, {true, " "}, {false, "  "}, {true, "  "}, {false, "  "}, {false, ""}}
+// columns are the formats of the table's columns: a unit stands close to its number.
+var columns = []string{"%-*s  ", "%*s ", "%-*s  ", "%*s ", "%-*s  ", "%*s  ", "%-*s  ", "%-*s"}
 
-func align(w io.Writer, table [][]string) error {
-	widths := make([]int, len(columns))
-	for _, line := range table {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, line := range table {
-		var text strings.Builder
-		for i, cell := range line {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if columns[i].right {
-				pad, cell = cell, pad
-			}
-			text.WriteString(cell + pad + columns[i].gap)
-		}
-		if _, err := fmt.Fprintln(w, strings.TrimRight(text.String(), " ")); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// number is a value to three significant digits or, if larger, whole.
+// number is [measuring.Number], "" for no value.
 func number(v *float64) string {
-	switch {
-	case v == nil:
+	if v == nil {
 		return ""
-	case math.Abs(*v) >= 100:
-		return count(int(math.Round(*v)))
-	case *v == 0:
-		return "0"
 	}
-	return strconv.FormatFloat(*v, 'f', max(2-int(math.Floor(math.Log10(math.Abs(*v)))), 0), 64)
-}
-
-// count is a number with its thousands set apart.
-func count(n int) string {
-	text := strconv.Itoa(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
+	return measuring.Number(*v)
 }

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -23,14 +24,16 @@ func (b *bench) snapshotFigures() (names []string) {
 	return names
 }
 
-func snapshotFigure(n int) string { return fmt.Sprintf("snapshot from memory, %s nodes", count(n)) }
+func snapshotFigure(n int) string {
+	return fmt.Sprintf("snapshot from memory, %s nodes", measuring.Count(n))
+}
 
 func allocsFigure(n int) string {
-	return fmt.Sprintf("allocations a node, %s nodes", count(n))
+	return fmt.Sprintf("allocations a node, %s nodes", measuring.Count(n))
 }
 
 func coldFigure(n int) string {
-	return fmt.Sprintf("snapshot, cache empty, %s nodes", count(n))
+	return fmt.Sprintf("snapshot, cache empty, %s nodes", measuring.Count(n))
 }
 
 // runningTree lists the operations of a task with n nodes: subprocesses of 19
@@ -55,7 +58,7 @@ func runningTree(task string, nodes int) []engine.Op {
 
 // snapshotSeries holds the results of the rounds for a tree; times are nanoseconds
 // per node.
-type snapshotSeries struct{ memory, allocs, cold, plain series }
+type snapshotSeries struct{ memory, allocs, cold, plain measuring.Series }
 
 // measureSnapshots measures the documented response for whole tasks: from
 // trees in memory, from the store through a new engine, and as structs that
@@ -85,12 +88,12 @@ func (b *bench) measureSnapshots(ctx context.Context) (err error) {
 	}
 	for _, n := range b.trees {
 		s := all[n]
-		ns, allocs := s.memory.median(), s.allocs.median()
-		r := measured(snapshotFigure(n), ns, "ns/node").against("ns/node encoding/json", s.plain.median()).faster()
+		ns, allocs := s.memory.Median(), s.allocs.Median()
+		r := measured(snapshotFigure(n), ns, "ns/node").against("ns/node encoding/json", s.plain.Median()).faster()
 		b.add(r.goal("≥ 5 × faster, ≤ 500 ns/node", *r.Ratio >= 5 && ns <= 500),
 			// A few allocations for the whole answer are none per node.
 			measured(allocsFigure(n), allocs, "").goal("0", allocs < 0.05))
-		r = measured(coldFigure(n), s.cold.median(), "ns/node").against("ns/node from memory", ns)
+		r = measured(coldFigure(n), s.cold.Median(), "ns/node").against("ns/node from memory", ns)
 		b.add(r.goal("≤ 3 ×", *r.Ratio <= 3))
 	}
 	return nil
@@ -123,14 +126,14 @@ func (b *bench) snapshotSteps(r *recorder, nodes int, s *snapshotSeries) []step 
 	var encoded bytes.Buffer
 	return []step{
 		{snapshotFigure(nodes), func(ctx context.Context) error {
-			m, err := repeat(b.window/5, func() error { return memory(ctx) })
-			s.memory.add(m.each.Seconds() * 1e9 / perNode)
-			s.allocs.add(m.allocs / perNode)
+			m, err := repeat(b.Window/5, func() error { return memory(ctx) })
+			s.memory.Add(m.each.Seconds() * 1e9 / perNode)
+			s.allocs.Add(m.allocs / perNode)
 			return err
 		}},
 		{coldFigure(nodes), func(ctx context.Context) error {
 			each, err := b.coldSnapshots(ctx, r.store, task)
-			s.cold.add(each.Seconds() * 1e9 / perNode)
+			s.cold.Add(each.Seconds() * 1e9 / perNode)
 			return err
 		}},
 		{"encoding/json", func(ctx context.Context) error {
@@ -138,11 +141,11 @@ func (b *bench) snapshotSteps(r *recorder, nodes int, s *snapshotSeries) []step 
 			if err != nil {
 				return err
 			}
-			m, err := repeat(b.window/5, func() error {
+			m, err := repeat(b.Window/5, func() error {
 				encoded.Reset()
 				return plainJSON(&encoded, snap.Tree)
 			})
-			s.plain.add(m.each.Seconds() * 1e9 / perNode)
+			s.plain.Add(m.each.Seconds() * 1e9 / perNode)
 			return err
 		}},
 	}
@@ -154,7 +157,7 @@ func (b *bench) coldSnapshots(ctx context.Context, s store.Store, task string) (
 	var answer []byte
 	var took time.Duration
 	n := 0
-	for begin := time.Now(); n == 0 || time.Since(begin) < b.window/5; n++ {
+	for begin := time.Now(); n == 0 || time.Since(begin) < b.Window/5; n++ {
 		e, err := engine.Open(ctx, s, nil)
 		if err != nil {
 			return 0, err

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -19,7 +20,7 @@ import (
 const growthGoal = "≥ 0.77 ×"
 
 func (b *bench) withStored(what string) string {
-	return fmt.Sprintf("%s, %s tasks stored", what, count(b.tasks))
+	return fmt.Sprintf("%s, %s tasks stored", what, measuring.Count(b.tasks))
 }
 
 func (b *bench) storedFigures() []string {
@@ -83,7 +84,7 @@ func (b *bench) measureStored(ctx context.Context) error {
 		return err
 	}
 	b.add(measured(b.withStored("memory of the process"), float64(peak)/(1<<20), "MiB").
-		note("the highest while they were recorded and served; the file has %s MiB", count(int(info.Size()>>20))))
+		note("the highest while they were recorded and served; the file has %s MiB", measuring.Count(int(info.Size()>>20))))
 	return b.measureOpen(ctx, large)
 }
 
@@ -101,7 +102,7 @@ func (b *bench) makeStored(ctx context.Context, path string, n int) (peak uint64
 	}
 	err = fill(ctx, r.Engine, "stored", n, selectable, func(done int) {
 		peak = max(peak, footprint())
-		b.progress.show(fmt.Sprintf("%s of %s tasks", count(done), count(n)))
+		b.progress.Show(fmt.Sprintf("%s of %s tasks", measuring.Count(done), measuring.Count(n)))
 	})
 	if err := errors.Join(err, r.close()); err != nil {
 		return 0, err
@@ -133,18 +134,18 @@ func selectable(task int) []engine.Option {
 
 // rates holds the results of the rounds for a store.
 type rates struct {
-	perSecond series
-	faults    series // pages read from the disk for each call, where known
+	perSecond measuring.Series
+	faults    measuring.Series // pages read from the disk for each call, where known
 }
 
 // pair is the rates with few tasks stored and with many.
 type pair struct{ few, many rates }
 
 func (b *bench) reportGrowth(what string, p *pair) {
-	r := measured(b.withStored(what), p.many.perSecond.median(), "/s").
-		against(fmt.Sprintf("/s with %s", count(b.few)), p.few.perSecond.median())
+	r := measured(b.withStored(what), p.many.perSecond.Median(), "/s").
+		against(fmt.Sprintf("/s with %s", measuring.Count(b.few)), p.few.perSecond.Median())
 	if len(p.many.faults) > 0 {
-		r = r.note("each read %.2f pages from the disk that the page cache did not have", p.many.faults.median())
+		r = r.note("each read %.2f pages from the disk that the page cache did not have", p.many.faults.Median())
 	}
 	b.add(r.goal(growthGoal, *r.Ratio >= 0.77))
 }
@@ -182,7 +183,7 @@ func (b *bench) measureReads(ctx context.Context, small, large string) (err erro
 		}
 		for task := range f.tasks {
 			if task%1000 == 0 {
-				b.progress.show(fmt.Sprintf("%s of %s tasks asked for", count(task), count(f.tasks)))
+				b.progress.Show(fmt.Sprintf("%s of %s tasks asked for", measuring.Count(task), measuring.Count(f.tasks)))
 			}
 			if err := errors.Join(ask(task), ctx.Err()); err != nil {
 				return err
@@ -198,7 +199,7 @@ func (b *bench) measureReads(ctx context.Context, small, large string) (err erro
 				return err
 			}
 		}
-		of := fmt.Sprintf(" of %s tasks", count(f.tasks))
+		of := fmt.Sprintf(" of %s tasks", measuring.Count(f.tasks))
 		steps = append(steps,
 			step{growthReads[0] + of, b.countCalls(snapshot, f.snapshots)},
 			step{growthReads[1] + of, b.countCalls(list(store.ListQuery{Business: business, Limit: 100}), f.lists)})
@@ -214,8 +215,8 @@ func (b *bench) measureReads(ctx context.Context, small, large string) (err erro
 	b.reportGrowth(growthReads[0], &snapshots)
 	b.reportGrowth(growthReads[1], &lists)
 	for i, what := range selections {
-		r := measured(b.withStored(what), selecting[i].perSecond.median(), "/s").
-			against("/s without", lists.many.perSecond.median())
+		r := measured(b.withStored(what), selecting[i].perSecond.Median(), "/s").
+			against("/s without", lists.many.perSecond.Median())
 		b.add(r.goal("≥ 0.5 ×", *r.Ratio >= 0.5))
 	}
 	return nil
@@ -224,10 +225,10 @@ func (b *bench) measureReads(ctx context.Context, small, large string) (err erro
 func (b *bench) countCalls(call func() error, r *rates) func(context.Context) error {
 	return func(context.Context) error {
 		before, _ := diskFaults()
-		m, err := repeat(b.window/2, call)
-		r.perSecond.add(float64(time.Second) / float64(max(m.each, 1)))
+		m, err := repeat(b.Window/2, call)
+		r.perSecond.Add(float64(time.Second) / float64(max(m.each, 1)))
 		if after, ok := diskFaults(); ok {
-			r.faults.add(float64(after-before) / float64(m.calls))
+			r.faults.Add(float64(after-before) / float64(m.calls))
 		}
 		return err
 	}
@@ -261,13 +262,13 @@ func (b *bench) measureWrites(ctx context.Context, fresh, large string) (err err
 		c := newCrew(fmt.Sprintf("crew%d", n), n)
 		steps = append(steps,
 			step{growthWrites[i] + " few stored", func(ctx context.Context) error {
-				o, err := newCrew(fmt.Sprintf("crew%d", n), n).work(ctx, few.Engine, b.window)
-				recorded[i].few.perSecond.add(o.rate())
+				o, err := newCrew(fmt.Sprintf("crew%d", n), n).work(ctx, few.Engine, b.Window)
+				recorded[i].few.perSecond.Add(o.rate())
 				return err
 			}},
 			step{growthWrites[i] + " many stored", func(ctx context.Context) error {
-				o, err := c.work(ctx, many.Engine, b.window)
-				recorded[i].many.perSecond.add(o.rate())
+				o, err := c.work(ctx, many.Engine, b.Window)
+				recorded[i].many.perSecond.Add(o.rate())
 				return err
 			}})
 	}

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 )
 
 const (
@@ -32,10 +34,12 @@ func rateFigure(n int) string {
 	if n == 1 {
 		return "durable transitions, lone writer"
 	}
-	return fmt.Sprintf("durable transitions, %s writers", count(n))
+	return fmt.Sprintf("durable transitions, %s writers", measuring.Count(n))
 }
 
-func cpuFigure(n int) string { return fmt.Sprintf("CPU of a transition, %s writers", count(n)) }
+func cpuFigure(n int) string {
+	return fmt.Sprintf("CPU of a transition, %s writers", measuring.Count(n))
+}
 
 func (b *bench) writerFigures() (names []string) {
 	for _, n := range b.writers {
@@ -48,32 +52,32 @@ func (b *bench) writerFigures() (names []string) {
 }
 
 // tail is the latencies of each round, in milliseconds.
-type tail struct{ p50, p99, longest series }
+type tail struct{ p50, p99, longest measuring.Series }
 
 func (t *tail) add(latencies []time.Duration) {
-	t.p50.add(millis(percentile(latencies, 50)))
-	t.p99.add(millis(percentile(latencies, 99)))
-	t.longest.add(millis(percentile(latencies, 100)))
+	t.p50.Add(millis(percentile(latencies, 50)))
+	t.p99.Add(millis(percentile(latencies, 99)))
+	t.longest.Add(millis(percentile(latencies, 100)))
 }
 
 func (t *tail) row(figure string) row {
-	return measured(figure, t.p99.median(), "ms").against("ms p50", t.p50.median())
+	return measured(figure, t.p99.Median(), "ms").against("ms p50", t.p50.Median())
 }
 
 // writersSeries holds the results of the rounds for a number of writers.
 type writersSeries struct {
-	rate, cpu, written series
+	rate, cpu, written measuring.Series
 	tail               tail
 }
 
 func (s *writersSeries) add(o *outcome) {
-	s.rate.add(o.rate())
+	s.rate.Add(o.rate())
 	s.tail.add(o.latencies)
 	if o.cpu > 0 {
-		s.cpu.add(o.cpuEach().Seconds() * 1e6)
+		s.cpu.Add(o.cpuEach().Seconds() * 1e6)
 	}
 	if o.written >= 0 {
-		s.written.add(float64(o.written) / float64(len(o.latencies)))
+		s.written.Add(float64(o.written) / float64(len(o.latencies)))
 	}
 }
 
@@ -96,24 +100,24 @@ func (b *bench) measureWriters(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, disk.file.Close()) }()
-	b.progress.show("first tasks")
+	b.progress.Show("first tasks")
 	if err := fill(ctx, r.Engine, "first", b.few, nil, nil); err != nil {
 		return err
 	}
 
-	var bareRate, diskRate series
+	var bareRate, diskRate measuring.Series
 	var bareTail, diskTail tail
 	steps := []step{{"bare", func(context.Context) error {
 		if err := yard.growTo(r.path); err != nil {
 			return err
 		}
-		latencies, took, err := writesFor(b.window, yard.put)
-		bareRate.add(float64(len(latencies)) / took.Seconds())
+		latencies, took, err := writesFor(b.Window, yard.put)
+		bareRate.Add(float64(len(latencies)) / took.Seconds())
 		bareTail.add(latencies)
 		return err
 	}}, {"overwrite", func(context.Context) error {
-		latencies, took, err := writesFor(b.window, disk.put)
-		diskRate.add(float64(len(latencies)) / took.Seconds())
+		latencies, took, err := writesFor(b.Window, disk.put)
+		diskRate.Add(float64(len(latencies)) / took.Seconds())
 		diskTail.add(latencies)
 		return err
 	}}}
@@ -122,7 +126,7 @@ func (b *bench) measureWriters(ctx context.Context) (err error) {
 		s, c := &writersSeries{}, newCrew(fmt.Sprintf("crew%d", n), n)
 		all[n] = s
 		steps = append(steps, step{rateFigure(n), func(ctx context.Context) error {
-			o, err := c.work(ctx, r.Engine, b.window)
+			o, err := c.work(ctx, r.Engine, b.Window)
 			s.add(&o)
 			return err
 		}})
@@ -131,16 +135,16 @@ func (b *bench) measureWriters(ctx context.Context) (err error) {
 		return err
 	}
 	for _, n := range b.writers {
-		b.reportWriters(n, all[n], bareRate.median())
+		b.reportWriters(n, all[n], bareRate.Median())
 	}
-	b.reportLone(all[1], diskRate.median())
+	b.reportLone(all[1], diskRate.Median())
 	b.reportMany(all[manyWriters])
 	b.add(bareTail.row(bareTailFigure), diskTail.row(overTailFigure))
 	return nil
 }
 
 func (b *bench) reportWriters(n int, s *writersSeries, bare float64) {
-	rate, cpu := s.rate.median(), s.cpu.median()
+	rate, cpu := s.rate.Median(), s.cpu.Median()
 	times := writersGoal[n]
 	goal := fmt.Sprintf("≥ %v ×", times)
 	reached := rate >= times*bare
@@ -161,11 +165,11 @@ func (b *bench) reportWriters(n int, s *writersSeries, bare float64) {
 
 // reportLone compares a lone writer with the disk, and its tail with its median.
 func (b *bench) reportLone(s *writersSeries, disk float64) {
-	r := measured(overFigure, s.rate.median(), "/s").against("/s overwrites of 4 KiB", disk)
+	r := measured(overFigure, s.rate.Median(), "/s").against("/s overwrites of 4 KiB", disk)
 	b.add(r.goal("≥ 0.75 ×", *r.Ratio >= 0.75))
 	r = s.tail.row(loneTailFigure)
 	b.add(r.goal("≤ 2 ×", *r.Ratio <= 2))
-	longest := s.tail.longest.median()
+	longest := s.tail.longest.Median()
 	b.add(measured(loneMaxFigure, longest, "ms").goal("≤ 10 ms, 20 when the file grows", longest <= 20))
 }
 
@@ -176,7 +180,7 @@ func (b *bench) reportMany(s *writersSeries) {
 		b.add(notMeasured(writtenFigure, writtenGoal, "only Linux tells, in /proc/self/io"))
 		return
 	}
-	written := s.written.median()
+	written := s.written.Median()
 	b.add(measured(writtenFigure, written, "B").goal(writtenGoal, written <= 600).
 		note("wchar of /proc/self/io"))
 }

@@ -17,39 +17,21 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"os"
-	"os/signal"
 	"path/filepath"
 	"time"
+
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 )
 
-func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
-	err := run(ctx, os.Args[1:], os.Stdout, os.Stderr)
-	stop()
-	switch {
-	case errors.Is(err, flag.ErrHelp):
-	case errors.Is(err, errUsage):
-		os.Exit(2)
-	case err != nil:
-		fmt.Fprintln(os.Stderr, "compare:", err)
-		os.Exit(1)
-	}
-}
-
-// errUsage says that the flags are wrong, which has been reported.
-var errUsage = errors.New("usage")
+func main() { os.Exit(measuring.Main("compare", run)) }
 
 // config holds the values of the flags.
 type config struct {
-	dir    string
-	json   bool
-	rounds int
-	window time.Duration // of one measurement
-	nodes  int           // of the tasks that writers record
-	sizes  []int         // nodes of the tasks whose status is asked for
+	measuring.Config
+	nodes int   // of the tasks that writers record
+	sizes []int // nodes of the tasks whose status is asked for
 }
 
 // writers are how many start and finish nodes at a time.
@@ -59,23 +41,11 @@ func parse(args []string, errOut io.Writer) (*config, error) {
 	c := &config{nodes: 20, sizes: []int{10, 100, 1000}}
 	f := flag.NewFlagSet("compare", flag.ContinueOnError)
 	f.SetOutput(errOut)
-	f.StringVar(&c.dir, "dir", ".", "directory on a real disk; a subdirectory is made and removed")
-	f.BoolVar(&c.json, "json", false, "print one JSON object a line instead of a table")
-	f.IntVar(&c.rounds, "rounds", 5, "interleaved rounds, of which the medians are shown")
-	f.DurationVar(&c.window, "time", 2*time.Second, "length of one measurement")
-	quick := f.Bool("quick", false, "one tiny round, to see that everything works; its numbers mean nothing")
-	if err := f.Parse(args); err != nil {
-		if errors.Is(err, flag.ErrHelp) {
-			return nil, err
-		}
-		return nil, errUsage
+	if err := c.Parse(f, args); err != nil {
+		return nil, err
 	}
-	if *quick {
-		c.rounds, c.window, c.nodes, c.sizes = 1, 20*time.Millisecond, 2, []int{10, 100}
-	}
-	if f.NArg() > 0 || c.rounds < 1 || c.window <= 0 {
-		_, _ = fmt.Fprintln(errOut, "compare: takes no arguments; -rounds and -time are positive")
-		return nil, errUsage
+	if c.Quick {
+		c.Rounds, c.Window, c.nodes, c.sizes = 1, 20*time.Millisecond, 2, []int{10, 100}
 	}
 	return c, nil
 }
@@ -85,20 +55,20 @@ func run(ctx context.Context, args []string, out, errOut io.Writer) (err error) 
 	if err != nil {
 		return err
 	}
-	if c.dir, err = filepath.Abs(c.dir); err != nil {
+	if c.Dir, err = filepath.Abs(c.Dir); err != nil {
 		return err
 	}
-	dir, err := os.MkdirTemp(c.dir, "compare-")
+	dir, err := os.MkdirTemp(c.Dir, "compare-")
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	rows, err := measure(ctx, c, dir, newProgress(errOut))
+	rows, err := measure(ctx, c, dir, measuring.NewProgress(errOut))
 	if err != nil {
 		return err
 	}
-	if c.json {
-		return printJSON(out, rows)
+	if c.JSON {
+		return measuring.PrintJSON(out, rows)
 	}
 	return printTable(out, c, rows)
 }

@@ -6,37 +6,24 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"time"
+
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 )
-
-// series holds the results of the rounds for one figure.
-type series []float64
-
-// median is the middle value, or the mean of the two in the middle; 0 if
-// there is none.
-func (s series) median() float64 {
-	if len(s) == 0 {
-		return 0
-	}
-	sorted := slices.Sorted(slices.Values(s))
-	n := len(sorted)
-	return (sorted[(n-1)/2] + sorted[n/2]) / 2
-}
 
 // results holds the results of the rounds for a contender.
 type results struct {
-	rates        map[int]*series // nodes a second, by writers
-	idle, loaded map[int]*series // milliseconds for a status, by nodes
+	rates        map[int]*measuring.Series // nodes a second, by writers
+	idle, loaded map[int]*measuring.Series // milliseconds for a status, by nodes
 }
 
 func (c *config) newResults() *results {
-	r := &results{make(map[int]*series), make(map[int]*series), make(map[int]*series)}
+	r := &results{make(map[int]*measuring.Series), make(map[int]*measuring.Series), make(map[int]*measuring.Series)}
 	for _, n := range writers {
-		r.rates[n] = new(series)
+		r.rates[n] = new(measuring.Series)
 	}
 	for _, n := range c.sizes {
-		r.idle[n], r.loaded[n] = new(series), new(series)
+		r.idle[n], r.loaded[n] = new(measuring.Series), new(measuring.Series)
 	}
 	return r
 }
@@ -44,12 +31,12 @@ func (c *config) newResults() *results {
 func statusTask(nodes int) string { return fmt.Sprintf("status-of-%d", nodes) }
 
 // measure makes a store for each contender and measures them in turn.
-func measure(ctx context.Context, c *config, dir string, p *progress) (rows []row, err error) {
+func measure(ctx context.Context, c *config, dir string, p *measuring.Progress) (rows []row, err error) {
 	all := entries()
 	found := make([]*results, len(all))
 	for i := range all {
 		e := &all[i]
-		p.show(e.name + ": first tasks")
+		p.Show(e.name + ": first tasks")
 		own := filepath.Join(dir, fmt.Sprint(i))
 		if err := os.Mkdir(own, 0o700); err != nil {
 			return nil, err
@@ -69,25 +56,25 @@ func measure(ctx context.Context, c *config, dir string, p *progress) (rows []ro
 		}
 		found[i] = c.newResults()
 	}
-	var appends series
+	var appends measuring.Series
 	own := disk{filepath.Join(dir, "appends")}
-	for round := range c.rounds {
-		rate, err := own.work(c.window)
+	for round := range c.Rounds {
+		rate, err := own.work(c.Window)
 		if err != nil {
 			return nil, err
 		}
 		appends = append(appends, rate)
 		for _, s := range c.steps() {
 			for i := range all {
-				p.show(fmt.Sprintf("round %d of %d: %s, %s", round+1, c.rounds, s.name, all[i].name))
+				p.Show(fmt.Sprintf("round %d of %d: %s, %s", round+1, c.Rounds, s.name, all[i].name))
 				if err := s.run(ctx, all[i].contender, found[i]); err != nil {
 					return nil, fmt.Errorf("%s: %s: %w", s.name, all[i].name, err)
 				}
 			}
 		}
 	}
-	p.clear()
-	return c.report(all, found, appends.median()), nil
+	p.Clear()
+	return c.report(all, found, appends.Median()), nil
 }
 
 // step is a measurement that all contenders go through before the next.
@@ -99,7 +86,7 @@ type step struct {
 func (c *config) steps() (steps []step) {
 	for _, n := range writers {
 		steps = append(steps, step{rateFigure(n), func(ctx context.Context, e contender, r *results) error {
-			nodes, took, err := e.work(ctx, n, c.nodes, c.window)
+			nodes, took, err := e.work(ctx, n, c.nodes, c.Window)
 			*r.rates[n] = append(*r.rates[n], float64(nodes)/took.Seconds())
 			return err
 		}})
@@ -107,17 +94,17 @@ func (c *config) steps() (steps []step) {
 	for _, n := range c.sizes {
 		steps = append(steps,
 			step{statusFigure(n, false), func(ctx context.Context, e contender, r *results) error {
-				ms, err := askFor(ctx, e, n, c.window/4)
+				ms, err := askFor(ctx, e, n, c.Window/4)
 				*r.idle[n] = append(*r.idle[n], ms)
 				return err
 			}},
 			step{statusFigure(n, true), func(ctx context.Context, e contender, r *results) error {
 				worked := make(chan error, 1)
 				go func() {
-					_, _, err := e.work(ctx, writers[len(writers)-1], c.nodes, c.window/2)
+					_, _, err := e.work(ctx, writers[len(writers)-1], c.nodes, c.Window/2)
 					worked <- err
 				}()
-				ms, err := askFor(ctx, e, n, c.window/2)
+				ms, err := askFor(ctx, e, n, c.Window/2)
 				*r.loaded[n] = append(*r.loaded[n], ms)
 				return errors.Join(err, <-worked)
 			}})
@@ -128,7 +115,7 @@ func (c *config) steps() (steps []step) {
 // askFor asks for the status of a task again and again and returns the median
 // of the milliseconds it took.
 func askFor(ctx context.Context, e contender, n int, d time.Duration) (float64, error) {
-	var took series
+	var took measuring.Series
 	for begin := time.Now(); len(took) == 0 || time.Since(begin) < d; {
 		asked := time.Now()
 		_, nodes, err := e.status(ctx, statusTask(n))
@@ -140,5 +127,5 @@ func askFor(ctx context.Context, e contender, n int, d time.Duration) (float64, 
 			return 0, fmt.Errorf("the status has %d nodes, not %d", nodes, n)
 		}
 	}
-	return took.median(), nil
+	return took.Median(), nil
 }

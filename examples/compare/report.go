@@ -1,15 +1,14 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"io"
-	"math"
 	"runtime"
 	"runtime/debug"
-	"strconv"
+	"slices"
 	"strings"
-	"unicode/utf8"
+
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 )
 
 // row is one figure of one contender.
@@ -34,7 +33,7 @@ func rateFigure(writers int) string {
 }
 
 func statusFigure(nodes int, loaded bool) string {
-	return fmt.Sprintf("status of %s nodes, %s", count(nodes), map[bool]string{false: "idle", true: "while 32 write"}[loaded])
+	return fmt.Sprintf("status of %s nodes, %s", measuring.Count(nodes), map[bool]string{false: "idle", true: "while 32 write"}[loaded])
 }
 
 func (c *config) report(all []entry, found []*results, appends float64) []row {
@@ -42,27 +41,16 @@ func (c *config) report(all []entry, found []*results, appends float64) []row {
 	for i := range all {
 		of := all[i].name
 		for _, n := range writers {
-			rate := found[i].rates[n].median()
+			rate := found[i].rates[n].Median()
 			rows = append(rows, row{rateFigure(n), of, rate, "/s", appends, rate / appends})
 		}
 		for _, n := range c.sizes {
 			rows = append(rows,
-				row{Figure: statusFigure(n, false), Of: of, Value: found[i].idle[n].median(), Unit: "ms"},
-				row{Figure: statusFigure(n, true), Of: of, Value: found[i].loaded[n].median(), Unit: "ms"})
+				row{Figure: statusFigure(n, false), Of: of, Value: found[i].idle[n].Median(), Unit: "ms"},
+				row{Figure: statusFigure(n, true), Of: of, Value: found[i].loaded[n].Median(), Unit: "ms"})
 		}
 	}
 	return rows
-}
-
-// printJSON prints one object a line.
-func printJSON(w io.Writer, rows []row) error {
-	enc := json.NewEncoder(w)
-	for i := range rows {
-		if err := enc.Encode(&rows[i]); err != nil {
-			return err
-		}
-	}
-	return nil
 }
 
 // printTable prints a line for each contender, and explanations below.
@@ -78,27 +66,30 @@ func printTable(w io.Writer, c *config, rows []row) error {
 	}
 	for _, n := range c.sizes {
 		table[0] = append(table[0], "status, ms")
-		table[1] = append(table[1], fmt.Sprintf("%s nodes", count(n)))
+		table[1] = append(table[1], fmt.Sprintf("%s nodes", measuring.Count(n)))
 	}
 	all := entries()
 	for i := range all {
 		line := []string{all[i].name}
 		for _, n := range writers {
 			r := value[[2]string{rateFigure(n), all[i].name}]
-			line = append(line, fmt.Sprintf("%s (%s ×)", number(r.Value), number(r.Ratio)))
+			line = append(line, fmt.Sprintf("%s (%s ×)", measuring.Number(r.Value), measuring.Number(r.Ratio)))
 		}
 		for _, n := range c.sizes {
 			idle, loaded := value[[2]string{statusFigure(n, false), all[i].name}], value[[2]string{statusFigure(n, true), all[i].name}]
-			line = append(line, number(idle.Value)+" / "+number(loaded.Value))
+			line = append(line, measuring.Number(idle.Value)+" / "+measuring.Number(loaded.Value))
 		}
 		table = append(table, line)
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s/%s, %d CPUs, %s; %d rounds of %v, medians\n", runtime.GOOS, runtime.GOARCH,
-		runtime.GOMAXPROCS(0), runtime.Version(), c.rounds, c.window)
-	fmt.Fprintf(&b, "the disk in %s: %s %s a second, of which (×) each rate is told\n", c.dir, number(rows[0].Value), diskFigure)
+		runtime.GOMAXPROCS(0), runtime.Version(), c.Rounds, c.Window)
+	fmt.Fprintf(&b, "the disk in %s: %s %s a second, of which (×) each rate is told\n", c.Dir, measuring.Number(rows[0].Value), diskFigure)
 	fmt.Fprintf(&b, "nodes/s: started and finished, in tasks of %d; status: idle / while 32 write\n\n", c.nodes)
-	align(&b, table)
+	columns := append([]string{"%-*s"}, slices.Repeat([]string{"   %*s"}, len(table[0])-1)...)
+	if err := measuring.PrintTable(&b, columns, table); err != nil {
+		return err
+	}
 	for i := range all {
 		name := strings.TrimSpace(all[i].name + " " + version(all[i].module))
 		fmt.Fprintf(&b, "\n%s\n  a node: %s\n  status: %s\n", name, all[i].node, all[i].asked)
@@ -120,45 +111,4 @@ func version(module string) string {
 		}
 	}
 	return ""
-}
-
-// align prints a table, all but the first column flush right.
-func align(b *strings.Builder, table [][]string) {
-	widths := make([]int, len(table[0]))
-	for _, line := range table {
-		for i, cell := range line {
-			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
-		}
-	}
-	for _, line := range table {
-		for i, cell := range line {
-			pad := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(cell))
-			if i == 0 {
-				b.WriteString(cell + pad)
-			} else {
-				b.WriteString("   " + pad + cell)
-			}
-		}
-		b.WriteByte('\n')
-	}
-}
-
-// number is a value to three significant digits or, if larger, whole.
-func number(v float64) string {
-	switch {
-	case v >= 100:
-		return count(int(math.Round(v)))
-	case v == 0:
-		return "0"
-	}
-	return strconv.FormatFloat(v, 'f', max(2-int(math.Floor(math.Log10(v))), 0), 64)
-}
-
-// count is a number with its thousands set apart.
-func count(n int) string {
-	text := strconv.Itoa(n)
-	for i := len(text) - 3; i > 0; i -= 3 {
-		text = text[:i] + "," + text[i:]
-	}
-	return text
 }

@@ -34,7 +34,7 @@ var mayImport = map[string][]string{
 	"query/picture":        {"state", "query"},
 	"query/notify":         {"state", "store", "store/feed", "store/wire"},
 	"query/strictjson":     {},
-	"examples":             {"state", "store", "store/wire", "query/httpapi/client", "store/boltstore", "engine", "query", "query/httpapi", "query/notify", "query/picture", "query/strictjson", "store/feed", "examples/internal/arguments", "examples/internal/database", "examples/internal/hook", "examples/internal/serving", "examples/internal/terminal"},
+	"examples":             {"state", "store", "store/wire", "query/httpapi/client", "store/boltstore", "engine", "query", "query/httpapi", "query/notify", "query/picture", "query/strictjson", "store/feed", "examples/internal/arguments", "examples/internal/database", "examples/internal/hook", "examples/internal/measuring", "examples/internal/serving", "examples/internal/terminal"},
 	"examples/minimal":     {"state", "store/boltstore", "engine", "query"},
 	"examples/runner":      {"examples/internal/runner"},
 	"examples/statusctl":   {"examples/internal/statusctl"},
@@ -42,7 +42,7 @@ var mayImport = map[string][]string{
 		"store/boltstore/internal/steps",
 	},
 	"examples/bench": { // measures a bare bbolt for comparison
-		"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "go.etcd.io/bbolt",
+		"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "examples/internal/measuring", "go.etcd.io/bbolt",
 	},
 }
 
