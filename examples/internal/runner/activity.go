@@ -9,7 +9,7 @@ import (
 	"github.com/pipestatus/pipestatus/examples/internal/runner/expression"
 )
 
-// activity takes over what a service activity does and its policy.
+// activity reads the command and the policy of a service activity.
 func (b *builder) activity(path string, n *node, e *element) {
 	b.component(path, n, e)
 	n.timeout = b.seconds(path, "timeout", e.Timeout)
@@ -35,7 +35,7 @@ func (b *builder) activity(path string, n *node, e *element) {
 	}
 }
 
-// component takes over the command of an activity and what it gets to know.
+// component reads the command of an activity and its inputs.
 func (b *builder) component(path string, n *node, e *element) {
 	inputs, field := e.Component.Inputs, "component.inputs"
 	if inputs == nil && e.Component.Data != nil {
@@ -121,7 +121,7 @@ func (b *builder) forbidden(path, name string, flag *bool, oldName string, old *
 	return flag != nil && !*flag
 }
 
-// subprocess takes over what a subprocess is given. Its pipeline is built later.
+// subprocess reads the inputs of a subprocess. Its pipeline is built later.
 func (b *builder) subprocess(path string, n *node, e *element) {
 	switch {
 	case e.Pipeline == nil && e.TemplateID != nil:

@@ -10,21 +10,22 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// batch is what one commit records, and the nodes it leaves and enters.
+// batch holds the operations of one commit, and the nodes it leaves and enters.
 type batch struct {
 	run           *run
-	tree          *state.Tree // as it is before
+	tree          *state.Tree // the tree before the batch
 	ops           []engine.Op
 	left, entered []*node
-	passed        []*node     // that nothing leads to any more
+	passed        []*node     // that no flow can reach any more
 	spent         []*node     // entered, and failed since they made too many passes
 	resumed       []*pipeline // that are suspended before
 	released      []*node     // that were paused before they began, and may begin
 	releasesAll   bool        // every paused node may begin
-	invalid       *dataError  // why something that begins cannot get its data
+	invalid       *dataError  // error of making the data of a node that begins
 }
 
-// batch is a new one. Of one before that was not committed no results are left.
+// batch makes a new batch. It drops the results of an earlier one that was not
+// committed.
 func (r *run) batch(ctx context.Context) (*batch, error) {
 	r.results.discard()
 	snap, err := r.engine.Load(ctx, store.ByKey(r.task.Business, r.task.Task))
@@ -55,7 +56,7 @@ func (b *batch) index(key string) (i int, ok bool) {
 	return b.tree.FindKey(key)
 }
 
-// recorded is what is recorded of a node before; its state is 0 if nothing is.
+// recorded is the record of a node before the batch; its state is 0 without a record.
 func (b *batch) recorded(n *node) state.Node {
 	if i, ok := b.index(n.id); ok {
 		return b.tree.Node(i)
@@ -74,17 +75,16 @@ func fresh(was *state.Node) bool {
 	return false
 }
 
-// held reports whether a node that has not begun is paused by itself, and stays
-// so after the batch.
+// held reports whether a node that has not begun was paused individually, and stays
+// paused after the batch.
 func (b *batch) held(n *node, was *state.Node) bool {
 	return was.State == state.Suspended && fresh(was) && !b.releasesAll && !slices.Contains(b.released, n)
 }
 
-// enter records what begins a node, whatever it was before, and the start
-// event inside a subprocess. While the pipeline is suspended, or the node paused
-// before it began, there is nothing to record, and enter returns false: the
-// nodes that lead to it stay active. from is the node that led to it, nil if it
-// only goes on.
+// enter records the begin of a node in any state, and the start event inside a
+// subprocess. While the pipeline is suspended, or the node was paused before it
+// began, it records nothing and returns false: the nodes that lead to it stay active.
+// from is the node that led to it, nil if the node continues.
 func (b *batch) enter(n, from *node) bool {
 	if slices.Contains(b.entered, n) {
 		return true
@@ -129,8 +129,8 @@ func (b *batch) startAgain(n *node) {
 	}
 }
 
-// input is the input of a node that begins with a pass, none if it is given
-// nothing. What a subprocess is given becomes variables inside.
+// input is the input of a node that begins with a pass, nil without inputs. The
+// inputs of a subprocess become variables inside.
 func (b *batch) input(n *node, pass int) []engine.Option {
 	s := b.run.scope(n, pass)
 	values := s.inputs(n)
@@ -146,8 +146,8 @@ func (b *batch) input(n *node, pass int) []engine.Option {
 	return []engine.Option{engine.Input(encodeData(attemptInput{values}))}
 }
 
-// output is the output of a subprocess whose inside has ended: what becomes of
-// variables of the pipeline that it is in.
+// output is the output of a subprocess that has ended: new values for variables of
+// the pipeline that it is in.
 func (b *batch) output(n *node) []engine.Option {
 	inside := &scope{results: b.run.results, in: n.inside, now: map[string]string{}}
 	values := fed(n, b.recorded(n).Loop, true, inside.Variable)
@@ -161,15 +161,15 @@ func (b *batch) output(n *node) []engine.Option {
 	return (&attemptOutput{Set: values}).options()
 }
 
-// fail keeps why something cannot get its data, if it is the first.
+// fail keeps the first error of making data.
 func (b *batch) fail(what string, n *node, err error) {
 	if b.invalid == nil {
 		b.invalid = &dataError{fmt.Errorf("%s of %s: %w", what, n.label(), err)}
 	}
 }
 
-// begun does what follows from a node that has begun with a pass: one too many
-// fails it, and a subprocess enters its inside.
+// begun handles a node that has begun with a pass: beyond its limit of passes the
+// node fails, and a subprocess enters its start event.
 func (b *batch) begun(n *node, pass int, running bool) {
 	switch {
 	case pass > n.maxLoops:
@@ -183,8 +183,8 @@ func (b *batch) begun(n *node, pass int, running bool) {
 	}
 }
 
-// follow enters what follows a node that ends with the batch, or has ended. The
-// error says why nobody can tell what that is.
+// follow enters the successors of a node that ends with the batch, or has ended. The
+// error gives the reason why they cannot be determined.
 func (b *batch) follow(n *node) error {
 	was := b.recorded(n)
 	if was.Loop%n.passes != 0 {
@@ -208,7 +208,7 @@ func (b *batch) follow(n *node) error {
 }
 
 // declareAll records all nodes of a pipeline that begins for the first time, with
-// the flows between them, so that it shows what is to come.
+// the flows between them, so that its status shows the remaining steps.
 func (b *batch) declareAll(p *pipeline) {
 	declared := map[*node]bool{}
 	for _, n := range p.nodes {
@@ -227,8 +227,8 @@ func (b *batch) declareAll(p *pipeline) {
 // passed a node without beginning it.
 const notTaken = "runner: branch not taken"
 
-// passOver skips the nodes of a pipeline that have not begun and that nothing
-// leads to any more.
+// passOver skips the nodes of a pipeline that have not begun and cannot be reached
+// any more.
 func (b *batch) passOver(p *pipeline) {
 	var from []*node
 	for n := range b.run.active {
@@ -247,7 +247,7 @@ func (b *batch) passOver(p *pipeline) {
 		if ahead[n] || !fresh(&was) || slices.Contains(b.passed, n) {
 			continue
 		}
-		if was.State == state.Suspended { // nobody can let it go on afterwards
+		if was.State == state.Suspended { // it could not be resumed afterwards
 			b.record(engine.Resume(n.id, b.run.in()))
 		}
 		if !p.repeats {
@@ -257,7 +257,7 @@ func (b *batch) passOver(p *pipeline) {
 	}
 }
 
-// declare gives what the definition says of a node to Declare or Begin.
+// declare makes the options of Declare or Begin for a node of the definition.
 func (b *batch) declare(op func(string, state.Kind, ...engine.Option) engine.Op, n *node, opts ...engine.Option) engine.Op {
 	opts = append(opts, b.run.in(), engine.Key(n.id), engine.Name(n.name))
 	if n.noRetry {
@@ -269,10 +269,10 @@ func (b *batch) declare(op func(string, state.Kind, ...engine.Option) engine.Op,
 	return op(n.in.key(), n.kind, opts...)
 }
 
-// leave goes on from a node that has ended to those it leads to. The last
-// branch of a parallel part to arrive enters the converge gateway; the end
-// event finishes its pipeline. What cannot be entered now keeps n active, and
-// -resume finds it unfollowed.
+// leave continues from a node that has ended to its successors. The last branch of a
+// parallel part to arrive enters the converge gateway; the end event finishes its
+// pipeline. If a successor cannot be entered now, n stays active, and -resume finds
+// it unfollowed.
 func (b *batch) leave(n *node, to []*node) {
 	b.left = append(b.left, n)
 	if n.kind == state.EndEvent {

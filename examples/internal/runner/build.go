@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// builder makes a definition of a document and collects what is wrong with it.
+// builder makes a definition from a document and collects its errors.
 type builder struct {
 	definition
 	windows  bool
@@ -30,7 +30,7 @@ func (b *builder) problem(path, format string, args ...any) {
 	b.problems = append(b.problems, strings.TrimPrefix(path+": ", ": ")+fmt.Sprintf(format, args...))
 }
 
-// claim notes an ID; it must be well-formed and nobody else's.
+// claim notes an ID; it must be well-formed and unique.
 func (b *builder) claim(path, id string) {
 	if err := state.CheckID("id", id); err != nil {
 		b.problem(path, "%v", err)
@@ -101,7 +101,7 @@ func (b *builder) pipeline(path string, doc *document, within *node) *pipeline {
 			n.inside = b.pipeline(join(b.owners[n.id], "pipeline"), e.Pipeline, n)
 		}
 	}
-	// Of a graph with holes nothing sensible can be said.
+	// Further checks of an incomplete graph would be misleading.
 	if whole {
 		b.checkGraph(path, p, all)
 	}

@@ -14,7 +14,7 @@ import (
 // command is a line for the shell. It runs once.
 type command struct {
 	line    string
-	env     []string                // beside the runner's own
+	env     []string                // in addition to the runner's own
 	maySet  func(name string) error // reports why it may not set a variable; nil: it may set any
 	timeout time.Duration           // 0: none; the time in which it is paused does not count
 	grace   time.Duration           // between asking its processes to end and killing them
@@ -45,8 +45,8 @@ var errTimeout = errors.New("timeout")
 // timeout(1).
 const exitTimeout = 124
 
-// exitRefused is the exit code of a command that succeeded and set what it may
-// not.
+// exitRefused is the exit code of a command that succeeded and set a forbidden
+// variable.
 const exitRefused = 125
 
 // run runs the command until it ends, the timeout passes or ctx ends; then it
@@ -99,7 +99,7 @@ func (c *command) ending(ctx, limited context.Context, cmd *exec.Cmd, err error)
 	case cmd.ProcessState == nil:
 		return ending{exit: 127, problem: err.Error()}
 	case err == nil, errors.Is(err, exec.ErrWaitDelay) && cmd.ProcessState.Success():
-		return ending{} // it may have left something behind that kept its output open
+		return ending{} // a process that it left behind may have kept its output open
 	case ctx.Err() != nil:
 		return ending{exit: exitCode(cmd.ProcessState), problem: context.Cause(ctx).Error(), interrupted: true}
 	case errors.Is(context.Cause(limited), errTimeout):
@@ -150,7 +150,7 @@ func (c *command) pause() error {
 	return nil
 }
 
-// unpause lets a command that pause has stopped go on, if it has not ended.
+// unpause continues a command that pause has stopped, if it has not ended.
 func (c *command) unpause() {
 	c.mu.Lock()
 	defer c.mu.Unlock()

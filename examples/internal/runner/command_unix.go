@@ -13,15 +13,15 @@ import (
 // windows says which commands of a definition to run.
 const windows = false
 
-// shell is a command line for the shell, in a process group of its own.
+// shell is a command line for the shell, in a new process group.
 func shell(ctx context.Context, line string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "sh", "-c", line)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	return cmd
 }
 
-// processes are those of a command: its group and, where the system tells,
-// what has left the group.
+// processes are the processes of a command: its group and, where the system can find
+// them, processes that have left the group.
 type processes struct {
 	mark  string // in their environment
 	known []stray
@@ -35,19 +35,19 @@ func (p *processes) end(leader *os.Process) error {
 	for _, s := range p.known {
 		s.signal(syscall.SIGTERM)
 	}
-	continueGroup(leader) // what is paused hears nothing else
+	continueGroup(leader) // a stopped process receives no other signal
 	return err
 }
 
 // stopGroup stops the group until continueGroup.
 func stopGroup(leader *os.Process) error { return signalGroup(leader, syscall.SIGSTOP) }
 
-// continueGroup lets the group go on, if any of it is left.
+// continueGroup continues the group, if it still has processes.
 func continueGroup(leader *os.Process) { _ = signalGroup(leader, syscall.SIGCONT) }
 
-// kill kills what is left of the group, and, if all, of the others. While any
-// of the group lives, its number is nobody else's; if nothing does, the number
-// would have to be reused within the moment since the leader ended.
+// kill kills the remaining processes of the group, and, if all, the others. While a
+// process of the group lives, its number cannot be reused; otherwise the number would
+// have to be reused within the moment since the leader ended.
 func (p *processes) kill(leader *os.Process, all bool) {
 	_ = signalGroup(leader, syscall.SIGKILL)
 	if !all {

@@ -12,11 +12,11 @@ import (
 // windows says which commands of a definition to run.
 const windows = true
 
-// shell is a command line for the shell, in a process group of its own.
+// shell is a command line for the shell, in a new process group.
 func shell(ctx context.Context, line string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, "cmd")
 	cmd.SysProcAttr = &syscall.SysProcAttr{
-		// cmd has rules of its own for quotes: the line must reach it as it is.
+		// cmd has special rules for quotes: the line must reach it unchanged.
 		CmdLine:       `cmd /d /s /c "` + line + `"`,
 		CreationFlags: syscall.CREATE_NEW_PROCESS_GROUP,
 	}

@@ -110,7 +110,7 @@ func conditional(k state.Kind) bool {
 	return k == state.ExclusiveGateway || k == state.ConditionalParallelGateway
 }
 
-// label is what people call the node.
+// label is the display name of the node.
 func (n *node) label() string {
 	if n.name != "" {
 		return n.name
@@ -118,7 +118,8 @@ func (n *node) label() string {
 	return n.id
 }
 
-// choose returns where a node leads now. The error says why nobody can tell.
+// choose returns the flows that a node takes now. The error gives the reason why they
+// cannot be determined.
 func (n *node) choose(s expression.Scope) ([]*node, error) {
 	var chosen, fallback []*node
 	var flows []string
@@ -152,7 +153,7 @@ func (n *node) choose(s expression.Scope) ([]*node, error) {
 	return chosen, nil
 }
 
-// invalidError is everything that is wrong with a definition.
+// invalidError holds all errors of a definition.
 type invalidError struct{ problems []string }
 
 // Error lists the problems, one a line.

@@ -17,16 +17,16 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// display shows a task while it runs, from what the engine publishes: as a
-// tree that is drawn again and again on a terminal, else a line for each thing
-// that happens. It knows nothing of the run.
+// display shows a task while it runs, from the engine's transitions: on a terminal as
+// a tree that is redrawn, otherwise as a line for each event. It is independent of
+// the run.
 type display struct {
 	w        io.Writer
 	terminal *os.File // nil: lines
 	colour   bool
 	quiet    bool
 
-	failedFirst bool // the convention of what containers show
+	failedFirst bool // the convention of shown states
 
 	task   state.Key
 	labels map[string]string // by key
@@ -36,7 +36,7 @@ type display struct {
 	drawn  int // lines on the terminal that the next frame replaces
 }
 
-// frameInterval is the time between frames; durations tick meanwhile.
+// frameInterval is the time between frames, which also update durations.
 const frameInterval = 100 * time.Millisecond
 
 // newDisplay makes a display for a call. It redraws if standard error is a
@@ -61,8 +61,8 @@ func isTerminal(w io.Writer) bool {
 	return ok
 }
 
-// labels are what people call the nodes, by the keys they are recorded under; the
-// root's is "".
+// labels are the display names of the nodes, by their keys in the record; the root's
+// key is "".
 func labels(def *definition) map[string]string {
 	byKey := map[string]string{"": cmp.Or(def.root.name, "pipeline")}
 	for _, n := range def.nodes {
@@ -120,8 +120,8 @@ func (d *display) follow(e *engine.Engine, after store.Position) {
 	}()
 }
 
-// stop ends the display when it has shown what the engine recorded, and draws
-// the tree as it is in the end.
+// stop ends the display after it has shown everything that the engine recorded, and
+// draws the final tree.
 func (d *display) stop(ctx context.Context, e *engine.Engine, s store.Store) {
 	select {
 	case d.last <- e.Position().Sequence:
@@ -134,7 +134,7 @@ func (d *display) stop(ctx context.Context, e *engine.Engine, s store.Store) {
 	}
 }
 
-// note tells the user something beside the tree.
+// note prints a message above the tree.
 func (d *display) note(text string) {
 	select {
 	case d.notes <- terminal.Printable(text):
@@ -196,8 +196,8 @@ func (d *display) up(b *strings.Builder) {
 	}
 }
 
-// line says in a line what a transition did, if that is of interest:
-// declarations and the passing of gateways and events are not.
+// line describes a transition in one line, except for declarations and the passing
+// of gateways and events.
 func (d *display) line(e *engine.Engine, tr *state.Transition) {
 	if len(tr.Changes) == 0 {
 		return

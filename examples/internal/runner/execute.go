@@ -27,8 +27,8 @@ import (
 
 // execute runs the pipeline and returns the exit code.
 func (c *call) execute() (code int, err error) {
-	// A signal must not keep what happened from being recorded, so this
-	// context never ends.
+	// A signal must not prevent outcomes from being recorded, so this context
+	// never ends.
 	ctx := context.Background()
 	def, err := c.definition()
 	if err != nil {
@@ -53,8 +53,8 @@ func (c *call) execute() (code int, err error) {
 	return c.work(ctx, s, def)
 }
 
-// work runs the task that was chosen, which nobody else has, and returns the
-// exit code. def is nil for that of a task to resume.
+// work runs the chosen task, which no other runner has, and returns the exit code.
+// def is nil to use the definition of a task to resume.
 func (c *call) work(ctx context.Context, s *storage, def *definition) (int, error) {
 	res := newResults()
 	if c.resume {
@@ -127,7 +127,7 @@ func (c *call) run(ctx context.Context, s *storage, def *definition, res *result
 // operable reports whether anybody may operate the task.
 func (c *call) operable() bool { return c.operate || len(c.operators) > 0 }
 
-// serve begins to serve what the engine records; nil if nobody asked for it.
+// serve begins to serve the engine's records; nil if that was not requested.
 func (c *call) serve(ctx context.Context, e *engine.Engine, operator *operator) (*serving.Server, error) {
 	if c.http == "" {
 		return nil, nil
@@ -153,7 +153,7 @@ func (c *call) page(server *serving.Server) string {
 	}
 	where := server.URL() + "#/task?" + url.Values{"bk_biz_id": {c.business}, "task_id": {c.task}}.Encode()
 	if c.access.Open() && !server.Loopback() {
-		where += " to everybody who can reach it"
+		where += " to every program that can reach it"
 	}
 	return where
 }
@@ -192,7 +192,7 @@ func (c *call) recordedDefinition(ctx context.Context, s *storage, given *defini
 		return nil, err
 	}
 	if !reflect.DeepEqual(a, b) {
-		return nil, &usageError{fmt.Sprintf("task %s began with another definition; it goes on without naming one", c.key())}
+		return nil, &usageError{fmt.Sprintf("task %s began with another definition; resume it without naming one", c.key())}
 	}
 	return recorded, nil
 }
@@ -221,7 +221,7 @@ func (c *call) chooseTask(ctx context.Context, s *storage) error {
 	case errors.Is(err, state.ErrNotFound):
 		return nil
 	case err == nil && !c.resume:
-		return &usageError{fmt.Sprintf("%s has a task %s already; -resume goes on with it", c.where(), c.key())}
+		return &usageError{fmt.Sprintf("%s has a task %s already; -resume continues it", c.where(), c.key())}
 	}
 	return err
 }
@@ -274,8 +274,8 @@ func (c *call) query() *query.Options {
 	return &query.Options{Location: c.zone, FailedFirst: c.failedFirst, Keys: true}
 }
 
-// answer prints the documented response, if a program reads it or it is asked
-// for, and what to do next, and returns the exit code and what the task shows.
+// answer prints the documented response, if a program reads it or it was requested,
+// and a hint for the next step. It returns the exit code and the shown state.
 func (c *call) answer(ctx context.Context, e *engine.Engine, def *definition) (int, state.State, error) {
 	q := query.New(e, c.query())
 	if c.json || !isTerminal(c.stdout) {
@@ -299,7 +299,7 @@ func (c *call) answer(ctx context.Context, e *engine.Engine, def *definition) (i
 	return c.conclude(snap.Tree, labels(def)), snap.Tree.Shown(0), nil
 }
 
-// conclude says how to go on and, last, how it ended.
+// conclude prints how to continue and, last, how it ended.
 func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 	for i := range tree.Len() {
 		if n := tree.Node(i); n.State == state.Failed {
@@ -318,9 +318,9 @@ func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 	case state.Finished:
 		code = exitFinished
 	case state.Suspended:
-		hint, code = "to go on", exitSuspended
+		hint, code = "to continue", exitSuspended
 	case state.Running:
-		hint = "to retry what failed and go on"
+		hint = "to retry the failed nodes and continue"
 	}
 	if hint != "" {
 		fmt.Fprintf(c.stderr, "\n%s:\n  runner -db %s -biz %s -task %s -resume\n", hint,

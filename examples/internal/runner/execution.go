@@ -30,8 +30,8 @@ type endedCommand struct {
 // dataError is the data of a node that cannot be made.
 type dataError struct{ error }
 
-// command is the command of an activity with what it gets to know, and the pass
-// that it is.
+// command is the command of an activity with its environment, and the number of the
+// pass.
 func (r *run) command(ctx context.Context, n *node) (c *command, pass int, err error) {
 	b, err := r.batch(ctx)
 	if err != nil {
@@ -53,10 +53,10 @@ func (r *run) command(ctx context.Context, n *node) (c *command, pass int, err e
 	return c, recorded.Loop, nil
 }
 
-// maySet reports why a command of the pipeline may not set a variable. What
-// some program prints must not change which programs later commands run, so it
-// may set those of the definition, and others only from the names that POSIX
-// reserves for applications, those with a lower-case letter.
+// maySet returns the reason why a command of the pipeline may not set a variable. The
+// output of a program must not change which programs later commands run. Commands may
+// therefore set variables of the definition, and others only with the names that
+// POSIX reserves for applications, those with a lower-case letter.
 func (p *pipeline) maySet(name string) error {
 	if _, declared := p.variables[name]; declared {
 		return nil
@@ -88,9 +88,9 @@ func (r *run) activityEnded(ctx context.Context, e endedCommand) error {
 	return err
 }
 
-// recordEnd records how a command ended and does what the policy of its activity
-// says, unless the command was interrupted or what it is in has ended. opts are
-// for an interruption.
+// recordEnd records how a command ended and applies the policy of its activity, unless
+// the command was interrupted or its container has ended. opts are for an
+// interruption.
 func (r *run) recordEnd(ctx context.Context, e endedCommand, opts []engine.Option) error {
 	n := e.node
 	set := maps.Clone(e.set)
@@ -105,7 +105,7 @@ func (r *run) recordEnd(ctx context.Context, e endedCommand, opts []engine.Optio
 	if maps.Copy(values, set); size(values) > maxSetBytes && len(set) > 0 {
 		set = nil
 		if e.problem == "" {
-			e.exit, e.problem = exitRefused, fmt.Sprintf("with what it set, the variables would be longer than %d bytes", maxSetBytes)
+			e.exit, e.problem = exitRefused, fmt.Sprintf("with its variables, the variables would be longer than %d bytes", maxSetBytes)
 		}
 	}
 	out := &attemptOutput{ExitCode: &e.exit, Set: set, Lines: e.tail}

@@ -1,5 +1,5 @@
-// Package runner is the program that examples/runner documents. Its code is
-// here so that programs with other stores can be made of it.
+// Package runner is the program that examples/runner documents. It is a package so
+// that programs with other stores can use it.
 package runner
 
 import (
@@ -45,7 +45,7 @@ var bundled []byte
 func Main(servers *database.Servers) int {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	terminal.OutliveReaders() // the pipeline matters, its display less
+	terminal.OutliveReaders() // a missing display must not end the pipeline
 	c := &call{servers: servers, signals: signals, stdout: os.Stdout, stderr: os.Stderr}
 	return c.invoke(os.Args[1:])
 }
@@ -75,7 +75,7 @@ type call struct {
 	stdout, stderr     io.Writer
 }
 
-// usageError is a call that makes no sense.
+// usageError is an invalid call.
 type usageError struct{ problem string }
 
 func (e *usageError) Error() string { return e.problem }
@@ -108,7 +108,7 @@ func (c *call) invoke(args []string) int {
 	return exitFailed
 }
 
-// explain is err as a person reads it.
+// explain is err in words for people.
 func explain(err error) string {
 	if errors.Is(err, store.ErrFenced) {
 		return "another runner has the task now: the lease of this one was not renewed in time, or the other began it at the same moment"
@@ -127,7 +127,7 @@ get_task_status answers it, to standard output if that is no terminal, or with
 -json.
 
 Ctrl-C suspends the pipeline; a second one stops the commands that are running.
--resume goes on after that, after a failure, and after a crash.
+-resume continues after that, after a failure, and after a crash.
 
 With -http it serves get_task_status, events and a status page while it runs, and
 after the pipeline's end until Ctrl-C, to those whom -app with -token or
@@ -145,13 +145,13 @@ func (c *call) parse(args []string) (help bool, err error) {
 	flags := flag.NewFlagSet("runner", flag.ContinueOnError)
 	flags.StringVar(&c.db, "db", "", "database `FILE` (default: a new one in a temporary directory)")
 	flags.StringVar(&c.db, "store", "", "the same as -db; a program for servers takes the `URL` of a database there")
-	flags.BoolVar(&c.resume, "resume", false, "go on with a task recorded in the database")
+	flags.BoolVar(&c.resume, "resume", false, "continue a task recorded in the database")
 	if c.servers != nil {
 		c.bindShared(flags)
 	}
 	flags.StringVar(&c.business, "biz", "1", "business `ID` of the task")
 	flags.StringVar(&c.task, "task", "", "task `ID` (default: made of the time; with -resume: the one that is unfinished)")
-	flags.DurationVar(&c.grace, "grace", 5*time.Second, "how long commands may go on after Ctrl-C")
+	flags.DurationVar(&c.grace, "grace", 5*time.Second, "how long commands may continue after Ctrl-C")
 	flags.BoolVar(&c.quiet, "quiet", false, "show no progress")
 	flags.BoolVar(&c.json, "json", false, "print the task's status in the end, also on a terminal")
 	flags.BoolVar(&c.failedFirst, "failed-first", false, "show a container FAILED as soon as anything in it is, even while the rest runs")
@@ -161,7 +161,7 @@ func (c *call) parse(args []string) (help bool, err error) {
 	})
 	flags.StringVar(&c.http, "http", "", "serve at `HOST:PORT`, port 0 is any that is free, or at unix:///SOCKET, while the pipeline runs and until Ctrl-C")
 	c.access.Bind(flags)
-	flags.BoolVar(&c.operate, "operate", false, "with -http, let all who may ask also operate the task: pause, resume, revoke, retry, skip")
+	flags.BoolVar(&c.operate, "operate", false, "with -http, let every permitted caller operate the task: pause, resume, revoke, retry, skip")
 	flags.Func("operator", "with -http, let the `USER` operate the task (repeatable)", func(user string) error {
 		if user == "" {
 			return errors.New("want USER")
@@ -169,7 +169,7 @@ func (c *call) parse(args []string) (help bool, err error) {
 		c.operators = append(c.operators, user)
 		return nil
 	})
-	flags.Func("notify", "deliver what is recorded to the endpoint at `URL`, as CloudEvents (repeatable)", func(url string) error {
+	flags.Func("notify", "deliver transitions to the endpoint at `URL`, as CloudEvents (repeatable)", func(url string) error {
 		if slices.Contains(c.urls, url) {
 			return errors.New("the endpoint comes twice")
 		}
@@ -199,7 +199,7 @@ func (c *call) parse(args []string) (help bool, err error) {
 	case (c.standby || c.owner != "" || c.lease != 0) && !database.OnServer(c.db):
 		return false, &usageError{"-standby, -owner and -lease need a database on a server, see -db"}
 	case c.standby && (c.resume || c.task != "" || len(files) > 0):
-		return false, &usageError{"-standby goes on with what others have begun: it takes no definition, -task or -resume"}
+		return false, &usageError{"-standby continues tasks of other runners: it takes no definition, -task or -resume"}
 	case c.lease < 0:
 		return false, &usageError{"-lease is negative"}
 	case c.http == "" && c.access.Given():
@@ -209,7 +209,7 @@ func (c *call) parse(args []string) (help bool, err error) {
 	case c.http == "" && c.operable():
 		return false, &usageError{"-operate and -operator need -http"}
 	case c.operate && len(c.operators) > 0:
-		return false, &usageError{"-operate lets everybody operate the task who may ask, so that -operator means nothing"}
+		return false, &usageError{"-operate lets every permitted caller operate the task; -operator has no effect with it"}
 	case c.access.Open() && len(c.operators) > 0:
 		return false, &usageError{"with -no-auth nobody is a USER: give -operate to let everybody operate the task"}
 	}

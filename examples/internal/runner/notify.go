@@ -13,8 +13,8 @@ import (
 	storefeed "github.com/pipestatus/pipestatus/store/feed"
 )
 
-// patienceForEndpoints is how long the program waits in the end for endpoints that
-// have not taken everything.
+// patienceForEndpoints is how long the program waits at the end for endpoints that
+// have not received everything.
 const patienceForEndpoints = 5 * time.Second
 
 // notifications deliver what the engine records to the endpoints that -notify names.
@@ -26,8 +26,8 @@ type notifications struct {
 	running   sync.WaitGroup
 }
 
-// notify begins to deliver. An endpoint without a position of its own gets what is
-// recorded from now on; its position is kept before anything is.
+// notify begins to deliver. An endpoint without a saved position gets the transitions
+// from now on; its position is saved before the first of them is recorded.
 func (c *call) notify(ctx context.Context, e *engine.Engine) (*notifications, error) {
 	n := &notifications{engine: e, endpoints: c.endpoints, database: c.db}
 	for _, to := range n.endpoints {
@@ -75,7 +75,7 @@ func (n *notifications) end(tell func(format string, args ...any)) {
 	for i, err := range errs {
 		switch {
 		case errors.Is(err, context.DeadlineExceeded):
-			tell("endpoint %d of -notify has not taken everything; statusctl notify -position %s goes on", i+1, n.position(n.endpoints[i]))
+			tell("endpoint %d of -notify has not received everything; statusctl notify -position %s continues", i+1, n.position(n.endpoints[i]))
 		case err != nil:
 			tell("endpoint %d of -notify: %v", i+1, err)
 		}

@@ -12,19 +12,19 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// operator takes what people ask for over HTTP to the run of one task. It
-// implements [httpapi.Operator].
+// operator passes requests from HTTP to the run of one task. It implements
+// [httpapi.Operator].
 type operator struct {
 	task     state.Key
 	requests chan *operation
-	closed   chan struct{} // nobody takes requests any more
+	closed   chan struct{} // requests are no longer accepted
 }
 
 func newOperator(task state.Key) *operator {
 	return &operator{task: task, requests: make(chan *operation), closed: make(chan struct{})}
 }
 
-// operation is what somebody asks for, until it is answered.
+// operation is a request that has not been answered.
 type operation struct {
 	httpapi.Operation
 	answered chan error // has room for the answer
@@ -87,8 +87,8 @@ func (r *run) refuseAll(shown state.State, signals <-chan os.Signal) {
 	}
 }
 
-// operate does what somebody asks for, and answers. Its error is one that ends
-// the run; a refusal is none.
+// operate carries out a request and answers it. An error ends the run; a refusal is
+// no error.
 func (r *run) operate(ctx context.Context, o *operation) error {
 	err := r.perform(ctx, o)
 	var invalid *dataError
@@ -106,8 +106,8 @@ func (r *run) operate(ctx context.Context, o *operation) error {
 	return err
 }
 
-// perform does one operation. What the rules refuse is given to the engine as it
-// is, which says why.
+// perform carries out one operation. Operations that the rules refuse go to the
+// engine unchanged, whose error gives the reason.
 func (r *run) perform(ctx context.Context, o *operation) error {
 	if r.stopping {
 		return errStopping
@@ -176,8 +176,8 @@ func (r *run) named(tree *state.Tree, id string) *node {
 	return r.def.nodes[id]
 }
 
-// retry runs what failed again, with its automatic retries anew. In a pipeline
-// that is suspended it begins afterwards.
+// retry runs a failed node again and resets its automatic retries. In a suspended
+// pipeline the node begins after the resume.
 func (r *run) retry(ctx context.Context, b *batch, n *node, o *operation) error {
 	again := engine.Retry(n.id, r.in(), o.by())
 	if b.recorded(n).State != state.Failed {
@@ -278,7 +278,7 @@ func (r *run) pause(ctx context.Context, b *batch, n *node, o *operation) error 
 	return err
 }
 
-// unpause lets a node go on that was paused.
+// unpause continues a paused node.
 func (r *run) unpause(ctx context.Context, b *batch, n *node, o *operation) error {
 	was, resume := b.recorded(n), engine.Resume(n.id, r.in(), o.by())
 	switch {
@@ -303,14 +303,14 @@ func (r *run) unpause(ctx context.Context, b *batch, n *node, o *operation) erro
 	return r.commit(ctx, b)
 }
 
-// unsuspend goes on where a pipeline is that a batch resumes. What failed, or
-// was paused by itself, waits for somebody still.
+// unsuspend continues a pipeline that a batch resumes. Failed nodes, and nodes that
+// were paused individually, still wait for a person.
 func (r *run) unsuspend(ctx context.Context, b *batch, p *pipeline) error {
 	b.resumed = append(b.resumed, p)
 	return r.continueIn(ctx, b, p)
 }
 
-// continueIn goes on with what can begin in a pipeline.
+// continueIn begins the nodes of a pipeline that can begin.
 func (r *run) continueIn(ctx context.Context, b *batch, p *pipeline) error {
 	err := r.goOn(ctx, b, p, func(n *node) {
 		if b.recorded(n).State == state.Created {

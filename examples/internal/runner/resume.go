@@ -13,16 +13,16 @@ import (
 // interruptedText is the error of a command whose runner was killed.
 const interruptedText = "interrupted: the runner ended while this was running"
 
-// resume finds out where the pipeline is and goes on from there, in one
-// commit: what was suspended resumes, what failed is retried, what was
-// interrupted fails and is retried.
+// resume determines the position of the pipeline and continues from there, in one
+// commit: suspended nodes resume, failed ones are retried, and interrupted ones fail
+// and are retried.
 func (r *run) resume(ctx context.Context) error {
 	b, err := r.batch(ctx)
 	if err != nil {
 		return err
 	}
 	if b.tree.Ended() {
-		r.note(fmt.Sprintf("the task is %s: there is nothing to go on with", b.tree.State(0)))
+		r.note(fmt.Sprintf("the task is %s: there is nothing to continue", b.tree.State(0)))
 		return nil
 	}
 	b.record(engine.Report("", state.Running, r.in()))
@@ -33,8 +33,8 @@ func (r *run) resume(ctx context.Context) error {
 	return r.commit(ctx, b)
 }
 
-// goOn goes on where a pipeline is: again says how with what has not ended, and
-// what has leads to what follows.
+// goOn continues a pipeline at its position: again handles nodes that have not ended,
+// and ended nodes lead to their successors.
 func (r *run) goOn(ctx context.Context, b *batch, p *pipeline, again func(*node)) error {
 	s, err := r.story(ctx)
 	if err != nil {
@@ -55,8 +55,8 @@ func (r *run) goOn(ctx context.Context, b *batch, p *pipeline, again func(*node)
 	return nil
 }
 
-// again enters an active node again, if it can be. Whoever resumes has the file,
-// or the task's lease: nobody runs the command of a node that has begun any more.
+// again enters an active node again, if possible. A resuming runner has the file, or
+// the task's lease: no other process runs the command of a node that has begun.
 func (r *run) again(b *batch, n *node) {
 	was := b.recorded(n)
 	failed := was.State == state.Failed

@@ -23,7 +23,7 @@ type run struct {
 	task    state.Key
 	def     *definition
 	results *results
-	grace   time.Duration // how long commands may go on after the first signal
+	grace   time.Duration // how long commands may continue after the first signal
 	note    func(string)  // tells the user
 
 	active   map[*node]bool
@@ -34,9 +34,9 @@ type run struct {
 	ended    chan endedCommand
 	stopping bool // a signal came
 
-	requests <-chan *operation // of people who operate it, nil if nobody may
+	requests <-chan *operation // of people who operate it, nil if it cannot be operated
 	patient  bool              // wait for them when there is nothing else to do
-	waiting  state.State       // what it showed when it said that it waits
+	waiting  state.State       // the shown state when it reported that it waits
 }
 
 // killDelay is between asking a command's processes to end and killing them.
@@ -183,10 +183,9 @@ func (r *run) start(ctx, commands context.Context) error {
 	return nil
 }
 
-// leave records the operations that end a node, with the output that one of them
-// has, and enters what follows, which is the node itself while it has passes to
-// make. If nobody can tell what follows, or what follows cannot get its data, the
-// node fails instead.
+// leave records the operations that end a node, with the output that one of them has,
+// and enters its successors: the node itself while it has passes to make. If the
+// successors cannot be determined, or cannot get their data, the node fails instead.
 func (r *run) leave(ctx context.Context, n *node, out *attemptOutput, ops ...engine.Op) error {
 	b, err := r.batch(ctx)
 	if err != nil {
@@ -200,13 +199,13 @@ func (r *run) leave(ctx context.Context, n *node, out *attemptOutput, ops ...eng
 	err = r.commit(ctx, b)
 	var invalid *dataError
 	if errors.As(err, &invalid) {
-		return r.fail(ctx, n, out, "cannot go on: "+invalid.Error())
+		return r.fail(ctx, n, out, "cannot continue: "+invalid.Error())
 	}
 	return err
 }
 
 // fail records a failure, with an output unless it is nil. The node stays active,
-// so nothing that waits for it goes on.
+// so nodes that wait for it do not begin.
 func (r *run) fail(ctx context.Context, n *node, out *attemptOutput, problem string, opts ...engine.Option) error {
 	r.results.discard()
 	r.results.took(n, out)
@@ -273,8 +272,8 @@ func (r *run) suspend(ctx context.Context) error {
 	return nil
 }
 
-// commit records a batch and then does what it was for. A *dataError says that
-// what begins cannot get its data; then nothing is recorded.
+// commit records a batch and then carries out its consequences. A *dataError says
+// that a node that begins cannot get its data; then nothing is recorded.
 func (r *run) commit(ctx context.Context, b *batch) error {
 	if b.invalid != nil {
 		r.results.discard()

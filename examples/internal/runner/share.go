@@ -28,7 +28,7 @@ func (c *call) takeOver(ctx context.Context, s *storage) (bool, error) {
 			return true, err
 		}
 		if !told {
-			c.tell("another runner has task %s; going on with it when that is gone (Ctrl-C to stop waiting)", c.task)
+			c.tell("another runner has task %s; continuing it when that runner ends (Ctrl-C to stop waiting)", c.task)
 		}
 		select {
 		case <-time.After(lookEvery):
@@ -46,8 +46,8 @@ func (c *call) tell(format string, args ...any) {
 	}
 }
 
-// standBy goes on with what dead runners left, one task after another, until a
-// signal comes. It returns the exit code.
+// standBy continues the tasks of dead runners, one after another, until a signal
+// comes. It returns the exit code.
 func (c *call) standBy(ctx context.Context) (int, error) {
 	seen := map[state.Key]bool{}
 	for {
@@ -58,9 +58,9 @@ func (c *call) standBy(ctx context.Context) (int, error) {
 	}
 }
 
-// rescue waits for a task that nobody runs any more and runs it to its end.
-// Each has a handle of its own: closing that gives up the lease of a task that
-// failed, so that others can go on with it.
+// rescue waits for a task without a runner and runs it to its end. Each task has a
+// separate handle: closing it gives up the lease of a failed task, so that others can
+// continue it.
 func (c *call) rescue(ctx context.Context, seen map[state.Key]bool) (code int, signalled bool, err error) {
 	s, err := c.open(ctx)
 	if err != nil {
@@ -74,7 +74,7 @@ func (c *call) rescue(ctx context.Context, seen map[state.Key]bool) (code int, s
 			return 0, false, err
 		}
 		if found {
-			c.tell("task %s was left by a runner that is gone; going on with it", c.task)
+			c.tell("task %s was left by a runner that has died; continuing it", c.task)
 			code, err := c.work(ctx, s, nil)
 			if err != nil && !fatal(err) {
 				fmt.Fprintf(c.stderr, "runner: task %q: %v\n", c.task, explain(err))
@@ -95,9 +95,9 @@ func fatal(err error) bool {
 	return errors.Is(err, store.ErrFailed) || errors.Is(err, store.ErrClosed) || errors.Is(err, store.ErrCorrupt)
 }
 
-// abandoned takes over a task whose runner died in the middle, and chooses it;
-// false if there is none. What shows FAILED or SUSPENDED is left to a person,
-// and so is what no runner of this kind has begun.
+// abandoned takes over a task whose runner died and chooses it, or returns false.
+// Tasks that show FAILED or SUSPENDED wait for a person, and tasks of other kinds of
+// runners are left alone.
 func (c *call) abandoned(ctx context.Context, s *storage, seen map[state.Key]bool) (bool, error) {
 	for cursor := ""; ; {
 		page, err := s.leases.Lapsed(ctx, cursor, 0)
@@ -117,7 +117,7 @@ func (c *call) abandoned(ctx context.Context, s *storage, seen map[state.Key]boo
 			}
 			err = s.leases.TakeOver(ctx, store.Location{Key: t.Key, Revision: t.Revision})
 			if errors.Is(err, store.ErrConflict) || errors.Is(err, state.ErrNotFound) {
-				continue // somebody was faster
+				continue // another runner was faster
 			}
 			c.task = t.Key.Task
 			return err == nil, err

@@ -1,8 +1,8 @@
 // Package expression reads the two kinds of expression in a definition:
 // templates, such as "deploy ${version}", and conditions, such as
 // "${percent} < 100 and ${os} in ('linux', 'darwin')". Both decide as the
-// reference engine of such definitions does. Of its template language they
-// know ${name} alone; anything else is refused by name.
+// reference engine of such definitions does. Of its template language they support
+// only ${name}; anything else is refused by name.
 package expression
 
 import (
@@ -10,7 +10,7 @@ import (
 	"strings"
 )
 
-// Scope is what the references of an expression stand for.
+// Scope resolves the references of an expression.
 type Scope interface {
 	// Variable returns the text of a variable; ok is false if it has none.
 	Variable(name string) (text string, ok bool)
@@ -66,9 +66,9 @@ func cutExpression(text string) (before, expression, after string) {
 	}
 }
 
-// Render returns the text with what the variables stand for. A reference to
-// one that has no text stays as it is. It is an error if the text becomes
-// longer than most bytes.
+// Render returns the text with the values of the variables. A reference to a variable
+// without a value stays unchanged. It is an error if the text becomes longer than
+// most bytes.
 func (t *Template) Render(s Scope, most int) (string, error) {
 	var b strings.Builder
 	for _, p := range t.parts {

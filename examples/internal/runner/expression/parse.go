@@ -41,7 +41,7 @@ const maxNesting = 100
 type parser struct {
 	rest    string
 	token   string
-	operand *Condition // what the token stands for, if it is an operand
+	operand *Condition // value of the token, if it is an operand
 	depth   int
 	err     error
 }

@@ -28,8 +28,8 @@ func truth(b bool) value {
 	return v
 }
 
-// classify is what text stands for outside of quotes: a number or truth value
-// if it reads as one, else itself.
+// classify is the value of unquoted text: a number or truth value if it reads as one,
+// otherwise the text itself.
 func classify(text string) value {
 	trimmed := strings.TrimSpace(text)
 	switch {
@@ -152,7 +152,7 @@ func compare(op string, v, w value) (bool, error) {
 	case v.isText() && w.isText():
 		order = strings.Compare(v.text, w.text)
 	case v.isText() || w.isText():
-		return false, fmt.Errorf("%s %s %s: a number and a text that is none have no order", v, op, w)
+		return false, fmt.Errorf("%s %s %s: a number and another text have no order", v, op, w)
 	default:
 		order = v.rational().Cmp(w.rational())
 	}
