@@ -21,7 +21,7 @@ const jsonType = "application/json; charset=utf-8"
 // gzipMin is the size from which an answer is worth compressing.
 const gzipMin = 1 << 10
 
-// buffers and compressors are what answers are made with.
+// buffers and compressors are pools for making answers.
 var (
 	buffers     = sync.Pool{New: func() any { return new([]byte) }}
 	compressors = sync.Pool{New: func() any {
@@ -33,10 +33,9 @@ var (
 // keepMax bounds the buffers that are kept for later answers.
 const keepMax = 4 * pieceBytes
 
-// respond answers with what data gives to a sink, in the documented envelope. A
-// short answer is sent as a whole, a longer one in pieces while it is made. An
-// error after the first piece cuts the connection, so that nobody takes a part
-// for the whole.
+// respond answers with the output of data, in the documented envelope. A short answer
+// is sent at once, a longer one in pieces while it is made. An error after the first
+// piece cuts the connection, so that a client notices an incomplete answer.
 func (x *exchange) respond(tag string, data func(*sink) error) error {
 	return x.deliver(&answer{exchange: x, tag: tag, contentType: jsonType}, func(s *sink) error {
 		s.text(`{"result":true,"data":`)
@@ -46,7 +45,7 @@ func (x *exchange) respond(tag string, data func(*sink) error) error {
 	})
 }
 
-// deliver answers with what content gives to a sink, as respond says.
+// deliver answers with the output of content, like respond.
 func (x *exchange) deliver(a *answer, content func(*sink) error) error {
 	buf := buffers.Get().(*[]byte)
 	s := &sink{buf: (*buf)[:0], spill: a.piece}
@@ -73,7 +72,7 @@ func (x *exchange) deliver(a *answer, content func(*sink) error) error {
 	return err
 }
 
-// answer sends what a sink hands on.
+// answer sends the pieces of a sink.
 type answer struct {
 	*exchange
 	tag         string
@@ -83,7 +82,7 @@ type answer struct {
 	allowed     int64 // bytes that the deadline allows for
 }
 
-// errHead ends an answer whose headers are all that is asked for.
+// errHead ends the answer to a HEAD request after its headers.
 var errHead = errors.New("only the headers are wanted")
 
 // piece sends a part of an answer that is too long to be sent as a whole.
@@ -179,7 +178,7 @@ func compress(body []byte) []byte {
 	return out.Bytes()
 }
 
-// send writes an answer as a whole; what a client does not take in time is cut.
+// send writes a whole answer; it is cut if the client does not read it in time.
 func (x *exchange) send(status int, body []byte) {
 	header := x.w.Header()
 	if header.Get("Content-Type") == "" {
@@ -196,8 +195,8 @@ func (x *exchange) send(status int, body []byte) {
 	}
 }
 
-// deadline gives the client the time to take what is written next. Writers
-// that know no deadlines, as in tests, have none.
+// deadline gives the client time to read the next write. Writers without deadlines,
+// as in tests, have no limit.
 func (x *exchange) deadline() {
 	err := http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(x.h.opts.WriteTimeout))
 	if err != nil && !errors.Is(err, http.ErrNotSupported) {
@@ -205,9 +204,9 @@ func (x *exchange) deadline() {
 	}
 }
 
-// etag is the entity tag of a representation of a task at a revision. The
-// address of the request names what is represented; the handler fixes how. It is
-// a weak one, since the envelope names the request.
+// etag is the entity tag of a representation of a task at a revision. The URL of the
+// request identifies the resource, and the handler the representation. It is a weak
+// tag, since the envelope names the request.
 func (x *exchange) etag(key state.Key, revision uint64) string {
 	tag := `W/"` + x.h.boot + "-" + x.h.positions.seal(key, store.Position{Sequence: revision})
 	if acceptsGzip(x.r) {
@@ -216,8 +215,8 @@ func (x *exchange) etag(key state.Key, revision uint64) string {
 	return tag + `"`
 }
 
-// unchanged reports whether the client has the representation with this tag,
-// and if so says that to it.
+// unchanged reports whether the client has the representation with this tag, and if
+// so answers that it is unchanged.
 func (x *exchange) unchanged(tag string) bool {
 	if x.r.Method == http.MethodPost || !matches(x.r.Header.Values("If-None-Match"), tag) {
 		return false
@@ -259,8 +258,7 @@ func acceptsGzip(r *http.Request) bool {
 	return false
 }
 
-// appendJSON appends a value that marshals without error. What is markup
-// elsewhere is written as it is.
+// appendJSON appends a value that marshals without error. It does not escape markup.
 func appendJSON(dst []byte, v any) []byte {
 	var out bytes.Buffer
 	e := json.NewEncoder(&out)

@@ -12,8 +12,8 @@ import (
 	"strings"
 )
 
-// Credentials holds the documented general parameters of a request, "" for what it
-// does not have. It contains secrets: do not log it.
+// Credentials holds the documented general parameters of a request, "" for missing
+// ones. It contains secrets: do not log it.
 type Credentials struct {
 	AppCode   string // bk_app_code
 	AppSecret string // bk_app_secret
@@ -23,32 +23,31 @@ type Credentials struct {
 	AccessToken string
 }
 
-// Identity is who asks. It is logged.
+// Identity is the caller of a request. It is logged.
 type Identity struct {
-	App  string // the application's code, "" if there is none
+	App  string // the application's code, "" without one
 	User string
 }
 
-// Authenticator says who sends a request. An error that is or wraps an
-// [*AuthError] refuses it with 401 and its message; any other says that it
-// could not be determined, and refuses it with 503. A stream of events is asked
-// about again, with its request, at each heartbeat; it ends when it is refused
-// or is somebody else's. It may be called from many goroutines.
+// Authenticator returns the caller of a request. An error that is or wraps an
+// [*AuthError] refuses the request with 401 and its message; any other error means
+// that the caller could not be determined, and refuses it with 503. For a stream of
+// events, it is called again with the same request at each heartbeat; the stream ends
+// when it is refused or the identity changes. It may be called from many goroutines.
 type Authenticator interface {
 	Authenticate(r *http.Request, g Credentials) (Identity, error)
 }
 
-// AuthError says why somebody is not authenticated. The client sees Message,
-// so it must hold no secret, nor tell which of several things was wrong where
-// that helps to guess.
+// AuthError is the reason of a failed authentication. The client sees Message, so it
+// must not hold secrets, or details that help to guess credentials.
 type AuthError struct{ Message string }
 
 // Error is the message.
 func (e *AuthError) Error() string { return e.Message }
 
-// NoAuth is an [Authenticator] that lets everybody in, as nobody in
-// particular. It is for tests and for services that listen on loopback only or
-// are guarded otherwise.
+// NoAuth is an [Authenticator] that permits every request, with an empty identity.
+// It is for tests and for services that listen only on loopback or are protected in
+// another way.
 type NoAuth struct{}
 
 var _ Authenticator = NoAuth{}
@@ -56,14 +55,14 @@ var _ Authenticator = NoAuth{}
 // Authenticate implements [Authenticator].
 func (NoAuth) Authenticate(*http.Request, Credentials) (Identity, error) { return Identity{}, nil }
 
-// Applications authenticates as the documentation of the general parameters
-// says: first the application by its code and secret, then the user, by a
-// valid bk_token or, if the application is trusted to, by bk_username alone. A
-// valid token decides, whatever the user name. The zero Applications refuses
-// everybody. It must not be changed while it is in use.
+// Applications authenticates by the documented general parameters: first the
+// application by its code and secret, then the user, by a valid bk_token or, if the
+// application is trusted, by bk_username alone. A valid token takes precedence over
+// the user name. The zero Applications refuses every request. It must not be changed
+// while it is in use.
 type Applications struct {
-	// Secrets maps each application's code to its secret, in plain text or
-	// as [HashSecret] gives it.
+	// Secrets maps each application's code to its secret, in plain text or hashed
+	// by [HashSecret].
 	Secrets map[string]string
 	// Trusted is the white list: the codes of applications that may name the
 	// user by bk_username.
@@ -71,9 +70,9 @@ type Applications struct {
 	// VerifyToken returns the user of a token, "" if it is not valid. An
 	// error says that this could not be determined. Nil: no token is valid.
 	VerifyToken func(ctx context.Context, token string) (user string, err error)
-	// VerifyAccessToken returns whom an access_token stands for, which needs no
-	// code and secret beside it; the zero Identity if it is not valid. An error
-	// says that this could not be determined. Nil: none is valid.
+	// VerifyAccessToken returns the identity of an access_token, which needs no
+	// code and secret; the zero Identity if it is not valid. An error means that
+	// this could not be determined. Nil: no access token is valid.
 	VerifyAccessToken func(ctx context.Context, token string) (Identity, error)
 }
 
@@ -81,9 +80,9 @@ var _ Authenticator = (*Applications)(nil)
 
 const hashPrefix = "sha256:"
 
-// HashSecret is a secret as configurations should hold it: "sha256:" and the
-// hexadecimal SHA-256 of the secret. Secrets must be random and long, for the
-// hash is a fast one.
+// HashSecret is the form of a secret for configurations: "sha256:" and the
+// hexadecimal SHA-256 of the secret. Secrets must be random and long, because the
+// hash is fast.
 func HashSecret(secret string) string {
 	sum := sha256.Sum256([]byte(secret))
 	return hashPrefix + hex.EncodeToString(sum[:])
@@ -102,8 +101,8 @@ func Tokens(users map[string]string) func(context.Context, string) (string, erro
 	}
 }
 
-// Validate reports a configuration that cannot work: an empty code or secret,
-// a malformed hash, a trusted application without secret.
+// Validate returns an error for an invalid configuration: an empty code or secret, a
+// malformed hash, or a trusted application without secret.
 func (a *Applications) Validate() error {
 	for code, secret := range a.Secrets {
 		if code == "" || secret == "" {
@@ -156,8 +155,8 @@ func (a *Applications) Authenticate(r *http.Request, g Credentials) (Identity, e
 	return Identity{}, &AuthError{"bk_token or bk_username is required"}
 }
 
-// byAccessToken lets in by an access token. A code or secret that comes with it
-// must be right.
+// byAccessToken authenticates by an access token. A code or secret in the same
+// request must be right.
 func (a *Applications) byAccessToken(ctx context.Context, g Credentials) (who Identity, err error) {
 	if a.VerifyAccessToken != nil {
 		if who, err = a.VerifyAccessToken(ctx, g.AccessToken); err != nil {
@@ -186,8 +185,8 @@ func (a *Applications) secretMatches(code, secret string) bool {
 }
 
 // ParseCredentials reads general parameters from a JSON object of texts by their
-// documented names, as the header [AuthHeader] has them. The error says what is
-// wrong, and quotes no value: an unknown name, a value that is no text.
+// documented names, the form of the header [AuthHeader]. The error reports an unknown
+// name or a value that is no text, and quotes no value.
 func ParseCredentials(text string) (Credentials, error) {
 	given := make(params)
 	if err := given.readJSON([]byte(text)); err != nil {

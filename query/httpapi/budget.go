@@ -7,9 +7,9 @@ import (
 	"time"
 )
 
-// budget is so many bytes, of which one client gets half at most. A client that
-// has none gets any amount once all of it is there, before those that have some.
-// An eighth is kept for small claims, which wait for no large ones.
+// budget is a number of bytes, of which one client gets at most half. A client
+// without a share gets any amount once all of it is available, before clients with a
+// share. An eighth is reserved for small claims, which do not wait for large ones.
 type budget struct {
 	most int64
 
@@ -77,7 +77,7 @@ func (b *budget) take(ctx context.Context, client string, bytes int64, patience 
 	}
 }
 
-// cut ends the write that has gone on for longest, if that is so long.
+// cut ends the longest write, if it has taken this long.
 func (b *budget) cut(long time.Duration) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -94,8 +94,8 @@ func (b *budget) cut(long time.Duration) {
 	delete(b.writing, oldest)
 }
 
-// write calls f, which writes to the client; cut may be called meanwhile, and
-// makes f return, if others wait for what the claim has. Nil has nothing.
+// write calls f, which writes to the client. During the call, cut may be called to
+// make f return, if others wait for the claim's bytes. A nil claim has no bytes.
 func (c *claim) write(f func() error, cut func()) error {
 	if c == nil {
 		return f()
@@ -111,7 +111,7 @@ func (c *claim) write(f func() error, cut func()) error {
 	return err
 }
 
-// end gives a share back, or the wish for one up. It does nothing on nil.
+// end releases a share, or withdraws a waiting claim. It does nothing on nil.
 func (c *claim) end() {
 	if c == nil {
 		return
@@ -131,9 +131,9 @@ func (c *claim) end() {
 	b.serveLocked()
 }
 
-// serveLocked grants what can be granted: first to clients that have nothing, in
-// the order in which they came, then to the others. A client that has used up its
-// share holds up nobody else.
+// serveLocked grants waiting claims: first those of clients without a share, in the
+// order of their arrival, then the others. A client that has used up its share does
+// not delay others.
 func (b *budget) serveLocked() {
 	var full [2]bool // for small claims, and for large ones
 	for _, first := range [...]bool{true, false} {

@@ -13,8 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// nodeData is the data of an attempt as get_task_node_data and
-// get_task_node_detail have it.
+// nodeData is the data of an attempt in get_task_node_data and get_task_node_detail.
 type nodeData struct {
 	// Inputs is the input if that is an object. Another value is in it under the
 	// name input, and what is not JSON under input_base64.
@@ -158,7 +157,7 @@ func (h *Handler) nodeValues(x *exchange) error {
 	})
 }
 
-// taskInput is what a task was created with, nil if that is not JSON.
+// taskInput is the input of a task, nil if it is not JSON.
 func (h *Handler) taskInput(x *exchange) (json.RawMessage, error) {
 	in, _, err := store.AttemptData(x.r.Context(), h.reader, store.ByKey(x.business, x.task), 1)
 	if err != nil || !json.Valid(in.Bytes()) {

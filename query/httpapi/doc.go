@@ -11,8 +11,8 @@
 //	server.Handler = h
 //	server.RegisterOnShutdown(h.Shutdown)
 //
-// All paths are relative to where the handler is mounted, so that it also
-// works behind [http.StripPrefix].
+// All paths are relative to the mount point of the handler, so it also works behind
+// [http.StripPrefix].
 //
 // # The documented calls
 //
@@ -37,56 +37,55 @@
 // Parameters come from the query and, in a POST, from a JSON object or a form;
 // the general parameters also from the JSON object in the header
 // X-Bkapi-Authorization. A JSON number stands for its digits, however many. A
-// parameter given in two places must have one value, a JSON object must not name
-// one twice, and unknown ones are passed over. The calls that
-// take a scope accept cmdb_biz and project.
+// parameter given in two places must have one value, a JSON object must not name one
+// twice, and unknown parameters are ignored. Calls with a scope accept cmdb_biz and
+// project.
 //
 // # The envelope
 //
 // The calls and the page's data answer in the documented envelope: result, data,
 // code, message, request_id and trace_id. Streams of events, the lines of
-// api/store, openapi.json and the page itself have forms of their own. What the question itself is answered with has HTTP
-// status 200, refusals included: no such task, a parameter missing or malformed.
-// They have data null and a code: 3540000 for what makes no sense, 3540100
-// without permission, 3540400 for what there is not, 3545000 for an operation
-// that cannot be done now, 3555000 for what is not available, 3599999 for an
-// internal error. Everything before the question is refused with a status of its
-// own: 400 for a body that cannot be read, 401, 403, 404 for an unknown path,
-// 405, 408 for a body that does not come in time, 413, 415, 421 for an unknown
-// host name, 429 for too many requests at once, and 503 with Retry-After when the
-// store or the handler is not available. An answer that breaks off in the middle
-// ends its connection.
+// api/store, openapi.json and the page itself have other forms. Answers to a valid
+// request have HTTP status 200, even refusals such as an unknown task or a malformed
+// parameter. Refusals have data null and a code: 3540000 for an invalid parameter,
+// 3540100 without permission, 3540400 for an unknown task or node, 3545000 for an
+// operation that is not possible now, 3555000 if the service is unavailable, 3599999
+// for an internal error. Invalid requests have another HTTP status: 400 for a body
+// that cannot be read, 401, 403, 404 for an unknown path, 405, 408 for a body that
+// does not come in time, 413, 415, 421 for an unknown host name, 429 for too many
+// requests at once, and 503 with Retry-After when the store or the handler is not
+// available. An answer that fails in the middle ends its connection.
 //
 // get_tasks_status and get_tasks_manual_intervention_state leave out the tasks
 // that are not found. get_task_node_detail has the inputs and outputs of the node's
 // attempt, or of the last one of a loop; its histories are the superseded attempts,
-// oldest first, with theirs. inputs is what the runner recorded if that is a JSON
-// object; outputs is a list of objects with key, name and value, made of the fields
-// of what it recorded, or the list that it recorded. get_task_detail has the
-// task's input as pipeline_tree if that is JSON. A node is found by its ID, or else
-// by its key. The
-// count of get_task_list is left out if a business has more than 100,000 tasks.
-// What clients look for and nobody records, such as creator, is empty.
+// oldest first, with theirs. inputs is the recorded input if it is a JSON object;
+// outputs is the recorded output if it is a list, or a list of objects with key, name
+// and value for its fields. get_task_detail has the task's input as pipeline_tree if
+// it is JSON. A node is found by its ID, or else by its key. The count of
+// get_task_list is left out if a business has more than 100,000 tasks. Fields that
+// clients expect and pipestatus does not record, such as creator, are empty.
 //
 // # Operations
 //
 // A runner that implements [Operator] can be operated: a task is paused, resumed
-// and revoked; a node is retried, skipped, paused, resumed and made to fail. That
-// needs permission of its own ([Options.AuthorizeOperation]), is done in the name
-// of the user, and is refused to web pages of other origins.
+// and revoked; a node is retried, skipped, paused, resumed and made to fail. An
+// operation needs a separate permission ([Options.AuthorizeOperation]), is recorded
+// with the user's name, and is refused to web pages of other origins.
 //
-// # Who may ask
+// # Access control
 //
-// A request is authenticated, then authorized for the business it names, and
-// only then is anything looked up: who may not see a business cannot tell what
-// exists in it. See [Options.Authenticator] and [Options.Authorize]. A handler
-// without an authenticator refuses everything; one with [NoAuth] answers only
-// who asks for it by a name it knows, see [Options.Hosts].
+// A request is authenticated, then authorized for the business it names, before
+// anything is looked up: callers without permission learn nothing about a business.
+// See [Options.Authenticator] and [Options.Authorize]. A handler without an
+// authenticator refuses every request; one with [NoAuth] answers only requests with a
+// known host name, see [Options.Hosts].
 //
-// # What the status page is made of
+// # Data of the status page
 //
-// GET / is the page: one response, nothing from elsewhere. Its data, of use to
-// other clients too, takes the same credentials, parameters in the query:
+// GET / is the page: one response that loads nothing from other servers. Its data,
+// which other clients can use too, needs the same credentials; parameters are in the
+// query:
 //
 //	GET api/tasks     bk_biz_id, state (repeated), unfinished, has_failures, name, labels (a JSON
 //	                  object), since, until, started_since, started_until, finished_since,
@@ -107,9 +106,9 @@
 // Times in these, api/status aside, are RFC 3339 in the configured location,
 // absent when unset; since, until and as_of take RFC 3339 or Unix seconds.
 //
-// The page asks without credentials first and shows a sign-in form when it is
-// refused. It keeps what was entered in the tab's session storage and sends it
-// in the header X-Bkapi-Authorization.
+// The page first sends requests without credentials and shows a sign-in form when it
+// is refused. It keeps the entered credentials in the tab's session storage and sends
+// them in the header X-Bkapi-Authorization.
 //
 // # Reading the store
 //
@@ -124,37 +123,37 @@
 //	GET api/store/attempts     node_id, skip, limit
 //	GET api/store/feed         after, limit, wait
 //
-// A page has at most 1,000 lines. A refusal is in the envelope and has in addition
-// the field errors, the names of what the store returned. A node of a task that
-// the caller may not read is not found. The feed, with wait, answers when there is
-// a transition, or at the next heartbeat. Answers hold sequences: see
+// A page has at most 1,000 lines. A refusal is in the envelope and has the additional
+// field errors, the names of the errors of the store. A node of a task that the
+// caller may not read is not found. The feed, with wait, answers when there is a
+// transition, or at the next heartbeat. Answers contain sequences: see
 // [Options.AuthorizeStore].
 //
 // # Positions
 //
-// A sequence counts what happens in all businesses. Only callers who may read the
-// store get sequences, because others would learn from them how much happens in
-// businesses that they may not see. All others get positions, in event IDs and
-// entity tags too: a position stands for a sequence of one task, and can only be
-// compared for being the same. Positions are enciphered with [Options.Key], and so are the cursors of lists.
+// A sequence counts transitions in all businesses. Only callers with permission to
+// read the store get sequences, because others could infer the activity of
+// businesses that they may not see. All others get positions, even in event IDs and
+// entity tags: a position stands for a sequence of one task, and can only be compared
+// for equality. Positions and the cursors of lists are encrypted with [Options.Key].
 //
 // # Limits
 //
-// Answers are sent in pieces of 64 KiB, whatever their size, and what they are
-// made from is bounded in bytes ([Options.MaxMemory]). A request counts from when
-// it is authenticated; a slow body before that holds its own connection, for as
-// long as [Options.ReadTimeout]. Bound the connections themselves in the server,
-// with its ReadHeaderTimeout and a listener that refuses what is too much.
+// Answers are sent in pieces of 64 KiB, and the memory for making them is bounded
+// ([Options.MaxMemory]). A request counts from its authentication; before that, a
+// slow body occupies only its connection, for up to [Options.ReadTimeout]. Bound the
+// connections themselves in the server, with its ReadHeaderTimeout and a listener
+// that limits their number.
 //
 // # Events
 //
-// A stream begins with an event "snapshot", the same data as api/task, and goes
-// on with an event "transition" for every transition of the task, in order;
-// each has the task's position after it as its ID. With the header
-// Last-Event-ID, or the parameter last_event_id, it goes on behind that position,
-// without gap or duplicate; 0 is the position before the first transition. If
-// that is too far back or not known here, or the task was deleted and created
-// again, a snapshot begins it anew. An event "gone" says that the task was deleted and
-// ends the stream. Comments in between keep the connection alive. A client
-// that does not read is cut after [Options.WriteTimeout]; nobody else notices.
+// A stream begins with an event "snapshot", the same data as api/task, and continues
+// with an event "transition" for every transition of the task, in order; the ID of
+// each is the task's position after it. With the header Last-Event-ID, or the
+// parameter last_event_id, the stream continues after that position, without gap or
+// duplicate; 0 is the position before the first transition. If the position is too
+// old or unknown, or the task was deleted and created again, the stream begins again
+// with a snapshot. An event "gone" says that the task was deleted and ends the
+// stream. Comments in between keep the connection alive. A client that does not read
+// is cut after [Options.WriteTimeout]; other clients are not affected.
 package httpapi

@@ -7,14 +7,14 @@ import (
 	"strings"
 )
 
-// The codes of the envelope. They are those that the documented service uses,
-// 0 aside, so that clients which tell refusals apart go on doing so.
+// The codes of the envelope. Apart from 0 they are the codes of the documented
+// service, so that clients can distinguish refusals as before.
 const (
 	codeSuccess     = 0
-	codeInvalid     = 3540000 // a parameter or a request that makes no sense
+	codeInvalid     = 3540000 // an invalid parameter or request
 	codeForbidden   = 3540100 // not authenticated, or no permission
 	codeNotFound    = 3540400
-	codeOperation   = 3545000 // an operation that cannot be done now
+	codeOperation   = 3545000 // an operation that is not possible now
 	codeUnavailable = 3555000
 	codeInternal    = 3599999
 )
@@ -59,7 +59,7 @@ func plainID(s string) bool {
 	return true
 }
 
-// tail is the envelope behind its data.
+// tail is the envelope after its data.
 func (x *exchange) tail(code int, message string) []byte {
 	b := appendJSON([]byte(`,"code":`), code)
 	b = appendJSON(append(b, `,"message":`...), message)
@@ -67,7 +67,7 @@ func (x *exchange) tail(code int, message string) []byte {
 	return append(appendJSON(append(b, `,"trace_id":`...), x.ids.trace), '}')
 }
 
-// refusal is the envelope around nothing.
+// refusal is the envelope without data.
 func (x *exchange) refusal(code int, message string) []byte {
 	b := append([]byte(`{"result":false,"data":null`), x.extra...)
 	return append(b, x.tail(code, message)...)

@@ -24,7 +24,7 @@ func (h *Handler) events(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	// Listening begins before reading, so that nothing falls between the two.
+	// Listening begins before reading, so that no transition is missed in between.
 	l, err := h.hub.listen(at.Key)
 	if err != nil {
 		return err
@@ -51,8 +51,8 @@ func (h *Handler) events(x *exchange) error {
 	return s.run(l)
 }
 
-// lastEvent is the sequence that a client has seen; fresh is true if it has seen
-// none, or one that is not of this task or that this handler never gave.
+// lastEvent is the last sequence that a client has seen; fresh is true if it has seen
+// none, or if its position belongs to another task or handler.
 func (s *stream) lastEvent() (sequence uint64, fresh bool, err error) {
 	ids := s.r.Header.Values("Last-Event-ID")
 	if len(ids) > 1 {
@@ -78,11 +78,11 @@ func (s *stream) lastEvent() (sequence uint64, fresh bool, err error) {
 // stream is one client of a task's events.
 type stream struct {
 	*exchange
-	snap  store.Snapshot // at or after what the client has been told
-	after uint64         // the last sequence it has been told
-	fresh bool           // it has to be told everything
+	snap  store.Snapshot // at or after the state sent to the client
+	after uint64         // the last sequence sent
+	fresh bool           // it needs a snapshot
 	begun bool           // the store has had a commit since it was opened
-	held  func()         // gives back the bytes of the tree
+	held  func()         // releases the bytes of the tree
 	nodes int            // how large a tree they are for
 	buf   []byte
 }
@@ -116,7 +116,8 @@ func (s *stream) open() error {
 	return s.write([]byte("retry: 1000\n\n"))
 }
 
-// run tells the client everything until it, the task or the service is gone.
+// run sends everything to the client until the client leaves, the task is deleted or
+// the service ends.
 func (s *stream) run(l *listener) error {
 	heartbeat := time.NewTicker(s.h.opts.Heartbeat)
 	defer heartbeat.Stop()
@@ -148,8 +149,8 @@ func (s *stream) run(l *listener) error {
 	}
 }
 
-// permitted reports whether the client could still open this stream. That its
-// credentials cannot be checked now is no verdict on them.
+// permitted reports whether the client could still open this stream. If its
+// credentials cannot be checked now, the stream continues.
 func (s *stream) permitted() bool {
 	who, err := s.h.opts.Authenticator.Authenticate(s.r, s.params.general())
 	if refused := (*AuthError)(nil); errors.As(err, &refused) || err == nil && who != s.who {
@@ -158,7 +159,7 @@ func (s *stream) permitted() bool {
 	return s.h.allowed(s.r.Context(), s.who, s.business)
 }
 
-// advance tells what the client has not been told yet.
+// advance sends the transitions that the client has not received.
 func (s *stream) advance() error {
 	for {
 		if s.fresh {
@@ -184,15 +185,15 @@ func (s *stream) advance() error {
 const (
 	// pageShort is how many transitions are read first: mostly there are fewer.
 	pageShort = 16
-	// pageBytes is what a page of the usual length may take.
+	// pageBytes bounds the size of a page of the usual length.
 	pageBytes = store.DefaultLimit * state.MaxErrorBytes
-	// changesMost is how many nodes are told by a transition; what changes more
-	// of them is told by a snapshot, which goes out in pieces.
+	// changesMost bounds the nodes in a transition event; a larger change is sent
+	// as a snapshot, which goes out in pieces.
 	changesMost = 1000
 )
 
-// pending reads transitions that the client has not been told. done gives back
-// the bytes of a long page.
+// pending reads transitions that the client has not received. done releases the bytes
+// of a long page.
 func (s *stream) pending() (page []*state.Transition, done func(), err error) {
 	ctx, key := s.r.Context(), s.snap.Tree.Key()
 	page, err = s.h.reader.Transitions(ctx, key, s.after, pageShort)
@@ -208,7 +209,7 @@ func (s *stream) pending() (page []*state.Transition, done func(), err error) {
 }
 
 func (s *stream) tell(page []*state.Transition) error {
-	// Too much to tell one by one, or another task under the same key.
+	// Too many to send one by one, or another task under the same key.
 	if len(page) >= store.DefaultLimit || page[0].Op == state.Create && s.after > 0 {
 		s.fresh = true
 	}
@@ -223,7 +224,7 @@ func (s *stream) tell(page []*state.Transition) error {
 	return nil
 }
 
-// snapshot tells the whole task as it is now.
+// snapshot sends the whole task.
 func (s *stream) snapshot() error {
 	key := s.snap.Tree.Key()
 	snap, err := s.load(0, func(ctx context.Context) (store.Snapshot, error) {
@@ -250,7 +251,7 @@ func (s *stream) snapshot() error {
 	return out.err
 }
 
-// transition tells one.
+// transition sends one transition.
 func (s *stream) transition(tr *state.Transition) error {
 	if tr.Sequence > s.snap.Tree.Revision() {
 		tree, err := s.snap.Tree.Replay(tr)
@@ -272,8 +273,8 @@ func (s *stream) transition(tr *state.Transition) error {
 	return s.event("transition", m.Position, m)
 }
 
-// at is the position of a transition. A store that was opened begins a history
-// of its own with its first commit, which may come after the snapshot.
+// at is the position of a transition. A store that was opened begins a new history
+// with its first commit, which may come after the snapshot.
 func (s *stream) at(tr *state.Transition) (store.Position, error) {
 	if tr.Sequence > s.snap.Position.Sequence && !s.begun {
 		key := s.snap.Tree.Key()
@@ -296,8 +297,8 @@ func (s *stream) event(name, id string, data any) error {
 	return s.write(s.buf)
 }
 
-// write sends at once. A client that does not take it in time is cut by the
-// error that follows.
+// write sends immediately. A client that does not read in time is cut by the error
+// that follows.
 func (s *stream) write(p []byte) error {
 	s.deadline()
 	if _, err := s.w.Write(p); err != nil {

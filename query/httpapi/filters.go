@@ -8,8 +8,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// filters reads which tasks a list selects, and in which order, into q: all but
-// the business, the cursor and the limit.
+// filters reads the conditions and the order of a list into q, except for the
+// business, the cursor and the limit.
 func (p params) filters(q *store.ListQuery) (err error) {
 	if q.Shown, err = p.states("state"); err != nil {
 		return err

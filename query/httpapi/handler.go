@@ -13,7 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Handler serves what the package documentation says. It may be used from many
+// Handler serves the calls in the package documentation. It may be used from many
 // goroutines and needs no closing; see [Handler.Shutdown] for open streams.
 type Handler struct {
 	reader  store.Reader
@@ -36,9 +36,9 @@ type Handler struct {
 	held              *holdings // of streams
 }
 
-// New makes a handler on a store or an engine; o may be nil, but then it
-// refuses everything. If r is a [Watcher], as an engine is, events are told as
-// they are committed; otherwise r is asked for changes every [Options.Poll].
+// New makes a handler on a store or an engine; o may be nil, but then it refuses every
+// request. If r is a [Watcher], such as an engine, events are sent as they are
+// committed; otherwise r is polled every [Options.Poll].
 func New(r store.Reader, o *Options) *Handler {
 	opts := o.withDefaults()
 	h := &Handler{
@@ -59,10 +59,10 @@ func New(r store.Reader, o *Options) *Handler {
 	return h
 }
 
-// Shutdown ends all streams of events, after what was committed before, and
-// refuses new ones with 503, so that [http.Server.Shutdown] need not wait for
-// them: register it with
-// [http.Server.RegisterOnShutdown]. Other requests go on being answered.
+// Shutdown ends all streams of events after they have sent earlier commits, and
+// refuses new ones with 503, so that [http.Server.Shutdown] need not wait for them:
+// register it with [http.Server.RegisterOnShutdown]. Other requests are still
+// answered.
 func (h *Handler) Shutdown() { h.hub.shutdown() }
 
 // ServeHTTP implements [http.Handler].
@@ -78,8 +78,8 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// end gives back what the exchange holds and logs it. What was cut off in the
-// middle must not look complete.
+// end releases the resources of the exchange and logs it. An answer that was cut must
+// not look complete.
 func (x *exchange) end() {
 	x.leave()
 	x.claim.end()
@@ -89,7 +89,7 @@ func (x *exchange) end() {
 	}
 }
 
-// leave gives back the seat among the requests.
+// leave releases the seat among the requests.
 func (x *exchange) leave() {
 	if x.seated {
 		x.seated = false
@@ -116,7 +116,7 @@ func (h *Handler) serve(x *exchange) error {
 		return &AuthError{"this service has no authenticator configured and refuses everything"}
 	}
 	if !route.public {
-		// Before it is known who asks, a request takes nobody's place.
+		// A request takes no seat before it is authenticated.
 		if err := h.authenticate(x, inPath); err != nil {
 			return err
 		}
@@ -127,7 +127,7 @@ func (h *Handler) serve(x *exchange) error {
 	return route.serve(h, x)
 }
 
-// authenticate reads the parameters and finds out who asks.
+// authenticate reads the parameters and determines the caller.
 func (h *Handler) authenticate(x *exchange, inPath params) (err error) {
 	body, err := x.readBody()
 	if err != nil {
@@ -211,7 +211,7 @@ func (x *exchange) contain() {
 	}
 }
 
-// log writes the request's line. Parameters are not among it: they hold secrets.
+// log writes the request's line, without parameters, which may be secret.
 func (x *exchange) log() {
 	level := slog.LevelInfo
 	if x.w.status >= http.StatusInternalServerError {
@@ -235,7 +235,7 @@ func (x *exchange) log() {
 	x.h.opts.Logger.LogAttrs(x.r.Context(), level, "request", attrs...)
 }
 
-// countingWriter remembers what was answered.
+// countingWriter records the status and the size of an answer.
 type countingWriter struct {
 	http.ResponseWriter
 	status int

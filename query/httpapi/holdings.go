@@ -28,8 +28,8 @@ func newHoldings(r store.Reader, most int64) *holdings {
 	return &holdings{budget: newBudget(most), shared: shared, by: make(map[state.Key]*holding)}
 }
 
-// take takes the bytes of a tree, at once or not at all, and returns what gives
-// them back. The error is errTooMany.
+// take takes the bytes of a tree without waiting, and returns a function that
+// releases them. The error is errTooMany.
 func (h *holdings) take(client string, tree *state.Tree) (end func(), err error) {
 	if !h.shared {
 		c, err := h.claim(client, tree)

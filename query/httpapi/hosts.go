@@ -16,8 +16,8 @@ type hosts struct {
 	names map[string]bool // in lower case
 }
 
-// newHosts holds clients to names if there are any, and if there is nothing
-// else that keeps a web page from elsewhere out.
+// newHosts requires known host names if some are given, or if nothing else keeps
+// foreign web pages out.
 func newHosts(o *Options) hosts {
 	h := hosts{every: len(o.Hosts) == 0 && !letsEverybodyIn(o.Authenticator), names: make(map[string]bool)}
 	for _, name := range o.Hosts {
@@ -35,10 +35,10 @@ func letsEverybodyIn(a Authenticator) bool {
 	return false
 }
 
-// allow reports whether a request is for one of the names. A page whose own
-// name is made to resolve to this address reads answers as its own, but cannot
-// keep its name out of the Host header. To be asked for by an address needs no
-// such name; over loopback, only loopback addresses make sense.
+// allow reports whether a request is for one of the names. A foreign page whose name
+// resolves to this address (DNS rebinding) could read answers, but its name is in the
+// Host header. Requests to an IP address are not affected; over loopback, only
+// loopback addresses are allowed.
 func (h *hosts) allow(r *http.Request) bool {
 	if h.every {
 		return true

@@ -11,10 +11,10 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// hub follows the changes of all tasks while anybody listens, with one
-// goroutine for all, and wakes those who listen to a task that changed. It
-// carries no data: who is woken reads the task's own transitions, so that a
-// lost or needless wake does no harm and a slow listener holds up nobody.
+// hub follows the changes of all tasks while it has listeners, with one goroutine,
+// and wakes the listeners of a changed task. It carries no data: listeners read the
+// task's transitions themselves, so that a lost or needless wake does no harm and a
+// slow listener delays nobody.
 type hub struct {
 	reader store.Reader
 	poll   time.Duration
@@ -41,7 +41,7 @@ func newHub(r store.Reader, poll time.Duration, logger *slog.Logger) *hub {
 	}
 }
 
-// everyTask is listened to by who wants to hear of all.
+// everyTask is the key for listeners to all tasks.
 var everyTask state.Key
 
 // listen begins to listen to a task; leave ends it.
@@ -90,7 +90,7 @@ func (b *hub) shutdown() {
 func (b *hub) follow(ctx context.Context) {
 	for ctx.Err() == nil {
 		last, err := store.Last(ctx, b.reader)
-		// Whatever came before this point had no wake of its own.
+		// Changes before this point did not wake anyone.
 		b.wakeAll()
 		if err == nil {
 			err = b.watch(ctx, last)

@@ -10,9 +10,9 @@ import (
 	"time"
 )
 
-// limitBody bounds the size of a body and how long it may take to come, also
-// that of a request that is refused, whose rest the server reads. Writers that
-// know no deadlines, as in tests, have none.
+// limitBody bounds the size of a body and the time for reading it, even for a refused
+// request, whose rest the server reads. Writers without deadlines, as in tests, have
+// no limit.
 func (x *exchange) limitBody() {
 	if x.r.Body == nil || x.r.Body == http.NoBody {
 		return
@@ -28,8 +28,8 @@ func (x *exchange) readDeadline(at time.Time) {
 	}
 }
 
-// readBody reads a body to its end. Nobody has been authenticated yet: whoever
-// sends it slowly holds its own connection and what has come of the body.
+// readBody reads a body to its end, before authentication: a slow client occupies
+// only its connection and the part of the body it has sent.
 func (x *exchange) readBody() ([]byte, error) {
 	if x.r.Body == nil || x.r.Body == http.NoBody {
 		return nil, nil

@@ -7,7 +7,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// project is what there is of a task's project, which here is the business.
+// project is the project of a task, which here is the business.
 type project struct {
 	ProjectID    any    `json:"project_id"`
 	ProjectName  string `json:"project_name"`
@@ -15,7 +15,7 @@ type project struct {
 	BusinessName string `json:"bk_biz_name"`
 }
 
-// unrecorded is what clients look for and nobody records here.
+// unrecorded holds fields that clients expect and pipestatus does not record.
 type unrecorded struct {
 	Category       string `json:"category"`
 	CreateMethod   string `json:"create_method"`
@@ -68,8 +68,8 @@ func (h *Handler) mayDo(x *exchange, key state.Key) []string {
 const (
 	pageDefault = 100
 	pageMost    = 200
-	// countMost bounds how many tasks of a business are looked at for one
-	// answer. Beyond them there is no count.
+	// countMost bounds how many tasks of a business are counted for one answer. With
+	// more there is no count.
 	countMost = 100_000
 )
 

@@ -9,19 +9,19 @@ import (
 )
 
 const (
-	// loadsMost bounds how many trees are read at once, since nobody knows how
-	// large one is before. One client reads half as many at most.
+	// loadsMost bounds how many trees are read at once, since the size of a tree is
+	// unknown before. One client reads at most half as many.
 	loadsMost = 16
-	// nodeBytes is what a node of a tree takes in memory, texts aside.
+	// nodeBytes is the memory of a node of a tree, without texts.
 	nodeBytes = 256
-	// workBytes is what else an answer needs that is sent in pieces: buffers, a
+	// workBytes is the additional memory of an answer in pieces: buffers, a
 	// compressor, a page of records.
 	workBytes = 4 << 20
 	// attemptsPage is how many attempts are read at once: each has a text.
 	attemptsPage = 64
 )
 
-// treeBytes is what a tree takes in memory, about.
+// treeBytes is the approximate memory of a tree.
 func treeBytes(tree *state.Tree) int64 {
 	bytes := int64(nodeBytes) * int64(tree.Len())
 	for i := range tree.Len() {
@@ -40,10 +40,10 @@ func (x *exchange) load(extra int64, read func(context.Context) (store.Snapshot,
 	return snap, err
 }
 
-// loadAll reads trees with read and holds their bytes, and extra ones for what
-// else the answer reads, until the exchange ends or loads again. It waits for its
-// turn to read. If the bytes are not there, it forgets the trees, lets others read
-// and waits for them, and reads again.
+// loadAll reads trees with read and holds their bytes, and extra ones for other data of
+// the answer, until the exchange ends or loads again. It waits for its turn to read.
+// If the bytes are not available, it drops the trees, lets others read, waits for the
+// bytes, and reads again.
 func (x *exchange) loadAll(extra int64, read func(context.Context) ([]*state.Tree, error)) (trees []*state.Tree, err error) {
 	ctx, patience := x.r.Context(), x.h.opts.WriteTimeout
 	x.claim.end()
@@ -80,17 +80,17 @@ func (x *exchange) loadAll(extra int64, read func(context.Context) ([]*state.Tre
 	}
 }
 
-// now is the task or node that the request names, as it is.
+// now is the present task or node that the request names.
 func (x *exchange) now(extra int64) (store.Snapshot, error) {
 	return x.load(extra, func(ctx context.Context) (store.Snapshot, error) {
 		return x.h.query.Snapshot(ctx, x.business, x.task)
 	})
 }
 
-// attempts calls each with the superseded attempts of a node of a tree, oldest
-// first, without those that were superseded after the tree was read: what each
-// begins with is the current attempt in it. data asks for their data too. The node is not found if its task
-// was deleted since, for another one, of another business, may have its ID.
+// attempts calls each with the superseded attempts of a node of a tree, oldest first,
+// up to the current attempt in the tree: later ones are left out. data asks for their
+// data too. The node is not found if its task was deleted since, because a task of
+// another business may have its ID.
 func (x *exchange) attempts(tree *state.Tree, node *state.Node, data bool, each func(*store.Attempt)) error {
 	ctx := x.r.Context()
 	for n := 0; ; {

@@ -5,7 +5,7 @@ import (
 	"net/http"
 )
 
-// openAPI describes everything that the handler answers.
+// openAPI describes all calls of the handler.
 //
 //go:embed openapi.json
 var openAPI []byte

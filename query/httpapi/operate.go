@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Action is what somebody asks a runner to do.
+// Action is an action that a caller requests from a runner.
 type Action string
 
 // The actions. A task is paused, resumed and revoked; a node is paused, resumed,
@@ -27,22 +27,21 @@ const (
 // Operation is an action on a task or on one of its nodes.
 type Operation struct {
 	Business, Task string
-	// Node is the node's ID, "" for the task itself. Who authorises the operation
-	// sees what the request names, which may also be the node's key.
+	// Node is the node's ID, "" for the task itself. [Options.AuthorizeOperation]
+	// sees the name in the request, which may also be the node's key.
 	Node   string
 	Action Action
-	// Actor is the user who asks, or the application if there is no user; ""
-	// where everybody is let in. Record it with what is done.
+	// Actor is the user, or the application if there is no user; "" with [NoAuth].
+	// Record it with the operation.
 	Actor string
-	// Inputs are what a node is to be retried with: a JSON object, nil for
-	// what it had.
+	// Inputs are new inputs for a retry: a JSON object, nil for the previous ones.
 	Inputs json.RawMessage
 }
 
 // Operator is implemented by runners that can be operated. Operate returns when
-// the operation has been recorded, or has been taken on for good. It is called
-// from many goroutines. The caller has been authorised, and task and node were
-// there when Operate was called.
+// the operation has been recorded, or will certainly be carried out. It is called
+// from many goroutines. The caller has been authorized, and task and node existed when
+// Operate was called.
 //
 // Its error is the answer if it matches one of the sentinels of package state or
 // [ErrNotOperable]. [ErrTryLater], [store.ErrConflict], [store.ErrFull],
@@ -53,12 +52,12 @@ type Operator interface {
 	Operate(ctx context.Context, op Operation) error
 }
 
-// ErrNotOperable says that the runner cannot do what it is asked for: it does
-// not run the task, or has no such action. Wrap it to say more.
+// ErrNotOperable says that the runner does not run the task, or does not support the
+// action. Wrap it to add details.
 var ErrNotOperable = errors.New("not operable")
 
-// ErrTryLater says that the runner cannot do now what it can do in a moment, for
-// example because its queue is full. Wrap it to say more.
+// ErrTryLater says that the runner cannot carry out the action now but can soon, for
+// example because its queue is full. Wrap it to add details.
 var ErrTryLater = errors.New("try again later")
 
 // The names of actions in requests, those of the documented calls included.
@@ -165,7 +164,7 @@ func (h *Handler) mayOperate(x *exchange, op Operation) bool {
 	return h.opts.Operator != nil && h.opts.AuthorizeOperation != nil && h.opts.AuthorizeOperation(x.r.Context(), x.who, op)
 }
 
-// exists makes sure of the task, by its own ID, and of the node in it, which the
+// exists checks that the task exists, by its own ID, and the node in it, which the
 // operation then names by its ID.
 func (h *Handler) exists(x *exchange, op *Operation) error {
 	key := state.Key{Business: op.Business, Task: op.Task}

@@ -22,7 +22,7 @@ var pageScripts = []string{
 	"usual.js", "tree.js", "graph.js", "details.js", "actions.js", "task.js", "compare.js", "graphview.js", "finding.js", "main.js", "keys.js",
 }
 
-// document is the page as it is sent.
+// document is the complete page.
 type document struct {
 	plain, gzipped []byte
 	tag            string
@@ -40,8 +40,8 @@ func assemble() document {
 	sum := sha256.Sum256([]byte(html))
 	return document{
 		plain: []byte(html), gzipped: compress([]byte(html)), tag: hex.EncodeToString(sum[:8]),
-		// Nothing runs and nothing styles but what has these hashes, and
-		// nothing is loaded but from where the page came from.
+		// Only scripts and styles with these hashes are used, and everything is
+		// loaded from the origin of the page.
 		policy: "default-src 'none'; script-src " + hashOf(script.String()) + "; style-src " + hashOf(style) +
 			"; connect-src 'self'; img-src data:; base-uri 'none'; form-action 'none'; ",
 	}

@@ -22,7 +22,7 @@ type params map[string]param
 type param struct {
 	values []string
 	list   bool            // given as a JSON array
-	wrong  string          // what it is, if it is nothing a parameter can be
+	wrong  string          // the type of a value that no parameter can have
 	raw    json.RawMessage // the text of an object, which few parameters can be
 }
 
@@ -39,7 +39,7 @@ const AuthHeader = "X-Bkapi-Authorization"
 
 var generalNames = []string{"bk_app_code", "bk_app_secret", "bk_token", "bk_username", "access_token", "app_code", "app_secret"}
 
-// requestError is a request that cannot be read as one.
+// requestError is an unreadable request.
 type requestError struct {
 	status  int
 	message string
@@ -124,7 +124,7 @@ func bodyParams(r *http.Request, body []byte) (params, error) {
 	return p, nil
 }
 
-// contentType is that of a body, JSON if nothing is said.
+// contentType is the content type of a body, JSON by default.
 func contentType(r *http.Request) string {
 	header := r.Header.Get("Content-Type")
 	if header == "" {
@@ -247,7 +247,7 @@ func (v param) equal(w param) bool {
 // single reports whether all values are the same.
 func (v param) single() bool { return len(slices.Compact(slices.Clone(v.values))) <= 1 }
 
-// shorten keeps what a client sent from filling messages.
+// shorten cuts a client's text for a message.
 func shorten(s string) string {
 	if len(s) > 64 {
 		s = strings.ToValidUTF8(s[:64], "") + "…"
@@ -255,8 +255,8 @@ func shorten(s string) string {
 	return s
 }
 
-// general takes the general parameters. One that is malformed counts as
-// missing, which its message would say no clearer.
+// general takes the general parameters. A malformed one counts as missing, because a
+// message would not be clearer.
 func (p params) general() Credentials {
 	return Credentials{
 		AppCode: p.plain("bk_app_code"), AppSecret: p.plain("bk_app_secret"),

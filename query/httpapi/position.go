@@ -14,11 +14,11 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// positions hide sequences. A sequence counts what happens in all businesses,
-// and a cursor of a store tells one; a caller who may see a single business
-// must learn neither. What goes out is the store's position enciphered, with a
-// code that ties it to its task: it says which position of a task it is, and
-// nothing of how many there are between two.
+// positions hide sequences. A sequence counts the transitions of all businesses, and
+// a cursor of a store contains one; a caller who may see a single business must learn
+// neither. Answers contain the encrypted position of the store, with a code that ties
+// it to its task: positions of a task can be compared for equality, but not their
+// distance.
 type positions struct {
 	block  cipher.Block
 	code   []byte // key of the codes
@@ -48,8 +48,8 @@ func newPositions(key []byte) *positions {
 // positionBytes are a sequence and its history.
 const positionBytes = 8 + len(store.History{})
 
-// seal is a position of a task. The same one is always the same text: the code
-// over it is what it is enciphered with.
+// seal is a position of a task. Equal positions have equal texts: the code is the
+// nonce of the encryption.
 func (p *positions) seal(key state.Key, at store.Position) string {
 	plain := append(binary.BigEndian.AppendUint64(nil, at.Sequence), at.History[:]...)
 	sealed := append(p.codeOf(key, plain), plain...)
@@ -91,11 +91,11 @@ func (p *positions) codeOf(key state.Key, plain []byte) []byte {
 	return h.Sum(nil)[:aes.BlockSize]
 }
 
-// cursorStep is what the length of a cursor is rounded up to, so that it tells
-// nothing either.
+// cursorStep is the multiple to which the length of a cursor is rounded up, so that
+// the length reveals nothing.
 const cursorStep = 64
 
-// sealCursor hides a store's cursor. "" stays what it is: there is no more.
+// sealCursor hides a store's cursor. "", the end of a list, stays unchanged.
 func (p *positions) sealCursor(cursor string) string {
 	if cursor == "" {
 		return ""

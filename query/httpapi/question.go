@@ -13,8 +13,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// questionError is what is wrong with an interface parameter. It is an answer:
-// the documented envelope with HTTP status 200.
+// questionError is an error of an interface parameter. It is an answer: the
+// documented envelope with HTTP status 200.
 type questionError struct {
 	code    int
 	message string
@@ -26,7 +26,7 @@ func malformed(format string, args ...any) error {
 	return &questionError{codeInvalid, fmt.Sprintf(format, args...)}
 }
 
-// missing is malformed for what there is not.
+// missing is malformed for a missing parameter.
 func missing(format string, args ...any) error {
 	return &questionError{codeNotFound, fmt.Sprintf(format, args...)}
 }
@@ -145,8 +145,8 @@ func (p params) optionalFlag(name string) (*bool, error) {
 	return &value, err
 }
 
-// scope says what sort of ID a business's is. There is only one sort here, which
-// stands for both.
+// scope is the sort of a business ID. There is only one sort here, which stands for
+// both.
 func (p params) scope() error {
 	switch value, _, err := p.given("scope"); {
 	case err != nil:

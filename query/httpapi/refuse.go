@@ -25,7 +25,7 @@ func (e *methodError) allow() string {
 	return "GET, HEAD"
 }
 
-// unavailableError is what may be otherwise in a moment.
+// unavailableError is a temporary error.
 type unavailableError struct {
 	message string
 	cause   error // logged, nil if the message says it all
@@ -35,7 +35,7 @@ func (e *unavailableError) Error() string { return e.message }
 
 func (e *unavailableError) Unwrap() error { return e.cause }
 
-// internalError is nothing that the client can do anything about.
+// internalError is an error that the client cannot fix.
 type internalError struct{ cause error }
 
 func (e *internalError) Error() string { return "internal error" }
@@ -76,8 +76,8 @@ func (x *exchange) refuse(err error) {
 	x.send(status, x.refusal(code, message))
 }
 
-// verdict is what an error is answered with. It sets the headers that belong to
-// that and notes what is to be logged.
+// verdict is the answer to an error. It sets the headers of the answer and notes the
+// text for the log.
 func (x *exchange) verdict(err error) (status, code int, message string) {
 	var (
 		auth        *AuthError
@@ -119,7 +119,7 @@ func (x *exchange) verdict(err error) (status, code int, message string) {
 		x.failure = nil
 		return http.StatusOK, codeNotFound, (&query.NotFoundError{Business: x.business, Task: x.task}).Error()
 	case errors.Is(err, state.ErrInvalidArgument):
-		// A cursor that no list returned; all else has been checked before.
+		// A cursor that no list returned; everything else has been checked before.
 		x.failure = nil
 		return http.StatusOK, codeInvalid, "cursor is malformed"
 	}

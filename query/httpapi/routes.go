@@ -8,14 +8,14 @@ import (
 	"strings"
 )
 
-// route is what one path does.
+// route describes one path.
 type route struct {
 	post   bool // answers POST
 	get    bool // answers GET and HEAD
 	serve  func(*Handler, *exchange) error
 	public bool // needs no credentials
-	// changes says that it changes something, so that no web page from
-	// elsewhere may send it.
+	// changes says that it changes data, so that foreign web pages may not send
+	// it.
 	changes bool
 	// inPath names the parameters that the gateway's paths hold, in order.
 	inPath []string
@@ -40,7 +40,7 @@ func (h *Handler) calls() map[string]route {
 	return calls
 }
 
-// views are what the status page is made of, by path.
+// views are the data of the status page, by path.
 func (h *Handler) views() map[string]route {
 	views := map[string]route{
 		"/api/tasks":    {get: true, serve: (*Handler).listTasks},
@@ -103,8 +103,8 @@ func (h *Handler) match(path string) (route, params, bool) {
 	return found, given, true
 }
 
-// misplaced sends a browser to the page's own address if it is mounted without
-// a slash at its end: otherwise what the page asks for would be elsewhere.
+// misplaced redirects a browser to the page's own address if it is mounted without a
+// slash at its end: otherwise the page's relative requests would fail.
 func misplaced(w http.ResponseWriter, r *http.Request) bool {
 	if r.URL.Path != "" {
 		return false
@@ -113,7 +113,7 @@ func misplaced(w http.ResponseWriter, r *http.Request) bool {
 	if err != nil || address.Path == "" || strings.HasSuffix(address.Path, "/") {
 		return false
 	}
-	// Relative, since nobody here knows what a proxy in front made of it.
+	// Relative, since a proxy in front may have changed the path.
 	to := url.URL{Path: "./" + path.Base(address.Path) + "/", RawQuery: address.RawQuery}
 	w.Header().Set("Location", to.String())
 	w.WriteHeader(http.StatusMovedPermanently)
@@ -154,8 +154,8 @@ func (c crossOrigin) greet(w http.ResponseWriter, r *http.Request) (done bool) {
 	return true
 }
 
-// intrudes reports whether a web page of another origin sends a request. Where
-// everybody is let in, such a page could otherwise operate what it cannot read.
+// intrudes reports whether a web page of another origin sends a request. With
+// [NoAuth], such a page could otherwise operate tasks that it cannot read.
 func (c crossOrigin) intrudes(r *http.Request) bool {
 	if origins := r.Header.Values("Origin"); len(origins) > 0 {
 		if c.allows(origins[0]) {

@@ -11,17 +11,17 @@ import (
 
 // The data of the status page. Times are RFC 3339, absent when unset.
 
-// node is a node as a list shows it.
+// node is a node in a list.
 type node struct {
 	Index  int    `json:"index"`
 	Parent int    `json:"parent"` // index, -1 for the root
 	ID     string `json:"id"`
 	Kind   string `json:"kind"`
 	Name   string `json:"name,omitempty"` // absent if none was given
-	Key    string `json:"key,omitempty"`  // what the runner calls it
+	Key    string `json:"key,omitempty"`  // the runner's name for it
 	// After are the indices of the siblings that lead to it.
 	After []int  `json:"after,omitempty"`
-	Note  string `json:"note,omitempty"` // what it waits for
+	Note  string `json:"note,omitempty"` // the reason of its suspension
 	attempt
 	Counts map[string]int `json:"counts,omitempty"` // containers: leaves below, by state
 }
@@ -47,7 +47,7 @@ type attempt struct {
 	*recorded      // in a history
 }
 
-// story is a task at one moment. All its nodes follow, in the order of creation.
+// story is a task at one moment, followed by all its nodes in the order of creation.
 type story struct {
 	Business string `json:"bk_biz_id"`
 	Task     string `json:"task_id"`
@@ -60,7 +60,7 @@ type story struct {
 	Last     *step  `json:"last"` // the transition that led here
 }
 
-// step is a transition without what it changed.
+// step is a transition without its changes.
 type step struct {
 	Op       string `json:"op"`
 	Node     string `json:"node_id"`
@@ -69,9 +69,9 @@ type step struct {
 	Actor    string `json:"actor,omitempty"`
 }
 
-// moved is a transition as an event tells it. Nodes holds the nodes it changed
-// and the containers above them as they were after it, or, to a client that
-// catches up, later; Superseded the attempts it ended.
+// moved is a transition in an event. Nodes holds the changed nodes and the containers
+// above them, as of after the transition or, for a client that catches up, later;
+// Superseded holds the attempts it ended.
 type moved struct {
 	Position string `json:"position"`
 	step
@@ -89,9 +89,9 @@ type labels map[string]string
 
 func labelsOf(l state.Labels) labels { return maps.Collect(l.All()) }
 
-// superseded is an attempt that is not the current one, of a node by its ID.
-// They come as lists: an ID may be any text, and as the name of a field it might
-// mean something to a client.
+// superseded is an attempt that is not the current one, of a node by its ID. They
+// come as lists and not as fields, because an ID may be any text and a field name may
+// have a meaning for a client.
 type superseded struct {
 	Node string `json:"node_id"`
 	attempt
@@ -158,8 +158,7 @@ func byName(c *state.Counts) map[string]int {
 	return m
 }
 
-// story tells a whole tree; last is the transition that led to it, nil if that
-// is not known.
+// story is a whole tree; last is the transition that led to it, nil if unknown.
 func (x *exchange) story(s *sink, snap store.Snapshot, last *state.Transition) {
 	h := x.h
 	tree, shown := snap.Tree, h.shown(snap.Tree)
@@ -189,14 +188,13 @@ func (h *Handler) step(tr *state.Transition) step {
 	}
 }
 
-// position is that of a snapshot's tree. What handlers have of entity tags and
-// cursors is good for one open store, a position also for the next.
+// position is the position of a snapshot's tree. Entity tags and cursors are valid
+// for one open store, a position also for the next.
 func (h *Handler) position(snap store.Snapshot) string {
 	return h.positions.seal(snap.Tree.Key(), snap.Position.At(snap.Tree.Revision()))
 }
 
-// moved tells a transition, at a position, with the values in a tree at or after
-// it.
+// moved is a transition at a position, with the values in a tree at or after it.
 func (h *Handler) moved(tree *state.Tree, tr *state.Transition, at store.Position) moved {
 	shown := h.shown(tree)
 	m := moved{

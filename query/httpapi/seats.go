@@ -5,8 +5,8 @@ import (
 	"sync"
 )
 
-// seats are for so many clients' requests at once. One client gets half of them
-// at most, so that no single one keeps all others out.
+// seats bound the requests in progress. One client gets at most half of them, so that
+// no single client keeps all others out.
 type seats struct {
 	most int
 
@@ -38,8 +38,8 @@ func (s *seats) leave(client string) {
 	}
 }
 
-// client is whose share a request takes: the identity's, or the address's if
-// everybody is nobody in particular.
+// client is the owner of a request's share: the identity, or the address with
+// [NoAuth].
 func (x *exchange) client() string {
 	if x.who != (Identity{}) {
 		return "identity\x00" + x.who.App + "\x00" + x.who.User

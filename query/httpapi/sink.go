@@ -16,7 +16,7 @@ type sink struct {
 	err   error
 }
 
-// text adds JSON as it is.
+// text adds JSON unchanged.
 func (s *sink) text(json string) {
 	s.buf = append(s.buf, json...)
 	s.check()
@@ -28,7 +28,7 @@ func (s *sink) value(v any) {
 	s.check()
 }
 
-// field adds JSON as it is, and a value.
+// field adds JSON unchanged, and a value.
 func (s *sink) field(json string, v any) {
 	s.buf = append(s.buf, json...)
 	s.value(v)

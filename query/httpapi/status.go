@@ -6,7 +6,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// statusAsked is what get_task_status is asked for beside the task.
+// statusAsked holds the parameters of get_task_status other than the task.
 type statusAsked struct {
 	subprocess       string // "" for what task_id names
 	loop             int    // 0 if it is left open
@@ -78,7 +78,7 @@ func (h *Handler) taskStatus(x *exchange) error {
 	})
 }
 
-// choose makes the snapshot one of what is asked for within the task.
+// choose selects the requested node within the task.
 func (x *exchange) choose(snap *store.Snapshot, a *statusAsked) error {
 	if a.subprocess != "" {
 		i, ok := find(snap.Tree, a.subprocess)
@@ -93,9 +93,9 @@ func (x *exchange) choose(snap *store.Snapshot, a *statusAsked) error {
 	return nil
 }
 
-// failures adds what is asked for about the nodes below that show FAILED. A node
-// that waits for its automatic retry has been retried fewer times than it will
-// be, which is how clients know it; others have no such numbers.
+// failures adds the requested details about the nodes below that show FAILED. For a
+// node that waits for its automatic retry, the number of retries is less than the
+// maximum, which clients check; other nodes have no such numbers.
 func (h *Handler) failures(s *sink, snap *store.Snapshot, a *statusAsked) {
 	if !a.failed && !a.retrying {
 		return
@@ -130,7 +130,7 @@ func (h *Handler) failures(s *sink, snap *store.Snapshot, a *statusAsked) {
 	}
 }
 
-// failureOf is what failed_node_info says of a node.
+// failureOf is the entry of a node in failed_node_info.
 func failureOf(n *state.Node, id string) any {
 	if !n.RetryAt.IsSet() {
 		return struct{}{}

@@ -13,7 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/wire"
 )
 
-// storePath is where the methods of a [store.Reader] are, each under its name.
+// storePath is the path of the methods of a [store.Reader], each under its name.
 const storePath = "/api/store/"
 
 const linesType = "application/x-ndjson; charset=utf-8"
@@ -36,8 +36,7 @@ func storeCalls() map[string]func(*Handler, *exchange) error {
 	return calls
 }
 
-// speaks checks that the client reads what is answered, so that neither side
-// takes one version of the format for another.
+// speaks checks that client and server use the same version of the format.
 func (h *Handler) speaks(x *exchange) error {
 	if h.opts.AuthorizeStore == nil {
 		return &requestError{http.StatusForbidden, "this service does not let its store be read"}
@@ -50,8 +49,7 @@ func (h *Handler) speaks(x *exchange) error {
 	return err
 }
 
-// mayRead checks that the caller may read a business's tasks, or with "" all
-// there is.
+// mayRead checks that the caller may read a business's tasks, or with "" everything.
 func (h *Handler) mayRead(x *exchange, business string) error {
 	ctx := x.r.Context()
 	if business != "" && !h.allowed(ctx, x.who, business) || !h.opts.AuthorizeStore(ctx, x.who, business) {
@@ -82,8 +80,8 @@ func (h *Handler) reference(x *exchange) (ref store.Ref, key state.Key, err erro
 	return ref, at.Key, err
 }
 
-// key is the task that the request names by business and task ID. What no task
-// can be named is not looked for.
+// key is the task that the request names by business and task ID. Invalid IDs are not
+// looked up.
 func (h *Handler) key(x *exchange) (key state.Key, err error) {
 	if key.Business, _, err = x.params.given("bk_biz_id"); err != nil {
 		return key, err
@@ -112,8 +110,8 @@ func (h *Handler) storeLocate(x *exchange) error {
 	return x.lines(&wire.Head{Business: key.Business, Task: key.Task, Revision: at.Revision}, nil)
 }
 
-// located is where a reference leads, if that is still the task that the caller
-// may read: the ID of a node of a deleted task may be another business's since.
+// located is the location of a reference, if the task is still one that the caller may
+// read: after a delete, a task of another business may have the node ID.
 func (h *Handler) located(x *exchange, ref store.Ref, key state.Key) (store.Location, error) {
 	at, err := h.reader.Locate(x.r.Context(), ref)
 	if err == nil && at.Key != key {
@@ -149,9 +147,9 @@ func (h *Handler) storeLoad(x *exchange) error {
 }
 
 const (
-	// headerBytes is what the header of a task takes in memory, about.
+	// headerBytes is the approximate memory of a task's header.
 	headerBytes = 2 << 10
-	// recordBytes is what a transition or an attempt may take.
+	// recordBytes is the memory that a transition or an attempt may take.
 	recordBytes = state.MaxErrorBytes
 )
 
@@ -271,8 +269,8 @@ func (h *Handler) storeAttempts(x *exchange) error {
 	return x.lines(head, func(i int) any { return wire.OfKeptAttempt(&page[i]) })
 }
 
-// storeFeed answers a page of the feed, with the parameter wait not before there
-// is something in it, but at the next heartbeat.
+// storeFeed answers a page of the feed. With the parameter wait, it waits until the
+// page is not empty, or for the next heartbeat.
 func (h *Handler) storeFeed(x *exchange) error {
 	if err := h.mayRead(x, ""); err != nil {
 		return err
@@ -359,8 +357,8 @@ func (x *exchange) lines(head *wire.Head, item func(i int) any) error {
 	})
 }
 
-// readingVerdict is the verdict on what a reader of the store failed with: the
-// client gets the error itself.
+// readingVerdict is the verdict on an error of the store: the client gets the error
+// itself.
 func (x *exchange) readingVerdict(err error) (status, code int, message string) {
 	switch {
 	case errors.Is(err, state.ErrNotFound):

@@ -39,8 +39,8 @@ func (h *Handler) tasksStatus(x *exchange) error {
 	})
 }
 
-// each loads the tasks that there are of a list and has value add one each. One
-// comes after the other, so that no two are in memory for this.
+// each loads the existing tasks of a list and calls value with each. It loads one at
+// a time, so that only one is in memory.
 func (x *exchange) each(s *sink, ids []string, value func(*state.Tree) error) error {
 	s.text("[")
 	more := false
@@ -110,7 +110,7 @@ func (x *exchange) pageOf(key state.Key) string {
 	if x.r.TLS != nil {
 		u.Scheme = "https"
 	}
-	// What a mux above took away is where the handler is mounted.
+	// The prefix that a mux removed is the mount point of the handler.
 	if asked, err := url.ParseRequestURI(x.r.RequestURI); err == nil {
 		if mount, ok := strings.CutSuffix(asked.Path, x.r.URL.Path); ok {
 			u.Path = mount + "/"

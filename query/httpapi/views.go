@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// taskRow is a task as the list shows it.
+// taskRow is a task in the list.
 type taskRow struct {
 	Business   string         `json:"bk_biz_id"`
 	Task       string         `json:"task_id"`
@@ -45,7 +45,7 @@ func (h *Handler) listTasks(x *exchange) error {
 	var rows []store.Task
 	seen := 0
 	for wanted := f.Limit; len(rows) < wanted; {
-		// No more than is missing, so that the cursor stands behind the last.
+		// Read only the missing ones, so that the cursor is after the last.
 		f.Limit = wanted - len(rows)
 		tasks, last, err := h.listSome(x, &f, &seen)
 		if err != nil {
@@ -58,8 +58,8 @@ func (h *Handler) listTasks(x *exchange) error {
 	}
 	cursor := f.Cursor
 	if f.hides && f.Cursor != "" {
-		// A cursor with nothing behind it that the caller may see would tell
-		// of tasks that it may not.
+		// A cursor without visible tasks after it would reveal tasks that the
+		// caller may not see.
 		if cursor, err = h.cursorToMore(x, f, seen); err != nil {
 			return err
 		}
@@ -82,7 +82,7 @@ func (h *Handler) listTasks(x *exchange) error {
 	})
 }
 
-// listSome reads on, and says whether that was all or all that is looked at.
+// listSome continues reading, and reports whether it reached the end or the limit.
 func (h *Handler) listSome(x *exchange, f *listFilter, seen *int) (tasks []store.Task, last bool, err error) {
 	page, err := h.reader.List(x.r.Context(), f.ListQuery)
 	if err != nil {
@@ -112,7 +112,7 @@ func (h *Handler) cursorToMore(x *exchange, f listFilter, seen int) (string, err
 	}
 }
 
-// listFilter is what a list is asked for, with what stores do not filter by.
+// listFilter holds the conditions of a list, including those that stores do not have.
 type listFilter struct {
 	store.ListQuery
 	text    string // in lower case
@@ -187,7 +187,7 @@ func (h *Handler) taskRow(t *store.Task) taskRow {
 	}
 }
 
-// at is the task as it is, or as it was at the time as_of.
+// at is the task now, or at the time as_of.
 func (h *Handler) at(x *exchange) (snap store.Snapshot, err error) {
 	asOf, err := x.params.moment("as_of")
 	if err != nil {
@@ -228,7 +228,7 @@ func (h *Handler) task(x *exchange) error {
 	})
 }
 
-// freshNow is fresh for what can be asked as of a time, which has no tag.
+// freshNow is fresh for calls with as_of, which have no tag.
 func (h *Handler) freshNow(x *exchange) (bool, error) {
 	if x.params.plain("as_of") != "" {
 		return false, nil
@@ -243,7 +243,7 @@ func (h *Handler) tagNow(x *exchange, tree *state.Tree) string {
 	return x.etag(tree.Key(), tree.Revision())
 }
 
-// status is the documented response with all that there is.
+// status is the documented response with all fields.
 func (h *Handler) status(x *exchange) error {
 	if err := h.target(x); err != nil {
 		return err

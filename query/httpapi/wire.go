@@ -12,8 +12,8 @@ import (
 // detailFields are those that the later calls have by default.
 const detailFields = query.FieldElapsedTime | query.FieldErrorIgnored | query.FieldErrorIgnorable | query.FieldStateRefreshAt
 
-// wireID is an ID as the later calls write it: a number if it is one that every
-// client reads exactly, else a string.
+// wireID is an ID in the form of the later calls: a number if every client reads it
+// exactly, otherwise a string.
 func wireID(id string) any {
 	const exact = 1 << 53
 	if n, err := strconv.ParseInt(id, 10, 64); err == nil && n >= 0 && n <= exact && strconv.FormatInt(n, 10) == id {
@@ -22,7 +22,7 @@ func wireID(id string) any {
 	return id
 }
 
-// flow is current_flow: how far a task has come in the life that clients know.
+// flow is current_flow: the phase of a task for clients.
 func flow(root state.State) string {
 	if root.Ended() {
 		return "finished"
@@ -30,7 +30,7 @@ func flow(root state.State) string {
 	return "execute_task"
 }
 
-// refreshed is a time as state_refresh_at has it.
+// refreshed is a time in the form of state_refresh_at.
 func refreshed(i state.Instant) string {
 	if !i.IsSet() {
 		return ""
@@ -38,7 +38,7 @@ func refreshed(i state.Instant) string {
 	return i.Time().UTC().Format(query.RefreshLayout)
 }
 
-// wire is a time as the documented calls write it.
+// wire is a time in the form of the documented calls.
 func (h *Handler) wire(i state.Instant) string {
 	if !i.IsSet() {
 		return ""

@@ -4,7 +4,7 @@ import (
 	"time"
 )
 
-// zoneYears are how many years before and after now the page is told about.
+// zoneYears is the number of years before and after now that zone covers.
 const (
 	zoneYearsBefore = 30
 	zoneYearsAfter  = 2
@@ -17,9 +17,8 @@ type zoneChange struct {
 	Name   string `json:"name"`           // such as CEST
 }
 
-// zone tells the time zone of the handler's times: what it is called, and its
-// offsets with the moments at which they change, so that a client can convert
-// any time.
+// zone answers the time zone of the handler's times: its name, and its offsets with
+// the moments at which they change, so that a client can convert any time.
 func (h *Handler) zone(x *exchange) error {
 	now := h.now().Time()
 	changes := zoneChanges(h.location(), now.AddDate(-zoneYearsBefore, 0, 0), now.AddDate(zoneYearsAfter, 0, 0))

@@ -25,9 +25,9 @@ var ErrAnswer = errors.New("an answer that makes no sense")
 //
 // [state.ErrNotFound]: https://pkg.go.dev/github.com/pipestatus/pipestatus/state#ErrNotFound
 type Error struct {
-	// Status is that of HTTP: 200 for what the store itself refuses, 401 without
-	// valid credentials, 403 without permission, or if the program does not let
-	// its store be read, 404 from a server that cannot do it.
+	// Status is the HTTP status: 200 for refusals of the store itself, 401 without
+	// valid credentials, 403 without permission or if the program does not allow
+	// reading its store, 404 from a server without this feature.
 	Status int
 	// Message is the server's.
 	Message string
@@ -104,8 +104,7 @@ func read(body io.Reader, items func(head *wire.Head, next func(item any) error)
 	return nil
 }
 
-// senseless is an error of reading an answer. A context's end is no fault of the
-// answer.
+// senseless wraps an error of reading an answer, unless the context has ended.
 func senseless(err error) error {
 	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) {
 		return err
@@ -137,7 +136,7 @@ func refusal(status int, body io.Reader) error {
 	return &Error{Status: status, Message: envelope.Message, matches: wire.Errors(envelope.Errors)}
 }
 
-// bounded reads no more than it may.
+// bounded reads up to a limit.
 type bounded struct {
 	from io.Reader
 	left int64

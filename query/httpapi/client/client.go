@@ -19,21 +19,20 @@ import (
 // Options configure a client. A nil *Options and zero fields stand for the
 // defaults.
 type Options struct {
-	// Credentials say who asks. They go to the server in a header, with every
+	// Credentials identify the caller. They are sent in a header of every
 	// request. Default: none.
 	Credentials httpapi.Credentials
-	// Transport sends the requests. Default: one of the client's own, which
-	// keeps connections open until [Client.Close].
+	// Transport sends the requests. Default: a new one, which keeps connections
+	// open until [Client.Close].
 	Transport http.RoundTripper
 	// MaxAnswer bounds, in bytes, what is read of one answer. Default: 1 GiB.
 	MaxAnswer int64
 }
 
 // Client is a [store.Reader] and a [httpapi.Watcher] that asks a server. Its
-// methods may be called from many goroutines. Their errors are or wrap an
-// [*Error] if the server refused, [ErrAnswer] if the answer makes no sense, the
-// context's error, or what kept the request from being answered; none holds
-// credentials.
+// methods may be called from many goroutines. Their errors are or wrap an [*Error] if
+// the server refused, [ErrAnswer] if the answer is invalid, the context's error, or
+// the error of the connection. Errors do not contain credentials.
 type Client struct {
 	http      http.Client
 	base      string // of all paths, without a slash at the end
@@ -48,8 +47,8 @@ var (
 
 // New returns a client of the handler at an address: http://HOST:PORT or
 // https://HOST:PORT, with the path where the handler is mounted, or unix:///PATH
-// for a socket. It does not connect. The error says what is wrong with the
-// address and quotes nothing of it that may be a secret.
+// for a socket. It does not connect. The error describes the problem of the address
+// without quoting parts that may be secret.
 func New(address string, o *Options) (*Client, error) {
 	var opts Options
 	if o != nil {
@@ -89,7 +88,7 @@ func New(address string, o *Options) (*Client, error) {
 	}
 	c.http = http.Client{
 		Transport: transport,
-		// Another server is none that the credentials are for.
+		// The credentials are not meant for another server.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	if opts.Transport != nil {
@@ -116,7 +115,7 @@ func onThisMachine(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-// headerOf is what says who asks.
+// headerOf is the header with the credentials.
 func headerOf(g httpapi.Credentials) string {
 	fields := make(map[string]string)
 	for name, value := range map[string]string{

@@ -1,6 +1,6 @@
 // Package client reads the store of a running program through the HTTP handler
-// of package httpapi. A [Client] is a [store.Reader], so that package query, and
-// everything else that reads a store, works on it:
+// of package httpapi. A [Client] is a [store.Reader], so package query and all other
+// code that reads a store can use it:
 //
 //	c, err := client.New("http://127.0.0.1:8080", &client.Options{
 //		Credentials: httpapi.Credentials{AccessToken: token},

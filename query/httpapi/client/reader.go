@@ -29,8 +29,8 @@ func ofKey(key state.Key) url.Values {
 	return url.Values{"bk_biz_id": {key.Business}, "task_id": {key.Task}}
 }
 
-// Load implements [store.Reader]. The snapshot's position is zero for callers who
-// may not read the feed.
+// Load implements [store.Reader]. The snapshot's position is zero for callers without
+// permission to read the feed.
 func (c *Client) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, err error) {
 	err = c.ask(ctx, "load", ofRef(ref), func(head *wire.Head, next func(any) error) error {
 		if snap.Position, err = positionOf(head); err != nil {
@@ -135,8 +135,7 @@ func (c *Client) List(ctx context.Context, q store.ListQuery) (page store.ListPa
 	return page, nil
 }
 
-// labels, flag and text are the texts of parameters, "" for those that are left
-// out.
+// labels, flag and text are the texts of parameters, "" for omitted ones.
 
 func labels(l state.Labels) string {
 	if l == (state.Labels{}) {
@@ -203,7 +202,7 @@ func (c *Client) Transitions(ctx context.Context, key state.Key, after uint64, l
 			return nil, err
 		}
 		if len(all) > 0 && len(page) > 0 && page[0].Op == state.Create {
-			all, at, more = nil, after, true // another task has the key since
+			all, at, more = nil, after, true // another task has the key now
 			continue
 		}
 		if all = append(all, page...); len(page) > 0 {
@@ -291,13 +290,12 @@ func (c *Client) feed(ctx context.Context, after store.Position, limit int, wait
 	return page, of, err
 }
 
-// Watch implements [httpapi.Watcher]. It yields every transition after a
-// position, in order, without gap or duplicate, as soon as it is committed: the
-// server answers each request when there is something new. It ends with an error:
-// the context's, [store.ErrClosed] after everything if the server shuts down,
-// [store.ErrTrimmed] and [store.ErrHistory] as [store.Reader] says, or what kept
-// a request from being answered. Watch again after the position of the last
-// event to go on.
+// Watch implements [httpapi.Watcher]. It yields every transition after a position, in
+// order, without gap or duplicate, as soon as it is committed: the server answers
+// each request when there is a new transition. It ends with an error: the context's,
+// [store.ErrClosed] after the last transition if the server shuts down,
+// [store.ErrTrimmed] and [store.ErrHistory] as [store.Reader] says, or the error of a
+// failed request. To continue, watch again after the position of the last event.
 func (c *Client) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Event, error] {
 	return func(yield func(store.Event, error) bool) {
 		for {
