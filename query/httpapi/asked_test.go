@@ -17,7 +17,7 @@ import (
 
 const detailPath = httpapi.DefaultPrefix + "/get_task_node_detail"
 
-func TestWhatIsAskedWithinATaskIsAnsweredOrRefused(t *testing.T) {
+func TestRequestsWithinATaskAreAnsweredOrRefused(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
 	f.recordStory()
@@ -59,7 +59,7 @@ func TestWhatIsAskedWithinATaskIsAnsweredOrRefused(t *testing.T) {
 	}
 }
 
-func TestFailedNodesAreToldApartByWhatWillRetryThem(t *testing.T) {
+func TestFailedNodesShowTheirAutomaticRetries(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
 	f.record(engine.Declare(exampleRoot, state.ServiceActivity, engine.ID("auto")), engine.Start("auto"),
@@ -171,7 +171,7 @@ func TestATaskWaitsForAPersonWhenANodeDoes(t *testing.T) {
 	}
 }
 
-func TestNumbersAreIDsOfTheirOwnType(t *testing.T) {
+func TestNumericIDsAreAnsweredAsNumbers(t *testing.T) {
 	f := serve(t, nil)
 	for id, want := range map[string]string{
 		"7": `"id":7,`, "0": `"id":0,`, "007": `"id":"007",`, "-7": `"id":"-7",`, "9007199254740993": `"id":"9007199254740993",`, "1e3": `"id":"1e3",`, "x": `"id":"x",`,
@@ -266,7 +266,7 @@ func TestOtherOriginsAndFramesAreLetInByName(t *testing.T) {
 	}
 }
 
-func TestARequestKeepsTheNameItCameWith(t *testing.T) {
+func TestARequestKeepsItsRequestID(t *testing.T) {
 	f := serve(t, nil)
 	for given, kept := range map[string]bool{"abc-1.2_X": true, "": false, `a"b`: false, strings.Repeat("x", 65): false, "a b": false} {
 		r := request("GET", callPath, nil)

@@ -126,7 +126,7 @@ func TestTheUserIsTheTokensOrTheNamedOne(t *testing.T) {
 	}
 }
 
-func TestAHandlerWithoutAuthenticatorRefusesEverythingAndSaysSo(t *testing.T) {
+func TestAHandlerWithoutAuthenticatorRefusesEveryRequest(t *testing.T) {
 	var log bytes.Buffer
 	f := serve(t, &httpapi.Options{Logger: slog.New(slog.NewTextHandler(&log, nil))})
 	f.recordExample()
@@ -141,7 +141,7 @@ func TestAHandlerWithoutAuthenticatorRefusesEverythingAndSaysSo(t *testing.T) {
 	}
 }
 
-func TestNothingOfAnotherBusinessShows(t *testing.T) {
+func TestAnswersNeverShowAnotherBusiness(t *testing.T) {
 	f := serve(t, &httpapi.Options{
 		Authenticator: httpapi.NoAuth{},
 		Authorize:     func(_ context.Context, _ httpapi.Identity, business string) bool { return business == "2" },
@@ -185,7 +185,7 @@ func TestAVerifierThatFailsIsNoVerdict(t *testing.T) {
 	}
 }
 
-func TestAConfigurationThatCannotWorkIsReported(t *testing.T) {
+func TestAnInvalidConfigurationIsReported(t *testing.T) {
 	for name, a := range map[string]httpapi.Applications{
 		"empty secret":     {Secrets: map[string]string{"app": ""}},
 		"empty code":       {Secrets: map[string]string{"": "s"}},

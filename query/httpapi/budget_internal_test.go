@@ -37,7 +37,7 @@ func wish(t *testing.T, b *budget, client string, bytes int64) <-chan *claim {
 	}
 }
 
-func TestWhoHasNothingGoesFirst(t *testing.T) {
+func TestClientsWithoutAShareAreServedFirst(t *testing.T) {
 	b := newBudget(800)
 	held := []*claim{claimed(t, b, "ann", 300), claimed(t, b, "bob", 300), claimed(t, b, "dan", 100)}
 	more := wish(t, b, "ann", 100)

@@ -118,7 +118,7 @@ func (s *subscription) must(t *testing.T, name string) event {
 	}
 }
 
-func TestAStreamBeginsWithASnapshotAndTellsEveryTransition(t *testing.T) {
+func TestAStreamBeginsWithASnapshotAndHasEveryTransition(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
 	server := listen(t, f.handler)
@@ -232,7 +232,7 @@ func (f *fixture) follow(url, task string, want int) (seen []uint64) {
 	return seen
 }
 
-func TestAnEventToldInTimeShowsTheTreeAsItWasThen(t *testing.T) {
+func TestAPromptEventShowsTheTreeOfItsTransition(t *testing.T) {
 	f := serve(t, nil)
 	f.begin("1")
 	server := listen(t, f.handler)

@@ -22,7 +22,7 @@ func asked(host, local string) *http.Request {
 	return r.WithContext(context.WithValue(r.Context(), http.LocalAddrContextKey, net.Addr(addr)))
 }
 
-func TestWhatNeedsNoCredentialsIsAnsweredUnderKnownNamesOnly(t *testing.T) {
+func TestWithoutCredentialsOnlyKnownHostNamesAreAnswered(t *testing.T) {
 	const loopback, outside, mapped = "127.0.0.1:8080", "10.1.2.3:8080", "[::ffff:127.0.0.1]:8080"
 	for _, tt := range []struct {
 		host, local string
@@ -97,7 +97,7 @@ func TestWhatNeedsNoCredentialsIsAnsweredUnderKnownNamesOnly(t *testing.T) {
 	}
 }
 
-func TestWhoShowsCredentialsIsAnsweredUnderEveryNameUnlessNamesAreGiven(t *testing.T) {
+func TestWithCredentialsEveryHostNameIsAnsweredByDefault(t *testing.T) {
 	apps := &httpapi.Applications{Secrets: map[string]string{"app": "s"}, Trusted: []string{"app"}}
 	for _, tt := range []struct {
 		hosts  []string

@@ -32,7 +32,7 @@ func dribble(t *testing.T, addr, method, path string) net.Conn {
 	return c
 }
 
-func TestSlowBodiesKeepNobodyOut(t *testing.T) {
+func TestSlowBodiesDoNotBlockOthers(t *testing.T) {
 	f := serve(t, &httpapi.Options{Authenticator: httpapi.NoAuth{}, MaxRequests: 2, ReadTimeout: time.Hour})
 	f.recordExample()
 	server := listen(t, f.handler)
@@ -288,7 +288,7 @@ func (b broken) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error)
 	return b.Reader.Load(ctx, ref)
 }
 
-func TestAnAnswerThatBreaksOffDoesNotLookWhole(t *testing.T) {
+func TestATruncatedAnswerDoesNotLookComplete(t *testing.T) {
 	f := serve(t, nil)
 	recordHeavy(f, "10")
 	f.recordStory()

@@ -65,7 +65,7 @@ func methodsOf(item map[string]json.RawMessage) []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(item)), func(name string) bool { return name == "parameters" })
 }
 
-func TestTheDescriptionHasWhatTheHandlerAnswers(t *testing.T) {
+func TestTheDescriptionCoversTheHandlersAnswers(t *testing.T) {
 	f, _ := operable(t)
 	d := describe(t, f)
 	answered := f.handler.Paths()
@@ -250,7 +250,7 @@ func hasType(want, value any) bool {
 	return want == "object"
 }
 
-func TestTheCheckOfTheDescriptionNoticesWhatIsWrong(t *testing.T) {
+func TestTheCheckOfTheDescriptionFindsErrors(t *testing.T) {
 	f, _ := operable(t)
 	d := describe(t, f)
 	status := map[string]any{"$ref": "#/components/schemas/Status"}
@@ -277,7 +277,7 @@ func TestTheCheckOfTheDescriptionNoticesWhatIsWrong(t *testing.T) {
 
 // What the client sends is described, so that a client in another language can
 // do the same.
-func TestTheDescriptionHasWhatTheClientAsks(t *testing.T) {
+func TestTheDescriptionCoversTheClientsRequests(t *testing.T) {
 	f := serve(t, &httpapi.Options{
 		Authenticator:  httpapi.NoAuth{},
 		AuthorizeStore: func(context.Context, httpapi.Identity, string) bool { return true },

@@ -95,7 +95,7 @@ func TestAnOperationIsDoneAndRecordedWithItsUser(t *testing.T) {
 	}
 }
 
-func TestAnOperationNeedsPermissionOfItsOwn(t *testing.T) {
+func TestAnOperationNeedsASeparatePermission(t *testing.T) {
 	f, o := operable(t)
 	for _, tt := range []struct {
 		user, business, task, node string
@@ -129,7 +129,7 @@ func TestAnOperationNeedsPermissionOfItsOwn(t *testing.T) {
 	}
 }
 
-func TestWithoutARunnerThereIsNothingToOperate(t *testing.T) {
+func TestWithoutARunnerNothingCanBeOperated(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
 	for _, path := range []string{operateTask, operateNode, "/operate_task/10/2/", "/operate_node/10/2/", "/api/operate"} {
@@ -230,7 +230,7 @@ func TestInputsReachTheRunner(t *testing.T) {
 
 // Where everybody is let in, a page from elsewhere could send what it cannot
 // read the answer to.
-func TestAPageFromElsewhereOperatesNothing(t *testing.T) {
+func TestAForeignPageCannotOperate(t *testing.T) {
 	f, o := operable(t)
 	for header, refuse := range map[string]bool{
 		"Origin: http://evil.example": true, "Origin: null": true, "Origin: http://localhost": false, "Origin: https://portal.example": false,

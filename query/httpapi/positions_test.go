@@ -72,7 +72,7 @@ func seen(t *testing.T, elsewhere int) map[string]string {
 	return answers
 }
 
-func TestACallerOfOneBusinessCannotCountWhatHappensInOthers(t *testing.T) {
+func TestACallerOfOneBusinessCannotCountEventsInOthers(t *testing.T) {
 	quiet, busy := seen(t, 0), seen(t, 300)
 	for what, answer := range quiet {
 		if busy[what] != answer {

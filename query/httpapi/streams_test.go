@@ -87,7 +87,7 @@ func TestAStreamEndsWhenItsCredentialsDo(t *testing.T) {
 	}
 }
 
-func TestAStreamOutlastsAVerifierThatCannotTell(t *testing.T) {
+func TestAStreamSurvivesAnUnavailableVerifier(t *testing.T) {
 	v := new(verdicts)
 	v.be("ann")
 	f := serve(t, &httpapi.Options{Authenticator: v, Heartbeat: time.Millisecond})
@@ -135,7 +135,7 @@ func TestShutdownEndsStreamsAndRefusesNewOnes(t *testing.T) {
 	}
 }
 
-func TestShutdownEndsStreamsAfterWhatWasCommittedBefore(t *testing.T) {
+func TestShutdownEndsStreamsAfterEarlierCommits(t *testing.T) {
 	for range 20 {
 		f := serve(t, nil)
 		f.recordExample()
@@ -179,7 +179,7 @@ func TestStreamsAreBounded(t *testing.T) {
 	}
 }
 
-func TestAClientThatDoesNotReadIsCutAndNobodyElseNotices(t *testing.T) {
+func TestAClientThatDoesNotReadIsCutWithoutAffectingOthers(t *testing.T) {
 	var log lockedBuffer
 	f := serve(t, &httpapi.Options{
 		Authenticator: httpapi.NoAuth{}, WriteTimeout: 50 * time.Millisecond,

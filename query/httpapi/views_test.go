@@ -115,7 +115,7 @@ func TestTasksAreFilteredAndPaged(t *testing.T) {
 	}
 }
 
-func TestPagesTogetherAreTheWholeList(t *testing.T) {
+func TestThePagesOfAListAreComplete(t *testing.T) {
 	f := serve(t, nil)
 	var want []string
 	for i := range 40 {
@@ -139,7 +139,7 @@ func TestPagesTogetherAreTheWholeList(t *testing.T) {
 	}
 }
 
-func TestAListTellsNothingOfTasksThatMayNotBeSeen(t *testing.T) {
+func TestAListRevealsNothingAboutHiddenTasks(t *testing.T) {
 	f := serve(t, &httpapi.Options{
 		Authenticator: httpapi.NoAuth{},
 		Authorize: func(_ context.Context, _ httpapi.Identity, business string) bool {
@@ -176,7 +176,7 @@ func TestAListTellsNothingOfTasksThatMayNotBeSeen(t *testing.T) {
 	}
 }
 
-func TestTheTreeAsOfAMomentIsTheOneThatWasThere(t *testing.T) {
+func TestTheTreeAsOfAMomentIsThePastTree(t *testing.T) {
 	f := serve(t, nil)
 	f.recordStory()
 	for _, tt := range []struct {

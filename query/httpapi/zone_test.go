@@ -11,7 +11,7 @@ import (
 
 // With the changes that the handler tells, a client finds the same offset as
 // package time, at any moment.
-func TestTheZoneIsToldWithItsChanges(t *testing.T) {
+func TestTheZoneIsAnsweredWithItsChanges(t *testing.T) {
 	for _, name := range []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"} {
 		location, err := time.LoadLocation(name)
 		if err != nil {

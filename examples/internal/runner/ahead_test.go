@@ -23,7 +23,7 @@ func outline(s *query.Status) (lines []string) {
 	return lines
 }
 
-func TestWhatIsStillToComeShowsInTheOrderOfTheFlows(t *testing.T) {
+func TestRemainingStepsShowInTheOrderOfTheFlows(t *testing.T) {
 	t.Parallel()
 	inside := newTree("sub")
 	activity(inside, "deep", "true")

@@ -185,7 +185,7 @@ func uninterrupted(t *testing.T) (want []string, commits int) {
 	return want, commits
 }
 
-func TestAfterACrashAtAnyCommitItGoesOn(t *testing.T) {
+func TestARunContinuesAfterACrashAtAnyCommit(t *testing.T) {
 	t.Parallel()
 	want, commits := uninterrupted(t)
 	withoutRetries := func(lines []string) (plain []string) {
@@ -220,7 +220,7 @@ func TestAfterACrashAtAnyCommitItGoesOn(t *testing.T) {
 	}
 }
 
-func TestAfterASuspendAtAnyCommitItGoesOn(t *testing.T) {
+func TestARunContinuesAfterASuspendAtAnyCommit(t *testing.T) {
 	t.Parallel()
 	want, commits := uninterrupted(t)
 	for k := min(2, *stride); k <= commits; k += *stride {

@@ -92,7 +92,7 @@ func TestATimeoutKillsGrandchildrenThatDoNotListen(t *testing.T) {
 	gone(t, grandchild())
 }
 
-func TestWhatACommandLeavesRunningEndsWithIt(t *testing.T) {
+func TestRemainingProcessesEndWithTheirCommand(t *testing.T) {
 	t.Parallel()
 	line, grandchild := family(t, "exit 0")
 	got := (&command{line: line, grace: 20 * time.Millisecond}).run(t.Context())
@@ -103,7 +103,7 @@ func TestWhatACommandLeavesRunningEndsWithIt(t *testing.T) {
 }
 
 // Whatever a process does to leave its command, the timeout ends it.
-func TestATimeoutKillsWhatHasLeftTheGroup(t *testing.T) {
+func TestATimeoutKillsProcessesOutsideTheGroup(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		return // only there does the system tell what else belongs to a command
@@ -140,7 +140,7 @@ func TestATimeoutKillsWhatHasLeftTheGroup(t *testing.T) {
 	}
 }
 
-func TestWhatLeavesTheGroupMayOutliveACommandThatEnds(t *testing.T) {
+func TestProcessesOutsideTheGroupMayOutliveTheirCommand(t *testing.T) {
 	t.Parallel()
 	file := filepath.Join(t.TempDir(), "pid")
 	line := fmt.Sprintf("setsid sh -c 'echo $$ > %[1]s.new; mv %[1]s.new %[1]s; exec sleep 60' </dev/null >/dev/null 2>&1 & until [ -e %[1]s ]; do sleep 0.01; done", file)

@@ -24,7 +24,7 @@ func problemsOf(t *testing.T, data []byte) []string {
 	return invalid.problems
 }
 
-func TestWhatIsWrongWithADefinition(t *testing.T) {
+func TestErrorsOfADefinition(t *testing.T) {
 	tests := []struct {
 		name string
 		tree func() object

@@ -16,7 +16,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-func TestEveryRunIsATaskOfItsOwn(t *testing.T) {
+func TestEveryRunIsASeparateTask(t *testing.T) {
 	t.Setenv("TMPDIR", t.TempDir())
 	file := write(t, loopTree("true", "exit_code == 1"))
 	o := callRunner(t, "-quiet", file)
@@ -94,7 +94,7 @@ func TestHelpNamesEveryFlag(t *testing.T) {
 	}
 }
 
-func TestProgressIsLinesWhereThereIsNoTerminal(t *testing.T) {
+func TestProgressIsLinesWithoutATerminal(t *testing.T) {
 	t.Parallel()
 	tree := loopTree("exit 2", "${a.exit_code} == 0")
 	find(tree, "a")["auto_retry"] = object{"enable": true, "times": 1}

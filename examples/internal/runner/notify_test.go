@@ -76,7 +76,7 @@ func everything(t *testing.T, db string) (all []string) {
 	return all
 }
 
-func TestEndpointsGetWhatIsRecordedAlsoAfterARestart(t *testing.T) {
+func TestEndpointsGetAllTransitionsAfterARestart(t *testing.T) {
 	secret, db := notify.NewSecret(), filepath.Join(t.TempDir(), "p.db")
 	t.Setenv(hook.SecretVariable, secret.Text())
 	lively, later := listener(t, secret), listener(t, secret)

@@ -18,7 +18,7 @@ import (
 
 // People pause, resume, retry, skip and force whatever they like, at any moment;
 // no action ends the run, and when they go on with everything it finishes.
-func TestWhateverPeopleDoThePipelineGoesOn(t *testing.T) {
+func TestThePipelineContinuesAfterRandomOperations(t *testing.T) {
 	t.Parallel()
 	done := 0
 	for seed := range uint64(8) {

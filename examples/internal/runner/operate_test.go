@@ -20,7 +20,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-func TestWhatFailedIsRetriedOverHTTPAndThePipelineGoesOn(t *testing.T) {
+func TestAFailedNodeIsRetriedOverHTTPAndThePipelineContinues(t *testing.T) {
 	marker := filepath.Join(t.TempDir(), "ok")
 	tree := newTree("p")
 	activity(tree, "a", "test -e "+marker)
@@ -44,7 +44,7 @@ func TestWhatFailedIsRetriedOverHTTPAndThePipelineGoesOn(t *testing.T) {
 	r.ends(exitFinished, pipelineName+" FINISHED", "  start FINISHED", "  a FINISHED retry=2", "  b FINISHED", "  end FINISHED")
 }
 
-func TestWhatFailedIsSkippedUnlessNobodyKnowsWhereItLeads(t *testing.T) {
+func TestAFailedNodeIsSkippedIfItsSuccessorsAreKnown(t *testing.T) {
 	tree := newTree("p")
 	activity(tree, "a", "exit 3")
 	activity(tree, "b", "true")
@@ -92,7 +92,7 @@ func TestAPausedTaskBeginsNothingUntilItIsResumed(t *testing.T) {
 	r.ends(exitFinished, pipelineName+" FINISHED", "  start FINISHED", "  a FINISHED", "  b FINISHED retry=1 skip", "  c FINISHED", "  end FINISHED")
 }
 
-func TestAPausedSubprocessGoesOnInside(t *testing.T) {
+func TestAResumedSubprocessContinuesInside(t *testing.T) {
 	g := newGate(t)
 	inside := newTree("sub")
 	activity(inside, "a", g.command())
@@ -140,7 +140,7 @@ func stopped(t *testing.T, group string) bool {
 	return some
 }
 
-func TestAPausedCommandStopsAndGoesOnAndItsUserIsTheActor(t *testing.T) {
+func TestAPausedCommandStopsAndContinuesAndItsUserIsTheActor(t *testing.T) {
 	g, pid := newGate(t), filepath.Join(t.TempDir(), "pid")
 	tree := newTree("p")
 	activity(tree, "a", "echo $$ > "+pid+"; "+g.command(), "auto_retry", object{"enable": true, "times": 3}, "auto_skip", true)
@@ -214,7 +214,7 @@ func TestARevokedTaskEndsItsCommands(t *testing.T) {
 	}
 }
 
-func TestARevokedTaskTakesAPausedCommandAlong(t *testing.T) {
+func TestARevokedTaskEndsAPausedCommand(t *testing.T) {
 	g := newGate(t)
 	tree := newTree("p")
 	activity(tree, "a", g.command())
@@ -249,7 +249,7 @@ func TestAnAutomaticRetryIsGivenUpOrBroughtForward(t *testing.T) {
 	r.ends(exitFinished, pipelineName+" FINISHED", "  start FINISHED", "  a FINISHED retry=2", "  end FINISHED")
 }
 
-func TestWhatCannotBeDoneIsRefusedAndSaysWhy(t *testing.T) {
+func TestImpossibleOperationsAreRefusedWithAReason(t *testing.T) {
 	g := newGate(t)
 	tree := newTree("p")
 	activity(tree, "never", "false", "retryable", false, "skippable", false)
@@ -291,7 +291,7 @@ func TestWhatCannotBeDoneIsRefusedAndSaysWhy(t *testing.T) {
 	r.ends(exitFailed, pipelineName+" FAILED", "  start FINISHED", "  fork FINISHED", "  a FINISHED", "  never FAILED")
 }
 
-func TestWithoutTheFlagNobodyOperatesTheTask(t *testing.T) {
+func TestWithoutTheFlagTheTaskCannotBeOperated(t *testing.T) {
 	g := newGate(t)
 	tree := newTree("p")
 	activity(tree, "a", g.command())

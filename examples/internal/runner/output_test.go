@@ -51,7 +51,7 @@ func TestValuesOfAnyLengthUpToTheLimitAreKept(t *testing.T) {
 	}
 }
 
-func TestACommandCannotSetMoreThanALaterOneCanBeGiven(t *testing.T) {
+func TestACommandCannotSetMoreThanALaterCommandCanReceive(t *testing.T) {
 	var o output
 	for i := range 40 {
 		fmt.Fprintf(&o, "::set v%d=%s\n", i, strings.Repeat("x", maxValueBytes-100))

@@ -27,7 +27,7 @@ func oneActivity(t *testing.T) string {
 
 // What a database's name leads to that is no database stays as it is and is
 // named.
-func TestARunWritesOverNothing(t *testing.T) {
+func TestARunOverwritesNoFile(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return dir + "/" + name }
 	const mine = "mine\nwithout an end of line"
@@ -55,7 +55,7 @@ func TestARunWritesOverNothing(t *testing.T) {
 	}
 }
 
-func TestTheFilesOfARunAreTheOwnersAloneWhateverTheUmask(t *testing.T) {
+func TestTheFilesOfARunArePrivateForAnyUmask(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ import (
 )
 
 // What shows the progress, or reads the answer, may end before the pipeline.
-func TestAPipelineFinishesWhenNobodyReadsTheOutputAnyMore(t *testing.T) {
+func TestAPipelineFinishesWhenItsOutputIsClosed(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {
 		t.Fatal(err)

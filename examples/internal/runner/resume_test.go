@@ -86,7 +86,7 @@ func begun(t *testing.T, db string, tree object, g gate) (signals chan os.Signal
 	return signals, stderr, results
 }
 
-func TestSuspendLetsRunningCommandsReportAndResumeGoesOn(t *testing.T) {
+func TestSuspendLetsRunningCommandsReportAndResumeContinues(t *testing.T) {
 	t.Parallel()
 	db, g := filepath.Join(t.TempDir(), "p.db"), newGate(t)
 	tree := newTree("p")
@@ -147,7 +147,7 @@ func TestASecondSignalStopsCommandsAndResumeRetriesThem(t *testing.T) {
 		pipelineName+" FINISHED", "  start FINISHED", "  a FINISHED retry=1", "  end FINISHED")
 }
 
-func TestSuspendInALoopGoesOnInTheNextPass(t *testing.T) {
+func TestSuspendInALoopContinuesInTheNextPass(t *testing.T) {
 	t.Parallel()
 	db, g := filepath.Join(t.TempDir(), "p.db"), newGate(t)
 	// a and the gateway have finished once when b, in the second pass, ends
@@ -198,7 +198,7 @@ func TestBranchesThatEndWhileSuspendedMeetAfterwards(t *testing.T) {
 		"  count FINISHED loop=2", "  again FINISHED loop=2", "  end FINISHED")
 }
 
-func TestABranchThatCannotLoopWhileSuspendedIsWaitedFor(t *testing.T) {
+func TestASuspendedBranchThatCannotLoopIsWaitedFor(t *testing.T) {
 	t.Parallel()
 	db, inLoop, beside := filepath.Join(t.TempDir(), "p.db"), newGate(t), newGate(t)
 	tree := parallelTree("ParallelGateway")
@@ -251,7 +251,7 @@ func TestAFailedPipelineResumes(t *testing.T) {
 		"    start FINISHED", "    bad FINISHED retry=2", "    end FINISHED", "  join FINISHED", "  end FINISHED")
 }
 
-func TestWhatIsNotRetryableStaysFailed(t *testing.T) {
+func TestNodesThatAreNotRetryableStayFailed(t *testing.T) {
 	t.Parallel()
 	db := filepath.Join(t.TempDir(), "p.db")
 	tree := newTree("p")

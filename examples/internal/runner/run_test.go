@@ -174,7 +174,7 @@ func TestCommandsSeeVariablesAndTheirOwnAttempt(t *testing.T) {
 	expect(t, o, exitFinished, pipelineName+" FINISHED", "  start FINISHED", "  a FINISHED", "  b FINISHED", "  end FINISHED")
 }
 
-func TestAnExclusiveGatewayTakesTheOneThatHoldsOrTheDefault(t *testing.T) {
+func TestAnExclusiveGatewayTakesTheTrueConditionOrTheDefault(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]string{0: "zero", 3: "few", 9: "other"} {
 		tree := newTree("p")
@@ -200,7 +200,7 @@ func TestAnExclusiveGatewayTakesTheOneThatHoldsOrTheDefault(t *testing.T) {
 	}
 }
 
-func TestAConditionalParallelGatewayTakesAllThatHold(t *testing.T) {
+func TestAConditionalParallelGatewayTakesAllTrueConditions(t *testing.T) {
 	t.Parallel()
 	tree := newTree("p")
 	tree["data"] = object{"inputs": object{"${n}": object{"value": 5}}}
@@ -224,7 +224,7 @@ func TestAConditionalParallelGatewayTakesAllThatHold(t *testing.T) {
 	}
 }
 
-func TestAGatewayWhereNothingHoldsFails(t *testing.T) {
+func TestAGatewayWithoutATrueConditionFails(t *testing.T) {
 	t.Parallel()
 	tree := parallelTree("ConditionalParallelGateway")
 	find(tree, "fork")["conditions"] = object{
@@ -307,7 +307,7 @@ func TestPoliciesForFailures(t *testing.T) {
 		"  check FINISHED", "  codes FINISHED", "  wrong FINISHED retry=1 skip", "  end FINISHED")
 }
 
-func TestOtherBranchesGoOnWhenOneFails(t *testing.T) {
+func TestOtherBranchesContinueWhenOneFails(t *testing.T) {
 	t.Parallel()
 	tree := parallelTree("ParallelGateway")
 	find(tree, "a")["component"].(object)["inputs"].(object)["command"] = object{"value": "echo broken; exit 7"}

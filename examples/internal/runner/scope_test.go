@@ -10,7 +10,7 @@ import (
 )
 
 // What some program prints must not decide which programs run.
-func TestCommandsCannotSetWhatProgramsTakeForSettings(t *testing.T) {
+func TestCommandsCannotSetEnvironmentSettingsOfPrograms(t *testing.T) {
 	t.Parallel()
 	for name, allowed := range map[string]bool{
 		"version": true, "Version": true, "DECLARED": true, "_x": true,
@@ -37,7 +37,7 @@ func TestCommandsCannotSetWhatProgramsTakeForSettings(t *testing.T) {
 	}
 }
 
-func TestASubprocessHasVariablesOfItsOwn(t *testing.T) {
+func TestASubprocessHasSeparateVariables(t *testing.T) {
 	t.Parallel()
 	inside := newTree("sub")
 	inside["data"] = object{

@@ -191,7 +191,7 @@ func TestStreamsEndWithThePipelineAndTellHowItEnded(t *testing.T) {
 	}
 }
 
-func TestWhatCannotListenRunsNothing(t *testing.T) {
+func TestARunnerThatCannotListenRunsNothing(t *testing.T) {
 	g := newGate(t)
 	url, signals, results := servedRun(t, g, "-no-auth")
 	addr := strings.TrimSuffix(strings.TrimPrefix(url, "http://"), "/")

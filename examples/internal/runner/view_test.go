@@ -62,7 +62,7 @@ func texts(lines []viewLine) (texts []string) {
 	return texts
 }
 
-func TestTheViewShowsWhatIsOutOfTheOrdinary(t *testing.T) {
+func TestTheViewShowsUnusualFacts(t *testing.T) {
 	tree, now := viewedTree(t)
 	v := view{tree: tree, now: now, columns: 100}
 	want := []string{

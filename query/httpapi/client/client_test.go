@@ -110,7 +110,7 @@ func verdict(err error) string {
 	return err.Error()
 }
 
-func TestACallerReadsWhatItMaySeeAndLearnsNothingOfTheRest(t *testing.T) {
+func TestACallerLearnsNothingWithoutPermission(t *testing.T) {
 	e := recorded(t, store.NewMemory())
 	sees := func(_ context.Context, who httpapi.Identity, business string) bool {
 		return who.App == "all" || who.App == "two" && business == "2"
@@ -285,7 +285,7 @@ func TestAnAnswerThatMakesNoSenseIsRefused(t *testing.T) {
 	}
 }
 
-func TestAServerThatCannotBeAskedSaysNothingOfTheCredentials(t *testing.T) {
+func TestConnectionErrorsDoNotContainCredentials(t *testing.T) {
 	moved := httptest.NewServer(http.RedirectHandler("http://elsewhere.example/", http.StatusFound))
 	c := connect(t, moved, moved.URL, &client.Options{Credentials: httpapi.Credentials{AccessToken: "hunter2"}})
 	if _, err := c.Load(t.Context(), store.ByNode("two")); !errors.Is(err, client.ErrAnswer) || strings.Contains(err.Error(), "hunter") {
@@ -302,7 +302,7 @@ func TestAServerThatCannotBeAskedSaysNothingOfTheCredentials(t *testing.T) {
 	}
 }
 
-func TestAWatchTellsWhatIsCommittedAtOnceAndEndsWithTheServer(t *testing.T) {
+func TestAWatchYieldsCommitsAtOnceAndEndsWithTheServer(t *testing.T) {
 	e := recorded(t, store.NewMemory())
 	h := httpapi.New(e, &httpapi.Options{Authenticator: httpapi.NoAuth{}, AuthorizeStore: everything, Heartbeat: time.Hour, Poll: time.Hour})
 	server := httptest.NewServer(h)

@@ -38,7 +38,7 @@ func follow(trs []*state.Transition, after uint64) bool {
 	return true
 }
 
-func TestALimitBeyondAPageOfTheServerIsKept(t *testing.T) {
+func TestALimitAboveTheServersPageIsReached(t *testing.T) {
 	e := recorded(t, store.NewMemory())
 	before := e.Position().Sequence
 	long(t, e, 2500)

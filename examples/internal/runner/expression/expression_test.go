@@ -22,7 +22,7 @@ var someFacts = facts{
 	exits: map[string]int{"": 3, "build": 0, "7a-b.c": 9},
 }
 
-func TestTemplatesRenderWhatIsSetAndKeepTheRest(t *testing.T) {
+func TestTemplatesRenderSetVariablesAndKeepTheRest(t *testing.T) {
 	for text, want := range map[string]string{
 		"":                     "",
 		"plain $HOME {x} $":    "plain $HOME {x} $",
@@ -212,7 +212,7 @@ func TestConditionsThatDoNotParse(t *testing.T) {
 	}
 }
 
-func TestConditionsThatCannotBeDecided(t *testing.T) {
+func TestUndecidableConditionsAreErrors(t *testing.T) {
 	for s, want := range map[string]string{
 		"${lint.exit_code} > 1": "activity lint has not run",
 		"${n}":                  `is 40, neither true nor false`,
@@ -234,7 +234,7 @@ func TestConditionsThatCannotBeDecided(t *testing.T) {
 	}
 }
 
-func TestReferencesCannotMakeATextOfAnyLength(t *testing.T) {
+func TestTextsWithReferencesAreBounded(t *testing.T) {
 	c, err := ParseCondition(`"` + strings.Repeat("${long}", 40) + `" == ""`)
 	if err != nil {
 		t.Fatal(err)
