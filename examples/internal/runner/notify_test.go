@@ -3,62 +3,22 @@
 package runner
 
 import (
-	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
-	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
-	"sync"
 	"testing"
-	"time"
 
 	"github.com/pipestatus/pipestatus/examples/internal/hook"
+	"github.com/pipestatus/pipestatus/examples/internal/hook/hooktest"
 	"github.com/pipestatus/pipestatus/query/notify"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// heard is an endpoint that notes the sequences of the events it takes.
-type heard struct {
-	*httptest.Server
-	mu        sync.Mutex // protects everything below
-	sequences []string
-	down      bool
-}
-
-func listener(t *testing.T, secret notify.Secret) *heard {
-	h := new(heard)
-	h.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		h.mu.Lock()
-		defer h.mu.Unlock()
-		body, err := io.ReadAll(r.Body)
-		if err == nil {
-			err = notify.Verify(r.Header, body, time.Now(), secret)
-		}
-		var event notify.Event
-		if err == nil {
-			err = json.Unmarshal(body, &event)
-		}
-		if err != nil {
-			t.Error(err)
-		}
-		if h.down {
-			w.WriteHeader(http.StatusGone)
-			return
-		}
-		if !slices.Contains(h.sequences, event.Sequence) {
-			h.sequences = append(h.sequences, event.Sequence)
-		}
-	}))
-	t.Cleanup(h.Close)
-	return h
-}
-
-// everything is the sequences of what a database holds.
+// everything lists the sequences of a database.
 func everything(t *testing.T, db string) (all []string) {
 	t.Helper()
 	s, err := boltstore.Open(db, &boltstore.Options{ReadOnly: true})
@@ -71,38 +31,48 @@ func everything(t *testing.T, db string) (all []string) {
 		t.Fatal(err)
 	}
 	for _, tr := range page.Transitions {
-		all = append(all, fmt.Sprintf("%020d", tr.Sequence))
+		all = append(all, strconv.FormatUint(tr.Sequence, 10))
 	}
 	return all
+}
+
+// distinct lists the sequences that an endpoint accepted, without repeats.
+func distinct(e *hooktest.Endpoint) (sequences []string) {
+	for _, s := range e.Sequences() {
+		if !slices.Contains(sequences, s) {
+			sequences = append(sequences, s)
+		}
+	}
+	return sequences
 }
 
 func TestEndpointsGetAllTransitionsAfterARestart(t *testing.T) {
 	secret, db := notify.NewSecret(), filepath.Join(t.TempDir(), "p.db")
 	t.Setenv(hook.SecretVariable, secret.Text())
-	lively, later := listener(t, secret), listener(t, secret)
+	lively, later := hooktest.New(t, secret), hooktest.New(t, secret)
 	flaky := filepath.Join(t.TempDir(), "flaky")
 	tree := newTree("p")
 	activity(tree, "a", "test -e "+flaky)
 	chain(tree, "p_start", "a", "p_end")
-	later.down = true
+	later.Answer(http.StatusGone)
 	args := []string{"-db", db, "-task", "t1", "-notify", lively.URL, "-notify", later.URL}
 	first := callRunner(t, append(args, write(t, tree))...)
 	if first.code != exitFailed || !strings.Contains(first.stderr, "endpoint 2 of -notify: notify: the endpoint is gone") {
 		t.Errorf("exit code %d", first.code)
 	}
-	if want := everything(t, db); !slices.Equal(lively.sequences, want) || len(later.sequences) > 0 {
-		t.Errorf("the endpoints have %q and %q, want %q and none", lively.sequences, later.sequences, want)
+	if want := everything(t, db); !slices.Equal(distinct(lively), want) || len(distinct(later)) > 0 {
+		t.Errorf("the endpoints have %q and %q, want %q and none", distinct(lively), distinct(later), want)
 	}
 	if err := os.WriteFile(flaky, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	later.down = false
+	later.Answer(http.StatusOK)
 	if o := callRunner(t, append(args, "-resume")...); o.code != exitFinished {
 		t.Errorf("exit code %d", o.code)
 	}
-	for _, h := range []*heard{lively, later} {
-		if want := everything(t, db); !slices.Equal(h.sequences, want) {
-			t.Errorf("an endpoint has %q, want %q", h.sequences, want)
+	for _, e := range []*hooktest.Endpoint{lively, later} {
+		if want := everything(t, db); !slices.Equal(distinct(e), want) {
+			t.Errorf("an endpoint has %q, want %q", distinct(e), want)
 		}
 	}
 }

@@ -2,93 +2,52 @@ package statusctl
 
 import (
 	"context"
-	"encoding/json"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/examples/internal/hook/hooktest"
 	"github.com/pipestatus/pipestatus/examples/internal/serving"
 	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/query/notify"
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// endpoint accepts events and records their sequences.
-type endpoint struct {
-	*httptest.Server
-	secret notify.Secret
-
-	mu     sync.Mutex // protects everything below
-	events []string
-	status int // of its answers
-}
-
-func newEndpoint(t *testing.T) *endpoint {
-	e := &endpoint{secret: notify.NewSecret(), status: http.StatusOK}
-	e.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		body, err := io.ReadAll(r.Body)
-		if err == nil {
-			err = notify.Verify(r.Header, body, time.Now(), e.secret)
-		}
-		var event notify.Event
-		if err == nil {
-			err = json.Unmarshal(body, &event)
-		}
-		if err != nil {
-			t.Errorf("%s: %v", body, err)
-		}
-		if w.WriteHeader(e.status); e.status == http.StatusOK {
-			e.events = append(e.events, strings.TrimLeft(event.Sequence, "0"))
-		}
-	}))
-	t.Cleanup(e.Close)
-	return e
-}
-
-func (e *endpoint) taken() []string {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	return slices.Clone(e.events)
-}
-
 func TestNotifyDeliversTransitionsAfterItsPosition(t *testing.T) {
-	db, e := filepath.Join(t.TempDir(), "a.db"), newEndpoint(t)
-	position, secret := filepath.Join(t.TempDir(), "position"), filepath.Join(t.TempDir(), "secret")
-	if err := os.WriteFile(secret, []byte(e.secret.Text()+"\n"), 0o600); err != nil {
+	secret := notify.NewSecret()
+	db, e := filepath.Join(t.TempDir(), "a.db"), hooktest.New(t, secret)
+	position, file := filepath.Join(t.TempDir(), "position"), filepath.Join(t.TempDir(), "secret")
+	if err := os.WriteFile(file, []byte(secret.Text()+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	args := []string{"notify", e.URL, "-db", db, "-position", position, "-secret", "@" + secret}
+	args := []string{"notify", e.URL, "-db", db, "-position", position, "-secret", "@" + file}
 	succeed(t, `{"op":"create","biz":"2","task":"1"}`, "apply", "-db", db)
 	succeed(t, "", args...)
 	succeed(t, `{"op":"create","biz":"2","task":"2"}`, "apply", "-db", db)
 	succeed(t, "", args...)
 	succeed(t, "", args...)
-	if got := e.taken(); !slices.Equal(got, []string{"1", "2"}) {
+	if got := e.Sequences(); !slices.Equal(got, []string{"1", "2"}) {
 		t.Errorf("it took %q", got)
 	}
-	t.Setenv("PIPESTATUS_WEBHOOK_SECRET", e.secret.Text())
+	t.Setenv("PIPESTATUS_WEBHOOK_SECRET", secret.Text())
 	fromNow := []string{"notify", e.URL, "-db", db, "-position", position + "2", "-from-now"}
 	succeed(t, "", fromNow...)
 	succeed(t, `{"op":"create","biz":"2","task":"3"}`, "apply", "-db", db)
 	succeed(t, "", fromNow...)
-	if got := e.taken(); !slices.Equal(got, []string{"1", "2", "3"}) {
+	if got := e.Sequences(); !slices.Equal(got, []string{"1", "2", "3"}) {
 		t.Errorf("then it took %q", got)
 	}
-	e.status = http.StatusGone
+	e.Answer(http.StatusGone)
 	if got := call(t.Context(), "", args...); got.code != exitFailed || !strings.Contains(got.stderr, "gone") {
 		t.Errorf("%+v", got)
 	}
-	e.status = http.StatusBadGateway
+	e.Answer(http.StatusBadGateway)
 	if got := call(t.Context(), "", append(args, "-give-up", "1ms")...); got.code != exitFailed || !strings.Contains(got.stderr, "502") {
 		t.Errorf("%+v", got)
 	}
@@ -102,16 +61,17 @@ func TestNotifyFollowsARunningProgram(t *testing.T) {
 	defer eng.Close()
 	server := httptest.NewServer(httpapi.New(eng, &httpapi.Options{Authenticator: httpapi.NoAuth{}, AuthorizeStore: serving.WholeStore}))
 	defer server.Close()
-	e, ended := newEndpoint(t), make(chan outcome)
+	secret := notify.NewSecret()
+	e, ended := hooktest.New(t, secret), make(chan outcome)
 	ctx, stop := context.WithCancel(t.Context())
 	go func() {
-		ended <- call(ctx, "", "notify", "-db", server.URL, "-follow", "-position", filepath.Join(t.TempDir(), "p"), "-secret", e.secret.Text(), e.URL)
+		ended <- call(ctx, "", "notify", "-db", server.URL, "-follow", "-position", filepath.Join(t.TempDir(), "p"), "-secret", secret.Text(), e.URL)
 	}()
 	for n := range 3 {
 		if _, err := eng.Create(t.Context(), "2", string(rune('a'+n))); err != nil {
 			t.Fatal(err)
 		}
-		for len(e.taken()) <= n {
+		for len(e.Sequences()) <= n {
 			time.Sleep(time.Millisecond)
 		}
 	}
