@@ -215,10 +215,7 @@ func TestARevokedTaskEndsItsCommands(t *testing.T) {
 }
 
 func TestARevokedTaskEndsAPausedCommand(t *testing.T) {
-	g := newGate(t)
-	tree := newTree("p")
-	activity(tree, "a", g.command())
-	chain(tree, "p_start", "a", "p_end")
+	g, tree := gated(t)
 	r := operated(t, tree)
 	g.await(t)
 	r.do("a", httpapi.Pause)
@@ -292,10 +289,7 @@ func TestImpossibleOperationsAreRefusedWithAReason(t *testing.T) {
 }
 
 func TestWithoutTheFlagTheTaskCannotBeOperated(t *testing.T) {
-	g := newGate(t)
-	tree := newTree("p")
-	activity(tree, "a", g.command())
-	chain(tree, "p_start", "a", "p_end")
+	g, tree := gated(t)
 	r := remotely(t, tree, "", "-no-auth")
 	g.await(t)
 	for _, name := range []string{"", "a"} {
@@ -310,10 +304,7 @@ func TestWithoutTheFlagTheTaskCannotBeOperated(t *testing.T) {
 
 // What a person paused, -resume goes on with; the command is run again.
 func TestAPausedNodeIsResumedByAnotherRunner(t *testing.T) {
-	g := newGate(t)
-	tree := newTree("p")
-	activity(tree, "a", g.command())
-	chain(tree, "p_start", "a", "p_end")
+	g, tree := gated(t)
 	r := operated(t, tree)
 	g.await(t)
 	r.do("a", httpapi.Pause)

@@ -19,7 +19,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// remote is a runner that somebody operates over HTTP.
+// remote is a runner that is operated over HTTP.
 type remote struct {
 	*testing.T
 	url, db, credentials string
@@ -27,7 +27,15 @@ type remote struct {
 	results              chan outcome
 }
 
-// operated starts a runner with a tree that everybody may operate.
+// gated is a pipeline with one activity, which waits for a gate.
+func gated(t *testing.T) (gate, object) {
+	g, tree := newGate(t), newTree("p")
+	activity(tree, "a", g.command())
+	chain(tree, "p_start", "a", "p_end")
+	return g, tree
+}
+
+// operated starts a runner with a tree that every caller may operate.
 func operated(t *testing.T, tree object) *remote {
 	return remotely(t, tree, "", "-no-auth", "-operate")
 }
