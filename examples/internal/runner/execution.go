@@ -105,7 +105,7 @@ func (r *run) recordEnd(ctx context.Context, e endedCommand, opts []engine.Optio
 	if maps.Copy(values, set); size(values) > maxSetBytes && len(set) > 0 {
 		set = nil
 		if e.problem == "" {
-			e.exit, e.problem = exitRefused, fmt.Sprintf("with its variables, the variables would be longer than %d bytes", maxSetBytes)
+			e.exit, e.problem = exitRefused, fmt.Sprintf("the variables would be longer than %d bytes", maxSetBytes)
 		}
 	}
 	out := &attemptOutput{ExitCode: &e.exit, Set: set, Lines: e.tail}

@@ -56,7 +56,7 @@ func TestCallsThatMakeNoSense(t *testing.T) {
 		{"-no-auth need -http", []string{"-no-auth", file}},
 		{"mean nothing", []string{"-http", "127.0.0.1:0", "-no-auth", "-app", "web:secret", file}},
 		{"-operate and -operator need -http", []string{"-operate", file}},
-		{"-operator means nothing", []string{"-http", "127.0.0.1:0", "-app", "web:secret", "-token", "t=ann", "-operate", "-operator", "ann", file}},
+		{"-operator has no effect", []string{"-http", "127.0.0.1:0", "-app", "web:secret", "-token", "t=ann", "-operate", "-operator", "ann", file}},
 		{"nobody is a USER", []string{"-http", "127.0.0.1:0", "-no-auth", "-operator", "ann", file}},
 		{"-resume needs -db", []string{"-resume"}},
 		{"no such file", []string{filepath.Join(dir, "none.json")}},
