@@ -41,9 +41,9 @@ func appendMaybe(dst []byte, at, base state.Instant) []byte {
 	return appendInstant(append(dst, 1), at, base)
 }
 
-// decoder reads a record from its front. The first thing that does not fit
-// makes it bad, and everything read after that is zero. newer says that what did
-// not fit is what a later version of the program may write.
+// decoder reads a record from its front. The first error makes it bad, and everything
+// read after that is zero. newer says that a later version of the program may have
+// written the record.
 type decoder struct {
 	b     []byte
 	bad   bool
@@ -51,9 +51,9 @@ type decoder struct {
 	ids   *texts // where hexadecimal IDs go; nil: each into memory of its own
 }
 
-// texts is memory for strings that are needed for about as long as each other,
-// as the IDs of a tree's nodes: who keeps one keeps its piece, of 2 KiB at most.
-// A nil *texts gives each string memory of its own.
+// texts is shared memory for strings with similar lifetimes, such as the IDs of a
+// tree's nodes: a string keeps its whole piece alive, of at most 2 KiB. A nil *texts
+// allocates each string separately.
 type texts struct {
 	size int // of a piece
 	b    strings.Builder
@@ -94,9 +94,8 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 // sealBytes is how much longer seal makes a record.
 const sealBytes = 4
 
-// seal ends a record with a checksum over its key and itself. bbolt has none
-// for its pages, so without it altered bytes would be answered as if they were
-// what was recorded.
+// seal ends a record with a checksum over its key and itself. bbolt's pages have no
+// checksums, so without it altered bytes would be answered as recorded ones.
 func seal(key, v []byte) []byte { return binary.LittleEndian.AppendUint32(v, checksum(key, v)) }
 
 func checksum(key, v []byte) uint32 {
@@ -121,7 +120,7 @@ func unsealed(key, v []byte) decoder {
 
 func (d *decoder) fail() { d.bad, d.b = true, nil }
 
-// later is fail for what only a later version of the program knows: a kind, a
+// later is fail for a value that only a later version of the program knows: a kind, a
 // state, an operation or a flag.
 func (d *decoder) later() {
 	if !d.bad {
@@ -199,7 +198,7 @@ func (d *decoder) bytes(n int) []byte {
 	return b
 }
 
-// name and errorText read texts as the library keeps them.
+// name and errorText read texts in the library's stored form.
 
 func (d *decoder) name() string { return d.text(state.CutName) }
 

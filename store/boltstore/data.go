@@ -11,13 +11,12 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Inputs and outputs are in a bucket of their own, each once, under the attempt
-// that they are of. A record begins with the version of its format, the digest,
-// and a checksum over the key, these, and the size; the bytes follow as they are.
-// So the size and the digest can be told without reading the bytes, and the digest
-// tells whether those are right. Transitions, wherever they are kept, have the
-// size and the digest. A frame of the journal has the records of the bucket behind
-// those of the feed, and the overlay keeps them until they are written back.
+// Inputs and outputs are in a separate bucket, each once, under their attempt. A
+// record begins with the version of its format, the digest, and a checksum over the
+// key, these, and the size; the bytes follow unchanged. The size and the digest can be
+// read without the bytes, and the digest verifies the bytes. Transitions have only the
+// size and the digest. A frame of the journal has the records of the bucket after those
+// of the feed, and the overlay keeps them until they are written back.
 
 const (
 	isInput  = 0
@@ -30,7 +29,7 @@ func dataKey(number uint64, index, attempt int, what byte) []byte {
 	return append(attemptKey(number, index, attempt), what)
 }
 
-// dataKeyOf is where data that a transition brings belongs.
+// dataKeyOf is the key of a transition's data.
 func dataKeyOf(number uint64, tr *state.Transition) []byte {
 	c, what := &tr.Changes[0], byte(isInput)
 	if tr.Op == state.Finish || tr.Op == state.Fail || tr.Op == state.Skip {
@@ -72,7 +71,7 @@ func decodeData(k, v []byte, whole bool) (*state.Data, error) {
 	}
 	data := state.NewData(append(make([]byte, 0, size), v[dataHead:]...))
 	if !data.Equal(named) {
-		return nil, fmt.Errorf("%w: data that is not what was recorded", store.ErrCorrupt)
+		return nil, fmt.Errorf("%w: data has changed", store.ErrCorrupt)
 	}
 	return data, nil
 }

@@ -9,10 +9,9 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// examineFile examines what bbolt believes of a file when it opens it, before
-// it does: that the pages have a size that pages have and are all there, that
-// the list of free pages fits them, and where the branches lead. The caller has
-// the file's lock, so that nobody writes to it.
+// examineFile examines a file before bbolt opens it: the page size, the number of
+// pages, the list of free pages, and the pages that branches lead to. The caller has
+// the file's lock, so no other process writes to it.
 func examineFile(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {

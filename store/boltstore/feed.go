@@ -58,8 +58,8 @@ type feedRecord struct {
 	value       []byte // set by close
 }
 
-// encoder is what the records of a commit are made with, one after the other.
-// It is kept from commit to commit.
+// encoder makes the records of a commit, one after the other. It is kept from commit to
+// commit.
 type encoder struct {
 	pieces []owned // of all records; their blocks are set when a record is closed
 	open   int     // the first piece of the record being made

@@ -9,11 +9,10 @@ import (
 	"time"
 )
 
-// A process that is killed while it makes a file leaves an unfinished one, which
-// is named for the file that it was to become. It may have been the only one
-// ever to have that name: a backup is named for its day. So whoever opens a file
-// or makes one in a directory removes what is unfinished there, whatever it was
-// to become, if it is certain that nobody works on it.
+// A process that is killed while it makes a file leaves an unfinished one, which is
+// named after the final file. That name may never be used again, for example if a backup
+// is named by date. Opening or making a file in a directory therefore removes all
+// unfinished files there, if it is certain that no process works on them.
 
 // tempName is what the names of unfinished files begin with that are to become
 // the one at path; digits follow.

@@ -13,8 +13,8 @@ import (
 
 // Two locks, taken in this order:
 //
-//   - writer is a turn. Who commits, publishes a write-back, or maintains the file
-//     has it. It protects the journal and everything in Store that says so.
+//   - writer is a turn for commits, for publishing a write-back, and for maintaining
+//     the file. It protects the journal and the fields of Store that say so.
 //   - mu protects the overlay and the other fields that readers see. It is held
 //     for moments, never while bbolt begins a transaction: that may wait for
 //     readers to end.
@@ -30,7 +30,7 @@ import (
 // lock while it does; in the end it takes the turn or leaves its result to
 // whoever has it and waits. Nobody replaces the file before that.
 
-// state returns why the store cannot be used, nil if it can.
+// state returns the reason why the store cannot be used, or nil.
 func (s *Store) state() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -53,7 +53,7 @@ func (s *Store) writable() error {
 	return fmt.Errorf("%w: %s", store.ErrReadOnly, s.path)
 }
 
-// fail makes the store refuse everything from now on.
+// fail makes the store refuse every call from now on.
 func (s *Store) fail(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -14,12 +14,11 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// bbolt trusts its pages: one that leads back to itself makes a reader go
-// round until memory or its stack runs out, which ends the process; one beyond
-// the end of the file faults; and bbolt's own check runs on a goroutine of its
-// own, where nothing can be done about either, and must not run while others
-// write. So pages are examined before they are followed, by reading the file.
-// Check examines all of them.
+// bbolt trusts its pages: a page that leads back to itself makes a reader loop until
+// memory or its stack is exhausted, which ends the process; a page number beyond the end
+// of the file causes a fault; and bbolt's own check runs on a separate goroutine, where
+// neither can be handled, and must not run during writes. Pages are therefore examined
+// before they are followed, by reading the file. Check examines all of them.
 //
 // Open examines the branches, about one page in a hundred: that each leads to
 // pages that nothing else leads to and that are not free. That is enough for

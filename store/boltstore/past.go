@@ -9,11 +9,11 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// A file can be copied, by Backup or by anybody's means, and the copy can be
-// opened and written to like the original. Nothing in the two files tells which
-// is which. So each Open begins a history of its own with its first commit: a
-// position of what the original committed after the copy was made names a
-// history that the copy does not have, or has only up to where it was copied.
+// A file can be copied, by Backup or any other program, and the copy can be opened and
+// written to like the original. The two files are indistinguishable. Each Open therefore
+// begins a new history with its first commit: a position of a commit of the original
+// after the copy was made names a history that the copy does not have, or has only up to
+// the moment of the copy.
 
 // beginHistory puts the history of this opening into the file, before the first
 // commit. Its transaction marks the journal as in use if there was none, and the

@@ -12,7 +12,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
-// TooLargeError says that a write is larger than the journal takes. It matches
+// TooLargeError says that a write is too large for the journal. It matches
 // [state.ErrInvalidArgument].
 type TooLargeError struct {
 	Task  state.Key

@@ -124,7 +124,7 @@ func (r *rebuilder) lost(task, why string) {
 	r.report(task + ": lost: " + why)
 }
 
-// remains is what there is of a task.
+// remains holds the readable parts of a task.
 type remains struct {
 	found             // with all pieces; the header has a key at least
 	headed   bool     // the header was found
@@ -160,7 +160,7 @@ func (r *rebuilder) gather(number uint64) (*remains, error) {
 	return t, nil
 }
 
-// task copies a task as well as that goes.
+// task copies a task as far as possible.
 func (r *rebuilder) task(t *remains) error {
 	past, err := t.transitions(r.tx)
 	if err != nil {

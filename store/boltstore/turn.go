@@ -2,8 +2,7 @@ package boltstore
 
 import "context"
 
-// turn is a lock that whoever waits for it may stop waiting for. One has it at a
-// time.
+// turn is a mutex whose waiters can stop waiting.
 type turn chan struct{}
 
 func newTurn() turn { return make(turn, 1) }

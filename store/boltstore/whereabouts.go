@@ -10,9 +10,9 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// whereabouts is where a store's file is. Names lead elsewhere in time: the file is
-// moved and another one takes its name, a link is turned, the process changes
-// its directory. A store acts on its own file and on no other.
+// whereabouts is the location of a store's file. A path can lead to another file later:
+// the file is moved and another one takes its name, a link changes, or the process
+// changes its directory. A store acts only on its own file.
 type whereabouts struct {
 	given    string // the path that Open was called with, for messages
 	absolute string // the same path, whatever the process's directory is later

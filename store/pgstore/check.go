@@ -8,8 +8,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// checks are queries for what must not be there, by what it is called. They
-// return a text for each case.
+// checks are queries for inconsistencies, by name. They return a text for each case.
 var checks = []struct{ what, sql string }{
 	{"task without its key", `
 SELECT t.id::text FROM pipestatus.tasks t
@@ -39,8 +38,8 @@ WHERE NOT EXISTS (SELECT 1 FROM pipestatus.tasks t WHERE t.id = l.task AND t.num
 SELECT r.seq::text FROM pipestatus.transitions r, pipestatus.feed f WHERE r.seq > f.last`},
 }
 
-// Check implements [store.Checker]: that what the tables say of each other is
-// true, then what [store.Check] examines of any store. It reads everything.
+// Check implements [store.Checker]: it checks the references between tables, then
+// everything that [store.Check] examines in any store. It reads everything.
 func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	err := s.read(ctx, func(ctx context.Context) error {
 		return s.snapshot(ctx, func(b *pgx.Batch) {

@@ -16,13 +16,12 @@ import (
 // engine reads the task again and commits in a small part of that.
 const holdFor = 50 * time.Millisecond
 
-// claims let who lost a task to another handle have the next turn. Without
-// them two handles that change a task all the time would each find it locked or
-// changed between reading and committing, as often as not many times in a row.
-// So a commit that did nothing because others came first leaves its transaction
-// open, with the tasks locked, and the next commit of the handle goes on with
-// it if it is about the same tasks. A transaction is kept for holdFor and one
-// at a time, and has written nothing.
+// claims give a handle that lost a conflict the next turn. Without them, two handles
+// that change a task all the time would often find it locked or changed between
+// reading and committing, many times in a row. A commit that wrote nothing because of
+// conflicts therefore leaves its transaction open, with the tasks locked, and the next
+// commit of the handle continues it if it changes the same tasks. One transaction at
+// a time is kept, for holdFor, and it has written nothing.
 type claims struct {
 	mu   sync.Mutex // protects held, and is locked while it is ended
 	held *claim     // nil: none
@@ -59,7 +58,7 @@ func (c *claims) any() bool {
 }
 
 // take returns the connection of a transaction in which the tasks of all
-// changes are locked, nil if there is none. What is kept for others it ends.
+// changes are locked, or nil. It ends a transaction that is kept for other tasks.
 func (c *claims) take(changes []store.Write) *pgxpool.Conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -78,14 +77,14 @@ func (c *claims) take(changes []store.Write) *pgxpool.Conn {
 	return kept.conn
 }
 
-// drop ends what is kept.
+// drop ends the kept transaction.
 func (c *claims) drop() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.end()
 }
 
-// end ends what is kept. The caller has locked c.
+// end ends the kept transaction. The caller has locked c.
 func (c *claims) end() {
 	if c.held == nil {
 		return
@@ -98,9 +97,9 @@ func (c *claims) end() {
 	c.held = nil
 }
 
-// contested are the tasks that a commit has locked, if one of them is to be
-// claimed: others came first, and who lost will come again. nil if there is
-// none or no other connection to read it with.
+// contested are the tasks that a commit has locked, if one of them should be claimed
+// because it lost a conflict and its engine will try again. nil if there is no such
+// task, or no other connection for reading it.
 func (s *Store) contested(changes []store.Write, p *plan, f found) map[state.Key]bool {
 	locked := make(map[state.Key]bool, len(f.tasks))
 	lost := false

@@ -19,8 +19,8 @@ type Options struct {
 	// share a database. It is made if it does not exist. Default:
 	// "pipestatus".
 	Schema string
-	// Partitions is into how many partitions by task a new store's large
-	// tables are divided. It has no effect on one that exists. Default: none.
+	// Partitions is the number of partitions (by task) of a new store's large
+	// tables. It has no effect on an existing store. Default: no partitions.
 	Partitions int
 	// Owner names this process in the table of leases. Opening a handle ends
 	// the leases of an earlier one of the same name, so a process that is
@@ -28,29 +28,28 @@ type Options struct {
 	// after Lease; the name must therefore be of one process at a time.
 	// Default: a random name, after the host and process.
 	Owner string
-	// Lease is how long this handle's tasks stay its own after the last
-	// renewal; it is renewed after each third of that. Negative: the handle
-	// takes no leases, for tools that run no tasks. Default: 30 seconds.
+	// Lease is the duration of this handle's leases after the last renewal; they
+	// are renewed after each third of it. Negative: the handle takes no leases,
+	// for tools that run no tasks. Default: 30 seconds.
 	Lease time.Duration
-	// Recover is how long a call goes on trying while the database cannot be
-	// reached, be it restarting or failing over, and how long a commit may
-	// take; at most 12 hours. Negative: it does not try again, and finds out
-	// only once what became of a commit. Default: 30 seconds.
+	// Recover is how long a call retries while the database cannot be reached,
+	// for example during a restart or failover, and how long a commit may take;
+	// at most 12 hours. Negative: calls do not retry, and check the outcome of a
+	// commit only once. Default: 30 seconds.
 	Recover time.Duration
-	// Poll is after how long at most [Store.Changed] tells of other handles'
+	// Poll is the longest delay until [Store.Changed] reports other handles'
 	// commits. Default: one second.
 	Poll time.Duration
-	// NoNotify turns LISTEN and NOTIFY off, which otherwise tell of commits
-	// sooner: for databases that have neither, for poolers that share
-	// sessions, and for fleets where every commit waking every watcher costs
-	// more than polling.
+	// NoNotify turns LISTEN and NOTIFY off, which report commits sooner: for
+	// databases without them, for poolers that share sessions, and for fleets
+	// where waking every watcher for every commit costs more than polling.
 	NoNotify bool
-	// FeedTransitions is how many of the latest transitions the changes feed
-	// keeps at least. Default: 1,000,000.
+	// FeedTransitions is the least number of latest transitions that the feed
+	// keeps. Default: 1,000,000.
 	FeedTransitions int64
 }
 
-// maxRecover is less than what commits leave behind is kept for.
+// maxRecover is less than the time for which tokens of commits are kept.
 const maxRecover = 12 * time.Hour
 
 // maxSchema is how long a name may be before PostgreSQL cuts it.
@@ -92,5 +91,5 @@ func defaultTo[T comparable](field *T, value T) {
 	}
 }
 
-// quotedSchema is the schema as SQL has it.
+// quotedSchema is the schema in SQL.
 func (o *Options) quotedSchema() string { return pgx.Identifier{o.Schema}.Sanitize() }

@@ -5,7 +5,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Parts of an attempt that follow only if they say something.
+// Flags for optional parts of an attempt.
 const (
 	attemptVersion = 1 << iota
 	attemptSkipped
@@ -17,7 +17,7 @@ const (
 	attemptCameFrom // the index of the node that led to it follows; the last flag that fits
 )
 
-// In the byte that says what began an attempt.
+// Flags in the byte with the operation that began an attempt.
 const (
 	wasPaused = 1 << 5
 	wentAlong = 1 << 6
@@ -247,7 +247,7 @@ const (
 	hasPending = 1 << 7
 )
 
-// encodeHeader is what a task's row has no column for.
+// encodeHeader encodes the values that have no column in a task's row.
 func encodeHeader(t *store.Task) []byte {
 	b := appendText(appendID([]byte{recordVersion, byte(t.State) | flagIf(t.Pending > 0, hasPending) | flagIf(t.Labels != (state.Labels{}), hasLabels)}, t.Root), t.Name)
 	b = appendCount(b, t.Nodes)

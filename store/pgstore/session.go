@@ -10,9 +10,9 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// prepareSessions sets what sessions of a pool of the store's own need,
-// whatever the defaults of the server, the database or the role are. It asks
-// for settings that poolers know of each client, and no others.
+// prepareSessions sets the session parameters of the store's own pool, regardless of
+// the defaults of the server, the database or the role. It uses only parameters that
+// poolers track for each client.
 func prepareSessions(config *pgxpool.Config) {
 	config.ConnConfig.RuntimeParams["client_encoding"] = "UTF8"
 	config.ConnConfig.RuntimeParams["standard_conforming_strings"] = "on"
@@ -31,8 +31,7 @@ func keepAlive(ctx context.Context, conn *pgx.Conn) error {
 	return nil
 }
 
-// checkSession refuses sessions in which texts would not be stored as they are
-// or bytes not be read as they were written.
+// checkSession refuses sessions that would change stored texts or misread bytes.
 func (s *Store) checkSession(ctx context.Context) error {
 	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		if encoding := conn.Conn().PgConn().ParameterStatus("client_encoding"); encoding != "UTF8" {

@@ -2,10 +2,10 @@ package pgstore
 
 import "sync"
 
-// tokens name a handle's commits. A commit writes its token with its changes, so
-// that one whose answer was lost can be found out about. A token is a slot, which
-// is a row of the table commits that one commit at a time uses, and a number,
-// which no other commit of the handle has.
+// tokens identify a handle's commits. A commit writes its token with its changes, so
+// that its outcome can be determined if the answer is lost. A token is a slot, a row
+// of the table commits that one commit at a time uses, and a number, which is unique
+// among the commits of the handle.
 type tokens struct {
 	mu    sync.Mutex // protects everything below
 	last  int64

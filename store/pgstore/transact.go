@@ -16,12 +16,12 @@ import (
 const beginWrite = "BEGIN ISOLATION LEVEL READ COMMITTED"
 
 // errRolledBack says that the server answered a COMMIT with ROLLBACK.
-var errRolledBack = errors.New("the server rolled back what it was told to commit")
+var errRolledBack = errors.New("the server rolled the transaction back instead of committing it")
 
 // commitBatch adds the COMMIT to a batch and sends it. It returns nil if and
 // only if the server has acknowledged the commit. The server can report an
-// error after that, such as a timeout or the end of the session; the
-// transaction has happened all the same.
+// error after that, such as a timeout or the end of the session; the transaction has
+// happened nevertheless.
 func commitBatch(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) error {
 	committed := false
 	b.Queue("COMMIT").Exec(func(tag pgconn.CommandTag) error {

@@ -18,7 +18,7 @@ type Enumerations struct {
 // Check fails the test unless these are the last ones that package state has.
 func (e Enumerations) Check(t testing.TB) {
 	t.Helper()
-	if !e.Kind.Valid() || (e.Kind+1).Valid() || !e.State.Valid() || (e.State+1).Valid() || !e.Op.Valid() || (e.Op+1).Valid() {
+	if !e.Kind.Valid() || (e.Kind + 1).Valid() || !e.State.Valid() || (e.State + 1).Valid() || !e.Op.Valid() || (e.Op + 1).Valid() {
 		t.Errorf("the schema ends with %s, %s and %s; package state has others", e.Kind, e.State, e.Op)
 	}
 }

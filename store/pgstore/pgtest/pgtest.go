@@ -1,11 +1,11 @@
 //go:build unix
 
-// Package pgtest runs PostgreSQL servers for tests on Unix, each in a directory
-// of its own and reached by a Unix socket or on loopback only, where it trusts
-// everybody. It needs the server programs of version 13 or later on this
-// machine, and runs them as another account if the process is root, whom they
-// refuse. A server ends with the process that started it, also when that is
-// killed.
+// Package pgtest runs PostgreSQL servers for tests on Unix. Each has a separate
+// directory and accepts connections only by a Unix socket or on loopback, without a
+// password. The package needs the server programs of version 13 or later on this
+// machine, and runs them under another account if the process is root, because they
+// refuse to run as root. A server ends with the process that started it, even if that
+// is killed.
 //
 //	server, err := pgtest.New("fsync=off")
 //	if err != nil {
@@ -35,8 +35,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// ErrNoServer says that there are no server programs on this machine, and how
-// to get them.
+// ErrNoServer says that this machine has no server programs, and how to get them.
 var ErrNoServer = errors.New(`these tests need the PostgreSQL server programs (initdb, postgres) of version 13 or later.
 On Debian or Ubuntu: apt-get install -y postgresql. Elsewhere: put their directory into PATH`)
 
@@ -135,7 +134,7 @@ func findPrograms() (string, error) {
 	return found[len(found)-1], nil
 }
 
-// account is whom the server runs as if this process is root, whom it refuses.
+// account is the account for the server if this process is root.
 func account() (uid, gid uint32, other bool) {
 	if os.Getuid() != 0 {
 		return 0, 0, false
@@ -288,7 +287,7 @@ func (s *Server) Kill() error {
 	select {
 	case <-s.ended:
 	case <-time.After(time.Minute):
-		return errors.Join(err, errors.New("pgtest: some processes of a killed server go on"))
+		return errors.Join(err, errors.New("pgtest: some processes of a killed server still run"))
 	}
 	// The next start would take the process for alive for as long as nobody
 	// has collected it.
@@ -296,12 +295,12 @@ func (s *Server) Kill() error {
 		os.Remove(filepath.Join(s.Dir, fmt.Sprintf(".s.PGSQL.%d.lock", s.Port))))
 }
 
-// Promote makes a standby a server of its own.
+// Promote makes a standby a primary server.
 func (s *Server) Promote() error {
 	return s.run("pg_ctl", "promote", "-D", s.data(), "-w", "-t", "60")
 }
 
-// Remove stops the server, if it runs, and deletes all it has.
+// Remove stops the server, if it runs, and deletes its directory.
 func (s *Server) Remove() {
 	if s.ended != nil {
 		_ = s.leash.Close() // the server ends either way
@@ -314,7 +313,7 @@ func (s *Server) Remove() {
 	_ = os.RemoveAll(s.Dir)
 }
 
-// Log is the end of what the server has to say.
+// Log is the end of the server's log.
 func (s *Server) Log() string {
 	text, err := os.ReadFile(s.log)
 	if err != nil {

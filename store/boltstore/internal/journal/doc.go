@@ -1,11 +1,10 @@
-// Package journal keeps the newest commits of a store in a file of its own,
-// next to the bbolt file that they are later written to.
+// Package journal keeps the newest commits of a store in a separate file, next to the
+// bbolt file that they are later written to.
 //
 // A bbolt commit syncs twice and writes several pages. Overwriting a file that
 // was once filled with zeros and syncing it takes half as long, because no
-// metadata of the file changes. So the file is made full of zeros, written in
-// laps, and never rewritten in place: a frame goes only where nothing is
-// needed any more.
+// metadata of the file changes. The file is therefore filled with zeros once and written
+// in laps, and a frame goes only where no frame is needed any more.
 //
 // # Format
 //
@@ -49,7 +48,7 @@
 // the old one. Behind the room may lie more zeros, the ballast: they keep room
 // on the disk, which is given back when the disk is full.
 //
-// # What is damage
+// # Damage
 //
 // Frames are found at every block, whatever lies between them. The newest one
 // is the end of the journal, and what follows it was never acknowledged. Every
