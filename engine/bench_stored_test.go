@@ -17,7 +17,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-var storedTasks = flag.Int("stored", 5_000, "tasks of 20 nodes that BenchmarkGrowth stores, beside 1,000")
+var storedTasks = flag.Int("stored", 5_000, "tasks of 20 nodes that BenchmarkGrowth stores, in addition to 1,000")
 
 // wholeTask is a task of 20 nodes from its creation to its end, in one batch of
 // 60 operations.

@@ -22,7 +22,7 @@ import (
 
 // BenchmarkTransitions measures durable transitions with some writers, each
 // on a task of its own. On the bolt store a bare bbolt Update of one 100-byte
-// value under ascending keys runs beside, in slices that alternate with the
+// value under ascending keys runs too, in slices that alternate with the
 // engine's, and x-bare is how many times faster transitions are than that.
 func BenchmarkTransitions(b *testing.B) {
 	for _, writers := range []int{1, 8, 32, 256, 1024} {

@@ -118,7 +118,7 @@ func TestCacheDropsTheLeastRecentlyUsed(t *testing.T) {
 	}
 	c.put(tree(t, "huge", 6, 50, false))
 	if in := inMemory(c, "a", "b", "c", "d", "e", "huge"); fmt.Sprint(in) != "[huge]" {
-		t.Errorf("beside one that is too large: %v", in)
+		t.Errorf("with one that is too large: %v", in)
 	}
 }
 
@@ -238,7 +238,7 @@ func TestCacheReturnsTreesThatHaveTheNode(t *testing.T) {
 	readers.Wait()
 }
 
-// What goes meanwhile keeps no tree that is there from being found by its nodes.
+// A removal during the read does not hide the nodes of other trees.
 func TestCacheIndexesNodesReadDuringARemoval(t *testing.T) {
 	c := newCache(100, func(*state.Tree) {})
 	read := tree(t, "a", 5, 3, false)

@@ -330,7 +330,7 @@ func expectDense(t testing.TB, trs []*state.Transition, first uint64) {
 	t.Helper()
 	for i, tr := range trs {
 		if want := first + uint64(i); tr.Sequence != want {
-			t.Fatalf("sequence %d in place of %d", tr.Sequence, want)
+			t.Fatalf("sequence %d instead of %d", tr.Sequence, want)
 		}
 	}
 }

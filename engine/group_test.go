@@ -151,7 +151,7 @@ func TestNothingIsVisibleBeforeItsCommitReturns(t *testing.T) {
 	})
 }
 
-// Cancelling stops the waiting and undoes nothing; the engine goes on with the
+// Cancelling stops the waiting and undoes nothing; the engine continues with the
 // request, and its memory is not given to another.
 func TestCancelledWaitLeavesTheRequestQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
@@ -173,7 +173,7 @@ func TestCancelledWaitLeavesTheRequestQueued(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		}
-		// Others come and go meanwhile and get answers of their own.
+		// Other requests come and go during this and get their own answers.
 		var wg sync.WaitGroup
 		for i := range 10 {
 			wg.Go(func() {
@@ -260,7 +260,7 @@ func TestConflictLeavesOtherTasksOfTheGroupAlone(t *testing.T) {
 }
 
 // A store that fails, is full, or fails in reading: everybody is answered,
-// nothing that was not committed shows, and the engine goes on as far as the
+// nothing that was not committed shows, and the engine continues as far as the
 // store does.
 func TestStoreErrorsAreAnswersAndLeaveNoTrace(t *testing.T) {
 	broken := errors.New("broken")

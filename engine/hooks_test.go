@@ -49,7 +49,7 @@ func TestHooksReportTheEnginesActions(t *testing.T) {
 }
 
 // A panic in what the user plugged in harms nobody: everybody is answered and
-// the engine goes on and closes.
+// the engine continues and closes.
 func TestPanicsOfHooksAndLoggerHaveNoEffect(t *testing.T) {
 	for name, o := range map[string]engine.Options{
 		"committed": {Hooks: &engine.Hooks{Committed: func(engine.CommitInfo) { blowUp("committed") }}},

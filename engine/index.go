@@ -7,7 +7,7 @@ import (
 
 // index finds tasks by one of their names. It is in parts with a lock each, so
 // that readers hardly ever wait for who changes it: in a busy engine a reader
-// that has waited runs after all the writers that were answered meanwhile.
+// that has waited runs after all the writers that were answered while it waited.
 // One goroutine at a time may change it.
 type index[K comparable] struct {
 	parts [indexParts]indexPart[K]

@@ -24,7 +24,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-var loadFor = flag.Duration("load", 0, "write for this long from 1,024 goroutines beside 100 watchers, 10 pollers of 10,000 nodes, purges and backups; 0: a small form")
+var loadFor = flag.Duration("load", 0, "write for this long from 1,024 goroutines, with 100 watchers, 10 pollers of 10,000 nodes, purges and backups; 0: a small form")
 
 // load is everything at once on one file.
 type load struct {
@@ -89,7 +89,7 @@ func (l *load) run(t *testing.T) {
 	l.T, l.dir, l.seed, l.stop = t, t.TempDir(), maphash.MakeSeed(), make(chan struct{})
 	l.progress = make([]atomic.Uint64, l.watchers)
 	path := filepath.Join(l.dir, "load.db")
-	// Little enough that writing back and trimming go on all the time.
+	// Little enough that writing back and trimming never stop.
 	bolt := &boltstore.Options{OverlayTransitions: 5000, FeedTransitions: int(4 * l.lag)}
 	var err error
 	if l.store, err = boltstore.Open(path, bolt); err != nil {
@@ -217,7 +217,7 @@ func (l *load) watch(i int) {
 	next := after.Sequence + 1
 	for tr, err := range l.Watch(l.Context(), after) {
 		if err != nil || tr.Sequence != next {
-			l.Errorf("watcher %d: %v, sequence of %v in place of %d", i, err, tr, next)
+			l.Errorf("watcher %d: %v, sequence of %v instead of %d", i, err, tr, next)
 			return
 		}
 		l.progress[i].Store(next)

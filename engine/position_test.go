@@ -51,7 +51,7 @@ func TestAWatchReportsARestoredBackup(t *testing.T) {
 			}
 			ahead := []store.Position{shared.At(shared.Sequence + 1), snap.Position}
 			if event, err := f.firstEvent(shared); err != nil || event.Sequence != 3 || event.Position.Sequence != 3 {
-				t.Errorf("the original goes on with %v, %v", event, err)
+				t.Errorf("the original continues with %v, %v", event, err)
 			}
 
 			restored := onStore(t, mustOpenBolt(t, backup), engine.Options{})
@@ -67,10 +67,10 @@ func TestAWatchReportsARestoredBackup(t *testing.T) {
 				}
 			}
 			if event, err := restored.firstEvent(shared); err != nil || event.Sequence != 3 {
-				t.Errorf("the restored one goes on with %v, %v", event, err)
+				t.Errorf("the restored one continues with %v, %v", event, err)
 			}
 			if event, err := restored.firstEvent(restored.Position().At(4)); err != nil || event.Sequence != 5 {
-				t.Errorf("a position of its own goes on with %v, %v", event, err)
+				t.Errorf("its own position continues with %v, %v", event, err)
 			}
 		})
 	}

@@ -76,8 +76,8 @@ func TestBadInputIsRefusedAndChangesNothing(t *testing.T) {
 		{"not skippable", state.ErrNotSkippable, []engine.Op{engine.Skip("fragile")}},
 		{"loop limit", state.ErrLoopLimit, []engine.Op{engine.Loop("gate")}},
 		{"stale version", state.ErrVersionMismatch, []engine.Op{engine.Finish("a", engine.IfVersion(id(999)))}},
-		{"version that is none", state.ErrInvalidArgument, []engine.Op{engine.Finish("a", engine.IfVersion("1"))}},
-		{"new version that is none", state.ErrInvalidArgument, []engine.Op{engine.Retry("broken", engine.NewVersion("1"))}},
+		{"an invalid version", state.ErrInvalidArgument, []engine.Op{engine.Finish("a", engine.IfVersion("1"))}},
+		{"an invalid new version", state.ErrInvalidArgument, []engine.Op{engine.Retry("broken", engine.NewVersion("1"))}},
 		{"version in capitals", state.ErrInvalidArgument, []engine.Op{engine.Finish("a", engine.IfVersion(strings.Repeat("AB", 16)))}},
 		{"business ID empty", state.ErrInvalidArgument, []engine.Op{engine.Create("", "12")}},
 		{"task ID empty", state.ErrInvalidArgument, []engine.Op{engine.Create("2", "")}},
@@ -166,7 +166,7 @@ func TestUnknownTasksAndNodesAreNotFound(t *testing.T) {
 				}
 			}
 			if _, err := f.List(f.ctx, store.ListQuery{Cursor: "x"}); !errors.Is(err, state.ErrInvalidArgument) {
-				f.Errorf("list with a cursor that is none: %v", err)
+				f.Errorf("list with an invalid cursor: %v", err)
 			}
 		})
 	})

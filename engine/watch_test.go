@@ -213,7 +213,7 @@ func TestWatchersHaveNeitherGapNorDuplicateWhileManyWrite(t *testing.T) {
 						return
 					}
 					if tr.Sequence != next {
-						f.Errorf("watcher %d got %d in place of %d", i, tr.Sequence, next)
+						f.Errorf("watcher %d got %d instead of %d", i, tr.Sequence, next)
 						return
 					}
 					if next++; next > last {

@@ -255,7 +255,7 @@ func appendLabels(dst []byte, labels map[string]string) []byte {
 	return append(dst, '}')
 }
 
-// labelsOf is labels as a map, nil if there are none.
+// labelsOf is labels as a map, nil without labels.
 func labelsOf(l state.Labels) map[string]string {
 	if l.Len() == 0 {
 		return nil

@@ -22,7 +22,7 @@ type Task struct {
 	Started, Finished, Recorded, Updated time.Time
 	Nodes                                int
 	Counts                               state.Counts      // leaves by shown state
-	Labels                               map[string]string // nil if there are none
+	Labels                               map[string]string // nil without labels
 	Revision                             uint64
 }
 

@@ -36,7 +36,7 @@ func below() spec {
 			sub("in "+name, st, act("leaf in "+name, state.Suspended), sub("sub in "+name, state.Failed)),
 			act(name, st))
 	}
-	return pipeline(state.Running, sub("s", state.Running, append(children, pending("pending"))...), act("beside", state.Suspended))
+	return pipeline(state.Running, sub("s", state.Running, append(children, pending("pending"))...), act("sibling", state.Suspended))
 }
 
 func TestRevokeAlsoRevokesContainersAndSuspendedLeaves(t *testing.T) {

@@ -179,7 +179,7 @@ func TestChildrenComeInTheOrderOfCreation(t *testing.T) {
 	}
 	for c := range tree.Children(0) {
 		if c > 1 {
-			t.Error("the iteration goes on after the loop was left")
+			t.Error("the iteration continues after break")
 		}
 		break
 	}

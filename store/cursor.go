@@ -53,7 +53,7 @@ func (q *ListQuery) Start() (number uint64, err error) {
 	case q.Cursor != "":
 		number, err = strconv.ParseUint(q.Cursor[1:], 10, 63)
 		if err != nil || q.CursorAt(number) != q.Cursor || number == 0 {
-			return 0, fmt.Errorf("%w: cursor %s is none that such a list returned", state.ErrInvalidArgument, quote(q.Cursor))
+			return 0, fmt.Errorf("%w: no such list returned cursor %s", state.ErrInvalidArgument, quote(q.Cursor))
 		}
 		return number, nil
 	case q.OldestFirst:

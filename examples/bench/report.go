@@ -13,12 +13,12 @@ type row struct {
 	Figure    string   `json:"figure"`
 	Value     *float64 `json:"value"` // null: not measured, see Note
 	Unit      string   `json:"unit"`
-	Yardstick *float64 `json:"yardstick"` // in the same unit, null if there is none
+	Yardstick *float64 `json:"yardstick"` // in the same unit, null without one
 	Label     string   `json:"yardstick_label,omitempty"`
 	// Ratio is value to yardstick, or the inverse where the goal is a number
 	// of times faster or cheaper.
 	Ratio   *float64 `json:"ratio"`
-	Goal    string   `json:"goal"`    // "" if there is none
+	Goal    string   `json:"goal"`    // "" without one
 	Reached *bool    `json:"reached"` // null if there is no goal or no value
 	Note    string   `json:"note,omitempty"`
 }

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// percentile is the smallest value that at least p of 100 do not exceed; 0 if
-// there is none. It sorts times.
+// percentile is the smallest value that at least p of 100 do not exceed; 0 without
+// values. It sorts times.
 func percentile(times []time.Duration, p int) time.Duration {
 	if len(times) == 0 {
 		return 0

@@ -14,7 +14,7 @@ import (
 // Begin and Report choose the operations to record.
 type record struct {
 	engine *engine.Engine
-	root   string // the pipeline's ID, which the machine's name is made of
+	root   string // the pipeline's ID, part of the machine's name
 }
 
 func (r record) step(name string) string { return r.root + "/" + name }

@@ -106,13 +106,13 @@ func (s *subscription) must(t *testing.T, name string) event {
 	for {
 		e, err := s.next()
 		if err != nil {
-			t.Fatalf("in place of %s: %v", name, err)
+			t.Fatalf("instead of %s: %v", name, err)
 		}
 		if e.comment != "" {
 			continue
 		}
 		if e.name != name {
-			t.Fatalf("%s %d in place of %s", e.name, e.id, name)
+			t.Fatalf("%s %d instead of %s", e.name, e.id, name)
 		}
 		return e
 	}
@@ -217,7 +217,7 @@ func (f *fixture) follow(url, task string, want int) (seen []uint64) {
 				return seen
 			}
 			if e.name != "transition" {
-				f.Errorf("%s in place of a transition", e.name)
+				f.Errorf("%s instead of a transition", e.name)
 				return seen
 			}
 			seen = append(seen, e.id)
@@ -278,7 +278,7 @@ func TestADeletedTaskIsGoneAndItsSuccessorIsAnother(t *testing.T) {
 	}
 	s.must(t, "gone")
 	if _, err := s.next(); err == nil {
-		t.Error("the stream goes on")
+		t.Error("the stream continues")
 	}
 	f.record(engine.Create("2", "10", engine.ID("successor")), engine.Start("successor"))
 	e := subscribe(t, server.URL, "2", "10", strconv.FormatUint(last, 10)).must(t, "snapshot")
@@ -301,7 +301,7 @@ func TestAStoreWithoutWatchIsAskedForChanges(t *testing.T) {
 		f.record(engine.Fail("node-1", "x"), engine.Retry("node-1"), engine.Start("node-1"))
 		for _, op := range []string{"fail", "retry", "start"} {
 			if e := s.must(t, "transition"); e.data["op"] != op {
-				t.Errorf("%v in place of %s", e.data["op"], op)
+				t.Errorf("%v instead of %s", e.data["op"], op)
 			}
 		}
 	}

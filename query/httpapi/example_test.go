@@ -15,7 +15,7 @@ import (
 )
 
 // A service that serves the documented call, the events and the status page
-// of what it records, beside its own paths.
+// of its records, in addition to its own paths.
 func Example() {
 	ctx := context.Background()
 	e, err := engine.Open(ctx, store.NewMemory(), nil)

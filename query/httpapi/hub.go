@@ -25,7 +25,7 @@ type hub struct {
 	ended     bool
 	listeners map[state.Key]map[*listener]struct{}
 	count     int
-	stop      context.CancelFunc // of the follower, nil if there is none
+	stop      context.CancelFunc // of the follower, nil without one
 }
 
 // listener is woken through its channel, which remembers one wake.

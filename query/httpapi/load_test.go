@@ -29,7 +29,7 @@ func TestManyClientsAreServedWhileARunnerWrites(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
 	defer client.CloseIdleConnections()
 
-	// Writers go on until all clients have left, so that none waits for an
+	// Writers continue until all clients have left, so that none waits for an
 	// event that never comes.
 	var stop, left atomic.Bool
 	time.AfterFunc(*loadFor, func() { stop.Store(true) })

@@ -148,7 +148,7 @@ func TestRunsAreComparedWithinABusiness(t *testing.T) {
 	}
 	var got usualTimes
 	if f.data("/api/usual?bk_biz_id=2&task_id=run-3", &got); got.Runs != 3 {
-		t.Errorf("made of %d runs", got.Runs)
+		t.Errorf("computed from %d runs", got.Runs)
 	}
 	for _, path := range []string{"/api/compare?bk_biz_id=3&task_id=secret&with=secret", "/api/usual?bk_biz_id=3&task_id=secret"} {
 		refusal(t, f.get(path))

@@ -121,7 +121,7 @@ func TestShutdownEndsStreamsAndRefusesNewOnes(t *testing.T) {
 		t.Error(err)
 	}
 	if e, err := s.next(); err == nil {
-		t.Errorf("the stream goes on: %+v", e)
+		t.Errorf("the stream continues: %+v", e)
 	}
 	if err := <-served; !errors.Is(err, http.ErrServerClosed) {
 		t.Error(err)
@@ -148,7 +148,7 @@ func TestShutdownEndsStreamsAfterEarlierCommits(t *testing.T) {
 			t.Errorf("the last event is %+v", e)
 		}
 		if e, err := s.next(); err == nil {
-			t.Errorf("the stream goes on: %+v", e)
+			t.Errorf("the stream continues: %+v", e)
 		}
 	}
 }
@@ -161,7 +161,7 @@ func TestTheEnginesEndIsTheStreams(t *testing.T) {
 	s.must(t, "snapshot")
 	f.engine.Close()
 	if e, err := s.next(); err == nil {
-		t.Errorf("the stream goes on: %+v", e)
+		t.Errorf("the stream continues: %+v", e)
 	}
 }
 

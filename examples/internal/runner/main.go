@@ -58,7 +58,7 @@ type call struct {
 	resume, quiet      bool
 	json               bool   // print the answer also on a terminal
 	failedFirst        bool   // show a container FAILED as soon as anything in it is
-	standby            bool   // go on with what other runners leave
+	standby            bool   // continue the tasks of dead runners
 	owner              string // of leases, "" for one made up
 	lease              time.Duration
 	grace              time.Duration
@@ -150,7 +150,7 @@ func (c *call) parse(args []string) (help bool, err error) {
 		c.bindShared(flags)
 	}
 	flags.StringVar(&c.business, "biz", "1", "business `ID` of the task")
-	flags.StringVar(&c.task, "task", "", "task `ID` (default: made of the time; with -resume: the one that is unfinished)")
+	flags.StringVar(&c.task, "task", "", "task `ID` (default: from the time; with -resume: the unfinished one)")
 	flags.DurationVar(&c.grace, "grace", 5*time.Second, "how long commands may continue after Ctrl-C")
 	flags.BoolVar(&c.quiet, "quiet", false, "show no progress")
 	flags.BoolVar(&c.json, "json", false, "print the task's status in the end, also on a terminal")

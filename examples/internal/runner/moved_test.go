@@ -22,7 +22,7 @@ func statusctl(t *testing.T, program string, args ...string) []byte {
 }
 
 // The database is all there is of a run: what is exported from it and imported
-// into another one goes on there, with its definition, exit codes and variables.
+// into another one continues there, with its definition, exit codes and variables.
 func TestAnExportedRunIsResumedInAnotherDatabase(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()

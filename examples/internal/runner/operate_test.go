@@ -163,10 +163,10 @@ func TestAPausedCommandStopsAndContinuesAndItsUserIsTheActor(t *testing.T) {
 	r.refuses("a", httpapi.Pause, "invalid transition")
 	r.refuses("a", httpapi.Skip, "invalid transition")
 	if !stopped(t, command) {
-		t.Error("a refused action lets it go on")
+		t.Error("a refused action continues it")
 	}
 	r.do("a", httpapi.Resume)
-	eventually(t, "the command goes on", func() bool { return !stopped(t, command) })
+	eventually(t, "the command continues", func() bool { return !stopped(t, command) })
 	r.do("a", httpapi.Pause)
 	r.do("a", httpapi.ForceFail) // in spite of what it would do by itself
 	r.becomes("a", state.Failed)
@@ -302,7 +302,7 @@ func TestWithoutTheFlagTheTaskCannotBeOperated(t *testing.T) {
 	r.ends(exitFinished, pipelineName+" FINISHED", "  start FINISHED", "  a FINISHED", "  end FINISHED")
 }
 
-// What a person paused, -resume goes on with; the command is run again.
+// -resume continues a node that a person paused; the command is run again.
 func TestAPausedNodeIsResumedByAnotherRunner(t *testing.T) {
 	g, tree := gated(t)
 	r := operated(t, tree)

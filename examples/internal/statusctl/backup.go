@@ -66,7 +66,7 @@ func backup(ctx context.Context, t *tool, s *boltstore.Store, name string, compa
 var compactCommand = command{
 	name: "compact", summary: "give back the room that removed tasks took",
 	detail: `
-Writes a new file beside the database, which takes its place once it is complete
+Writes a new file next to the database, which replaces it once it is complete
 and on disk. Until then there must be room for both. Where open files cannot be
 replaced, as on Windows, it fails and changes nothing: use backup -compact.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {

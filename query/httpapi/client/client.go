@@ -36,7 +36,7 @@ type Options struct {
 type Client struct {
 	http      http.Client
 	base      string // of all paths, without a slash at the end
-	header    string // the credentials, "" if there are none
+	header    string // the credentials, "" without them
 	maxAnswer int64
 }
 
