@@ -14,7 +14,7 @@ import (
 )
 
 // One record that cannot be read takes away no task but its own.
-func TestReadableTasksAreListedBesideUnreadableOnes(t *testing.T) {
+func TestReadableTasksAreListedDespiteUnreadableOnes(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "tasks.db"), nil)
 	m := newModel()
 	var keys []state.Key

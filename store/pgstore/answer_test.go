@@ -40,7 +40,7 @@ var lateErrors = map[string][]byte{
 	"a connection of a pooler's": errorMessage("ERROR", "08006"),
 }
 
-func TestACommitThatWasAcknowledgedHasHappenedWhateverErrorFollows(t *testing.T) {
+func TestAnAcknowledgedCommitHasHappenedDespiteLaterErrors(t *testing.T) {
 	t.Parallel()
 	for name, message := range lateErrors {
 		t.Run(name, func(t *testing.T) { acknowledgedCommits(t, newBroken(t), message) })
@@ -63,7 +63,7 @@ func acknowledgedCommits(t *testing.T, b *broken, message []byte) {
 	check(t, b.store)
 }
 
-func TestATakeoverThatWasAcknowledgedHasHappenedWhateverErrorFollows(t *testing.T) {
+func TestAnAcknowledgedTakeoverHasHappenedDespiteLaterErrors(t *testing.T) {
 	t.Parallel()
 	for name, message := range lateErrors {
 		t.Run(name, func(t *testing.T) {
@@ -82,7 +82,7 @@ func TestATakeoverThatWasAcknowledgedHasHappenedWhateverErrorFollows(t *testing.
 }
 
 // A trim says what it has removed, also if an error follows.
-func TestATrimThatWasAcknowledgedHasHappenedWhateverErrorFollows(t *testing.T) {
+func TestAnAcknowledgedTrimHasHappenedDespiteLaterErrors(t *testing.T) {
 	t.Parallel()
 	b := newBroken(t)
 	b.store.FeedTransitions(1)

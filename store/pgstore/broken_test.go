@@ -252,7 +252,7 @@ func TestAnOrdinaryCommitThatArrivesTooLateIsVoid(t *testing.T) {
 	check(t, b.store)
 }
 
-func TestAHandleThatCannotFindOutFails(t *testing.T) {
+func TestAHandleFailsIfAnOutcomeStaysUnknown(t *testing.T) {
 	t.Parallel()
 	b := newBroken(t)
 	b.store.Recover(50 * time.Millisecond)
@@ -277,7 +277,7 @@ func TestAHandleThatCannotFindOutFails(t *testing.T) {
 	}
 }
 
-func TestReadersGoOnAfterTheConnectionsBreak(t *testing.T) {
+func TestReadersContinueAfterBrokenConnections(t *testing.T) {
 	t.Parallel()
 	b := newBroken(t)
 	for range 3 {

@@ -29,8 +29,8 @@ func appendText(dst []byte, s string) []byte {
 
 func appendCount(dst []byte, n int) []byte { return binary.AppendUvarint(dst, uint64(n)) }
 
-// How a time is written: one of these, or its nanoseconds plus 2 and its
-// seconds after those of the base.
+// The encoding of a time: one of these, or its nanoseconds plus 2 and its
+// seconds relative to the base.
 const (
 	timeUnset = iota
 	timeBase
@@ -56,9 +56,9 @@ func appendVersion(dst []byte, v state.Version) []byte {
 	return append(dst, id[:]...)
 }
 
-// decoder reads a record from its front. The first thing that does not fit
-// makes it bad, and everything read after that is zero. newer says that what did
-// not fit is what a later version of the program may write.
+// decoder reads a record from its front. The first error makes it bad, and everything
+// read after that is zero. newer says that a later version of the program may have
+// written the record.
 type decoder struct {
 	b     []byte
 	bad   bool
@@ -78,7 +78,7 @@ func record(b []byte) *decoder {
 
 func (d *decoder) fail() { d.bad, d.b = true, nil }
 
-// later is fail for what only a later version of the program knows: a kind, a
+// later is fail for a value that only a later version of the program knows: a kind, a
 // state, an operation or a flag.
 func (d *decoder) later() {
 	if !d.bad {
@@ -139,10 +139,10 @@ func (d *decoder) uvarint(limit uint64) uint64 {
 
 func (d *decoder) count() int { return int(d.uvarint(maxCount)) }
 
-// plain reads a text as it is.
+// plain reads a text unchanged.
 func (d *decoder) plain() string { return d.text(func(s string) string { return s }) }
 
-// name and errorText read texts as the library keeps them.
+// name and errorText read texts in the library's stored form.
 
 func (d *decoder) name() string { return d.text(state.CutName) }
 
@@ -157,7 +157,7 @@ func (d *decoder) text(cut func(string) string) string {
 	return s
 }
 
-// actor reads who asked for something, which may be nobody.
+// actor reads an actor, which may be empty.
 func (d *decoder) actor() string {
 	s := string(d.bytes(d.count()))
 	if s != "" && state.CheckActor(s) != nil {

@@ -60,7 +60,7 @@ func TestARecordOfEverythingComesBack(t *testing.T) {
 }
 
 // Whatever a store takes it can read again, from every kind of record.
-func TestWhateverIsWellFormedComesBack(t *testing.T) {
+func TestWellFormedTransitionsComeBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 4000 {
 		tr := storetest.RandomTransition(r)

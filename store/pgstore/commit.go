@@ -15,10 +15,10 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Commit implements [store.Store]. It takes two round trips, however many
-// changes there are: one locks the tasks and looks names up, the other writes
-// and commits. A context that ends between them ends the commit; after that
-// the outcome is waited for.
+// Commit implements [store.Store]. It takes at most two round trips for any number of
+// changes: one locks the tasks and looks names up, the other writes and commits. A
+// context that ends between them ends the commit; after that, Commit waits for the
+// outcome.
 func (s *Store) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 	if err := validate(changes); err != nil {
 		return nil, err
@@ -100,12 +100,12 @@ func (s *Store) commitInTwoSteps(ctx context.Context, changes []store.Write) (re
 	rollback(ctx, conn)
 	conn.Release() // it may be the only one that the pool has
 	kept = true
-	// That a name is taken has to be durable before it is told.
+	// The fact that a name is taken must be durable before it is answered.
 	return p.results, s.settle(ctx, unknownSequence)
 }
 
-// find begins a transaction, unless one goes on, locks the tasks to be changed
-// and looks up what names are in use.
+// find begins a transaction, unless one is kept, locks the tasks to be changed and
+// looks up the names in use.
 func (s *Store) find(ctx context.Context, conn *pgxpool.Conn, begun bool, n names) (found, error) {
 	f := found{tasks: make(map[int]*row), keys: make(map[int]bool), ids: make(map[string]int64)}
 	var b pgx.Batch
@@ -201,9 +201,9 @@ type attempt struct {
 	history  store.History
 }
 
-// write sends all that a plan writes and the commit, in one go, and returns the
-// results. It finds out what became of a commit whose answer was lost. A context
-// that ends does not end it any more.
+// write sends all writes of a plan and the commit together, and returns the results.
+// If the answer is lost, it determines the outcome of the commit. A context that ends
+// does not end it any more.
 func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan, batch func(*attempt) *pgx.Batch) ([]store.Result, error) {
 	if s.beforeWrite != nil {
 		s.beforeWrite()
@@ -296,9 +296,9 @@ func (s *Store) queueWrites(b *pgx.Batch, a *attempt, checks bool) {
 	}
 }
 
-// refusedForSure reports whether the server has answered that the transaction
-// did not happen: with an error before the commit, which it then passed over.
-// An error about a connection may be a pooler's, about its own to the server.
+// refusedForSure reports whether the server has answered that the transaction did not
+// happen: with an error before the commit, which it then skipped. An error about a
+// connection may come from a pooler, about its connection to the server.
 func refusedForSure(err error) bool {
 	var refused *pgconn.PgError
 	var undecided *undecidedError
@@ -306,9 +306,9 @@ func refusedForSure(err error) bool {
 		refused.Code != "40003" // statement_completion_unknown
 }
 
-// outcome finds out about a commit whose answer was lost, on another
-// connection. If it did not happen, it never will, and the error has cause. The
-// handle fails if this cannot be found out.
+// outcome determines, on another connection, whether a commit whose answer was lost
+// has happened. If not, it never will, and the error has cause. The handle fails if
+// the outcome cannot be determined.
 func (s *Store) outcome(ctx context.Context, a *attempt, cause error) error {
 	bounded, cancel := s.bounded(ctx)
 	defer cancel()
@@ -332,8 +332,8 @@ func (s *Store) outcome(ctx context.Context, a *attempt, cause error) error {
 	return nil
 }
 
-// notCommitted is the error of a commit that did not happen because the
-// connection broke, though it looks like one that may have.
+// notCommitted is the error of a commit that certainly did not happen because the
+// connection broke.
 type notCommitted struct{ cause error }
 
 func (e *notCommitted) Error() string { return "not committed: " + e.cause.Error() }

@@ -58,7 +58,7 @@ func TestARequestIsNotStarvedByABusyRunner(t *testing.T) {
 
 // A rival changes the task whenever an engine has read it and not committed
 // yet. Once the engine has lost to it, the rival waits.
-func TestWhoLostATaskHasTheNextTurn(t *testing.T) {
+func TestTheLoserOfAConflictHasTheNextTurn(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, Lease: hour}

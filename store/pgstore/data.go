@@ -41,7 +41,7 @@ func (r *dataRows) add(task int64, tr *state.Transition) {
 
 // Attempts implements [store.Reader].
 func (s *Store) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) (page []store.Attempt, err error) {
-	if ref.NodeKey != "" { // only the tree tells
+	if ref.NodeKey != "" { // only the tree knows
 		snap, err := s.Load(ctx, ref)
 		if err != nil {
 			return nil, err
@@ -145,7 +145,7 @@ func (r *attemptReader) data(ctx context.Context, s *Store) error {
 	return r.bytes(ctx, s, first)
 }
 
-// bytes reads the bytes of what is named.
+// bytes reads the bytes of data that has only size and digest.
 func (r *attemptReader) bytes(ctx context.Context, s *Store, first int) error {
 	rows, err := s.pool.Query(ctx, s.sql.dataBytes, r.task, r.index, first, first+len(r.page)-1)
 	if err != nil {
@@ -157,7 +157,7 @@ func (r *attemptReader) bytes(ctx context.Context, s *Store, first int) error {
 	_, err = pgx.ForEachRow(rows, []any{&n, &what, &raw}, func() error {
 		data := state.NewData(append([]byte{}, raw...))
 		if named := r.named(n-first, what); !data.Equal(named) {
-			return fmt.Errorf("%w: data of attempt %d is not what was recorded", store.ErrCorrupt, n)
+			return fmt.Errorf("%w: data of attempt %d has changed", store.ErrCorrupt, n)
 		}
 		r.put(n-first, what, data)
 		return nil
@@ -190,7 +190,7 @@ func (r *attemptReader) named(i int, what int16) *state.Data {
 	return r.page[i].Output
 }
 
-// namedData names data as a row does.
+// namedData is data with the size and digest of a row.
 func namedData(size int, digest []byte) (*state.Data, error) {
 	if len(digest) != 16 {
 		return nil, fmt.Errorf("%w: a digest of %d bytes", store.ErrCorrupt, len(digest))

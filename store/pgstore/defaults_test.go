@@ -50,7 +50,7 @@ func withDefaults(defaults ...string) string {
 
 // The first start makes the tables and everything else is done under whatever
 // defaults sessions have.
-func TestAStoreWorksWhateverTheDefaultsOfSessionsAre(t *testing.T) {
+func TestAStoreWorksWithAnySessionDefaults(t *testing.T) {
 	t.Parallel()
 	modes := []string{"", " default_query_exec_mode=" + execMode, " default_query_exec_mode=simple_protocol"}
 	for name, defaults := range sessionDefaults {
@@ -82,7 +82,7 @@ func TestAStoreWorksWhateverTheDefaultsOfSessionsAre(t *testing.T) {
 }
 
 // Where texts or bytes would not come back as they went, opening fails.
-func TestSessionsThatWouldChangeWhatIsStoredAreRefused(t *testing.T) {
+func TestSessionsThatWouldChangeTextsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, conn := range map[string]string{
 		"another encoding":                loopback(server.Port, "client_encoding=LATIN1"),
@@ -198,7 +198,7 @@ func TestADatabaseThatIsReadOnlyByDefaultIsNotWritten(t *testing.T) {
 // A commit that waits for its synchronous standby has not happened yet for
 // whoever asked for it. A timeout of the server must not make it look as if it
 // had.
-func TestAStatementTimeoutDoesNotAcknowledgeWhatTheStandbyDoesNotHave(t *testing.T) {
+func TestAStatementTimeoutDoesNotAcknowledgeBeforeTheStandby(t *testing.T) {
 	t.Parallel()
 	primary := newServer(t, "fsync=off")
 	s, err := pgstore.Open(t.Context(), primary.ConnString()+" options='-c statement_timeout=200ms'", &pgstore.Options{Recover: 2 * time.Second, Lease: hour})

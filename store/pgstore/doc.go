@@ -1,7 +1,7 @@
-// Package pgstore keeps tasks in PostgreSQL, for fleets of runners that share
-// what they know. Any number of handles in any number of processes work on one
-// store: an engine stands on its handle as it would on a file, and changes of
-// two processes to one task are serialised by the task's revision.
+// Package pgstore keeps tasks in PostgreSQL, for fleets of runners that share a
+// store. Any number of handles in any number of processes work on one store: an
+// engine uses its handle like a file, and the task's revision serializes changes of
+// two processes to one task.
 //
 // # Writing
 //
@@ -22,25 +22,24 @@
 // time. That turn ends before the disk has the commit, so commits share syncs,
 // and readers tell of nothing that the disk does not have; durable.go says how.
 //
-// A change of a task that another handle has changed meanwhile is left out with
-// [store.ErrConflict]; the engine then reads the task, applies its requests
-// again and commits, at most 8 times, before it passes the conflict on. Nothing
-// is recorded in that case and the request can be given again. It is rare: who
-// has lost a task keeps it locked for the moment that reading it takes, 50 ms
-// at most, and so has the next turn however busy the other is. That needs a
-// second connection in the pool.
+// If another handle has changed a task since it was read, the change is left out with
+// [store.ErrConflict]. The engine then reads the task, applies its requests again and
+// commits, at most 8 times, before it returns the conflict. In that case nothing is
+// recorded, and the caller can repeat the request. This is rare: after a conflict, the
+// loser keeps the row locked while it reloads the task (at most 50 ms), so its retry
+// goes first. This needs a second connection in the pool.
 //
-// # What is durable
+// # Durability
 //
-// Whatever the database makes of a commit: with synchronous_commit on, which is
-// the default, its log is on disk, and on a synchronous standby if there is
-// one. A commit whose answer was lost is looked up by the number it wrote with
-// its changes, on a new connection, to another server if there was a failover;
-// one that has not happened by then is kept from happening. Only if nobody can
-// be asked for as long as Options.Recover is it [store.ErrFailed].
+// A commit is as durable as the database makes it: with synchronous_commit on, the
+// default, its log is on disk, and on a synchronous standby if there is one. If the
+// answer to a commit is lost, the store looks it up by the number that it wrote with
+// its changes, on a new connection, and after a failover on another server; a commit
+// that has not happened by then is prevented. Only if no server can be reached for
+// Options.Recover is the result [store.ErrFailed].
 //
-// A commit that the server has acknowledged has happened, whatever error the
-// server reports after that. A statement_timeout does not end the wait for a
+// A commit that the server has acknowledged has happened, even if the server reports
+// an error after that. A statement_timeout does not end the wait for a
 // synchronous standby, because the server would then acknowledge a commit that
 // the standby does not have.
 //
@@ -53,13 +52,13 @@
 // default_transaction_read_only nothing is written and the server's error is
 // returned. Sessions of a caller's pool must have the client encoding UTF8.
 //
-// # Who runs what
+// # Leases
 //
 // A task carries the number of the handle that holds its lease, and the
 // handle's row the time until which it lives, renewed by one update for all
 // tasks. See [store.Leaser]. All times are the database's.
 //
-// # What it needs
+// # Requirements
 //
 // PostgreSQL 13 or later, with READ COMMITTED and REPEATABLE READ
 // transactions, row locks with SKIP LOCKED, INSERT with ON CONFLICT,
@@ -77,7 +76,7 @@
 // the pooler and the server, and the pooler's own settings are to notice that a
 // client's machine is gone. Tests run behind pgbouncer 1.18 in transaction mode.
 //
-// Of the compatible distributed databases none was tried. By their
+// No compatible distributed database was tried. By their
 // documentation, CockroachDB has neither advisory locks nor LISTEN and NOTIFY,
 // and partitions by list and range only: the first start would fail or be
 // unprotected from another at the same time. YugabyteDB has all of it in recent
@@ -86,10 +85,10 @@
 // does not include what it distributes by, so it could carry a store in the
 // undistributed tables of one node alone.
 //
-// # What it costs
+// # Cost
 //
-// The benchmarks print all of this and pgbench's simple update beside it, and
-// compare a store of many tasks with a small one:
+// The benchmarks print all of this together with pgbench's simple update, and compare
+// a store of many tasks with a small one:
 //
 //	go test -run '^$' -bench . -growth 1000000 -timeout 0
 //
@@ -116,9 +115,9 @@
 // When the page cache was empty, snapshots were 8 times as slow: they waited for
 // the disk.
 //
-// # What a large fleet would take
+// # Large fleets
 //
-// This is reckoned from the above, not tried.
+// This is an estimate from the figures above, not a measurement.
 //
 // The first thing to break is what a commit costs. 10,000 runners with a
 // transition a second each have little to group, and two cores carry about 1,350

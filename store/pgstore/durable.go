@@ -16,26 +16,23 @@ import (
 
 // # Locks that end before the disk has the commit
 //
-// Who holds the feed's row keeps all others from committing. So its transaction
-// ends without waiting for the disk, with synchronous_commit off, and a second
-// one in the same batch, which writes but a word to the server's log, waits for
-// the disk and for a synchronous standby to have both. The syncs of many commits
-// then happen together, as a server's usually do, and a commit is answered when
-// its second transaction has ended.
+// The holder of the feed's row keeps all others from committing. Its transaction
+// therefore ends without waiting for the disk, with synchronous_commit off. A second
+// transaction in the same batch, which writes only a word to the server's log, waits
+// until the disk and a synchronous standby have both. The syncs of many commits then
+// happen together, and a commit is answered when its second transaction has ended.
 //
-// What a crash takes back of a log is its end. So a commit that is lost takes
-// along all that came after it and the numbers stay without a gap; a new history
-// begins (see sql.go).
+// A crash loses the end of the log. If a commit is lost, all later ones are lost too
+// and the sequences stay without a gap; a new history begins (see sql.go).
 //
 // A handle that has been the only one to commit for a while saves the second
 // transaction: its commits wait for the disk themselves, since there is nobody
 // they could hold up. Another handle that begins to commit waits for one of
 // them, once.
 //
-// Readers see a commit before the disk has it. They must not tell of it: before a
-// handle answers with something newer than what it knows to be durable, it has
-// the server make durable what there is by then. A handle that reads what did
-// not just change never has to.
+// Readers see a commit before the disk has it, and must not answer it yet: before a
+// handle answers with something newer than the last sequence that it knows to be
+// durable, it makes the server flush its log. Reads of older data need no flush.
 
 // durable is up to which sequence a handle knows the store to be on disk.
 type durable struct{ sequence atomic.Uint64 }
@@ -86,7 +83,7 @@ func (c *company) end(a *attempt) {
 	}
 }
 
-// unknownSequence is that of what is not there, such as a task that was deleted.
+// unknownSequence is the sequence of a missing row, such as a deleted task.
 const unknownSequence = math.MaxUint64
 
 // settle returns when everything up to a sequence that the caller has read is
@@ -105,7 +102,7 @@ func (s *Store) settle(ctx context.Context, sequence uint64) error {
 	return s.flush(ctx)
 }
 
-// flush makes durable what was committed before it.
+// flush makes all earlier commits durable.
 func (s *Store) flush(ctx context.Context) error {
 	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		var last int64
@@ -123,8 +120,8 @@ func (s *Store) flush(ctx context.Context) error {
 	})
 }
 
-// undecidedError is that of a commit which others may see and a crash can take
-// back.
+// undecidedError is the error of a commit that others may see and a crash can still
+// undo.
 type undecidedError struct{ cause error }
 
 func (e *undecidedError) Error() string { return "not known to be durable: " + e.cause.Error() }
@@ -132,7 +129,7 @@ func (e *undecidedError) Unwrap() error { return e.cause }
 
 // commitDurably adds a COMMIT that does not wait for the disk to a batch, and a
 // transaction that does, and sends it. It returns nil if and only if the server
-// has acknowledged both, whatever error it reports after that.
+// has acknowledged both, even if it reports an error after that.
 func commitDurably(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) error {
 	committed := 0
 	count := func(tag pgconn.CommandTag) error {
@@ -164,7 +161,7 @@ const (
 	unheard       = 500 * time.Millisecond
 )
 
-// announce has those who listen told of a commit.
+// announce requests a notification of listeners about a commit.
 func (s *Store) announce() {
 	select {
 	case s.committed <- struct{}{}:

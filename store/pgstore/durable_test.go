@@ -34,7 +34,7 @@ func setStandbys(t *testing.T, pool *pgxpool.Pool, names string) {
 
 // A commit lets others go on before the disk and the standby have it. Until they
 // have it no reader tells of it, nor of what it removed.
-func TestNothingIsToldThatTheStandbyDoesNotHave(t *testing.T) {
+func TestAnswersWaitForTheStandby(t *testing.T) {
 	t.Parallel()
 	primary := newServer(t, "fsync=off")
 	pool, err := pgxpool.New(t.Context(), primary.ConnString()+" pool_max_conns=20")
@@ -124,7 +124,7 @@ func deletion(t *testing.T, pool *pgxpool.Pool, s *pgstore.Store, task string) s
 
 // A crash takes the end of the server's log. What writers were answered and
 // readers were told is in what is left, under the same sequences.
-func TestWhatWasToldSurvivesTheServersCrash(t *testing.T) {
+func TestAnsweredCommitsSurviveACrashOfTheServer(t *testing.T) {
 	t.Parallel()
 	// The server writes its log only for who waits.
 	server := newServer(t, "wal_writer_delay=10s", "wal_writer_flush_after=0", "full_page_writes=off")

@@ -14,7 +14,7 @@ import (
 
 // The primary is killed while three processes work, one of which dies with it.
 // The others go on with the standby that was synchronous.
-func TestFailingOverLosesNothingThatWasAnswered(t *testing.T) {
+func TestAFailoverLosesNoAnsweredCommit(t *testing.T) {
 	t.Parallel()
 	primary := newServer(t, "fsync=off", "synchronous_standby_names=second")
 	standby, err := primary.Standby("second", "fsync=off", "synchronous_standby_names=")

@@ -19,7 +19,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
 
-func TestACommitHeldOpenNeitherHoldsUpNorIsOvertakenInTheFeed(t *testing.T) {
+func TestAnOpenCommitNeitherBlocksNorReordersTheFeed(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	slow, fast := open(t, pool, pgstore.Options{Schema: schema}), open(t, pool, pgstore.Options{Schema: schema})
@@ -60,7 +60,7 @@ func TestACommitHeldOpenNeitherHoldsUpNorIsOvertakenInTheFeed(t *testing.T) {
 
 // A sequence is given out by a transaction that may still fail: nobody gets a
 // higher one before that is decided, and if it fails somebody gets the same.
-func TestASequenceThatIsNotCommittedIsSeenByNobody(t *testing.T) {
+func TestUncommittedSequencesAreInvisible(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	s := open(t, pool, pgstore.Options{Schema: schema})

@@ -13,12 +13,11 @@ import (
 	"github.com/pipestatus/pipestatus/store/feed"
 )
 
-// leases is what a handle knows of the leases it took. A task's row names the
-// handle that has its lease, and the handle's row says until when: so one
-// update renews all leases, taking one over is an update of one task, and a
-// handle that was left for dead and comes back finds another's name in the
-// row. Handles are numbered and no number is used again: it is the fencing
-// token.
+// leases holds the leases of a handle. A task's row names the handle that has its
+// lease, and the handle's row holds the expiry time. One update therefore renews all
+// leases, a takeover is an update of one task, and a handle that returns after its
+// leases have expired finds another handle in the row. Handles are numbered and no
+// number is used again: the number is the fencing token.
 type leases struct {
 	self int64 // 0: takes none
 
@@ -74,7 +73,7 @@ func (s *Store) register(ctx context.Context) error {
 	})
 }
 
-// unregister gives the leases up. If it cannot, they run out.
+// unregister gives the leases up. If it fails, they expire.
 func (s *Store) unregister(ctx context.Context) {
 	_ = s.transact(ctx, func(b *pgx.Batch) {
 		b.Queue(s.sql.unregister, s.id)

@@ -23,8 +23,8 @@ const schemaVersion = 4
 // migrationLock is the key of the advisory lock under which tables are made.
 const migrationLock = 0x7069_7065_7374
 
-// migrate brings the tables to schemaVersion. That they are is found out
-// without a lock, so that processes can start with rights to the data only.
+// migrate brings the tables to schemaVersion. It checks the version without a lock, so
+// that processes can start with rights to the data only.
 func (s *Store) migrate(ctx context.Context) error {
 	version, err := s.version(ctx, s.pool)
 	if err != nil {
@@ -72,12 +72,12 @@ func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn) error {
 	return commitBatch(ctx, conn, new(pgx.Batch))
 }
 
-// filling is what some migrations do after their statements, with what only this
-// program can read.
+// filling is the part of some migrations after their statements that only this program
+// can do.
 var filling = map[int]func(ctx context.Context, s *Store, conn *pgx.Conn) error{3: fillNames}
 
-// fillNames fills the columns that came with version 3 from the headers. One that
-// cannot be read leaves them as they are.
+// fillNames fills the columns of version 3 from the headers. It leaves the columns of
+// an unreadable header unchanged.
 func fillNames(ctx context.Context, s *Store, conn *pgx.Conn) error {
 	last := int64(-1) << 63
 	for {
@@ -114,7 +114,7 @@ type querier interface {
 	QueryRow(ctx context.Context, sql string, args ...any) pgx.Row
 }
 
-// version is the version of the tables, 0 if there are none.
+// version is the version of the tables, 0 without tables.
 func (s *Store) version(ctx context.Context, q querier) (version int, err error) {
 	var exists bool
 	// Not to_regclass: it may answer from what the session knew before it

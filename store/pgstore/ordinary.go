@@ -21,13 +21,13 @@ import (
 // written nothing is then made in two steps, as the package documentation
 // describes.
 
-// familiarTasks and familiarNodes bound what a handle knows.
+// familiarTasks and familiarNodes bound the knowledge of a handle.
 const (
 	familiarTasks = 1 << 15
 	familiarNodes = 1 << 18
 )
 
-// familiar are tasks as the handle's last commits left them.
+// familiar holds the tasks after the handle's last commits.
 type familiar struct {
 	mu    sync.Mutex // protects everything below
 	tasks map[state.Key]*familiarTask
@@ -41,7 +41,7 @@ type familiarTask struct {
 	nodes map[int]state.Trace
 }
 
-// of returns what a commit needs to know of its tasks if all are as it expects.
+// of returns the values that a commit needs of its tasks, if all are familiar.
 func (f *familiar) of(changes []store.Write) (known found, ok bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -93,7 +93,7 @@ func (t *familiarTask) needed(c *store.Write) map[int]state.Trace {
 	return needed
 }
 
-// committed takes note of what a plan has written.
+// committed records the writes of a plan.
 func (f *familiar) committed(p *plan, base int64) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -148,7 +148,7 @@ func (f *familiar) remove(key state.Key) {
 	}
 }
 
-// forget takes note that tasks are not what the handle believes.
+// forget drops tasks that have changed.
 func (f *familiar) forget(changes []store.Write) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -176,7 +176,7 @@ func (s *Store) refill(ctx context.Context) {
 		err = each(rows, func(id int64) error { ids = append(ids, id); return nil })
 	}
 	if err != nil {
-		return // the commit will find out what is wrong
+		return // the commit will report the error
 	}
 	f.mu.Lock()
 	defer f.mu.Unlock()

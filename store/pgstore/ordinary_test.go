@@ -58,7 +58,7 @@ func ordinaryCommits(t *testing.T, aloneAfter int) {
 
 // A handle finds out that another one changed a task, or took a name, and what is
 // right is recorded.
-func TestWhatIsNotAsTheHandleLeftItIsCommittedInTwoSteps(t *testing.T) {
+func TestChangedTasksAreCommittedInTwoSteps(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, Lease: hour}

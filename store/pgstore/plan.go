@@ -9,7 +9,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// validate reports what is wrong with changes whatever the database holds.
+// validate checks changes without the database.
 func validate(changes []store.Write) error {
 	seen := make(map[state.Key]bool, len(changes))
 	for i := range changes {
@@ -25,9 +25,9 @@ func validate(changes []store.Write) error {
 	return nil
 }
 
-// names are what a commit has to look up before it can be planned: the keys of
-// its updates and creates by their place among the changes, the nodes that must
-// be as the updates say, and the IDs of all nodes that it declares.
+// names are the values that a commit has to look up before it can be planned: the keys
+// of its updates and creates by their place among the changes, the nodes that updates
+// change, and the IDs of all nodes that it declares.
 type names struct {
 	updates, creates keys
 	nodes            struct {
@@ -78,7 +78,7 @@ func namesOf(changes []store.Write) (n names) {
 	return n
 }
 
-// found is what a transaction knows before it writes. Tasks are locked.
+// found is the knowledge of a transaction before it writes. Tasks are locked.
 type found struct {
 	tasks   map[int]*row     // the tasks of updates, by change
 	keys    map[int]bool     // creates whose keys are in use, by change
@@ -86,7 +86,7 @@ type found struct {
 	taskIDs []int64          // for the tasks to be created
 }
 
-// row is a task as the database has it.
+// row is a task in the database.
 type row struct {
 	id, holder int64
 	task       store.Task
@@ -103,7 +103,7 @@ func (r *row) trace(index int) (state.Trace, error) {
 	return t, nil
 }
 
-// plan is what a commit writes, as columns for the statements. Sequences are
+// plan holds the writes of a commit, as columns for the statements. Sequences are
 // relative to the one before the commit's first.
 type plan struct {
 	results []store.Result // First is relative
@@ -190,8 +190,8 @@ type planner struct {
 	taken map[string]bool // IDs that earlier changes declare
 }
 
-// plan decides which changes apply and what they write. An error is that of
-// the commit as a whole.
+// plan decides which changes apply and plans their writes. An error is an error of the
+// whole commit.
 func (s *Store) plan(changes []store.Write, f found) (*plan, error) {
 	p := &planner{found: f, store: s, gone: make(map[int64]bool), taken: make(map[string]bool)}
 	p.results = make([]store.Result, len(changes))
@@ -216,8 +216,8 @@ func (s *Store) plan(changes []store.Write, f found) (*plan, error) {
 	return &p.plan, nil
 }
 
-// target returns the task that a change is for, a new one for a create, or why
-// the change does not apply.
+// target returns the task of a change (a new one for a create), or the reason why the
+// change does not apply.
 func (p *planner) target(i int, c *store.Write) (*row, error) {
 	if c.Base == 0 {
 		if p.found.keys[i] {
@@ -302,13 +302,13 @@ func (p *planner) add(i int, c *store.Write, r *row) {
 	p.task(i, c, r)
 }
 
-// outcome is where the progress of a node is that a change wrote already.
+// outcome is the place of a node's progress that a change has already written.
 type outcome struct {
 	column *[][]byte
 	at     int
 }
 
-// nodes plans what a transition does to nodes.
+// nodes plans the changes of a transition to nodes.
 func (p *planner) nodes(r *row, tr *state.Transition, outcomes map[int]*outcome) {
 	for i := range tr.Changes {
 		n := &tr.Changes[i]

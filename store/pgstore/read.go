@@ -23,9 +23,8 @@ func (s *Store) read(ctx context.Context, f func(ctx context.Context) error) err
 	return s.retry(ctx, f)
 }
 
-// observe runs a call that reads and says what the newest is that it tells of,
-// which is made durable before it is told. That something is not there can be
-// the newest, too.
+// observe runs a call that reads and returns the newest sequence in its answer, which
+// is made durable before the answer. The absence of a row can be newest too.
 func (s *Store) observe(ctx context.Context, f func(ctx context.Context) (newest uint64, err error)) error {
 	return s.read(ctx, func(ctx context.Context) error {
 		newest, err := f(ctx)
@@ -53,8 +52,8 @@ func (s *Store) snapshot(ctx context.Context, queue func(b *pgx.Batch)) error {
 	return s.pool.SendBatch(ctx, &b).Close()
 }
 
-// wellFormed reports whether a reference can lead anywhere. What cannot be an
-// ID may not even be text to the database.
+// wellFormed reports whether a reference can exist. An invalid ID may not even be a
+// valid text for the database.
 func wellFormed(ref store.Ref) bool {
 	if ref.Node != "" {
 		return state.CheckID("node ID", ref.Node) == nil
@@ -143,7 +142,7 @@ func readTree(task *store.Task, nodes *decoder) (*state.Tree, error) {
 
 // Locate implements [store.Reader].
 func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, err error) {
-	if ref.NodeKey != "" { // only the tree tells
+	if ref.NodeKey != "" { // only the tree knows
 		snap, err := s.Load(ctx, ref)
 		if err != nil {
 			return at, err
@@ -188,8 +187,8 @@ func (s *Store) Transitions(ctx context.Context, key state.Key, after uint64, li
 }
 
 // rowsOf calls f for each row, of a number and data, that a query finds of a
-// task, and returns the task's revision. Where there are none, one row has the
-// revision alone.
+// task, and returns the task's revision. Without such rows, one row has only the
+// revision.
 func (s *Store) rowsOf(ctx context.Context, ref store.Ref, sql string, args []any, f func(n int64, data []byte) error) (revision uint64, err error) {
 	rows, err := s.pool.Query(ctx, sql, args...)
 	if err != nil {

@@ -14,7 +14,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
 
-func TestWhatADeadProcessLeftIsInterruptedForOneOfTheOthers(t *testing.T) {
+func TestTasksOfADeadProcessAreInterruptedForOneOther(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, Lease: hour}

@@ -14,7 +14,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/feed"
 )
 
-// trouble says what can be done about an error.
+// trouble is the remedy for an error.
 type trouble int
 
 const (
@@ -33,15 +33,15 @@ func brokenConnection(err error) bool {
 		errors.As(err, &network) || errors.Is(err, net.ErrClosed) || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// maxRaces bounds how often a transaction is tried again because others came
-// first. Each time one of those others has got further.
+// maxRaces bounds how often a transaction is tried again after conflicts. Each
+// conflict means that another transaction has made progress.
 const maxRaces = 30
 
 // troubleOf tells by the error of a call whose context has not ended.
 func troubleOf(err error) trouble {
 	var refused *pgconn.PgError
 	if errors.Is(err, store.ErrFailed) {
-		return permanent // whatever else it says
+		return permanent // regardless of other errors
 	}
 	if !errors.As(err, &refused) {
 		if brokenConnection(err) {
@@ -70,8 +70,8 @@ func aboutConnection(refused *pgconn.PgError) bool {
 	return len(refused.Code) == 5 && refused.Code[:2] == "08"
 }
 
-// retry runs f again for as long as that can help. f must have had no effect
-// when it returns an error.
+// retry repeats f as long as that can help. f must have had no effect when it returns
+// an error.
 func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) error {
 	deadline := time.Now().Add(s.opts.Recover)
 	pause := feed.Backoff{Min: 5 * time.Millisecond, Max: time.Second} // not all at the same moment

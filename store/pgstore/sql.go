@@ -6,22 +6,22 @@ import "strings"
 //
 // # Order of the feed
 //
-// A sequence handed out before a commit appears when that commit does: a
-// reader that has seen 12 would later find 11 behind it. So a sequence is
-// given out under the lock of the one row in feed, as late as a transaction
-// can, and together with the commit. Nobody else can have a higher sequence
+// A sequence that is assigned before a commit becomes visible only with that commit: a
+// reader that has seen 12 could later find 11. Sequences are therefore assigned under
+// the lock of the one row in feed, as late as possible in a transaction, and together
+// with the commit. No other transaction can have a higher sequence
 // before that commit is visible, an abort leaves no gap since the row goes back
 // with it, and a transaction that is held open before has no sequence to hold
 // up. The lock ends with the commit and not with its sync: see durable.go. Work
-// on different tasks goes on side by side until there.
+// on different tasks runs concurrently until there.
 //
 // # Histories
 //
 // A database that was restored, or a replica that took over, may lack what was
 // committed, and has other transitions under the same sequences later. Nothing in
-// the data tells so, but its server was started since, or the table is in
-// another file. So finish begins a history whenever it finds that: positions
-// that the data does not lead to are then in no history, or behind its end.
+// the data shows this, but its server was restarted, or the table is in another file.
+// finish begins a history whenever it finds that: positions that the data never had
+// are then in no history, or after its end.
 type statements struct {
 	in    func(text string) string // puts the schema into another text
 	early string                   // but in tests what the constant says
@@ -37,10 +37,9 @@ type statements struct {
 	register, holderID, supersede, unregister, forgetCommits, takeOver      string
 }
 
-// noTimeout turns the timeout of statements off for the rest of a transaction,
-// which is its COMMIT. A timeout that comes while a COMMIT waits for a
-// synchronous standby does not undo it: the server acknowledges what the
-// standby does not have.
+// noTimeout turns the statement timeout off for the rest of a transaction, its COMMIT.
+// A timeout while a COMMIT waits for a synchronous standby does not undo it: the server
+// would acknowledge a commit that the standby does not have.
 const noTimeout = `set_config('statement_timeout', '0', true)`
 
 // early lets a transaction end, and its locks go, before the disk has it. The
@@ -102,7 +101,7 @@ SELECT CASE WHEN NOT pg_try_advisory_xact_lock(` + earLock + `, tableoid::intege
 FROM pipestatus.feed`),
 		flush: in(`SELECT last, ` + logged + `, ` + noTimeout + ` FROM pipestatus.feed`),
 
-		// Waits for a commit that is still going on. If there is none, the
+		// Waits for a commit in progress. Without one, the
 		// row keeps it from ever happening. It writes in either case: when
 		// its own commit returns, the one it found is as durable.
 		outcome: in(`

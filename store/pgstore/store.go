@@ -116,9 +116,8 @@ func (s *Store) open(ctx context.Context) error {
 	return nil
 }
 
-// Close waits for calls in progress, gives up the handle's leases and releases
-// the connections. Unfinished tasks that the handle held are then anybody's to
-// take over.
+// Close waits for calls in progress, gives up the handle's leases and releases the
+// connections. Other handles can then take over its unfinished tasks.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	wasClosed := s.closed
@@ -140,7 +139,7 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// closeTimeout bounds how long Close tries to give up leases, which run out
+// closeTimeout bounds how long Close tries to give up leases, which would expire
 // anyway.
 const closeTimeout = 5 * time.Second
 

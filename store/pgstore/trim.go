@@ -11,20 +11,19 @@ import (
 	"github.com/pipestatus/pipestatus/store/feed"
 )
 
-// One transaction of a trim removes so many deleted tasks at most, and so many
-// transitions of theirs. It keeps nobody from anything for longer than that,
-// and leaves autovacuum and standbys time to follow.
+// Limits of deleted tasks, and of their transitions, that one transaction of a trim
+// removes. They keep its locks short, and leave autovacuum and standbys time to
+// follow.
 const (
 	trimTasks = 100
 	trimRows  = 10_000
 )
 
-// Trim shortens the changes feed: it removes what is left of deleted tasks
-// whose delete is not among the latest FeedTransitions transitions, and returns
-// how many. The feed then begins after them. Transitions of tasks that exist
-// are their history and stay. It goes in small steps, between which others
-// write. Every handle does this now and then by itself; several may at the same
-// time.
+// Trim shortens the feed: it removes the remaining transitions of deleted tasks whose
+// delete is not among the latest FeedTransitions transitions, and returns their
+// number. The feed then begins after them. Transitions of existing tasks are their
+// history and stay. Trim works in small steps, between which others write. Every
+// handle also trims at intervals; several handles may trim at the same time.
 func (s *Store) Trim(ctx context.Context) (removed int, err error) {
 	for more := true; more && err == nil; {
 		err = s.read(ctx, func(ctx context.Context) error {
@@ -39,9 +38,9 @@ func (s *Store) Trim(ctx context.Context) (removed int, err error) {
 
 // trimSome is one step: it removes some transitions and the tasks that have
 // none left, and reports how many those are and whether there may be more to do.
-// The feed begins after the tasks from the first step on, so what a trim that
-// ends half-way leaves of them is seen by nobody but the next. Like a commit it
-// takes the feed's lock last.
+// The feed begins after the tasks from the first step on, so readers never see the rest
+// of an interrupted trim, which the next trim removes. Like a commit it takes the
+// feed's lock last.
 func (s *Store) trimSome(ctx context.Context) (removed int, more bool, err error) {
 	err = s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		removed, more, err = s.trimOn(ctx, conn)
@@ -84,16 +83,16 @@ func (s *Store) trimOn(ctx context.Context, conn *pgxpool.Conn) (removed int, mo
 		b.Queue(s.sql.trimTasks, ids)
 	}
 	// The feed's row is locked no longer than this takes, not until the disk has
-	// it: what a crash takes back is trimmed again.
+	// it: a trim that a crash undoes is repeated.
 	b.Queue("SET LOCAL synchronous_commit = off")
 	b.Queue(s.sql.trimFeed, last)
 	return removed, !allGone || len(ids) == trimTasks, commitBatch(ctx, conn, &b)
 }
 
-// maintenance is how often on average a handle tidies up.
+// maintenance is the average interval of a handle's maintenance.
 const maintenance = 10 * time.Minute
 
-// maintain tidies up until ctx ends. What fails is left to the next time or to
+// maintain runs maintenance until ctx ends. A failure is left to the next run or to
 // another handle.
 func (s *Store) maintain(ctx context.Context) {
 	for feed.Sleep(ctx, maintenance/2+rand.N(maintenance)) == nil {

@@ -17,7 +17,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
 
-func TestTrimmingShortensTheFeedByWhatWasDeletedLongAgo(t *testing.T) {
+func TestTrimmingRemovesLongDeletedTasksFromTheFeed(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	s := open(t, pool, pgstore.Options{Schema: schema, FeedTransitions: 10})
@@ -64,7 +64,7 @@ func TestTrimmingShortensTheFeedByWhatWasDeletedLongAgo(t *testing.T) {
 }
 
 // More than one transaction's worth, by several at the same time.
-func TestTrimmingGoesInSteps(t *testing.T) {
+func TestTrimmingUsesSmallSteps(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	s := open(t, pool, pgstore.Options{Schema: schema, FeedTransitions: 1})
@@ -104,7 +104,7 @@ func TestTrimmingGoesInSteps(t *testing.T) {
 
 // A task with many transitions goes in several steps, and a trim that ends
 // between two of them leaves a feed and a store that are right.
-func TestTrimmingALargeTaskGoesInSteps(t *testing.T) {
+func TestTrimmingALargeTaskUsesSmallSteps(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	s := open(t, pool, pgstore.Options{Schema: schema, FeedTransitions: 1, Partitions: 2})
@@ -147,7 +147,7 @@ func TestTrimmingALargeTaskGoesInSteps(t *testing.T) {
 
 // What a purge or a trim has locked nobody else waits for: neither writers of
 // other tasks, nor readers, nor another trim.
-func TestARemovalHeldOpenHoldsUpNobody(t *testing.T) {
+func TestAnOpenRemovalBlocksNobody(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, FeedTransitions: 1}
@@ -222,7 +222,7 @@ func TestARemovalHeldOpenHoldsUpNobody(t *testing.T) {
 
 // Retention at work: two engines purge and trim while others write and one
 // follows the feed.
-func TestPurgingAndTrimmingBesideWritersAndAReader(t *testing.T) {
+func TestPurgingAndTrimmingDuringWritesAndReads(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, FeedTransitions: 20, Partitions: 2}

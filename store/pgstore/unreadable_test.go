@@ -11,7 +11,7 @@ import (
 )
 
 // One row that cannot be read takes away no task but its own.
-func TestReadableTasksAreListedBesideUnreadableOnes(t *testing.T) {
+func TestReadableTasksAreListedDespiteUnreadableOnes(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	s := open(t, pool, pgstore.Options{Schema: schema, Lease: hour})

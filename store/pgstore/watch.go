@@ -8,7 +8,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// changed tells those who wait that the feed may have grown.
+// changed tells waiting callers that the feed may have grown.
 type changed struct {
 	mu     sync.Mutex    // protects everything below
 	ch     chan struct{} // nil: nobody waits
@@ -16,8 +16,8 @@ type changed struct {
 	wanted chan struct{} // has a value if somebody began to wait
 }
 
-// Changed implements [store.Notifier]. Nothing is asked of the database while
-// nobody waits.
+// Changed implements [store.Notifier]. The database is queried only while a caller
+// waits.
 func (s *Store) Changed() <-chan struct{} {
 	c := &s.changed
 	c.mu.Lock()
@@ -54,7 +54,7 @@ func (c *changed) close() {
 	}
 }
 
-// watch tells of commits while somebody waits.
+// watch reports commits while a caller waits.
 func (s *Store) watch(ctx context.Context) {
 	defer s.changed.close()
 	e := ear{store: s}
@@ -73,12 +73,11 @@ func (s *Store) watch(ctx context.Context) {
 	}
 }
 
-// earIdle is how long the connection that listens is kept for the next who
-// waits.
+// earIdle is how long the listening connection is kept for the next waiting caller.
 const earIdle = time.Minute
 
-// awaitGrowth returns when the feed has grown beyond last, which it brings up
-// to date. Polling is what tells; a notification only makes it poll sooner.
+// awaitGrowth returns when the feed has grown beyond last, which it updates. It polls;
+// a notification only makes it poll sooner.
 func (s *Store) awaitGrowth(ctx context.Context, e *ear, last *int64) {
 	for ctx.Err() == nil {
 		bounded, cancel := context.WithTimeout(ctx, s.opts.Poll)
@@ -95,7 +94,7 @@ func (s *Store) awaitGrowth(ctx context.Context, e *ear, last *int64) {
 	}
 }
 
-// ear is a connection of its own that listens, made when it is needed.
+// ear is a separate connection that listens, made when it is needed.
 type ear struct {
 	store *Store
 	conn  *pgx.Conn

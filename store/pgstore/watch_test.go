@@ -17,7 +17,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
 
-func TestOtherHandlesCommitsAreToldOf(t *testing.T) {
+func TestCommitsOfOtherHandlesAreReported(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
 		name    string

@@ -15,7 +15,7 @@ import (
 
 // A client of a server that lost its power finds out, also if what it waited
 // for was a standby.
-func TestAKilledServerLetsGoOfItsConnections(t *testing.T) {
+func TestAKilledServerReleasesItsConnections(t *testing.T) {
 	server, err := pgtest.New("fsync=off", "synchronous_standby_names=nobody")
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +78,7 @@ func TestAKilledServerCanBeStartedAtOnce(t *testing.T) {
 	}
 }
 
-func TestAServerThatDoesNotStartSaysWhy(t *testing.T) {
+func TestAServerThatDoesNotStartReportsWhy(t *testing.T) {
 	server, err := pgtest.New("no_such_setting=1")
 	if err == nil {
 		server.Remove()
