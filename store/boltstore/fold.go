@@ -66,6 +66,8 @@ func (f *folded) reset() {
 	f.at.reset()
 	clear(f.nodes)
 	f.nodes = f.nodes[:0]
+	clear(f.r.declared)
+	f.r.declared = f.r.declared[:0]
 }
 
 // get returns what f has of a node, nil if nothing.

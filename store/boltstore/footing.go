@@ -24,6 +24,8 @@ type footing struct {
 	pageSize int64
 
 	sound pageSet
+	page  []byte // used again for each way to a leaf
+	seen  pageSet
 	tx    int // the transaction that within belongs to
 	// within has, for each bucket, the keys that may change without a look.
 	within [bucketCount]keyRange
@@ -62,7 +64,10 @@ func (f *footing) ready(tx *bolt.Tx, b bucket, key []byte, deletes bool) error {
 		f.within[b] = keyRange{known: true, deletes: true}
 		return nil // it lies within the root's leaf, which Open has examined
 	}
-	d := descent{file: f.file, pageSize: f.pageSize, limit: uint64(tx.Size() / f.pageSize), sound: &f.sound, page: make([]byte, f.pageSize)}
+	if f.page == nil {
+		f.page = make([]byte, f.pageSize)
+	}
+	d := descent{file: f.file, pageSize: f.pageSize, limit: uint64(tx.Size() / f.pageSize), sound: &f.sound, page: f.page, seen: &f.seen}
 	r, err := d.to(id, key, deletes)
 	if err != nil {
 		return fmt.Errorf("%w: bucket %s: %w", store.ErrCorrupt, bucketNames[b], err)
@@ -78,6 +83,7 @@ type descent struct {
 	limit    uint64
 	sound    *pageSet
 	page     []byte
+	seen     *pageSet // empty
 }
 
 // to goes to the leaf of a key and returns the leaf's keys.
@@ -183,11 +189,15 @@ func (d *descent) examine(id uint64) error {
 	problem := ""
 	w := pageWalk{
 		file: d.file, pageSize: d.pageSize, limit: d.limit,
-		report: func(p string) { problem = p },
+		report: func(p string) { problem = p }, seen: *d.seen,
 	}
 	w.page(&fetched{pageAt: pageAt{id: id}, data: d.page})
 	if problem != "" {
 		return fmt.Errorf("%s", problem)
+	}
+	*d.seen = w.seen
+	for i := range uint64(p.size / d.pageSize) {
+		d.seen.remove(id + i)
 	}
 	d.sound.add(id)
 	return nil

@@ -44,3 +44,10 @@ func (s *pageSet) add(id uint64) (was bool) {
 	*word |= bit
 	return was
 }
+
+// remove takes a page out.
+func (s *pageSet) remove(id uint64) {
+	if c := s.chunk(id); c != nil {
+		c[id%chunkPages/64] &^= 1 << (id % 64)
+	}
+}

@@ -26,10 +26,12 @@ type pass struct {
 	changed folded
 	done    int // how much of the work, see yield
 	w       blockWriter
-	record  []byte // being made
-	head    []byte // the task's header
-	order   []int  // of the changed nodes
-	block   []byte // of transitions, being made
+	r       blockReader
+	tr      state.Transition // read by r
+	record  []byte           // being made
+	head    []byte           // the task's header
+	order   []int            // of the changed nodes
+	block   []byte           // of transitions, being made
 }
 
 // memory is for many small records that are needed for about as long as each
@@ -75,6 +77,7 @@ const (
 // gather prepares the puts for all tasks of a generation, except for those that
 // are removed already.
 func (p *pass) gather(tx *bolt.Tx, g *generation, removed map[uint64]struct{}) error {
+	p.changed.r.d.ids = &texts{size: memoryPiece}
 	entries := make([]*entry, 0, len(g.entries))
 	for number, e := range g.entries {
 		if _, skip := removed[number]; !skip {
@@ -228,17 +231,17 @@ func (b *blocks) begin(tx *bolt.Tx) {
 	if !bytes.HasPrefix(k, seqKey(b.number)) {
 		return
 	}
-	trs, err := decodeBlock(k, v, state.Key{})
-	if err != nil || len(trs) == 0 {
+	p := b.pass
+	p.r.lean = true
+	count, err := p.r.block(k, v, &p.tr)
+	if err != nil || count == 0 {
 		return
 	}
-	if len(trs) < blockMax && len(v) < blockBytes {
-		for _, tr := range trs {
-			b.add(tr)
-		}
-		b.dirty = false
+	if b.last = p.r.seq; count < blockMax && len(v) < blockBytes {
+		p.block = append(p.block, v[:len(v)-sealBytes]...)
+		b.first, b.count = seqOf(k[8:]), count
+		p.w.follow(&p.r)
 	}
-	b.last = trs[len(trs)-1].Sequence
 }
 
 func (b *blocks) add(tr *state.Transition) {
@@ -268,10 +271,33 @@ func (b *blocks) flush() {
 
 // decodeBlock reads a record of the transitions bucket.
 func decodeBlock(k, v []byte, key state.Key) ([]*state.Transition, error) {
-	if len(k) != 16 {
-		return nil, fmt.Errorf("%w: malformed key of a transitions record", store.ErrCorrupt)
+	if err := checkBlockKey(k); err != nil {
+		return nil, err
 	}
 	return readBlock(sealed(k, v), key, seqOf(k[8:])-1, true, "transitions")
+}
+
+// block reads such a record to its end, each transition into tr, and returns how
+// many there were.
+func (r *blockReader) block(k, v []byte, tr *state.Transition) (count int, err error) {
+	if err := checkBlockKey(k); err != nil {
+		return 0, err
+	}
+	d := sealed(k, v)
+	r.packed = true
+	r.restart(d.b, seqOf(k[8:])-1)
+	r.d.bad, r.d.newer = d.bad, d.newer
+	for r.next(tr) {
+		count++
+	}
+	return count, r.d.end("transitions")
+}
+
+func checkBlockKey(k []byte) error {
+	if len(k) != 16 {
+		return fmt.Errorf("%w: malformed key of a transitions record", store.ErrCorrupt)
+	}
+	return nil
 }
 
 // nodes prepares the groups of the nodes in p.changed, and the first one, which has

@@ -48,6 +48,13 @@ func (w *blockWriter) restart(seq uint64) {
 	w.seq, w.at = seq, state.Instant{}
 }
 
+// follow goes on behind what a reader has read. The reader must be restarted
+// before it is used again.
+func (w *blockWriter) follow(r *blockReader) {
+	w.seq, w.at = r.seq, r.at
+	w.seen, r.seen = r.seen, w.seen
+}
+
 func appendTransition(dst []byte, tr *state.Transition, base state.Instant, seen *versions, packed bool) []byte {
 	var flags byte
 	if tr.Recorded != tr.At {
@@ -206,13 +213,15 @@ type blockReader struct {
 	seq  uint64 // of the transition before
 	at   state.Instant
 	seen versions
-	// superseded is where those of a transition are, if lean.
+	// superseded is where those of a transition are, if lean, and declared where
+	// all declarations are that were read since the owner emptied it.
 	superseded []state.Attempt
+	declared   []state.Declaration
 }
 
 // restart begins to read another block with the same memory.
 func (r *blockReader) restart(block []byte, base uint64) {
-	r.d, r.seq, r.at = decoder{b: block}, base, state.Instant{}
+	r.d, r.seq, r.at = decoder{b: block, ids: r.d.ids}, base, state.Instant{}
 	r.seen.reset()
 }
 
@@ -302,7 +311,7 @@ func (r *blockReader) change(c *state.Change, at state.Instant) {
 	before := r.seen.get(c.Index)
 	flags := d.progress(&c.Progress, at, before)
 	if flags&isDeclared != 0 {
-		c.Declared = new(state.Declaration)
+		c.Declared = r.declaration()
 	}
 	switch {
 	case r.packed:
@@ -330,6 +339,18 @@ func (d *decoder) data() *state.Data {
 	}
 	named, _ := state.NamedData(size, digest) // which can be
 	return named
+}
+
+// declaration returns where a declaration is kept. A packed block has none of
+// what would be in it.
+func (r *blockReader) declaration() *state.Declaration {
+	switch {
+	case !r.lean:
+		return new(state.Declaration)
+	case !r.packed || len(r.declared) == 0:
+		r.declared = append(r.declared, state.Declaration{})
+	}
+	return &r.declared[len(r.declared)-1]
 }
 
 // attempt returns where a superseded attempt is kept.
