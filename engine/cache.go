@@ -100,10 +100,14 @@ func (c *cache) find(ref store.Ref) (t *task) {
 }
 
 // put makes committed trees the current ones, unless newer ones are there.
-func (c *cache) put(trees ...*state.Tree) {
+func (c *cache) put(trees ...*state.Tree) { c.replace(trees, make([]*task, len(trees))) }
+
+// replace is put for trees whose tasks were found before, nil where none was: to
+// find one again costs two sums over its key.
+func (c *cache) replace(trees []*state.Tree, tasks []*task) {
 	c.mu.Lock()
-	for _, tree := range trees {
-		c.name(c.set(tree))
+	for i, tree := range trees {
+		c.name(c.set(tree, tasks[i]))
 	}
 	c.shrinkAndUnlock()
 }
@@ -119,7 +123,7 @@ func (c *cache) offer(tree *state.Tree, ref store.Ref, removals uint64) {
 			// its nodes need not be those that are known by their IDs.
 			c.drop(t)
 		}
-		c.set(tree)
+		c.set(tree, nil)
 	}
 	if t := c.tasks.get(tree.Key()); ref.Node != "" && t != nil && t.tree.Load().Revision() == tree.Revision() {
 		c.name(t) // also if it was there, whatever has been removed meanwhile
@@ -128,9 +132,12 @@ func (c *cache) offer(tree *state.Tree, ref store.Ref, removals uint64) {
 }
 
 // set replaces or adds a tree, unless one that is as new is there, and returns
-// its task. The caller holds mu.
-func (c *cache) set(tree *state.Tree) *task {
-	t := c.tasks.get(tree.Key())
+// its task. t is what the cache had of the task, if that was found before. The
+// caller holds mu.
+func (c *cache) set(tree *state.Tree, t *task) *task {
+	if t == nil || t.gone.Load() {
+		t = c.tasks.get(tree.Key())
+	}
 	if t != nil && t.tree.Load().Revision() >= tree.Revision() {
 		return t
 	}

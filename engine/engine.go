@@ -25,8 +25,9 @@ type Engine struct {
 	// that a watch can wait for that.
 	committing sync.Mutex
 
-	spare *group // used by who leads; nil: none
-	crowd crowd  // used by who leads
+	spare *group     // used by who leads; nil: none
+	empty []*Pending // memory for the queue, used by who leads
+	crowd crowd      // used by who leads
 
 	// pool holds requests for reuse. It is the engine's own, since a test in a
 	// synctest bubble must not get channels from outside.

@@ -31,6 +31,7 @@ type group struct {
 	changed []*work // those with something to commit
 	changes []store.Write
 	trees   []*state.Tree // that were committed
+	tasks   []*task       // of these, nil where the cache had none
 
 	room state.Room // for the transitions, until they are committed
 
@@ -71,10 +72,11 @@ func (g *group) recycle() {
 	clear(g.changed)
 	clear(g.changes)
 	clear(g.trees)
+	clear(g.tasks)
 	g.room.Clear()
 	*g = group{
 		engine: g.engine, room: g.room, works: g.works, ids: g.ids, open: g.open, guessed: g.guessed, order: g.order[:0], slab: g.slab,
-		changed: g.changed[:0], changes: g.changes[:0], trees: g.trees[:0],
+		changed: g.changed[:0], changes: g.changes[:0], trees: g.trees[:0], tasks: g.tasks[:0],
 	}
 	g.engine.spare = g
 }
@@ -101,6 +103,7 @@ func (g *group) wait(w *work, a answer) {
 // work is what a group does to one task.
 type work struct {
 	key         state.Key
+	task        *task       // in the cache; nil: not found there
 	base, tree  *state.Tree // before the group, and so far
 	transitions []*state.Transition
 	waiting     []answer
@@ -327,7 +330,9 @@ func (g *group) find(p *Pending) (*work, error) {
 		}
 	}
 	if task != nil && !task.gone.Load() {
-		return g.work(task.tree.Load(), false), nil
+		w := g.work(task.tree.Load(), false)
+		w.task = task
+		return w, nil
 	}
 	if tree := g.engine.cache.get(ref); tree != nil {
 		return g.work(tree, false), nil

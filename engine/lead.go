@@ -122,6 +122,9 @@ func (e *Engine) gather() (g *group) {
 				e.putBack(rest)
 				return g
 			}
+			if clear(batch); cap(batch) <= groupKept {
+				e.empty = batch[:0]
+			}
 			if g.requests >= goal || late {
 				return g
 			}
@@ -150,7 +153,9 @@ func (e *Engine) take(stop bool) []*Pending {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	batch := e.queue
-	e.queue, e.queued = nil, 0
+	if len(batch) > 0 {
+		e.queue, e.queued, e.empty = e.empty, 0, nil
+	}
 	e.makeRoom()
 	if len(batch) == 0 && stop {
 		e.stopLeading()

@@ -111,10 +111,10 @@ func (g *group) publish(results []store.Result, info *CommitInfo) {
 			c.remove(w.key)
 		} else {
 			w.tree.SetRevision(revision)
-			g.trees = append(g.trees, w.tree)
+			g.trees, g.tasks = append(g.trees, w.tree), append(g.tasks, w.task)
 		}
 	}
-	c.put(g.trees...)
+	c.replace(g.trees, g.tasks)
 	if first > 0 {
 		g.engine.horizon.committed(first, last)
 	}

@@ -46,13 +46,20 @@ type entry struct {
 	traces  traces     // of nodes, as far as known; for who has the turn
 }
 
-func newGeneration() *generation {
+// newGeneration makes a generation with room for as many tasks and new nodes as
+// another one, nil for none, has: maps that grow again in each generation were
+// a third of the memory that it took to add a change.
+func newGeneration(like *generation) *generation {
+	var tasks, nodes int
+	if like != nil {
+		tasks, nodes = len(like.entries), len(like.ids)
+	}
 	return &generation{
-		entries: make(map[uint64]*entry), keys: make(map[state.Key]uint64), ids: make(map[string]place),
+		entries: make(map[uint64]*entry, tasks), keys: make(map[state.Key]uint64, tasks), ids: make(map[string]place, nodes),
 	}
 }
 
-func newOverlay() overlay { return overlay{active: newGeneration()} }
+func newOverlay() overlay { return overlay{active: newGeneration(nil)} }
 
 // generations are those there are, the newest first.
 func (o *overlay) generations() []*generation {
@@ -159,6 +166,7 @@ func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 		e = &entry{number: p.number, task: store.Task{Key: p.key, Number: p.number}}
 		if older := o.entry(p.number); older != nil {
 			e.task = older.task
+			e.pieces = make([]piece, 0, len(older.pieces)) // as many come, mostly
 		} else if header != nil {
 			e.task = *header
 		}
@@ -245,6 +253,6 @@ func (g *generation) forgetIDs(e *entry) {
 
 // freeze makes the active generation the frozen one and begins another.
 func (o *overlay) freeze() *generation {
-	o.frozen, o.active = o.active, newGeneration()
+	o.frozen, o.active = o.active, newGeneration(o.active)
 	return o.frozen
 }
