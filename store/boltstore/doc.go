@@ -1,5 +1,5 @@
-// Package boltstore keeps tasks in a bbolt file, and what was committed last in
-// a journal next to it.
+// Package boltstore keeps tasks in a bbolt file, and the latest commits in a journal
+// next to it.
 //
 // # Writing
 //
@@ -8,28 +8,27 @@
 // file that was once filled with zeros and syncing it measured 2.1 to 2.4 times
 // its rate. The package internal/journal describes it.
 //
-// What is journaled and not in the file yet is the overlay, in memory and
-// bounded. Readers see it over what is in the file. It has two generations: one
-// takes commits, and the other is frozen while a goroutine writes it back, in one
-// bbolt transaction, sorted by key. A write-back carries the values that nodes
-// have in the end, however often they changed. It takes nothing of a commit's
-// time. Only when both generations are full do commits wait for it.
+// Transitions in the journal that are not yet in the file form the overlay, in memory
+// and bounded. Readers see the overlay on top of the file. It has two generations: one
+// receives commits, and the other is frozen while a goroutine writes it back, in one
+// bbolt transaction, sorted by key. A write-back writes the final values of each node,
+// regardless of the number of changes. It does not delay commits; only when both
+// generations are full do commits wait for it.
 //
-// The checkpoint is the sequence up to which the file has everything, and it has
-// nothing later. So the file is a consistent store at every moment, and a backup
-// needs no journal. Open reads the frames after the checkpoint into the overlay
-// and loads no task.
+// The checkpoint is the sequence up to which the file has everything, and the file has
+// nothing later. The file is therefore a consistent store at every moment, and a backup
+// needs no journal. Open reads the frames after the checkpoint into the overlay and
+// loads no task.
 //
 // # The pair of files
 //
 // The journal of NAME is NAME-journal. The first commit makes it, and [Store.Close]
 // removes it when everything has been written back: after that the file alone is
-// the store. If there is no room for that, Close says so, and the journal stays.
-// Then and after a crash the two belong together, and whoever copies one must
-// copy the other. The file knows which journal it has: without it, or with
-// another, an older or a truncated one, Open answers [store.ErrCorrupt]. A
-// journal that is not the file's is never read and never removed: Open gives it
-// another name, with ".foreign" appended.
+// the store. If there is no room for that, Close returns an error, and the journal
+// stays. Then, and after a crash, the two belong together: copy both or neither. The
+// file knows its journal: without it, or with another, an older or a truncated one,
+// Open returns [store.ErrCorrupt]. A journal of another file is never read or removed:
+// Open renames it by appending ".foreign".
 //
 // The journal names the last bbolt transaction that was known to be durable. Open
 // discards a newer one, which a crash may have left, and answers [store.ErrCorrupt]
@@ -57,39 +56,38 @@
 //
 // # A full store
 //
-// A write-back for which there is no room in the file, by [Options.MaxSize], on
-// the disk, or by a quota, loses nothing. Commits continue while the journal has
-// room, then they are answered with [store.ErrFull]. Part of the journal, of the
-// file and of the disk is kept for deletes: a full store takes them, removes
-// tasks first, and uses the room that they give back. [Store.Compact] works too.
+// A write-back that fails for lack of room (by [Options.MaxSize], on the disk, or by a
+// quota) loses nothing. Commits continue while the journal has room, and then return
+// [store.ErrFull]. Part of the journal, of the file and of the disk is reserved for
+// deletes: a full store accepts them, removes tasks first, and uses the freed room.
+// [Store.Compact] works too.
 //
 // # Upgrades
 //
-// A file says which schema it has. One of a newer schema is refused with
-// [store.ErrIncompatible]. One of an older schema N is brought to the present
-// one by Open, in one transaction: a process that is killed meanwhile, or a
-// migration that fails, leaves the file as it was. Before, Open keeps a copy of
-// it beside it, named like it with ".schemaN" appended, which only the owner
-// may read; if that name is taken by another file, ".schemaN.2" and so on. The
-// copy opens with the version that wrote the file. Nothing removes it. If there
-// is no room for the copy or the new file, the error matches [store.ErrFull],
-// says which, and the file is as it was.
+// A file records its schema. Open refuses a file of a newer schema with
+// [store.ErrIncompatible]. It migrates a file of an older schema N to the present one,
+// in one transaction: if the process is killed or the migration fails, the file is
+// unchanged. Before, Open makes a copy of the file in the same directory, named like it
+// with ".schemaN" appended, which only the owner may read; if another file has that
+// name, ".schemaN.2" and so on. The copy opens with the version that wrote the file, and
+// is never removed. If there is no room for the copy or the new file, the error matches
+// [store.ErrFull] and says which, and the file is unchanged.
 //
-// # What is noticed of damage
+// # Corruption detection
 //
-// Records end with a checksum, and an index entry is believed only if what it
-// leads to says the same: altered bytes are answered with [store.ErrCorrupt].
-// bbolt's own pages have no checksums. One that no longer leads to a record can
-// make it seem absent, which [Store.Check] finds. One that leads back to where
-// a reader has been would keep it for ever, so Open reads every page that leads
-// to others, about one in a hundred, and refuses the file; what happens to the
-// pages of an open file it cannot know. The other pages are examined before a
-// write-back changes them and before a compaction copies them. bbolt asks for as
-// much memory as a page says it needs, so it sees none that was not examined.
+// Records end with a checksum, and an index entry counts only if the record it leads to
+// agrees: altered bytes are answered with [store.ErrCorrupt]. bbolt's own pages have no
+// checksums. A damaged page that no longer leads to a record can make it seem absent,
+// which [Store.Check] finds. A page that leads back to an earlier one would keep a
+// reader in a loop. Open therefore reads every branch page, about one in a hundred, and
+// refuses such a file; it cannot detect later damage to an open file. The other pages
+// are examined before a write-back changes them and before a compaction copies them.
+// bbolt allocates as much memory as a page asks for, so it never sees a page that was
+// not examined.
 //
-// bbolt has two meta pages, and takes the older one without a word if the newer
-// one is damaged: the last transaction would be lost. A power cut leaves no
-// damaged one, so Open refuses a file that has one, unless that one says that it
-// is the older. Nothing is repaired; [Salvage] copies what can be read of a
-// damaged file and its journal into a new one.
+// bbolt has two meta pages, and silently uses the older one if the newer one is
+// damaged: the last transaction would be lost. A power cut does not damage a meta page,
+// so Open refuses a file with a damaged one, unless it is certainly the older one.
+// Nothing is repaired; [Salvage] copies the readable parts of a damaged file and its
+// journal into a new file.
 package boltstore

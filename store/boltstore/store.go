@@ -21,37 +21,37 @@ import (
 // defaults.
 type Options struct {
 	// LockTimeout is how long Open waits for another process to release the
-	// file before it answers [store.ErrLocked]. Default: one second.
+	// file before it returns [store.ErrLocked]. Default: one second.
 	LockTimeout time.Duration
-	// MaxSize bounds the file in bytes, not counting the journal; a commit
-	// that would need more gets [store.ErrFull]. At least 1 MiB. A sixteenth,
-	// at least 128 KiB, is kept for deletes, and since the file grows in
-	// steps, up to a 64th, at least 64 KiB, stays unused. Default: none.
+	// MaxSize bounds the file in bytes, not counting the journal; a commit that
+	// would need more gets [store.ErrFull]. At least 1 MiB. A sixteenth, at least
+	// 128 KiB, is reserved for deletes, and since the file grows in steps, up to a
+	// 64th, at least 64 KiB, stays unused. Default: no bound.
 	MaxSize int
-	// OverlayTransitions bounds what is journaled but not written back, and
-	// so what Open has to read after a crash. A quarter of it is written back
-	// at a time. Default: 131,072.
+	// OverlayTransitions bounds the transitions in the journal that are not
+	// written back, which Open has to read after a crash. A quarter of it is
+	// written back at a time. Default: 131,072.
 	OverlayTransitions int
-	// JournalSize bounds the journal in bytes, and a quarter of it what one
-	// write may take, its data included. It comes on top of MaxSize. The journal
-	// begins with 1 MiB and grows when commits need more. Default: 72 MiB, which
-	// takes an input or output of [state.MaxDataBytes], or half of MaxSize if that
-	// is less; at least 1 MiB.
+	// JournalSize bounds the journal in bytes. A single write, with its data, may
+	// take a quarter of it. It is in addition to MaxSize. The journal begins with
+	// 1 MiB and grows when commits need more. Default: 72 MiB, which is enough for
+	// an input or output of [state.MaxDataBytes], or half of MaxSize if that is
+	// less; at least 1 MiB.
 	JournalSize int
-	// FeedTransitions is how many of the latest transitions the changes feed
-	// keeps at least, unless they are older than FeedAge. Default: 1,000,000.
+	// FeedTransitions is the least number of latest transitions that the feed
+	// keeps, unless they are older than FeedAge. Default: 1,000,000.
 	FeedTransitions int
-	// FeedAge is for how long the feed keeps transitions, by their recording
-	// time; older ones go when later ones have been committed and written
-	// back. Default: for ever, as far as FeedTransitions goes.
+	// FeedAge is how long the feed keeps transitions, by their recording time;
+	// older ones are removed when later ones have been committed and written back.
+	// Default: no limit other than FeedTransitions.
 	FeedAge time.Duration
 	// FileMode is the mode of a new file. Default: 0600.
 	FileMode fs.FileMode
-	// ReadOnly opens a file that is there for reading: that needs no permission
-	// to write, also not of the directory, and changes nothing. Several
-	// processes may do so at the same time, and none may write meanwhile. Commit
-	// and Compact return [store.ErrReadOnly]; a file of an older schema is
-	// refused with [store.ErrIncompatible].
+	// ReadOnly opens an existing file for reading. That needs no permission to
+	// write to the file or its directory, and changes nothing. Several processes
+	// may do so at the same time, while no process can write. Commit and Compact
+	// return [store.ErrReadOnly]; a file of an older schema is refused with
+	// [store.ErrIncompatible].
 	ReadOnly bool
 	// OpenFile opens the file for bbolt; for fault injection in tests.
 	// Default: os.OpenFile.
@@ -151,8 +151,8 @@ type Store struct {
 	readers    sync.WaitGroup // open read transactions
 }
 
-// boltFile is an open bbolt file. It is closed when nobody uses it any more: the
-// store, or a reader that began before a compaction.
+// boltFile is an open bbolt file. It is closed after its last user: the store, or a
+// reader that began before a compaction.
 type boltFile struct {
 	users    atomic.Int64
 	db       *bolt.DB
@@ -179,10 +179,10 @@ func newStore(at whereabouts, opts Options) *Store {
 	}
 }
 
-// Close writes everything back, removes the journal, and closes the file, which
-// then is complete. If it cannot, it closes both and returns an error that says
-// so, in a full store one that matches [store.ErrFull]. Nothing is lost then: the
-// newest part stays in the journal, and the next Open reads it there.
+// Close writes everything back, removes the journal, and closes the file, which is then
+// complete. If it cannot write back, it closes both files and returns an error, which
+// matches [store.ErrFull] in a full store. Nothing is lost then: the newest part stays in
+// the journal, and the next Open reads it there.
 func (s *Store) Close() error {
 	s.mu.Lock()
 	if s.closed {
