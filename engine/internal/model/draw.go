@@ -324,7 +324,7 @@ func (d *Drawer) declaration(op *state.Op, parent *Node, nodes []Node) {
 	op.NodeKind = one(d, "kind", []state.Kind{state.Subprocess, state.ServiceActivity, state.ServiceActivity, state.ExclusiveGateway})
 	op.Name = one(d, "name", names)
 	op.NoRetry, op.NoSkip = d.In(15, "no retry"), d.In(15, "no skip")
-	op.MaxLoops = d.UpTo(3, "loops")
+	op.MaxLoops = one(d, "loops", []int{0, 0, 0, 1, 2})
 	if _, used := d.Model.Owner(op.Node); used && d.In(80, "a free ID") {
 		d.unknown(&op.Node)
 	}

@@ -124,7 +124,7 @@ func parentOf(n *Node, id string) string {
 // a rule.
 func (d *Drawer) version(op *state.Op, n *Node) {
 	op.NewVersion, op.VersionGiven = d.newVersion(), d.In(60, "version given")
-	if op.VersionGiven && d.In(20, "a version of before") {
+	if op.VersionGiven && d.In(35, "a version of before") {
 		op.NewVersion = d.anyVersion(n)
 	}
 }
@@ -151,7 +151,8 @@ func (d *Drawer) labels() (set state.Labels, remove []string) {
 		m[labelKeys[d.UpTo(3, "label")]] = one(d, "value", values)
 	}
 	if d.In(8, "many labels") {
-		for _, key := range labelKeys[:d.UpTo(33, "how many")] {
+		from := one(d, "labels from", []int{0, 31})
+		for _, key := range labelKeys[from : from+16+d.UpTo(17, "how many")] {
 			m[key] = one(d, "value", values)
 		}
 	}

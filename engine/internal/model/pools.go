@@ -14,7 +14,7 @@ var (
 	ids       = strings.Fields("a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F")
 	keys      = strings.Fields("build test deploy notify a b c")
 	names     = []string{"", "", "", "build", state.ServiceActivity.Class(), state.Subprocess.Class(), state.Pipeline.Class()}
-	labelKeys = append(strings.Fields("env owner region"), numbered("label ", 31)...)
+	labelKeys = append(strings.Fields("env owner region"), numbered("label ", 61)...)
 	values    = []string{"", "prod", "prod", "test"}
 	times     = func() (is []state.Instant) {
 		for sec := int64(-1); sec < 8; sec++ {

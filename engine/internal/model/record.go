@@ -42,9 +42,7 @@ func (s *Store) label(t *task, op state.Op) (Outcome, string) {
 	if labels == nil {
 		labels = map[string]string{}
 	}
-	for key, value := range op.Labels.All() {
-		labels[key] = value
-	}
+	maps.Insert(labels, op.Labels.All())
 	for _, key := range op.Unlabel {
 		delete(labels, key)
 	}
