@@ -3,7 +3,6 @@ package boltstore_test
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -16,147 +15,15 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// The test binary runs itself as the process that is killed.
-const (
-	victimEnv  = "PIPESTATUS_VICTIM" // what to do
-	victimFile = "PIPESTATUS_VICTIM_FILE"
-	victimName = "PIPESTATUS_VICTIM_NAME" // begins the names of its tasks
-)
-
-func TestMain(m *testing.M) {
-	if job := os.Getenv(victimEnv); job != "" {
-		fmt.Fprintln(os.Stderr, victim(job, os.Getenv(victimFile), os.Getenv(victimName)))
-		os.Exit(1)
-	}
-	goleak.VerifyTestMain(m)
-}
-
-// tiny makes every part of the write path happen all the time.
-var tiny = boltstore.Options{OverlayTransitions: 48, FeedTransitions: 300, LockTimeout: time.Minute}
-
-// jobs are what the process does besides what victim does itself.
-var jobs = map[string]func(path string) error{"migrate": migrate}
-
-// openBoth opens a file and an engine on it.
-func openBoth(path string, o *boltstore.Options) (*boltstore.Store, *engine.Engine, error) {
-	s, err := boltstore.Open(path, o)
-	if err != nil {
-		return nil, nil, err
-	}
-	e, err := engine.Open(context.Background(), s, nil)
-	return s, e, err
-}
-
-// victim works until it is killed and says on its standard output what it was
-// told is done: "ack SEQUENCE NODE", and of tasks to delete "going
-// TASK" before and "gone TASK" after. It returns only on errors.
-func victim(job, path, name string) error {
-	if job, ok := jobs[job]; ok {
-		return job(path)
-	}
-	s, e, err := openBoth(path, &tiny)
-	if err != nil {
-		return err
-	}
-	fmt.Println("open")
-	// The runtime ends a process in which nothing can happen any more, such as one
-	// that is only to open the file.
-	defer time.AfterFunc(time.Hour, func() {}).Stop()
-	failed := make(chan error)
-	say := func(words ...any) { fmt.Println(words...) }
-	if job == "compact" {
-		go func() {
-			for err == nil {
-				err = s.Compact(context.Background())
-			}
-			failed <- err
-		}()
-	}
-	for w := range 6 {
-		go func() {
-			switch job {
-			case "write", "compact":
-				for n := 0; ; n++ {
-					if err := runTask(e, fmt.Sprintf("%s-%d-%d", name, w, n), n, say); err != nil {
-						failed <- err
-						return
-					}
-				}
-			case "delete":
-				for n := w; ; n += 6 {
-					if err := deleteTask(e, fmt.Sprintf("%s-0-%d", name, n), say); err != nil {
-						failed <- err
-						return
-					}
-				}
-			}
-		}()
-	}
-	return <-failed
-}
-
-func deleteTask(e *engine.Engine, task string, say func(...any)) error {
-	say("going", task)
-	if err := e.Delete(context.Background(), "2", task); errors.Is(err, state.ErrNotFound) {
-		return nil // in an earlier life
-	} else if err != nil {
-		return err
-	}
-	say("gone", task)
-	return nil
-}
-
-// runTask takes a task through its life, its nodes some in batches, some step
-// by step, and deletes every third.
-func runTask(e *engine.Engine, task string, n int, say func(...any)) error {
-	record := func(ops ...engine.Op) error {
-		results, err := e.Record(context.Background(), ops...)
-		if err != nil {
-			return fmt.Errorf("task %s: %w", task, err)
-		}
-		for _, r := range results {
-			say("ack", r.Sequence, r.Node)
-		}
-		return nil
-	}
-	whole, node := task+".whole", task+".node"
-	// Up to the limit, and rarely much, so that the victim does other things, too.
-	data := bytes.Repeat([]byte(task), 1+n%5)
-	if n%7 == 3 {
-		data = bytes.Repeat([]byte{byte(n)}, state.DefaultDataBytes>>(n%4))
-	}
-	steps := [][]engine.Op{
-		{engine.Create("2", task, engine.ID(task), engine.Input([]byte(task)))},
-		{engine.Start(task)},
-		{engine.Declare(task, state.ServiceActivity, engine.ID(node))},
-		{engine.Start(node, engine.Input([]byte{}))},
-		{engine.Fail(node, "exit status 1", engine.Output(data))},
-		{engine.Declare(task, state.ServiceActivity, engine.ID(whole)), engine.Start(whole), engine.Finish(whole)},
-		{engine.Retry(node)},
-		{engine.Start(node)},
-		{engine.Finish(node, engine.Output(data)), engine.Finish(task)},
-	}
-	for _, ops := range steps {
-		if err := record(ops...); err != nil {
-			return err
-		}
-	}
-	if n%3 != 1 {
-		return nil
-	}
-	return deleteTask(e, task, say)
-}
-
 // witness is what a victim said.
 type witness struct {
+	sizes map[string]int   // of the outputs of tasks that were begun
 	acks  map[string][]ack // by task
 	going map[string]bool
 	gone  map[string]bool
@@ -169,7 +36,7 @@ type ack struct {
 }
 
 func newWitness() *witness {
-	return &witness{acks: make(map[string][]ack), going: make(map[string]bool), gone: make(map[string]bool)}
+	return &witness{sizes: make(map[string]int), acks: make(map[string][]ack), going: make(map[string]bool), gone: make(map[string]bool)}
 }
 
 // listen reads to the end. A last line without end was not said.
@@ -182,9 +49,12 @@ func (w *witness) listen(out io.Reader, said func(line string)) {
 		w.lines++
 		var a ack
 		var task string
+		var size int
 		if n, _ := fmt.Sscanf(line, "ack %d %s", &a.sequence, &a.node); n == 2 {
 			task, _, _ = strings.Cut(a.node, ".")
 			w.acks[task] = append(w.acks[task], a)
+		} else if n, _ := fmt.Sscanf(line, "size %d %s", &size, &task); n == 2 {
+			w.sizes[task] = size
 		} else if n, _ := fmt.Sscanf(line, "going %s", &task); n == 1 {
 			w.going[task] = true
 		} else if n, _ := fmt.Sscanf(line, "gone %s", &task); n == 1 {
@@ -237,20 +107,20 @@ func (w *witness) verify(t *testing.T, path string, o *boltstore.Options) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	for task, acks := range w.acks {
-		w.verifyTask(t, s, task, acks)
+	for task, size := range w.sizes {
+		w.verifyTask(t, s, task, size)
 	}
 	if err := s.Check(t.Context(), func(p string) { t.Errorf("check: %s", p) }); err != nil {
 		t.Errorf("check: %v", err)
 	}
 }
 
-func (w *witness) verifyTask(t *testing.T, s *boltstore.Store, task string, acks []ack) {
+func (w *witness) verifyTask(t *testing.T, s *boltstore.Store, task string, size int) {
 	t.Helper()
 	key := state.Key{Business: "2", Task: task}
 	snap, err := s.Load(t.Context(), store.Ref{Key: key})
 	if errors.Is(err, state.ErrNotFound) {
-		if !w.going[task] {
+		if len(w.acks[task]) > 0 && !w.going[task] {
 			t.Errorf("task %s is gone", key)
 		}
 		return
@@ -274,9 +144,46 @@ func (w *witness) verifyTask(t *testing.T, s *boltstore.Store, task string, acks
 	for _, tr := range trs {
 		kept[ack{tr.Sequence, tr.Node()}] = true
 	}
-	for _, a := range acks {
+	for _, a := range w.acks[task] {
 		if !kept[a] {
 			t.Errorf("task %s: %+v was acknowledged and is lost", key, a)
+		}
+	}
+	verifyData(t, s, snap.Tree, trs, size)
+}
+
+// verifyData checks that the attempts of a task have the data that its transitions
+// must have brought, byte for byte, and no other.
+func verifyData(t *testing.T, s *boltstore.Store, tree *state.Tree, trs []*state.Transition, size int) {
+	t.Helper()
+	type datum struct {
+		node    string
+		attempt int
+		output  bool
+	}
+	want := make(map[datum]*state.Data)
+	for _, tr := range trs {
+		d := dataWith(tr, size)
+		if !tr.Data.Equal(d) {
+			t.Errorf("task %s: the %s of %s has data of %s, want %s", tr.Task, tr.Op, tr.Node(), tr.Data, d)
+		}
+		if d != nil {
+			want[datum{tr.Node(), tr.Changes[0].Number(), tr.Output() != nil}] = d
+		}
+	}
+	for i := range tree.Len() {
+		id, last := tree.ID(i), tree.Node(i)
+		for n := 1; n <= last.Number(); n++ {
+			in, out, err := store.AttemptData(t.Context(), s, store.ByNode(id), n)
+			if err != nil {
+				t.Errorf("attempt %d of node %q: %v", n, id, err)
+				continue
+			}
+			for output, got := range map[bool]*state.Data{false: in, true: out} {
+				if d := want[datum{id, n, output}]; !got.Equal(d) || !bytes.Equal(got.Bytes(), d.Bytes()) {
+					t.Errorf("attempt %d of node %q has %s (output %t), want %s", n, id, got, output, d)
+				}
+			}
 		}
 	}
 }
@@ -289,14 +196,29 @@ func kills(short, long int) int {
 }
 
 func TestWriterKilledAtAnyMomentLosesNothingAcknowledged(t *testing.T) {
+	killWriters(t, "write", kills(8, 200), 8, 150*time.Millisecond)
+}
+
+// One of the writers has data up to the greatest limit.
+func TestWriterOfLargeDataKilledAtAnyMomentLosesNothingAcknowledged(t *testing.T) {
+	killWriters(t, "large", kills(3, 60), 3, time.Second)
+}
+
+// killWriters kills n processes, of which some write to a file one after the
+// other.
+func killWriters(t *testing.T, job string, n, lives int, within time.Duration) {
+	t.Helper()
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	said := 0
-	n := kills(8, 200)
 	for i := 0; i < n; {
-		path := filepath.Join(t.TempDir(), "victim.db")
+		dir, err := os.MkdirTemp(t.TempDir(), "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		path := filepath.Join(dir, "victim.db")
 		w := newWitness()
-		for range min(8, n-i) { // lives of one file
-			w.kill(t, "write", path, fmt.Sprint("life", i), time.Duration(r.IntN(150))*time.Millisecond, false)
+		for range min(lives, n-i) {
+			w.kill(t, job, path, fmt.Sprint("life", i), time.Duration(r.Int64N(int64(within))), false)
 			w.verify(t, path, &tiny)
 			i++
 			if t.Failed() {
@@ -304,6 +226,7 @@ func TestWriterKilledAtAnyMomentLosesNothingAcknowledged(t *testing.T) {
 			}
 		}
 		said += w.lines
+		_ = os.RemoveAll(dir) // they are large
 	}
 	t.Logf("%d kills, %d lines said", n, said)
 	if said == 0 {
@@ -360,7 +283,7 @@ func (w *witness) lived(t *testing.T, path string, tasks int) {
 	}
 	var said strings.Builder
 	for n := range tasks {
-		if err := runTask(e, fmt.Sprintf("life-0-%d", n), 0, func(words ...any) { fmt.Fprintln(&said, words...) }); err != nil {
+		if err := runTask(e, fmt.Sprintf("life-0-%d", n), func(words ...any) { fmt.Fprintln(&said, words...) }); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"errors"
+	"math/rand/v2"
 	"path/filepath"
 	"testing"
 
@@ -16,42 +17,52 @@ import (
 func TestTheLargestDataIsKeptWithDefaults(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "large.db"), nil)
 	m := newModel()
-	c := m.largest(t, s)
-	m.expect(t, openPair(t, s.image(t), nil), "large data, replayed")
-	m.expect(t, s, "large data")
-	s.writeBackAll()
-	m.expect(t, s, "large data, written back")
-	m.commit(t, s, m.deletion(c))
+	key := state.Key{Business: "2", Task: "large"}
+	m.do(t, s, key, newRoot("root"), start("root"), state.Op{
+		Kind: state.Finish, Node: "root", Output: state.NewData(bytes.Repeat([]byte("0123456789abcdef"), state.MaxDataBytes/16)),
+	})
+	m.expectCopied(t, s, "large data")
+	m.commit(t, s, m.deletion(key))
 	s.writeBackAll()
 	m.expect(t, s, "after its delete")
 }
 
-func (m *model) largest(t *testing.T, s *Store) state.Key {
+// expectCopied checks what a store answers from its journal, after a crash, from
+// its file, from a backup, from a compacted copy, when it is compacted itself,
+// and from what salvage makes of it.
+func (m *model) expectCopied(t *testing.T, s *Store, what string) {
 	t.Helper()
-	key := state.Key{Business: "2", Task: "large"}
-	tree := state.NewTree(key)
-	limits := state.Limits{DataBytes: state.MaxDataBytes}
-	base := uint64(0)
-	for _, op := range []state.Op{
-		{Kind: state.Create, Node: "root", Task: key},
-		{Kind: state.Start, Node: "root"},
-		{Kind: state.Finish, Node: "root", Output: state.NewData(bytes.Repeat([]byte("0123456789abcdef"), state.MaxDataBytes/16))},
-	} {
-		op.Now = m.now()
-		next, outcomes, err := tree.Apply(limits, op)
-		if err != nil {
-			t.Fatal(err)
-		}
-		c := store.Write{Base: base, Transitions: []*state.Transition{outcomes[0].Transition}}
-		results, err := s.Commit(t.Context(), []store.Write{c})
-		if err != nil || results[0].Err != nil {
-			t.Fatal(err, results)
-		}
-		base = results[0].First
-		m.accept(c, base)
-		tree = next.WithRevision(base)
+	m.expect(t, s, what)
+	killed := s.image(t)
+	m.expect(t, openPair(t, killed, nil), what+", replayed")
+	if done, reports := m.salvageImage(t, killed, what+", salvaged with its journal"); done.Whole != len(m.tasks) {
+		t.Errorf("%s, salvaged with its journal: %+v: %q", what, done, reports)
 	}
-	return key
+	dir := t.TempDir()
+	backup, compacted := filepath.Join(dir, "backup.db"), filepath.Join(dir, "compacted.db")
+	must(t, s.BackupTo(t.Context(), backup))
+	m.expect(t, openQuick(t, backup, nil), what+", backup")
+	must(t, s.CompactTo(t.Context(), compacted))
+	m.expect(t, openQuick(t, compacted, nil), what+", compacted copy")
+	s.writeBackAll()
+	m.expect(t, s, what+", written back")
+	must(t, s.Compact(t.Context()))
+	m.expect(t, s, what+", compacted")
+	if done, reports := m.salvageImage(t, image{file: readFile(t, backup)}, what+", salvaged"); done.Whole != len(m.tasks) {
+		t.Errorf("%s, salvaged: %+v: %q", what, done, reports)
+	}
+}
+
+// A story with data of all sizes is the same in every copy of the store.
+func TestDataOfAllSizesIsInEveryCopy(t *testing.T) {
+	s := openQuick(t, filepath.Join(t.TempDir(), "sizes.db"), &Options{OverlayTransitions: 64})
+	r := rand.New(rand.NewPCG(9, 9))
+	m := newModel()
+	m.sizes = sizesOfData
+	for range 150 {
+		m.commit(t, s, m.random(r, 4))
+	}
+	m.expectCopied(t, s, "data of all sizes")
 }
 
 // A write that the journal does not take is refused by name, and others of the

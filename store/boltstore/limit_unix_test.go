@@ -53,7 +53,7 @@ func expectFull(what string, err, reason error) error {
 // them, and returns how many they were.
 func untilFull(e *engine.Engine, reason error, say func(...any)) (n int, err error) {
 	for full := 0; full < 3; n++ {
-		if err := runTask(e, fmt.Sprintf("life-%d", n), 0, say); err != nil {
+		if err := runTask(e, fmt.Sprintf("life-%d", n), say); err != nil {
 			if err := expectFull("commit", err, reason); err != nil {
 				return n, err
 			}
@@ -73,7 +73,7 @@ func beyond(path string, reason error, limit, lift func() error) error {
 		return err
 	}
 	say := func(words ...any) { fmt.Println(words...) }
-	if err := errors.Join(runTask(e, "first", 0, say), limit()); err != nil {
+	if err := errors.Join(runTask(e, "first", say), limit()); err != nil {
 		return err
 	}
 	if _, err := untilFull(e, reason, say); err != nil {
@@ -86,7 +86,7 @@ func beyond(path string, reason error, limit, lift func() error) error {
 		if err := lift(); err != nil {
 			return err
 		}
-		if err := runTask(e, "later", 0, say); err != nil {
+		if err := runTask(e, "later", say); err != nil {
 			return fmt.Errorf("with room again: %w", err)
 		}
 	}

@@ -1,10 +1,14 @@
 package boltstore
 
 import (
+	"bytes"
 	"context"
+	"encoding/binary"
+	"math/rand/v2"
 	"slices"
 	"testing"
 
+	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -64,5 +68,29 @@ func attemptsOf(ctx context.Context, s *Store, node string) (all []store.Attempt
 }
 
 func sameAttempts(a, b []store.Attempt) bool {
-	return slices.EqualFunc(a, b, func(a, b store.Attempt) bool { return a.Equal(&b) })
+	return slices.EqualFunc(a, b, func(a, b store.Attempt) bool {
+		return a.Equal(&b) && bytes.Equal(a.Input.Bytes(), b.Input.Bytes()) && bytes.Equal(a.Output.Bytes(), b.Output.Bytes())
+	})
+}
+
+// sizesOfData are sizes of inputs and outputs around those of pages and blocks,
+// up to the default limit.
+var sizesOfData = []int{0, 1, 1 << 10, 4095, 4096, 4097, state.DefaultDataBytes}
+
+// bring lets a random operation bring data if the model has sizes for it.
+func (m *model) bring(r *rand.Rand, op *state.Op) {
+	if len(m.sizes) == 0 || r.IntN(3) == 0 {
+		return
+	}
+	b := make([]byte, m.sizes[r.IntN(len(m.sizes))])
+	var word [8]byte
+	for i := 0; i < len(b); i += 8 { // what a sector or a page has is not what its neighbors have
+		copy(b[i:], binary.LittleEndian.AppendUint64(word[:0], r.Uint64()))
+	}
+	switch op.Kind {
+	case state.Create, state.Start, state.Loop:
+		op.Input = state.NewData(b)
+	case state.Finish, state.Fail, state.Skip:
+		op.Output = state.NewData(b)
+	}
 }

@@ -23,6 +23,7 @@ type model struct {
 	tasks map[state.Key]*modelTask
 	freed map[string]bool // node IDs that were in use and are not
 	feed  []*state.Transition
+	sizes []int // of inputs and outputs that random changes bring; none if empty
 }
 
 type modelTask struct {
@@ -38,7 +39,7 @@ func newModel() *model {
 }
 
 func (m *model) clone() *model {
-	c := &model{ticks: m.ticks, tasks: make(map[state.Key]*modelTask), freed: make(map[string]bool), feed: slices.Clone(m.feed)}
+	c := &model{ticks: m.ticks, tasks: make(map[state.Key]*modelTask), freed: make(map[string]bool), feed: slices.Clone(m.feed), sizes: m.sizes}
 	for key, task := range m.tasks {
 		copied := *task
 		copied.transitions = slices.Clone(task.transitions)
@@ -75,7 +76,7 @@ func (m *model) change(key state.Key, ops ...state.Op) (store.Write, error) {
 			op.NewVersion = state.VersionOf([16]byte{14: byte(m.ticks >> 8), 15: byte(m.ticks)})
 		}
 	}
-	_, outcomes, err := tree.Apply(state.Limits{}, ops...)
+	_, outcomes, err := tree.Apply(state.Limits{DataBytes: state.MaxDataBytes}, ops...)
 	c := store.Write{Base: tree.Revision()}
 	for _, o := range outcomes {
 		c.Transitions = append(c.Transitions, o.Transition)
@@ -161,7 +162,9 @@ func (m *model) random(r *rand.Rand, tasks int) store.Write {
 	key := state.Key{Business: fmt.Sprint(r.IntN(2)), Task: fmt.Sprint(r.IntN(tasks))}
 	task := m.tasks[key]
 	if task == nil {
-		c, err := m.change(key, newRoot(m.id(key, 0)), start(m.id(key, 0)))
+		root := newRoot(m.id(key, 0))
+		m.bring(r, &root)
+		c, err := m.change(key, root, start(m.id(key, 0)))
 		if err != nil {
 			panic(err)
 		}
@@ -217,6 +220,7 @@ func (m *model) randomOp(r *rand.Rand, key state.Key, tree *state.Tree) state.Op
 	if r.IntN(4) == 0 {
 		op.Actor = "somebody"
 	}
+	m.bring(r, &op)
 	return op
 }
 

@@ -88,7 +88,7 @@ func fill(dir string, mount func(at string) error) error {
 		return err
 	}
 	for i := range 3 {
-		if err := runTask(e, fmt.Sprintf("later-%d", i), 0, say); err != nil {
+		if err := runTask(e, fmt.Sprintf("later-%d", i), say); err != nil {
 			return fmt.Errorf("with room again: %w", err)
 		}
 	}

@@ -2,6 +2,8 @@ package boltstore
 
 import (
 	"bytes"
+	"context"
+	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
 	"os"
@@ -9,6 +11,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
@@ -28,10 +32,11 @@ const sector = 512
 type cut struct {
 	before, after []byte
 	changed       []int // sectors that differ, by offset
+	needed        int   // where that ends which the sectors are needed for
 }
 
 func newCut(before, after []byte) *cut {
-	c := &cut{before: before, after: after}
+	c := &cut{before: before, after: after, needed: len(after)}
 	for at := 0; at < len(after); at += sector {
 		end := min(at+sector, len(after))
 		if at >= len(before) || !bytes.Equal(before[at:min(end, len(before))], after[at:end]) {
@@ -42,7 +47,7 @@ func newCut(before, after []byte) *cut {
 }
 
 // image has any of the sectors that changed and that may be there, and says
-// whether it has all that changed.
+// whether it has all that changed and are needed.
 func (c *cut) image(r *rand.Rand, may func(at int) bool) (image []byte, all bool) {
 	image = slices.Clone(c.before)
 	if r.IntN(3) > 0 && len(c.after) > len(image) { // it was made longer first, and that was synced
@@ -53,7 +58,7 @@ func (c *cut) image(r *rand.Rand, may func(at int) bool) (image []byte, all bool
 	for _, at := range c.changed {
 		if at < len(image) && may(at) && r.Float64() < share {
 			copy(image[at:], c.after[at:min(at+sector, len(c.after))])
-		} else {
+		} else if at < c.needed {
 			all = false
 		}
 	}
@@ -94,35 +99,127 @@ type outage struct {
 	o      *Options
 	s      *Store
 	m      *model
+	file   []byte        // the bbolt file as the last write-back left it
 	held   chan struct{} // a write-back has ended and is not published
+	heard  bool          // that was received
 	let    chan struct{} // it may be
 	images int
+	waits  int // commits that began a write-back first
 }
 
-// commit commits something and returns the journal around it.
-func (x *outage) commit() moment {
-	before := moment{earlier: x.m.clone()}
-	was := x.read().journal
-	x.m.commit(x.t, x.s, x.m.random(x.r, 4))
-	before.cut = newCut(was, x.read().journal)
-	before.later = x.m.clone()
-	return before
-}
+// taskData bounds the data that a task has before it is deleted, so that images
+// stay small enough to be many.
+const taskData = 12 << 20
 
-// read reads both files as they are.
-func (x *outage) read() image {
-	x.t.Helper()
-	i := image{file: readFile(x.t, x.s.path)}
-	if x.s.journal != nil {
-		i.journal = readFile(x.t, x.s.journalPath())
+// next is a change that the journal takes at all.
+func (x *outage) next() store.Write {
+	for key, task := range x.m.tasks {
+		size := 0
+		for _, d := range task.data {
+			size += d.Size()
+		}
+		if size > taskData {
+			return x.m.deletion(key)
+		}
 	}
-	return i
+	for {
+		if c := x.m.random(x.r, 4); takes(c) < journal.LongestIn(x.s.journalSize()) {
+			return c
+		}
+	}
 }
 
-func (x *outage) try(i image, want *model, when string) {
+// takes is at most what a change takes in the journal.
+func takes(c store.Write) int {
+	size := 4 << 10
+	for _, tr := range c.Transitions {
+		if tr.Data != nil {
+			size += tr.Data.Size() + 64
+		}
+	}
+	return size
+}
+
+// commit commits a change and returns the journal around its frame. If it begins a
+// write-back before, it tries an image of that.
+func (x *outage) commit(c store.Write, when string) moment {
+	x.t.Helper()
+	was, earlier := x.journal(), x.m.clone()
+	var results []store.Result
+	var err error
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		results, err = x.s.Commit(context.Background(), []store.Write{c})
+	}()
+	for waiting := true; waiting; {
+		select {
+		case <-done:
+			waiting = false
+		case <-x.held:
+			if x.heard = x.last() > uint64(len(earlier.feed)); x.heard {
+				continue // the write-back follows the commit
+			}
+			x.waits++ // or is writing its frame: then either is right
+			file, later := readFile(x.t, x.s.path), earlier.clone()
+			later.accept(c, uint64(len(earlier.feed))+1)
+			i := image{transaction{newCut(x.file, file), int(x.s.pageSize)}.image(x.r), x.journal()}
+			x.try(i, when+", which began a write-back", earlier, later)
+			x.file = file
+			x.let <- struct{}{}
+		}
+	}
+	if err == nil {
+		err = results[0].Err
+	}
+	if err != nil {
+		x.t.Fatalf("%s: %v", when, err)
+	}
+	x.m.accept(c, results[0].First)
+	return moment{x.frame(was, x.journal(), results[0].First), earlier, x.m.clone()}
+}
+
+// frame is the journal before and after the frame with a transition was written:
+// before, it had there what it had earlier, and everything else as it is now.
+// Frames that a commit writes before its own are synced by themselves. What
+// follows the payload in the last block is not needed.
+func (x *outage) frame(was, now []byte, seq uint64) *cut {
+	const lengthAt, payloadAt = 36, 136 // in a frame
+	at := x.s.journal.Holding(seq, journal.Position{}).Offset
+	payload := int(binary.LittleEndian.Uint32(now[at+lengthAt:]))
+	end := at + journal.Takes(payload)
+	before := slices.Clone(now)
+	clear(before[at:end])
+	if at < int64(len(was)) {
+		copy(before[at:end], was[at:])
+	}
+	c := newCut(before, now)
+	c.needed = int(at) + payloadAt + payload
+	return c
+}
+
+// journal reads the journal as it is.
+func (x *outage) journal() []byte { return readFile(x.t, x.s.journalPath()) }
+
+func (x *outage) last() uint64 {
+	x.s.mu.RLock()
+	defer x.s.mu.RUnlock()
+	return x.s.last
+}
+
+// try opens an image, which must be as one of the models is.
+func (x *outage) try(i image, when string, models ...*model) {
 	x.t.Helper()
 	x.images++
-	survivor := openPair(x.t, i, &Options{OverlayTransitions: x.o.OverlayTransitions, FeedTransitions: x.o.FeedTransitions, JournalSize: 1, leastJournal: journal.MinSize})
+	o := *x.o
+	o.written = nil
+	survivor := openPair(x.t, i, &o)
+	want := models[0]
+	for _, m := range models {
+		if survivor.last == uint64(len(m.feed)) {
+			want = m
+		}
+	}
 	want.expect(x.t, survivor, when)
 	if x.images%5 == 0 {
 		survivor.writeBackAll()
@@ -139,67 +236,106 @@ func (x *outage) try(i image, want *model, when string) {
 func (x *outage) tryMoment(file []byte, at moment, when string) {
 	x.t.Helper()
 	i := image{file: file}
-	all := true
-	if len(at.before) > 0 {
-		i.journal, all = at.image(x.r, func(int) bool { return true })
-	} else {
-		i.journal = at.after
-	}
+	var all bool
+	i.journal, all = at.image(x.r, func(int) bool { return true })
 	want := at.earlier
 	if all {
 		want = at.later
 	}
-	x.try(i, want, when)
+	x.try(i, when, want)
+}
+
+// cycle commits until a write-back has begun, and tries images of every commit,
+// and of the write-back while more is committed.
+func (x *outage) cycle(images int, when string) (laps uint64) {
+	x.t.Helper()
+	for x.s.phase != writing { // commits alone: a write-back begins with one
+		at := x.commit(x.next(), when+", commit")
+		x.tryMoment(x.file, at, when+", commit")
+	}
+	if !x.heard {
+		<-x.held
+	}
+	x.heard = false // the transaction has ended and is not named
+	file, still := readFile(x.t, x.s.path), x.journal()
+	tx := transaction{newCut(x.file, file), int(x.s.pageSize)}
+	moments := []moment{{newCut(still, still), x.m.clone(), x.m.clone()}}
+	for range 1 + x.r.IntN(4) {
+		if c := x.next(); x.fits(c) {
+			moments = append(moments, x.commit(c, when+", write-back and commit"))
+		}
+	}
+	for range images {
+		x.tryMoment(tx.image(x.r), moments[x.r.IntN(len(moments))], when+", write-back and commit")
+	}
+	x.file = file
+	x.let <- struct{}{}
+	x.s.quiet(x.t, func() { laps = x.s.journal.Lap() })
+	return laps
+}
+
+// fits reports whether a change need not wait for the write-back.
+func (x *outage) fits(c store.Write) bool {
+	return x.s.hasRoom(&commit{store: x.s, size: takes(c), next: x.s.last + 1 + uint64(len(c.Transitions))})
+}
+
+// outages are what power is cut to.
+var outages = map[string]struct {
+	o             Options
+	sizes         []int // of data
+	short, long   int   // cycles
+	fewer, images int   // of each write-back
+}{
+	"without data": {
+		o:     Options{OverlayTransitions: 64, JournalSize: 1, leastJournal: journal.MinSize},
+		short: 24, long: 550, fewer: 4, images: 12,
+	},
+	// The journal begins with less than the largest data and grows.
+	"data up to the default limit": {
+		o:     Options{OverlayTransitions: 256, JournalSize: 3 * journal.MinSize, leastJournal: journal.MinSize},
+		sizes: sizesOfData, short: 6, long: 150, fewer: 3, images: 12,
+	},
+	"data up to the greatest limit": {
+		o:     Options{OverlayTransitions: 256, leastJournal: journal.MinSize},
+		sizes: append([]int{1 << 20, state.MaxDataBytes - 1, state.MaxDataBytes}, sizesOfData...), long: 5, images: 3,
+	},
 }
 
 func TestPowerLostAtAnyMomentLosesNothingAcknowledged(t *testing.T) {
-	cycles, images := 24, 4
-	if *Long {
-		cycles, images = 550, 12
-	}
-	x := &outage{t: t, r: rand.New(rand.NewPCG(3, 3)), m: newModel(), held: make(chan struct{}), let: make(chan struct{})}
-	x.o = &Options{OverlayTransitions: 64, FeedTransitions: 50, JournalSize: 1, leastJournal: journal.MinSize}
-	failed := make(chan struct{})
-	x.o.written = func() {
-		select {
-		case x.held <- struct{}{}:
-			select {
-			case <-x.let:
-			case <-failed:
+	for name, c := range outages {
+		t.Run(name, func(t *testing.T) {
+			cycles, images := c.short, c.fewer
+			if *Long {
+				cycles, images = c.long, c.images
 			}
-		case <-failed:
-		}
+			x := &outage{t: t, r: rand.New(rand.NewPCG(3, 3)), m: newModel(), held: make(chan struct{}), let: make(chan struct{})}
+			x.o = &c.o
+			x.o.FeedTransitions = 50
+			failed := make(chan struct{})
+			x.o.written = func() {
+				select {
+				case x.held <- struct{}{}:
+					select {
+					case <-x.let:
+					case <-failed:
+					}
+				case <-failed:
+				}
+			}
+			x.s = openQuick(t, filepath.Join(t.TempDir(), "story.db"), x.o)
+			t.Cleanup(func() { close(failed) }) // before the store is closed
+			x.m.commit(t, x.s, x.m.random(x.r, 4))
+			x.file, x.m.sizes = readFile(t, x.s.path), c.sizes
+			laps := uint64(0)
+			for cycle := range cycles {
+				laps = x.cycle(images, fmt.Sprint("cycle ", cycle))
+			}
+			t.Logf("%d images of %d write-backs, %d laps, %d commits that began one", x.images, cycles, laps, x.waits)
+			if laps < 3 && cycles > 11 {
+				t.Errorf("the journal went %d laps", laps)
+			}
+			x.s.opts.written = nil
+			x.m.expect(t, x.s, "in the end")
+		})
 	}
-	x.s = openQuick(t, filepath.Join(t.TempDir(), "story.db"), x.o)
-	t.Cleanup(func() { close(failed) }) // before the store is closed
-	x.m.commit(t, x.s, x.m.random(x.r, 4))
-	laps := uint64(0)
-	for cycle := range cycles {
-		when := fmt.Sprint("cycle ", cycle)
-		file := x.read().file
-		for x.s.phase != writing { // commits alone: a write-back begins after one
-			x.tryMoment(file, x.commit(), when+", commit")
-		}
-		if n := x.s.overlay.active.transitions; n > 0 {
-			t.Fatalf("%s: the write-back began before a commit with %d transitions", when, n)
-		}
-		<-x.held // the transaction has ended and is not named
-		tx := transaction{newCut(file, x.read().file), int(x.s.pageSize)}
-		var moments []moment
-		for range 1 + x.r.IntN(4) {
-			moments = append(moments, x.commit())
-		}
-		for range images {
-			x.tryMoment(tx.image(x.r), moments[x.r.IntN(len(moments))], when+", write-back and commit")
-		}
-		x.let <- struct{}{}
-		x.s.quiet(t, func() { laps = x.s.journal.Lap() })
-	}
-	t.Logf("%d images of %d write-backs, %d laps", x.images, cycles, laps)
-	if laps < 3 && cycles > 20 {
-		t.Errorf("the journal went %d laps", laps)
-	}
-	x.o.written = nil
-	x.s.opts.written = nil
-	x.m.expect(t, x.s, "in the end")
 }

@@ -131,7 +131,7 @@ func (k *soak) generation(t *testing.T, e *engine.Engine, n int) {
 	for range 8 {
 		wg.Go(func() {
 			for i := int(next.Add(1)); i <= k.tasks && !t.Failed(); i = int(next.Add(1)) {
-				if err := runTask(e, fmt.Sprintf("g%d-%d", n, i), 0, func(...any) {}); err != nil {
+				if err := runTask(e, fmt.Sprintf("g%d-%d", n, i), func(...any) {}); err != nil {
 					t.Error(err)
 				}
 				if i%(k.tasks/4) == 0 {
