@@ -41,6 +41,11 @@
 // copied out: no transaction is open while code of the caller runs, since a long
 // one makes the file grow.
 //
+// A list goes through one index: that of a label, of a name, of failures, of
+// unfinished tasks or of a business, the first of these that the query names, or
+// else through all tasks. Times and shown states have no index. A page is looked
+// for among 16,384 tasks at most. Then it ends, possibly empty, with a cursor.
+//
 // # What is durable
 //
 // When Commit returns without error its changes survive the process and a

@@ -15,7 +15,8 @@ import (
 )
 
 // List implements [store.Reader]. Pages are full, unless the query asks for times
-// that only the headers tell, those of starts and ends.
+// that only the headers tell, those of starts and ends: then a page is looked for
+// among 10,000 of the tasks that meet the other conditions.
 func (s *Store) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
 	return s.list(ctx, &q, "")
 }
