@@ -162,8 +162,8 @@ func ByKey(business, task string) Ref {
 // ByNode refers to a task by the ID of one of its nodes.
 func ByNode(id string) Ref { return Ref{Node: id} }
 
-// ByNodeKey refers to the node with a key of the task with these IDs. To find
-// it, a store that does not have the tree in memory reads it whole.
+// ByNodeKey refers to the node with a key of the task with these IDs. A store
+// that does not have the tree in memory looks through the task's nodes for it.
 func ByNodeKey(business, task, key string) Ref {
 	return Ref{Key: state.Key{Business: business, Task: task}, NodeKey: key}
 }
@@ -270,7 +270,8 @@ func (q *ListQuery) Matches(t *Task) bool {
 
 // ListPage is a page of tasks. An empty Cursor says that it is the last. A
 // page may be shorter than the limit, even empty, and still not be the last:
-// a store may interrupt the search for rare tasks.
+// a store may interrupt the search for rare tasks. [Memory] looks at 10,000 tasks
+// for a page; the documentation of the other stores has their numbers.
 type ListPage struct {
 	Tasks  []Task
 	Cursor string

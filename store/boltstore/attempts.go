@@ -14,14 +14,8 @@ import (
 // Attempts implements [store.Store].
 func (s *Store) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) (page []store.Attempt, err error) {
 	err = s.find(ctx, ref, func(tx *bolt.Tx, t *found) error {
-		if ref.NodeKey != "" { // only the nodes tell where it is
-			tree, err := t.tree(tx)
-			if err != nil {
-				return err
-			}
-			if t.place.index, err = ref.In(tree); err != nil {
-				return err
-			}
+		if t.place.index, err = t.index(tx, ref); err != nil {
+			return err
 		}
 		page, err = t.attempts(tx, q)
 		return err

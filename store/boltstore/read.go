@@ -263,13 +263,7 @@ func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
 func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, err error) {
 	err = s.find(ctx, ref, func(tx *bolt.Tx, t *found) error {
 		at = store.Location{Key: t.header.Key, Revision: t.header.Revision}
-		if ref.NodeKey == "" {
-			return nil
-		}
-		tree, err := t.tree(tx) // only the nodes tell
-		if err == nil {
-			_, err = ref.In(tree)
-		}
+		_, err = t.index(tx, ref)
 		return err
 	})
 	if err != nil {
