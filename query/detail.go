@@ -2,8 +2,8 @@ package query
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
+	"iter"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -12,34 +12,15 @@ import (
 // NodeDetail is a node with all of its attempts.
 type NodeDetail struct {
 	Status *Status
-	// Attempts are all there are, oldest first and the current one last, with
-	// their inputs and outputs.
-	Attempts []Attempt
+	// Attempts iterates over all there are, oldest first and the current one last,
+	// with their inputs and outputs. What is in memory at a time is about
+	// [store.DataPage] bytes of them. An error ends the iteration; for errors see
+	// [Query.Snapshot]. It can be iterated over again, and reads again then.
+	Attempts iter.Seq2[Attempt, error]
 }
 
-// MarshalJSON writes the node's status with one more field, attempts. For <, >
-// and & see [Status.MarshalJSON].
-func (d NodeDetail) MarshalJSON() ([]byte, error) {
-	dst := d.Status.append(nil)
-	dst = append(dst[:len(dst)-1], `,"attempts":[`...)
-	for i := range d.Attempts {
-		if i > 0 {
-			dst = append(dst, ',')
-		}
-		attempt, err := d.Attempts[i].MarshalJSON()
-		if err != nil {
-			return nil, err
-		}
-		dst = append(dst, attempt...)
-	}
-	return append(dst, `]}`...), nil
-}
-
-var _ json.Marshaler = NodeDetail{}
-
-// Node returns a node of a task, by its ID or else by its key, with all of its
-// attempts and their data, which are read into memory. The attempts are those that
-// led to the status: an attempt that begins during the call is left out. For errors see
+// Node returns a node of a task, by its ID or else by its key. The attempts are
+// those that led to its status: one that begins later is left out. For errors see
 // [Query.Snapshot].
 func (q *Query) Node(ctx context.Context, business, task, node string) (*NodeDetail, error) {
 	snap, err := q.Snapshot(ctx, business, task)
@@ -50,42 +31,52 @@ func (q *Query) Node(ctx context.Context, business, task, node string) (*NodeDet
 	if !ok {
 		i, ok = snap.Tree.FindKey(node)
 	}
+	unknown := &NotFoundError{Business: business, Task: node}
 	if !ok {
-		return nil, &NotFoundError{Business: business, Task: node}
+		return nil, unknown
 	}
-	n := snap.Tree.Node(i)
-	d := &NodeDetail{Status: q.StatusOf(snap.Tree, i)}
-	for last := n.Number(); len(d.Attempts) < last; {
-		page, err := q.reader.Attempts(ctx, store.ByNode(n.ID), store.AttemptQuery{Skip: len(d.Attempts), Data: true})
-		if err == nil && (len(page) == 0 || !q.holds(ctx, snap.Tree, n.ID)) {
-			err = state.ErrNotFound
-		}
+	n, status := snap.Tree.Node(i), q.StatusOf(snap.Tree, i)
+	return &NodeDetail{status, func(yield func(Attempt, error) bool) {
+		err := q.detail(ctx, snap.Tree.Key(), &n, yield)
 		if errors.Is(err, state.ErrNotFound) { // the task was deleted since it was read
-			return nil, &NotFoundError{Business: business, Task: node}
+			err = unknown
 		}
 		if err != nil {
-			return nil, wrap(err)
+			yield(Attempt{}, err)
 		}
-		for j := range page[:min(len(page), last-len(d.Attempts))] {
-			a := q.attempt(&page[j].Attempt)
-			a.Input, a.Output = page[j].Input, page[j].Output
-			d.Attempts = append(d.Attempts, a)
+	}}, nil
+}
+
+// detail calls yield with the attempts of a node of a task up to the current one
+// as the node was read.
+func (q *Query) detail(ctx context.Context, task state.Key, n *state.Node, yield func(Attempt, error) bool) error {
+	for read := 0; read < n.Number(); {
+		page, err := q.attempts(ctx, n.ID, read)
+		if err == nil && (len(page) == 0 || !q.holds(ctx, task, n.ID)) {
+			err = state.ErrNotFound
+		}
+		if err != nil {
+			return err
+		}
+		for i := range page[:min(len(page), n.Number()-read)] {
+			a := q.withData(&page[i])
+			if read++; read == n.Number() { // it may have changed since the node was read
+				a = q.AttemptOf(n)
+				if a.Input = page[i].Input; n.State.Ended() {
+					a.Output = page[i].Output
+				}
+			}
+			if !yield(a, nil) {
+				return nil
+			}
 		}
 	}
-	// The current attempt may have changed since the status was made.
-	current := q.AttemptOf(&n)
-	at := &d.Attempts[len(d.Attempts)-1]
-	current.Input = at.Input
-	if n.State.Ended() {
-		current.Output = at.Output
-	}
-	*at = current
-	return d, nil
+	return nil
 }
 
 // holds reports whether a node still belongs to a task: after the task is deleted,
 // a task of another business may have the node ID.
-func (q *Query) holds(ctx context.Context, tree *state.Tree, node string) bool {
+func (q *Query) holds(ctx context.Context, task state.Key, node string) bool {
 	at, err := q.reader.Locate(ctx, store.ByNode(node))
-	return err == nil && at.Key == tree.Key()
+	return err == nil && at.Key == task
 }

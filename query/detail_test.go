@@ -1,9 +1,12 @@
 package query_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -35,7 +38,11 @@ func TestANodeHasAllItsAttemptsWithTheirData(t *testing.T) {
 				t.Fatal(err)
 			}
 			var got []string
-			for _, a := range d.Attempts {
+			attempts, err := collect(d.Attempts)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, a := range attempts {
 				got = append(got, fmt.Sprintf("%s loop=%d retry=%d %q %q %v", a.State, a.Loop, a.Retry, a.Input.Bytes(), a.Output.Bytes(), a.Current))
 			}
 			want := []string{
@@ -44,25 +51,83 @@ func TestANodeHasAllItsAttemptsWithTheirData(t *testing.T) {
 			if diff := cmp.Diff(want, got); diff != "" {
 				t.Error(diff)
 			}
-			body, err := json.Marshal(d)
-			var back struct {
-				ID       string
-				Attempts []map[string]any
-			}
+			body, err := json.Marshal(attempts[1])
+			var back map[string]any
 			if err := errors.Join(err, json.Unmarshal(body, &back)); err != nil {
 				t.Fatal(err)
 			}
-			if back.ID != "n" || len(back.Attempts) != 3 || back.Attempts[1]["input_base64"] != "/w==" {
-				t.Errorf("as JSON: %s", body)
+			if d.Status.ID != "n" || back["input_base64"] != "/w==" {
+				t.Errorf("node %s, as JSON %s", d.Status.ID, body)
 			}
 		}
 		root, err := q.Node(t.Context(), "2", "10", "root")
-		if err != nil || len(root.Attempts) != 1 || string(root.Attempts[0].Input.Bytes()) != `{"definition":1}` {
-			t.Errorf("the root: %+v, %v", root, err)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := collect(root.Attempts)
+		if err != nil || len(all) != 1 || string(all[0].Input.Bytes()) != `{"definition":1}` {
+			t.Errorf("the root: %+v, %v", all, err)
 		}
 		for _, node := range []string{"foreign", "nothing"} {
 			if _, err := q.Node(t.Context(), "2", "10", node); !errors.Is(err, state.ErrNotFound) {
 				t.Errorf("%s: %v", node, err)
+			}
+		}
+	})
+}
+
+// counting counts what is read of attempts, and how much data at once.
+type counting struct {
+	store.Reader
+	reads, largest int
+}
+
+func (c *counting) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+	page, err := c.Reader.Attempts(ctx, ref, q)
+	c.reads++
+	size := 0
+	for i := range page {
+		size += len(page[i].Input.Bytes()) + len(page[i].Output.Bytes())
+	}
+	c.largest = max(c.largest, size)
+	return page, err
+}
+
+func TestDataOfManyAttemptsIsReadInPages(t *testing.T) {
+	output := bytes.Repeat([]byte("x"), state.DefaultDataBytes)
+	onEach(t, func(t *testing.T, e *engine.Engine) {
+		record(t, e, engine.Create("2", "10", engine.ID("root")), engine.Start("root"),
+			engine.Declare("root", state.ServiceActivity, engine.ID("n")), engine.Start("n"))
+		for range 100 {
+			record(t, e, engine.Finish("n", engine.Output(output)), engine.Loop("n"))
+		}
+	}, func(t *testing.T, r store.Reader) {
+		c := &counting{Reader: r}
+		q := query.New(c, &options)
+		d, err := q.Node(t.Context(), "2", "10", "n")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for what, seq := range map[string]iter.Seq2[query.Attempt, error]{"history": q.History(t.Context(), "n"), "node": d.Attempts} {
+			*c = counting{Reader: r}
+			n := 0
+			for a, err := range seq {
+				if err != nil {
+					t.Fatal(err)
+				}
+				if n++; a.Loop != n || n <= 100 && !bytes.Equal(a.Output.Bytes(), output) {
+					t.Fatalf("%s: attempt %d is of loop %d with %s", what, n, a.Loop, a.Output)
+				}
+			}
+			if most := store.DataPage + len(output); n < 100 || c.largest > most || c.reads < 6 {
+				t.Errorf("%s: %d attempts in %d reads, one with %d bytes, want %d at most", what, n, c.reads, c.largest, most)
+			}
+			*c = counting{Reader: r}
+			for range seq {
+				break
+			}
+			if c.reads != 1 {
+				t.Errorf("%s: %d reads for one attempt", what, c.reads)
 			}
 		}
 	})

@@ -131,11 +131,10 @@ func ExampleQuery_History() {
 	defer e.Close()
 	q := query.New(e, &query.Options{Location: time.UTC})
 
-	attempts, err := q.History(ctx, "build")
-	if err != nil {
-		log.Fatal(err)
-	}
-	for _, a := range attempts {
+	for a, err := range q.History(ctx, "build") {
+		if err != nil {
+			log.Fatal(err)
+		}
 		fmt.Println(a.State, "after", a.Finished.Sub(a.Started), "because of", a.Error)
 	}
 

@@ -3,6 +3,7 @@ package query_test
 import (
 	"flag"
 	"fmt"
+	"iter"
 	"math/rand/v2"
 	"path/filepath"
 	"testing"
@@ -130,4 +131,16 @@ func randomTree(t testing.TB, seed uint64, size int) *state.Tree {
 		}
 	}
 	return tree
+}
+
+// collect is all that an iterator yields before its first error.
+func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
+	all := []T{}
+	for v, err := range seq {
+		if err != nil {
+			return nil, err
+		}
+		all = append(all, v)
+	}
+	return all, nil
 }

@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"iter"
 	"strconv"
 	"time"
 
@@ -106,39 +107,58 @@ func (q *Query) AttemptOf(n *state.Node) Attempt {
 	return a
 }
 
-// History returns the superseded attempts of a node, oldest first, as they
+// History iterates over the superseded attempts of a node, oldest first, as they
 // were before the operation that superseded each. The current attempt is not
-// among them; [Query.AttemptOf] makes it. Without superseded attempts, the list is
-// empty, not nil. Attempts include their data, which is read into memory. An
-// unknown node is an error that matches [state.ErrNotFound].
+// among them; [Query.AttemptOf] makes it. Each has its data; what is in memory at a
+// time is about [store.DataPage] bytes of it. An error ends the iteration. An unknown
+// node is one that matches [state.ErrNotFound].
 //
 // A node ID is unique in a store, so History takes no business. A caller that
 // serves a single business must check the node with [Query.Snapshot] first.
-func (q *Query) History(ctx context.Context, node string) ([]Attempt, error) {
-	if err := state.CheckID("node ID", node); err != nil {
+func (q *Query) History(ctx context.Context, node string) iter.Seq2[Attempt, error] {
+	return func(yield func(Attempt, error) bool) {
+		if err := state.CheckID("node ID", node); err != nil {
+			yield(Attempt{}, wrap(err))
+			return
+		}
+		for n := 0; ; {
+			page, err := q.attempts(ctx, node, n)
+			if errors.Is(err, state.ErrNotFound) {
+				err = fmt.Errorf("query: %w: node %q", state.ErrNotFound, node)
+			}
+			if err != nil {
+				yield(Attempt{}, err)
+				return
+			}
+			for i := range page {
+				if page[i].Current || !yield(q.withData(&page[i]), nil) {
+					return
+				}
+			}
+			if n += len(page); len(page) == 0 {
+				return
+			}
+		}
+	}
+}
+
+// attempts reads a page of the attempts of a node with their data.
+func (q *Query) attempts(ctx context.Context, node string, skip int) ([]store.Attempt, error) {
+	page, err := q.reader.Attempts(ctx, store.ByNode(node), store.AttemptQuery{Skip: skip, Limit: attemptsPage, Data: true})
+	if err != nil {
 		return nil, wrap(err)
 	}
-	list := []Attempt{}
-	for {
-		page, err := q.reader.Attempts(ctx, store.ByNode(node), store.AttemptQuery{Skip: len(list), Data: true})
-		if errors.Is(err, state.ErrNotFound) {
-			return nil, fmt.Errorf("query: %w: node %q", state.ErrNotFound, node)
-		}
-		if err != nil {
-			return nil, wrap(err)
-		}
-		for i := range page {
-			if page[i].Current {
-				return list, nil
-			}
-			a := q.attempt(&page[i].Attempt)
-			a.Input, a.Output = page[i].Input, page[i].Output
-			list = append(list, a)
-		}
-		if len(page) == 0 {
-			return list, nil
-		}
-	}
+	return page, nil
+}
+
+// attemptsPage is how many attempts are read at once: each may have a long error
+// text.
+const attemptsPage = 64
+
+func (q *Query) withData(from *store.Attempt) Attempt {
+	a := q.attempt(&from.Attempt)
+	a.Input, a.Output = from.Input, from.Output
+	return a
 }
 
 func (q *Query) attempt(a *state.Attempt) Attempt {

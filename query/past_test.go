@@ -185,15 +185,15 @@ func TestHistoryListsSupersededAttemptsOldestFirst(t *testing.T) {
 			"skipped": {{Loop: 1, State: state.Failed, Version: version(6), Started: begin.Add(3 * time.Second), Finished: begin.Add(5 * time.Second), Error: "no space left"}},
 			"looping": {{Loop: 1, State: state.Finished, Version: version(8), Started: begin.Add(3 * time.Second), Finished: begin.Add(4 * time.Second), Error: "ignored", ErrorIgnored: true}},
 		} {
-			got, err := q.History(t.Context(), node)
+			got, err := collect(q.History(t.Context(), node))
 			if diff := cmp.Diff(got, want); diff != "" || err != nil {
 				t.Errorf("%s: %v\n%s", node, err, diff)
 			}
 		}
-		if _, err := q.History(t.Context(), "nowhere"); !errors.Is(err, state.ErrNotFound) || err.Error() != `query: not found: node "nowhere"` {
+		if _, err := collect(q.History(t.Context(), "nowhere")); !errors.Is(err, state.ErrNotFound) || err.Error() != `query: not found: node "nowhere"` {
 			t.Errorf("unknown node: %v", err)
 		}
-		if _, err := q.History(t.Context(), ""); !errors.Is(err, state.ErrInvalidArgument) {
+		if _, err := collect(q.History(t.Context(), "")); !errors.Is(err, state.ErrInvalidArgument) {
 			t.Errorf("no node: %v", err)
 		}
 	})
@@ -211,7 +211,7 @@ func TestALongHistoryIsComplete(t *testing.T) {
 		}
 	}, func(t *testing.T, r store.Reader) {
 		q := query.New(r, &options)
-		list, err := q.History(t.Context(), "a")
+		list, err := collect(q.History(t.Context(), "a"))
 		if err != nil || len(list) != 1200 {
 			t.Fatalf("%d attempts, %v", len(list), err)
 		}

@@ -41,7 +41,7 @@ func TestTheYearsOfAnswersAre1To9999InEveryZone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		history, err := q.History(t.Context(), "a")
+		history, err := collect(q.History(t.Context(), "a"))
 		if err != nil {
 			t.Fatal(err)
 		}

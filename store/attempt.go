@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -77,4 +78,23 @@ func AttemptData(ctx context.Context, r Reader, ref Ref, number int) (input, out
 		return nil, nil, notFound(ref)
 	}
 	return page[0].Input, page[0].Output, nil
+}
+
+// WithData is a transition that was read from a store, with the bytes of its data,
+// for import into another one: see [Write.Complete]. It is tr itself if there are
+// none. The error matches [state.ErrNotFound] if the task was deleted, and
+// [ErrCorrupt] if the attempt has other data.
+func WithData(ctx context.Context, r Reader, tr *state.Transition) (*state.Transition, error) {
+	if tr.Data == nil {
+		return tr, nil
+	}
+	whole := *tr
+	input, output, err := AttemptData(ctx, r, ByNode(tr.Node()), tr.Changes[0].Number())
+	if whole.Data = input; tr.Output() != nil {
+		whole.Data = output
+	}
+	if err == nil && !whole.Data.Equal(tr.Data) {
+		err = fmt.Errorf("%w: transition %d of task %s has data of %s, its attempt of %s", ErrCorrupt, tr.Sequence, tr.Task, tr.Data, whole.Data)
+	}
+	return &whole, err
 }

@@ -217,7 +217,7 @@ func (r *run) arrive(ctx context.Context, b *batch, n *node) error {
 	if was.State != state.Suspended && !b.suspendedAbove(n) {
 		return refuse("the pipeline has not come to %s", n.label())
 	}
-	s, err := r.story(ctx)
+	s, err := r.story(ctx, b.tree)
 	if err != nil {
 		return err
 	}

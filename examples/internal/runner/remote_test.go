@@ -178,9 +178,16 @@ func historyOf(t *testing.T, db, node string) []query.Attempt {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	history, err := query.New(s, nil).History(t.Context(), node)
-	if err != nil {
-		t.Fatal(err)
+	return historyIn(t, s, node)
+}
+
+func historyIn(t *testing.T, s store.Reader, node string) (history []query.Attempt) {
+	t.Helper()
+	for a, err := range query.New(s, nil).History(t.Context(), node) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		history = append(history, a)
 	}
 	return history
 }

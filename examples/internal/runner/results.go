@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -145,39 +146,32 @@ func readResults(ctx context.Context, from store.Reader, task state.Key, def *de
 		return nil, err
 	}
 	r := newResults()
-	data := map[int]map[[16]byte][]byte{} // by node and digest
-	for after := uint64(0); ; {
-		transitions, err := from.Transitions(ctx, task, after, 0)
-		if err != nil || len(transitions) == 0 {
-			return r, err
+	for tr, err := range query.New(from, nil).Transitions(ctx, snap.Tree) {
+		if err != nil {
+			return nil, err
 		}
-		for _, tr := range transitions {
-			after = tr.Sequence
-			if tr.Data == nil || len(tr.Changes) == 0 {
-				continue
-			}
-			i := tr.Changes[0].Index
-			n := def.nodes[snap.Tree.Node(i).Key]
-			if n == nil {
-				continue // the root's is the definition
-			}
-			if data[i] == nil {
-				if data[i], err = dataOf(ctx, from, snap.Tree.ID(i)); err != nil {
-					return nil, err
-				}
-			}
-			if err := r.replay(tr, n, data[i][tr.Data.Digest()]); err != nil {
-				return nil, fmt.Errorf("task %s, transition %d: the data of %s: %w", task, tr.Sequence, n.label(), err)
-			}
+		if tr.Data == nil {
+			continue
+		}
+		n := def.nodes[snap.Tree.Node(tr.Changes[0].Index).Key]
+		if n == nil {
+			continue // the root's is the definition
+		}
+		if tr, err = store.WithData(ctx, from, tr); err == nil {
+			err = r.replay(tr, n)
+		}
+		if err != nil {
+			return nil, fmt.Errorf("task %s, transition %d: the data of %s: %w", task, tr.Sequence, n.label(), err)
 		}
 	}
+	return r, nil
 }
 
 // replay takes the input or output that a transition recorded.
-func (r *results) replay(tr *state.Transition, n *node, data []byte) error {
+func (r *results) replay(tr *state.Transition, n *node) error {
 	if tr.Input() != nil {
 		var in attemptInput
-		if err := json.Unmarshal(data, &in); err != nil {
+		if err := json.Unmarshal(tr.Data.Bytes(), &in); err != nil {
 			return err
 		}
 		if n.inside != nil {
@@ -185,7 +179,7 @@ func (r *results) replay(tr *state.Transition, n *node, data []byte) error {
 		}
 	} else {
 		var out attemptOutput
-		if err := json.Unmarshal(data, &out); err != nil {
+		if err := json.Unmarshal(tr.Data.Bytes(), &out); err != nil {
 			return err
 		}
 		r.took(n, &out)
@@ -194,31 +188,9 @@ func (r *results) replay(tr *state.Transition, n *node, data []byte) error {
 	return nil
 }
 
-// dataOf is all data of a node, by digest.
-func dataOf(ctx context.Context, from store.Reader, node string) (map[[16]byte][]byte, error) {
-	found := map[[16]byte][]byte{}
-	for skip := 0; ; {
-		page, err := from.Attempts(ctx, store.ByNode(node), store.AttemptQuery{Skip: skip, Data: true})
-		if err != nil || len(page) == 0 {
-			return found, err
-		}
-		skip += len(page)
-		for i := range page {
-			for _, d := range []*state.Data{page[i].Input, page[i].Output} {
-				if d != nil {
-					found[d.Digest()] = d.Bytes()
-				}
-			}
-		}
-	}
-}
-
 // readDefinition is the input of a task, which is the definition that it began
 // with; nil if it has none.
 func readDefinition(ctx context.Context, from store.Reader, task state.Key) ([]byte, error) {
-	first, err := from.Attempts(ctx, store.Ref{Key: task}, store.AttemptQuery{Limit: 1, Data: true})
-	if err != nil || len(first) == 0 || first[0].Input == nil {
-		return nil, err
-	}
-	return first[0].Input.Bytes(), nil
+	input, _, err := store.AttemptData(ctx, from, store.Ref{Key: task}, 1)
+	return input.Bytes(), err
 }

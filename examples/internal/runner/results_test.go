@@ -50,7 +50,10 @@ func TestTheRecordHasTheDefinitionInputsAndOutputs(t *testing.T) {
 			t.Fatal(err)
 		}
 		var got []string
-		for _, a := range d.Attempts {
+		for a, err := range d.Attempts {
+			if err != nil {
+				t.Fatal(err)
+			}
 			got = append(got, string(a.Input.Bytes()), string(a.Output.Bytes()))
 		}
 		if diff := cmp.Diff(want, got); diff != "" {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 )
 
@@ -36,7 +37,7 @@ func (r *run) resume(ctx context.Context) error {
 // goOn continues a pipeline at its position: again handles nodes that have not ended,
 // and ended nodes lead to their successors.
 func (r *run) goOn(ctx context.Context, b *batch, p *pipeline, again func(*node)) error {
-	s, err := r.story(ctx)
+	s, err := r.story(ctx, b.tree)
 	if err != nil {
 		return err
 	}
@@ -85,18 +86,15 @@ type story struct {
 	passed            map[int]bool
 }
 
-func (r *run) story(ctx context.Context) (*story, error) {
+func (r *run) story(ctx context.Context, tree *state.Tree) (*story, error) {
 	s := &story{map[int]uint64{}, map[int]uint64{}, map[int]bool{}}
-	for after := uint64(0); ; {
-		transitions, err := r.engine.Transitions(ctx, r.task, after, 0)
-		if err != nil || len(transitions) == 0 {
-			return s, err
+	for tr, err := range query.New(r.engine, nil).Transitions(ctx, tree) {
+		if err != nil {
+			return nil, err
 		}
-		for _, tr := range transitions {
-			after = tr.Sequence
-			s.add(tr)
-		}
+		s.add(tr)
 	}
+	return s, nil
 }
 
 func (s *story) add(tr *state.Transition) {

@@ -353,9 +353,9 @@ func TestKilledInTheMiddleItResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer s.Close()
-	history, err := query.New(s, nil).History(t.Context(), named(t, statusIn(t, s, "killed"), "waiting").ID)
-	if err != nil || len(history) != 1 || history[0].Error != interruptedText || history[0].State != state.Failed {
-		t.Errorf("history of the interrupted node is %+v, %v", history, err)
+	history := historyIn(t, s, named(t, statusIn(t, s, "killed"), "waiting").ID)
+	if len(history) != 1 || history[0].Error != interruptedText || history[0].State != state.Failed {
+		t.Errorf("history of the interrupted node is %+v", history)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"flag"
-	"fmt"
 	"io"
 	"slices"
 
@@ -111,8 +110,8 @@ func transitionsOf(ctx context.Context, r *reader, key state.Key) (all []*state.
 		return nil, err
 	}
 	for tr, err := range r.Transitions(ctx, snap.Tree) {
-		if err == nil && tr.Data != nil {
-			tr, err = withData(ctx, r.store, tr)
+		if err == nil {
+			tr, err = store.WithData(ctx, r.store, tr)
 		}
 		if err != nil {
 			return nil, err
@@ -120,19 +119,6 @@ func transitionsOf(ctx context.Context, r *reader, key state.Key) (all []*state.
 		all = append(all, tr)
 	}
 	return all, nil
-}
-
-// withData is a transition with the bytes of its data.
-func withData(ctx context.Context, from store.Reader, tr *state.Transition) (*state.Transition, error) {
-	whole := *tr
-	input, output, err := store.AttemptData(ctx, from, store.ByNode(tr.Node()), tr.Changes[0].Number())
-	if whole.Data = input; tr.Output() != nil {
-		whole.Data = output
-	}
-	if err == nil && !whole.Data.Equal(tr.Data) {
-		err = fmt.Errorf("%w: transition %d of task %s has data of %s, its attempt of %s", store.ErrCorrupt, tr.Sequence, tr.Task, tr.Data, whole.Data)
-	}
-	return &whole, err
 }
 
 // allTasks lists the keys of all tasks in the order of their recording. With an

@@ -6,7 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"io"
+	"strings"
 
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
@@ -92,45 +95,87 @@ func get(ctx context.Context, t *tool, r *reader, look *look, business, task str
 	return writeAnswer(t, answer, answer.Result)
 }
 
-// getNode prints a node with all of its attempts as a response of the same form.
+// getNode prints a node with all of its attempts as a response of the same form,
+// an attempt at a time: their data may be large.
 func getNode(ctx context.Context, t *tool, r *reader, failedFirst bool, business, task, node string) error {
-	var answer struct {
-		Result  bool              `json:"result"`
-		Data    *query.NodeDetail `json:"data,omitempty"`
-		Message string            `json:"message,omitempty"`
-	}
-	switch detail, err := r.convention(failedFirst).Node(ctx, business, task, node); {
-	case err == nil:
-		answer.Result, answer.Data = true, detail
+	detail, err := r.convention(failedFirst).Node(ctx, business, task, node)
+	switch {
 	case errors.Is(err, state.ErrNotFound) || errors.Is(err, state.ErrInvalidArgument):
-		answer.Message = message(err)
-	default:
+		return writeAnswer(t, query.Response{Message: message(err)}, false)
+	case err != nil:
 		return err
 	}
-	return writeAnswer(t, answer, answer.Result)
+	status, err := t.laidOut(detail.Status, 1)
+	if err != nil {
+		return err
+	}
+	line, colon := t.line, ": "
+	if t.json {
+		colon = ":"
+	}
+	status = strings.TrimSuffix(status, line(1)+"}")
+	if err := t.write("{", line(1), `"result"`, colon, "true,", line(1), `"data"`, colon, status, ",", line(2), `"attempts"`, colon, "["); err != nil {
+		return err
+	}
+	comma := ""
+	for a, err := range detail.Attempts {
+		if err != nil {
+			return err
+		}
+		attempt, err := t.laidOut(a, 3)
+		if err != nil {
+			return err
+		}
+		if err := t.write(comma, line(3), attempt); err != nil {
+			return err
+		}
+		comma = ","
+	}
+	return t.write(line(2), "]", line(1), "}", line(0), "}\n")
 }
 
 // writeAnswer prints a response, over several lines for people.
 func writeAnswer(t *tool, answer any, result bool) error {
-	var line bytes.Buffer
-	encoder := json.NewEncoder(&line)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(answer); err != nil {
-		return err
+	text, err := t.laidOut(answer, 0)
+	if err == nil {
+		err = t.write(text, "\n")
 	}
-	raw := bytes.TrimSpace(line.Bytes())
-	if !t.json {
-		var b bytes.Buffer
-		if err := json.Indent(&b, raw, "", "    "); err != nil {
+	if err == nil && !result {
+		err = errAnswered
+	}
+	return err
+}
+
+// laidOut is a value as JSON with nothing in it for a terminal to obey, for people over several lines of which all but the
+// first are indented by so many levels.
+func (t *tool) laidOut(v any, level int) (string, error) {
+	var text, indented bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(v); err != nil {
+		return "", err
+	}
+	raw := terminal.JSON(bytes.TrimSpace(text.Bytes()))
+	if t.json {
+		return string(raw), nil
+	}
+	err := json.Indent(&indented, raw, strings.Repeat("    ", level), "    ")
+	return indented.String(), err
+}
+
+// line begins a line for people, indented by so many levels.
+func (t *tool) line(level int) string {
+	if t.json {
+		return ""
+	}
+	return "\n" + strings.Repeat("    ", level)
+}
+
+func (t *tool) write(parts ...string) error {
+	for _, part := range parts {
+		if _, err := io.WriteString(t.stdout, part); err != nil {
 			return err
 		}
-		raw = b.Bytes()
-	}
-	if err := writeLine(t.stdout, json.RawMessage(raw)); err != nil {
-		return err
-	}
-	if !result {
-		return errAnswered
 	}
 	return nil
 }

@@ -56,27 +56,23 @@ func showHistory(ctx context.Context, t *tool, r *reader, args []string) error {
 	if err != nil {
 		return err
 	}
-	attempts := node.Attempts
 	if t.json {
-		for i := range attempts {
-			if err := writeLine(t.stdout, &attempts[i]); err != nil {
+		for a, err := range node.Attempts {
+			if err != nil {
+				return err
+			}
+			if err := writeLine(t.stdout, a); err != nil {
 				return err
 			}
 		}
 		return nil
 	}
-	title := picture.Label(node.Status.Kind, node.Status.Name) + ", node " + node.Status.ID
-	if node.Status.Key != "" {
-		title += ", key " + node.Status.Key
-	}
-	title += " of task " + taskName(task)
-	if _, err := fmt.Fprintln(t.stdout, terminal.Printable(title)); err != nil {
-		return err
-	}
-	rows := table{states: 2}
+	rows, data := table{states: 2}, table{states: -1}
 	rows.add("LOOP", "RETRY", "STATE", "STARTED", "FINISHED", "TOOK", "VERSION", "REMARKS")
-	for i := range attempts {
-		a := &attempts[i]
+	for a, err := range node.Attempts {
+		if err != nil {
+			return err
+		}
 		remark := picture.Cause(a.Error)
 		switch {
 		case a.Skip:
@@ -86,38 +82,39 @@ func showHistory(ctx context.Context, t *tool, r *reader, args []string) error {
 		}
 		rows.add(fmt.Sprint(a.Loop), fmt.Sprint(a.Retry), a.State.String(), whenShown(a.Started), whenShown(a.Finished),
 			took(a.Started, a.Finished, t.now()), a.Version, remark)
+		addData(&data, &a)
 	}
-	if err := rows.write(t.stdout, paletteFor(t.stdout)); err != nil {
+	title := picture.Label(node.Status.Kind, node.Status.Name) + ", node " + node.Status.ID
+	if node.Status.Key != "" {
+		title += ", key " + node.Status.Key
+	}
+	title += " of task " + taskName(task)
+	if _, err := fmt.Fprintln(t.stdout, terminal.Printable(title)); err != nil {
 		return err
 	}
-	return showData(t, attempts)
+	if err := rows.write(t.stdout, paletteFor(t.stdout)); err != nil || len(data.rows) == 0 {
+		return err
+	}
+	if _, err := fmt.Fprintln(t.stdout); err != nil {
+		return err
+	}
+	data.fit(t.stdout)
+	return data.write(t.stdout, nil)
 }
 
 // dataWidth is how many columns of an input or output people get to see.
 const dataWidth = 160
 
-// showData shows the inputs and outputs of attempts, a line each.
-func showData(t *tool, attempts []query.Attempt) error {
-	rows := table{states: -1}
-	for i := range attempts {
-		a := &attempts[i]
-		for _, part := range []struct {
-			what string
-			data *state.Data
-		}{{"input", a.Input}, {"output", a.Output}} {
-			if part.data != nil {
-				rows.add(fmt.Sprintf("loop %d, retry %d", a.Loop, a.Retry), part.what, byteCount(int64(part.data.Size())), dataText(part.data))
-			}
+// addData adds the input and output of an attempt, a line each.
+func addData(rows *table, a *query.Attempt) {
+	for _, part := range []struct {
+		what string
+		data *state.Data
+	}{{"input", a.Input}, {"output", a.Output}} {
+		if part.data != nil {
+			rows.add(fmt.Sprintf("loop %d, retry %d", a.Loop, a.Retry), part.what, byteCount(int64(part.data.Size())), dataText(part.data))
 		}
 	}
-	if len(rows.rows) == 0 {
-		return nil
-	}
-	if _, err := fmt.Fprintln(t.stdout); err != nil {
-		return err
-	}
-	rows.fit(t.stdout)
-	return rows.write(t.stdout, nil)
 }
 
 // dataText is the beginning of an input or output.

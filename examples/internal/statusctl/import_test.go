@@ -90,7 +90,7 @@ func answers(t *testing.T, db string, tasks map[[2]string][]string) (all map[str
 			}
 		}
 		for _, node := range nodes {
-			keep("history " + node)(r.History(t.Context(), node))
+			keep("history " + node)(r.history(t.Context(), node))
 		}
 		snap, err := r.Snapshot(t.Context(), key[0], key[1])
 		if err != nil {

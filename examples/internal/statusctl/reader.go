@@ -42,8 +42,14 @@ type historyAnswer struct {
 }
 
 func (r *reader) history(ctx context.Context, node string) (historyAnswer, error) {
-	past, err := r.History(ctx, node)
-	return historyAnswer{OK: true, History: past}, err
+	answer := historyAnswer{OK: true, History: []query.Attempt{}}
+	for a, err := range r.History(ctx, node) {
+		if err != nil {
+			return historyAnswer{}, err
+		}
+		answer.History = append(answer.History, a)
+	}
+	return answer, nil
 }
 
 // at is the task or node at a moment, or now if the moment is unset.

@@ -197,8 +197,11 @@ func (a *asking) task(key state.Key) {
 		id := snap.Tree.ID(i)
 		status, err := a.query.AppendJSON(ctx, nil, key.Business, id)
 		a.keep("get "+id, status, err)
-		history, err := a.query.History(ctx, id)
-		a.keep("history "+id, history, err)
+		var history []query.Attempt
+		for attempt, err := range a.query.History(ctx, id) {
+			history = append(history, attempt)
+			a.keep("history "+id, history, err)
+		}
 		a.keep("node "+id, snap.Tree.Node(i), nil)
 	}
 	for q, convention := range map[*query.Query]string{a.query: "", a.failedFirst: " failed first"} {
