@@ -119,6 +119,45 @@ func (x *exchange) data(tree *state.Tree, node *state.Node, a *state.Attempt) (i
 	return in, out, err
 }
 
+// dataFactor is how often data is in memory while it is sent: as it was read, and
+// in the buffers in which it becomes JSON, which grow by doubling.
+const dataFactor = 8
+
+// dataSizes are those of the inputs and outputs of some attempts.
+type dataSizes struct{ all, largest int64 }
+
+func (s *dataSizes) add(page []store.Attempt) {
+	for i := range page {
+		size := dataSize(page[i].Input) + dataSize(page[i].Output)
+		s.all, s.largest = s.all+size, max(s.largest, size)
+	}
+}
+
+// bytes is what an answer with this data needs, a page of which is in memory at a
+// time.
+func (s *dataSizes) bytes() int64 { return min(s.all, store.DataPage) + dataFactor*s.largest }
+
+func dataSize(d *state.Data) int64 {
+	if d == nil {
+		return 0
+	}
+	return int64(d.Size())
+}
+
+// dataBytes is what an answer with all inputs and outputs of a node needs for
+// them.
+func (x *exchange) dataBytes(node string) (int64, error) {
+	var sizes dataSizes
+	for n := 0; ; {
+		page, err := x.h.reader.Attempts(x.r.Context(), store.ByNode(node), store.AttemptQuery{Skip: n})
+		if err != nil || len(page) == 0 {
+			return sizes.bytes(), err
+		}
+		sizes.add(page)
+		n += len(page)
+	}
+}
+
 // nodeAndLoop is the node that the parameters name, and the loop of an attempt of
 // it, 0 for the current one. snap has a tree if the task was found.
 func (x *exchange) nodeAndLoop() (snap store.Snapshot, node state.Node, loop int, err error) {
@@ -155,6 +194,16 @@ func (h *Handler) nodeValues(x *exchange) error {
 		}{dataOf(in, out), last.Error})
 		return s.err
 	})
+}
+
+// inputBytes is what an answer with the input of a task needs for it.
+func (x *exchange) inputBytes(trees []*state.Tree) (int64, error) {
+	key := trees[0].Key()
+	page, err := x.h.reader.Attempts(x.r.Context(), store.ByKey(key.Business, key.Task), store.AttemptQuery{Limit: 1})
+	if err != nil || len(page) == 0 {
+		return 0, err
+	}
+	return dataFactor * dataSize(page[0].Input), nil
 }
 
 // taskInput is the input of a task, nil if it is not JSON.

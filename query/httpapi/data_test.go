@@ -1,14 +1,21 @@
 package httpapi_test
 
 import (
+	"bytes"
+	"context"
 	"encoding/json"
+	"fmt"
+	"strconv"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/wire"
 )
 
 func TestDetailsHaveTheDataOfEveryAttempt(t *testing.T) {
@@ -78,4 +85,98 @@ func TestDetailsHaveTheDataOfEveryAttempt(t *testing.T) {
 		`["list"]`, nil, nil, "/wA=",
 		nil, nil, `[{"key":"k","value":1}]`, nil,
 	})
+}
+
+// paused is a reader that waits before it reads data.
+type paused struct {
+	store.Reader
+	asked, answer chan struct{}
+}
+
+func (r paused) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
+	if q.Data {
+		r.asked <- struct{}{}
+		<-r.answer
+	}
+	return r.Reader.Attempts(ctx, ref, q)
+}
+
+func TestAnswersWithLargeDataAtOnceAreBounded(t *testing.T) {
+	e, err := engine.Open(t.Context(), store.NewMemory(), &engine.Options{Now: clock, Limits: state.Limits{DataBytes: state.MaxDataBytes}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	f := &fixture{T: t, engine: e}
+	large := []byte(`"` + string(bytes.Repeat([]byte("x"), 4<<20)) + `"`)
+	f.record(
+		engine.Create("2", "10", engine.ID("root"), engine.Input(large)), engine.Start("root"),
+		engine.Declare("root", state.ServiceActivity, engine.ID("n")), engine.Start("n"), engine.Finish("n", engine.Output(large)),
+		engine.Declare("root", state.ServiceActivity, engine.ID("small")), engine.Start("small", engine.Input([]byte("1"))),
+	)
+	for name, params := range map[string][]string{
+		httpapi.DefaultPrefix + "/get_task_node_detail": {"bk_biz_id", "2", "task_id", "10", "node_id", "n"},
+		httpapi.DefaultPrefix + "/get_task_node_data":   {"bk_biz_id", "2", "task_id", "10", "node_id", "n"},
+		httpapi.DefaultPrefix + "/get_task_detail":      {"bk_biz_id", "2", "task_id", "10"},
+		"/api/history":        {"bk_biz_id", "2", "task_id", "10", "node_id", "n"},
+		"/api/store/attempts": {"bk_biz_id", "2", "task_id", "10", "data", "true", "limit", "1", "version", strconv.Itoa(wire.Version)},
+	} {
+		r := paused{e, make(chan struct{}, 10), make(chan struct{})}
+		f.handler = handlerOn(r, &httpapi.Options{
+			Authenticator: byName{}, AuthorizeStore: func(context.Context, httpapi.Identity, string) bool { return true },
+			MaxMemory: 64 << 20, WriteTimeout: 20 * time.Millisecond,
+		})
+		ask := func(user string, params ...string) chan int {
+			code := make(chan int, 1)
+			go func() {
+				w := f.get(name, append([]string{"bk_username", user}, params...)...)
+				if w.Code != 200 && w.Code != 503 {
+					t.Errorf("%s: %.500s", name, w.Body)
+				}
+				code <- w.Code
+			}()
+			return code
+		}
+		first := ask("ann", params...)
+		select {
+		case <-r.asked:
+		case code := <-first:
+			t.Errorf("%s: answered %d without data", name, code)
+			continue
+		}
+		second := ask("bob", params...)
+		select {
+		case <-r.asked:
+			t.Errorf("%s: a second large one is made at the same time", name)
+		case code := <-second:
+			if code != 503 {
+				t.Errorf("%s: a second large one: %d", name, code)
+			}
+		}
+		close(r.answer)
+		if code := <-first; code != 200 {
+			t.Errorf("%s: the first: %d", name, code)
+		}
+		if code := <-ask("bob", params...); code != 200 {
+			t.Errorf("%s: after it: %d", name, code)
+		}
+	}
+	// Small data waits for none of this.
+	r := paused{e, make(chan struct{}, 10), make(chan struct{})}
+	f.handler = handlerOn(r, &httpapi.Options{Authenticator: byName{}, MaxMemory: 64 << 20, WriteTimeout: time.Minute})
+	codes := make(chan int)
+	for i := range 4 {
+		go func() {
+			codes <- f.get("/api/history", "bk_username", fmt.Sprint(i), "bk_biz_id", "2", "task_id", "10", "node_id", "small").Code
+		}()
+	}
+	for range 4 {
+		<-r.asked
+	}
+	close(r.answer)
+	for range 4 {
+		if code := <-codes; code != 200 {
+			t.Errorf("small data: %d", code)
+		}
+	}
 }

@@ -120,7 +120,7 @@
 //	GET api/store/locate       bk_biz_id and task_id, with or without node_key; or node_id
 //	GET api/store/list         the filters of api/tasks without text, cursor, limit
 //	GET api/store/transitions  bk_biz_id, task_id, after, limit
-//	GET api/store/attempts     node_id, skip, limit
+//	GET api/store/attempts     as load, skip, limit, data
 //	GET api/store/feed         after, limit, wait
 //
 // A page has at most 1,000 lines. A refusal is in the envelope and has the additional

@@ -30,7 +30,7 @@ func (h *Handler) events(x *exchange) error {
 		return err
 	}
 	defer h.hub.leave(l)
-	snap, err := x.now(0)
+	snap, err := x.now(nil)
 	if err != nil {
 		return err
 	}
@@ -227,7 +227,7 @@ func (s *stream) tell(page []*state.Transition) error {
 // snapshot sends the whole task.
 func (s *stream) snapshot() error {
 	key := s.snap.Tree.Key()
-	snap, err := s.load(0, func(ctx context.Context) (store.Snapshot, error) {
+	snap, err := s.load(nil, func(ctx context.Context) (store.Snapshot, error) {
 		return s.h.query.Snapshot(ctx, key.Business, key.Task)
 	})
 	defer func() { s.claim.end(); s.claim = nil }()

@@ -171,7 +171,7 @@ func (h *Handler) taskDetail(x *exchange) error {
 	if err := x.params.scope(); err != nil {
 		return err
 	}
-	snap, err := x.now(0)
+	snap, err := x.now(x.inputBytes)
 	if err != nil {
 		return err
 	}

@@ -30,8 +30,14 @@ func treeBytes(tree *state.Tree) int64 {
 	return bytes
 }
 
+// extraBytes says how much memory an answer needs besides trees.
+type extraBytes func(trees []*state.Tree) (int64, error)
+
+// inPieces is for an answer that reads records page by page.
+func inPieces([]*state.Tree) (int64, error) { return workBytes, nil }
+
 // load is loadAll for one tree.
-func (x *exchange) load(extra int64, read func(context.Context) (store.Snapshot, error)) (snap store.Snapshot, err error) {
+func (x *exchange) load(extra extraBytes, read func(context.Context) (store.Snapshot, error)) (snap store.Snapshot, err error) {
 	_, err = x.loadAll(extra, func(ctx context.Context) ([]*state.Tree, error) {
 		read, err := read(ctx)
 		snap = read
@@ -40,11 +46,11 @@ func (x *exchange) load(extra int64, read func(context.Context) (store.Snapshot,
 	return snap, err
 }
 
-// loadAll reads trees with read and holds their bytes, and extra ones for other data of
-// the answer, until the exchange ends or loads again. It waits for its turn to read.
-// If the bytes are not available, it drops the trees, lets others read, waits for the
-// bytes, and reads again.
-func (x *exchange) loadAll(extra int64, read func(context.Context) ([]*state.Tree, error)) (trees []*state.Tree, err error) {
+// loadAll reads trees with read and holds their bytes, and those that extra, if not
+// nil, returns for other data of the answer, until the exchange ends or loads again. It
+// waits for its turn to read. If the bytes are not available, it drops the trees, lets
+// others read, waits for the bytes, and reads again.
+func (x *exchange) loadAll(extra extraBytes, read func(context.Context) ([]*state.Tree, error)) (trees []*state.Tree, err error) {
 	ctx, patience := x.r.Context(), x.h.opts.WriteTimeout
 	x.claim.end()
 	x.claim = nil
@@ -54,18 +60,22 @@ func (x *exchange) loadAll(extra int64, read func(context.Context) ([]*state.Tre
 			return nil, err
 		}
 		trees, err := read(ctx)
+		var more int64
+		if err == nil && extra != nil {
+			more, err = extra(trees)
+		}
 		if err != nil {
 			turn.end()
 			return nil, err
 		}
-		bytes := extra
+		bytes := int64(0)
 		for _, tree := range trees {
 			bytes += treeBytes(tree)
 		}
-		if bytes > pieceBytes+extra {
-			bytes += workBytes - extra
+		if bytes > pieceBytes {
+			more = max(more, workBytes)
 		}
-		if bytes > claimed {
+		if bytes += more; bytes > claimed {
 			x.claim.end()
 			x.claim, err = x.h.memory.take(ctx, x.client(), bytes, 0)
 		}
@@ -81,7 +91,7 @@ func (x *exchange) loadAll(extra int64, read func(context.Context) ([]*state.Tre
 }
 
 // now is the present task or node that the request names.
-func (x *exchange) now(extra int64) (store.Snapshot, error) {
+func (x *exchange) now(extra extraBytes) (store.Snapshot, error) {
 	return x.load(extra, func(ctx context.Context) (store.Snapshot, error) {
 		return x.h.query.Snapshot(ctx, x.business, x.task)
 	})
@@ -132,14 +142,23 @@ func (x *exchange) node() (snap store.Snapshot, node state.Node, err error) {
 	if err != nil {
 		return
 	}
-	if snap, err = x.now(workBytes); err != nil {
-		return
-	}
-	i, ok := find(snap.Tree, id)
-	if !ok {
+	snap, err = x.now(func(trees []*state.Tree) (int64, error) {
+		i, ok := find(trees[0], id)
+		if !ok { // the definition may tell of it
+			data, err := x.inputBytes(trees)
+			return workBytes + data, err
+		}
+		node = trees[0].Node(i)
+		data, err := x.dataBytes(node.ID)
+		return workBytes + data, err
+	})
+	if errors.Is(err, state.ErrNotFound) && snap.Tree != nil { // deleted since it was read
 		return snap, node, x.noNode(id)
 	}
-	return snap, snap.Tree.Node(i), nil
+	if err == nil && node.ID == "" {
+		err = x.noNode(id)
+	}
+	return snap, node, err
 }
 
 // find is the index of the node with an ID, or else with a key.

@@ -176,7 +176,7 @@ func (h *Handler) exists(x *exchange, op *Operation) error {
 	if err == nil && at.Key == key || err != nil && !errors.Is(err, state.ErrNotFound) {
 		return err
 	}
-	snap, err := x.load(0, func(ctx context.Context) (store.Snapshot, error) {
+	snap, err := x.load(nil, func(ctx context.Context) (store.Snapshot, error) {
 		return h.reader.Load(ctx, store.ByNodeKey(op.Business, op.Task, op.Node))
 	})
 	if errors.Is(err, state.ErrNotFound) {

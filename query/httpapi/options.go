@@ -104,12 +104,14 @@ type Options struct {
 	// Default: 1024.
 	MaxStreams int
 	// MaxMemory bounds, in bytes, the trees and pages of records for answers in
-	// progress, and separately the trees of streams. Answers themselves are sent
-	// in pieces. One client gets at most half of it, but always one answer of any
-	// size. A request waits for its share up to WriteTimeout and is then refused
-	// with 503; a stream is refused with 429 at once. While one waits, answers
-	// whose clients have not read for a sixth of that time are cut, the slowest
-	// first. An eighth is reserved for small answers. Default: 256 MiB.
+	// progress, and separately the trees of streams. An input or output counts
+	// eight times, since it is in memory in several forms while it is sent.
+	// Answers themselves are sent in pieces. One client gets at most half of it,
+	// but always one answer of any size. A request waits for its share up to
+	// WriteTimeout and is then refused with 503; a stream is refused with 429 at
+	// once. While one waits, answers whose clients have not read for a sixth of
+	// that time are cut, the slowest first. An eighth is reserved for small
+	// answers. Default: 256 MiB.
 	MaxMemory int64
 	// WriteTimeout bounds how long a client may take to read an event, or each
 	// 8 MiB of an answer. Default: 30 s.

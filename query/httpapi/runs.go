@@ -31,7 +31,7 @@ func (h *Handler) usual(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	trees, err := x.loadAll(workBytes, func(ctx context.Context) ([]*state.Tree, error) {
+	trees, err := x.loadAll(inPieces, func(ctx context.Context) ([]*state.Tree, error) {
 		snap, err := h.query.Snapshot(ctx, x.business, x.task)
 		// Earlier runs are read one at a time, and each is about as large.
 		return []*state.Tree{snap.Tree, snap.Tree}, err
@@ -96,7 +96,7 @@ func (h *Handler) compare(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	trees, err := x.loadAll(workBytes, func(ctx context.Context) (trees []*state.Tree, err error) {
+	trees, err := x.loadAll(inPieces, func(ctx context.Context) (trees []*state.Tree, err error) {
 		for _, task := range []string{with, x.task} {
 			snap, err := h.query.Snapshot(ctx, x.business, task)
 			if err != nil {

@@ -59,7 +59,7 @@ func (h *Handler) taskStatus(x *exchange) error {
 			return err
 		}
 	}
-	snap, err := x.now(0)
+	snap, err := x.now(nil)
 	if err != nil {
 		return err
 	}

@@ -125,7 +125,7 @@ func (h *Handler) storeLoad(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	snap, err := x.load(0, func(ctx context.Context) (store.Snapshot, error) { return h.reader.Load(ctx, ref) })
+	snap, err := x.load(nil, func(ctx context.Context) (store.Snapshot, error) { return h.reader.Load(ctx, ref) })
 	if err != nil {
 		return err
 	}
@@ -153,7 +153,7 @@ const (
 	recordBytes = state.MaxErrorBytes
 )
 
-// limit is how many items are wanted, at most a page, whose bytes it takes.
+// limit is how many items are wanted, at most a page, whose bytes it holds.
 func (x *exchange) limit(itemBytes int64) (limit int, err error) {
 	text, _, err := x.params.given("limit")
 	if err != nil {
@@ -167,9 +167,14 @@ func (x *exchange) limit(itemBytes int64) (limit int, err error) {
 	if limit <= 0 || limit > store.DefaultLimit {
 		limit = store.DefaultLimit
 	}
+	return limit, x.hold(int64(limit) * itemBytes)
+}
+
+// hold waits for bytes of memory and holds them instead of those that it holds.
+func (x *exchange) hold(bytes int64) (err error) {
 	x.claim.end()
-	x.claim, err = x.h.memory.take(x.r.Context(), x.client(), int64(limit)*itemBytes, x.h.opts.WriteTimeout)
-	return limit, err
+	x.claim, err = x.h.memory.take(x.r.Context(), x.client(), bytes, x.h.opts.WriteTimeout)
+	return err
 }
 
 func (h *Handler) storeList(x *exchange) (err error) {
@@ -254,11 +259,20 @@ func (h *Handler) storeAttempts(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	q := store.AttemptQuery{Skip: int(min(skip, 1<<31-1)), Data: data}
+	q := store.AttemptQuery{Skip: int(min(skip, 1<<31-1))}
 	if q.Limit, err = x.limit(recordBytes); err != nil {
 		return err
 	}
 	page, err := h.reader.Attempts(x.r.Context(), ref, q)
+	if err == nil && data {
+		var sizes dataSizes
+		sizes.add(page)
+		if err := x.hold(int64(q.Limit)*recordBytes + sizes.bytes()); err != nil {
+			return err
+		}
+		q.Data = true
+		page, err = h.reader.Attempts(x.r.Context(), ref, q)
+	}
 	if err == nil {
 		_, err = h.located(x, ref, key)
 	}

@@ -45,7 +45,7 @@ func (x *exchange) each(s *sink, ids []string, value func(*state.Tree) error) er
 	s.text("[")
 	more := false
 	for _, id := range ids {
-		snap, err := x.load(0, func(ctx context.Context) (store.Snapshot, error) {
+		snap, err := x.load(nil, func(ctx context.Context) (store.Snapshot, error) {
 			return x.h.reader.Load(ctx, store.ByKey(x.business, id))
 		})
 		if errors.Is(err, state.ErrNotFound) {

@@ -194,9 +194,9 @@ func (h *Handler) at(x *exchange) (snap store.Snapshot, err error) {
 		return snap, err
 	}
 	if !asOf.IsSet() {
-		return x.now(0)
+		return x.now(nil)
 	}
-	return x.load(0, func(ctx context.Context) (store.Snapshot, error) {
+	return x.load(nil, func(ctx context.Context) (store.Snapshot, error) {
 		return h.query.AsOf(ctx, x.business, x.task, asOf.Time())
 	})
 }
@@ -311,7 +311,7 @@ func (h *Handler) timeline(x *exchange) error {
 	if err := h.target(x); err != nil {
 		return err
 	}
-	snap, err := x.now(workBytes)
+	snap, err := x.now(inPieces)
 	if err != nil {
 		return err
 	}
