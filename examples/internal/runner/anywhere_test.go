@@ -6,6 +6,8 @@ import (
 	"context"
 	"errors"
 	"flag"
+	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"slices"
@@ -18,6 +20,7 @@ import (
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
 var stride = flag.Int("stride", 4, "try every so manyth commit in the tests that stop a run at a commit")
@@ -64,11 +67,12 @@ func everythingTree(flag string) object {
 	return tree
 }
 
-// memoryRun is a run of a definition on a store that does something
-// just before its nth commit.
-type memoryRun struct {
+// localRun is a run of a definition in this process, on a store that does
+// something just before its nth commit.
+type localRun struct {
 	t     *testing.T
-	store *store.Memory
+	store store.Store
+	path  string // of the store, "" if that is in memory
 	def   *definition
 
 	operator *operator // nil: nobody operates it
@@ -77,7 +81,7 @@ type memoryRun struct {
 // counted calls before with the number of each commit, from 1; an error takes
 // its place.
 type counted struct {
-	*store.Memory
+	store.Store
 	commits int
 	before  func(commit int) error
 }
@@ -87,10 +91,10 @@ func (c *counted) Commit(ctx context.Context, changes []store.Write) ([]store.Re
 	if err := c.before(c.commits); err != nil {
 		return nil, err
 	}
-	return c.Memory.Commit(ctx, changes)
+	return c.Store.Commit(ctx, changes)
 }
 
-func newEverythingRun(t *testing.T) *memoryRun {
+func newEverythingRun(t *testing.T) *localRun {
 	t.Helper()
 	dir := t.TempDir()
 	def, err := parseDefinition(encode(t, everythingTree(filepath.Join(dir, "flag"))), false)
@@ -100,17 +104,72 @@ func newEverythingRun(t *testing.T) *memoryRun {
 	return inMemory(t, def)
 }
 
+// onFile puts the run on a file.
+func (r *localRun) onFile() {
+	r.t.Helper()
+	r.reopen(filepath.Join(r.t.TempDir(), "run.db"))
+}
+
+func (r *localRun) reopen(path string) {
+	r.t.Helper()
+	s, err := boltstore.Open(path, nil)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() { _ = s.Close() })
+	r.store, r.path = s, path
+}
+
+// kill leaves the store as a process does that is killed: a file is not closed.
+func (r *localRun) kill() {
+	r.t.Helper()
+	if r.path == "" {
+		return
+	}
+	killed := filepath.Join(r.t.TempDir(), "killed.db")
+	for _, suffix := range []string{"", "-journal"} {
+		data, err := os.ReadFile(r.path + suffix)
+		if err == nil {
+			err = os.WriteFile(killed+suffix, data, 0o600)
+		}
+		if err != nil && !(suffix != "" && errors.Is(err, fs.ErrNotExist)) { // before the first commit
+			r.t.Fatal(err)
+		}
+	}
+	r.reopen(killed)
+}
+
+// results are the input and output of the last attempt of each node but the root,
+// whose input is the definition.
+func (r *localRun) results() (lines []string) {
+	r.t.Helper()
+	snap, err := r.store.Load(r.t.Context(), store.ByKey("1", "1"))
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	for i := 1; i < snap.Tree.Len(); i++ {
+		n := snap.Tree.Node(i)
+		in, out, err := store.AttemptData(r.t.Context(), r.store, store.ByNode(n.ID), n.Number())
+		if err != nil {
+			r.t.Fatal(err)
+		}
+		lines = append(lines, fmt.Sprintf("%s: %s -> %s", n.Key, in.Bytes(), out.Bytes()))
+	}
+	slices.Sort(lines)
+	return lines
+}
+
 // inMemory is a run of a definition on a new store.
-func inMemory(t *testing.T, def *definition) *memoryRun {
+func inMemory(t *testing.T, def *definition) *localRun {
 	t.Helper()
-	return &memoryRun{t: t, store: store.NewMemory(), def: def}
+	return &localRun{t: t, store: store.NewMemory(), def: def}
 }
 
 // do runs the task from where it is, as a new process does, and returns the
 // number of commits and the error that ended it.
-func (r *memoryRun) do(signals <-chan os.Signal, before func(commit int) error) (commits int, err error) {
+func (r *localRun) do(signals <-chan os.Signal, before func(commit int) error) (commits int, err error) {
 	r.t.Helper()
-	ctx, s := r.t.Context(), &counted{Memory: r.store, before: before}
+	ctx, s := r.t.Context(), &counted{Store: r.store, before: before}
 	e, err := engine.Open(ctx, s, nil)
 	if err != nil {
 		r.t.Fatal(err)
@@ -145,14 +204,14 @@ func (r *memoryRun) do(signals <-chan os.Signal, before func(commit int) error) 
 	return s.commits, run.loop(ctx, signals)
 }
 
-func (r *memoryRun) shape() []string {
+func (r *localRun) shape() []string {
 	r.t.Helper()
 	lines := shape(r.status())
 	slices.Sort(lines[1:]) // branches that raced
 	return lines
 }
 
-func (r *memoryRun) status() *query.Status {
+func (r *localRun) status() *query.Status {
 	r.t.Helper()
 	status, err := query.New(r.store, &query.Options{Keys: true}).Status(r.t.Context(), "1", "1")
 	if err != nil {
@@ -165,8 +224,9 @@ var errDisk = errors.New("the disk is gone")
 
 func proceed(int) error { return nil }
 
-// uninterrupted is what everythingTree comes to, and in how many commits.
-func uninterrupted(t *testing.T) (want []string, commits int) {
+// uninterrupted is what everythingTree comes to, with which results, and in how
+// many commits.
+func uninterrupted(t *testing.T) (want, results []string, commits int) {
 	t.Helper()
 	whole := newEverythingRun(t)
 	commits, err := whole.do(nil, proceed)
@@ -182,12 +242,16 @@ func uninterrupted(t *testing.T) (want []string, commits int) {
 			t.Errorf("no line %q in\n%s", line, strings.Join(want, "\n"))
 		}
 	}
-	return want, commits
+	results = whole.results()
+	if line := `count:  -> {"exit_code":0,"set":{"n":"2"}}`; !slices.Contains(results, line) {
+		t.Errorf("no result %q in\n%s", line, strings.Join(results, "\n"))
+	}
+	return want, results, commits
 }
 
 func TestARunContinuesAfterACrashAtAnyCommit(t *testing.T) {
 	t.Parallel()
-	want, commits := uninterrupted(t)
+	want, results, commits := uninterrupted(t)
 	withoutRetries := func(lines []string) (plain []string) {
 		for _, line := range lines {
 			before, rest, found := strings.Cut(line, " retry=")
@@ -201,6 +265,9 @@ func TestARunContinuesAfterACrashAtAnyCommit(t *testing.T) {
 	}
 	for k := 1; k <= commits; k += *stride {
 		r := newEverythingRun(t)
+		if k%2 == 1 || *stride == 1 {
+			r.onFile()
+		}
 		_, err := r.do(nil, func(commit int) error {
 			if commit >= k {
 				return errDisk
@@ -210,6 +277,7 @@ func TestARunContinuesAfterACrashAtAnyCommit(t *testing.T) {
 		if !errors.Is(err, errDisk) {
 			t.Fatalf("commit %d: the crash came to %v", k, err)
 		}
+		r.kill()
 		if _, err := r.do(nil, proceed); err != nil {
 			t.Fatalf("commit %d: %v", k, err)
 		}
@@ -217,12 +285,15 @@ func TestARunContinuesAfterACrashAtAnyCommit(t *testing.T) {
 		if diff := cmp.Diff(withoutRetries(want), withoutRetries(r.shape())); diff != "" {
 			t.Errorf("after a crash at commit %d (-want +got):\n%s", k, diff)
 		}
+		if diff := cmp.Diff(results, r.results()); diff != "" {
+			t.Errorf("results after a crash at commit %d (-want +got):\n%s", k, diff)
+		}
 	}
 }
 
 func TestARunContinuesAfterASuspendAtAnyCommit(t *testing.T) {
 	t.Parallel()
-	want, commits := uninterrupted(t)
+	want, results, commits := uninterrupted(t)
 	for k := min(2, *stride); k <= commits; k += *stride {
 		r := newEverythingRun(t)
 		signals := make(chan os.Signal, 1)
@@ -242,6 +313,9 @@ func TestARunContinuesAfterASuspendAtAnyCommit(t *testing.T) {
 		}
 		if diff := cmp.Diff(want, r.shape()); diff != "" {
 			t.Errorf("after a suspend at commit %d (-want +got):\n%s", k, diff)
+		}
+		if diff := cmp.Diff(results, r.results()); diff != "" {
+			t.Errorf("results after a suspend at commit %d (-want +got):\n%s", k, diff)
 		}
 	}
 }

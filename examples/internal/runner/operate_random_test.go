@@ -87,7 +87,7 @@ func slowDown(tree object) {
 }
 
 // tree is the recorded task, nil before there is one.
-func (r *memoryRun) tree(key state.Key) *state.Tree {
+func (r *localRun) tree(key state.Key) *state.Tree {
 	r.t.Helper()
 	snap, err := r.store.Load(r.t.Context(), store.Ref{Key: key})
 	if errors.Is(err, state.ErrNotFound) {
@@ -101,7 +101,7 @@ func (r *memoryRun) tree(key state.Key) *state.Tree {
 
 // act asks for an action on a node, or on the task by its root, and reports
 // whether it was done.
-func (r *memoryRun) act(key state.Key, node string, action httpapi.Action) bool {
+func (r *localRun) act(key state.Key, node string, action httpapi.Action) bool {
 	r.t.Helper()
 	err := r.operator.Operate(r.t.Context(), httpapi.Operation{Business: key.Business, Task: key.Task, Node: node, Action: action, Actor: "ann"})
 	var refused *state.Error

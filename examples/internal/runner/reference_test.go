@@ -78,7 +78,7 @@ func TestEveryTreeEndsAsInTheReferenceEngine(t *testing.T) {
 
 // passedOver are the keys of the nodes that the pipeline has passed without
 // beginning them. The reference engine does not know of them.
-func (r *memoryRun) passedOver() map[string]bool {
+func (r *localRun) passedOver() map[string]bool {
 	r.t.Helper()
 	transitions, err := r.store.Transitions(r.t.Context(), state.Key{Business: "1", Task: "1"}, 0, 1<<20)
 	if err != nil {
@@ -181,7 +181,7 @@ func TestSmallTreesEndAsTheyShould(t *testing.T) {
 
 // summary is how the activities of a run and its nodes that failed ended, with
 // their IDs as far as they differ from the definition's.
-func summary(t *testing.T, r *memoryRun, def *definition) string {
+func summary(t *testing.T, r *localRun, def *definition) string {
 	t.Helper()
 	status, passed := r.status(), r.passedOver()
 	var parts []string

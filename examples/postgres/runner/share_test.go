@@ -16,7 +16,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore/pgtest"
 )
 
-func TestMain(m *testing.M) { os.Exit(pgserver.Main(m, main)) }
+func TestMain(m *testing.M) { os.Exit(pgserver.Main(m, runUntil)) }
 
 // gated is a pipeline whose second command waits until the gate is open, and
 // whose third needs what the first has set.
