@@ -31,6 +31,24 @@ func TestTheDocumentOfTheFormatIsThatOfTheFile(t *testing.T) {
 	if rows := numbers(); !strings.Contains(document, rows) {
 		t.Errorf("it lacks the numbers\n%s", rows)
 	}
+	if rows := sizesOf(); !strings.Contains(document, rows) {
+		t.Errorf("it lacks the sizes\n%s", rows)
+	}
+}
+
+// sizesOf is the table of what inputs and outputs take.
+func sizesOf() string {
+	var b strings.Builder
+	for _, size := range []int{0, 1, 1 << 10, state.DefaultDataBytes, state.MaxDataBytes} {
+		tr := extremes()[0]
+		number([]*state.Transition{tr}, 1)
+		without := len(block([]*state.Transition{tr}, true))
+		tr.Data = state.NewData(make([]byte, size))
+		p := dataPut(1, tr)
+		frame := len(appendData(nil, []put{p})) - 1 // the 0 before all data
+		fmt.Fprintf(&b, "| %d | %d | %d | %d | %d |\n", size, len(p.key), len(p.value), frame, len(block([]*state.Transition{tr}, true))-without)
+	}
+	return b.String()
 }
 
 // numbers is the table of the numbers that stand for names.
