@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
-	"slices"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query"
@@ -47,26 +46,29 @@ func encodeData(v any) []byte {
 	return bytes.TrimSpace(b.Bytes())
 }
 
-// results is what has happened in a task: the exit codes of its activities, and
-// the values that were given to variables, by pipeline. The record has all of it
-// as inputs and outputs of attempts.
+// results is what has happened in a task. The record has all of it as inputs and
+// outputs of attempts.
 type results struct {
+	known   values
+	pending values // what a batch adds that has not been committed
+}
+
+// values are the exit codes of activities, and what variables were given, by
+// pipeline.
+type values struct {
 	exits     map[string]int
 	variables map[string]map[string]string
-	// pending is what a batch adds that has not been committed.
-	pending []result
 }
 
-// result is the end of a command, or what the variables of a pipeline were given.
-type result struct {
-	node     string // "" if no command ended
-	exit     int
-	pipeline string
-	set      map[string]string
-}
+func newValues() values { return values{map[string]int{}, map[string]map[string]string{}} }
 
-func newResults() *results {
-	return &results{exits: map[string]int{}, variables: map[string]map[string]string{}}
+func newResults() *results { return &results{newValues(), newValues()} }
+
+func (v *values) give(pipeline string, given map[string]string) {
+	if v.variables[pipeline] == nil {
+		v.variables[pipeline] = map[string]string{}
+	}
+	maps.Copy(v.variables[pipeline], given)
 }
 
 // took adds the output of a node.
@@ -74,68 +76,50 @@ func (r *results) took(n *node, out *attemptOutput) {
 	if out == nil {
 		return
 	}
-	add := result{pipeline: n.in.id, set: out.Set}
+	r.give(n.in, out.Set)
 	if out.ExitCode != nil {
-		add.node, add.exit = n.id, *out.ExitCode
+		r.pending.exits[n.id] = *out.ExitCode
 	}
-	r.pending = append(r.pending, add)
 }
 
 // give adds values for variables of a pipeline.
-func (r *results) give(p *pipeline, values map[string]string) {
-	if len(values) > 0 {
-		r.pending = append(r.pending, result{pipeline: p.id, set: values})
-	}
-}
+func (r *results) give(p *pipeline, given map[string]string) { r.pending.give(p.id, given) }
 
 // settle keeps what is pending, since it is committed.
 func (r *results) settle() {
-	for _, add := range r.pending {
-		if add.node != "" {
-			r.exits[add.node] = add.exit
-		}
-		if r.variables[add.pipeline] == nil {
-			r.variables[add.pipeline] = map[string]string{}
-		}
-		maps.Copy(r.variables[add.pipeline], add.set)
+	maps.Copy(r.known.exits, r.pending.exits)
+	for pipeline, given := range r.pending.variables {
+		r.known.give(pipeline, given)
 	}
 	r.discard()
 }
 
 // discard drops what is pending.
-func (r *results) discard() { r.pending = nil }
+func (r *results) discard() { r.pending = newValues() }
 
 // variable is the value that a variable of a pipeline was given last.
 func (r *results) variable(pipeline, name string) (string, bool) {
-	for _, add := range slices.Backward(r.pending) {
-		if text, ok := add.set[name]; ok && add.pipeline == pipeline {
-			return text, true
-		}
+	if text, ok := r.pending.variables[pipeline][name]; ok {
+		return text, true
 	}
-	text, ok := r.variables[pipeline][name]
+	text, ok := r.known.variables[pipeline][name]
 	return text, ok
 }
 
 // given is all values that variables of a pipeline were given.
 func (r *results) given(pipeline string) map[string]string {
-	values := map[string]string{}
-	maps.Copy(values, r.variables[pipeline])
-	for _, add := range r.pending {
-		if add.pipeline == pipeline {
-			maps.Copy(values, add.set)
-		}
-	}
-	return values
+	all := map[string]string{}
+	maps.Copy(all, r.known.variables[pipeline])
+	maps.Copy(all, r.pending.variables[pipeline])
+	return all
 }
 
 // exit is the last exit code of an activity.
 func (r *results) exit(activity string) (int, bool) {
-	for _, add := range slices.Backward(r.pending) {
-		if add.node == activity {
-			return add.exit, true
-		}
+	if code, ok := r.pending.exits[activity]; ok {
+		return code, true
 	}
-	code, ok := r.exits[activity]
+	code, ok := r.known.exits[activity]
 	return code, ok
 }
 
