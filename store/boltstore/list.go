@@ -77,12 +77,14 @@ func (l *lister) scan(tx *bolt.Tx) error {
 		if fresh.number == number {
 			fresh.next()
 		}
+		var header []byte
 		if disk.number == number { // the overlay may have it, too
+			header = disk.header
 			if err := disk.next(); err != nil {
 				return err
 			}
 		}
-		if err := l.consider(tx, o, number); err != nil || len(l.page.Tasks) == l.q.Limit {
+		if err := l.consider(tx, o, number, header); err != nil || len(l.page.Tasks) == l.q.Limit {
 			return err
 		}
 	}
@@ -159,7 +161,9 @@ func (f *freshScan) head(numbers []uint64) uint64 {
 	return numbers[len(numbers)-1]
 }
 
-func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64) error {
+// consider takes a task if the query selects it. header is its record in the file,
+// nil if that is to be read.
+func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64, header []byte) error {
 	if o.deleted(number) {
 		return nil
 	}
@@ -168,7 +172,12 @@ func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64) error {
 		t = e.task
 	} else {
 		var err error
-		switch t, err = readTask(tx, number); {
+		if header == nil {
+			t, err = readTask(tx, number)
+		} else {
+			t, err = decodeTask(seqKey(number), header)
+		}
+		switch {
 		case errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrIncompatible):
 			l.page.Unreadable = append(l.page.Unreadable, store.Unreadable{Number: number, Err: err})
 			return nil
@@ -187,7 +196,9 @@ type diskScan struct {
 	c           *bolt.Cursor
 	prefix      []byte
 	oldestFirst bool
+	isTasks     bool   // the index is the tasks bucket itself
 	number      uint64 // of the current task, 0 at the end
+	header      []byte // its record, if the index has it
 }
 
 // index is where the tasks that a list selects are, or the fewest others with
@@ -211,37 +222,35 @@ func index(q *store.ListQuery) (bucket, []byte) {
 
 func newDiskScan(tx *bolt.Tx, q *store.ListQuery, last uint64) (*diskScan, error) {
 	b, prefix := index(q)
-	d := &diskScan{c: b.in(tx).Cursor(), prefix: prefix, oldestFirst: q.OldestFirst, number: last}
-	var k []byte
+	d := &diskScan{c: b.in(tx).Cursor(), prefix: prefix, oldestFirst: q.OldestFirst, isTasks: b == tasksBucket, number: last}
 	if q.OldestFirst {
-		k, _ = d.c.Seek(indexKey(slices.Clip(prefix), last+1))
-	} else {
-		k, _ = before(d.c, indexKey(slices.Clip(prefix), last))
+		return d, d.set(d.c.Seek(indexKey(slices.Clip(prefix), last+1)))
 	}
-	return d, d.set(k)
+	return d, d.set(before(d.c, indexKey(slices.Clip(prefix), last)))
 }
 
 func (d *diskScan) next() error { return d.set(d.step()) }
 
-func (d *diskScan) step() (k []byte) {
+func (d *diskScan) step() (k, v []byte) {
 	if d.oldestFirst {
-		k, _ = d.c.Next()
-	} else {
-		k, _ = d.c.Prev()
+		return d.c.Next()
 	}
-	return k
+	return d.c.Prev()
 }
 
 // set takes the next number, which is beyond the one before: otherwise a caller
 // who goes on from where a page ended would come to the same page again.
-func (d *diskScan) set(k []byte) error {
+func (d *diskScan) set(k, v []byte) error {
 	last := d.number
-	d.number = 0
+	d.number, d.header = 0, nil
 	for k != nil && bytes.HasPrefix(k, d.prefix) && len(k) != len(d.prefix)+8 {
-		k = d.step() // a key that cannot be, which Check reports
+		k, v = d.step() // a key that cannot be, which Check reports
 	}
 	if !bytes.HasPrefix(k, d.prefix) || len(k) != len(d.prefix)+8 {
 		return nil
+	}
+	if d.isTasks {
+		d.header = v
 	}
 	if d.number = seqOf(k[len(d.prefix):]); d.number == last || d.number > last != d.oldestFirst {
 		return fmt.Errorf("%w: task %d is listed after task %d", store.ErrCorrupt, d.number, last)
