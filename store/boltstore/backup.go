@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"cmp"
 	"context"
-	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
@@ -15,7 +14,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // Backup implements [store.Backuper]. It writes everything back first, which it
@@ -37,12 +38,12 @@ func (s *Store) backup(ctx context.Context, w io.Writer) error {
 		return s.copyPages(ctx, w)
 	}
 	if s.opts.ReadOnly {
-		return s.spooled(ctx, w, filepath.Join(os.TempDir(), filepath.Base(s.at.real)), false, s.compactInto)
+		return s.spooled(ctx, w, filepath.Join(os.TempDir(), filepath.Base(s.at.Real)), false, s.compactInto)
 	}
 	pages := func(ctx context.Context, f *os.File) error { return s.copyPages(ctx, f) }
-	err := s.spooled(ctx, w, s.at.real, true, pages)
+	err := s.spooled(ctx, w, s.at.Real, true, pages)
 	if errors.Is(err, errUnsettled) {
-		err = s.spooled(ctx, w, s.at.real, false, s.compactInto)
+		err = s.spooled(ctx, w, s.at.Real, false, s.compactInto)
 	}
 	return err
 }
@@ -50,15 +51,15 @@ func (s *Store) backup(ctx context.Context, w io.Writer) error {
 // spooled makes a copy in a temporary file near a path, nameless if it may be,
 // and then writes it.
 func (s *Store) spooled(ctx context.Context, w io.Writer, near string, nameless bool, copyTo func(ctx context.Context, f *os.File) error) (err error) {
-	spool, err := tempFile(near, 0o600)
+	spool, err := files.Temp(near, 0o600)
 	if err != nil {
 		return full(s.path, err)
 	}
 	// Where open files cannot be removed it goes when it is closed.
-	removed := nameless && remove(spool.Name()) == nil
+	removed := nameless && files.Remove(spool.Name()) == nil
 	defer func() {
 		if err = errors.Join(err, spool.Close()); !removed {
-			err = errors.Join(err, remove(spool.Name()))
+			err = errors.Join(err, files.Remove(spool.Name()))
 		}
 	}()
 	if err := copyTo(ctx, spool); err != nil {
@@ -74,7 +75,7 @@ func (s *Store) spooled(ctx context.Context, w io.Writer, near string, nameless 
 // copyPages copies the file, in one long transaction, so the file may grow if
 // writers go on. The copy is an instance of its own, without a journal.
 func (s *Store) copyPages(ctx context.Context, w io.Writer) error {
-	return s.settledView(ctx, func(tx *bolt.Tx, file *boltFile, _ *bboltMeta) error {
+	return s.settledView(ctx, func(tx *bolt.Tx, file *boltFile, _ *pages.Meta) error {
 		old := bytes.Clone(metaBucket.in(tx).Get(keyJournal))
 		if _, err := decodePairing(old); err != nil {
 			return err
@@ -94,7 +95,7 @@ func (s *Store) copyPages(ctx context.Context, w io.Writer) error {
 func (s *Store) compactInto(ctx context.Context, f *os.File) error {
 	err := errUnsettled
 	if !s.opts.ReadOnly {
-		err = s.settledView(ctx, func(tx *bolt.Tx, file *boltFile, meta *bboltMeta) error {
+		err = s.settledView(ctx, func(tx *bolt.Tx, file *boltFile, meta *pages.Meta) error {
 			return s.copyInto(ctx, tx, file, meta, nil, f.Name(), journal.ID{})
 		})
 	}
@@ -116,8 +117,8 @@ func (s *Store) compactInto(ctx context.Context, f *os.File) error {
 // copyAllInto copies the file and the overlay. It is called with the turn, while
 // nothing is being written back.
 func (s *Store) copyAllInto(ctx context.Context, path string, last journal.ID) error {
-	var meta bboltMeta
-	return s.view(ctx, func() { meta, _ = readMeta(s.file, s.pageSize) }, func(tx *bolt.Tx) error {
+	var meta pages.Meta
+	return s.view(ctx, func() { meta, _ = pages.ReadMeta(s.file, s.pageSize) }, func(tx *bolt.Tx) error {
 		return s.copyInto(ctx, tx, s.boltFile, &meta, &s.overlay, path, last)
 	})
 }
@@ -135,7 +136,7 @@ func (s *Store) settled() bool {
 // settledView runs f in a read transaction of a file that has everything that
 // was committed before the call, with the meta page of the transaction. What a
 // store has that was opened for reading only stays in the overlay.
-func (s *Store) settledView(ctx context.Context, f func(tx *bolt.Tx, file *boltFile, meta *bboltMeta) error) error {
+func (s *Store) settledView(ctx context.Context, f func(tx *bolt.Tx, file *boltFile, meta *pages.Meta) error) error {
 	if err := s.writer.LockUntil(ctx); err != nil {
 		return err
 	}
@@ -150,10 +151,10 @@ func (s *Store) settledView(ctx context.Context, f func(tx *bolt.Tx, file *boltF
 		return err
 	}
 	var file *boltFile
-	var meta bboltMeta
+	var meta pages.Meta
 	begun := func() {
 		file = s.boltFile
-		meta, _ = readMeta(file.file, file.pageSize)
+		meta, _ = pages.ReadMeta(file.file, file.pageSize)
 		unlock()
 	}
 	return s.view(ctx, begun, func(tx *bolt.Tx) error { return f(tx, file, &meta) })
@@ -166,42 +167,25 @@ func (f *boltFile) recordAt(tx *bolt.Tx, key, value []byte) (int64, error) {
 		page, name = uint64(tx.Cursor().Bucket().RootPage()), []byte(bucketNames[metaBucket])
 	}
 	for {
-		head := make([]byte, f.pageSize)
-		if _, err := f.file.ReadAt(head, int64(page)*f.pageSize); err != nil {
-			return 0, err
-		}
-		p, err := readRun(f.file, page, head, uint64(binary.NativeEndian.Uint32(head[12:])))
+		p, err := pages.Read(f.file, f.pageSize, page, uint64(tx.Size()/f.pageSize))
 		if err != nil {
 			return 0, err
 		}
-		if p.flags() != branchPage {
-			return p.find(append(bytes.Clone(key), value...), len(key))
+		if p.Flags() != pages.Branch {
+			return p.Find(append(bytes.Clone(key), value...), len(key))
 		}
 		first := true
-		for i := range min(p.count(), p.room()) {
-			e := p.element(i)
-			k, err := p.part(e.key, e.value)
+		for i := range min(p.Count(), p.Room()) {
+			e := p.Element(i)
+			k, err := p.Part(e.Key, e.Value)
 			if err != nil {
 				return 0, err
 			}
 			if first || bytes.Compare(k, name) <= 0 {
-				page, first = e.child, false
+				page, first = e.Child, false
 			}
 		}
 	}
-}
-
-// find returns where in the file a record is, without its key.
-func (r *run) find(record []byte, key int) (int64, error) {
-	all := make([]byte, r.size)
-	if _, err := r.file.ReadAt(all, r.at); err != nil {
-		return 0, err
-	}
-	at := bytes.Index(all, record)
-	if at < 0 {
-		return 0, fmt.Errorf("%w: the page at %d has no record of the journal", store.ErrCorrupt, r.at)
-	}
-	return r.at + int64(at+key), nil
 }
 
 // patched is a writer that replaces some bytes of what it is given.
@@ -263,16 +247,16 @@ func (c cancelled) Write(p []byte) (int, error) {
 // nobody has written to it for a minute, the next store that opens or makes a
 // file in that directory removes it.
 func (s *Store) BackupTo(ctx context.Context, path string) error {
-	err := writeNew(path, s.opts.FileMode, func(f *os.File) error {
+	err := files.WriteNew(path, s.opts.FileMode, func(f *os.File) error {
 		if s.opts.ReadOnly && !s.settled() {
 			return s.compactInto(ctx, f)
 		}
-		if err := lock(f, false, 0); err != nil {
+		if err := files.Lock(f, false, 0); err != nil {
 			return err
 		}
 		err := s.copyPages(ctx, f)
 		if errors.Is(err, errUnsettled) {
-			err = errors.Join(unlock(f), s.compactInto(ctx, f))
+			err = errors.Join(files.Unlock(f), s.compactInto(ctx, f))
 		}
 		return err
 	})

@@ -13,6 +13,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // Check implements [store.Checker]: the file's pages, then both directions of
@@ -35,12 +36,12 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	}
 	c := checker{ctx: ctx, report: report}
 	var file *boltFile
-	var meta bboltMeta
+	var meta pages.Meta
 	bothMetas := false
 	begun := func() {
 		file = s.boltFile
-		meta, _ = readMeta(file.file, file.pageSize)
-		bothMetas, _ = otherMeta(file.file, &meta)
+		meta, _ = pages.ReadMeta(file.file, file.pageSize)
+		bothMetas, _ = pages.OtherMeta(file.file, &meta)
 		c.last = s.last
 		c.checkpoint = s.checkpoint
 		unlock()
@@ -66,6 +67,26 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 		return fmt.Errorf("boltstore: check: %w", err)
 	}
 	return store.Check(ctx, s, report)
+}
+
+// walkPages examines every page that a read transaction can come to, see [pages.Walk].
+// The caller read the meta page when the transaction began and no other one was
+// writing.
+func (f *boltFile) walkPages(ctx context.Context, tx *bolt.Tx, m *pages.Meta, report func(problem string)) bool {
+	damaged := func(format string, args ...any) bool {
+		report("file: " + fmt.Sprintf(format, args...))
+		return false
+	}
+	info, err := f.file.Stat()
+	switch {
+	case err != nil:
+		return damaged("%v", err)
+	case info.Size() < tx.Size():
+		return damaged("%d bytes of %d are left", info.Size(), tx.Size())
+	case m.Transaction != uint64(tx.ID()) || m.PageSize != f.pageSize || int64(m.Limit)*f.pageSize != tx.Size():
+		return damaged("no whole meta page is that of transaction %d", tx.ID())
+	}
+	return pages.Walk(ctx, f.file, m, report)
 }
 
 // checker compares the buckets of one transaction with each other.

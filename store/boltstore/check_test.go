@@ -13,6 +13,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // Each kind of damage is done to a sound file whose every record fits.
@@ -161,10 +162,10 @@ func alterChild(t *testing.T, s *Store, b bucket, alter func(child, page uint64)
 	if _, err := s.file.ReadAt(page, at); err != nil {
 		t.Fatal(err)
 	}
-	if page[8] != branchPage {
+	if page[8] != pages.Branch {
 		t.Fatal("the bucket has one page only")
 	}
-	e := page[pageHeader+pageElement+8:]
+	e := page[pages.HeaderBytes+pages.ElementBytes+8:]
 	binary.NativeEndian.PutUint64(e, alter(binary.NativeEndian.Uint64(e), root))
 	if _, err := s.file.WriteAt(page, at); err != nil {
 		t.Fatal(err)

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // Check examines one moment of the store, whatever others do.
@@ -56,21 +58,21 @@ func TestCheckReportsNothingOfASoundStoreThatIsInUse(t *testing.T) {
 // belong elsewhere.
 func TestCheckFindsLostPagesAndKeysOnTheWrongPage(t *testing.T) {
 	image, size, levels := tallFile(t, nodesBucket)
-	meta, ok := readMeta(bytes.NewReader(image), int64(size))
+	meta, ok := pages.ReadMeta(bytes.NewReader(image), int64(size))
 	if !ok {
 		t.Fatal("no meta page")
 	}
 	freePages(t, image, &meta)
 	lost := bytes.Clone(image)
-	count := lost[int(meta.freelist)*size+10:]
+	count := lost[int(meta.Freelist)*size+10:]
 	binary.NativeEndian.PutUint16(count, binary.NativeEndian.Uint16(count)-1)
 
 	swapped := bytes.Clone(image)
 	branches := levels[len(levels)-2]
-	elements := swapped[int(branches[0])*size+pageHeader:]
-	first, second := binary.NativeEndian.Uint64(elements[8:]), binary.NativeEndian.Uint64(elements[pageElement+8:])
+	elements := swapped[int(branches[0])*size+pages.HeaderBytes:]
+	first, second := binary.NativeEndian.Uint64(elements[8:]), binary.NativeEndian.Uint64(elements[pages.ElementBytes+8:])
 	binary.NativeEndian.PutUint64(elements[8:], second)
-	binary.NativeEndian.PutUint64(elements[pageElement+8:], first)
+	binary.NativeEndian.PutUint64(elements[pages.ElementBytes+8:], first)
 
 	for _, test := range []struct {
 		name, want string

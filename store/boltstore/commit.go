@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
@@ -30,7 +31,7 @@ func (s *Store) Commit(ctx context.Context, writes []store.Write) ([]store.Resul
 	if err := s.writable(); err != nil {
 		return nil, err
 	}
-	if err := s.at.leadsTo(s.info); err != nil {
+	if err := s.at.LeadsTo(s.info); err != nil {
 		return nil, fmt.Errorf("boltstore: commit: %w", err)
 	}
 	c := &commit{store: s, writes: writes, results: make([]store.Result, len(writes))}
@@ -80,7 +81,7 @@ func (s *Store) commitPart(ctx context.Context, c *commit) error {
 func (s *Store) appendFrame(count int, payload []byte) error {
 	named := s.named()
 	if err := s.journal.Append(count, payload, &s.mark); err != nil {
-		if errors.Is(err, journal.ErrNoRoom) || errors.Is(err, journal.ErrNotWritten) && lacksRoom(err) {
+		if errors.Is(err, journal.ErrNoRoom) || errors.Is(err, journal.ErrNotWritten) && files.LacksRoom(err) {
 			return fmt.Errorf("%w: %w", store.ErrFull, err)
 		}
 		return s.fail(err)

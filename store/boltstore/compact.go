@@ -13,14 +13,16 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
 // CompactTo is [Store.BackupTo] with all free room left out. It takes longer.
 // Writers go on meanwhile.
 func (s *Store) CompactTo(ctx context.Context, path string) error {
-	err := writeNew(path, s.opts.FileMode, func(f *os.File) error { return s.compactInto(ctx, f) })
+	err := files.WriteNew(path, s.opts.FileMode, func(f *os.File) error { return s.compactInto(ctx, f) })
 	if err != nil {
 		return fmt.Errorf("boltstore: compact to %s: %w", path, full(path, err))
 	}
@@ -34,7 +36,7 @@ const copyBatch = 4 << 20
 // are damaged are not copied: what they no longer lead to would be missing in the
 // copy without a word. The caller read the meta page when the transaction began.
 // The overlay, unless it is nil, is written into the copy too.
-func (s *Store) copyInto(ctx context.Context, tx *bolt.Tx, file *boltFile, meta *bboltMeta, o *overlay, path string, last journal.ID) error {
+func (s *Store) copyInto(ctx context.Context, tx *bolt.Tx, file *boltFile, meta *pages.Meta, o *overlay, path string, last journal.ID) error {
 	dst, err := bolt.Open(path, s.opts.FileMode, &bolt.Options{FreelistType: bolt.FreelistMapType, NoGrowSync: true})
 	if err != nil {
 		return err
@@ -142,18 +144,18 @@ func (s *Store) Compact(ctx context.Context) error {
 
 // replaceFile is called with the turn, while nothing is being written back.
 func (s *Store) replaceFile(ctx context.Context) (err error) {
-	path := s.at.real // a link stays a link
-	if err := s.at.mayReplace(s.info); err != nil {
+	path := s.at.Real // a link stays a link
+	if err := s.at.MayReplace(s.info); err != nil {
 		return err
 	}
-	temp, err := tempFile(path, s.opts.FileMode)
+	temp, err := files.Temp(path, s.opts.FileMode)
 	if err != nil {
 		return err
 	}
 	name := temp.Name()
-	defer func() { err = errors.Join(err, remove(name)) }()
+	defer func() { err = errors.Join(err, files.Remove(name)) }()
 	if info, err := s.file.Stat(); err == nil {
-		_ = errors.Join(temp.Chmod(info.Mode().Perm()), chown(temp, info)) // as far as that is ours to set
+		_ = errors.Join(temp.Chmod(info.Mode().Perm()), files.Chown(temp, info)) // as far as that is ours to set
 	}
 	var last journal.ID
 	if s.journal != nil {
@@ -184,14 +186,14 @@ func (s *Store) swap(compacted *boltFile, name, path string) (unused *boltFile, 
 	if err := s.usable(); err != nil {
 		return compacted, err
 	}
-	if err := s.at.mayReplace(s.info); err != nil { // again: copying takes a while
+	if err := s.at.MayReplace(s.info); err != nil { // again: copying takes a while
 		return compacted, err
 	}
-	if err := rename(name, path); err != nil {
+	if err := files.Rename(name, path); err != nil {
 		return compacted, err
 	}
 	unused, s.boltFile = s.boltFile, compacted
-	if err := errors.Join(syncDir(filepath.Dir(path)), s.reload()); err != nil {
+	if err := errors.Join(files.SyncDir(filepath.Dir(path)), s.reload()); err != nil {
 		// A power cut may bring the old file back, without what is committed
 		// from now on.
 		s.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)

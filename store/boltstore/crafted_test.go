@@ -16,12 +16,13 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // sealMeta gives the meta pages of an image checksums that fit, as somebody does
 // who makes a file on purpose.
 func sealMeta(image []byte, pageSize int) {
-	for at := pageHeader; at < 2*pageSize && at+64 <= len(image); at += pageSize {
+	for at := pages.HeaderBytes; at < 2*pageSize && at+64 <= len(image); at += pageSize {
 		sum := fnv.New64a()
 		_, _ = sum.Write(image[at : at+56])
 		binary.NativeEndian.PutUint64(image[at+56:], sum.Sum64())
@@ -134,15 +135,15 @@ func TestNoAllocationIsLargerThanAFileCanHold(t *testing.T) {
 	meta := func(at int, value uint64) func(image []byte) {
 		return func(image []byte) {
 			for page := range 2 {
-				binary.NativeEndian.PutUint64(image[page*pageSize+pageHeader+at:], value)
+				binary.NativeEndian.PutUint64(image[page*pageSize+pages.HeaderBytes+at:], value)
 			}
 		}
 	}
-	m, ok := readMeta(bytes.NewReader(image), int64(pageSize))
+	m, ok := pages.ReadMeta(bytes.NewReader(image), int64(pageSize))
 	if !ok {
 		t.Fatal("no meta page")
 	}
-	pages := func(flags uint16, alter func(page []byte)) func(image []byte) {
+	everyPage := func(flags uint16, alter func(page []byte)) func(image []byte) {
 		return func(image []byte) {
 			for at := 2 * pageSize; at < len(image); at += pageSize {
 				if page := image[at : at+pageSize]; binary.NativeEndian.Uint16(page[8:]) == flags {
@@ -151,7 +152,7 @@ func TestNoAllocationIsLargerThanAFileCanHold(t *testing.T) {
 			}
 		}
 	}
-	elementSize := func(page []byte) { page[pageHeader+pageElement+15] ^= 0x40 } // 1 GiB more
+	elementSize := func(page []byte) { page[pages.HeaderBytes+pages.ElementBytes+15] ^= 0x40 } // 1 GiB more
 	sound := forSound(t, image)
 	for name, alter := range map[string]func(image []byte){
 		"as it is":              func([]byte) {},
@@ -161,23 +162,23 @@ func TestNoAllocationIsLargerThanAFileCanHold(t *testing.T) {
 		"pages of 16 bytes":     meta(8, 16),
 		"a root far away":       meta(16, 1<<50),
 		"a free list of 2^34 pages": func(image []byte) {
-			page := image[int(m.freelist)*pageSize:]
+			page := image[int(m.Freelist)*pageSize:]
 			copy(page[10:12], "\xff\xff")
-			binary.NativeEndian.PutUint64(page[pageHeader:], 1<<34)
+			binary.NativeEndian.PutUint64(page[pages.HeaderBytes:], 1<<34)
 		},
 		"a free list of 2^62 pages": func(image []byte) {
-			page := image[int(m.freelist)*pageSize:]
+			page := image[int(m.Freelist)*pageSize:]
 			copy(page[10:12], "\xff\xff")
-			binary.NativeEndian.PutUint64(page[pageHeader:], 1<<62)
+			binary.NativeEndian.PutUint64(page[pages.HeaderBytes:], 1<<62)
 		},
-		"leaves with a value of 1 GiB":  pages(leafPage, elementSize),
-		"leaves of 65,535 elements":     pages(leafPage, func(page []byte) { copy(page[10:], "\xff\xff") }),
-		"leaves that continue far":      pages(leafPage, func(page []byte) { copy(page[12:], "\xff\xff\x03\x00") }),
-		"branches that continue far":    pages(branchPage, func(page []byte) { copy(page[12:], "\xff\xff\x03\x00") }),
-		"branches of 65,535 elements":   pages(branchPage, func(page []byte) { copy(page[10:], "\xff\xff") }),
-		"branches with a key of 1 GiB":  pages(branchPage, func(page []byte) { page[pageHeader+7] ^= 0x40 }),
-		"leaves with keys of 1 GiB":     pages(leafPage, func(page []byte) { page[pageHeader+11] ^= 0x40 }),
-		"leaves that begin 1 GiB later": pages(leafPage, func(page []byte) { page[pageHeader+7] ^= 0x40 }),
+		"leaves with a value of 1 GiB":  everyPage(pages.Leaf, elementSize),
+		"leaves of 65,535 elements":     everyPage(pages.Leaf, func(page []byte) { copy(page[10:], "\xff\xff") }),
+		"leaves that continue far":      everyPage(pages.Leaf, func(page []byte) { copy(page[12:], "\xff\xff\x03\x00") }),
+		"branches that continue far":    everyPage(pages.Branch, func(page []byte) { copy(page[12:], "\xff\xff\x03\x00") }),
+		"branches of 65,535 elements":   everyPage(pages.Branch, func(page []byte) { copy(page[10:], "\xff\xff") }),
+		"branches with a key of 1 GiB":  everyPage(pages.Branch, func(page []byte) { page[pages.HeaderBytes+7] ^= 0x40 }),
+		"leaves with keys of 1 GiB":     everyPage(pages.Leaf, func(page []byte) { page[pages.HeaderBytes+11] ^= 0x40 }),
+		"leaves that begin 1 GiB later": everyPage(pages.Leaf, func(page []byte) { page[pages.HeaderBytes+7] ^= 0x40 }),
 	} {
 		t.Run(name, func(t *testing.T) {
 			altered := slices.Clone(image)

@@ -17,6 +17,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
@@ -204,7 +205,7 @@ func survive(t *testing.T, when, name string, c *crashed, o *Options) {
 	must(t, s.Close())
 	// Those of other files go when they are a minute old.
 	for left := range c.files {
-		own := strings.HasPrefix(left, tempName(path)) || strings.HasPrefix(left, tempName(path+journalSuffix))
+		own := strings.HasPrefix(left, files.TempName(path)) || strings.HasPrefix(left, files.TempName(path+journalSuffix))
 		if own && fileExists(filepath.Join(dir, left)) {
 			t.Errorf("%s: %s is left over", when, left)
 		}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // replaceDescriptor lets a file's writes go elsewhere and returns how to undo it.
@@ -73,7 +74,7 @@ func TestFullDiskIsCleanLikeAFullFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer readable.Close()
-	s.footing.file = readable // a device holds nothing of the file
+	s.footing.leaves = pages.LeavesOf(readable, pageSize) // a device holds nothing of the file
 	undo := replaceDescriptor(t, s.file, "/dev/full")
 	for i, full := 0, 0; full < 3; i++ {
 		c := m.large(t, fmt.Sprint("late", i), 10)

@@ -16,6 +16,8 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // large is a change of a new task with a name of n bytes.
@@ -154,12 +156,12 @@ func TestFailedWriteStopsTheStoreUntilItIsReopened(t *testing.T) {
 // There may be no room for what nothing leads to, but not for what readers see.
 func TestShownCommitIsOfUnknownOutcomeWhateverItsError(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "shown.db"), nil)
-	for _, errno := range noRoom {
+	for _, errno := range files.NoRoom {
 		outcome, err := s.transact(func(tx *bolt.Tx) (bool, error) {
 			tx.OnCommit(func() { panic(fmt.Sprint("late: ", errno)) }) // when all is written
 			return true, nil
 		})
-		if outcome != unknown || !lacksRoom(err) {
+		if outcome != unknown || !files.LacksRoom(err) {
 			t.Errorf("%v: outcome %d, error %v", errno, outcome, err)
 		}
 	}
@@ -277,12 +279,12 @@ func TestDamagedFreelistIsSeenByOpen(t *testing.T) {
 	}
 	for name, damage := range map[string]func(page []byte){
 		"another page's number": field(0, 0xff),
-		"no freelist":           field(8, leafPage),
+		"no freelist":           field(8, pages.Leaf),
 		"more than fit":         field(11, 0x40),
 		"many pages long":       field(15, 1),
-		"a page behind the end": field(pageHeader+5, 1),
-		"a meta page":           func(page []byte) { clear(page[pageHeader : pageHeader+8]) },
-		"a page twice":          func(page []byte) { copy(page[pageHeader+8:pageHeader+16], page[pageHeader:]) },
+		"a page behind the end": field(pages.HeaderBytes+5, 1),
+		"a meta page":           func(page []byte) { clear(page[pages.HeaderBytes : pages.HeaderBytes+8]) },
+		"a page twice":          func(page []byte) { copy(page[pages.HeaderBytes+8:pages.HeaderBytes+16], page[pages.HeaderBytes:]) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join(t.TempDir(), "free.db")
@@ -292,8 +294,8 @@ func TestDamagedFreelistIsSeenByOpen(t *testing.T) {
 				m.commit(t, s, m.large(t, fmt.Sprint(i), 200))
 			}
 			image := s.closedImage(t)
-			meta, ok := readMeta(bytes.NewReader(image), s.pageSize)
-			page := image[int64(meta.freelist)*int64(os.Getpagesize()):]
+			meta, ok := pages.ReadMeta(bytes.NewReader(image), s.pageSize)
+			page := image[int64(meta.Freelist)*int64(os.Getpagesize()):]
 			if !ok || page[10] < 2 {
 				t.Fatalf("%d pages are free", page[10])
 			}

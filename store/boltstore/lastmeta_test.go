@@ -12,6 +12,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // bbolt falls back to the older meta page without a word, and with it goes what
@@ -45,18 +46,18 @@ func expectMetasExamined(t *testing.T, s *Store) {
 	t.Helper()
 	image, pageSize := s.closedImage(t), int(s.pageSize)
 	file := bytes.NewReader(image)
-	meta, ok := readMeta(file, s.pageSize)
+	meta, ok := pages.ReadMeta(file, s.pageSize)
 	if !ok {
 		t.Fatal("no meta page")
 	}
-	newest := pageHeader
-	if first, _ := readMetaAt(file, 0); first.transaction != meta.transaction {
+	newest := pages.HeaderBytes
+	if first, _ := pages.ReadMetaAt(file, 0); first.Transaction != meta.Transaction {
 		newest += pageSize
 	}
-	older := pageSize + 2*pageHeader - newest
+	older := pageSize + 2*pages.HeaderBytes - newest
 	salvaged := 0
 	for at := range 64 {
-		inNumber := at >= metaTransaction && at < metaTransaction+8
+		inNumber := at >= pages.TransactionAt && at < pages.TransactionAt+8
 		for _, bit := range []byte{1, 2, 0x80} {
 			if bit != 1 && !inNumber {
 				continue

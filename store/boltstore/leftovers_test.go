@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 )
 
 // What a killed process left goes, whatever it was to become; what somebody
@@ -49,7 +51,7 @@ func TestUnfinishedCopiesAreRemovedAndNothingElse(t *testing.T) {
 			f, err := os.Open(busy)
 			must(t, err)
 			defer f.Close()
-			must(t, lock(f, false, time.Second))
+			must(t, files.Lock(f, false, time.Second))
 			stay := []string{
 				busy,
 				put(".fresh.db.new-3", image, time.Now()),

@@ -5,7 +5,6 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -15,6 +14,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 const tallTasks = 100
@@ -54,18 +54,18 @@ func tallFile(t *testing.T, b bucket) (image []byte, pageSize int, levels [][]ui
 
 // children are the pages that a page leads to.
 func children(page []byte) (ids []uint64) {
-	if binary.NativeEndian.Uint16(page[8:]) == branchPage {
+	if binary.NativeEndian.Uint16(page[8:]) == pages.Branch {
 		for i := range int(binary.NativeEndian.Uint16(page[10:])) {
-			ids = append(ids, binary.NativeEndian.Uint64(page[pageHeader+i*pageElement+8:]))
+			ids = append(ids, binary.NativeEndian.Uint64(page[pages.HeaderBytes+i*pages.ElementBytes+8:]))
 		}
 	}
 	return ids
 }
 
 // freePages are the pages that an image lists as free; there are some.
-func freePages(t *testing.T, image []byte, meta *bboltMeta) (free []uint64) {
+func freePages(t *testing.T, image []byte, meta *pages.Meta) (free []uint64) {
 	t.Helper()
-	_, err := readFreelist(bytes.NewReader(image), meta.pageSize, meta, func(id uint64) { free = append(free, id) })
+	_, err := pages.ReadFreelist(bytes.NewReader(image), meta.PageSize, meta, func(id uint64) { free = append(free, id) })
 	if err != nil || len(free) == 0 {
 		t.Fatalf("%d free pages, %v", len(free), err)
 	}
@@ -80,7 +80,7 @@ func TestPageThatLeadsBackIsSeenByOpen(t *testing.T) {
 		if len(levels) < 2 {
 			t.Fatalf("bucket %s has no branch", bucketNames[b])
 		}
-		meta, ok := readMeta(bytes.NewReader(image), int64(size))
+		meta, ok := pages.ReadMeta(bytes.NewReader(image), int64(size))
 		if !ok {
 			t.Fatal("no meta page")
 		}
@@ -89,13 +89,13 @@ func TestPageThatLeadsBackIsSeenByOpen(t *testing.T) {
 		leaves := children(image[int(from)*size:])
 		free := freePages(t, image, &meta)
 		for name, to := range map[string]uint64{
-			"itself": from, "the root of the bucket": levels[0][0], "the root": meta.root,
-			"a meta page": 1, "the list of free pages": meta.freelist, "a free page": free[0],
-			"another's leaf": leaves[1], "behind the end": meta.limit, "far behind the end": 1 << 62,
+			"itself": from, "the root of the bucket": levels[0][0], "the root": meta.Root,
+			"a meta page": 1, "the list of free pages": meta.Freelist, "a free page": free[0],
+			"another's leaf": leaves[1], "behind the end": meta.Limit, "far behind the end": 1 << 62,
 		} {
 			for _, i := range []int{0, len(leaves) - 1} {
 				altered := bytes.Clone(image)
-				binary.NativeEndian.PutUint64(altered[int(from)*size+pageHeader+i*pageElement+8:], to)
+				binary.NativeEndian.PutUint64(altered[int(from)*size+pages.HeaderBytes+i*pages.ElementBytes+8:], to)
 				expectRefusedFile(t, altered, fmt.Sprintf("%s: element %d of %d leads to %s", bucketNames[b], i, len(leaves), name))
 			}
 		}
@@ -108,7 +108,7 @@ func TestLeafThatSaysItIsABranchKeepsNoReader(t *testing.T) {
 	image, size, levels := tallFile(t, nodesBucket)
 	leaves := levels[len(levels)-1]
 	for _, leaf := range leaves[1:] {
-		binary.NativeEndian.PutUint16(image[int(leaf)*size+8:], branchPage)
+		binary.NativeEndian.PutUint16(image[int(leaf)*size+8:], pages.Branch)
 	}
 	s := openImage(t, image, nil)
 	told := 0
@@ -124,7 +124,7 @@ func TestLeafThatSaysItIsABranchKeepsNoReader(t *testing.T) {
 		t.Errorf("%d of %d readers were told", told, tallTasks)
 	}
 	first := bytes.Clone(image)
-	binary.NativeEndian.PutUint16(first[int(leaves[0])*size+8:], branchPage)
+	binary.NativeEndian.PutUint16(first[int(leaves[0])*size+8:], pages.Branch)
 	expectRefusedFile(t, first, "the first leaf says it is a branch")
 }
 
@@ -154,8 +154,8 @@ func TestKeysOutOfOrderKeepNoReader(t *testing.T) {
 		}
 		changed := 0
 		for _, leaf := range levels[len(levels)-1] {
-			page := inline(image[int(leaf)*size:][:size])
-			elements(&page, func(_ uint32, k, _ []byte, _ uint64) {
+			page := pages.Inline(image[int(leaf)*size:][:size])
+			page.Elements(func(_ uint32, k, _ []byte, _ uint64) {
 				if bytes.Equal(k, key) {
 					k[len(k)-1] = 90
 					changed++
@@ -179,57 +179,6 @@ func TestKeysOutOfOrderKeepNoReader(t *testing.T) {
 				t.Errorf("bucket %s: after %d pages of %d tasks: %v, cursor %q", bucketNames[b], pages, tallTasks, err, q.Cursor)
 				break
 			}
-		}
-	}
-}
-
-// lacking is a file with a page that cannot be read.
-type lacking struct {
-	io.ReaderAt
-	from, to int64
-}
-
-var errLacking = errors.New("input/output error")
-
-func (f lacking) ReadAt(p []byte, at int64) (int, error) {
-	if at < f.to && at+int64(len(p)) > f.from {
-		return 0, errLacking
-	}
-	return f.ReaderAt.ReadAt(p, at)
-}
-
-// Pages are read many at a time, and one that fails costs the others nothing.
-func TestPageThatCannotBeReadIsNamedAlone(t *testing.T) {
-	image, size, levels := tallFile(t, nodesBucket)
-	meta, ok := readMeta(bytes.NewReader(image), int64(size))
-	if !ok {
-		t.Fatal("no meta page")
-	}
-	// walk returns the problems and how many pages were examined.
-	walk := func(file io.ReaderAt) (problems []string, pages int) {
-		w := pageWalk{
-			file: file, pageSize: int64(size), limit: meta.limit,
-			report: func(p string) { problems = append(problems, p) },
-		}
-		if w.walk(t.Context(), meta.root) != (len(problems) == 0) {
-			t.Errorf("problems %q do not make it unsound", problems)
-		}
-		for id := range meta.limit {
-			if w.seen.has(id) {
-				pages++
-			}
-		}
-		return problems, pages
-	}
-	problems, all := walk(bytes.NewReader(image))
-	if len(problems) > 0 || all <= tallTasks/4 {
-		t.Fatalf("%d pages, problems %q", all, problems)
-	}
-	for _, id := range levels[len(levels)-1] {
-		at := int64(id) * int64(size)
-		problems, pages := walk(lacking{bytes.NewReader(image), at, at + int64(size)})
-		if want := fmt.Sprintf("page %d: %v", id, errLacking); len(problems) != 1 || problems[0] != want || pages != all {
-			t.Errorf("%d of %d pages, problems %q, want %q alone", pages, all, problems, want)
 		}
 	}
 }

@@ -10,6 +10,8 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
@@ -97,7 +99,7 @@ func (s *Store) migrate(from byte) error {
 	if err != nil {
 		return fmt.Errorf("from schema %d to %d: %w", from, to.version, full(s.path, err))
 	}
-	steps.Done(steps.Written, s.at.real)
+	steps.Done(steps.Written, s.at.Real)
 	return nil
 }
 
@@ -105,12 +107,12 @@ func (s *Store) migrate(from byte) error {
 // unless a process that was killed in the middle of the same migration has
 // made it. Another file of that name stays.
 func (s *Store) keepCopy(tx *bolt.Tx, version byte) error {
-	path := s.at.real
+	path := s.at.Real
 	name := fmt.Sprintf("%s.schema%d", path, version)
 	for n := 2; ; n++ {
-		removeOwnLeftovers(name)
-		err := writeNew(name, 0o600, func(f *os.File) error {
-			if err := lock(f, false, 0); err != nil {
+		files.RemoveOwnLeftovers(name)
+		err := files.WriteNew(name, 0o600, func(f *os.File) error {
+			if err := files.Lock(f, false, 0); err != nil {
 				return err
 			}
 			return writeTo(tx, f)
@@ -139,18 +141,18 @@ func (s *Store) isCopy(name string) (same bool, err error) {
 		return false, err
 	}
 	defer func() { err = errors.Join(err, other.Close()) }()
-	mine, ok := readMeta(s.file, s.pageSize)
-	its, whole := readMeta(other, s.pageSize)
+	mine, ok := pages.ReadMeta(s.file, s.pageSize)
+	its, whole := pages.ReadMeta(other, s.pageSize)
 	if !ok || !whole || its != mine {
 		return false, nil
 	}
-	unused, err := unusedPages(s.file, s.pageSize, &mine)
+	unused, err := pages.Unused(s.file, s.pageSize, &mine)
 	if err != nil {
 		return false, err
 	}
 	a, b := make([]byte, s.pageSize), make([]byte, s.pageSize)
-	for id := uint64(2); id < mine.limit; id++ {
-		if unused.has(id) {
+	for id := uint64(2); id < mine.Limit; id++ {
+		if unused.Has(id) {
 			continue
 		}
 		_, err := s.file.ReadAt(a, int64(id)*s.pageSize)

@@ -14,6 +14,8 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 var errNotRegular = fmt.Errorf("%w: not a regular file", state.ErrInvalidArgument)
@@ -33,7 +35,7 @@ func Open(path string, o *Options) (*Store, error) {
 	if err != nil {
 		return nil, err
 	}
-	at, err := newWhereabouts(path)
+	at, err := files.NewWhereabouts(path)
 	if err != nil {
 		return nil, fmt.Errorf("boltstore: open %s: %w", path, err)
 	}
@@ -45,9 +47,9 @@ func Open(path string, o *Options) (*Store, error) {
 }
 
 func (s *Store) open() error {
-	switch info, err := os.Stat(s.at.absolute); {
+	switch info, err := os.Stat(s.at.Absolute); {
 	case errors.Is(err, fs.ErrNotExist) && !s.opts.ReadOnly:
-		if err := create(s.at.absolute, s.opts.FileMode); err != nil {
+		if err := create(s.at.Absolute, s.opts.FileMode); err != nil {
 			return full(s.path, err)
 		}
 	case err != nil:
@@ -77,9 +79,9 @@ func (s *Store) open() error {
 // must be opened again.
 func (s *Store) prepare() error {
 	if !s.opts.ReadOnly {
-		removeOwnLeftovers(s.at.real)
-		removeOwnLeftovers(s.journalPath())
-		removeAbandoned(s.at.real)
+		files.RemoveOwnLeftovers(s.at.Real)
+		files.RemoveOwnLeftovers(s.journalPath())
+		files.RemoveAbandoned(s.at.Real)
 	}
 	var from byte
 	var at checkpoint
@@ -139,13 +141,13 @@ func (s *Store) writeAllBack() error {
 // the lock, whoever had it may have put a compacted file in its place.
 func (s *Store) openCurrent() (err error) {
 	for range 3 {
-		if err := s.at.resolve(); err != nil {
+		if err := s.at.Resolve(); err != nil {
 			return err
 		}
-		if s.boltFile, err = s.openBolt(s.at.real); err != nil {
+		if s.boltFile, err = s.openBolt(s.at.Real); err != nil {
 			return err
 		}
-		if s.at.leadsTo(s.info) == nil {
+		if s.at.LeadsTo(s.info) == nil {
 			return nil
 		}
 		if err := s.release(); err != nil {
@@ -199,7 +201,7 @@ func (s *Store) openMapped(path string, mapped int) (*boltFile, error) {
 		return nil, translateOpen(err)
 	}
 	f.pageSize = int64(f.db.Info().PageSize)
-	f.footing = footing{file: f.file, pageSize: f.pageSize}
+	f.footing = footing{leaves: pages.LeavesOf(f.file, f.pageSize)}
 	if s.opts.MaxSize > 0 {
 		// bbolt grows a file in steps of this size and counts the next
 		// step against the bound.
@@ -217,8 +219,8 @@ func (f *boltFile) open(name string, flag int, mode fs.FileMode, o *Options) (er
 		f.file = nil
 		return err
 	}
-	if err = lock(f.file, o.ReadOnly, o.LockTimeout); err == nil {
-		err = examineFile(f.file)
+	if err = files.Lock(f.file, o.ReadOnly, o.LockTimeout); err == nil {
+		err = pages.Examine(f.file)
 	}
 	if err == nil {
 		f.info, err = f.file.Stat()
@@ -236,7 +238,7 @@ func abandon(f *os.File) error {
 	if f == nil {
 		return nil
 	}
-	return errors.Join(unlock(f), f.Close())
+	return errors.Join(files.Unlock(f), f.Close())
 }
 
 // translateOpen takes for damage what neither the lock nor the operating

@@ -12,7 +12,9 @@ import (
 	bolt "go.etcd.io/bbolt"
 
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
@@ -53,7 +55,7 @@ func (s *Store) journalSize() int64 {
 	return max(size/journal.Block*journal.Block, s.opts.leastJournal)
 }
 
-func (s *Store) journalPath() string { return s.at.real + journalSuffix }
+func (s *Store) journalPath() string { return s.at.Real + journalSuffix }
 
 // openedJournal is a journal file that Open found. Its contents are nil if it
 // cannot be read as a journal.
@@ -166,50 +168,50 @@ func (s *Store) bringTo(o *openedJournal) error {
 	newest := o.contents.Newest()
 	mark := &newest.Mark
 	at := int64(mark.Transaction%2) * s.pageSize
-	named, namedOK := readMetaPage(s.file, at)
-	other, otherOK := readMetaPage(s.file, s.pageSize-at)
-	there := namedOK && named.transaction() == mark.Transaction
+	named, namedOK := pages.ReadRawMeta(s.file, at)
+	other, otherOK := pages.ReadRawMeta(s.file, s.pageSize-at)
+	there := namedOK && named.Transaction() == mark.Transaction
 	switch {
-	case there && s.opts.ReadOnly && otherOK && other.transaction() == mark.Transaction+1:
+	case there && s.opts.ReadOnly && otherOK && other.Transaction() == mark.Transaction+1:
 		return nil // every transaction leaves a consistent store
 	case there && !bytes.Equal(named[:], mark.Meta[:]):
 		return o.corrupt(errors.New("it belongs to another file"))
-	case there && (!otherOK || other.transaction() < mark.Transaction):
+	case there && (!otherOK || other.Transaction() < mark.Transaction):
 		return nil
-	case there && other.transaction() == mark.Transaction:
+	case there && other.Transaction() == mark.Transaction:
 		return nil // written over a discarded one
-	case namedOK && !there, otherOK && other.transaction()+1 < mark.Transaction, otherOK && other.transaction() > mark.Transaction+1:
+	case namedOK && !there, otherOK && other.Transaction()+1 < mark.Transaction, otherOK && other.Transaction() > mark.Transaction+1:
 		return o.corrupt(fmt.Errorf("it names transaction %d, and the file has another one: one of them is older", mark.Transaction))
 	}
 	if s.opts.ReadOnly {
 		return o.corrupt(errors.New("the file must be opened for writing once"))
 	}
 	for i := range int64(2) {
-		if _, err := s.file.WriteAt(mark.Meta[:], i*s.pageSize+pageHeader); err != nil {
+		if _, err := s.file.WriteAt(mark.Meta[:], i*s.pageSize+pages.HeaderBytes); err != nil {
 			return err
 		}
 	}
 	if err := s.file.Sync(); err != nil {
 		return err
 	}
-	steps.Done(steps.Written, s.at.real)
+	steps.Done(steps.Written, s.at.Real)
 	return errAgain
 }
 
 // readMark reads the meta page of the file's last transaction, which has ended.
 func (s *Store) readMark(checkpoint uint64) (journal.Mark, error) {
-	newest, ok := readMeta(s.file, s.pageSize)
+	newest, ok := pages.ReadMeta(s.file, s.pageSize)
 	if !ok {
 		return journal.Mark{}, fmt.Errorf("%w: no meta page is whole", store.ErrCorrupt)
 	}
-	m, ok := readMetaPage(s.file, int64(newest.transaction%2)*s.pageSize)
-	if !ok || m.transaction() != newest.transaction {
+	m, ok := pages.ReadRawMeta(s.file, int64(newest.Transaction%2)*s.pageSize)
+	if !ok || m.Transaction() != newest.Transaction {
 		// After a transaction was discarded both pages have the same one.
-		if m, ok = readMetaPage(s.file, int64((newest.transaction+1)%2)*s.pageSize); !ok || m.transaction() != newest.transaction {
-			return journal.Mark{}, fmt.Errorf("%w: no meta page is that of transaction %d", store.ErrCorrupt, newest.transaction)
+		if m, ok = pages.ReadRawMeta(s.file, int64((newest.Transaction+1)%2)*s.pageSize); !ok || m.Transaction() != newest.Transaction {
+			return journal.Mark{}, fmt.Errorf("%w: no meta page is that of transaction %d", store.ErrCorrupt, newest.Transaction)
 		}
 	}
-	return journal.Mark{Transaction: newest.transaction, Checkpoint: checkpoint, Meta: m}, nil
+	return journal.Mark{Transaction: newest.Transaction, Checkpoint: checkpoint, Meta: m}, nil
 }
 
 // setAside gives a journal that is not the file's another name. It is never
@@ -220,9 +222,9 @@ func (s *Store) setAside(path string) error {
 	}
 	name := path + ".foreign"
 	for n := 2; ; n++ {
-		err := publish(path, name, fs.ErrExist)
+		err := files.Publish(path, name, fs.ErrExist)
 		if err == nil {
-			return errors.Join(remove(path), syncDir(filepath.Dir(path)))
+			return errors.Join(files.Remove(path), files.SyncDir(filepath.Dir(path)))
 		}
 		if !errors.Is(err, fs.ErrExist) {
 			return err
@@ -235,10 +237,10 @@ func (s *Store) setAside(path string) error {
 // open file cannot be removed, as on Windows, it stays, and the next Open
 // removes it.
 func (s *Store) removeJournal(path string) error {
-	if s.opts.ReadOnly || remove(path) != nil {
+	if s.opts.ReadOnly || files.Remove(path) != nil {
 		return nil
 	}
-	return syncDir(filepath.Dir(path))
+	return files.SyncDir(filepath.Dir(path))
 }
 
 // beginJournal makes the journal, unless there is one, and marks the file. The
@@ -271,7 +273,7 @@ func (s *Store) beginJournal(past store.Histories) error {
 	case outcome == unknown:
 		return errors.Join(s.fail(err), o.close())
 	}
-	return errors.Join(err, o.close(), remove(o.path))
+	return errors.Join(err, o.close(), files.Remove(o.path))
 }
 
 // makeJournal makes and opens a journal that the file does not know yet.
@@ -285,8 +287,8 @@ func (s *Store) makeJournal() (*openedJournal, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = writeNew(s.journalPath(), info.Mode().Perm(), func(f *os.File) error {
-		_ = chown(f, info) // as far as that is ours to set
+	err = files.WriteNew(s.journalPath(), info.Mode().Perm(), func(f *os.File) error {
+		_ = files.Chown(f, info) // as far as that is ours to set
 		return journal.Format(f, &head, ballast)
 	})
 	if err != nil {
@@ -296,7 +298,7 @@ func (s *Store) makeJournal() (*openedJournal, error) {
 	if err == nil && o != nil && o.contents != nil {
 		return o, nil
 	}
-	return nil, errors.Join(cmp.Or(err, fs.ErrNotExist), o.close(), remove(s.journalPath()))
+	return nil, errors.Join(cmp.Or(err, fs.ErrNotExist), o.close(), files.Remove(s.journalPath()))
 }
 
 // recordPairing records the pairing, the checkpoint and, unless they are nil,

@@ -17,6 +17,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // openedPair is a store in use and images of it: before its first commit, after
@@ -185,7 +186,7 @@ func TestDamagedMetaPageTakesNothingBack(t *testing.T) {
 	}{"late": {p.late, p.m}, "settled": {p.settled, p.earlyModel}} {
 		pageSize := os.Getpagesize()
 		for page := range 2 {
-			for at := pageHeader; at < pageHeader+64; at += 7 {
+			for at := pages.HeaderBytes; at < pages.HeaderBytes+64; at += 7 {
 				damaged := image{slices.Clone(i.file), i.journal}
 				damaged.file[page*pageSize+at] ^= 0x08
 				s, err := Open(damaged.write(t), nil)

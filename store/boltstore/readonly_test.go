@@ -13,6 +13,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 )
 
 // forReading are options of a store that is opened for reading only, and fail
@@ -38,7 +39,7 @@ func TestAStoreOpenedForReadingAnswersEverythingAndChangesNothing(t *testing.T) 
 	must(t, os.WriteFile(crashed, left.file, 0o400))
 	must(t, os.WriteFile(crashed+journalSuffix, left.journal, 0o400))
 	must(t, writer.Close())
-	leftover := filepath.Join(dir, tempName(path)+"123")
+	leftover := filepath.Join(dir, files.TempName(path)+"123")
 	must(t, os.WriteFile(leftover, nil, 0o600))
 	for _, path := range []string{path, crashed} {
 		before, err := os.ReadFile(path)

@@ -2,6 +2,8 @@ package boltstore
 
 import (
 	bolt "go.etcd.io/bbolt"
+
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // A full store must take deletes, and use the room that they give back. So part
@@ -57,15 +59,15 @@ func (s *Store) measureRoom() {
 	if s.opts.MaxSize == 0 {
 		return
 	}
-	m, ok := readMeta(s.file, s.pageSize)
+	m, ok := pages.ReadMeta(s.file, s.pageSize)
 	if !ok {
 		return // who uses the file is told
 	}
 	free := int64(0)
-	if _, err := readFreelist(s.file, s.pageSize, &m, func(uint64) { free += s.pageSize }); err != nil {
+	if _, err := pages.ReadFreelist(s.file, s.pageSize, &m, func(uint64) { free += s.pageSize }); err != nil {
 		return
 	}
-	size := int64(m.limit) * s.pageSize
+	size := int64(m.Limit) * s.pageSize
 	most := int64(s.opts.MaxSize - keptForRemovals(s.opts.MaxSize) - s.db.AllocSize)
 	s.used, s.room = size-free, max(most-size, 0)+free
 }

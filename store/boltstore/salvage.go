@@ -17,6 +17,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 )
 
 // Salvaged counts the tasks of a damaged file.
@@ -67,12 +68,6 @@ func Salvage(ctx context.Context, path, newPath string, report func(problem stri
 	return done, nil
 }
 
-// The files in the directory that a salvage works in.
-const (
-	salvageFinds = "finds"
-	salvageStore = "store"
-)
-
 func salvage(ctx context.Context, path, newPath string, report func(string)) (done Salvaged, err error) {
 	// Before it is opened: a pipe would wait for its writer.
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
@@ -88,17 +83,17 @@ func salvage(ctx context.Context, path, newPath string, report func(string)) (do
 		return done, err
 	}
 	defer unlock()
-	if err := vacant(newPath); err != nil {
+	if err := files.Vacant(newPath); err != nil {
 		return done, err
 	}
-	removeAbandoned(newPath)
+	files.RemoveAbandoned(newPath)
 	// Both files are made in a directory of their own, beside where one goes.
-	dir, err := os.MkdirTemp(filepath.Dir(newPath), tempName(newPath)+"*")
+	dir, err := os.MkdirTemp(filepath.Dir(newPath), files.TempName(newPath)+"*")
 	if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	finds, err := newFinds(filepath.Join(dir, salvageFinds))
+	finds, err := newFinds(filepath.Join(dir, files.SalvageFinds))
 	if err != nil {
 		return done, err
 	}
@@ -106,14 +101,14 @@ func salvage(ctx context.Context, path, newPath string, report func(string)) (do
 	if err := newWreck(file, finds, report).search(ctx); err != nil {
 		return done, err
 	}
-	name := filepath.Join(dir, salvageStore)
+	name := filepath.Join(dir, files.SalvageStore)
 	if done, err = finds.rebuild(ctx, name, report); err != nil {
 		return done, err
 	}
-	if err := publish(name, newPath, fs.ErrExist); err != nil {
+	if err := files.Publish(name, newPath, fs.ErrExist); err != nil {
 		return done, err
 	}
-	return done, syncDir(filepath.Dir(newPath))
+	return done, files.SyncDir(filepath.Dir(newPath))
 }
 
 // lockDamaged keeps others from opening a file for writing, as far as bbolt

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // wreck is a damaged file being searched. Nothing on a page is believed that
@@ -23,8 +24,8 @@ type wreck struct {
 	finds    *finds
 	report   func(problem string)
 	pageSize int64
-	limit    uint64  // of page numbers
-	done     pageSet // searched, or to be left
+	limit    uint64    // of page numbers
+	done     pages.Set // searched, or to be left
 	queue    []branch
 	buckets  [bucketCount]bool // those found in the root
 	named    bool              // the format record says that the file is one of ours
@@ -58,20 +59,21 @@ func (w *wreck) search(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	meta, ok := w.meta()
+	meta, pageSize, ok := pages.Guess(w.file)
+	w.pageSize = pageSize
 	if !ok {
 		w.finds.stale = true
 		w.problem("neither meta page is whole: all pages are read, and what was removed may be among them")
 	}
-	newest := ok && examineOtherMeta(w.file, &meta) == nil
+	newest := ok && pages.ExamineOtherMeta(w.file, &meta) == nil
 	w.limit = uint64(info.Size() / w.pageSize)
-	if ok && meta.limit > w.limit {
-		w.problem("the file has %d of its %d pages", w.limit, meta.limit)
+	if ok && meta.Limit > w.limit {
+		w.problem("the file has %d of its %d pages", w.limit, meta.Limit)
 	} else if newest {
-		w.limit = meta.limit // what is behind was never used
+		w.limit = meta.Limit // what is behind was never used
 	}
 	if ok {
-		w.queue = []branch{{meta.root, bucketCount}}
+		w.queue = []branch{{meta.Root, bucketCount}}
 		for len(w.queue) > 0 {
 			next := w.queue[len(w.queue)-1]
 			w.queue = w.queue[:len(w.queue)-1]
@@ -101,35 +103,35 @@ func (w *wreck) search(ctx context.Context) error {
 }
 
 // continued marks the pages that continue another.
-func (w *wreck) continued(id uint64, p *run) {
-	end := uint64(p.size) // or where its last element ends: it may claim any number
-	if n := min(p.count(), p.room()); n > 0 {
-		end = min(end, p.element(n-1).behind)
+func (w *wreck) continued(id uint64, p *pages.Run) {
+	end := uint64(p.Size()) // or where its last element ends: it may claim any number
+	if n := min(p.Count(), p.Room()); n > 0 {
+		end = min(end, p.Element(n-1).Behind)
 	}
 	for i := uint64(1); i*uint64(w.pageSize) < end; i++ {
-		w.done.add(id + i)
+		w.done.Add(id + i)
 	}
 }
 
 // leaveFree marks the pages that are free: they hold what is no more.
-func (w *wreck) leaveFree(m *bboltMeta) {
+func (w *wreck) leaveFree(m *pages.Meta) {
 	var free []uint64 // none of them, if the list is damaged
-	var pages uint64
+	var own uint64
 	err := errors.New("there is none")
-	if m.freelist != math.MaxUint64 {
-		pages, err = readFreelist(w.file, w.pageSize, m, func(id uint64) { free = append(free, id) })
+	if m.Freelist != math.MaxUint64 {
+		own, err = pages.ReadFreelist(w.file, w.pageSize, m, func(id uint64) { free = append(free, id) })
 	}
-	for i := range pages {
-		w.done.add(m.freelist + i) // the list is in use itself
+	for i := range own {
+		w.done.Add(m.Freelist + i) // the list is in use itself
 	}
-	if err != nil || w.isCut(m, len(free)) || slices.ContainsFunc(free, w.done.has) {
+	if err != nil || w.isCut(m, len(free)) || slices.ContainsFunc(free, w.done.Has) {
 		w.finds.stale = true
 		w.problem("the list of free pages is damaged: what was removed may be among what is copied")
 		return
 	}
 	for _, id := range free {
 		if id < w.limit {
-			w.done.add(id)
+			w.done.Add(id)
 		}
 	}
 }
@@ -137,8 +139,8 @@ func (w *wreck) leaveFree(m *bboltMeta) {
 // isCut reports whether the list of free pages goes on after so many of them:
 // bbolt fills the rest of its page with zeros, and nothing else tells that the
 // count is wrong.
-func (w *wreck) isCut(m *bboltMeta, count int) bool {
-	at := pageHeader + 8*int64(count)
+func (w *wreck) isCut(m *pages.Meta, count int) bool {
+	at := pages.HeaderBytes + 8*int64(count)
 	if count >= math.MaxUint16 {
 		at += 8
 	}
@@ -146,7 +148,7 @@ func (w *wreck) isCut(m *bboltMeta, count int) bool {
 	if at%w.pageSize > w.pageSize-int64(len(next)) || at%w.pageSize == 0 {
 		return false // there may be no more room
 	}
-	_, err := w.file.ReadAt(next[:], int64(m.freelist)*w.pageSize+at)
+	_, err := w.file.ReadAt(next[:], int64(m.Freelist)*w.pageSize+at)
 	return err == nil && next != [8]byte{}
 }
 
@@ -159,29 +161,29 @@ func (w *wreck) follow(ctx context.Context, at branch) error {
 	if at.in < bucketCount {
 		name = bucketNames[at.in]
 	}
-	p, err := w.page(at.page)
+	p, err := pages.Read(w.file, w.pageSize, at.page, w.limit)
 	if err != nil {
 		w.hide("page %d, of %s: %v", at.page, name, err)
 		if at.page < w.limit {
-			w.done.add(at.page)
+			w.done.Add(at.page)
 		}
 		return nil
 	}
-	if w.done.add(at.page) {
+	if w.done.Add(at.page) {
 		w.hide("page %d, of %s: is in use twice", at.page, name)
 		return nil
 	}
 	w.continued(at.page, &p)
-	switch flags := p.flags(); flags {
-	case branchPage:
-		bad := elements(&p, func(_ uint32, _, _ []byte, child uint64) {
+	switch flags := p.Flags(); flags {
+	case pages.Branch:
+		bad := p.Elements(func(_ uint32, _, _ []byte, child uint64) {
 			w.queue = append(w.queue, branch{child, at.in})
 		})
 		if bad > 0 {
 			w.hide("page %d, of %s: %d of its entries are malformed", at.page, name, bad)
 		}
 		return nil
-	case leafPage:
+	case pages.Leaf:
 		return w.leaf(fmt.Sprintf("page %d, of %s", at.page, name), &p, at.in)
 	default:
 		w.hide("page %d, of %s: has flags %#x", at.page, name, flags)
@@ -190,9 +192,9 @@ func (w *wreck) follow(ctx context.Context, at branch) error {
 }
 
 // leaf searches a leaf of a bucket, or of the root.
-func (w *wreck) leaf(what string, p *run, in bucket) (err error) {
+func (w *wreck) leaf(what string, p *pages.Run, in bucket) (err error) {
 	altered := 0
-	bad := elements(p, func(flag uint32, k, v []byte, _ uint64) {
+	bad := p.Elements(func(flag uint32, k, v []byte, _ uint64) {
 		switch {
 		case err != nil:
 		case in == bucketCount:
@@ -223,7 +225,7 @@ func (w *wreck) bucket(name, v []byte) error {
 	case b < 0:
 		w.hide("bucket %q: is unknown", name)
 		return nil
-	case len(v) < bucketHeader:
+	case len(v) < pages.BucketBytes:
 		w.hide("bucket %s: is malformed", name)
 		return nil
 	}
@@ -232,11 +234,11 @@ func (w *wreck) bucket(name, v []byte) error {
 		w.queue = append(w.queue, branch{root, b})
 		return nil
 	}
-	if len(v) < bucketHeader+pageHeader {
+	if len(v) < pages.BucketBytes+pages.HeaderBytes {
 		w.problem("bucket %s: is malformed", name)
 		return nil
 	}
-	within := inline(v[bucketHeader:])
+	within := pages.Inline(v[pages.BucketBytes:])
 	return w.leaf("bucket "+bucketNames[b], &within, b)
 }
 
@@ -342,15 +344,15 @@ func (w *wreck) strays(ctx context.Context, known bool) error {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if w.done.add(id) {
+		if w.done.Add(id) {
 			continue
 		}
-		p, err := w.page(id)
+		p, err := pages.Read(w.file, w.pageSize, id, w.limit)
 		if err != nil {
 			continue
 		}
 		w.continued(id, &p)
-		if p.flags() != leafPage {
+		if p.Flags() != pages.Leaf {
 			continue
 		}
 		found, err := w.stray(&p)
@@ -366,16 +368,16 @@ func (w *wreck) strays(ctx context.Context, known bool) error {
 }
 
 // stray keeps the records on a leaf of no bucket.
-func (w *wreck) stray(p *run) (found int, err error) {
-	elements(p, func(flag uint32, k, v []byte, _ uint64) {
+func (w *wreck) stray(p *pages.Run) (found int, err error) {
+	p.Elements(func(flag uint32, k, v []byte, _ uint64) {
 		if err != nil {
 			return
 		}
-		if flag == bucketElement { // of the root: the bucket may lie within
+		if flag == pages.BucketElement { // of the root: the bucket may lie within
 			b := bucketNamed(k)
-			if b >= 0 && len(v) > bucketHeader+pageHeader && binary.NativeEndian.Uint64(v) == 0 {
+			if b >= 0 && len(v) > pages.BucketBytes+pages.HeaderBytes && binary.NativeEndian.Uint64(v) == 0 {
 				var n int
-				within := inline(v[bucketHeader:])
+				within := pages.Inline(v[pages.BucketBytes:])
 				n, err = w.stray(&within)
 				found += n
 			}

@@ -20,6 +20,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 var (
@@ -193,12 +194,12 @@ func TestSalvageNeedsNeitherMetaPagesNorRoot(t *testing.T) {
 	pageSize := os.Getpagesize()
 	for name, o := range wrecks {
 		whole, m := wreckImage(t, o)
-		meta, ok := readMeta(bytes.NewReader(whole.file), int64(pageSize))
+		meta, ok := pages.ReadMeta(bytes.NewReader(whole.file), int64(pageSize))
 		if !ok {
 			t.Fatal("no meta page")
 		}
 		for what, pages := range map[string][]uint64{
-			"meta pages": {0, 1}, "root": {meta.root}, "free list": {meta.freelist}, "all of these": {0, 1, meta.root, meta.freelist},
+			"meta pages": {0, 1}, "root": {meta.Root}, "free list": {meta.Freelist}, "all of these": {0, 1, meta.Root, meta.Freelist},
 		} {
 			damaged := slices.Clone(whole.file)
 			for _, page := range pages {
@@ -249,15 +250,15 @@ func TestSalvageNoticesADamagedListOfFreePages(t *testing.T) {
 	}
 	s.writeBackAll()
 	whole, pageSize := s.image(t), os.Getpagesize()
-	meta, ok := readMeta(bytes.NewReader(whole.file), int64(pageSize))
+	meta, ok := pages.ReadMeta(bytes.NewReader(whole.file), int64(pageSize))
 	free := 0
-	if _, err := readFreelist(bytes.NewReader(whole.file), int64(pageSize), &meta, func(uint64) { free++ }); !ok || err != nil || free < 8 {
+	if _, err := pages.ReadFreelist(bytes.NewReader(whole.file), int64(pageSize), &meta, func(uint64) { free++ }); !ok || err != nil || free < 8 {
 		t.Fatalf("%t, %d free pages, %v", ok, free, err)
 	}
 	flip := func(what string, at, bit int) {
 		t.Helper()
 		damaged := slices.Clone(whole.file)
-		damaged[int(meta.freelist)*pageSize+at] ^= 1 << bit
+		damaged[int(meta.Freelist)*pageSize+at] ^= 1 << bit
 		if _, reports := m.salvageImage(t, image{damaged, whole.journal}, what); len(reports) == 0 {
 			t.Errorf("%s, bit %d: nothing is reported", what, bit)
 		}
@@ -265,17 +266,17 @@ func TestSalvageNoticesADamagedListOfFreePages(t *testing.T) {
 	for bit := range 8 {
 		flip("count", 10, bit)
 		for i := bit % 4; i < free; i += 4 {
-			flip(fmt.Sprint("free page ", i), pageHeader+8*i, bit)
+			flip(fmt.Sprint("free page ", i), pages.HeaderBytes+8*i, bit)
 		}
 	}
 	// The list can only name its own page where that keeps the order.
-	at := int(meta.freelist)*pageSize + pageHeader
+	at := int(meta.Freelist)*pageSize + pages.HeaderBytes
 	own := 0
-	for own < free-1 && binary.NativeEndian.Uint64(whole.file[at+8*own:]) < meta.freelist {
+	for own < free-1 && binary.NativeEndian.Uint64(whole.file[at+8*own:]) < meta.Freelist {
 		own++
 	}
 	damaged := slices.Clone(whole.file)
-	binary.NativeEndian.PutUint64(damaged[at+8*own:], meta.freelist)
+	binary.NativeEndian.PutUint64(damaged[at+8*own:], meta.Freelist)
 	if _, reports := m.salvageImage(t, image{damaged, whole.journal}, "its own page"); len(reports) == 0 {
 		t.Error("a list that names its own page: nothing is reported")
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
@@ -106,7 +107,7 @@ func defaultTo[T comparable](field *T, value T) {
 // [store.Checker], [store.Backuper], [store.Compacter] and [store.Statter].
 type Store struct {
 	path    string // as given to Open, for messages
-	at      whereabouts
+	at      files.Whereabouts
 	opts    Options
 	noSync  bool
 	closing chan struct{} // closed when Close begins
@@ -170,9 +171,9 @@ var (
 	_ store.Statter   = (*Store)(nil)
 )
 
-func newStore(at whereabouts, opts Options) *Store {
+func newStore(at files.Whereabouts, opts Options) *Store {
 	return &Store{
-		path: at.given, at: at, opts: opts, overlay: newOverlay(),
+		path: at.Given, at: at, opts: opts, overlay: newOverlay(),
 		closing: make(chan struct{}), writer: newTurn(), written: make(chan *writeBack),
 		ahead: make(map[uint64]struct{}), atOnce: removalsAtOnce,
 		keys: make(map[state.Key]struct{}), ids: make(map[string]struct{}),

@@ -12,6 +12,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
@@ -117,7 +118,7 @@ func (s *Store) startWriteBack(grow bool) error {
 		}
 	}
 	w := &writeBack{removals: s.removals()}
-	if w.removals != nil && lacksRoom(s.stalledBy) && !s.thin {
+	if w.removals != nil && files.LacksRoom(s.stalledBy) && !s.thin {
 		s.thin = s.journal.DropBallast() == nil // for the pages that removals copy
 	}
 	if w.removals == nil && s.overlay.frozen == nil {
@@ -316,7 +317,7 @@ func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
 		if err := tx.Commit(); err != nil {
 			return err
 		}
-		steps.Done(steps.Written, s.at.real)
+		steps.Done(steps.Written, s.at.Real)
 		return nil
 	})
 	if tx != nil {
@@ -329,7 +330,7 @@ func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
 	switch {
 	case err == nil, !committing, errors.Is(err, bolterrors.ErrMaxSizeReached):
 		return nothing, err
-	case lacksRoom(err):
+	case files.LacksRoom(err):
 		// There was no room for pages that nothing leads to, unless the meta
 		// page is there, which bbolt writes last.
 		if !s.shows(id) {

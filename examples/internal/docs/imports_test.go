@@ -41,6 +41,8 @@ var mayImport = map[string][]string{
 	"store/boltstore/internal": { // the steps that tests crash after
 		"store/boltstore/internal/steps",
 	},
+	"store/boltstore/internal/files": {"state", "store", "store/boltstore/internal/pages", "store/boltstore/internal/steps"},
+	"store/boltstore/internal/pages": {"store"},
 	"examples/bench": { // measures a bare bbolt for comparison
 		"state", "store", "store/boltstore", "engine", "query", "query/httpapi", "examples/internal/measuring", "go.etcd.io/bbolt",
 	},

@@ -1,4 +1,4 @@
-package boltstore
+package files
 
 import (
 	"encoding/binary"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
 // A process that is killed while it makes a file leaves an unfinished one, which is
@@ -14,9 +16,9 @@ import (
 // is named by date. Opening or making a file in a directory therefore removes all
 // unfinished files there, if it is certain that no process works on them.
 
-// tempName is what the names of unfinished files begin with that are to become
+// TempName is what the names of unfinished files begin with that are to become
 // the one at path; digits follow.
-func tempName(path string) string { return "." + filepath.Base(path) + tempMark }
+func TempName(path string) string { return "." + filepath.Base(path) + tempMark }
 
 const tempMark = ".new-"
 
@@ -31,13 +33,13 @@ func isTempName(name string) bool {
 
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// removeOwnLeftovers removes the unfinished files that were to become the one at
+// RemoveOwnLeftovers removes the unfinished files that were to become the one at
 // path, as far as it can. The caller has that file open, and so its lock: whoever
 // still works on another one under its name will find the name taken, and make
 // no difference between its own file being there or not.
-func removeOwnLeftovers(path string) {
+func RemoveOwnLeftovers(path string) {
 	eachLeftover(path, func(name string, e os.DirEntry) {
-		if digits, ok := strings.CutPrefix(e.Name(), tempName(path)); ok && isDigits(digits) && e.Type().IsRegular() {
+		if digits, ok := strings.CutPrefix(e.Name(), TempName(path)); ok && isDigits(digits) && e.Type().IsRegular() {
 			_ = os.Remove(name)
 		}
 	})
@@ -47,9 +49,9 @@ func removeOwnLeftovers(path string) {
 // abandoned. Whoever makes one has it locked nearly all the time.
 const abandonedAfter = time.Minute
 
-// removeAbandoned removes what is unfinished and abandoned in the directory of
+// RemoveAbandoned removes what is unfinished and abandoned in the directory of
 // path, as far as it can.
-func removeAbandoned(path string) {
+func RemoveAbandoned(path string) {
 	eachLeftover(path, func(name string, e os.DirEntry) {
 		switch {
 		case e.Type().IsRegular() && abandoned(name):
@@ -73,6 +75,12 @@ func eachLeftover(path string, f func(name string, e os.DirEntry)) {
 	}
 }
 
+// The files in the directory that a salvage works in.
+const (
+	SalvageFinds = "finds"
+	SalvageStore = "store"
+)
+
 // removeAbandonedSalvage removes the directory that a salvage works in, if
 // there is nothing else in it.
 func removeAbandonedSalvage(name string) {
@@ -81,7 +89,7 @@ func removeAbandonedSalvage(name string) {
 		return // one that is empty is about to be used, or takes no room
 	}
 	for _, e := range entries {
-		if !slices.Contains([]string{salvageFinds, salvageStore}, e.Name()) || !abandoned(filepath.Join(name, e.Name())) {
+		if !slices.Contains([]string{SalvageFinds, SalvageStore}, e.Name()) || !abandoned(filepath.Join(name, e.Name())) {
 			return
 		}
 	}
@@ -105,9 +113,9 @@ func abandoned(name string) bool {
 	}
 	if info.Size() > 0 {
 		var magic [4]byte
-		if _, err := f.ReadAt(magic[:], pageHeader); err != nil || binary.NativeEndian.Uint32(magic[:]) != bboltMagic {
+		if _, err := f.ReadAt(magic[:], pages.HeaderBytes); err != nil || binary.NativeEndian.Uint32(magic[:]) != pages.Magic {
 			return false
 		}
 	}
-	return tryLock(f)
+	return TryLock(f)
 }

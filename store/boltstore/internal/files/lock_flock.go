@@ -1,6 +1,6 @@
 //go:build unix && !solaris && !illumos && !aix && !android
 
-package boltstore
+package files
 
 import (
 	"errors"
@@ -14,10 +14,10 @@ import (
 // lockRetry is how long lock waits between two attempts.
 const lockRetry = 10 * time.Millisecond
 
-// lock takes the lock that bbolt takes of a file, shared or not, and answers
+// Lock takes the lock that bbolt takes of a file, shared or not, and answers
 // [store.ErrLocked] if others keep it for longer than a timeout. bbolt then gets
 // it at once, since the lock belongs to the open file.
-func lock(f *os.File, shared bool, timeout time.Duration) error {
+func Lock(f *os.File, shared bool, timeout time.Duration) error {
 	how := syscall.LOCK_EX
 	if shared {
 		how = syscall.LOCK_SH
@@ -33,8 +33,8 @@ func lock(f *os.File, shared bool, timeout time.Duration) error {
 	}
 }
 
-// tryLock reports whether nobody has a file locked. It keeps the lock until the
+// TryLock reports whether nobody has a file locked. It keeps the lock until the
 // file is closed.
-func tryLock(f *os.File) bool { return lock(f, false, 0) == nil }
+func TryLock(f *os.File) bool { return Lock(f, false, 0) == nil }
 
-func unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
+func Unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

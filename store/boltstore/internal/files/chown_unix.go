@@ -1,6 +1,6 @@
 //go:build unix
 
-package boltstore
+package files
 
 import (
 	"io/fs"
@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// chown gives a file the owner and group that another one has.
-func chown(f *os.File, as fs.FileInfo) error {
+// Chown gives a file the owner and group that another one has.
+func Chown(f *os.File, as fs.FileInfo) error {
 	want, ok := as.Sys().(*syscall.Stat_t)
 	if !ok {
 		return nil

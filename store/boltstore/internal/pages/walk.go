@@ -1,4 +1,4 @@
-package boltstore
+package pages
 
 import (
 	"bytes"
@@ -10,42 +10,16 @@ import (
 	"math"
 	"slices"
 	"sync"
-
-	bolt "go.etcd.io/bbolt"
 )
 
-// bbolt trusts its pages: a page that leads back to itself makes a reader loop until
-// memory or its stack is exhausted, which ends the process; a page number beyond the end
-// of the file causes a fault; and bbolt's own check runs on a separate goroutine, where
-// neither can be handled, and must not run during writes. Pages are therefore examined
-// before they are followed, by reading the file. Check examines all of them.
-//
-// Open examines the branches, about one page in a hundred: that each leads to
-// pages that nothing else leads to and that are not free. That is enough for
-// readers to come to an end, without a look at the leaves. Whatever page a
-// branch should not lead to, something else does, or it is free; and a leaf
-// that says it is a branch leads beyond the end of the file, since what would
-// be the upper half of a page number is the size of a value, which is never 0.
-
-// Layout of bbolt's pages, all in the machine's byte order.
-const (
-	pageHeader  = 16 // id, flags, count of elements, overflow
-	pageElement = 16
-	branchPage  = 1
-	leafPage    = 2
-
-	bucketElement = 1  // flag of a leaf's element
-	bucketHeader  = 16 // root page or 0, sequence; an inline page follows if 0
-)
-
-// pageWalk examines the pages of one transaction.
-type pageWalk struct {
+// walk examines the pages of one transaction.
+type walk struct {
 	file     io.ReaderAt
 	pageSize int64
 	report   func(problem string)
 	limit    uint64 // of page numbers
-	seen     pageSet
-	free     *pageSet // what no tree may lead to; nil if seen has it from the start
+	seen     Set
+	free     *Set // what no tree may lead to; nil if seen has it from the start
 	queue    []pageAt
 	batch    [walkBatch]fetched
 	sound    bool
@@ -59,9 +33,6 @@ type pageAt struct {
 	height    int
 	low, high []byte
 }
-
-// maxHeight is more than a tree of pages can have.
-const maxHeight = 64
 
 // walkBatch is how many pages are read before any is examined, and walkReads
 // how many reads go on at once. With an empty cache a disk takes little longer
@@ -79,35 +50,22 @@ type fetched struct {
 	err  error
 }
 
-// walkPages examines every page that a read transaction can come to, and that
-// all other pages are free. It reports what does not fit, and returns whether
-// all does. The caller read the meta page when the transaction began and no
-// other one was writing. Writers do not disturb it: bbolt leaves what a read
-// transaction sees as it is, its list of free pages too. bbolt's own check reads
-// the list that writers change, in memory, and must not run while they do.
-func (f *boltFile) walkPages(ctx context.Context, tx *bolt.Tx, m *bboltMeta, report func(problem string)) bool {
-	damaged := func(format string, args ...any) bool {
-		report("file: " + fmt.Sprintf(format, args...))
-		return false
-	}
-	info, err := f.file.Stat()
-	switch {
-	case err != nil:
-		return damaged("%v", err)
-	case info.Size() < tx.Size():
-		return damaged("%d bytes of %d are left", info.Size(), tx.Size())
-	case m.transaction != uint64(tx.ID()) || int64(m.limit)*f.pageSize != tx.Size():
-		return damaged("no whole meta page is that of transaction %d", tx.ID())
-	}
-	free, err := unusedPages(f.file, f.pageSize, m)
+// Walk examines every page that a transaction can come to, whose meta page is m, and
+// that all other pages are free. It reports what does not fit, and returns whether
+// all does. Writers do not disturb it while the transaction is open for reading:
+// bbolt leaves what it sees as it is, its list of free pages too. bbolt's own check
+// reads the list that writers change, in memory, and must not run while they do.
+func Walk(ctx context.Context, file io.ReaderAt, m *Meta, report func(problem string)) bool {
+	free, err := Unused(file, m.PageSize, m)
 	if err != nil {
-		return damaged("%v", err)
-	}
-	w := pageWalk{file: f.file, pageSize: f.pageSize, report: report, limit: m.limit, free: free}
-	if !w.walk(ctx, m.root) {
+		report(fmt.Sprintf("file: %v", err))
 		return false
 	}
-	if m.freelist != math.MaxUint64 { // else nothing says what is free
+	w := walk{file: file, pageSize: m.PageSize, report: report, limit: m.Limit, free: free}
+	if !w.from(ctx, m.Root) {
+		return false
+	}
+	if m.Freelist != math.MaxUint64 { // else nothing says what is free
 		w.account(ctx)
 	}
 	return true
@@ -115,11 +73,11 @@ func (f *boltFile) walkPages(ctx context.Context, tx *bolt.Tx, m *bboltMeta, rep
 
 // account reports the pages that nothing leads to and that are not free. Nobody
 // reads them, so they are no reason to examine nothing else.
-func (w *pageWalk) account(ctx context.Context) {
+func (w *walk) account(ctx context.Context) {
 	lost := uint64(0) // how many up to the present one
 	for id := uint64(2); id <= w.limit && ctx.Err() == nil; id++ {
 		switch {
-		case id < w.limit && !w.seen.has(id) && !w.free.has(id):
+		case id < w.limit && !w.seen.Has(id) && !w.free.Has(id):
 			lost++
 		case lost > 0:
 			w.report(fmt.Sprintf("pages %d to %d: nothing leads to any of them, and they are not free", id-lost, id-1))
@@ -128,8 +86,8 @@ func (w *pageWalk) account(ctx context.Context) {
 	}
 }
 
-// walk examines the pages from a root on.
-func (w *pageWalk) walk(ctx context.Context, root uint64) bool {
+// from examines the pages from a root on.
+func (w *walk) from(ctx context.Context, root uint64) bool {
 	w.sound = true
 	w.follow(pageAt{id: root, height: maxHeight}, 0) // all of the root bucket: its leaves lead to buckets
 	pages := min(walkBatch, max(walkBytes/w.pageSize, 1), int64(w.limit))
@@ -145,7 +103,7 @@ func (w *pageWalk) walk(ctx context.Context, root uint64) bool {
 
 // fetch takes the last pages from the queue and reads them into buf, in the
 // order in which they are in the file, neighbours with one call.
-func (w *pageWalk) fetch(buf []byte) []fetched {
+func (w *walk) fetch(buf []byte) []fetched {
 	rest := max(0, len(w.queue)-len(buf)/int(w.pageSize))
 	batch := w.batch[:len(w.queue)-rest]
 	slices.SortFunc(w.queue[rest:], func(a, b pageAt) int { return cmp.Compare(a.id, b.id) })
@@ -162,7 +120,7 @@ func (w *pageWalk) fetch(buf []byte) []fetched {
 }
 
 // read reads pages that are beside each other in memory.
-func (w *pageWalk) read(pages []fetched) {
+func (w *walk) read(pages []fetched) {
 	for len(pages) > 0 {
 		n := 1
 		for n < len(pages) && pages[n].id == pages[n-1].id+1 {
@@ -178,13 +136,13 @@ func (w *pageWalk) read(pages []fetched) {
 	}
 }
 
-func (w *pageWalk) problem(format string, args ...any) {
+func (w *walk) problem(format string, args ...any) {
 	w.sound = false
 	w.report(fmt.Sprintf(format, args...))
 }
 
 // follow puts a page that another one leads to into the queue.
-func (w *pageWalk) follow(to pageAt, from uint64) {
+func (w *walk) follow(to pageAt, from uint64) {
 	switch {
 	case to.id < 2 || to.id >= w.limit:
 		w.problem("page %d: leads to page %d of %d", from, to.id, w.limit)
@@ -200,32 +158,32 @@ func (w *pageWalk) follow(to pageAt, from uint64) {
 
 // height goes down the first of each branch from a page and returns how many
 // there are.
-func (w *pageWalk) height(id uint64) (height int) {
-	var p [pageHeader + pageElement]byte
+func (w *walk) height(id uint64) (height int) {
+	var p [HeaderBytes + ElementBytes]byte
 	for ; height < maxHeight && id < w.limit; height++ {
 		_, err := w.file.ReadAt(p[:], int64(id)*w.pageSize)
-		if err != nil || binary.NativeEndian.Uint16(p[8:]) != branchPage {
+		if err != nil || binary.NativeEndian.Uint16(p[8:]) != Branch {
 			break
 		}
-		id = binary.NativeEndian.Uint64(p[pageHeader+8:])
+		id = binary.NativeEndian.Uint64(p[HeaderBytes+8:])
 	}
 	return height
 }
 
 // claim takes note of a page in use.
-func (w *pageWalk) claim(id uint64) bool {
-	if w.seen.add(id) {
+func (w *walk) claim(id uint64) bool {
+	if w.seen.Add(id) {
 		w.problem("page %d: is in use twice", id)
 		return false
 	}
-	if w.free != nil && w.free.has(id) {
+	if w.free != nil && w.free.Has(id) {
 		w.problem("page %d: is in use, and free", id)
 		return false
 	}
 	return true
 }
 
-func (w *pageWalk) page(at *fetched) {
+func (w *walk) page(at *fetched) {
 	id := at.id
 	if !w.claim(id) {
 		return
@@ -261,22 +219,22 @@ func (w *pageWalk) page(at *fetched) {
 
 // elements examines what is on a page, or on one that is part of it, and returns
 // where the last of it ends.
-func (w *pageWalk) elements(page pageAt, p *run) (end uint64, ok bool) {
-	id, flags, count := page.id, p.flags(), p.count()
-	if flags != branchPage && flags != leafPage || count > p.room() || flags == branchPage && count == 0 {
+func (w *walk) elements(page pageAt, p *Run) (end uint64, ok bool) {
+	id, flags, count := page.id, p.Flags(), p.Count()
+	if flags != Branch && flags != Leaf || count > p.Room() || flags == Branch && count == 0 {
 		w.problem("page %d: has flags %#x and %d elements in %d bytes", id, flags, count, p.size)
 		return 0, false
 	}
-	end = pageHeader
+	end = HeaderBytes
 	var before []byte
 	var below uint64 // the page that the element before leads to
 	for i := range count {
-		e := p.element(i)
-		if int(e.offset) < (count-i)*pageElement || e.behind > min(uint64(p.size), math.MaxInt32) || e.value-e.key > maxKey {
+		e := p.Element(i)
+		if int(e.Offset) < (count-i)*ElementBytes || e.Behind > min(uint64(p.size), math.MaxInt32) || e.Value-e.Key > maxKey {
 			w.problem("page %d: element %d of %d lies outside", id, i, count)
 			return 0, false
 		}
-		key, err := p.part(e.key, e.value)
+		key, err := p.Part(e.Key, e.Value)
 		if err != nil {
 			w.problem("page %d: element %d: %v", id, i, err)
 			return 0, false
@@ -286,20 +244,20 @@ func (w *pageWalk) elements(page pageAt, p *run) (end uint64, ok bool) {
 			return 0, false
 		}
 		switch {
-		case flags == branchPage:
+		case flags == Branch:
 			if i > 0 {
 				w.follow(pageAt{below, page.height - 1, before, key}, id)
 			}
-			below = e.child
-		case e.flags == bucketElement:
+			below = e.Child
+		case e.Flags == BucketElement:
 			w.bucket(id, p, &e)
-		case e.flags != 0:
-			w.problem("page %d: element %d has flags %#x", id, i, e.flags)
+		case e.Flags != 0:
+			w.problem("page %d: element %d has flags %#x", id, i, e.Flags)
 			return 0, false
 		}
-		before, end = key, max(end, e.behind)
+		before, end = key, max(end, e.Behind)
 	}
-	if flags == branchPage {
+	if flags == Branch {
 		w.follow(pageAt{below, page.height - 1, before, page.high}, id)
 	}
 	return end, true
@@ -307,13 +265,13 @@ func (w *pageWalk) elements(page pageAt, p *run) (end uint64, ok bool) {
 
 // bucket examines the value that stands for a bucket. One that lies within is
 // never larger than a page.
-func (w *pageWalk) bucket(id uint64, p *run, e *element) {
-	size := e.behind - e.value
-	if size < bucketHeader || size > uint64(w.pageSize) {
+func (w *walk) bucket(id uint64, p *Run, e *Element) {
+	size := e.Behind - e.Value
+	if size < BucketBytes || size > uint64(w.pageSize) {
 		w.problem("page %d: a bucket of %d bytes", id, size)
 		return
 	}
-	v, err := p.part(e.value, e.behind)
+	v, err := p.Part(e.Value, e.Behind)
 	if err != nil {
 		w.problem("page %d: a bucket: %v", id, err)
 		return
@@ -322,10 +280,10 @@ func (w *pageWalk) bucket(id uint64, p *run, e *element) {
 		w.follow(pageAt{id: root, height: w.height(root)}, id)
 		return
 	}
-	if v = v[bucketHeader:]; len(v) < pageHeader || binary.NativeEndian.Uint16(v[8:]) != leafPage {
+	if v = v[BucketBytes:]; len(v) < HeaderBytes || binary.NativeEndian.Uint16(v[8:]) != Leaf {
 		w.problem("page %d: an inline bucket that is no leaf", id)
 		return
 	}
-	within := inline(v)
+	within := Inline(v)
 	w.elements(pageAt{id: id}, &within)
 }

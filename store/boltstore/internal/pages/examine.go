@@ -1,4 +1,4 @@
-package boltstore
+package pages
 
 import (
 	"cmp"
@@ -9,10 +9,10 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// examineFile examines a file before bbolt opens it: the page size, the number of
+// Examine examines a file before bbolt opens it: the page size, the number of
 // pages, the list of free pages, and the pages that branches lead to. The caller has
 // the file's lock, so no other process writes to it.
-func examineFile(file *os.File) error {
+func Examine(file *os.File) error {
 	info, err := file.Stat()
 	if err != nil {
 		return err
@@ -21,17 +21,17 @@ func examineFile(file *os.File) error {
 	if !ok {
 		return fmt.Errorf("%w: no meta page is whole", store.ErrCorrupt)
 	}
-	m, ok := readMeta(file, pageSize)
+	m, ok := ReadMeta(file, pageSize)
 	switch {
-	case !ok || m.pageSize != pageSize || pageSize < minPageSize || pageSize > maxPageSize || pageSize&(pageSize-1) != 0:
+	case !ok || m.PageSize != pageSize || pageSize < minPageSize || pageSize > maxPageSize || pageSize&(pageSize-1) != 0:
 		return fmt.Errorf("%w: pages of %d bytes", store.ErrCorrupt, pageSize)
-	case m.limit > uint64(info.Size()/pageSize):
-		return fmt.Errorf("%w: the file has %d of its %d pages", store.ErrCorrupt, info.Size()/pageSize, m.limit)
+	case m.Limit > uint64(info.Size()/pageSize):
+		return fmt.Errorf("%w: the file has %d of its %d pages", store.ErrCorrupt, info.Size()/pageSize, m.Limit)
 	}
-	if err := examineOtherMeta(file, &m); err != nil {
+	if err := ExamineOtherMeta(file, &m); err != nil {
 		return err
 	}
-	return checkPages(file, &m)
+	return examinePages(file, &m)
 }
 
 // Pages have the size of the system's that made the file.
@@ -43,34 +43,31 @@ const (
 // readPageSize returns the size of pages that bbolt will find: that of the first
 // meta page or, if that is not whole, of the second one, whose place tells.
 func readPageSize(file *os.File, size int64) (int64, bool) {
-	if m, ok := readMetaAt(file, 0); ok {
-		return m.pageSize, true
+	if m, ok := ReadMetaAt(file, 0); ok {
+		return m.PageSize, true
 	}
 	for at := int64(1 << 10); at <= 1<<24 && at < size-1<<10; at <<= 1 {
-		if m, ok := readMetaAt(file, at); ok {
-			return m.pageSize, true
+		if m, ok := ReadMetaAt(file, at); ok {
+			return m.PageSize, true
 		}
 	}
 	return 0, false
 }
 
-// checkPages examines the list of free pages and the branches, before the first
+// examinePages examines the list of free pages and the branches, before the first
 // transaction can be.
-func checkPages(file *os.File, m *bboltMeta) error {
-	unused, err := unusedPages(file, m.pageSize, m)
+func examinePages(file *os.File, m *Meta) error {
+	unused, err := Unused(file, m.PageSize, m)
 	if err != nil {
 		return err
 	}
 	problem := ""
-	w := pageWalk{
-		file: file, pageSize: m.pageSize, limit: m.limit, seen: *unused, branches: true,
+	w := walk{
+		file: file, pageSize: m.PageSize, limit: m.Limit, seen: *unused, branches: true,
 		report: func(p string) { problem = cmp.Or(problem, p) },
 	}
-	if !w.walk(context.Background(), m.root) {
+	if !w.from(context.Background(), m.Root) {
 		return fmt.Errorf("%w: %s", store.ErrCorrupt, problem)
 	}
 	return nil
 }
-
-// maxKey is the longest key that bbolt takes.
-const maxKey = 1 << 15
