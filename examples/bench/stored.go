@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
@@ -65,8 +66,13 @@ func (b *bench) measureStored(ctx context.Context) error {
 	if _, err := b.makeStored(ctx, small, b.few); err != nil {
 		return err
 	}
-	if err := b.measureReads(ctx, small, large); err != nil {
-		return err
+	if b.wants(growthReads, selections) {
+		if err := b.measureReads(ctx, small, large); err != nil {
+			return err
+		}
+	}
+	if !b.wants(growthWrites, openings, []string{"memory of the process"}) {
+		return nil
 	}
 	if b.kept != "" { // and is not to be changed
 		kept := large
@@ -108,6 +114,11 @@ func (b *bench) makeStored(ctx context.Context, path string, n int) (peak uint64
 		return 0, err
 	}
 	return peak, os.Rename(unfinished, path)
+}
+
+// wants reports whether any of the figures is to be measured.
+func (b *bench) wants(figures ...[]string) bool {
+	return slices.ContainsFunc(slices.Concat(figures...), func(what string) bool { return b.only.MatchString(b.withStored(what)) })
 }
 
 func copyFile(to, from string) (err error) {
