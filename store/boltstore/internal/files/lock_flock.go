@@ -37,4 +37,5 @@ func Lock(f *os.File, shared bool, timeout time.Duration) error {
 // file is closed.
 func TryLock(f *os.File) bool { return Lock(f, false, 0) == nil }
 
+// Unlock gives up the lock of a file.
 func Unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }
