@@ -211,10 +211,7 @@ func killWriters(t *testing.T, job string, n, lives int, within time.Duration) {
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	said := 0
 	for i := 0; i < n; {
-		dir, err := os.MkdirTemp(t.TempDir(), "")
-		if err != nil {
-			t.Fatal(err)
-		}
+		dir := t.TempDir()
 		path := filepath.Join(dir, "victim.db")
 		w := newWitness()
 		for range min(lives, n-i) {
