@@ -18,7 +18,7 @@ type Engine struct {
 	opts     Options
 	observer observer
 	cache    *cache
-	opened   uint64 // the store's last sequence when the engine was opened
+	opened   store.Position // the store's last when the engine was opened
 	horizon  horizon
 	feed     bell // rings after each commit and on Close
 	// committing is held from before a commit until its trees are visible, so
@@ -61,7 +61,7 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine: open: %w", err)
 	}
-	e := &Engine{store: s, opts: opts, opened: last.Sequence, observer: observer{opts.Logger, *opts.Hooks}}
+	e := &Engine{store: s, opts: opts, opened: last, observer: observer{opts.Logger, *opts.Hooks}}
 	e.idle.L = &e.mu
 	e.horizon.at.Store(&last)
 	e.cache = newCache(opts.MaxLiveNodes, e.observer.evicted)

@@ -23,12 +23,12 @@ type horizon struct {
 	catching sync.Mutex // held by whoever reads what others have committed
 }
 
-// committed takes note of a commit of this engine, from its first transition to
-// the position behind it.
-func (h *horizon) committed(first uint64, last store.Position) {
+// committed takes note of the position after a commit of this engine, and whether
+// nobody else has committed since the one before.
+func (h *horizon) committed(alone bool, last store.Position) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.own.Load() == nil && first <= h.at.Load().Sequence+1 {
+	if h.own.Load() == nil && alone {
 		h.at.Store(&last)
 	} else {
 		h.own.Store(&last)
@@ -45,12 +45,12 @@ func (h *horizon) caughtUp(to *store.Position) {
 	}
 }
 
-// reached is the sequence of the newest transition whose tree is visible.
-func (h *horizon) reached() uint64 {
+// reached is the position after the newest transitions whose trees are visible.
+func (h *horizon) reached() store.Position {
 	if own := h.own.Load(); own != nil {
-		return own.Sequence
+		return *own
 	}
-	return h.at.Load().Sequence
+	return *h.at.Load()
 }
 
 // Position is the last position of the store that the engine knows: the position
@@ -62,7 +62,7 @@ func (e *Engine) Position() store.Position {
 	if h.own.Load() != nil {
 		h.catching.Lock()
 		if own := h.own.Load(); own != nil {
-			e.forgetChanged(*h.at.Load(), own.Sequence)
+			e.forgetChanged(*h.at.Load(), *own)
 			h.caughtUp(own)
 		}
 		h.catching.Unlock()
@@ -71,17 +71,18 @@ func (e *Engine) Position() store.Position {
 }
 
 // forgetChanged drops the trees of the tasks that others have changed after a
-// position and up to a sequence.
-func (e *Engine) forgetChanged(after store.Position, last uint64) {
+// position and up to another one.
+func (e *Engine) forgetChanged(after, until store.Position) {
 	e.cache.removed() // what is being read now may be from before
-	if last-after.Sequence > forgetMost {
+	lag := after.Lag(until)
+	if lag > forgetMost {
 		e.cache.clear()
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), forgetTime)
 	defer cancel()
-	for after.Sequence < last {
-		page, err := e.store.Feed(ctx, after, int(last-after.Sequence))
+	for ; lag > 0; lag = after.Lag(until) {
+		page, err := e.store.Feed(ctx, after, int(lag))
 		if err != nil || len(page.Transitions) == 0 {
 			e.cache.clear()
 			return

@@ -121,7 +121,7 @@ func (e *Engine) takeOver(ctx context.Context, leaser store.Leaser, t *store.Tas
 // interrupted looks for what was left behind before the engine was opened.
 func (e *Engine) interrupted(ctx context.Context, t *store.Task) (Interruption, bool, error) {
 	in := Interruption{Task: t.Key}
-	if t.Number > e.opened {
+	if !e.opened.Has(t.Number) {
 		return in, false, nil
 	}
 	snap, err := e.Load(ctx, store.Ref{Key: t.Key})
@@ -129,7 +129,7 @@ func (e *Engine) interrupted(ctx context.Context, t *store.Task) (Interruption, 
 		return in, false, gone(err)
 	}
 	since := make(map[string]bool)
-	for after := e.opened; snap.Tree.Revision() > after; {
+	for after := e.opened.In(t.Number); snap.Tree.Revision() > after; {
 		trs, err := e.Transitions(ctx, t.Key, after, 0)
 		if err != nil {
 			return in, false, gone(err)

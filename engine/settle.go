@@ -93,8 +93,8 @@ func (g *group) send() ([]store.Result, CommitInfo) {
 // that, so that whoever reads it first and a tree then has missed nothing between.
 func (g *group) publish(results []store.Result, info *CommitInfo) {
 	c := g.engine.cache
-	var first uint64
-	var last store.Position
+	last := g.engine.horizon.reached()
+	alone := true // nobody else has committed since
 	for i, w := range g.changed {
 		if results[i].Err != nil {
 			info.Conflicts++
@@ -102,11 +102,9 @@ func (g *group) publish(results []store.Result, info *CommitInfo) {
 			continue
 		}
 		info.Transitions += len(w.transitions)
-		revision := results[i].First + uint64(len(w.transitions)) - 1
-		if first == 0 {
-			first = results[i].First
-		}
-		last = store.Position{History: results[i].History, Sequence: revision}
+		first, revision := results[i].First, results[i].First+uint64(len(w.transitions))-1
+		alone = alone && last.Has(first-1)
+		last = last.With(results[i].History, revision)
 		if w.deleted {
 			c.remove(w.key)
 		} else {
@@ -115,8 +113,8 @@ func (g *group) publish(results []store.Result, info *CommitInfo) {
 		}
 	}
 	c.replace(g.trees, g.tasks)
-	if first > 0 {
-		g.engine.horizon.committed(first, last)
+	if info.Transitions > 0 {
+		g.engine.horizon.committed(alone, last)
 	}
 	g.engine.feed.ring()
 }

@@ -3,6 +3,7 @@ package engine
 import (
 	"context"
 	"iter"
+	"slices"
 	"sync"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -44,12 +45,12 @@ func (e *Engine) Watch(ctx context.Context, after store.Position) iter.Seq2[stor
 			if shared {
 				e.cache.removeOlder(page.Transitions)
 			}
-			for _, tr := range page.Transitions {
+			for event := range page.Events() {
 				if err := ctx.Err(); err != nil {
 					yield(store.Event{}, err)
 					return
 				}
-				if !yield(store.Event{Transition: tr, Position: page.Last.At(tr.Sequence)}, nil) {
+				if !yield(event, nil) {
 					return
 				}
 			}
@@ -75,7 +76,8 @@ func (e *Engine) Watch(ctx context.Context, after store.Position) iter.Seq2[stor
 // awaitTrees returns when what transitions led to is visible: the store shows
 // a commit to readers a moment before the engine does.
 func (e *Engine) awaitTrees(trs []*state.Transition) {
-	if len(trs) > 0 && trs[len(trs)-1].Sequence > e.horizon.reached() {
+	known := e.horizon.reached()
+	if slices.ContainsFunc(trs, func(tr *state.Transition) bool { return !known.Has(tr.Sequence) }) {
 		e.committing.Lock()
 		defer e.committing.Unlock()
 	}

@@ -42,6 +42,21 @@ var (
 	ErrClosed = errors.New("closed")
 )
 
+// GapError says that a feed of several logs does not have what follows a position
+// in one of them. It matches [ErrTrimmed] or [ErrHistory].
+type GapError struct {
+	// Resume is the position behind the gap: before the oldest transition that
+	// the log retains, and in the other logs where the reader was.
+	Resume Position
+	Err    error
+}
+
+// Error says what Err does.
+func (e *GapError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *GapError) Unwrap() error { return e.Err }
+
 func invalid(reason string) error {
 	return fmt.Errorf("%w: %s", state.ErrInvalidArgument, reason)
 }

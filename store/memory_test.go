@@ -104,7 +104,7 @@ func TestMemoryRefusesWritesThatDoNotFitTheTask(t *testing.T) {
 
 	feed, err := m.Feed(t.Context(), store.Position{}, 0)
 	if err != nil || feed.Last.Sequence != 4 || len(feed.Transitions) != 4 {
-		t.Errorf("changes to %d, %v, want the first 4", feed.Last, err)
+		t.Errorf("changes to %s, %v, want the first 4", feed.Last, err)
 	}
 	if _, err := m.Locate(t.Context(), store.ByKey("2", "b")); !errors.Is(err, state.ErrNotFound) {
 		t.Errorf("locate of a task in a refused commit: %v", err)

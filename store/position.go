@@ -27,9 +27,15 @@ func NewHistory() (h History) {
 // that sequence, in that history. Positions come from a [FeedPage], a [Snapshot],
 // an [Event] or [Last], can be kept as text, and are compared with ==. The zero
 // Position is the beginning of any store.
+//
+// In a store of several logs, such as one of store/sharded, History and Sequence
+// are those of its first log, and the position names those of the others as well.
+// What has no transition yet in a log is at its beginning, so a position from
+// before a log was added stays good.
 type Position struct {
 	History  History
 	Sequence uint64
+	further  string // the logs after the first: see logs.go
 }
 
 // End stands for the end of the feed, wherever that is. [Reader.Feed] after
@@ -42,30 +48,40 @@ func Last(ctx context.Context, r Reader) (Position, error) {
 	return feed.Last, err
 }
 
-// At is the position of another sequence in the same history.
-func (p Position) At(sequence uint64) Position { return Position{p.History, sequence} }
-
-// String is the position as text that [ParsePosition] reads: up to 53
-// characters without spaces. Its form may change.
+// String is the position as text that [ParsePosition] reads: without spaces, and
+// up to 53 characters for each log. Its form may change.
 func (p Position) String() string {
-	b := strconv.AppendUint(make([]byte, 0, 53), p.Sequence, 10)
-	if p.History == (History{}) {
-		return string(b)
+	var b []byte
+	for i, log := range p.Logs() {
+		if i > 0 {
+			b = append(b, '.')
+		}
+		b = strconv.AppendUint(b, log.Sequence, 10)
+		if log.History != (History{}) {
+			b = state.AppendHexID(append(b, '-'), log.History)
+		}
 	}
-	return string(state.AppendHexID(append(b, '-'), p.History))
+	return string(b)
 }
 
 // ParsePosition reads what [Position.String] wrote. Anything else is an error
 // that matches [state.ErrInvalidArgument].
 func ParsePosition(text string) (Position, error) {
-	if text == "0" {
-		return Position{}, nil
+	var logs []Position
+	for part := range strings.SplitSeq(text, ".") {
+		if len(logs) == MaxLogs {
+			break
+		}
+		digits, history, named := strings.Cut(part, "-")
+		sequence, err := strconv.ParseUint(digits, 10, 64)
+		id, ok := state.ParseHexID(history)
+		if err != nil || named != ok || !named && sequence > 0 {
+			break
+		}
+		logs = append(logs, Position{History: id, Sequence: sequence})
 	}
-	digits, history, _ := strings.Cut(text, "-")
-	sequence, err := strconv.ParseUint(digits, 10, 64)
-	id, ok := state.ParseHexID(history)
-	p := Position{id, sequence}
-	if err != nil || !ok || p.String() != text {
+	p := Join(logs...)
+	if p.String() != text {
 		return Position{}, invalid("that is no position of a feed")
 	}
 	return p, nil
@@ -107,7 +123,7 @@ func (hs Histories) At(sequence uint64) Position {
 	if len(hs) == 0 {
 		return Position{Sequence: sequence}
 	}
-	return Position{hs[len(hs)-1].History, sequence}
+	return Position{History: hs[len(hs)-1].History, Sequence: sequence}
 }
 
 // Check reports whether a feed that keeps the transitions from first to last can
@@ -118,6 +134,9 @@ func (hs Histories) Check(after Position, first, last uint64) error {
 		return nil
 	}
 	if after != (Position{}) {
+		if after.further != "" {
+			return fmt.Errorf("%w: position %s, this store has one log", ErrHistory, after)
+		}
 		i := slices.IndexFunc(hs, func(b Beginning) bool { return b.History == after.History })
 		if i < 0 {
 			return fmt.Errorf("%w: position %s", ErrHistory, after)

@@ -24,7 +24,9 @@ type Store interface {
 	// assigned in the order of the writes. An error means that no write
 	// was committed, except for [ErrFailed], where the outcome is unknown
 	// until the store is reopened. [ErrFull] leaves the store usable, and
-	// [state.ErrInvalidArgument] says that a write is malformed.
+	// [state.ErrInvalidArgument] says that a write is malformed. A store of
+	// several logs makes one transaction for each, and an error of one of them is
+	// the result of its writes.
 	Commit(ctx context.Context, writes []Write) ([]Result, error)
 
 	// Close waits for calls in progress and releases the store, also if it
@@ -44,7 +46,8 @@ type Reader interface {
 	Locate(ctx context.Context, ref Ref) (Location, error)
 
 	// List returns a page of tasks, newest recorded first unless the query says
-	// otherwise. A task created while pages are read appears on none of the
+	// otherwise; tasks of different logs are merged by the times of their
+	// recording. A task created while pages are read appears on none of the
 	// later ones, or at their end if the oldest come first; one that changes
 	// while they are read appears at most once, by its state at the time its
 	// page is read. [state.ErrInvalidArgument] for a cursor that no List of the
@@ -67,7 +70,8 @@ type Reader interface {
 	// Feed returns, in order, up to limit committed transitions of all tasks after
 	// a position, deletes included, fewer only at the end. Their data has size and
 	// digest only. [ErrHistory] if this store never had the position, and
-	// [ErrTrimmed] if transitions after it are no longer kept.
+	// [ErrTrimmed] if transitions after it are no longer kept; a store of several
+	// logs returns these in a [GapError].
 	Feed(ctx context.Context, after Position, limit int) (FeedPage, error)
 }
 
@@ -207,7 +211,8 @@ type Snapshot struct {
 	Index int
 	// Position is the store's last, read before the tree. A watcher that begins
 	// after it, and ignores this task's transitions up to the tree's revision,
-	// sees every later transition.
+	// sees every later transition. For the logs of other tasks it may be earlier
+	// than their last.
 	Position Position
 }
 
@@ -278,22 +283,6 @@ type ListPage struct {
 	// Unreadable are the tasks that the page leaves out because their headers
 	// cannot be read. Other tasks are not affected by a damaged record.
 	Unreadable []Unreadable
-}
-
-// FeedPage is a page of the store-wide changes. The transitions retained are those
-// with sequences First to Last.Sequence; First is one more if there are none.
-type FeedPage struct {
-	Transitions []*state.Transition
-	First       uint64
-	Last        Position // of the store, not of the page
-}
-
-// After is the position after the page, where the next one begins.
-func (f *FeedPage) After() Position {
-	if n := len(f.Transitions); n > 0 {
-		return f.Last.At(f.Transitions[n-1].Sequence)
-	}
-	return f.Last
 }
 
 // Checker is implemented by stores that can examine their content.

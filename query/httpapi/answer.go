@@ -208,7 +208,7 @@ func (x *exchange) deadline() {
 // request identifies the resource, and the handler the representation. It is a weak
 // tag, since the envelope names the request.
 func (x *exchange) etag(key state.Key, revision uint64) string {
-	tag := `W/"` + x.h.boot + "-" + x.h.positions.seal(key, store.Position{Sequence: revision})
+	tag := `W/"` + x.h.boot + "-" + x.h.positions.seal(key, store.History{}, revision)
 	if acceptsGzip(x.r) {
 		tag += "-gz"
 	}

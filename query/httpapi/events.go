@@ -64,15 +64,15 @@ func (s *stream) lastEvent() (sequence uint64, fresh bool, err error) {
 			return 0, true, err
 		}
 	}
-	at, ok := s.h.positions.open(s.snap.Tree.Key(), text)
-	if ok && at.Sequence > 0 {
+	history, sequence, ok := s.h.positions.open(s.snap.Tree.Key(), text)
+	if ok && sequence > 0 {
 		// The store may be a copy, or another one, that never had this position.
-		_, err := s.h.reader.Feed(s.r.Context(), at, 1)
+		_, err := s.h.reader.Feed(s.r.Context(), store.Position{}.With(history, sequence), 1)
 		if ok = !errors.Is(err, store.ErrHistory); ok && err != nil && !errors.Is(err, store.ErrTrimmed) {
 			return 0, true, err
 		}
 	}
-	return at.Sequence, !ok || at.Sequence > s.snap.Tree.Revision(), nil
+	return sequence, !ok || sequence > s.snap.Tree.Revision(), nil
 }
 
 // stream is one client of a task's events.
@@ -265,26 +265,26 @@ func (s *stream) transition(tr *state.Transition) error {
 		}
 	}
 	s.after = tr.Sequence
-	at, err := s.at(tr)
+	of, err := s.historyOf(tr)
 	if err != nil {
 		return err
 	}
-	m := s.h.moved(s.snap.Tree, tr, at)
+	m := s.h.moved(s.snap.Tree, tr, of)
 	return s.event("transition", m.Position, m)
 }
 
-// at is the position of a transition. A store that was opened begins a new history
+// historyOf is the history of a transition. A store that was opened begins a new history
 // with its first commit, which may come after the snapshot.
-func (s *stream) at(tr *state.Transition) (store.Position, error) {
-	if tr.Sequence > s.snap.Position.Sequence && !s.begun {
+func (s *stream) historyOf(tr *state.Transition) (store.History, error) {
+	if !s.snap.Position.Has(tr.Sequence) && !s.begun {
 		key := s.snap.Tree.Key()
 		now, err := s.h.query.Snapshot(s.r.Context(), key.Business, key.Task)
 		if err != nil {
-			return store.Position{}, err
+			return store.History{}, err
 		}
 		s.snap.Position, s.begun = now.Position, true
 	}
-	return s.snap.Position.At(tr.Sequence), nil
+	return s.snap.Position.HistoryOf(tr.Sequence), nil
 }
 
 func (s *stream) event(name, id string, data any) error {

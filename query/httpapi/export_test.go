@@ -8,12 +8,12 @@ import (
 // Seal and Open are what a handler with a key makes of positions.
 
 func Seal(key, business, task string, history store.History, sequence uint64) string {
-	return newPositions([]byte(key)).seal(state.Key{Business: business, Task: task}, store.Position{History: history, Sequence: sequence})
+	return newPositions([]byte(key)).seal(state.Key{Business: business, Task: task}, history, sequence)
 }
 
 func Open(key, business, task, position string) (sequence uint64, ok bool) {
-	at, ok := newPositions([]byte(key)).open(state.Key{Business: business, Task: task}, position)
-	return at.Sequence, ok
+	_, sequence, ok = newPositions([]byte(key)).open(state.Key{Business: business, Task: task}, position)
+	return sequence, ok
 }
 
 // Paths are those that a handler answers, with the methods of each, as an

@@ -48,30 +48,30 @@ func newPositions(key []byte) *positions {
 // positionBytes are a sequence and its history.
 const positionBytes = 8 + len(store.History{})
 
-// seal is a position of a task. Equal positions have equal texts: the code is the
-// nonce of the encryption.
-func (p *positions) seal(key state.Key, at store.Position) string {
-	plain := append(binary.BigEndian.AppendUint64(nil, at.Sequence), at.History[:]...)
+// seal is a position of a task: the one after the transition with a sequence. Equal
+// positions have equal texts: the code is the nonce of the encryption.
+func (p *positions) seal(key state.Key, history store.History, sequence uint64) string {
+	plain := append(binary.BigEndian.AppendUint64(nil, sequence), history[:]...)
 	sealed := append(p.codeOf(key, plain), plain...)
 	p.crypt(sealed)
 	return base64.RawURLEncoding.EncodeToString(sealed)
 }
 
-// open is a position of a task; ok is false for one that this handler, or one
-// with the same key, never gave.
-func (p *positions) open(key state.Key, text string) (at store.Position, ok bool) {
+// open is what [positions.seal] was given; ok is false for what this handler, or
+// one with the same key, never gave.
+func (p *positions) open(key state.Key, text string) (history store.History, sequence uint64, ok bool) {
 	if text == first {
-		return at, true
+		return history, 0, true
 	}
 	sealed, err := base64.RawURLEncoding.DecodeString(text)
 	if err != nil || len(sealed) != aes.BlockSize+positionBytes {
-		return at, false
+		return history, 0, false
 	}
 	p.crypt(sealed)
 	code, plain := sealed[:aes.BlockSize], sealed[aes.BlockSize:]
-	at.Sequence = binary.BigEndian.Uint64(plain)
-	copy(at.History[:], plain[8:])
-	return at, hmac.Equal(code, p.codeOf(key, plain))
+	sequence = binary.BigEndian.Uint64(plain)
+	copy(history[:], plain[8:])
+	return history, sequence, hmac.Equal(code, p.codeOf(key, plain))
 }
 
 // crypt enciphers or deciphers what follows the code.

@@ -191,14 +191,15 @@ func (h *Handler) step(tr *state.Transition) step {
 // position is the position of a snapshot's tree. Entity tags and cursors are valid
 // for one open store, a position also for the next.
 func (h *Handler) position(snap store.Snapshot) string {
-	return h.positions.seal(snap.Tree.Key(), snap.Position.At(snap.Tree.Revision()))
+	revision := snap.Tree.Revision()
+	return h.positions.seal(snap.Tree.Key(), snap.Position.HistoryOf(revision), revision)
 }
 
-// moved is a transition at a position, with the values in a tree at or after it.
-func (h *Handler) moved(tree *state.Tree, tr *state.Transition, at store.Position) moved {
+// moved is a transition of a history, with the values in a tree at or after it.
+func (h *Handler) moved(tree *state.Tree, tr *state.Transition, of store.History) moved {
 	shown := h.shown(tree)
 	m := moved{
-		Position: h.positions.seal(tr.Task, at), step: h.step(tr),
+		Position: h.positions.seal(tr.Task, of, tr.Sequence), step: h.step(tr),
 		State: shown.of(0).String(), Now: h.time(h.now()), Nodes: []node{},
 	}
 	if tr.Op == state.Label {

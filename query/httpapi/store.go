@@ -315,9 +315,13 @@ func (h *Handler) storeFeed(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	return x.transitions(&wire.Head{
+	head := &wire.Head{
 		Position: page.Last.String(), First: page.First, More: len(page.Transitions) >= limit, Ending: ending,
-	}, page.Transitions)
+	}
+	if page.Oldest != (store.Position{}) {
+		head.Oldest = page.Oldest.String()
+	}
+	return x.transitions(head, page.Transitions)
 }
 
 // await returns when there are transitions after a position, at the next

@@ -138,7 +138,8 @@ func Deliver(ctx context.Context, r store.Reader, to Endpoint, at feed.Bookmark,
 	if d.AcrossGaps {
 		follow.Gap = d.gap
 	}
-	until, reached := uint64(0), false
+	var until *store.Position // the end of what was recorded before
+	reached := false
 	for page, err := range feed.Follow(ctx, r, at, follow) {
 		if err != nil {
 			return err
@@ -146,13 +147,13 @@ func Deliver(ctx context.Context, r store.Reader, to Endpoint, at feed.Bookmark,
 		if d.Once && (len(page.Transitions) == 0 || reached) {
 			return nil
 		}
-		if until == 0 {
-			until = page.Last.Sequence
+		if until == nil {
+			until = &page.Last
 		}
 		if err := d.page(ctx, &page); err != nil {
 			return err
 		}
-		reached = page.After().Sequence >= until
+		reached = page.After().Lag(*until) == 0
 	}
 	return nil
 }

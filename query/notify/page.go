@@ -2,6 +2,7 @@ package notify
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -50,6 +51,7 @@ func (d *delivery) newBatch(page *store.FeedPage) *batch {
 // moves over the transitions already delivered at the beginning of the page.
 func (d *delivery) page(ctx context.Context, page *store.FeedPage) error {
 	b := d.newBatch(page)
+	events := slices.Collect(page.Events())
 	for kept := 0; len(b.tasks) > 0; {
 		err := d.round(ctx, b)
 		if err == nil {
@@ -57,7 +59,7 @@ func (d *delivery) page(ctx context.Context, page *store.FeedPage) error {
 		}
 		if n := b.prefix(); n > kept {
 			kept = n
-			if err := d.bookmark.Save(ctx, page.Last.At(page.Transitions[n-1].Sequence)); err != nil {
+			if err := d.bookmark.Save(ctx, events[n-1].Position); err != nil {
 				return err
 			}
 		}

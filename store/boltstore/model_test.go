@@ -281,7 +281,7 @@ func (m *model) compareFeed(ctx context.Context, s *Store, report func(string), 
 		return
 	}
 	if feed.Last.Sequence != uint64(len(m.feed)) {
-		report(fmt.Sprintf("the last sequence is %d, want %d", feed.Last, len(m.feed)))
+		report(fmt.Sprintf("the last sequence is %d, want %d", feed.Last.Sequence, len(m.feed)))
 		return
 	}
 	got, err := s.Feed(ctx, feed.Last.At(feed.First-1), len(m.feed)+1)

@@ -137,10 +137,7 @@ func bounds(ctx context.Context, r store.Reader) (oldest, last store.Position, e
 	if err != nil {
 		return oldest, last, err
 	}
-	if end.First > 1 { // or else everything: the zero position
-		oldest = end.Last.At(end.First - 1)
-	}
-	return oldest, end.Last, nil
+	return end.Start(), end.Last, nil
 }
 
 // page reads the next page, across a gap if Gap allows it.
@@ -153,14 +150,23 @@ func (f *follower) page(ctx context.Context) (store.FeedPage, error) {
 		if err := f.Gap(ctx, f.after, err); err != nil {
 			return store.FeedPage{}, err
 		}
-		oldest, _, err := bounds(ctx, f.reader)
+		resume, err := f.behind(ctx, err)
 		if err == nil {
-			err = f.save(ctx, oldest)
+			err = f.save(ctx, resume)
 		}
 		if err != nil {
 			return store.FeedPage{}, err
 		}
 	}
+}
+
+// behind is the position behind a gap.
+func (f *follower) behind(ctx context.Context, reason error) (store.Position, error) {
+	if gap := (*store.GapError)(nil); errors.As(reason, &gap) {
+		return gap.Resume, nil
+	}
+	oldest, _, err := bounds(ctx, f.reader)
+	return oldest, err
 }
 
 func (f *follower) save(ctx context.Context, at store.Position) error {

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"cmp"
 	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -91,6 +92,42 @@ func (c *trial) expectFeed() {
 	}
 }
 
+// byLog checks that the transitions of each log ascend and returns all, log by log.
+func (c *trial) byLog(trs []*state.Transition) []*state.Transition {
+	c.Helper()
+	var last [store.MaxLogs]uint64
+	for _, tr := range trs {
+		log := &last[store.LogOf(tr.Sequence)]
+		if tr.Sequence <= *log {
+			c.broken("changes: sequence %d after %d", tr.Sequence, *log)
+		}
+		*log = tr.Sequence
+	}
+	sorted := slices.Clone(trs)
+	slices.SortFunc(sorted, func(a, b *state.Transition) int { return cmp.Compare(a.Sequence, b.Sequence) })
+	return sorted
+}
+
+// after is what was committed behind a position.
+func (c *trial) after(at store.Position) []*state.Transition {
+	return slices.DeleteFunc(c.history(), func(tr *state.Transition) bool { return at.Has(tr.Sequence) })
+}
+
+// wantPage checks that a page of the feed has so many of the transitions behind a
+// position, those of each log without a gap.
+func (c *trial) wantPage(feed *store.FeedPage, after store.Position, limit int) {
+	c.Helper()
+	want := c.after(after)
+	if len(feed.Transitions) != min(limit, len(want)) {
+		c.broken("changes after %s, limit %d: %d transitions, want %d", after, limit, len(feed.Transitions), min(limit, len(want)))
+	}
+	next := feed.After()
+	want = slices.DeleteFunc(want, func(tr *state.Transition) bool { return !next.Has(tr.Sequence) })
+	if d := diffTransitions(c.byLog(feed.Transitions), want); d != "" {
+		c.broken("changes after %s, limit %d: %s", after, limit, d)
+	}
+}
+
 // expectNothing checks that the store has no task.
 func (c *trial) expectNothing() {
 	c.Helper()
@@ -108,17 +145,19 @@ func (c *trial) at(sequence uint64) store.Position {
 	return last.At(sequence)
 }
 
-// changes reads the feed after a position, to its end.
+// changes reads the feed after a position, to its end, and returns it log by log.
 func (c *trial) changes(after store.Position) (all []*state.Transition) {
 	c.Helper()
 	for {
 		feed, err := c.store.Feed(c.Context(), after, 0)
 		c.want("changes", err, nil)
 		if len(feed.Transitions) == 0 {
-			return all
+			return c.byLog(all)
 		}
 		all = append(all, feed.Transitions...)
-		c.forward(after.Sequence, feed.Transitions)
+		if next := feed.After(); after.Lag(next) == 0 {
+			c.broken("a page after position %s ends at %s", after, next)
+		}
 		after = feed.After()
 	}
 }
@@ -199,7 +238,15 @@ func (c *trial) expectTasks(what string, tasks []store.Task, want ...*writer) {
 	for _, w := range want {
 		keys = append(keys, w.key())
 	}
+	if c.factory.Logs { // which are merged by their clocks
+		got, keys = byBusiness(got), byBusiness(keys)
+	}
 	if !slices.Equal(got, keys) {
 		c.broken("list %s: %v, want %v", what, got, keys)
 	}
+}
+
+func byBusiness(keys []state.Key) []state.Key {
+	slices.SortStableFunc(keys, func(a, b state.Key) int { return cmp.Compare(a.Business, b.Business) })
+	return keys
 }

@@ -21,7 +21,7 @@ var loadCases = []testCase{
 	},
 	{
 		"a snapshot carries the store's sequence",
-		"Snapshot.Sequence is the store's last committed sequence, whichever task it belongs to",
+		"Snapshot.Position is that of the last committed transition of the log, whichever task it belongs to",
 		loadSequence,
 	},
 	{
@@ -94,7 +94,7 @@ func loadSequence(c *trial) {
 		c.reopen()
 		for _, w := range []*writer{a, b} {
 			for _, ref := range []store.Ref{w.ref(), store.ByNode(w.root())} {
-				if got := c.load(ref).Position.Sequence; got != c.last() {
+				if got := c.load(ref).Position.In(c.last()); got != c.last() {
 					c.broken("load %s: sequence %d, want %d", ref, got, c.last())
 				}
 			}

@@ -85,7 +85,7 @@ func sameNames(c *trial) {
 		key, node := fmt.Sprint("key", i), fmt.Sprint("node", i)
 		a, b := c.task("2", key), c.task("2", key)
 		c.race(state.ErrExists, a.draft(create(key+" a")), b.draft(create(key+" b")))
-		x, y := c.task("3", node), c.task("4", node)
+		x, y := c.task(c.business("3"), node), c.task(c.business("4"), node+" y")
 		c.race(state.ErrExists, x.draft(create(node)), y.draft(create(node)))
 		for _, w := range []*writer{a, b, x, y} {
 			if w.tree.Len() > 0 {

@@ -25,6 +25,10 @@ type Factory struct {
 	// a separate store, which the suite closes. Nil for stores that cannot be
 	// copied.
 	Backup func(t testing.TB, s store.Store) (restore func(t testing.TB) store.Store)
+	// Logs says that the store keeps its tasks in several logs, see
+	// [store.LogOf], each business in one. The rules about sequences, order,
+	// positions and IDs of nodes are then those of each log.
+	Logs bool
 }
 
 // Run tests the stores of a factory against the contract. Each failure names the
@@ -133,6 +137,15 @@ func (c *trial) check(problem func(string)) error {
 		return s.Check(c.Context(), problem)
 	}
 	return store.Check(c.Context(), c.store, problem)
+}
+
+// business is the name of a business that is in the log of business "2", for rules
+// that hold within a log.
+func (c *trial) business(name string) string {
+	if c.factory.Logs {
+		return "2"
+	}
+	return name
 }
 
 // history lists the transitions committed so far, in order.

@@ -42,8 +42,10 @@ type Head struct {
 	Labels Labels `json:"labels,omitempty"`
 	// Position is the store's last, in the form of [store.Position.String].
 	Position string `json:"position,omitempty"`
-	// First is the first sequence that the feed keeps.
-	First uint64 `json:"first,omitempty"`
+	// First is the first sequence that the feed keeps, of its first log, and
+	// Oldest the position before what it keeps of several logs.
+	First  uint64 `json:"first,omitempty"`
+	Oldest string `json:"oldest,omitempty"`
 	// Cursor is the cursor of the next page of a list.
 	Cursor string `json:"cursor,omitempty"`
 	// More says that the page has reached the server's limit.

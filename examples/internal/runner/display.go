@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"math"
 	"os"
 	"strings"
 	"time"
@@ -31,7 +30,7 @@ type display struct {
 	task   state.Key
 	labels map[string]string // by key
 	notes  chan string
-	last   chan uint64 // ends it once it has shown what has that sequence
+	last   chan store.Position // ends it once it has shown what is before that
 	done   chan struct{}
 	drawn  int // lines on the terminal that the next frame replaces
 }
@@ -44,7 +43,7 @@ const frameInterval = 100 * time.Millisecond
 func newDisplay(c *call, def *definition) *display {
 	d := &display{
 		w: c.stderr, quiet: c.quiet, failedFirst: c.failedFirst, task: c.key(), labels: labels(def),
-		notes: make(chan string), last: make(chan uint64), done: make(chan struct{}),
+		notes: make(chan string), last: make(chan store.Position), done: make(chan struct{}),
 	}
 	if isTerminal(c.stderr) && !c.quiet && os.Getenv("TERM") != "dumb" {
 		d.terminal, d.colour = c.stderr.(*os.File), os.Getenv("NO_COLOR") == ""
@@ -79,14 +78,14 @@ func labels(def *definition) map[string]string {
 // fails; then done is closed.
 func (d *display) follow(e *engine.Engine, after store.Position) {
 	ctx, stop := context.WithCancel(context.Background())
-	changes := make(chan *state.Transition)
+	changes := make(chan store.Event)
 	go func() {
 		defer close(changes)
 		for event, err := range e.Watch(ctx, after) {
 			if err != nil {
 				return
 			}
-			changes <- event.Transition
+			changes <- event
 		}
 	}()
 	go func() {
@@ -98,16 +97,16 @@ func (d *display) follow(e *engine.Engine, after store.Position) {
 		}()
 		tick := time.NewTicker(frameInterval)
 		defer tick.Stop()
-		shown, last := after.Sequence, uint64(math.MaxUint64)
-		for shown < last {
+		shown, last := after, store.End
+		for shown.Lag(last) > 0 {
 			select {
 			case tr, ok := <-changes:
 				if !ok {
 					return
 				}
-				shown = tr.Sequence
+				shown = tr.Position
 				if tr.Task == d.task && d.terminal == nil && !d.quiet {
-					d.line(e, tr)
+					d.line(e, tr.Transition)
 				}
 			case text := <-d.notes:
 				d.clear()
@@ -124,7 +123,7 @@ func (d *display) follow(e *engine.Engine, after store.Position) {
 // draws the final tree.
 func (d *display) stop(ctx context.Context, e *engine.Engine, s store.Store) {
 	select {
-	case d.last <- e.Position().Sequence:
+	case d.last <- e.Position():
 		<-d.done
 	case <-d.done:
 	}

@@ -97,7 +97,7 @@ func (f *figures) measure(ctx context.Context, s store.Reader, zone *time.Locati
 		return err
 	}
 	f.First, f.Last = end.First, end.Last.Sequence
-	oldest, err := s.Feed(ctx, end.Last.At(end.First-1), 1)
+	oldest, err := s.Feed(ctx, end.Start(), 1)
 	if err != nil {
 		return err
 	}

@@ -2,7 +2,6 @@ package statusctl
 
 import (
 	"bufio"
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -134,7 +133,9 @@ func (w *watcher) catchUp(ctx context.Context, r *reader) error {
 			return err
 		}
 		// A number names no history: it is taken as a sequence of the present one.
-		w.after = end.Last.At(cmp.Or(w.from, end.First-1))
+		if w.after = end.Start(); w.from > 0 {
+			w.after = end.Last.At(w.from)
+		}
 	}
 	for {
 		page, err := r.store.Feed(ctx, w.after, 0)

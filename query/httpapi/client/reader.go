@@ -33,7 +33,7 @@ func ofKey(key state.Key) url.Values {
 // permission to read the feed.
 func (c *Client) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, err error) {
 	err = c.ask(ctx, "load", ofRef(ref), func(head *wire.Head, next func(any) error) error {
-		if snap.Position, err = positionOf(head); err != nil {
+		if snap.Position, err = positionOf(head.Position); err != nil {
 			return err
 		}
 		snap.Index = head.Index
@@ -87,11 +87,11 @@ func tree(head *wire.Head, next func(any) error) (*state.Tree, error) {
 	return t, err
 }
 
-func positionOf(head *wire.Head) (store.Position, error) {
-	if head.Position == "" {
+func positionOf(text string) (store.Position, error) {
+	if text == "" {
 		return store.Position{}, nil
 	}
-	at, err := wire.ParsePosition(head.Position)
+	at, err := wire.ParsePosition(text)
 	if err != nil {
 		err = fmt.Errorf("%w: %w", ErrAnswer, err)
 	}
@@ -259,13 +259,13 @@ func same(a, b *state.Attempt) bool {
 // Feed implements [store.Reader].
 func (c *Client) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
 	limit = orDefault(limit)
-	var all store.FeedPage
+	all := store.FeedPage{From: after}
 	for more := true; more; {
 		page, head, err := c.feed(ctx, after, limit-len(all.Transitions), false)
 		if err != nil {
 			return store.FeedPage{}, err
 		}
-		all.First, all.Last = page.First, page.Last
+		all.First, all.Last, all.Oldest = page.First, page.Last, page.Oldest
 		all.Transitions = append(all.Transitions, page.Transitions...)
 		after = page.After()
 		more = head.More && len(page.Transitions) > 0 && len(all.Transitions) < limit
@@ -281,7 +281,11 @@ func (c *Client) feed(ctx context.Context, after store.Position, limit int, wait
 	}
 	err = c.ask(ctx, "feed", asked, func(head *wire.Head, next func(any) error) error {
 		of, page.First = *head, head.First
-		if page.Last, err = positionOf(head); err != nil {
+		page.From = after
+		if page.Last, err = positionOf(head.Position); err != nil {
+			return err
+		}
+		if page.Oldest, err = positionOf(head.Oldest); err != nil {
 			return err
 		}
 		page.Transitions, err = collect(head, next, transition)
@@ -307,12 +311,12 @@ func (c *Client) Watch(ctx context.Context, after store.Position) iter.Seq2[stor
 				yield(store.Event{}, err)
 				return
 			}
-			for _, tr := range page.Transitions {
+			for event := range page.Events() {
 				if err := ctx.Err(); err != nil {
 					yield(store.Event{}, err)
 					return
 				}
-				if !yield(store.Event{Transition: tr, Position: page.Last.At(tr.Sequence)}, nil) {
+				if !yield(event, nil) {
 					return
 				}
 			}

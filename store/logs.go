@@ -1,0 +1,121 @@
+package store
+
+import "encoding/binary"
+
+// A store keeps its transitions in one log, or in several, each with histories
+// and sequences of its own. The sequence of a transition is its number in its log,
+// counted from 1, plus [LogSize] for each log before that. So it is unique in the
+// store, the transitions of a write follow each other without gap, and a store
+// with one log counts from 1. A task stays in one log: its transitions, and
+// nothing else of two logs, are in the order of their sequences.
+const (
+	// LogSize is how many sequences a log has. With [MaxLogs] logs all are
+	// integers that JSON programs read exactly.
+	LogSize = 100_000_000_000_000
+	// MaxLogs is how many logs a store can have.
+	MaxLogs = 90
+)
+
+// LogOf returns the number, from 0, of the log that a sequence is of.
+func LogOf(sequence uint64) int {
+	if sequence >= MaxLogs*LogSize { // of no transition; in a position it is of the first
+		return 0
+	}
+	return int(sequence / LogSize)
+}
+
+// logBytes are a history and a sequence in its log.
+const logBytes = len(History{}) + 8
+
+// Join returns the position that has these in its logs, in their order. Each is
+// the position of a store with one log.
+func Join(logs ...Position) Position {
+	if len(logs) == 0 {
+		return Position{}
+	}
+	p := Position{History: logs[0].History, Sequence: logs[0].Sequence}
+	var further []byte
+	end := 0
+	for _, log := range logs[1:] {
+		further = append(further, log.History[:]...)
+		further = binary.BigEndian.AppendUint64(further, log.Sequence)
+		if log != (Position{}) {
+			end = len(further)
+		}
+	}
+	p.further = string(further[:end])
+	return p
+}
+
+// Logs is the opposite of [Join]. Logs at their beginning may be missing at the
+// end, but for the first.
+func (p Position) Logs() []Position {
+	logs := make([]Position, 1, 1+len(p.further)/logBytes)
+	logs[0] = Position{History: p.History, Sequence: p.Sequence}
+	for rest := p.further; rest != ""; rest = rest[logBytes:] {
+		logs = append(logs, further(rest))
+	}
+	return logs
+}
+
+// further is the first log of the encoded ones.
+func further(encoded string) (log Position) {
+	copy(log.History[:], encoded)
+	log.Sequence = binary.BigEndian.Uint64([]byte(encoded[len(log.History):logBytes]))
+	return log
+}
+
+// log is the position in one log.
+func (p Position) log(i int) Position {
+	switch {
+	case i == 0:
+		return Position{History: p.History, Sequence: p.Sequence}
+	case i*logBytes > len(p.further):
+		return Position{}
+	}
+	return further(p.further[(i-1)*logBytes:])
+}
+
+// HistoryOf is the history of the log that a sequence is of.
+func (p Position) HistoryOf(sequence uint64) History { return p.log(LogOf(sequence)).History }
+
+// In is the sequence of the position in the log that another sequence is of.
+func (p Position) In(sequence uint64) uint64 {
+	i := LogOf(sequence)
+	return p.log(i).Sequence + uint64(i)*LogSize
+}
+
+// Has reports whether the transition with a sequence is before the position, as
+// far as the position's histories are the transition's.
+func (p Position) Has(sequence uint64) bool { return sequence <= p.In(sequence) }
+
+// With is the position that stands behind the transition with a sequence in the
+// log of that, and where it was in others.
+func (p Position) With(history History, sequence uint64) Position {
+	i := LogOf(sequence)
+	if i == 0 {
+		p.History, p.Sequence = history, sequence
+		return p
+	}
+	logs := p.Logs()
+	for len(logs) <= i {
+		logs = append(logs, Position{})
+	}
+	logs[i] = Position{History: history, Sequence: sequence - uint64(i)*LogSize}
+	return Join(logs...)
+}
+
+// At is the position that stands at another sequence of the same history in the
+// log of that, and where it was in others.
+func (p Position) At(sequence uint64) Position { return p.With(p.HistoryOf(sequence), sequence) }
+
+// Lag is how many transitions, of all logs, the position is behind another one.
+// It is 0 if it is nowhere behind.
+func (p Position) Lag(other Position) (n uint64) {
+	for i, log := range other.Logs() {
+		if at := p.log(i).Sequence; at < log.Sequence {
+			n += log.Sequence - at
+		}
+	}
+	return n
+}
