@@ -9,5 +9,7 @@
 //   - sequences are dense, in the order of the changes feed, and a reader that
 //     has seen one will never see a smaller one appear.
 //
+// A store of several logs (store/sharded) guarantees the last two for each log.
+//
 // The suite in store/storetest states this contract as tests.
 package store

@@ -6,10 +6,13 @@ package database
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/sharded"
 )
 
 // Options configure the opening of a store on a server.
@@ -43,8 +46,19 @@ var programs = map[string]string{
 }
 
 // Open opens the store that a URL names. The error is an [*UnknownError] if s
-// does not have its kind of server.
+// does not have its kind of server. Several URLs with spaces between them are the
+// members of one store, see [sharded.Open], named 1, 2 and so on.
 func (s *Servers) Open(ctx context.Context, name string, o Options) (store.Store, error) {
+	if urls := several(name); urls != nil {
+		var members []sharded.Member
+		for i, url := range urls {
+			members = append(members, sharded.Member{
+				Name: strconv.Itoa(i + 1),
+				Open: func(ctx context.Context) (store.Store, error) { return s.Open(ctx, url, o) },
+			})
+		}
+		return sharded.Open(ctx, members, nil)
+	}
 	scheme, _ := schemeOf(name)
 	if s != nil && s.Openers[scheme] != nil {
 		return s.Openers[scheme](ctx, scheme+name[len(scheme):], o)
@@ -53,6 +67,15 @@ func (s *Servers) Open(ctx context.Context, name string, o Options) (store.Store
 		return nil, &UnknownError{fmt.Sprintf("%s: this program opens files; %s", Shown(name), where)}
 	}
 	return nil, &UnknownError{fmt.Sprintf("%s: no database is opened by %s://", Shown(name), scheme)}
+}
+
+// several are the URLs in a name, nil if there are not several.
+func several(name string) []string {
+	urls := strings.Fields(name)
+	if len(urls) < 2 || slices.ContainsFunc(urls, func(url string) bool { return !OnServer(url) }) {
+		return nil
+	}
+	return urls
 }
 
 // UnknownError says that a program cannot open a kind of database.
@@ -80,6 +103,12 @@ func schemeOf(name string) (string, bool) {
 // parameters, which may contain a password too. The URL may have several hosts,
 // which [net/url] refuses, and it may be malformed.
 func Shown(name string) string {
+	if urls := several(name); urls != nil {
+		for i, url := range urls {
+			urls[i] = Shown(url)
+		}
+		return strings.Join(urls, " ")
+	}
 	scheme, ok := schemeOf(name)
 	if !ok {
 		return name

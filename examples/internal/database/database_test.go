@@ -1,11 +1,17 @@
 package database_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"strings"
+	"sync"
 	"testing"
 
+	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/examples/internal/database"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/sharded"
 )
 
 func TestFileNamesAndServerURLsAreDistinguished(t *testing.T) {
@@ -34,6 +40,7 @@ func TestNoPasswordIsShown(t *testing.T) {
 		"postgres://ann@h?sslpassword=s3cret":      "postgres://ann@h",
 		"postgres://ann:s3c/ret@h/d":               "postgres://…",
 		"postgres:///d?host=/run/s&user=ann":       "postgres:///d",
+		"postgres://ann:s3cret@h/d postgres://g/d": "postgres://ann@h/d postgres://g/d",
 	} {
 		if got := database.Shown(name); got != want {
 			t.Errorf("%q is shown as %q, want %q", name, got, want)
@@ -52,5 +59,45 @@ func TestAProgramSaysWhichDatabasesItCannotOpen(t *testing.T) {
 		if !errors.As(err, &unknown) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", name, err)
 		}
+	}
+}
+
+func TestSeveralServersAreOneStoreInTheirOrder(t *testing.T) {
+	opened := make(map[string]*store.Memory)
+	var mu sync.Mutex // protects opened
+	servers := &database.Servers{Openers: map[string]database.Opener{
+		"memory": func(_ context.Context, url string, _ database.Options) (store.Store, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			opened[url] = store.NewMemory()
+			return opened[url], nil
+		},
+	}}
+	s, err := servers.Open(t.Context(), "memory://a  memory://b", database.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.Open(t.Context(), s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range 20 {
+		if _, err := e.Create(t.Context(), fmt.Sprint(i), "10"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first, err := opened["memory://a"].List(t.Context(), store.ListQuery{Business: sharded.Directory})
+	if err != nil || len(first.Tasks) != 20 {
+		t.Errorf("the first member knows where %d businesses are, %v, want 20", len(first.Tasks), err)
+	}
+	second, err := opened["memory://b"].List(t.Context(), store.ListQuery{})
+	if err != nil || len(second.Tasks) < 2 {
+		t.Errorf("the second member has %d tasks, %v", len(second.Tasks), err)
+	}
+	if err := e.Close(); err != nil {
+		t.Error(err)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
 	}
 }

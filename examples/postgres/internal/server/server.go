@@ -14,7 +14,8 @@ import (
 )
 
 const usage = `
-A server is PostgreSQL: postgres://USER@HOST:PORT/DATABASE. What a URL leaves
+A server is PostgreSQL: postgres://USER@HOST:PORT/DATABASE. Several URLs with
+spaces between them, always in the same order, are one store. What a URL leaves
 out is taken from PGHOST, PGUSER, PGSSLMODE and the like. Leave the password to
 PGPASSWORD or ~/.pgpass: others on the machine can read a command line.`
 

@@ -1,0 +1,85 @@
+// Package sharded makes one store of several, for fleets with more commits than one
+// database can process. Each business is on one of the members, with all of its
+// tasks. A member is any store: a PostgreSQL database or schema, or a file.
+//
+//	fleet, err := sharded.Open(ctx, []sharded.Member{
+//		{Name: "pg1", Open: func(ctx context.Context) (store.Store, error) { return pgstore.Open(ctx, first, nil) }},
+//		{Name: "pg2", Open: func(ctx context.Context) (store.Store, error) { return pgstore.Open(ctx, second, nil) }},
+//	}, nil)
+//
+// Engines, queries, servers and followers of the feed use it like any other store.
+//
+// # Where a business is
+//
+// A business stays on its member. The first member records which one that is: before
+// the first task of a business it gets a finished task in the reserved business
+// [Directory]. Creating this record decides when two processes begin the same
+// business at once, even if their lists of members differ: one process creates the
+// record, and the other one reads it. The sharded store does not show these records.
+//
+// A new business goes to the member that [Options.Place] names. A member may have
+// been a store by itself before, with businesses that have no record: these are
+// recorded where they are. A business without a record that has tasks on two members
+// is refused with [ErrSplit].
+//
+// A process reads the record of a business once. A new business costs in addition a
+// list of one task from each member and a commit on the first member. A read of a
+// business without a record asks all members.
+//
+// # Members
+//
+// The number of a member is its index in the list. Add a new member at the end:
+// existing businesses stay where they are, positions and revisions stay valid, and
+// new businesses can go to the new member. An existing store can become the first
+// member without a change of its sequences. Each member keeps a record of its name
+// and number, written when the first business is placed on it. Open refuses a list
+// that contradicts these records: members in another order, or one database as two
+// members. A position that names a removed member is [store.ErrHistory].
+//
+// # What it does not promise
+//
+// The contract of package store holds for each task, and among the tasks of one
+// business. Between businesses on different members there are fewer guarantees than
+// in a store with one log:
+//
+//   - Sequences are dense in each member only. They do not order the transitions of
+//     two members.
+//   - The feed has the transitions of a member in their order. It merges members by
+//     the times of recording within each page.
+//   - A commit is one transaction for each member. One member can fail while another
+//     commits; each write has its own result.
+//   - The ID of a node is unique on its member. Generated IDs are unique everywhere.
+//     If nodes on two members were given the same ID, a reference by this ID alone is
+//     refused with [ErrAmbiguous]. A search by node ID asks all members at once.
+//   - Lists of all businesses are merged by the times of recording. Each page of
+//     such a list, and of the feed, reads a page from each member.
+//   - The position of a snapshot may be earlier than the last in the logs of other
+//     members.
+//
+// # When a member is lost
+//
+// A member is lost if it answers with [store.ErrFailed] or with an error that package
+// store does not define. The sharded store then tries in the background, each
+// [Options.Retry], to reach it again. Until then calls that need the member fail at
+// once with a [*MemberError] that matches [ErrLost]:
+//
+//   - Writes of its businesses fail individually; the other writes of the commit are
+//     made. A write with an unknown outcome also matches [store.ErrFailed]; repeat
+//     its operation with engine.Idempotent.
+//   - Reads of its businesses and lists of all businesses fail; reads of other
+//     businesses work. A node with a generated ID is found on another member, but a
+//     missing node is not reported as missing.
+//   - The feed continues with the transitions of other members. When no more of these
+//     are left, it returns the error. Positions stay at the lost member's place.
+//     When the member is back, readers continue there without gap or duplicate.
+//   - If the first member is lost, new businesses cannot begin.
+//
+// A failed member is closed and opened again, which ends its leases: writes of tasks
+// that it held are refused with [store.ErrFenced] until they are taken over. If a
+// member returns as an older copy, readers of the feed get a [*store.GapError], and
+// its Resume position repeats nothing of the other members.
+//
+// The call that finds a member lost waits as long as the member's own retries take,
+// and an engine makes one commit at a time. Set pgstore's Options.Recover to a few
+// seconds to keep this wait short. Open needs all members.
+package sharded

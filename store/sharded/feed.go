@@ -1,0 +1,145 @@
+package sharded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+// Feed implements [store.Reader]. If members are lost, it gives what the others have,
+// and their error only when there is no more of that.
+func (s *sharded) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
+	if err := s.ready(ctx); err != nil {
+		return store.FeedPage{}, err
+	}
+	if limit <= 0 {
+		limit = store.DefaultLimit
+	}
+	from := make([]store.Position, len(s.members))
+	if logs := after.Logs(); after != store.End {
+		if len(logs) > len(from) {
+			return store.FeedPage{}, fmt.Errorf("%w: position %s, there are %d members", store.ErrHistory, after, len(from))
+		}
+		copy(from, logs)
+	} else {
+		for i := range from {
+			from[i] = store.End
+		}
+	}
+	pages, errs := ask(s.members, func(m *member) (store.FeedPage, error) { return m.feed(ctx, from[m.number], limit) })
+	lost, err := s.sorted(ctx, from, errs)
+	if err != nil {
+		return store.FeedPage{}, err
+	}
+	feed := store.FeedPage{Transitions: merge(pages, limit), First: pages[0].First}
+	if lost != nil && (len(feed.Transitions) == 0 || after == store.End) {
+		return store.FeedPage{}, lost
+	}
+	if after != store.End {
+		feed.From = after
+	}
+	last, oldest := make([]store.Position, len(pages)), make([]store.Position, len(pages))
+	for i := range pages {
+		if errs[i] != nil { // what is known of it
+			last[i], oldest[i] = from[i], from[i]
+			continue
+		}
+		last[i], oldest[i] = pages[i].Last, pages[i].Start()
+	}
+	feed.Last, feed.Oldest = store.Join(last...), store.Join(oldest...)
+	return feed, nil
+}
+
+// feed is what a member has after a position, without records of the directory.
+func (m *member) feed(ctx context.Context, after store.Position, limit int) (feed store.FeedPage, err error) {
+	for more := true; more && err == nil; {
+		err = m.use(ctx, func(st store.Store) error {
+			page, err := st.Feed(ctx, after, limit-len(feed.Transitions))
+			if err != nil {
+				return err
+			}
+			m.saw(page.Last)
+			visible := page.Transitions[:0:0]
+			for _, tr := range page.Transitions {
+				if !reserved(tr.Task.Business) {
+					visible = append(visible, tr)
+				}
+			}
+			feed.Transitions = append(feed.Transitions, m.numbered(visible)...)
+			more = len(visible) < len(page.Transitions) && len(feed.Transitions) < limit
+			feed.First, feed.Last, feed.Oldest = page.First, page.Last, page.Start()
+			after = page.After()
+			return nil
+		})
+	}
+	if err != nil { // a part of it would have no position
+		return store.FeedPage{}, err
+	}
+	return feed, nil
+}
+
+// merge takes up to limit transitions of pages, those of each in their order, and
+// of different ones by the times of their recording.
+func merge(pages []store.FeedPage, limit int) (merged []*state.Transition) {
+	rest := make([][]*state.Transition, len(pages))
+	for i := range pages {
+		rest[i] = pages[i].Transitions
+	}
+	for len(merged) < limit {
+		next := -1
+		for i, trs := range rest {
+			if len(trs) > 0 && (next < 0 || rest[next][0].Recorded.After(trs[0].Recorded)) {
+				next = i
+			}
+		}
+		if next < 0 {
+			break
+		}
+		merged = append(merged, rest[next][0])
+		rest[next] = rest[next][1:]
+	}
+	return merged
+}
+
+// sorted tells the errors of members apart: lost are those that the feed can do
+// without for a while. For a gap it says how to get over it.
+func (s *sharded) sorted(ctx context.Context, from []store.Position, errs []error) (lost, err error) {
+	var history, trimmed, other []error
+	resume := make([]store.Position, len(from))
+	copy(resume, from)
+	for i, err := range errs {
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, ErrLost):
+			lost = errors.Join(lost, err)
+			continue
+		case errors.Is(err, store.ErrHistory):
+			history = append(history, &MemberError{s.members[i].Name, err})
+		case errors.Is(err, store.ErrTrimmed):
+			trimmed = append(trimmed, &MemberError{s.members[i].Name, err})
+		default:
+			other = append(other, err)
+			continue
+		}
+		end, err := s.members[i].feed(ctx, store.End, 1)
+		if err != nil {
+			return nil, err
+		}
+		resume[i] = end.Start()
+	}
+	gap := errors.Join(history...)
+	if gap == nil {
+		gap = errors.Join(trimmed...)
+	}
+	switch {
+	case len(other) > 0:
+		return nil, errors.Join(other...)
+	case gap != nil:
+		return nil, &store.GapError{Resume: store.Join(resume...), Err: gap}
+	}
+	return lost, nil
+}

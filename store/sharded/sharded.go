@@ -1,0 +1,223 @@
+package sharded
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+var (
+	// ErrLost says that a member cannot be reached. It is the Err of a
+	// [MemberError], which says which one.
+	ErrLost = errors.New("member lost")
+	// ErrSplit says that a business has tasks on two members, which were filled
+	// apart from each other, so that none can be chosen for it.
+	ErrSplit = errors.New("business on two members")
+	// ErrAmbiguous says that nodes on two members were given the same ID. Name
+	// the task as well.
+	ErrAmbiguous = errors.New("node ID on two members")
+)
+
+// MemberError is an error of one member. It matches what Err does.
+type MemberError struct {
+	Member string // its name
+	Err    error
+}
+
+// Error names the member.
+func (e *MemberError) Error() string { return fmt.Sprintf("member %s: %v", e.Member, e.Err) }
+
+// Unwrap returns Err.
+func (e *MemberError) Unwrap() error { return e.Err }
+
+// Member is one of the stores that a store is made of.
+type Member struct {
+	// Name is kept with the businesses that are placed on the member, and is in
+	// errors. It must be an ID, see [state.CheckID], and must not change.
+	Name string
+	// Open opens the member, and opens it again after a failure. What it returns
+	// is closed by the sharded store. It must not be nil.
+	Open func(ctx context.Context) (store.Store, error)
+}
+
+// Options configure [Open]. A nil *Options and zero fields stand for the
+// defaults.
+type Options struct {
+	// Place names the member where a business begins that has no task yet. It may
+	// be called from many goroutines. Default: [Rendezvous] of all members, so that
+	// each has about as many businesses.
+	Place func(business string) (member string)
+	// Retry is how long to wait until a lost member is tried again. Default: one
+	// second.
+	Retry time.Duration
+	// Logger is told that a member is lost, and that it is back. Default: silent.
+	Logger *slog.Logger
+}
+
+// sharded is a store made of members.
+type sharded struct {
+	members []*member
+	homes   homes
+
+	stop    context.CancelFunc // ends what runs in the background
+	running sync.WaitGroup     // what does
+
+	mu     sync.Mutex // protects closed
+	closed bool
+}
+
+// Open opens all members at once and makes one store of them, which owns them. It is
+// a [store.Checker], and a [store.Leaser] and [store.Notifier] if its members are,
+// which all or none must be. An error matches [state.ErrInvalidArgument] if the list
+// of members makes no sense, or contradicts what they have recorded of it.
+func Open(ctx context.Context, members []Member, o *Options) (store.Store, error) {
+	var opts Options
+	if o != nil {
+		opts = *o
+	}
+	if opts.Retry < 0 {
+		return nil, invalid("a negative Retry")
+	}
+	opts.Retry = cmp.Or(opts.Retry, time.Second)
+	if opts.Logger == nil {
+		opts.Logger = slog.New(slog.DiscardHandler)
+	}
+	if len(members) == 0 || len(members) > store.MaxLogs {
+		return nil, invalid("%d members, want 1 to %d", len(members), store.MaxLogs)
+	}
+	s := &sharded{}
+	var names []string
+	life, stop := context.WithCancel(context.WithoutCancel(ctx))
+	s.stop = stop
+	for i, m := range members {
+		if err := state.CheckID("name of a member", m.Name); err != nil {
+			stop()
+			return nil, fmt.Errorf("sharded: %w", err)
+		}
+		if m.Open == nil || slices.Contains(names, m.Name) {
+			stop()
+			return nil, invalid("member %q has no Open, or is there twice", m.Name)
+		}
+		names = append(names, m.Name)
+		s.members = append(s.members, &member{
+			Member: m, number: i, base: uint64(i) * store.LogSize, retry: opts.Retry, logger: opts.Logger,
+			life: life, running: &s.running,
+		})
+	}
+	if opts.Place == nil {
+		opts.Place = Rendezvous(names...)
+	}
+	s.homes = homes{members: s.members, place: opts.Place, known: make(map[string]*member)}
+	leases, err := s.open(ctx)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("sharded: open: %w", err), s.Close())
+	}
+	if leases {
+		return &shared{sharded: s}, nil
+	}
+	return s, nil
+}
+
+// open opens the members and reports whether they lend tasks.
+func (s *sharded) open(ctx context.Context) (leases bool, err error) {
+	_, errs := ask(s.members, func(m *member) (struct{}, error) { return struct{}{}, m.begin(ctx) })
+	if err := errors.Join(errs...); err != nil {
+		return false, err
+	}
+	for i, m := range s.members {
+		_, leaser := m.handle.(store.Leaser)
+		_, notifier := m.handle.(store.Notifier)
+		if leaser != notifier || i > 0 && leaser != leases {
+			return false, invalid("member %q shares its tasks with other processes in another way than the others", m.Name)
+		}
+		leases = leaser
+	}
+	return leases, nil
+}
+
+// Close implements [store.Store]. It closes all members.
+func (s *sharded) Close() error {
+	s.mu.Lock()
+	s.closed = true
+	s.mu.Unlock()
+	s.stop()
+	for _, m := range s.members {
+		m.settle()
+	}
+	s.running.Wait()
+	_, errs := ask(s.members, func(m *member) (struct{}, error) { return struct{}{}, m.close() })
+	return errors.Join(errs...)
+}
+
+// ready reports why a call may not go on.
+func (s *sharded) ready(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return store.ErrClosed
+	}
+	return ctx.Err()
+}
+
+// Check implements [store.Checker]. It checks each member, and that no business is
+// on two of them.
+func (s *sharded) Check(ctx context.Context, report func(problem string)) error {
+	if err := s.ready(ctx); err != nil {
+		return err
+	}
+	where := make(map[string]*member)
+	for _, m := range s.members {
+		err := m.use(ctx, func(st store.Store) error {
+			check := func(ctx context.Context, report func(string)) error { return store.Check(ctx, st, report) }
+			if c, ok := st.(store.Checker); ok {
+				check = c.Check
+			}
+			if err := check(ctx, func(problem string) { report("member " + m.Name + ": " + problem) }); err != nil {
+				return err
+			}
+			for t, err := range store.Tasks(ctx, st, store.ListQuery{}) {
+				if unreadable := (*store.UnreadableError)(nil); errors.As(err, &unreadable) {
+					return nil // the check has told of it
+				}
+				if err != nil {
+					return err
+				}
+				business := t.Key.Business
+				if at := where[business]; at == nil {
+					where[business] = m
+				} else if at != m && !reserved(business) {
+					report(fmt.Sprintf("business %q is on members %s and %s", business, at.Name, m.Name))
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// ask calls f for all members at once and returns what it does, in their order.
+func ask[T any](members []*member, f func(m *member) (T, error)) ([]T, []error) {
+	answers, errs := make([]T, len(members)), make([]error, len(members))
+	var wg sync.WaitGroup
+	for i, m := range members[1:] {
+		wg.Go(func() { answers[i+1], errs[i+1] = f(m) })
+	}
+	answers[0], errs[0] = f(members[0])
+	wg.Wait()
+	return answers, errs
+}
+
+func invalid(format string, args ...any) error {
+	return fmt.Errorf("sharded: %w: "+format, append([]any{state.ErrInvalidArgument}, args...)...)
+}
