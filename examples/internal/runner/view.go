@@ -128,13 +128,13 @@ func (v *view) summary() string {
 	for _, n := range counts {
 		all += n
 	}
-	text := fmt.Sprintf("%d of %d steps finished", counts[state.Finished], all)
+	parts := []string{fmt.Sprintf("%d of %d steps finished", counts[state.Finished], all)}
 	for _, s := range []state.State{state.Failed, state.Running, state.Suspended, state.Revoked} {
 		if counts[s] > 0 {
-			text += fmt.Sprintf(", %d %s", counts[s], strings.ToLower(s.String()))
+			parts = append(parts, fmt.Sprintf("%d %s", counts[s], strings.ToLower(s.String())))
 		}
 	}
-	return terminal.Cut(text, v.columns-1)
+	return terminal.Cut(strings.Join(parts, ", "), v.columns-1)
 }
 
 func (v *view) name(i int) string {
