@@ -66,8 +66,9 @@
 // several arrays WITH ORDINALITY, LATERAL, partial indexes, sequences and
 // advisory locks. LISTEN and NOTIFY only shorten waiting and
 // can be turned off. There are no triggers, no functions, no extensions, no
-// foreign keys and no types of its own. The tests pass with versions 13, 14, 15,
-// 16, 17 and 18.
+// foreign keys and no types of its own. All tests pass with version 15. The contract,
+// the model test and those of migrations, prepared transactions and faults passed with
+// 13, 14, 16, 17 and 18, but the failover test has run on 15 only.
 //
 // Behind a pooler that shares sessions among transactions, set NoNotify and
 // pgx's default_query_exec_mode to cache_describe, exec or simple_protocol: its
