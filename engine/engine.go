@@ -135,14 +135,18 @@ func (e *Engine) ready(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Locate returns the location of a task or node. See [store.Reader].
+// Locate returns the location of a task or node. That of a node comes from the store,
+// as its attempts do: both are of the same task, unless it is deleted in between. See
+// [store.Reader].
 func (e *Engine) Locate(ctx context.Context, ref store.Ref) (store.Location, error) {
 	if err := e.ready(ctx); err != nil {
 		return store.Location{}, err
 	}
-	e.Position() // what others have changed is no longer in memory then
-	if tree := e.cache.get(ref); tree != nil && ref.NodeKey == "" {
-		return store.Location{Key: tree.Key(), Revision: tree.Revision()}, nil
+	if ref.Node == "" && ref.NodeKey == "" {
+		e.Position() // what others have changed is no longer in memory then
+		if tree := e.cache.get(ref); tree != nil {
+			return store.Location{Key: tree.Key(), Revision: tree.Revision()}, nil
+		}
 	}
 	return e.store.Locate(ctx, ref)
 }

@@ -256,3 +256,34 @@ func TestAttemptsByKeyAreThoseOfTheCurrentTask(t *testing.T) {
 		t.Errorf("of a task that was made anew: %+v, %v", page, err)
 	}
 }
+
+// The task was made anew, with a node that has the key too. The ID that the engine has
+// in memory for that key is no longer the ID of any node.
+func TestAttemptsByKeyAreFoundAlthoughTheIDInMemoryIsGone(t *testing.T) {
+	f := moved(t)
+	f.another().record(
+		engine.Create("2", "11", engine.ID("root")), engine.Start("root"),
+		engine.Declare("root", state.ServiceActivity, engine.ID("x"), engine.Key("step"), engine.NewVersion(id(500))),
+	)
+	page, err := f.Attempts(f.ctx, store.ByNodeKey("2", "11", "step"), store.AttemptQuery{})
+	if err != nil || len(page) != 1 || page[0].Version.String() != id(500) {
+		t.Errorf("%+v, %v", page, err)
+	}
+}
+
+// Attempts by ID come from the store. Whoever reads them asks next for the task that the
+// node is in, to find out whether they may be shown.
+func TestANodeIsLocatedInTheTaskThatItsAttemptsAreOf(t *testing.T) {
+	f := moved(t)
+	f.another().record(engine.Create("3", "12", engine.ID("e"), engine.Input([]byte("secret"))))
+	if _, err := f.Load(f.ctx, store.ByNode("e")); err != nil {
+		t.Fatal(err)
+	}
+	page, err := f.Attempts(f.ctx, store.ByNode("e"), store.AttemptQuery{Data: true})
+	if err != nil || len(page) != 1 || string(page[0].Input.Bytes()) != "secret" {
+		t.Fatalf("%+v, %v", page, err)
+	}
+	if at, err := f.Locate(f.ctx, store.ByNode("e")); err != nil || at.Key.Business != "3" {
+		t.Errorf("%+v, %v", at, err)
+	}
+}
