@@ -6,8 +6,10 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query"
@@ -256,4 +258,59 @@ func FuzzDecodeResponse(f *testing.F) {
 			t.Errorf("%s comes back different:\n%s", again, diff)
 		}
 	})
+}
+
+// Inputs and outputs of any bytes come back, and their JSON is valid.
+func TestDataOfAttemptsComesBackFromJSON(t *testing.T) {
+	text := rapid.SampledFrom([]string{
+		`{"a":"<&>"}`, ` [ 1 , "é" ] `, `null`, `""`, `["` + "\xff" + `"]`, "\xff\x00", `{`,
+		strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), strings.Repeat("[", 1000) + strings.Repeat("]", 1000),
+	})
+	data := rapid.OneOf(
+		rapid.Just[*state.Data](nil), rapid.Map(rapid.SliceOf(rapid.Byte()), state.NewData),
+		rapid.Map(text, func(s string) *state.Data { return state.NewData([]byte(s)) }),
+	)
+	rapid.Check(t, func(t *rapid.T) {
+		a := query.Attempt{Loop: 1, State: state.Finished, Input: data.Draw(t, "input"), Output: data.Draw(t, "output")}
+		direct := comesBack(t, &a, query.Attempt.MarshalJSON)
+		comesBack(t, &a, func(a query.Attempt) ([]byte, error) { return json.Marshal(a) })
+		var got query.Attempt
+		if err := got.UnmarshalJSON(direct); err != nil {
+			t.Fatal(err)
+		}
+		for what, pair := range map[string][2]*state.Data{"input": {a.Input, got.Input}, "output": {a.Output, got.Output}} {
+			want, is := pair[0], pair[1]
+			if want.IsJSON() { // white space around the value is not part of it
+				want, is = state.NewData(bytes.TrimSpace(want.Bytes())), state.NewData(bytes.TrimSpace(is.Bytes()))
+			}
+			if !want.Equal(is) {
+				t.Fatalf("%s %s becomes %s", what, pair[0], pair[1])
+			}
+		}
+	})
+}
+
+// comesBack returns the JSON of an attempt. What is read from it has the same JSON.
+func comesBack(t *rapid.T, a *query.Attempt, marshal func(query.Attempt) ([]byte, error)) []byte {
+	first, err := marshal(*a)
+	if err != nil || !utf8.Valid(first) || !json.Valid(first) {
+		t.Fatalf("%.200q, %v", first, err)
+	}
+	var back query.Attempt
+	if err := json.Unmarshal(first, &back); err != nil {
+		t.Fatal(err)
+	}
+	if second, err := marshal(back); err != nil || !bytes.Equal(second, first) {
+		t.Fatalf("%.200q becomes %.200q, %v", first, second, err)
+	}
+	return first
+}
+
+func TestDataOfAttemptsIsReadOrRefused(t *testing.T) {
+	for _, in := range []string{`{"input":1,"input_base64":"/w=="}`, `{"output":1,"output_base64":""}`, `{"input_base64":"/w"}`, `{"output_base64":"/x=="}`, `{"input_base64":1}`} {
+		a := query.Attempt{Loop: 9}
+		if err := a.UnmarshalJSON([]byte(in)); err == nil || a.Loop != 9 {
+			t.Errorf("%s: %v, %+v", in, err, a)
+		}
+	}
 }

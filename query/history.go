@@ -1,6 +1,7 @@
 package query
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/json"
@@ -36,8 +37,11 @@ type Attempt struct {
 
 // MarshalJSON writes {"loop":1,"retry":0,"skip":false,"state":"FAILED",
 // "version":"…","start_time":"…","finish_time":"…","error":"…"}, with input and
-// output if there are any: unchanged if they are JSON, else under the names
-// input_base64 and output_base64. For <, > and & see [Status.MarshalJSON].
+// output if there are any: if they are JSON (see [state.Data.IsJSON]), unchanged except
+// for white space around them, else in base64 under the names input_base64 and
+// output_base64. [json.Marshal] also removes white space within them and escapes <, >
+// and &, see [Status.MarshalJSON]. Only Input.Bytes and Output.Bytes are exactly what
+// was recorded.
 func (a Attempt) MarshalJSON() ([]byte, error) {
 	dst := strconv.AppendInt([]byte(`{"loop":`), int64(a.Loop), 10)
 	dst = strconv.AppendInt(append(dst, `,"retry":`...), int64(a.Retry), 10)
@@ -54,8 +58,10 @@ func (a Attempt) MarshalJSON() ([]byte, error) {
 	return append(dst, '}'), nil
 }
 
-// UnmarshalJSON reads what MarshalJSON writes; unknown fields are ignored.
-// An error leaves a unchanged.
+// UnmarshalJSON reads what MarshalJSON writes, also with the changes that
+// [json.Marshal] makes to it: marshaled again, it is the same JSON. Unknown fields are
+// ignored. An input or output that is given both as JSON and in base64 is an error. An
+// error leaves a unchanged.
 func (a *Attempt) UnmarshalJSON(data []byte) error {
 	var wire struct {
 		Loop       int
@@ -67,6 +73,11 @@ func (a *Attempt) UnmarshalJSON(data []byte) error {
 		FinishTime string `json:"finish_time"`
 		Error      string
 		Current    bool
+
+		Input        json.RawMessage
+		InputBase64  *string `json:"input_base64"`
+		Output       json.RawMessage
+		OutputBase64 *string `json:"output_base64"`
 	}
 	read := Attempt{}
 	err := json.Unmarshal(data, &wire)
@@ -78,6 +89,12 @@ func (a *Attempt) UnmarshalJSON(data []byte) error {
 	}
 	if err == nil {
 		read.Finished, err = parseTime(wire.FinishTime)
+	}
+	if err == nil {
+		read.Input, err = parseData("input", wire.Input, wire.InputBase64)
+	}
+	if err == nil {
+		read.Output, err = parseData("output", wire.Output, wire.OutputBase64)
 	}
 	if err != nil {
 		return fmt.Errorf("query: attempt: %w", err)
@@ -93,11 +110,26 @@ func appendData(dst []byte, name string, d *state.Data) []byte {
 	switch {
 	case b == nil:
 		return dst
-	case json.Valid(b):
-		return append(append(append(append(dst, `,"`...), name...), `":`...), b...)
+	case d.IsJSON():
+		return append(append(append(append(dst, `,"`...), name...), `":`...), bytes.Trim(b, " \t\r\n")...)
 	}
 	dst = append(append(append(dst, `,"`...), name...), `_base64":"`...)
 	return append(base64.StdEncoding.AppendEncode(dst, b), '"')
+}
+
+// parseData reads what appendData writes: one of both forms, or neither.
+func parseData(name string, text json.RawMessage, inBase64 *string) (*state.Data, error) {
+	switch {
+	case inBase64 == nil:
+		return state.NewData(text), nil
+	case text != nil:
+		return nil, fmt.Errorf("%s is given twice", name)
+	}
+	b, err := base64.StdEncoding.Strict().DecodeString(*inBase64)
+	if err != nil {
+		return nil, fmt.Errorf("%s_base64: %w", name, err)
+	}
+	return state.NewData(b), nil
 }
 
 // AttemptOf is the current attempt of a node.

@@ -2,7 +2,9 @@ package state
 
 import (
 	"crypto/sha256"
+	"encoding/json"
 	"fmt"
+	"unicode/utf8"
 )
 
 const (
@@ -72,6 +74,38 @@ func (d *Data) Equal(o *Data) bool {
 		return d == o
 	}
 	return d.size == o.size && d.digest == o.digest
+}
+
+// maxJSONDepth bounds the nesting of what counts as JSON. Decoders, the one of Go
+// too, refuse an answer that is nested too deeply as a whole.
+const maxJSONDepth = 1000
+
+// IsJSON reports whether the bytes are one JSON value that an answer can hold as it
+// is: in valid UTF-8 and nested at most 1,000 deep. White space around the value is
+// allowed. It is false for nil and if only size and digest are known.
+func (d *Data) IsJSON() bool {
+	b := d.Bytes()
+	return utf8.Valid(b) && json.Valid(b) && jsonDepth(b) <= maxJSONDepth
+}
+
+// jsonDepth is how deep valid JSON is nested.
+func jsonDepth(b []byte) (most int) {
+	depth, quoted := 0, false
+	for i := 0; i < len(b); i++ {
+		switch c := b[i]; {
+		case quoted && c == '\\':
+			i++ // the escaped byte, which may be a quote
+		case c == '"':
+			quoted = !quoted
+		case quoted:
+		case c == '[', c == '{':
+			depth++
+			most = max(most, depth)
+		case c == ']', c == '}':
+			depth--
+		}
+	}
+	return most
 }
 
 // String names the data, such as "12 bytes 5891b5b522d5df08".

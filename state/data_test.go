@@ -2,6 +2,7 @@ package state_test
 
 import (
 	"errors"
+	"strings"
 	"testing"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -134,4 +135,23 @@ func mustReplay(t *testing.T, tr *state.Transition) *state.Tree {
 		t.Fatal(err)
 	}
 	return tree
+}
+
+func TestOnlyDataThatAnAnswerCanHoldIsJSON(t *testing.T) {
+	nested := func(n int) []byte {
+		return []byte(strings.Repeat("[", n) + `"]]]]\"[[[["` + strings.Repeat("]", n))
+	}
+	for _, text := range []string{`{}`, ` ["é\u00e9", {"a": null}] `, `"<&>"`, `null`, `0`, string(nested(1000)), `[[1],{"a":[2]},"[` + strings.Repeat("{", 2000) + `"]`} {
+		if !state.NewData([]byte(text)).IsJSON() {
+			t.Errorf("%.60q is not JSON", text)
+		}
+	}
+	for _, text := range []string{``, ` `, `{`, `1 2`, `nul`, `["` + "\xff" + `"]`, `{"` + "\xc3" + `":1}`, `"` + "\xed\xa0\x80" + `"`, "\xff", string(nested(1001)), strings.Repeat(`{"a":`, 1001) + "1" + strings.Repeat("}", 1001)} {
+		if state.NewData([]byte(text)).IsJSON() {
+			t.Errorf("%.60q is JSON", text)
+		}
+	}
+	if state.NewData(nil).IsJSON() || state.NewData([]byte(`{}`)).Named().IsJSON() {
+		t.Error("data without its bytes is JSON")
+	}
 }

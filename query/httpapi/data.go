@@ -34,14 +34,15 @@ type output struct {
 const dataFields = 10_000
 
 func dataOf(in, out *state.Data) nodeData {
-	return nodeData{inputsOf(in.Bytes()), outputsOf(out.Bytes())}
+	return nodeData{inputsOf(in), outputsOf(out)}
 }
 
-func inputsOf(b []byte) any {
+func inputsOf(d *state.Data) any {
+	b := d.Bytes()
 	switch {
 	case b == nil:
 		return struct{}{}
-	case !json.Valid(b):
+	case !d.IsJSON():
 		return map[string]string{"input_base64": base64.StdEncoding.EncodeToString(b)}
 	case opening(b) == '{':
 		return json.RawMessage(b)
@@ -49,11 +50,12 @@ func inputsOf(b []byte) any {
 	return map[string]json.RawMessage{"input": b}
 }
 
-func outputsOf(b []byte) any {
+func outputsOf(d *state.Data) any {
+	b := d.Bytes()
 	switch {
 	case b == nil:
 		return []output{}
-	case !json.Valid(b):
+	case !d.IsJSON():
 		return []output{{"output_base64", "output_base64", base64.StdEncoding.EncodeToString(b)}}
 	case opening(b) == '[':
 		return json.RawMessage(b)
@@ -209,7 +211,7 @@ func (x *exchange) inputBytes(trees []*state.Tree) (int64, error) {
 // taskInput is the input of a task, nil if it is not JSON.
 func (h *Handler) taskInput(x *exchange) (json.RawMessage, error) {
 	in, _, err := store.AttemptData(x.r.Context(), h.reader, store.ByKey(x.business, x.task), 1)
-	if err != nil || !json.Valid(in.Bytes()) {
+	if err != nil || !in.IsJSON() {
 		return nil, err
 	}
 	return in.Bytes(), nil

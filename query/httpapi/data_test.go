@@ -3,11 +3,14 @@ package httpapi_test
 import (
 	"bytes"
 	"context"
+	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -85,6 +88,32 @@ func TestDetailsHaveTheDataOfEveryAttempt(t *testing.T) {
 		`["list"]`, nil, nil, "/wA=",
 		nil, nil, `[{"key":"k","value":1}]`, nil,
 	})
+}
+
+// Answers stay JSON in UTF-8 whatever bytes a runner records.
+func TestDataOfAnyBytesNeverBreaksAnAnswer(t *testing.T) {
+	for _, text := range []string{`["` + "\xff" + `"]`, `{"a":"` + "\xff" + `"}`, `{"` + "\xff" + `":1}`, strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)} {
+		f, data := serve(t, nil), []byte(text)
+		in := engine.In("2", "10")
+		f.record(
+			engine.Create("2", "10", engine.ID("root"), engine.Input(data)), engine.Start("", in),
+			engine.Declare("", state.ServiceActivity, engine.Key("build"), in), engine.Start("build", in, engine.Input(data)),
+			engine.Finish("build", in, engine.Output(data)), engine.Loop("build", in, engine.Input(data)), engine.Finish("build", in, engine.Output(data)),
+		)
+		inBase64 := base64.StdEncoding.EncodeToString(data)
+		for call, times := range map[string]int{
+			httpapi.DefaultPrefix + "/get_task_node_detail": 4, httpapi.DefaultPrefix + "/get_task_node_data": 2,
+			httpapi.DefaultPrefix + "/get_task_detail": 0, "/api/history": 4,
+		} {
+			if call == "/api/history" && utf8.Valid(data) {
+				times = 0 // it is text there
+			}
+			w := f.get(call, "bk_biz_id", "2", "task_id", "10", "node_id", "build")
+			if body := w.Body.String(); w.Code != 200 || !json.Valid([]byte(body)) || !utf8.ValidString(body) || strings.Count(body, inBase64) != times {
+				t.Errorf("%s of %.20q: %d %.300q, want %d times %.20q", call, text, w.Code, body, times, inBase64)
+			}
+		}
+	}
 }
 
 // paused is a reader that waits before it reads data.
