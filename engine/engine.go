@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -121,6 +122,9 @@ func (e *Engine) fetch(ctx context.Context, ref store.Ref) (store.Snapshot, erro
 func (e *Engine) read(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
 	begin := time.Now()
 	snap, err := e.store.Load(ctx, ref)
+	if errors.Is(err, state.ErrNotFound) { // the same text from every store
+		err = fmt.Errorf("%w: %s", state.ErrNotFound, ref)
+	}
 	if err != nil {
 		return store.Snapshot{}, err
 	}

@@ -102,6 +102,14 @@ func Revoke(node string, opts ...Option) Op { return onNode(state.Revoke, node, 
 // and the kind [state.Pipeline] begin the root that ID names, or the root of the
 // task of [In]. See RULES.md in package state.
 //
+// An Input is refused where no attempt begins: on a subprocess that is RUNNING, or
+// SUSPENDED after it started, and always on the root, which gets its input from
+// [Create]. A runner that begins its steps again after a crash gives leaves their
+// Input again, and begins the root, and each subprocess that it finds RUNNING or
+// SUSPENDED, without one: the attempt keeps the input that it has. With the
+// NewVersion of before the crash, a Begin that was recorded is a repeat, also with
+// its Input.
+//
 // Options: In; ID or Key; Name, After, NoRetry, NoSkip and MaxLoops, which reach
 // the declaration only; From, Input; NewVersion, after which the same Begin can be
 // delivered twice; At, Actor.

@@ -24,7 +24,7 @@ func (g *group) explain(w *work, p *Pending, err error) error {
 		if elsewhere, lookErr := g.elsewhere(ref, w.key); lookErr != nil {
 			return lookErr
 		} else if elsewhere != nil {
-			refused.Err = fmt.Errorf("%w: %s is in another task", state.ErrInvalidArgument, ref)
+			refused.Err = fmt.Errorf("%w: a batch is for one task, and %s is in another one", state.ErrInvalidArgument, ref)
 		}
 	case errors.Is(err, state.ErrExists) && op.Taken:
 		ref := store.ByNode(op.Node)

@@ -119,12 +119,7 @@ func (e *edit) create() error {
 	}
 	name := ownName(CutName(op.Name), Pipeline)
 	if t.Len() > 0 {
-		root := t.nodes.get(0)
-		if op.Idempotent && root.name == name && (!op.NodeGiven || root.id == op.Node) {
-			e.repeat(0)
-			return nil
-		}
-		return fmt.Errorf("%w: task %s", ErrExists, op.Task)
+		return e.repeatOf(0, -1, fmt.Errorf("%w: task %s", ErrExists, op.Task))
 	}
 	if op.Taken {
 		return fmt.Errorf("%w: task %s or node %q", ErrExists, op.Task, op.Node)
@@ -147,22 +142,14 @@ func (e *edit) declare(limits Limits) error {
 		return err
 	}
 	if i, used := t.Find(op.Node); used || op.Taken {
-		if used && op.Idempotent {
-			n := t.nodes.get(i)
-			if int(n.parent) == p && n.kind == op.NodeKind && n.name == name && n.key() == op.Key {
-				e.repeat(i)
-				return nil
-			}
+		err := fmt.Errorf("%w: node %q", ErrExists, op.Node)
+		if !used {
+			return err
 		}
-		return fmt.Errorf("%w: node %q", ErrExists, op.Node)
+		return e.repeatOf(i, p, err)
 	}
 	if i, used := t.FindKey(op.Key); used {
-		n := t.nodes.get(i)
-		if op.Idempotent && !op.NodeGiven && int(n.parent) == p && n.kind == op.NodeKind && n.name == name {
-			e.repeat(i)
-			return nil
-		}
-		return fmt.Errorf("%w: key %q is that of node %q", ErrExists, op.Key, t.ID(i))
+		return e.repeatOf(i, p, fmt.Errorf("%w: key %q is that of node %q", ErrExists, op.Key, t.ID(i)))
 	}
 	if parent.family == nil {
 		return fmt.Errorf("%w: parent %q is a %s", ErrInvalidArgument, parent.id, parent.kind)

@@ -14,7 +14,7 @@ func (op *Op) fits(n *node) error {
 	case op.Ignore && (op.RetryAt.IsSet() || op.Abandon):
 		return fmt.Errorf("%w: ignore together with retry-at or abandon", ErrInvalidArgument)
 	case op.Kind == Start && op.Input != nil && n.parent < 0:
-		return fmt.Errorf("%w: a task gets its input when it is created", ErrInvalidArgument)
+		return errRootInput
 	case op.Loop != 0 && n.parent >= 0:
 		return fmt.Errorf("%w: only the root takes a loop", ErrInvalidArgument)
 	}

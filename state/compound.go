@@ -121,8 +121,8 @@ func (t *Tree) begin(i int, exists bool, op *Op, before []Outcome) ([]OpKind, er
 		return []OpKind{Declare, Start}, err
 	}
 	n := t.nodes.get(i)
-	if n.kind != op.NodeKind || int(n.parent) != p || op.Key != "" && n.key() != op.Key {
-		return nil, fmt.Errorf("%w: node %q is a %s of another place, kind or key", ErrExists, n.id, n.kind)
+	if differs := t.differs(n, op, p); differs != "" {
+		return nil, fmt.Errorf("%w: node %q: %s", ErrExists, n.id, differs)
 	}
 	return t.beginAgain(n, op, before)
 }

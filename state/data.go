@@ -155,11 +155,16 @@ func (tr *Transition) validateData() error {
 	return nil
 }
 
+// errRootInput refuses an input of the root that does not come with its create.
+var errRootInput = fmt.Errorf("%w: a task gets its input when it is created", ErrInvalidArgument)
+
 // validateData checks that the operation may bring data, and that it has the bytes.
 func (op *Op) validateData() error {
-	begins := op.Kind.takesInput() || op.Kind == Begin && !op.beginsRoot()
+	begins := op.Kind.takesInput() || op.Kind == Begin
 	ends := op.Kind.givesOutput() || op.Kind == Report && (op.State == Finished || op.State == Failed)
 	switch {
+	case op.Input != nil && op.beginsRoot():
+		return errRootInput
 	case op.Input != nil && !begins:
 		return misplaced(op.Kind, "input")
 	case op.Output != nil && !ends:

@@ -58,9 +58,12 @@ type Error struct {
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Batch {
-		fmt.Fprintf(&b, "operation %d of the batch: ", e.Index)
+		fmt.Fprintf(&b, "operation %d of the batch", e.Index)
 	}
 	if e.Op != 0 {
+		if e.Batch {
+			b.WriteString(": ")
+		}
 		b.WriteString(e.Op.String())
 	}
 	if e.Node != "" || e.Key != "" {
@@ -81,7 +84,10 @@ func (e *Error) Error() string {
 	if e.Task != (Key{}) {
 		b.WriteString(" of task " + e.Task.String())
 	}
-	return b.String() + ": " + e.Err.Error()
+	if b.Len() > 0 {
+		b.WriteString(": ")
+	}
+	return b.String() + e.Err.Error()
 }
 
 // Refusal is why the operation at an index was refused, given the reason and its

@@ -143,6 +143,9 @@ type Op struct {
 // [ErrInvalidArgument] and names a missing or misplaced field, or a malformed ID or
 // time. It is the first check of [Tree.Apply].
 func (op *Op) Validate() error {
+	if op.Kind == 0 {
+		return fmt.Errorf("%w: an operation without a kind", ErrInvalidArgument)
+	}
 	if !op.Kind.Valid() && !op.Kind.Compound() || op.Kind == Delete {
 		return fmt.Errorf("%w: %s cannot be applied to a tree", ErrInvalidArgument, op.Kind)
 	}

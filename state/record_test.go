@@ -148,7 +148,7 @@ func TestABeginFindsItsNodeByKey(t *testing.T) {
 		})
 	}
 	_, _, err = tree.Apply(state.Limits{}, beginKey(state.EndEvent, inTests, keyed("unit")))
-	if want := `begin node "generated" with key "unit" (RUNNING) of task "2"/"10": already exists: node "generated" is a service_activity of another place, kind or key`; err == nil || err.Error() != want {
+	if want := `begin node "generated" with key "unit" (RUNNING) of task "2"/"10": already exists: node "generated": its kind is service_activity, not end_event`; err == nil || err.Error() != want {
 		t.Errorf("%v, want %s", err, want)
 	}
 }

@@ -57,7 +57,7 @@ func (t *Tree) parent(op *Op) (int, error) {
 // byKey is the index of the node with a key in a task, the root for "".
 func (t *Tree) byKey(task Key, key string) (int, error) {
 	if task != t.key {
-		return 0, fmt.Errorf("%w: task %s in the tree of task %s", ErrInvalidArgument, task, t.key)
+		return 0, fmt.Errorf("%w: a batch is for one task, %s, and not also for task %s", ErrInvalidArgument, t.key, task)
 	}
 	if key == "" && t.Len() > 0 {
 		return 0, nil
