@@ -31,7 +31,7 @@ func (q *Query) AsOf(ctx context.Context, business, task string, t time.Time) (s
 	}
 	node, ok := past.Find(snap.Tree.ID(snap.Index))
 	if !ok {
-		return store.Snapshot{}, &NotFoundError{business, task, state.InstantOf(t).In(q.opts.Location)}
+		return store.Snapshot{}, &NotFoundError{Business: business, Task: task, At: state.InstantOf(t).In(q.opts.Location)}
 	}
 	return store.Snapshot{Tree: past, Index: node, Position: snap.Position}, nil
 }

@@ -19,9 +19,9 @@ type NodeDetail struct {
 	Attempts iter.Seq2[Attempt, error]
 }
 
-// Node returns a node of a task, by its ID or else by its key. The attempts are
-// those that led to its status: one that begins later is left out. For errors see
-// [Query.Snapshot].
+// Node returns a node of a task, by its ID or else by its key; "" is the root. The
+// attempts are those that led to its status: one that begins later is left out. For
+// errors see [Query.Snapshot].
 func (q *Query) Node(ctx context.Context, business, task, node string) (*NodeDetail, error) {
 	snap, err := q.Snapshot(ctx, business, task)
 	if err != nil {
@@ -31,7 +31,10 @@ func (q *Query) Node(ctx context.Context, business, task, node string) (*NodeDet
 	if !ok {
 		i, ok = snap.Tree.FindKey(node)
 	}
-	unknown := &NotFoundError{Business: business, Task: node}
+	unknown := &NotFoundError{Business: business, Task: task, Node: node}
+	if node == "" {
+		i, ok = 0, true
+	}
 	if !ok {
 		return nil, unknown
 	}

@@ -60,18 +60,26 @@ func TestANodeHasAllItsAttemptsWithTheirData(t *testing.T) {
 				t.Errorf("node %s, as JSON %s", d.Status.ID, body)
 			}
 		}
-		root, err := q.Node(t.Context(), "2", "10", "root")
-		if err != nil {
-			t.Fatal(err)
-		}
-		all, err := collect(root.Attempts)
-		if err != nil || len(all) != 1 || string(all[0].Input.Bytes()) != `{"definition":1}` {
-			t.Errorf("the root: %+v, %v", all, err)
+		for _, name := range []string{"root", ""} {
+			root, err := q.Node(t.Context(), "2", "10", name)
+			if err != nil {
+				t.Fatal(err)
+			}
+			all, err := collect(root.Attempts)
+			if err != nil || root.Status.ID != "root" || len(all) != 1 || string(all[0].Input.Bytes()) != `{"definition":1}` {
+				t.Errorf("the root as %q: %+v, %v", name, all, err)
+			}
 		}
 		for _, node := range []string{"foreign", "nothing"} {
-			if _, err := q.Node(t.Context(), "2", "10", node); !errors.Is(err, state.ErrNotFound) {
+			_, err := q.Node(t.Context(), "2", "10", node)
+			var unknown *query.NotFoundError
+			want := query.NotFoundError{Business: "2", Task: "10", Node: node}
+			if !errors.Is(err, state.ErrNotFound) || !errors.As(err, &unknown) || *unknown != want || err.Error() != fmt.Sprintf(`task "10" of business "2" has no node %q`, node) {
 				t.Errorf("%s: %v", node, err)
 			}
+		}
+		if _, err := q.Node(t.Context(), "2", "11", ""); err == nil || err.Error() != `business "2" has no task or node "11"` {
+			t.Errorf("an unknown task: %v", err)
 		}
 	})
 }

@@ -145,7 +145,8 @@ func (q *Query) AttemptOf(n *state.Node) Attempt {
 // time is about [store.DataPage] bytes of it. An error ends the iteration. An unknown
 // node is one that matches [state.ErrNotFound].
 //
-// A node ID is unique in a store, so History takes no business. A caller that
+// For a node by its task and key, and with the current attempt, see [Query.Node]. A
+// node ID is unique in a store, so History takes no business. A caller that
 // serves a single business must check the node with [Query.Snapshot] first.
 func (q *Query) History(ctx context.Context, node string) iter.Seq2[Attempt, error] {
 	return func(yield func(Attempt, error) bool) {

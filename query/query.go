@@ -98,16 +98,20 @@ func (o *Options) withDefaults() (d Options) {
 // With is q with other options on the same store; o may be nil.
 func (q *Query) With(o *Options) *Query { return New(q.reader, o) }
 
-// NotFoundError says that a business has no such task and no such node. It
-// matches [state.ErrNotFound].
+// NotFoundError says that a business has no such task and no such node, or that a
+// task has no such node. It matches [state.ErrNotFound].
 type NotFoundError struct {
 	Business string
 	Task     string    // as it was asked for, a task ID or a node ID
+	Node     string    // the node of the task, by ID or key, "" if the task is unknown
 	At       time.Time // the time that was asked about, zero for the present
 }
 
 // Error names what was asked for.
 func (e *NotFoundError) Error() string {
+	if e.Node != "" {
+		return fmt.Sprintf("task %q of business %q has no node %q", e.Task, e.Business, e.Node)
+	}
 	if e.At.IsZero() {
 		return fmt.Sprintf("business %q has no task or node %q", e.Business, e.Task)
 	}

@@ -15,26 +15,28 @@ import (
 )
 
 var historyCommand = command{
-	name: "history", args: "NODE, or BIZ TASK NODE|KEY", summary: "show every attempt of a node, the current one last",
+	name: "history", args: "NODE, or BIZ TASK [NODE|KEY]", summary: "show every attempt of a node, the current one last",
 	least: 1, most: 3,
 	detail: `
-Inputs and outputs are shown in one line each; -json has them whole.`,
+A task without a node stands for its root pipeline. Inputs and outputs are shown
+in one line each; -json has them whole.`,
 	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
 		return func(ctx context.Context, t *tool, args []string) error {
-			if len(args) == 2 {
-				return &usageError{problem: "needs NODE, or BIZ, TASK and NODE or KEY"}
-			}
 			return t.read(ctx, func(r *reader) error { return showHistory(ctx, t, r, args) })
 		}
 	},
 }
 
-// nodeOf finds a node by its ID, or in a task by its ID or key.
+// nodeOf finds a node by its ID, or in a task by its ID or key, or the root of a task.
 func nodeOf(ctx context.Context, r *reader, args []string) (key state.Key, detail *query.NodeDetail, err error) {
-	node := args[len(args)-1]
-	if len(args) == 3 {
+	if len(args) > 1 {
 		key = state.Key{Business: args[0], Task: args[1]}
-	} else {
+	}
+	node := ""
+	if len(args) != 2 {
+		node = args[len(args)-1]
+	}
+	if len(args) == 1 {
 		if err := state.CheckID("node ID", node); err != nil {
 			return key, nil, err
 		}

@@ -89,6 +89,7 @@ func TestOutputForPeopleAndPrograms(t *testing.T) {
 		"usage-backup":        {"backup", "-h"},
 		"history":             {"history", "pack"},
 		"history-errors":      {"history", "e8b128dff46637368b9b1bd921abc14e"},
+		"history-of-the-root": {"history", "2", "10"},
 		"history-json":        {"history", "pack", "-json"},
 		"history-of-one":      {"history", "5a1622f9f43e3429acb604e18dbd100a"},
 		"watch":               {"watch"},
