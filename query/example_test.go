@@ -190,3 +190,37 @@ func ExampleQuery_Timeline() {
 	// build, attempt 2: FINISHED after 7m0s
 	// deploy, attempt 1: FAILED after 1m0s
 }
+
+// The data of a step, which is named by its key, is read with its attempts.
+func ExampleQuery_Node() {
+	ctx := context.Background()
+	e, err := engine.Open(ctx, store.NewMemory(), nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer e.Close()
+	in := engine.In("2", "10")
+	for _, op := range []engine.Op{
+		engine.Create("2", "10"),
+		engine.Report("", state.Running, in),
+		engine.Begin("", state.ServiceActivity, in, engine.Key("compile"), engine.Input([]byte(`{"file":"main.c"}`))),
+		engine.Finish("compile", in, engine.Output([]byte(`{"warnings":2}`))),
+	} {
+		if _, err := e.Record(ctx, op); err != nil {
+			log.Fatal(err)
+		}
+	}
+
+	step, err := query.New(e, nil).Node(ctx, "2", "10", "compile")
+	if err != nil {
+		log.Fatal(err)
+	}
+	for attempt, err := range step.Attempts {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s %s %s\n", attempt.State, attempt.Input.Bytes(), attempt.Output.Bytes())
+	}
+	// Output:
+	// FINISHED {"file":"main.c"} {"warnings":2}
+}

@@ -155,3 +155,14 @@ func TestOnlyDataThatAnAnswerCanHoldIsJSON(t *testing.T) {
 		t.Error("data without its bytes is JSON")
 	}
 }
+
+func TestABeginWithAnInputCanBeDeliveredTwice(t *testing.T) {
+	withInput := fed([]byte(`{}`))
+	given := begin("s", state.Subprocess, withInput, version(95), func(op *state.Op) { op.VersionGiven = true })
+	tree, outcomes, err := running(t).Apply(state.Limits{}, given, given)
+	if err != nil || did(outcomes[0]) != "declare,start" || did(outcomes[1]) != "." {
+		t.Fatalf("delivered twice: %+v, %v", outcomes, err)
+	}
+	_, _, err = tree.Apply(state.Limits{}, begin("s", state.Subprocess, withInput, version(96)))
+	refusedWith(t, err, state.ErrInvalidArgument)
+}
