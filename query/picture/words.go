@@ -75,10 +75,15 @@ func cut(s string, n int) string {
 // endings are lines that say only that a program failed.
 var endings = regexp.MustCompile(`(?i)^\W*(exit(ed)?( with)?( status| code)|command (failed|terminated)|process exited|signal:)[^:]*$`)
 
+// additions are lines that databases print below the line that says what went
+// wrong.
+var additions = regexp.MustCompile(`^((DETAIL|HINT|CONTEXT|QUERY|STATEMENT|LOCATION|LINE \d+):|(PL/pgSQL|SQL) (function|statement) )`)
+
 // Cause is the line of an error text that says what went wrong, printable: the
 // last one with a letter or digit in it, since programs print the cause below
-// the trace. A line with only an exit status counts if there is no other. "" if no
-// line has a letter or digit.
+// the trace. A line with only an exit status, or one in which a database adds to the
+// line above (DETAIL, HINT, CONTEXT), counts if there is no other. "" if no line has
+// a letter or digit.
 func Cause(s string) (cause string) {
 	for s != "" {
 		cut := strings.LastIndexAny(s, "\r\n") + 1
@@ -87,7 +92,7 @@ func Cause(s string) (cause string) {
 		if !strings.ContainsFunc(line, func(r rune) bool { return unicode.IsLetter(r) || unicode.IsDigit(r) }) {
 			continue
 		}
-		if !endings.MatchString(line) {
+		if !endings.MatchString(line) && !additions.MatchString(line) {
 			return line
 		}
 		if cause == "" {

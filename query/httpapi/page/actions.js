@@ -67,7 +67,7 @@ const actionsView = {
     box.replaceChildren(...actions.filter((a) => this.recorded.has(a)).map((action) => {
       const button = copyButton("Copy command: " + this.labels.get(action).toLowerCase(), () => this.command(action, node));
       button.dataset.copy = action;
-      button.title = "This page may not operate the task: " + this.command(action, node);
+      button.title = clean("This page may not operate the task: " + this.command(action, node));
       return button;
     }));
   },

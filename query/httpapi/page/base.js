@@ -1,4 +1,4 @@
-// Elements and requests. Every text that comes from a pipeline goes
+// Elements and requests. Every text that comes from a pipeline is cleaned and goes
 // through textContent: nothing here ever makes markup of it. Where something
 // follows one on its line, it is in an element of its own: apart.
 
@@ -7,7 +7,7 @@ const $ = (id) => document.getElementById(id);
 function element(tag, className, text) {
   const e = document.createElement(tag);
   if (className) e.className = className;
-  if (text !== undefined) e.textContent = text;
+  if (text !== undefined) e.textContent = clean(text);
   return e;
 }
 
@@ -34,7 +34,7 @@ function mark(kind, text) {
 const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 
 function problem(text) {
-  $("problem").textContent = text || "";
+  $("problem").textContent = clean(text || "");
   $("problem").hidden = !text;
 }
 

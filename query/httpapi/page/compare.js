@@ -59,7 +59,7 @@ const compareView = {
   // drawChoice offers the runs, and by what they are found.
   drawChoice(view) {
     const option = (value, text) => {
-      const o = element("option", "", unturned(text));
+      const o = element("option", "", text);
       o.value = value;
       return o;
     };
@@ -82,7 +82,7 @@ const compareView = {
     $("no-rows").hidden = shown.length > 0;
     $("no-rows").textContent = this.other ? "The runs do not differ." : "Choose another run to compare this one with.";
     const head = element("div", "row");
-    const link = element("a", "", unturned(this.other || ""));
+    const link = element("a", "", this.other || "");
     if (this.other) link.href = "#/task?" + new URLSearchParams({ bk_biz_id: view.query.bk_biz_id, task_id: this.other });
     const [a, b] = [element("span", "side"), element("span", "side")];
     a.append("run ", link);
@@ -106,7 +106,7 @@ const compareView = {
     if (n.b) name.style.paddingLeft = n.path.length * 18 + "px";
     name.append(apart(above + title));
     if (n.name && n.path.length) name.append(" ", element("span", "kind", kindLabel(n.kind)));
-    name.title = above + title;
+    name.title = clean(above + title);
     row.replaceChildren(name, this.side(n.a), this.side(n.b), this.difference(n));
   },
 

@@ -13,7 +13,7 @@ const detailsView = {
     const model = view.shown;
     const n = view.chosen && model?.find(view.chosen);
     if (!n) return;
-    $("d-name").textContent = unturned(nameOf(n));
+    $("d-name").textContent = clean(nameOf(n));
     this.drawError(n);
     const field = (name, value) => value !== undefined && value !== "" && fields.push([name, value]);
     const fields = [];
@@ -47,10 +47,10 @@ const detailsView = {
     this.errorOf = n.error || "";
     $("d-error").hidden = !n.error;
     if (!n.error) return;
-    const text = element("pre", "error", unturned(plain(n.error)));
+    const text = element("pre", "error", n.error);
     text.tabIndex = 0;
     text.ariaLabel = "Error text";
-    $("d-error").replaceChildren(element("p", "cause", unturned(n.cause)), text, copyButton("Copy error", () => plain(n.error)));
+    $("d-error").replaceChildren(element("p", "cause", n.cause), text, copyButton("Copy error", () => plain(n.error)));
     text.scrollTop = text.scrollHeight;
   },
 
@@ -95,8 +95,8 @@ const detailsView = {
     }
     if (a.error) {
       const whole = element("details");
-      whole.append(element("summary", "", unturned(cause(a.error))), element("pre", "error", unturned(plain(a.error))));
-      item.append(a.current ? element("p", "", unturned(cause(a.error))) : whole);
+      whole.append(element("summary", "", cause(a.error)), element("pre", "error", a.error));
+      item.append(a.current ? element("p", "", cause(a.error)) : whole);
     }
     if (!a.current) item.append(...this.data("Output", a.output, a.output_base64), ...this.data("Input", a.input, a.input_base64));
     return item;
@@ -113,7 +113,7 @@ const detailsView = {
       box.append(element("p", "hint", atob(base64).length + " bytes that are no text."), copyButton("Copy base64", () => base64));
       return [box];
     }
-    const whole = unturned(readable(text));
+    const whole = clean(readable(text));
     const last = ending(whole, 8);
     const shown = element("pre", "output", last);
     shown.tabIndex = 0;

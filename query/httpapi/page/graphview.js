@@ -88,10 +88,10 @@ const graphView = {
     if (box.shown === shown) return;
     box.shown = shown;
     box.g.setAttribute("class", "gnode " + n.state + (chosen ? " chosen" : "") + (dim ? " dim" : "") + (box.inside ? " open" : ""));
-    box.name.textContent = clip(unturned(nameOf(n)), box.inside ? Math.max(8, Math.floor(box.w / 9) - 16) : 20);
+    box.name.textContent = clip(clean(nameOf(n)), box.inside ? Math.max(8, Math.floor(box.w / 9) - 16) : 20);
     box.state.textContent = box.inside ? stateSymbols[n.state] + " " + n.state : clip(state, 27);
-    box.title.textContent = unturned([nameOf(n), kindLabel(n.kind), state, n.cause].filter(Boolean).join("\n"));
-    box.g.setAttribute("aria-label", unturned([nameOf(n), kindLabel(n.kind), n.state, took, n.cause].filter(Boolean).join(", ")));
+    box.title.textContent = clean([nameOf(n), kindLabel(n.kind), state, n.cause].filter(Boolean).join("\n"));
+    box.g.setAttribute("aria-label", clean([nameOf(n), kindLabel(n.kind), n.state, took, n.cause].filter(Boolean).join(", ")));
     box.g.setAttribute("aria-selected", String(chosen));
   },
 

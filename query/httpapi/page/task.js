@@ -55,7 +55,7 @@ const taskView = {
     mark("", "");
     $("task").hidden = true;
     $("nothing").hidden = false;
-    $("nothing-text").textContent = message;
+    $("nothing-text").textContent = clean(message);
   },
 
   close() {
@@ -137,7 +137,7 @@ const taskView = {
 
   drawTitle() {
     const root = this.shown.root;
-    document.title = root.state + " \u2068" + unturned(root.name || this.query.task_id) + "\u2069 – pipestatus";
+    document.title = root.state + " \u2068" + clean(root.name || this.query.task_id) + "\u2069 – pipestatus";
   },
 
   draw() {
@@ -145,7 +145,7 @@ const taskView = {
     const root = model.root;
     $("t-state").className = "state " + root.state;
     $("t-state").textContent = root.state;
-    $("t-name").textContent = root.name || this.query.task_id;
+    $("t-name").textContent = clean(root.name || this.query.task_id);
     this.drawTitle();
     const rest = [model.story(this.now()), progressText(root.counts || {})].filter(Boolean).join(" · ");
     $("t-where").replaceChildren("business ", apart(this.query.bk_biz_id), " · task ", apart(this.query.task_id), " · " + rest);
@@ -167,10 +167,10 @@ const taskView = {
   drawMoment() {
     const model = this.shown;
     const step = model.last;
-    const by = step?.actor ? " by " + unturned(step.actor) : "";
+    const by = step?.actor ? " by " + clean(step.actor) : "";
     if (this.past) {
       const node = step && model.find(step.node_id);
-      $("moment-text").textContent = showTime(this.pastTime, true) + (step ? " · after " + step.op + (node ? " of " + unturned(nameOf(node)) : "") + by : "");
+      $("moment-text").textContent = showTime(this.pastTime, true) + (step ? " · after " + step.op + (node ? " of " + clean(nameOf(node)) : "") + by : "");
     } else $("moment-text").textContent = step ? "now · last: " + step.op + by + " at " + showTime(step.time) : "now";
     $("to-now").hidden = !this.past;
     $("slider").disabled = !this.live.root.start_time;

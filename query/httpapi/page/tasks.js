@@ -27,7 +27,7 @@ function progressText(counts) {
 
 // labelLink leads to the tasks with a label.
 function labelLink(key, value) {
-  const link = element("a", "label", unturned(key + "=" + value));
+  const link = element("a", "label", key + "=" + value);
   link.href = "#/?" + new URLSearchParams({ label: key + "=" + value });
   return link;
 }
@@ -92,9 +92,9 @@ const tasksView = {
     }
     this.drawCounters(null);
     $("f-labels").replaceChildren(...this.asked.labels.map((label) => {
-      const button = element("button", "label", unturned(label) + " ×");
+      const button = element("button", "label", label + " ×");
       button.type = "button";
-      button.title = "Any " + label;
+      button.title = "Any " + clean(label);
       button.addEventListener("click", () => this.filter({ labels: this.asked.labels.filter((l) => l !== label) }));
       return button;
     }));
@@ -221,7 +221,7 @@ const tasksView = {
       td.append(...content);
       row.append(td);
     };
-    const link = element("a", "", unturned(t.name || t.task_id));
+    const link = element("a", "", t.name || t.task_id);
     link.href = "#/task?" + new URLSearchParams({ bk_biz_id: t.bk_biz_id, task_id: t.task_id });
     link.dataset.key = t.bk_biz_id + "/" + t.task_id;
     const labels = element("span", "labels");
@@ -231,7 +231,7 @@ const tasksView = {
     const rest = counted(t.counts).filter((s) => s !== "FINISHED").map((s) => t.counts[s] + " " + s.toLowerCase()).join(", ");
     cell("", stateBadge(t.state));
     cell("", link, element("span", "hint", t.name ? t.task_id : ""), labels);
-    cell("wide", t.bk_biz_id);
+    cell("wide", clean(t.bk_biz_id));
     cell("wide", steps, element("span", "hint", rest));
     const started = showTime(t.start_time || t.recorded_time).split(" ");
     cell("time", element("span", t.start_time ? "" : "hint", started[0]), " ", element("span", t.start_time ? "" : "hint", started[1]), element("span", "hint", showAgo(t.start_time || t.recorded_time)));

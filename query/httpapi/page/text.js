@@ -1,11 +1,13 @@
 // Texts of pipelines: made harmless, shortened to what matters, copied.
 
-// unturned is text without what would turn the direction of what follows it.
-const unturned = (text) => text.replace(/[\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
+// clean is text of a pipeline as the page shows it: without what terminals obey,
+// and with a sign for each mark that would turn the direction of what follows it.
+// All elements clean their texts; what goes to a title or elsewhere is cleaned there.
+const clean = (text) => plain(String(text)).replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 
 // apart is text of which neither letters nor controls move what is beside it.
 // An element, not characters that isolate: those would be copied with it.
-const apart = (text) => element("bdi", "", unturned(text));
+const apart = (text) => element("bdi", "", text);
 
 // escapeUnseen is JSON with escapes for what does not show or turns the
 // direction of a line.
@@ -49,12 +51,15 @@ const plain = (text) => text.replace(terminalSequences, "").replace(/\r\n?/g, "\
 // endings are lines that only say that a program failed.
 const endings = /^\W*(exit(ed)?( with)?( status| code)|command (failed|terminated)|process exited|signal:)[^:]*$/i;
 
+// additions are lines that databases print below what went wrong.
+const additions = /^((DETAIL|HINT|CONTEXT|QUERY|STATEMENT|LOCATION|LINE \d+):|(PL\/pgSQL|SQL) (function|statement) )/;
+
 // cause is the last line of an error text that says what went wrong: programs
 // print it below the trace that leads to it. A line that only tells an exit
-// status is taken if there is no other.
+// status, or adds to the line above, is taken if there is no other.
 function cause(text) {
-  const lines = plain(text).split("\n").map((line) => line.trim()).filter((line) => /[\p{L}\p{N}]/u.test(line));
-  return lines.findLast((line) => !endings.test(line)) || lines.at(-1) || "";
+  const lines = clean(text).split("\n").map((line) => line.trim()).filter((line) => /[\p{L}\p{N}]/u.test(line));
+  return lines.findLast((line) => !endings.test(line) && !additions.test(line)) || lines.at(-1) || "";
 }
 
 // readable is data as a person reads it. JSON is indented, and texts in it have

@@ -17,7 +17,7 @@ const treeView = {
     name.style.paddingLeft = level * 18 + "px";
     name.append(element("span", "fold", container ? (view.folded.has(n.id) ? "▸" : "▾") : ""), apart(nameOf(n)));
     if (n.name) name.append(" ", element("span", "kind", kindLabel(n.kind)));
-    name.title = nameOf(n);
+    name.title = clean(nameOf(n));
     const took = element("span", "duration", model.duration(n, view.now()));
     took.title = usual.long(n) && "usually " + usual.long(n);
     if (view.tab === "timeline") return row.replaceChildren(name, this.track(view, n), stateBadge(n.state), took);

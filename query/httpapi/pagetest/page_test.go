@@ -294,6 +294,7 @@ func TestTextsTurnNothingBesideThem(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	const turned, shut, hebrew = "\u202e\u2067abc", "\u2069\u202c\u202eabc", "\u05d0\u05d1\u05d2"
+	const shownTurned, shownShut = "\ufffd\ufffdabc", "\ufffd\ufffd\ufffdabc"
 	s.record(engine.Create("2", hebrew, engine.ID(hebrew), engine.Name(hebrew)), engine.Start(hebrew),
 		engine.Declare(hebrew, state.ServiceActivity, engine.Name("1")))
 	s.record(engine.Create("2", turned, engine.ID("root"), engine.Name(turned)), engine.Start("root"),
@@ -328,13 +329,13 @@ func TestTextsTurnNothingBesideThem(t *testing.T) {
 	check("$('t-where')", " · 0 of 1 steps finished")
 	p.shot("hebrew")
 	p.eval("location.hash = '', 0", nil)
-	p.until("$('task-rows').textContent.includes(%s)", quote(turned))
+	p.until("$('task-rows').textContent.includes(%s)", quote(shownTurned))
 	p.click("#task-rows a")
-	p.until("$('t-name').textContent === %s && %s", quote(turned), row(shut))
+	p.until("$('t-name').textContent === %s && %s", quote(shownTurned), row(shownShut))
 	check("$('t-where')", " · 0 of 1 steps finished")
 	check("$('t-counts')", "1 FAILED")
-	check(row(shut)+".querySelector('.name')", "service activity")
-	check(row(shut)+".querySelector('.state')", "FAILED")
+	check(row(shownShut)+".querySelector('.name')", "service activity")
+	check(row(shownShut)+".querySelector('.state')", "FAILED")
 	p.click("#tab-json")
 	p.until("$('rows').textContent.includes('abc')")
 	for _, text := range []string{`\u202e\u2067abc`, `\u2069\u202c\u202eabc`} {
