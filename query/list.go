@@ -26,6 +26,17 @@ type Task struct {
 	Revision                             uint64
 }
 
+// Stands is the time of the last transition of a task that waits for a person: it
+// has started and not ended, does not show RUNNING, and no leaf in it runs. It is
+// zero for all other tasks, whose clocks run or have ended. [Stands] does the same
+// for a node.
+func (t *Task) Stands() time.Time {
+	if t.Started.IsZero() || !t.Finished.IsZero() || t.State == state.Running || t.Counts[state.Running] > 0 {
+		return time.Time{}
+	}
+	return t.Updated
+}
+
 // MarshalJSON writes bk_biz_id, task_id, id, name, state, start_time,
 // finish_time, recorded_time, state_refresh_at, nodes, counts (an object of
 // the states of which there are any), revision, and labels if there are

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"time"
 	"unicode/utf8"
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
@@ -82,8 +83,12 @@ func showHistory(ctx context.Context, t *tool, r *reader, args []string) error {
 		case a.ErrorIgnored:
 			remark = "error ignored: " + remark
 		}
+		var stands time.Time
+		if a.Current && a.State != state.Running {
+			stands = node.Status.Updated
+		}
 		rows.add(fmt.Sprint(a.Loop), fmt.Sprint(a.Retry), a.State.String(), whenShown(a.Started), whenShown(a.Finished),
-			took(a.Started, a.Finished, t.now()), a.Version, remark)
+			took(a.Started, a.Finished, stands, t.now()), a.Version, remark)
 		addData(&data, &a)
 	}
 	title := picture.Label(node.Status.Kind, node.Status.Name) + ", node " + node.Status.ID

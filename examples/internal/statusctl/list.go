@@ -108,7 +108,7 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 		if name == state.Pipeline.Class() {
 			name = "" // it was given none
 		}
-		row := []string{k.Business, k.Task, k.State.String(), whenShown(k.Started), took(k.Started, k.Finished, now), fmt.Sprint(k.Nodes), brief(name, 60)}
+		row := []string{k.Business, k.Task, k.State.String(), whenShown(k.Started), took(k.Started, k.Finished, k.Stands(), now), fmt.Sprint(k.Nodes), brief(name, 60)}
 		if labeled {
 			row = append(row, labelText(k.Labels))
 		}

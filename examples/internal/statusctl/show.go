@@ -25,13 +25,16 @@ func whenShown(at time.Time) string {
 	return at.Format(query.TimeLayout)
 }
 
-// took is how long something lasted, or has been lasting; "" if it never started.
-func took(started, finished, now time.Time) string {
+// took is how long something lasted until it finished or, if it waits for a person,
+// came to a stand, or has been lasting; "" if it never started.
+func took(started, finished, stands, now time.Time) string {
 	switch {
 	case started.IsZero():
 		return ""
 	case !finished.IsZero():
 		return span(finished.Sub(started))
+	case !stands.IsZero():
+		return span(stands.Sub(started))
 	}
 	return span(now.Sub(started)) + " so far"
 }

@@ -196,7 +196,7 @@ func TestDurations(t *testing.T) {
 			t.Errorf("%v: %s, want %s", d, got, want)
 		}
 	}
-	if got := took(time.Time{}, time.Unix(5, 0), time.Unix(9, 0)); got != "" {
+	if got := took(time.Time{}, time.Unix(5, 0), time.Time{}, time.Unix(9, 0)); got != "" {
 		t.Errorf("what never started took %s", got)
 	}
 }

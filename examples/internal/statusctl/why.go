@@ -40,10 +40,18 @@ type failureRecord struct {
 
 // failures are the nodes, at and below one, that failed themselves or were stopped
 // for a reason, in the order of creation.
-func failures(tree *state.Tree, node int) (failed []state.Node) {
+func failures(tree *state.Tree, node int) []state.Node {
+	return below(tree, node, func(n *state.Node) bool {
+		return n.State == state.Failed || n.State == state.Revoked && n.Error != ""
+	})
+}
+
+// below are the nodes, at and below one, for which a condition holds, in the order
+// of creation.
+func below(tree *state.Tree, node int, holds func(*state.Node) bool) (found []state.Node) {
 	for i := node; i < tree.Len(); i++ {
 		n := tree.Node(i)
-		if n.State != state.Failed && (n.State != state.Revoked || n.Error == "") {
+		if !holds(&n) {
 			continue
 		}
 		at := i
@@ -51,10 +59,10 @@ func failures(tree *state.Tree, node int) (failed []state.Node) {
 			at = tree.Parent(at)
 		}
 		if at == node {
-			failed = append(failed, n)
+			found = append(found, n)
 		}
 	}
-	return failed
+	return found
 }
 
 // path lists the names of a node and of the nodes above it, without the root.
@@ -65,6 +73,39 @@ func path(tree *state.Tree, i int) []string {
 		names = append([]string{label(n.Kind, n.Name)}, names...)
 	}
 	return names
+}
+
+// retried are the nodes, at and below one, that were retried or skipped after they
+// had failed, in the order of creation.
+func retried(tree *state.Tree, node int) []state.Node {
+	return below(tree, node, func(n *state.Node) bool { return n.Retry() > 0 })
+}
+
+// writeNoFailure says that nothing is FAILED, and what was before.
+func (t *tool) writeNoFailure(b *strings.Builder, snap store.Snapshot) {
+	name, shown := terminal.Printable(taskName(snap.Tree.Key())), snap.Tree.Shown(snap.Index)
+	nodes, attempts := retried(snap.Tree, snap.Index), 0
+	for i := range nodes {
+		attempts += nodes[i].Retry()
+	}
+	if attempts == 0 {
+		fmt.Fprintf(b, "Nothing has failed in %s, which shows %s.\n", name, shown)
+		return
+	}
+	fmt.Fprintf(b, "Nothing is FAILED now in %s, which shows %s; %s failed before:\n", name, shown, count(attempts, "attempt"))
+	for i := range nodes {
+		n := &nodes[i]
+		fmt.Fprintf(b, "    %s\n", terminal.Printable(fmt.Sprintf("%s, node %s, %s", pathName(snap.Tree, n), n.ID, picture.Remarks(&n.Attempt, t.zone))))
+	}
+	fmt.Fprintf(b, "\"statusctl history NODE\" shows their errors.\n")
+}
+
+// pathName is the path of a node, or the name of the root.
+func pathName(tree *state.Tree, n *state.Node) string {
+	if n.Index == 0 {
+		return label(n.Kind, n.Name)
+	}
+	return strings.Join(path(tree, n.Index), " / ")
 }
 
 func (t *tool) showFailures(snap store.Snapshot) error {
@@ -85,7 +126,7 @@ func (t *tool) showFailures(snap store.Snapshot) error {
 	}
 	var b strings.Builder
 	if len(failed) == 0 {
-		fmt.Fprintf(&b, "Nothing has failed in %s, which shows %s.\n", terminal.Printable(taskName(tree.Key())), tree.Shown(snap.Index))
+		t.writeNoFailure(&b, snap)
 	}
 	colors := paletteFor(t.stdout)
 	for i := range failed {
@@ -93,11 +134,7 @@ func (t *tool) showFailures(snap store.Snapshot) error {
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		name := strings.Join(path(tree, n.Index), " / ")
-		if n.Index == 0 {
-			name = label(n.Kind, n.Name)
-		}
-		fmt.Fprintf(&b, "%s  %s\n", colors.paint(n.State.String()), terminal.Printable(name))
+		fmt.Fprintf(&b, "%s  %s\n", colors.paint(n.State.String()), terminal.Printable(pathName(tree, n)))
 		about := []string{"node " + n.ID}
 		if n.Finished.IsSet() {
 			about = append(about, shownTime(n.Finished, t.zone))

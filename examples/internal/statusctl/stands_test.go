@@ -1,0 +1,48 @@
+package statusctl
+
+import (
+	"strings"
+	"testing"
+)
+
+// lines of operations in which a task waits for a person, long before noon.
+const waiting = `{"op":"create","biz":"2","task":"10","id":"root","at":1524700000}
+{"op":"start","node":"root","at":1524700000}
+{"op":"declare","node":"a","parent":"root","kind":"service_activity","name":"copy","at":1524700000}
+{"op":"start","node":"a","at":1524700000}
+`
+
+// A task that waits for a person takes no time: all commands say so.
+func TestTheClockOfAWaitingTaskStandsInEveryCommand(t *testing.T) {
+	for want, op := range map[string]string{
+		"FAILED":    `{"op":"fail","node":"a","error":"no","at":1524700081}`,
+		"SUSPENDED": `{"op":"suspend","node":"a","at":1524700081}`,
+	} {
+		db := t.TempDir() + "/a.db"
+		if answers := succeed(t, waiting+op+"\n", "apply", "-db", db); strings.Contains(answers, `"ok":false`) {
+			t.Fatal(answers)
+		}
+		for _, args := range [][]string{{"list"}, {"tree", "2", "10"}, {"history", "a"}} {
+			out := noon(t, append(args, "-db", db)...)
+			if !strings.Contains(out, want) || !strings.Contains(out, "1m21s") || strings.Contains(out, "so far") {
+				t.Errorf("%s of a task that is %s:\n%s", args[0], want, out)
+			}
+		}
+	}
+}
+
+func TestWhyTellsOfAttemptsThatFailedBefore(t *testing.T) {
+	db := t.TempDir() + "/a.db"
+	again := `{"op":"fail","node":"a","error":"no","at":1524700001}
+{"op":"retry","node":"a","at":1524700002}
+{"op":"start","node":"a","at":1524700003}
+`
+	answers := succeed(t, waiting+strings.Repeat(again, 200)+`{"op":"finish","node":"a","at":1524700004}`+"\n", "apply", "-db", db)
+	if strings.Contains(answers, `"ok":false`) {
+		t.Fatal(answers)
+	}
+	const want = "Nothing is FAILED now in 2/10, which shows RUNNING; 200 attempts failed before:\n    copy, node a, retried 200×\n\"statusctl history NODE\" shows their errors.\n"
+	if out := noon(t, "why", "2", "10", "-db", db); out != want {
+		t.Errorf("%s, want\n%s", out, want)
+	}
+}
