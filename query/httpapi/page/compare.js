@@ -126,7 +126,8 @@ const compareView = {
   difference({ a, b }) {
     const parts = [];
     const both = a && b;
-    if (both && a.start_time && b.start_time) {
+    // A failure that comes early makes nothing faster.
+    if (both && a.start_time && b.start_time && a.state === "FINISHED" && b.state === "FINISHED") {
       const more = 1000 * (b.seconds - a.seconds);
       if (Math.abs(more) >= 50) parts.push((more > 0 ? "+" : "−") + showDuration(Math.abs(more)));
     }
