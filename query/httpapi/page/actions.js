@@ -76,12 +76,14 @@ const actionsView = {
     const root = model.root;
     const forTask = task.past ? [] : this.forTask.get(root.state) || [];
     const forNode = task.past || !chosen || chosen === root ? [] : this.forNode.get(chosen.state) || [];
+    $("d-command").hidden = true;
     if (task.live.operable) {
       this.show($("t-actions"), forTask, query);
       this.show($("d-actions"), forNode, { ...query, node_id: chosen?.id });
     } else {
       this.show($("t-actions"), [], query);
       this.offer($("d-actions"), chosen === root ? forTask : forNode.filter((a) => a === "retry" || a === "skip" || a === "resume"), chosen?.id);
+      $("d-command").hidden = !$("d-actions").childElementCount;
     }
   },
 };

@@ -38,6 +38,18 @@ function problem(text) {
   $("problem").hidden = !text;
 }
 
+// nothing says why there is nothing to show, and hides what was shown.
+function nothing(message) {
+  mark("", "");
+  for (const id of ["tasks", "task"]) $(id).hidden = true;
+  $("nothing").hidden = false;
+  $("nothing-text").textContent = clean(message);
+}
+
+// unreadable is what the page says of a part of an address that it cannot read.
+const unreadable = (name, value, wanted) => "The address has " + name + "=" + value + ", which is not " + wanted + ".";
+const aTime = "a time such as 2006-01-02T15:04:05Z";
+
 // Credentials, if the service wants any, live as long as the tab.
 const stored = "pipestatus";
 

@@ -3,6 +3,7 @@ const detailsView = {
   // open shows another node, or none.
   open(n) {
     $("details").hidden = !n;
+    $("d-name").classList.remove("whole");
     $("d-attempts").replaceChildren();
     $("d-data").replaceChildren();
     $("d-operations").replaceChildren();
@@ -13,7 +14,7 @@ const detailsView = {
     const model = view.shown;
     const n = view.chosen && model?.find(view.chosen);
     if (!n) return;
-    $("d-name").textContent = clean(nameOf(n));
+    $("d-name").textContent = $("d-name").title = clean(nameOf(n));
     this.drawError(n);
     const field = (name, value) => value !== undefined && value !== "" && fields.push([name, value]);
     const fields = [];

@@ -20,6 +20,8 @@ $("tabs").addEventListener("keydown", (e) => {
 });
 $("slider").addEventListener("input", () => taskView.live && taskView.slide());
 $("to-now").addEventListener("click", () => taskView.toNow());
+// A click shows the whole of a long name, and another its beginning.
+for (const e of document.querySelectorAll("h1.clamp, h2.clamp")) e.addEventListener("click", () => e.classList.toggle("whole"));
 $("close-details").addEventListener("click", () => {
   taskView.choose(-1);
   $("rows").focus();

@@ -20,18 +20,22 @@ const taskView = {
     mark("", "loading");
     const outage = new Outage();
     const opened = this.opened.signal;
+    const then = params.has("as_of") ? moment(params.get("as_of")) : null;
+    if (Number.isNaN(then)) return nothing(unreadable("as_of", params.get("as_of"), aTime));
     while (!this.live) {
       try {
         await zone.learn(opened);
         const story = await load("task", this.query, opened);
+        const past = then !== null && (await load("task", { ...this.query, as_of: new Date(then).toISOString() }, opened));
         if (opened.aborted) return;
         learnClock(story.now);
         this.live = new Model(story);
+        if (past) this.setPast(then, past);
       } catch (e) {
         if (opened.aborted || e instanceof SignedOut) return outage.end();
         if (e instanceof Refused) {
           outage.end();
-          return this.refuse(e.message);
+          return nothing(e.message);
         }
         await outage.after(e, opened);
         if (opened.aborted) return outage.end();
@@ -42,20 +46,12 @@ const taskView = {
     graphView.open(this.live);
     this.follow();
     this.show(params.get("tab") || "tree");
-    const node = this.live.find(params.get("node_id"));
+    const node = this.shown.find(params.get("node_id"));
     if (node && (this.tab === "json" || this.tab === "compare")) this.choose(node.index);
     else if (node) this.reveal(node.index);
-    if (params.get("as_of")) this.goTo(Date.parse(params.get("as_of")));
+    if (then !== null) this.moved();
     usual.tick(this);
     this.timer = setInterval(() => this.tick(), 1000);
-  },
-
-  // refuse says that there is nothing to show, and nothing else.
-  refuse(message) {
-    mark("", "");
-    $("task").hidden = true;
-    $("nothing").hidden = false;
-    $("nothing-text").textContent = clean(message);
   },
 
   close() {
@@ -145,7 +141,7 @@ const taskView = {
     const root = model.root;
     $("t-state").className = "state " + root.state;
     $("t-state").textContent = root.state;
-    $("t-name").textContent = clean(root.name || this.query.task_id);
+    $("t-name").textContent = $("t-name").title = clean(root.name || this.query.task_id);
     this.drawTitle();
     const rest = [model.story(this.now()), progressText(root.counts || {})].filter(Boolean).join(" · ");
     $("t-where").replaceChildren("business ", apart(this.query.bk_biz_id), " · task ", apart(this.query.task_id), " · " + rest);
@@ -283,15 +279,18 @@ const taskView = {
 
   // goTo shows the task as it was.
   async goTo(time) {
-    if (isNaN(time)) return;
     const wanted = (this.wanted = time);
     const story = await this.attempt(() => load("task", { ...this.query, as_of: new Date(time).toISOString() }, this.opened.signal));
     if (!story || this.wanted !== wanted) return;
+    this.setPast(time, story);
+    this.moved();
+  },
+
+  setPast(time, story) {
     const [from, to] = this.live.span(serverNow());
     $("slider").value = Math.min(999, Math.floor((1000 * (time - from)) / (to - from)));
     this.pastTime = time;
     this.past = new Model(story);
-    this.moved();
   },
 
   toNow() {

@@ -1,7 +1,10 @@
-// What the list is filtered by: the names in the address, and their fields.
+// What the list is filtered by: the names in the address, and their fields. Its
+// time is which time the others bound: without it that of recording, as in the
+// service.
 // The address says what is asked for; what is in a field counts from when the
 // filter is sent. Times in the address name their zone.
 const filters = { bk_biz_id: "f-business", text: "f-text", since: "f-since", until: "f-until" };
+const times = ["started", "finished", "recorded"];
 
 // presets are ranges of time that people ask for, in local time.
 const presets = {
@@ -44,12 +47,25 @@ const tasksView = {
     this.cursors = [];
     this.cursor = "";
     this.list = null;
+    this.sort = readSort(params.get("sort"));
+    const wrong = this.wrong();
+    this.opened = new AbortController();
+    if (wrong) return nothing(wrong);
     $("task-rows").replaceChildren();
     $("no-tasks").hidden = true;
     $("older").disabled = $("newer").disabled = true;
-    this.opened = new AbortController();
     if (zone.changes.length) this.fill(); // at once: what is typed later stays
     this.run(this.opened.signal);
+  },
+
+  // wrong says what in the address cannot be read, "" if all can.
+  wrong() {
+    for (const name of ["since", "until"]) {
+      const value = this.params.get(name);
+      if (value && isNaN(moment(value))) return unreadable(name, value, aTime);
+    }
+    const time = this.params.get("time");
+    return time === null || times.includes(time) ? "" : unreadable("time", time, "one of " + times.join(", "));
   },
 
   close() {
@@ -88,8 +104,10 @@ const tasksView = {
     for (const [name, id] of Object.entries(filters)) {
       const value = this.params.get(name) || "";
       this.asked[name] = value.trim();
-      $(id).value = value && (name === "since" || name === "until") ? zone.input(Date.parse(value)) : value;
+      $(id).value = value && (name === "since" || name === "until") ? zone.input(moment(value)) : value;
     }
+    this.asked.time = this.params.get("time") || "recorded";
+    $("f-time").value = this.asked.since || this.asked.until ? this.asked.time : "started";
     this.drawCounters(null);
     $("f-labels").replaceChildren(...this.asked.labels.map((label) => {
       const button = element("button", "label", label + " ×");
@@ -101,14 +119,14 @@ const tasksView = {
   },
 
   query() {
-    const { states, labels, text, bk_biz_id, since, until } = this.asked;
+    const { states, labels, text, bk_biz_id, since, until, time } = this.asked;
     const query = [["limit", 50], ["cursor", this.cursor], ["bk_biz_id", bk_biz_id], ["text", text]];
     for (const state of states) {
       if (state === "unfinished" || state === "has_failures") query.push([state, "true"]);
       else query.push(["state", state]);
     }
     if (labels.length) query.push(["labels", JSON.stringify(Object.fromEntries(labels.map((l) => [l.split("=", 1)[0], l.slice(l.indexOf("=") + 1)])))]);
-    for (const [name, value] of [["since", since], ["until", until]]) if (value) query.push([name, new Date(value).toISOString()]);
+    for (const [name, value] of [["since", since], ["until", until]]) if (value) query.push([(time === "recorded" ? "" : time + "_") + name, new Date(moment(value)).toISOString()]);
     return query;
   },
 
@@ -154,7 +172,7 @@ const tasksView = {
 
   // count asks now and then how many tasks are in each state.
   async count(signal) {
-    const asked = JSON.stringify([this.asked.bk_biz_id, this.asked.text, this.asked.since, this.asked.until, this.asked.labels]);
+    const asked = JSON.stringify([this.asked.bk_biz_id, this.asked.text, this.asked.since, this.asked.until, this.asked.time, this.asked.labels]);
     if (this.countedFor === asked && Date.now() < this.countAt) return;
     const query = this.query().filter(([name]) => !["state", "unfinished", "has_failures", "limit", "cursor"].includes(name));
     const counts = await load("counts", query, signal);
@@ -209,6 +227,9 @@ const tasksView = {
     const sorted = this.sort ? this.list.tasks.toSorted((a, b) => this.sort.sign * (sorts[this.sort.by](a) - sorts[this.sort.by](b))) : this.list.tasks;
     $("task-rows").replaceChildren(...sorted.map((t) => this.row(t)));
     if (had) [...$("task-rows").querySelectorAll("a")].find((a) => a.dataset.key === had)?.focus();
+    // The order is that of one page: others may have what belongs above.
+    $("sorted").hidden = !this.sort || !(this.list.cursor || this.cursors.length);
+    $("sorted").textContent = "Sorted among the " + this.list.tasks.length + " shown: tasks on other pages are not compared.";
     for (const th of document.querySelectorAll("#task-table th[data-sort]")) {
       th.ariaSort = this.sort?.by === th.dataset.sort ? (this.sort.sign < 0 ? "descending" : "ascending") : "none";
     }
@@ -221,7 +242,8 @@ const tasksView = {
       td.append(...content);
       row.append(td);
     };
-    const link = element("a", "", t.name || t.task_id);
+    const link = element("a", "clamp", t.name || t.task_id);
+    link.title = clean(t.name || t.task_id);
     link.href = "#/task?" + new URLSearchParams({ bk_biz_id: t.bk_biz_id, task_id: t.task_id });
     link.dataset.key = t.bk_biz_id + "/" + t.task_id;
     const labels = element("span", "labels");
@@ -257,10 +279,19 @@ const tasksView = {
       const value = $(id).value;
       if (value) params.set(name, $(id).type === "datetime-local" ? new Date(zone.parse(value)).toISOString() : value);
     }
+    if (params.has("since") || params.has("until")) params.set("time", $("f-time").value);
+    if (this.sort) params.set("sort", writeSort(this.sort));
     // Assigning the hash would open the view later, over what was typed since.
     const address = "#/?" + params;
     if (location.hash !== address) history.pushState(null, "", address);
     route();
+  },
+
+  // remember has the address say how the rows are sorted.
+  remember() {
+    if (this.sort) this.params.set("sort", writeSort(this.sort));
+    else this.params.delete("sort");
+    history.replaceState(null, "", "#/?" + this.params);
   },
 
   turn(older) {
@@ -281,11 +312,20 @@ const sorts = {
   duration: (t) => (t.start_time ? taskEnd(t) - Date.parse(t.start_time) : -1),
 };
 
+// A sort in the address is its name, with a minus if the largest comes first.
+const writeSort = ({ by, sign }) => (sign < 0 ? "-" : "") + by;
+
+function readSort(text) {
+  const [, minus, by] = (text || "").match(/^(-?)(started|duration)$/) || [];
+  return by ? { by, sign: minus ? -1 : 1 } : null;
+}
+
 for (const th of document.querySelectorAll("#task-table th[data-sort] button")) {
   th.addEventListener("click", () => {
     const by = th.parentElement.dataset.sort;
     const sort = tasksView.sort;
     tasksView.sort = sort?.by !== by ? { by, sign: -1 } : sort.sign < 0 ? { by, sign: 1 } : null;
+    tasksView.remember();
     tasksView.drawRows();
   });
 }
@@ -300,6 +340,7 @@ $("f-clear").addEventListener("click", () => {
 for (const button of document.querySelectorAll("[data-preset]")) {
   button.addEventListener("click", () => {
     const [since, until] = presets[button.dataset.preset](serverNow());
+    $("f-time").value = "started";
     $("f-since").value = zone.input(since);
     $("f-until").value = isNaN(until) ? "" : zone.input(until);
     tasksView.filter();

@@ -283,3 +283,9 @@ func (p *tab) shot(name string) {
 		}
 	}
 }
+
+// resize gives the tab another width.
+func (p *tab) resize(width int64) {
+	p.Helper()
+	p.run(chromedp.EmulateViewport(width, 800))
+}

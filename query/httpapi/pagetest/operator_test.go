@@ -215,4 +215,5 @@ func TestWhatThePageMayNotDoIsACommandToCopy(t *testing.T) {
 	p.eval("window.copied = '', navigator.clipboard.writeText = async (t) => { window.copied = t; }, document.querySelector('#d-actions [data-copy=retry]').click(), 0", nil)
 	p.until(`window.copied === %s`, quote(`echo '{"op":"retry","node":"it'\''s"}' | statusctl apply -db FILE`))
 	p.until("document.querySelectorAll('#t-actions button').length === 0")
+	p.until("!$('d-command').hidden && $('d-command').textContent.includes('stop the program or server that has the file open')")
 }
