@@ -111,7 +111,7 @@ func TestALongNameLeavesRoom(t *testing.T) {
 		p.eval("location.hash = '', 0", nil)
 		p.until(listed+" === 1 && document.querySelector('#task-rows a').title === %s && document.querySelector('#task-rows a').clientHeight < 80", quote(name))
 		p.click("#task-rows a")
-		p.until("taskView.live?.nodes.length === 2 && $('t-name').title === %s && document.querySelector('#summary h1').clientHeight < 90", quote(name))
+		p.until("!$('task').hidden && taskView.live?.nodes.length === 2 && $('t-name').title === %s && document.querySelector('#summary h1').clientHeight < 90", quote(name))
 		p.eval("taskView.reveal(1)", nil)
 		p.until("$('d-name').title === %s && $('d-name').clientHeight < 80", quote(name))
 		p.click("#d-name")
