@@ -40,6 +40,10 @@
 // another measured no better, even with 1,024 writers, because each half of the
 // writers then pays for a separate sync.
 //
+// A store may bound how much it takes for one task at once. The engine then commits
+// fewer requests of a task at a time. Only a request that is too large by itself is
+// refused, with an error that matches [*store.TooLargeError].
+//
 // # Memory
 //
 // Trees stay in memory up to a bound and can be dropped at any time, because every

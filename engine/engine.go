@@ -29,6 +29,7 @@ type Engine struct {
 	spare *group     // used by who leads; nil: none
 	empty []*Pending // memory for the queue, used by who leads
 	crowd crowd      // used by who leads
+	most  int        // size of a task's requests in one commit; used by who leads
 
 	// pool holds requests for reuse. It is the engine's own, since a test in a
 	// synctest bubble must not get channels from outside.
@@ -62,7 +63,7 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 	if err != nil {
 		return nil, fmt.Errorf("engine: open: %w", err)
 	}
-	e := &Engine{store: s, opts: opts, opened: last, observer: observer{opts.Logger, *opts.Hooks}}
+	e := &Engine{store: s, opts: opts, opened: last, most: opts.most(), observer: observer{opts.Logger, *opts.Hooks}}
 	e.idle.L = &e.mu
 	e.horizon.at.Store(&last)
 	e.cache = newCache(opts.MaxLiveNodes, e.observer.evicted)

@@ -97,6 +97,7 @@ func (g *group) addAll(batch []*Pending) (rest []*Pending) {
 // wait has a request answered when the work has been committed.
 func (g *group) wait(w *work, a answer) {
 	w.waiting = append(w.waiting, a)
+	w.size += a.p.size
 	g.requests++
 }
 
@@ -107,6 +108,7 @@ type work struct {
 	base, tree  *state.Tree // before the group, and so far
 	transitions []*state.Transition
 	waiting     []answer
+	size        int // of those waiting
 	deleted     bool
 	sure        int // in that round base was what the store has
 
@@ -136,7 +138,7 @@ func (g *group) add(p *Pending) bool {
 		p.answer(refusal(p, 0, err))
 		return true
 	}
-	if w.deleted || g.mustWait(w, p.ops) {
+	if w.deleted || g.mustWait(w, p) {
 		return false
 	}
 	switch meant, lookErr := g.meant(w, refTo(&p.ops[0])); {
@@ -270,16 +272,19 @@ func (g *group) refuse(w *work, p *Pending, err error) {
 	p.answer(err)
 }
 
-// mustWait reports whether operations must wait for the next group: one would
+// mustWait reports whether a request must wait for the next group: it would
 // make a node with an ID that this group has made in another task, and only
 // after that commit is it known to be taken; or the sequences would be out of
-// order.
-func (g *group) mustWait(w *work, ops []state.Op) bool {
+// order; or the task would have more than fits one write.
+func (g *group) mustWait(w *work, p *Pending) bool {
+	if len(w.waiting) > 0 && w.size+p.size > g.engine.most {
+		return true
+	}
 	if g.engine.opts.InOrder && w != g.order[len(g.order)-1] {
 		return true
 	}
-	for i := range ops {
-		if ops[i].NodeGiven && g.inAnother(w, ops[i].Node) {
+	for i := range p.ops {
+		if p.ops[i].NodeGiven && g.inAnother(w, p.ops[i].Node) {
 			return true
 		}
 	}

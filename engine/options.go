@@ -76,7 +76,7 @@ type CommitInfo struct {
 	Requests    int           // Record and Submit calls in the group
 	Tasks       int           // tasks they changed
 	Transitions int           // transitions committed
-	Conflicts   int           // tasks whose write the store refused; a conflict is tried again
+	Conflicts   int           // tasks whose write the store refused, not as too large; a conflict is tried again
 	Queued      int           // other requests, most of which came during the commit
 	Took        time.Duration // of the store's Commit
 	Err         error         // of the store's Commit as a whole

@@ -16,13 +16,15 @@ import (
 const maxTries = 8
 
 // finish answers every request of the group: it commits what they changed and
-// tries again those whose task another engine changed.
+// tries again those whose task another engine changed. Those that were too large
+// together it leaves to the next groups.
 func (g *group) finish() {
 	begin := time.Now()
 	var later []*Pending
 	now := g
 	for try := 1; ; try++ {
-		batch := now.commit(try == maxTries)
+		batch, parts := now.commit(try == maxTries)
+		later = append(slices.Clip(parts), later...)
 		if len(batch) == 0 {
 			break
 		}
@@ -39,8 +41,8 @@ func (g *group) finish() {
 }
 
 // commit commits the group and answers its requests. It returns those to try
-// again, none if this was the last try.
-func (g *group) commit(last bool) (again []*Pending) {
+// again, none if this was the last try, and those to commit in smaller parts.
+func (g *group) commit(last bool) (again, parts []*Pending) {
 	for _, w := range g.order {
 		if len(w.transitions) == 0 {
 			w.answer(nil, w.revision(), 0)
@@ -50,7 +52,7 @@ func (g *group) commit(last bool) (again []*Pending) {
 		g.changed = append(g.changed, w)
 	}
 	if len(g.changes) == 0 {
-		return nil
+		return nil, nil
 	}
 	results, info := g.send()
 	g.queued = g.engine.waiting()
@@ -60,6 +62,8 @@ func (g *group) commit(last bool) (again []*Pending) {
 			w.answer(fmt.Errorf("engine: commit: %w", info.Err), 0, 0)
 		case results[i].Err == nil:
 			w.answer(nil, w.revision(), results[i].First)
+		case isTooLarge(results[i].Err):
+			parts = append(parts, w.split(g.engine, results[i].Err)...)
 		case !errors.Is(results[i].Err, store.ErrConflict) && !errors.Is(results[i].Err, state.ErrExists):
 			w.answer(fmt.Errorf("engine: task %s: %w", w.key, results[i].Err), 0, 0)
 		case last || w.deleted:
@@ -70,7 +74,7 @@ func (g *group) commit(last bool) (again []*Pending) {
 	}
 	info.Queued = g.queued
 	g.engine.observer.committed(info)
-	return again
+	return again, parts
 }
 
 // send commits the changes and shows what was committed.
@@ -96,6 +100,9 @@ func (g *group) publish(results []store.Result, info *CommitInfo) {
 	last := g.engine.horizon.reached()
 	alone := true // nobody else has committed since
 	for i, w := range g.changed {
+		if isTooLarge(results[i].Err) {
+			continue // the task is as it was
+		}
 		if results[i].Err != nil {
 			info.Conflicts++
 			c.remove(w.key)
@@ -137,15 +144,18 @@ func (w *work) requests() (ps []*Pending) {
 // the task is now is not known.
 func (w *work) leaveOut(err error) {
 	for _, a := range w.waiting {
-		var refused *state.Error
-		if gone := a.p.gone; gone != nil {
-			refused = gone.refusal(err)
-		} else {
-			refused = w.base.Refusal(a.p.ops, 0, err)
-		}
+		refused := w.refusal(a.p, 0, err)
 		refused.State = 0
 		a.p.answer(refused)
 	}
+}
+
+// refusal is err as the refusal of operation i of a request that was applied.
+func (w *work) refusal(p *Pending, i int, err error) *state.Error {
+	if p.gone != nil {
+		return p.gone.refusal(err)
+	}
+	return w.base.Refusal(p.ops, i, err)
 }
 
 // answer answers all that wait: with err, or with their refusal, or with their

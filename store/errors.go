@@ -57,6 +57,22 @@ func (e *GapError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *GapError) Unwrap() error { return e.Err }
 
+// TooLargeError says that a write is more than the store takes at once. It matches
+// [state.ErrInvalidArgument].
+type TooLargeError struct {
+	Bytes int // what the write takes
+	Limit int // what the store takes
+}
+
+// Error says how much the write takes. It does not name the task, which the
+// caller knows.
+func (e *TooLargeError) Error() string {
+	return fmt.Sprintf("%v: the change takes %d bytes, the limit is %d", state.ErrInvalidArgument, e.Bytes, e.Limit)
+}
+
+// Unwrap returns [state.ErrInvalidArgument].
+func (e *TooLargeError) Unwrap() error { return state.ErrInvalidArgument }
+
 func invalid(reason string) error {
 	return fmt.Errorf("%w: %s", state.ErrInvalidArgument, reason)
 }

@@ -142,7 +142,8 @@ type Result struct {
 	// Err is nil, [ErrConflict] if the task is not at the write's base,
 	// [state.ErrExists] if its key or one of its node IDs is taken, possibly
 	// by an earlier write of the same commit, [ErrCorrupt] or
-	// [ErrIncompatible] if what the store has of this task cannot be read, or
+	// [ErrIncompatible] if what the store has of this task cannot be read, a
+	// [*TooLargeError] if the store cannot take so much for one task at once, or
 	// [ErrFull] if there was room for writes before this one and then no more:
 	// of a commit that is too large for one step, each step is durable by
 	// itself.

@@ -17,8 +17,8 @@ import (
 // see [Options.JournalSize], is committed in parts, each on disk before the
 // next. If there is no room for the first part, Commit returns [store.ErrFull];
 // if there is none for a later one, the results of its writes have that error,
-// and those of the parts before are on disk. A write that is too large by itself is left out, and its
-// result has a [*TooLargeError].
+// and those of the parts before are on disk. A write that is too large by itself
+// is left out, and its result has a [*store.TooLargeError].
 func (s *Store) Commit(ctx context.Context, writes []store.Write) ([]store.Result, error) {
 	if err := s.writer.LockUntil(ctx); err != nil {
 		return nil, err

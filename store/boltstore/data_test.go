@@ -88,8 +88,8 @@ func TestDataThatTheJournalDoesNotTakeIsRefused(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var large *TooLargeError
-	if !errors.As(results[0].Err, &large) || large.Task != key || large.Bytes < 5*state.DefaultDataBytes || large.Limit >= large.Bytes {
+	var large *store.TooLargeError
+	if !errors.As(results[0].Err, &large) || large.Bytes < 5*state.DefaultDataBytes || large.Limit >= large.Bytes {
 		t.Errorf("the error is %v", results[0].Err)
 	}
 	if results[1].Err != nil {

@@ -324,7 +324,7 @@ func TestWriteTooLargeForTheJournalSaysSo(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	var tooLarge *TooLargeError
+	var tooLarge *store.TooLargeError
 	if !errors.As(results[1].Err, &tooLarge) || !errors.Is(results[1].Err, state.ErrInvalidArgument) || tooLarge.Limit >= journalStart/4 || tooLarge.Bytes <= tooLarge.Limit {
 		t.Errorf("error %v, want a %T", results[1].Err, tooLarge)
 	}

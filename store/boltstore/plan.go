@@ -12,22 +12,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
-// TooLargeError says that a write is too large for the journal. It matches
-// [state.ErrInvalidArgument].
-type TooLargeError struct {
-	Task  state.Key
-	Bytes int // what the write takes
-	Limit int // what the journal takes: a quarter of [Options.JournalSize]
-}
-
-func (e *TooLargeError) Error() string {
-	return fmt.Sprintf("a change of task %s takes %d bytes, the limit is %d", e.Task, e.Bytes, e.Limit)
-}
-
-func (e *TooLargeError) Unwrap() error { return state.ErrInvalidArgument }
-
 func isTooLarge(err error) bool {
-	var large *TooLargeError
+	var large *store.TooLargeError
 	return errors.As(err, &large)
 }
 
@@ -113,7 +99,7 @@ func (c *commit) tryPlan() error {
 			if len(c.planned) > 1 {
 				c.end = i
 			} else {
-				c.results[i] = store.Result{Err: &TooLargeError{c.writes[i].Key(), size - before, limit}}
+				c.results[i] = store.Result{Err: &store.TooLargeError{Bytes: size - before, Limit: limit}}
 			}
 			return errPartTooLarge
 		}

@@ -34,7 +34,10 @@ type Options struct {
 	// written back at a time. Default: 131,072.
 	OverlayTransitions int
 	// JournalSize bounds the journal in bytes. A single write, with its data, may
-	// take a quarter of it. It is in addition to MaxSize. The journal begins with
+	// take a little less than a quarter of it, and a larger one gets a
+	// [*store.TooLargeError]. An engine then commits fewer requests at a time, and
+	// refuses only a request that is too large by itself. It is in addition to
+	// MaxSize. The journal begins with
 	// 1 MiB and grows when commits need more. Default: 72 MiB, which is enough for
 	// an input or output of [state.MaxDataBytes], or half of MaxSize if that is
 	// less; at least 1 MiB.
