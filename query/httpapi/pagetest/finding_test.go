@@ -172,6 +172,7 @@ func TestTheAddressLeadsToWhatIsShown(t *testing.T) {
 	p.run(chromedp.SendKeys("#find", "verify", chromedp.ByQuery))
 	p.click("#quiet")
 	p.click("#tab-timeline")
+	p.until("%s", onlyRows("Import", "Verify", "verify sums", "verify rows"))
 	p.eval(row("verify sums")+".click(), 0", nil)
 	p.until("%s", pick("verify sums"))
 	p.slide(950)
