@@ -1,7 +1,6 @@
 package store
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -12,7 +11,7 @@ import (
 // Commit implements [Store]. Writes whose transitions do not fit the task
 // they are for are malformed too: [state.ErrInvalidArgument].
 func (m *Memory) Commit(ctx context.Context, writes []Write) ([]Result, error) {
-	if err := validateAll(writes); err != nil {
+	if err := ValidateWrites(writes); err != nil {
 		return nil, err
 	}
 	m.mu.Lock()
@@ -41,21 +40,6 @@ func (m *Memory) Commit(ctx context.Context, writes []Write) ([]Result, error) {
 		}
 	}
 	return results, nil
-}
-
-func validateAll(writes []Write) error {
-	seen := make(map[state.Key]bool, len(writes))
-	for i := range writes {
-		c := &writes[i]
-		if err := cmp.Or(c.Validate(), c.Complete()); err != nil {
-			return fmt.Errorf("write %d: %w", i, err)
-		}
-		if seen[c.Key()] {
-			return invalid("two writes of task " + c.Key().String() + " in one commit")
-		}
-		seen[c.Key()] = true
-	}
-	return nil
 }
 
 // checkBase checks that the task is at the base of the write.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -127,6 +128,25 @@ func (c *Write) Complete() error {
 		if tr.Data != nil && tr.Data.Bytes() == nil {
 			return invalid("a " + tr.Op.String() + " with data but without its bytes")
 		}
+	}
+	return nil
+}
+
+// ValidateWrites returns an error that matches [state.ErrInvalidArgument] if a commit
+// of the writes is malformed, regardless of the store's content: one of them is by
+// [Write.Validate] or [Write.Complete], and the error gives its index, or two are of
+// the same task. A store calls it at the beginning of Commit, or makes the same checks.
+func ValidateWrites(writes []Write) error {
+	seen := make(map[state.Key]bool, len(writes))
+	for i := range writes {
+		w := &writes[i]
+		if err := cmp.Or(w.Validate(), w.Complete()); err != nil {
+			return fmt.Errorf("write %d: %w", i, err)
+		}
+		if seen[w.Key()] {
+			return invalid("two writes of task " + w.Key().String() + " in one commit")
+		}
+		seen[w.Key()] = true
 	}
 	return nil
 }

@@ -20,7 +20,7 @@ import (
 // context that ends between them ends the commit; after that, Commit waits for the
 // outcome.
 func (s *Store) Commit(ctx context.Context, changes []store.Write) ([]store.Result, error) {
-	if err := validate(changes); err != nil {
+	if err := store.ValidateWrites(changes); err != nil {
 		return nil, err
 	}
 	if err := s.enter(ctx); err != nil {

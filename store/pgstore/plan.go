@@ -1,29 +1,12 @@
 package pgstore
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
-
-// validate checks changes without the database.
-func validate(changes []store.Write) error {
-	seen := make(map[state.Key]bool, len(changes))
-	for i := range changes {
-		c := &changes[i]
-		if err := cmp.Or(c.Validate(), c.Complete()); err != nil {
-			return fmt.Errorf("change %d: %w", i, err)
-		}
-		if seen[c.Key()] {
-			return fmt.Errorf("%w: two changes of task %s in one commit", state.ErrInvalidArgument, c.Key())
-		}
-		seen[c.Key()] = true
-	}
-	return nil
-}
 
 // names are the values that a commit has to look up before it can be planned: the keys
 // of its updates and creates by their place among the changes, the nodes that updates

@@ -1,12 +1,10 @@
 package sharded
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 
-	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -55,19 +53,13 @@ func isResult(err error) bool {
 }
 
 func validate(writes []store.Write) error {
-	seen := make(map[state.Key]bool, len(writes))
+	if err := store.ValidateWrites(writes); err != nil {
+		return err
+	}
 	for i := range writes {
-		w := &writes[i]
-		if err := cmp.Or(w.Validate(), w.Complete()); err != nil {
-			return fmt.Errorf("write %d: %w", i, err)
+		if key := writes[i].Key(); reserved(key.Business) {
+			return invalid("write of task %s: the business is reserved", key)
 		}
-		if seen[w.Key()] {
-			return invalid("two writes of task %s in one commit", w.Key())
-		}
-		if reserved(w.Key().Business) {
-			return invalid("write of task %s: the business is reserved", w.Key())
-		}
-		seen[w.Key()] = true
 	}
 	return nil
 }
