@@ -290,7 +290,8 @@ func TestDataOfAttemptsComesBackFromJSON(t *testing.T) {
 	})
 }
 
-// comesBack returns the JSON of an attempt. What is read from it has the same JSON.
+// comesBack returns the JSON of an attempt, after a check that the attempt read from
+// that JSON marshals to the same JSON.
 func comesBack(t *rapid.T, a *query.Attempt, marshal func(query.Attempt) ([]byte, error)) []byte {
 	first, err := marshal(*a)
 	if err != nil || !utf8.Valid(first) || !json.Valid(first) {

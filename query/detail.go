@@ -12,10 +12,10 @@ import (
 // NodeDetail is a node with all of its attempts.
 type NodeDetail struct {
 	Status *Status
-	// Attempts iterates over all there are, oldest first and the current one last,
-	// with their inputs and outputs. What is in memory at a time is about
-	// [store.DataPage] bytes of them. An error ends the iteration; for errors see
-	// [Query.Snapshot]. It can be iterated over again, and reads again then.
+	// Attempts iterates over all attempts with their inputs and outputs, the oldest
+	// first and the current one last. It holds about [store.DataPage] bytes of
+	// inputs and outputs in memory at a time. An error ends the iteration; for errors
+	// see [Query.Snapshot]. A second iteration reads the attempts again.
 	Attempts iter.Seq2[Attempt, error]
 }
 

@@ -7,7 +7,7 @@ import (
 )
 
 // FeedPage is a page of the store-wide changes. The transitions retained are those
-// with sequences First to Last.Sequence; First is one more if there are none.
+// with sequences First to Last.Sequence; First is one more if none are retained.
 //
 // A store of several logs gives the transitions of each log in their order, and
 // those of different logs in any. First is then that of its first log, and Start
@@ -21,7 +21,7 @@ type FeedPage struct {
 	From, Oldest Position
 }
 
-// After is the position behind the page, from which the next one goes on.
+// After is the position behind the page, from which the next page continues.
 func (f *FeedPage) After() Position {
 	n := len(f.Transitions)
 	switch {

@@ -38,7 +38,7 @@ import (
 // better than larger ones, whatever names and error texts add to a node.
 const (
 	// groupNodes is how many nodes a full group has. Groups begin at multiples of
-	// it. A group that lost a node to damage goes on in a record of its own.
+	// it. After a group lost a node to damage, later nodes get a record of their own.
 	groupNodes = 8
 	// groupVersion begins the record of a group. Up to schema 3 every node had a
 	// record of its own, which begins with recordVersion or placedVersion.
@@ -150,8 +150,8 @@ func newNodeReader(tx *bolt.Tx, number uint64) *nodeReader {
 	return r
 }
 
-// task returns the copy of the header; found is false if there is none that can be
-// read, and the tasks bucket has to tell.
+// task returns the copy of the header. found is false without a readable copy; the
+// caller then reads the tasks bucket.
 func (r *nodeReader) task() (t store.Task, found bool) {
 	if !bytes.HasPrefix(r.k, r.prefix) || r.advance() != nil || r.group.header == nil {
 		return t, false

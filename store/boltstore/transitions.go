@@ -48,7 +48,7 @@ func (w *blockWriter) restart(seq uint64) {
 	w.seq, w.at = seq, state.Instant{}
 }
 
-// follow goes on behind what a reader has read. The reader must be restarted
+// follow continues after the last transition that a reader has read. The reader must be restarted
 // before it is used again.
 func (w *blockWriter) follow(r *blockReader) {
 	w.seq, w.at = r.seq, r.at

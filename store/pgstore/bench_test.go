@@ -95,8 +95,8 @@ func rateOf(b *testing.B, engines []*engine.Engine, writers int, span time.Durat
 	return float64(n.Load()) / time.Since(begin).Seconds()
 }
 
-// loops lets writers loop an activity each, of their own tasks, which it makes if
-// there are none, two transitions whenever more says so.
+// loops lets each writer loop an activity of its own task, two transitions for each
+// time that more returns true. It makes missing tasks.
 func loops(b *testing.B, engines []*engine.Engine, writers int, more func() bool) {
 	b.Helper()
 	ctx := context.Background()

@@ -12,7 +12,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
 
-// A process that goes on with its own tasks commits in one round trip, alone or
+// A process that continues its own tasks commits in one round trip, alone or
 // not: it creates tasks, declares nodes and moves them on.
 func TestAnOrdinaryCommitIsOneRoundTrip(t *testing.T) {
 	t.Parallel()

@@ -211,7 +211,7 @@ FROM (` + find + `) found JOIN pipestatus.tasks t ON t.id = found.task CROSS JOI
 }
 
 // attempts reads a node, which is found by a join and a condition, and its
-// superseded attempts: a row for each, and one if there are none.
+// superseded attempts: a row for each attempt, or one row without attempts.
 func attempts(find, where, skip, limit string) string {
 	return `
 SELECT n.task, n.idx, t.revision, n.progress, a.n, a.data

@@ -184,7 +184,7 @@ func (s *sharded) stretches(q store.ListQuery) (stretches []*stretch, err error)
 	if q.Cursor != "" {
 		parts := strings.Split(q.Cursor, ",")
 		if parts[0] != marks(q.OldestFirst) || len(parts) != 1+len(cursors) {
-			return nil, invalid("cursor %.40q is none that such a list returned", q.Cursor)
+			return nil, invalid("cursor %.40q does not come from such a list", q.Cursor)
 		}
 		for i, part := range parts[1:] {
 			if cursors[i], err = url.QueryUnescape(part); err != nil {

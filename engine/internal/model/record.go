@@ -131,7 +131,7 @@ func (s *Store) selects(q *store.ListQuery, h *Header) bool {
 }
 
 // within reports whether a time is from the beginning of a span to before its end.
-// What has no time is within none that is bounded.
+// An unset time is only in a span without bounds.
 func within(span store.Span, at state.Instant) bool {
 	if !at.IsSet() {
 		return !span.Since.IsSet() && !span.Until.IsSet()

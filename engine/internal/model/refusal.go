@@ -48,8 +48,7 @@ func (t *task) refuse(op state.Op, index int, code string) *Refusal {
 	return r
 }
 
-// RefusalOf is a real refusal in the model's form; ok is false for an error that
-// is none.
+// RefusalOf is a real refusal in the model's form; ok is false for any other error.
 func RefusalOf(err error) (r Refusal, ok bool) {
 	var refused *state.Error
 	if !errors.As(err, &refused) {

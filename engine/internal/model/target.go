@@ -23,8 +23,8 @@ func byTask(op state.Op) bool {
 	return op.Node == ""
 }
 
-// taskOf is the task an operation belongs to, nil if there is none. For the
-// creation of a task it is one without nodes.
+// taskOf returns the task of an operation, nil if the task does not exist. The creation
+// of a task gets one without nodes.
 func (s *Store) taskOf(op state.Op) *task {
 	if byTask(op) {
 		t := s.tasks[op.Task]
@@ -43,8 +43,8 @@ func (s *Store) taskOf(op state.Op) *task {
 	return nil
 }
 
-// named is the node of t that an operation is about: the one with the ID, or with
-// the key, or the root. There is none that a declare is about.
+// named returns the node of t that an operation names: by its ID, by its key, or as
+// the root. A declare names no existing node.
 func (s *Store) named(t *task, op state.Op) (n *node, code string) {
 	switch {
 	case op.Kind == state.Begin && op.NodeKind != state.Pipeline:

@@ -79,7 +79,7 @@ const zone = {
   },
 };
 
-// moment is a time in an address, in milliseconds: RFC 3339, NaN if it is none.
+// moment is a time in an address (RFC 3339) in milliseconds, and NaN for any other text.
 const moment = (text) => (/^\d{4}-\d\d-\d\dT\d\d:\d\d(:\d\d(\.\d+)?)?(Z|[+-]\d\d:\d\d)$/i.test(text) ? Date.parse(text) : NaN);
 
 const milliseconds = (time) => (typeof time === "string" ? Date.parse(time || "") : time);

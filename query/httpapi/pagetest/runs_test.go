@@ -74,7 +74,7 @@ func TestTwoRunsAreShownSideBySide(t *testing.T) {
 	p.shot("phone-compare")
 }
 
-// What runs is compared again as it goes on.
+// The comparison with a running task follows that task.
 func TestAComparisonFollowsTheRun(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)

@@ -10,8 +10,8 @@ import (
 )
 
 // bbolt writes its two meta pages in turn and reads the newer one that is whole.
-// If the newer one is damaged it goes on with the older one, as if the last
-// commit had never been. A power cut leaves no damaged page, since what counts
+// If the newer one is damaged, bbolt uses the older one, as if the last commit had
+// never been made. A power cut leaves no damaged page, since what counts
 // of it is in one sector.
 
 // Meta is what one of bbolt's two meta pages says.
@@ -114,8 +114,8 @@ func OtherMeta(file io.ReaderAt, newest *Meta) (whole, older bool) {
 	return false, true
 }
 
-// Guess finds the newest meta page and the size of pages, which it guesses if there
-// is none; then ok is false.
+// Guess finds the newest meta page and the size of pages. Without a readable meta page
+// it guesses the size, and ok is false.
 func Guess(file io.ReaderAt) (m Meta, pageSize int64, ok bool) {
 	best := 0
 	for size := int64(1 << 10); size <= 1<<16; size <<= 1 {
