@@ -96,6 +96,7 @@ func (w *writer) draft(ops ...state.Op) *draft {
 }
 
 func (w *writer) tryDraft(ops ...state.Op) (*draft, error) {
+	ops = slices.Clone(ops) // the tables of the suite are shared by all stores under test
 	for i := range ops {
 		w.fill(&ops[i])
 	}
