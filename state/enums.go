@@ -68,12 +68,7 @@ func (k Kind) Class() string {
 // ParseKind is the inverse of [Kind.String]. An unknown name is an error that
 // matches [ErrInvalidArgument].
 func ParseKind(s string) (Kind, error) {
-	for k := Pipeline; k < kindEnd; k++ {
-		if kindTexts[k].name == s {
-			return k, nil
-		}
-	}
-	return 0, fmt.Errorf("%w: unknown kind %q", ErrInvalidArgument, s)
+	return parse("kind", s, kindEnd)
 }
 
 // State is one of the six documented states (specification, data.state). The zero
@@ -115,12 +110,7 @@ func (s State) String() string {
 // ParseState is the inverse of [State.String]. An unknown name is an error
 // that matches [ErrInvalidArgument].
 func ParseState(s string) (State, error) {
-	for st := Created; st < stateEnd; st++ {
-		if stateNames[st] == s {
-			return st, nil
-		}
-	}
-	return 0, fmt.Errorf("%w: unknown state %q", ErrInvalidArgument, s)
+	return parse("state", s, stateEnd)
 }
 
 // OpKind is the type of an [Op]. The zero OpKind is no operation.
@@ -202,10 +192,18 @@ func (o OpKind) String() string {
 // ParseOpKind is the inverse of [OpKind.String]. An unknown name is an error
 // that matches [ErrInvalidArgument].
 func ParseOpKind(s string) (OpKind, error) {
-	for o := Create; o < opEnd; o++ {
-		if opNames[o] == s {
-			return o, nil
+	return parse("operation", s, opEnd)
+}
+
+// parse is the value before end, from 1, with a name.
+func parse[T interface {
+	~uint8
+	fmt.Stringer
+}](what, name string, end T) (T, error) {
+	for v := T(1); v < end; v++ {
+		if v.String() == name {
+			return v, nil
 		}
 	}
-	return 0, fmt.Errorf("%w: unknown operation %q", ErrInvalidArgument, s)
+	return 0, fmt.Errorf("%w: unknown %s %q", ErrInvalidArgument, what, name)
 }

@@ -98,6 +98,14 @@ func (i Instant) After(j Instant) bool {
 	return i.nsec > j.nsec
 }
 
+// Since is the time from j to i, at most 292 years; 0 if j is unset or not before i.
+func (i Instant) Since(j Instant) time.Duration {
+	if !j.set || !i.After(j) {
+		return 0
+	}
+	return i.Time().Sub(j.Time())
+}
+
 // String is i in RFC 3339 with nanoseconds, "" if unset.
 func (i Instant) String() string {
 	if !i.set {

@@ -1,5 +1,7 @@
 package state
 
+import "time"
+
 // Node is one node of a task with all its values, as [Tree.Node] returns it.
 type Node struct {
 	ID string
@@ -87,6 +89,15 @@ func (a *Attempt) Retry() int { return a.Retries + a.Skips }
 // Number is the number of the attempt among those of its node, from 1: each
 // operation that begins another one adds 1 to one of the counts.
 func (a *Attempt) Number() int { return a.Loop + a.Retries + a.Skips }
+
+// Elapsed is the time from the start of the attempt to its end, or until now while it
+// has not ended; 0 before it starts, and 292 years at most.
+func (a *Attempt) Elapsed(now Instant) time.Duration {
+	if a.Finished.IsSet() {
+		now = a.Finished
+	}
+	return now.Since(a.Started)
+}
 
 // Transition is the effect of one accepted operation. It holds outcomes, so that
 // [Tree.Replay] and stores need no rules. Transitions are shared between goroutines

@@ -104,6 +104,16 @@ func (n *node) shown() State {
 // awaits its automatic retry shows FAILED and counts as running above.
 func (t *Tree) Shown(i int) State { return t.nodes.get(i).shown() }
 
+// ShownBy returns the state that a node shows, by its index: [Tree.Shown], or the other
+// convention, that of [Tree.ShownFailedFirst].
+func (t *Tree) ShownBy(failedFirst bool) func(i int) State {
+	if !failedFirst {
+		return t.Shown
+	}
+	shown := t.ShownFailedFirst(nil)
+	return func(i int) State { return shown[i] }
+}
+
 // ShownFailedFirst returns the shown state of every node by the other convention, by
 // index, in dst if it is large enough: a container that is RUNNING or SUSPENDED
 // shows FAILED as soon as any child shows FAILED, even while others run. A leaf that

@@ -145,6 +145,20 @@ func (t *Tree) Children(i int) iter.Seq[int] {
 	}
 }
 
+// Within iterates over the indices of a node and of all nodes below it, in the order
+// of creation.
+func (t *Tree) Within(i int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		in := make([]bool, t.Len())
+		// A node comes after the container it is in.
+		for at := i; at < t.Len(); at++ {
+			if in[at] = at == i || in[t.Parent(at)]; in[at] && !yield(at) {
+				return
+			}
+		}
+	}
+}
+
 // Level is the number of nodes on the way from the root to the node, both
 // included: 1 for the root.
 func (t *Tree) Level(i int) int {

@@ -120,13 +120,9 @@ func (t *Task) Validate() error {
 // shownByLeaves is the shown state of the task if its root is RUNNING or SUSPENDED
 // and all other nodes are leaves, and 0 otherwise: then it depends on subprocesses.
 func (t *Task) shownByLeaves() state.State {
-	leaves := 0
-	for _, n := range t.Counts {
-		leaves += n
-	}
 	runs := t.Counts[state.Running]+t.Pending > 0
 	switch {
-	case leaves != t.Nodes-1 || t.State != state.Running && t.State != state.Suspended:
+	case t.Counts.Total() != t.Nodes-1 || t.State != state.Running && t.State != state.Suspended:
 		return 0
 	case t.Counts[state.Failed] > 0 && !runs:
 		return state.Failed
