@@ -66,57 +66,43 @@ func (w *Wrapper) commit(ctx context.Context, changes []store.Write) ([]store.Re
 	return results, nil
 }
 
-func (w *Wrapper) beforeRead(ctx context.Context, method string) error {
-	if w.BeforeRead == nil {
-		return nil
+// read is a call of another method than Commit.
+func read[T any](ctx context.Context, w *Wrapper, method string, call func() (T, error)) (T, error) {
+	if w.BeforeRead != nil {
+		if err := w.BeforeRead(ctx, method); err != nil {
+			var none T
+			return none, err
+		}
 	}
-	return w.BeforeRead(ctx, method)
+	return call()
 }
 
 // Load implements [store.Reader].
 func (w *Wrapper) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
-	if err := w.beforeRead(ctx, "Load"); err != nil {
-		return store.Snapshot{}, err
-	}
-	return w.Store.Load(ctx, ref)
+	return read(ctx, w, "Load", func() (store.Snapshot, error) { return w.Store.Load(ctx, ref) })
 }
 
 // Locate implements [store.Reader].
 func (w *Wrapper) Locate(ctx context.Context, ref store.Ref) (store.Location, error) {
-	if err := w.beforeRead(ctx, "Locate"); err != nil {
-		return store.Location{}, err
-	}
-	return w.Store.Locate(ctx, ref)
+	return read(ctx, w, "Locate", func() (store.Location, error) { return w.Store.Locate(ctx, ref) })
 }
 
 // List implements [store.Reader].
 func (w *Wrapper) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
-	if err := w.beforeRead(ctx, "List"); err != nil {
-		return store.ListPage{}, err
-	}
-	return w.Store.List(ctx, q)
+	return read(ctx, w, "List", func() (store.ListPage, error) { return w.Store.List(ctx, q) })
 }
 
 // Transitions implements [store.Reader].
 func (w *Wrapper) Transitions(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error) {
-	if err := w.beforeRead(ctx, "Transitions"); err != nil {
-		return nil, err
-	}
-	return w.Store.Transitions(ctx, key, after, limit)
+	return read(ctx, w, "Transitions", func() ([]*state.Transition, error) { return w.Store.Transitions(ctx, key, after, limit) })
 }
 
 // Attempts implements [store.Reader].
 func (w *Wrapper) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) ([]store.Attempt, error) {
-	if err := w.beforeRead(ctx, "Attempts"); err != nil {
-		return nil, err
-	}
-	return w.Store.Attempts(ctx, ref, q)
+	return read(ctx, w, "Attempts", func() ([]store.Attempt, error) { return w.Store.Attempts(ctx, ref, q) })
 }
 
 // Feed implements [store.Reader].
 func (w *Wrapper) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
-	if err := w.beforeRead(ctx, "Feed"); err != nil {
-		return store.FeedPage{}, err
-	}
-	return w.Store.Feed(ctx, after, limit)
+	return read(ctx, w, "Feed", func() (store.FeedPage, error) { return w.Store.Feed(ctx, after, limit) })
 }
