@@ -81,6 +81,7 @@ type renderer struct {
 	face        clockFace
 	failedFirst []state.State // by index, if that is the convention
 	now         state.Instant
+	after       []string                     // room for edges
 	spill       func([]byte) ([]byte, error) // nil: everything is kept
 	err         error                        // of spill
 }
@@ -101,7 +102,7 @@ func (q *Query) renderer(tree *state.Tree, root int) *renderer {
 
 // release drops everything of the caller's except the location, and large buffers.
 func (r *renderer) release() {
-	r.Query, r.tree, r.spill, r.err = nil, nil, nil, nil
+	r.Query, r.tree, r.spill, r.err, r.after = nil, nil, nil, nil, nil
 	if cap(r.failedFirst) > maxPooled {
 		r.failedFirst = nil
 	}

@@ -68,22 +68,14 @@ func (q *Query) Compare(a, b *state.Tree) (list []Difference) {
 type run struct {
 	tree  *state.Tree
 	names *naming
-	shown []state.State // nil for the default convention
+	shown func(i int) state.State // by the convention of the query
 	now   state.Instant
 }
 
 func (q *Query) run(tree *state.Tree) *run {
-	r := &run{tree: tree, names: newNaming(tree), now: state.InstantOf(q.opts.Now())}
-	if q.opts.FailedFirst {
-		r.shown = tree.ShownFailedFirst(nil)
-	}
-	return r
+	return &run{tree, newNaming(tree), tree.ShownBy(q.opts.FailedFirst), state.InstantOf(q.opts.Now())}
 }
 
 func (r *run) side(i int) *Side {
-	s := &Side{Node: r.tree.Node(i), Shown: r.tree.Shown(i), Took: took(r.tree, i, r.now)}
-	if r.shown != nil {
-		s.Shown = r.shown[i]
-	}
-	return s
+	return &Side{Node: r.tree.Node(i), Shown: r.shown(i), Took: took(r.tree, i, r.now)}
 }

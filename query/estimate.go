@@ -81,7 +81,7 @@ func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
 	names := newNaming(tree)
 	e.Late = late(stats, names, now)
 	if len(stats.Nodes) > 0 && stats.Nodes[0].Finished > 0 {
-		f := forecast{stats: stats, names: names, now: between(root.Started, now)}
+		f := forecast{stats: stats, names: names, now: now.Since(root.Started)}
 		e.End = q.time(root.Started).Add(f.end())
 	}
 	return e
@@ -164,14 +164,14 @@ func (f *forecast) steps() (steps []*step) {
 		}
 		s := &step{begun: true, reached: !n.Skipped}
 		steps = append(steps, s)
-		began := between(root.Started, n.Started)
+		began := n.Started.Since(root.Started)
 		if usual != nil {
 			s.begins, s.ends, s.takes = usual.Begins, usual.Ends, usual.Median
 		} else {
 			s.begins, s.ends = began, began
 		}
 		if n.Finished.IsSet() && n.State == state.Finished {
-			s.done = between(root.Started, n.Finished)
+			s.done = n.Finished.Since(root.Started)
 		} else {
 			s.done = max(f.now, began+s.takes)
 		}

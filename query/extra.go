@@ -22,20 +22,6 @@ func (r *renderer) fieldsOf(i int, n *state.Node) Fields {
 	return f
 }
 
-// elapsed is the time that an attempt has taken.
-func elapsed(n *state.Node, now state.Instant) time.Duration {
-	end := n.Finished
-	if !end.IsSet() {
-		end = now
-	}
-	if !n.Started.IsSet() || !end.After(n.Started) {
-		return 0
-	}
-	from, fromNano := n.Started.Unix()
-	to, toNano := end.Unix()
-	return wholeSeconds(to-from) + time.Duration(toNano-fromNano)
-}
-
 // wholeSeconds is s seconds, or the most whole seconds that a Duration holds.
 func wholeSeconds(s int64) time.Duration {
 	const most = int64(math.MaxInt64/time.Second) - 1
@@ -44,67 +30,9 @@ func wholeSeconds(s int64) time.Duration {
 
 // appendFields appends the extra fields of node i, each with a comma before it.
 func (r *renderer) appendFields(dst []byte, i int) []byte {
-	n := r.tree.Node(i)
-	f := r.fieldsOf(i, &n)
-	if f&FieldElapsedTime != 0 {
-		dst = appendElapsed(dst, elapsed(&n, r.now))
-	}
-	if f&FieldErrorIgnored != 0 {
-		dst = appendErrorIgnored(dst, n.ErrorIgnored)
-	}
-	if f&FieldErrorIgnorable != 0 {
-		dst = appendErrorIgnorable(dst, n.ErrorIgnored)
-	}
-	if f&FieldStateRefreshAt != 0 {
-		dst = append(appendRefresh(append(dst, stateRefreshAt...), r.time(n.Updated)), '"')
-	}
-	if f&FieldExData != 0 {
-		dst = append(r.appendErrors(append(dst, exData...), i), '}')
-	}
-	if f&FieldKind != 0 {
-		dst = appendKind(dst, n.Kind)
-	}
-	if f&FieldRevision != 0 {
-		dst = appendRevision(dst, r.tree.Revision())
-	}
-	if f&FieldRetryAt != 0 {
-		dst = append(r.face.append(append(dst, retryAt...), n.RetryAt), '"')
-	}
-	if f&FieldCounts != 0 {
-		counts := r.tree.Counts(i)
-		dst = appendCounts(dst, &counts)
-	}
-	if f&FieldKey != 0 {
-		dst = appendString(append(dst, key...), n.Key)
-	}
-	if f&FieldEdges != 0 {
-		dst = r.appendEdges(dst, &n)
-	}
-	if f&FieldNote != 0 {
-		dst = appendString(append(dst, note...), n.Note)
-	}
-	if f&FieldLabels != 0 {
-		dst = appendLabels(dst, labelsOf(r.tree.Labels()))
-	}
-	return dst
-}
-
-// appendEdges appends the edges that lead to a node.
-func (r *renderer) appendEdges(dst []byte, n *state.Node) []byte {
-	dst = append(dst, after...)
-	first := true
-	for i := range n.After.All() {
-		if !first {
-			dst = append(dst, ',')
-		}
-		first = false
-		dst = appendString(dst, r.id(i))
-	}
-	from := ""
-	if n.CameFrom > 0 {
-		from = r.id(n.CameFrom)
-	}
-	return appendString(append(dst, cameFrom...), from)
+	s := r.describe(i, r.after[:0])
+	r.after = s.After
+	return s.appendFields(dst, func(dst []byte) []byte { return r.appendErrors(dst, i) })
 }
 
 // appendErrors appends the ID and error of each failed node in node i.
@@ -119,50 +47,51 @@ func (r *renderer) appendErrors(dst []byte, i int) []byte {
 	return dst
 }
 
-// appendFields appends the extra fields of s, each with a comma before it.
-func (s *Status) appendFields(dst []byte) []byte {
+// appendFields appends the extra fields of s, each with a comma before it. errors
+// appends those of ex_data.
+func (s *Status) appendFields(dst []byte, errors func([]byte) []byte) []byte {
 	if s.Fields&FieldElapsedTime != 0 {
-		dst = appendElapsed(dst, s.Elapsed)
+		dst = strconv.AppendInt(append(dst, `,"elapsed_time":`...), int64(s.Elapsed/time.Second), 10)
 	}
 	if s.Fields&FieldErrorIgnored != 0 {
-		dst = appendErrorIgnored(dst, s.ErrorIgnored)
+		dst = strconv.AppendBool(append(dst, `,"error_ignored":`...), s.ErrorIgnored)
 	}
 	if s.Fields&FieldErrorIgnorable != 0 {
-		dst = appendErrorIgnorable(dst, s.ErrorIgnored)
+		dst = strconv.AppendBool(append(dst, `,"error_ignorable":`...), s.ErrorIgnored)
 	}
 	if s.Fields&FieldStateRefreshAt != 0 {
-		dst = append(appendRefresh(append(dst, stateRefreshAt...), s.Updated), '"')
+		dst = append(appendRefresh(append(dst, `,"state_refresh_at":"`...), s.Updated), '"')
 	}
 	if s.Fields&FieldExData != 0 {
-		dst = append(s.appendErrors(append(dst, exData...), make(map[string]bool)), '}')
+		dst = append(errors(append(dst, `,"ex_data":{`...)), '}')
 	}
 	if s.Fields&FieldKind != 0 {
-		dst = appendKind(dst, s.Kind)
+		dst = appendString(append(dst, `,"kind":`...), s.Kind.String())
 	}
 	if s.Fields&FieldRevision != 0 {
 		dst = appendRevision(dst, s.Revision)
 	}
 	if s.Fields&FieldRetryAt != 0 {
-		dst = append(appendTime(append(dst, retryAt...), s.RetryAt), '"')
+		dst = append(appendTime(append(dst, `,"retry_at":"`...), s.RetryAt), '"')
 	}
 	if s.Fields&FieldCounts != 0 {
 		dst = appendCounts(dst, &s.Counts)
 	}
 	if s.Fields&FieldKey != 0 {
-		dst = appendString(append(dst, key...), s.Key)
+		dst = appendString(append(dst, `,"key":`...), s.Key)
 	}
 	if s.Fields&FieldEdges != 0 {
-		dst = append(dst, after...)
+		dst = append(dst, `,"after":[`...)
 		for i, id := range s.After {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
 			dst = appendString(dst, id)
 		}
-		dst = appendString(append(dst, cameFrom...), s.From)
+		dst = appendString(append(dst, `],"from":`...), s.From)
 	}
 	if s.Fields&FieldNote != 0 {
-		dst = appendString(append(dst, note...), s.Note)
+		dst = appendString(append(dst, `,"note":`...), s.Note)
 	}
 	if s.Fields&FieldLabels != 0 {
 		dst = appendLabels(dst, s.Labels)
@@ -183,33 +112,6 @@ func (s *Status) appendErrors(dst []byte, seen map[string]bool) []byte {
 		}
 	}
 	return dst
-}
-
-// The extra fields. Each ends before a value whose form depends on the caller.
-const (
-	stateRefreshAt = `,"state_refresh_at":"`
-	exData         = `,"ex_data":{`
-	retryAt        = `,"retry_at":"`
-	key            = `,"key":`
-	after          = `,"after":[`
-	cameFrom       = `],"from":`
-	note           = `,"note":`
-)
-
-func appendElapsed(dst []byte, d time.Duration) []byte {
-	return strconv.AppendInt(append(dst, `,"elapsed_time":`...), int64(d/time.Second), 10)
-}
-
-func appendErrorIgnored(dst []byte, ignored bool) []byte {
-	return strconv.AppendBool(append(dst, `,"error_ignored":`...), ignored)
-}
-
-func appendErrorIgnorable(dst []byte, ignored bool) []byte {
-	return strconv.AppendBool(append(dst, `,"error_ignorable":`...), ignored)
-}
-
-func appendKind(dst []byte, k state.Kind) []byte {
-	return appendString(append(dst, `,"kind":`...), k.String())
 }
 
 func appendRevision(dst []byte, revision uint64) []byte {

@@ -209,10 +209,10 @@ func (n *NodeStatistics) run(start state.Instant, attempts []state.Attempt) {
 			n.Failures++
 			continue
 		}
-		n.took = append(n.took, between(a.Started, a.Finished))
+		n.took = append(n.took, a.Finished.Since(a.Started))
 	}
 	if first.IsSet() && start.IsSet() {
-		n.begins, n.ends = append(n.begins, between(start, first)), append(n.ends, between(start, last))
+		n.begins, n.ends = append(n.begins, first.Since(start)), append(n.ends, last.Since(start))
 	}
 }
 
@@ -230,14 +230,4 @@ func percentile(d []time.Duration, p int) time.Duration {
 	}
 	slices.Sort(d)
 	return d[(len(d)*p+99)/100-1]
-}
-
-// between is the time from one moment to another, 0 if the second is earlier.
-func between(from, to state.Instant) time.Duration {
-	if !to.After(from) {
-		return 0
-	}
-	a, aNano := from.Unix()
-	b, bNano := to.Unix()
-	return wholeSeconds(b-a) + time.Duration(bNano-aNano)
 }

@@ -90,7 +90,8 @@ func (s *Status) append(dst []byte) []byte {
 	dst = appendTail(dst, s.State)
 	dst = appendInside(dst, s.Version)
 	dst = appendEnd(dst, s.ID, s.Loop)
-	return append(s.appendFields(dst), '}')
+	dst = s.appendFields(dst, func(dst []byte) []byte { return s.appendErrors(dst, make(map[string]bool)) })
+	return append(dst, '}')
 }
 
 // Response is the documented envelope: Data if Result, else Message. A Response
@@ -150,13 +151,24 @@ func (q *Query) StatusOf(tree *state.Tree, node int) *Status {
 }
 
 func (r *renderer) status(i int) *Status {
+	s := r.describe(i, nil)
+	s.Version = r.tree.View(i).Version().String()
+	for c := range r.tree.Children(i) {
+		s.Children = append(s.Children, r.status(c))
+	}
+	return &s
+}
+
+// describe is the status of node i without its version and what is below it. It
+// appends to after, which becomes After.
+func (r *renderer) describe(i int, after []string) Status {
 	n := r.tree.Node(i)
-	s := &Status{
+	s := Status{
 		ID: r.id(i), Name: n.DisplayName(), Kind: n.Kind, State: r.shown(i), OwnState: n.State,
-		Version: n.Version.String(), Retry: n.Retry(), Loop: n.Loop, Skip: n.Skipped,
+		Retry: n.Retry(), Loop: n.Loop, Skip: n.Skipped,
 		Started: r.time(n.Started), Finished: r.time(n.Finished), Updated: r.time(n.Updated), RetryAt: r.time(n.RetryAt),
-		Elapsed: elapsed(&n, r.now), Error: n.Error, ErrorIgnored: n.ErrorIgnored,
-		Key: n.Key, Note: n.Note, Fields: r.fieldsOf(i, &n),
+		Elapsed: n.Elapsed(r.now), Error: n.Error, ErrorIgnored: n.ErrorIgnored,
+		Key: n.Key, After: after, Note: n.Note, Fields: r.fieldsOf(i, &n),
 	}
 	for from := range n.After.All() {
 		s.After = append(s.After, r.id(from))
@@ -170,9 +182,6 @@ func (r *renderer) status(i int) *Status {
 	}
 	if n.Kind.Container() {
 		s.Counts = r.tree.Counts(i)
-	}
-	for c := range r.tree.Children(i) {
-		s.Children = append(s.Children, r.status(c))
 	}
 	return s
 }

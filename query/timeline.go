@@ -52,7 +52,7 @@ func (q *Query) Timeline(ctx context.Context, business, task string) ([]Span, er
 	r := q.renderer(snap.Tree, snap.Index)
 	defer r.release()
 	var spans []Span
-	within(snap.Tree, snap.Index, func(i int) bool {
+	for i := range snap.Tree.Within(snap.Index) {
 		n := snap.Tree.Node(i)
 		base := Span{Node: n.ID, Index: i, Parent: n.ParentIndex, Level: snap.Tree.Level(i), Kind: n.Kind, Name: n.DisplayName()}
 		for _, a := range superseded[i] {
@@ -62,20 +62,14 @@ func (q *Query) Timeline(ctx context.Context, business, task string) ([]Span, er
 		current.Current = true
 		current.Stands = q.time(Stands(snap.Tree, i))
 		spans = append(spans, current)
-		return true
-	})
+	}
 	return spans, nil
 }
 
 func (s Span) of(q *Query, a *state.Attempt, shown state.State) Span {
 	s.Attempt = a.Loop + a.Retry()
 	s.State, s.Retry, s.Loop, s.Skip, s.Error = shown, a.Retry(), a.Loop, a.Skipped, a.Error
-	if a.Started.IsSet() {
-		s.Start = a.Started.In(q.opts.Location)
-	}
-	if a.Finished.IsSet() {
-		s.End = a.Finished.In(q.opts.Location)
-	}
+	s.Start, s.End = q.time(a.Started), q.time(a.Finished)
 	return s
 }
 
@@ -133,25 +127,9 @@ func Stands(tree *state.Tree, node int) state.Instant {
 // ended or came to a stand, see [Stands], else until now. It is 0 for a node that
 // has not started.
 func took(tree *state.Tree, node int, now state.Instant) time.Duration {
+	if stands := Stands(tree, node); stands.IsSet() {
+		now = stands
+	}
 	n := tree.Node(node)
-	stands := Stands(tree, node)
-	switch {
-	case !n.Started.IsSet():
-		return 0
-	case n.Finished.IsSet():
-		return between(n.Started, n.Finished)
-	case stands.IsSet():
-		return between(n.Started, stands)
-	}
-	return between(n.Started, now)
-}
-
-// within iterates over node and those below it, in the order of creation.
-func within(tree *state.Tree, node int, yield func(i int) bool) {
-	in := make([]bool, tree.Len())
-	for i := node; i < tree.Len(); i++ {
-		if in[i] = i == node || i > 0 && in[tree.Parent(i)]; in[i] && !yield(i) {
-			return
-		}
-	}
+	return n.Elapsed(now)
 }
