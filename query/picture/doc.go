@@ -64,27 +64,17 @@ func (o *Options) withDefaults() (d Options) {
 // drawing holds the state of drawing a tree.
 type drawing struct {
 	Options
-	tree        *state.Tree
-	root        int           // the root of the drawing
-	failedFirst []state.State // by index, if that is the convention
-	now         state.Instant
+	tree  *state.Tree
+	root  int                     // the root of the drawing
+	shown func(i int) state.State // that a node shows, by the convention
+	now   state.Instant
 }
 
 func newDrawing(tree *state.Tree, node int, o *Options) *drawing {
 	d := &drawing{Options: o.withDefaults(), tree: tree, root: node}
 	d.now = state.InstantOf(d.Now())
-	if d.FailedFirst {
-		d.failedFirst = tree.ShownFailedFirst(nil)
-	}
+	d.shown = tree.ShownBy(d.FailedFirst)
 	return d
-}
-
-// shown is the state that a node shows.
-func (d *drawing) shown(i int) state.State {
-	if d.FailedFirst {
-		return d.failedFirst[i]
-	}
-	return d.tree.Shown(i)
 }
 
 // appendTime appends a moment, nothing if it is unset.

@@ -34,7 +34,9 @@ const (
 func AppendGraph(dst []byte, tree *state.Tree, node int, o *Options) []byte {
 	d := newDrawing(tree, node, o)
 	count := 0
-	within(tree, node, func(int) bool { count++; return true })
+	for range tree.Within(node) {
+		count++
+	}
 	g := &graph{drawing: d, dst: dst, folds: count > d.MaxNodes}
 	whole := g.inside(node)
 	place(whole, graphMargin, graphMargin+30)
@@ -261,11 +263,7 @@ func (g *graph) box(c *cell) {
 
 // progress is how many of its leaves have finished.
 func progress(c *state.Counts) string {
-	all := 0
-	for _, n := range c {
-		all += n
-	}
-	return fmt.Sprintf("%d of %d", c[state.Finished], all)
+	return fmt.Sprintf("%d of %d", c[state.Finished], c.Total())
 }
 
 // arrow draws a line from the right of one box to the left of another, through its

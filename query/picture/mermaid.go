@@ -44,17 +44,16 @@ func AppendMermaid(dst []byte, tree *state.Tree, node int, o *Options) []byte {
 	begin, drawn, left := len(dst), 0, 0
 	var byState [lookCount][]int
 	dst = append(dst, "flowchart LR\n"...)
-	within(tree, node, func(i int) bool {
+	for i := range tree.Within(node) {
 		if left > 0 || drawn == mermaidNodes || len(dst)-begin > mermaidBytes {
 			left++
-			return true
+			continue
 		}
 		drawn++
 		dst = d.appendBox(dst, i)
 		st := min(d.shown(i), lookCount-1)
 		byState[st] = append(byState[st], i)
-		return true
-	})
+	}
 	if left > 0 {
 		dst = append(append(dst, `    more["`...), strconv.Itoa(left)...)
 		dst = append(dst, " more nodes\"]\n"...)
@@ -114,14 +113,4 @@ func appendInert(dst []byte, text string) []byte {
 		}
 	}
 	return dst
-}
-
-// within iterates over node and those below it, in the order of creation.
-func within(tree *state.Tree, node int, yield func(i int) bool) {
-	in := make([]bool, tree.Len())
-	for i := node; i < tree.Len(); i++ {
-		if in[i] = i == node || i > 0 && in[tree.Parent(i)]; in[i] && !yield(i) {
-			return
-		}
-	}
 }

@@ -100,7 +100,7 @@ func (row *textRow) append(dst []byte, widths []int, color bool) []byte {
 	}
 	for i, cell := range row.cells[:last+1] {
 		if i == 0 && color {
-			dst = append(append(append(dst, lookOf(row.state).terminal...), cell...), "\x1b[0m"...)
+			dst = append(dst, Paint(row.state, cell)...)
 		} else {
 			dst = append(dst, cell...)
 		}

@@ -38,6 +38,9 @@ func lookOf(s state.State) look {
 	return looks[s]
 }
 
+// Paint is text in the color that terminals show a state in.
+func Paint(s state.State, text string) string { return lookOf(s).terminal + text + "\x1b[0m" }
+
 // sequences are the control sequences of terminals.
 var sequences = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[PX^_][^\x1b]*\x1b\\\\|[ -/]*[0-~])|\u009b[0-?]*[ -/]*[@-~]")
 
