@@ -45,8 +45,12 @@ func (x *exchange) respond(tag string, data func(*sink) error) error {
 	})
 }
 
-// deliver answers with the output of content, like respond.
+// deliver answers with the output of content, like respond, unless the request has a
+// malformed parameter.
 func (x *exchange) deliver(a *answer, content func(*sink) error) error {
+	if x.params.err != nil {
+		return x.params.err
+	}
 	buf := buffers.Get().(*[]byte)
 	s := &sink{buf: (*buf)[:0], spill: a.piece}
 	defer func() {

@@ -2,12 +2,13 @@ package httpapi
 
 import (
 	"context"
+	"net"
 	"slices"
 	"sync"
 	"time"
 )
 
-// budget is a number of bytes, of which one client gets at most half. A client
+// budget is a number of bytes or seats, of which one client gets at most half. A client
 // without a share gets any amount once all of it is available, before clients with a
 // share. An eighth is reserved for small claims, which do not wait for large ones.
 type budget struct {
@@ -46,11 +47,7 @@ func (b *budget) isLarge(bytes int64) bool { return bytes > max(1, b.most/256) }
 // take waits for a share, and now and then ends the write that has stalled for
 // longest. The error is errBusy or the context's.
 func (b *budget) take(ctx context.Context, client string, bytes int64, patience time.Duration) (*claim, error) {
-	c := &claim{budget: b, client: client, bytes: min(bytes, b.large()), granted: make(chan struct{})}
-	b.mu.Lock()
-	b.waiting = append(b.waiting, c)
-	b.serveLocked()
-	b.mu.Unlock()
+	c := b.ask(client, bytes)
 	select {
 	case <-c.granted:
 		return c, nil
@@ -75,6 +72,28 @@ func (b *budget) take(ctx context.Context, client string, bytes int64, patience 
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// now takes a share without waiting, nil if there is none.
+func (b *budget) now(client string, bytes int64) *claim {
+	c := b.ask(client, bytes)
+	select {
+	case <-c.granted:
+		return c
+	default:
+		c.end()
+		return nil
+	}
+}
+
+// ask makes a claim, which may be granted at once.
+func (b *budget) ask(client string, bytes int64) *claim {
+	c := &claim{budget: b, client: client, bytes: min(bytes, b.large()), granted: make(chan struct{})}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.waiting = append(b.waiting, c)
+	b.serveLocked()
+	return c
 }
 
 // cut ends the longest write, if it has taken this long.
@@ -155,4 +174,17 @@ func (b *budget) serveLocked() {
 			return true
 		})
 	}
+}
+
+// client is the owner of a request's share: the identity, or the address with
+// [NoAuth].
+func (x *exchange) client() string {
+	if x.who != (Identity{}) {
+		return "identity\x00" + x.who.App + "\x00" + x.who.User
+	}
+	host, _, err := net.SplitHostPort(x.r.RemoteAddr)
+	if err != nil {
+		host = x.r.RemoteAddr
+	}
+	return "address\x00" + host
 }

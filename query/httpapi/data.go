@@ -3,7 +3,6 @@ package httpapi
 import (
 	"encoding/base64"
 	"encoding/json"
-	"errors"
 	"maps"
 	"slices"
 	"unicode/utf8"
@@ -107,18 +106,8 @@ func textOf(b []byte) (text, inBase64 string) {
 // data is that of an attempt of a node, by its number. The node is not found if
 // its task was deleted since it was read.
 func (x *exchange) data(tree *state.Tree, node *state.Node, a *state.Attempt) (in, out *state.Data, err error) {
-	ctx, ref := x.r.Context(), store.ByNode(node.ID)
-	in, out, err = store.AttemptData(ctx, x.h.reader, ref, a.Number())
-	if err == nil {
-		var at store.Location
-		if at, err = x.h.reader.Locate(ctx, ref); err == nil && at.Key != tree.Key() {
-			err = state.ErrNotFound
-		}
-	}
-	if errors.Is(err, state.ErrNotFound) {
-		err = x.noNode(node.ID)
-	}
-	return in, out, err
+	in, out, err = store.AttemptData(x.r.Context(), x.h.reader, store.ByNode(node.ID), a.Number())
+	return in, out, x.still(tree, node.ID, err)
 }
 
 // dataFactor is how often data is in memory while it is sent: as it was read, and
@@ -163,12 +152,8 @@ func (x *exchange) dataBytes(node string) (int64, error) {
 // nodeAndLoop is the node that the parameters name, and the loop of an attempt of
 // it, 0 for the current one. snap has a tree if the task was found.
 func (x *exchange) nodeAndLoop() (snap store.Snapshot, node state.Node, loop int, err error) {
-	if err = x.params.scope(); err != nil {
-		return snap, node, 0, err
-	}
-	if loop, err = x.params.number("loop", 0, loopMost); err != nil {
-		return snap, node, 0, err
-	}
+	x.params.scope()
+	loop = x.params.number("loop", 0, loopMost)
 	snap, node, err = x.node()
 	return snap, node, loop, err
 }

@@ -13,13 +13,11 @@ import (
 
 // events serves the server-sent events of a task.
 func (h *Handler) events(x *exchange) error {
-	if err := h.target(x); err != nil {
-		return err
-	}
-	if !h.streams.take(x.client()) {
+	seat := h.streams.now(x.client(), 1)
+	if seat == nil {
 		return errTooMany
 	}
-	defer h.streams.leave(x.client())
+	defer seat.end()
 	at, err := h.query.Locate(x.r.Context(), x.business, x.task)
 	if err != nil {
 		return err
@@ -60,9 +58,7 @@ func (s *stream) lastEvent() (sequence uint64, fresh bool, err error) {
 	}
 	text := strings.Join(ids, "")
 	if text == "" {
-		if text, _, err = s.params.given("last_event_id"); err != nil {
-			return 0, true, err
-		}
+		text = s.params.text("last_event_id")
 	}
 	history, sequence, ok := s.h.positions.open(s.snap.Tree.Key(), text)
 	if ok && sequence > 0 {
@@ -72,7 +68,7 @@ func (s *stream) lastEvent() (sequence uint64, fresh bool, err error) {
 			return 0, true, err
 		}
 	}
-	return sequence, !ok || sequence > s.snap.Tree.Revision(), nil
+	return sequence, !ok || sequence > s.snap.Tree.Revision(), s.params.err
 }
 
 // stream is one client of a task's events.

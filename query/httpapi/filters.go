@@ -2,59 +2,41 @@ package httpapi
 
 import (
 	"encoding/json"
+	"errors"
 
 	"github.com/pipestatus/pipestatus/query/strictjson"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// filters reads the conditions and the order of a list into q, except for the
+// filters reads the conditions and the order of a list, except for the
 // business, the cursor and the limit.
-func (p params) filters(q *store.ListQuery) (err error) {
-	if q.Shown, err = p.states("state"); err != nil {
-		return err
-	}
-	for name, set := range map[string]*bool{
-		"unfinished": &q.Unfinished, "has_failures": &q.HasFailures, "oldest_first": &q.OldestFirst,
-	} {
-		if *set, err = p.flag(name); err != nil {
-			return err
-		}
-	}
-	for name, at := range map[string]*state.Instant{
-		"since": &q.Recorded.Since, "until": &q.Recorded.Until,
-		"started_since": &q.Started.Since, "started_until": &q.Started.Until,
-		"finished_since": &q.Finished.Since, "finished_until": &q.Finished.Until,
-	} {
-		if *at, err = p.moment(name); err != nil {
-			return err
-		}
-	}
-	if q.Name, _, err = p.given("name"); err != nil {
-		return err
-	}
-	q.Labels, err = p.labels("labels")
-	return err
+func (q *question) filters(list *store.ListQuery) {
+	list.Shown = q.states("state")
+	list.Unfinished, list.HasFailures, list.OldestFirst = q.flag("unfinished"), q.flag("has_failures"), q.flag("oldest_first")
+	list.Recorded = store.Span{Since: q.moment("since"), Until: q.moment("until")}
+	list.Started = store.Span{Since: q.moment("started_since"), Until: q.moment("started_until")}
+	list.Finished = store.Span{Since: q.moment("finished_since"), Until: q.moment("finished_until")}
+	list.Name, list.Labels = q.text("name"), q.labels("labels")
 }
 
 // labels is an optional object of texts, given as JSON.
-func (p params) labels(name string) (state.Labels, error) {
-	text, given, err := p.given(name)
-	if err != nil || !given {
-		return state.Labels{}, err
+func (q *question) labels(name string) state.Labels {
+	text, given := q.given(name)
+	if !given {
+		return state.Labels{}
 	}
-	wrong := malformed("%s must be a JSON object of at most %d texts", name, state.MaxLabels)
 	fields, err := strictjson.Fields([]byte(text), state.MaxLabels)
-	if err != nil {
-		return state.Labels{}, wrong
-	}
 	labels := make(map[string]string, len(fields))
 	for key, raw := range fields {
 		var value string
 		if raw[0] != '"' || json.Unmarshal(raw, &value) != nil {
-			return state.Labels{}, wrong
+			err = errors.New("no text")
 		}
 		labels[key] = value
 	}
-	return state.LabelsOf(labels), nil
+	if err != nil {
+		q.fail(malformed("%s must be a JSON object of at most %d texts", name, state.MaxLabels))
+	}
+	return state.LabelsOf(labels)
 }

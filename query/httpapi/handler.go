@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -30,7 +31,7 @@ type Handler struct {
 	hub   *hub
 
 	positions         *positions
-	requests, streams *seats
+	requests, streams *budget   // 1 each
 	loads             *budget   // of trees being read, 1 each
 	memory            *budget   // of answers being made
 	held              *holdings // of streams
@@ -44,7 +45,7 @@ func New(r store.Reader, o *Options) *Handler {
 	h := &Handler{
 		reader: r, query: query.New(r, opts.Query), opts: opts,
 		boot: rand.Text()[:10], hosts: newHosts(&opts), positions: newPositions(opts.Key),
-		requests: newSeats(opts.MaxRequests), streams: newSeats(opts.MaxStreams),
+		requests: newBudget(int64(opts.MaxRequests)), streams: newBudget(int64(opts.MaxStreams)),
 		loads: newBudget(loadsMost), memory: newBudget(opts.MaxMemory), held: newHoldings(r, opts.MaxMemory),
 	}
 	h.hub = newHub(r, opts.Poll, opts.Logger)
@@ -91,10 +92,8 @@ func (x *exchange) end() {
 
 // leave releases the seat among the requests.
 func (x *exchange) leave() {
-	if x.seated {
-		x.seated = false
-		x.h.requests.leave(x.client())
-	}
+	x.seat.end()
+	x.seat = nil
 }
 
 func (h *Handler) serve(x *exchange) error {
@@ -120,8 +119,13 @@ func (h *Handler) serve(x *exchange) error {
 		if err := h.authenticate(x, inPath); err != nil {
 			return err
 		}
-		if x.seated = h.requests.take(x.client()); !x.seated {
+		if x.seat = h.requests.now(x.client(), 1); x.seat == nil {
 			return errTooMany
+		}
+	}
+	if route.prepare != nil {
+		if err := route.prepare(h, x); err != nil {
+			return err
 		}
 	}
 	return route.serve(h, x)
@@ -133,7 +137,7 @@ func (h *Handler) authenticate(x *exchange, inPath params) (err error) {
 	if err != nil {
 		return err
 	}
-	if x.params, err = readParams(x.r, body, inPath); err != nil {
+	if x.params.params, err = readParams(x.r, body, inPath); err != nil {
 		return err
 	}
 	x.who, err = h.opts.Authenticator.Authenticate(x.r, x.params.general())
@@ -146,9 +150,9 @@ func (h *Handler) authenticate(x *exchange, inPath params) (err error) {
 
 // authorise takes the business that the request names and checks that the
 // caller may see it, before anything is looked up.
-func (h *Handler) authorise(x *exchange) (err error) {
-	if x.business, err = x.params.id("bk_biz_id"); err != nil {
-		return err
+func (h *Handler) authorise(x *exchange) error {
+	if x.business = x.params.id("bk_biz_id"); x.params.err != nil {
+		return x.params.err
 	}
 	if !h.allowed(x.r.Context(), x.who, x.business) {
 		return h.forbidden("no permission for this business")
@@ -169,12 +173,10 @@ func (h *Handler) forbidden(message string) error {
 }
 
 // target takes business and task.
-func (h *Handler) target(x *exchange) (err error) {
-	if err := h.authorise(x); err != nil {
-		return err
-	}
-	x.task, err = x.params.id("task_id")
-	return err
+func (h *Handler) target(x *exchange) error {
+	err := h.authorise(x)
+	x.task = x.params.id("task_id")
+	return cmp.Or(err, x.params.err)
 }
 
 // exchange is one request and its answer.
@@ -186,12 +188,12 @@ type exchange struct {
 	ids      ids
 	inPath   bool // some parameters come from the path
 	reading  bool // the store itself
-	params   params
+	params   question
 	who      Identity
 	business string
 	task     string
 	extra    []byte // of the envelope, behind data: each field with a comma before it
-	seated   bool   // has a seat among the requests
+	seat     *claim // among the requests
 	claim    *claim // to the tree it loaded last, nil if it has none
 	cut      bool   // the answer is not whole
 	failure  error  // logged

@@ -1,7 +1,6 @@
 package httpapi
 
 import (
-	"context"
 	"sync"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -50,11 +49,10 @@ func (h *holdings) take(client string, tree *state.Tree) (end func(), err error)
 }
 
 func (h *holdings) claim(client string, tree *state.Tree) (*claim, error) {
-	c, err := h.budget.take(context.Background(), client, treeBytes(tree), 0)
-	if err != nil {
-		return nil, errTooMany
+	if c := h.budget.now(client, treeBytes(tree)); c != nil {
+		return c, nil
 	}
-	return c, nil
+	return nil, errTooMany
 }
 
 func (h *holdings) leave(key state.Key) {

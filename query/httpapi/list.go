@@ -81,29 +81,14 @@ type listAsked struct {
 	uncounted         bool
 }
 
-func (p params) listAsked() (a listAsked, err error) {
-	if err = p.scope(); err != nil {
-		return a, err
+func (q *question) listAsked() (a listAsked, err error) {
+	q.scope()
+	a.keyword, a.started, a.finished = q.text("keyword"), q.optionalFlag("is_started"), q.optionalFlag("is_finished")
+	a.uncounted, a.limit = q.flag("without_count"), q.number("limit", pageDefault, pageMost)
+	if q.plain("offset") != "0" {
+		a.offset = q.number("offset", 0, countMost)
 	}
-	if a.keyword, _, err = p.given("keyword"); err != nil {
-		return a, err
-	}
-	if a.started, err = p.optionalFlag("is_started"); err != nil {
-		return a, err
-	}
-	if a.finished, err = p.optionalFlag("is_finished"); err != nil {
-		return a, err
-	}
-	if a.uncounted, err = p.flag("without_count"); err != nil {
-		return a, err
-	}
-	if a.limit, err = p.number("limit", pageDefault, pageMost); err != nil {
-		return a, err
-	}
-	if p.plain("offset") != "0" {
-		a.offset, err = p.number("offset", 0, countMost)
-	}
-	return a, err
+	return a, q.err
 }
 
 func (a *listAsked) matches(t *store.Task) bool {
@@ -114,9 +99,6 @@ func (a *listAsked) matches(t *store.Task) bool {
 
 // taskList is get_task_list, newest first.
 func (h *Handler) taskList(x *exchange) error {
-	if err := h.authorise(x); err != nil {
-		return err
-	}
 	asked, err := x.params.listAsked()
 	if err != nil {
 		return err
@@ -165,12 +147,7 @@ func (h *Handler) listedTask(x *exchange, t *store.Task) listedTask {
 
 // taskDetail is get_task_detail.
 func (h *Handler) taskDetail(x *exchange) error {
-	if err := h.target(x); err != nil {
-		return err
-	}
-	if err := x.params.scope(); err != nil {
-		return err
-	}
+	x.params.scope()
 	snap, err := x.now(x.inputBytes)
 	if err != nil {
 		return err
@@ -191,13 +168,10 @@ func (h *Handler) taskDetail(x *exchange) error {
 			ElapsedTime int64  `json:"elapsed_time"`
 			State       string `json:"state"`
 		}{
-			listedTask{
-				ID: wireID(key.Task), Name: root.DisplayName(), CreateTime: h.wire(created),
-				StartTime: h.orNull(root.Started), FinishTime: h.orNull(root.Finished),
-				IsStarted: root.Started.IsSet(), IsFinished: root.State == state.Finished,
-				Flow: flow(root.State), FlowType: flowType, URL: x.pageOf(key), Actions: h.mayDo(x, key), project: projectOf(key),
-			},
-			h.elapsed(&root.Attempt), h.shown(snap.Tree).of(0).String(),
+			h.listedTask(x, &store.Task{
+				Key: key, Name: root.Name, State: root.State, Recorded: created, Started: root.Started, Finished: root.Finished,
+			}),
+			h.elapsed(&root.Attempt), h.shown(snap.Tree)(0).String(),
 		})
 		s.text(string(head[:len(head)-1]))
 		if definition != nil {

@@ -51,6 +51,9 @@ func (x *exchange) load(extra extraBytes, read func(context.Context) (store.Snap
 // waits for its turn to read. If the bytes are not available, it drops the trees, lets
 // others read, waits for the bytes, and reads again.
 func (x *exchange) loadAll(extra extraBytes, read func(context.Context) ([]*state.Tree, error)) (trees []*state.Tree, err error) {
+	if x.params.err != nil {
+		return nil, x.params.err
+	}
 	ctx, patience := x.r.Context(), x.h.opts.WriteTimeout
 	x.claim.end()
 	x.claim = nil
@@ -105,19 +108,8 @@ func (x *exchange) attempts(tree *state.Tree, node *state.Node, data bool, each 
 	ctx := x.r.Context()
 	for n := 0; ; {
 		page, err := x.h.reader.Attempts(ctx, store.ByNode(node.ID), store.AttemptQuery{Skip: n, Limit: attemptsPage, Data: data})
-		if err == nil {
-			var at store.Location
-			if at, err = x.h.reader.Locate(ctx, store.ByNode(node.ID)); err == nil && at.Key != tree.Key() {
-				err = state.ErrNotFound
-			}
-		}
-		switch {
-		case errors.Is(err, state.ErrNotFound):
-			return x.noNode(node.ID)
-		case err != nil:
+		if err = x.still(tree, node.ID, err); err != nil || len(page) == 0 {
 			return err
-		case len(page) == 0:
-			return nil
 		}
 		for i := range page {
 			if page[i].Current || page[i].Version == node.Version {
@@ -129,19 +121,28 @@ func (x *exchange) attempts(tree *state.Tree, node *state.Node, data bool, each 
 	}
 }
 
+// still is an error of reading a node of a tree. Without one, it checks that the node
+// still belongs to the task: otherwise it was deleted, and another task has the ID.
+func (x *exchange) still(tree *state.Tree, node string, err error) error {
+	if err == nil {
+		var at store.Location
+		if at, err = x.h.reader.Locate(x.r.Context(), store.ByNode(node)); err == nil && at.Key != tree.Key() {
+			err = state.ErrNotFound
+		}
+	}
+	if errors.Is(err, state.ErrNotFound) {
+		return x.noNode(node)
+	}
+	return err
+}
+
 func (x *exchange) noNode(id string) error {
 	return missing("task %q of business %q has no node %q", x.task, x.business, id)
 }
 
 // node is the node of the task that the request names in node_id.
 func (x *exchange) node() (snap store.Snapshot, node state.Node, err error) {
-	if err = x.h.target(x); err != nil {
-		return
-	}
-	id, err := x.params.nodeID("node_id")
-	if err != nil {
-		return
-	}
+	id := x.params.nodeID("node_id")
 	snap, err = x.now(func(trees []*state.Tree) (int64, error) {
 		i, ok := find(trees[0], id)
 		if !ok { // the definition may tell of it

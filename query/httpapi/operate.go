@@ -4,7 +4,9 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"maps"
 	"slices"
+	"strings"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -77,7 +79,8 @@ func (h *Handler) operateTask(x *exchange) error { return h.operateOn(x, false) 
 func (h *Handler) operateNode(x *exchange) error {
 	task, business := x.params.plain("task_id"), x.params.plain("bk_biz_id")
 	if x.inPath && !h.visible(x, business, task) && h.visible(x, task, business) {
-		x.params["task_id"], x.params["bk_biz_id"] = x.params["bk_biz_id"], x.params["task_id"]
+		given := x.params.params
+		given["task_id"], given["bk_biz_id"] = given["bk_biz_id"], given["task_id"]
 	}
 	return h.operateOn(x, true)
 }
@@ -93,7 +96,7 @@ func (h *Handler) visible(x *exchange, business, task string) bool {
 
 // operate is both, for the page: on a node if the request names one.
 func (h *Handler) operate(x *exchange) error {
-	_, onNode := x.params["node_id"]
+	_, onNode := x.params.params["node_id"]
 	return h.operateOn(x, onNode)
 }
 
@@ -107,22 +110,14 @@ func (h *Handler) operateOn(x *exchange, onNode bool) error {
 	}
 	names := taskActions
 	if onNode {
-		names = nodeActions
-		var err error
-		if op.Node, err = x.params.nodeID("node_id"); err != nil {
-			return err
-		}
-	}
-	name, err := x.params.id("action")
-	if err != nil {
-		return err
+		names, op.Node = nodeActions, x.params.nodeID("node_id")
 	}
 	known := false
-	if op.Action, known = names[name]; !known {
-		return malformed("action must be one of %s", listed(names))
+	if op.Action, known = names[x.params.id("action")]; !known {
+		x.params.fail(malformed("action must be one of %s", listed(names)))
 	}
-	if op.Inputs, err = x.params.object("inputs"); err != nil {
-		return err
+	if op.Inputs = x.params.object("inputs"); x.params.err != nil {
+		return x.params.err
 	}
 	if !h.mayOperate(x, op) {
 		return h.forbidden("no permission to operate this task")
@@ -144,20 +139,7 @@ func (h *Handler) operateOn(x *exchange, onNode bool) error {
 }
 
 func listed(names map[string]Action) string {
-	text := ""
-	for _, name := range slices.Sorted(func(yield func(string) bool) {
-		for name := range names {
-			if !yield(name) {
-				return
-			}
-		}
-	}) {
-		if text != "" {
-			text += ", "
-		}
-		text += name
-	}
-	return text
+	return strings.Join(slices.Sorted(maps.Keys(names)), ", ")
 }
 
 func (h *Handler) mayOperate(x *exchange, op Operation) bool {

@@ -1,8 +1,8 @@
 package httpapi
 
 import (
+	"cmp"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -31,196 +31,212 @@ func missing(format string, args ...any) error {
 	return &questionError{codeNotFound, fmt.Sprintf(format, args...)}
 }
 
+// question is the parameters of a request as its handler reads them, one after the
+// other. It keeps the first error, after which every method returns a zero value; a
+// handler looks at err before it uses what it has read.
+type question struct {
+	params
+	err error
+}
+
+// fail keeps the first error; nil is none.
+func (q *question) fail(err error) { q.err = cmp.Or(q.err, err) }
+
 // given is the value of a plain parameter, ok only if it has one.
-func (p params) given(name string) (value string, ok bool, err error) {
-	v, there := p[name]
+func (q *question) given(name string) (value string, ok bool) {
+	v, there := q.params[name]
 	switch {
-	case !there:
-		return "", false, nil
+	case q.err != nil || !there:
+		return "", false
 	case v.list:
-		return "", false, malformed("%s must be a string, not a list", name)
-	case v.wrong != "":
-		return "", false, malformed("%s must be a string, not %s", name, v.wrong)
+		v.wrong = "a list"
 	}
-	return v.values[0], true, nil
+	if v.wrong != "" {
+		q.fail(malformed("%s must be a string, not %s", name, v.wrong))
+		return "", false
+	}
+	return v.values[0], true
+}
+
+// text is an optional text.
+func (q *question) text(name string) string {
+	value, _ := q.given(name)
+	return value
+}
+
+// required is a text that must not be missing or empty.
+func (q *question) required(name string) string {
+	value := q.text(name)
+	if value == "" {
+		q.fail(malformed("%s is required", name))
+	}
+	return value
 }
 
 // id is a required parameter that names something.
-func (p params) id(name string) (string, error) {
-	value, ok, err := p.given(name)
-	if err != nil {
-		return "", err
-	}
-	if !ok || value == "" {
-		return "", malformed("%s is required", name)
-	}
-	return value, checkID(name, value)
+func (q *question) id(name string) string {
+	value := q.required(name)
+	q.checkID(name, value)
+	return value
 }
 
 // nodeID is a required parameter that names a node of a task, by its ID or its
 // key.
-func (p params) nodeID(name string) (string, error) {
-	value, ok, err := p.given(name)
-	if err != nil {
-		return "", err
-	}
-	if !ok || value == "" {
-		return "", malformed("%s is required", name)
-	}
+func (q *question) nodeID(name string) string {
+	value := q.required(name)
 	if err := state.CheckNodeKey(value); err != nil { // which also an ID is
-		return "", malformed("%s: %s", name, strings.TrimPrefix(err.Error(), state.ErrInvalidArgument.Error()+": "))
+		q.fail(malformed("%s: %s", name, reason(err)))
 	}
-	return value, nil
+	return value
 }
 
-func checkID(name, value string) error {
-	if err := state.CheckID(name, value); err != nil {
-		return malformed("%s", strings.TrimPrefix(err.Error(), state.ErrInvalidArgument.Error()+": "))
+// checkID checks an ID, which what names in the message.
+func (q *question) checkID(what, id string) {
+	if err := state.CheckID(what, id); err != nil {
+		q.fail(malformed("%s", reason(err)))
 	}
-	return nil
+}
+
+// reason is an error of package state without the name of its sentinel.
+func reason(err error) string {
+	return strings.TrimPrefix(err.Error(), state.ErrInvalidArgument.Error()+": ")
 }
 
 // ids is a required list of names, as a JSON array, as a JSON array in a form
 // or query, or as a parameter given several times.
-func (p params) ids(name string, limit int) ([]string, error) {
-	v, ok := p[name]
+func (q *question) ids(name string, limit int) []string {
+	v, ok := q.params[name]
 	if ok && !v.list && len(v.values) == 1 && strings.HasPrefix(v.values[0], "[") {
 		inner := make(params)
 		if err := inner.readJSON([]byte(`{"list":` + v.values[0] + `}`)); err != nil {
-			return nil, malformed("%s must be a list of task IDs", name)
+			q.fail(malformed("%s must be a list of task IDs", name))
 		}
 		v = inner["list"]
 	}
 	switch {
 	case !ok || !v.list && v.wrong == "" && v.plain() == "":
-		return nil, malformed("%s is required", name)
+		q.fail(malformed("%s is required", name))
 	case v.wrong != "":
-		return nil, malformed("%s must be a list of task IDs, not %s", name, v.wrong)
+		q.fail(malformed("%s must be a list of task IDs, not %s", name, v.wrong))
+	case len(v.values) > limit:
+		q.fail(malformed("%s has %d task IDs, at most %d", name, len(v.values), limit))
 	}
 	// One that repeats is asked for once.
-	seen := make(map[string]bool)
-	values := slices.DeleteFunc(slices.Clone(v.values), func(id string) bool {
-		repeats := seen[id]
-		seen[id] = true
-		return repeats
-	})
-	if len(v.values) > limit {
-		return nil, malformed("%s has %d task IDs, at most %d", name, len(v.values), limit)
-	}
-	for _, id := range values {
-		if err := checkID("ID in "+name, id); err != nil {
-			return nil, err
+	var values []string
+	for _, id := range v.values {
+		if q.err == nil && !slices.Contains(values, id) {
+			q.checkID("ID in "+name, id)
+			values = append(values, id)
 		}
 	}
-	return values, nil
+	return values
 }
 
 // object is an optional JSON object, nil if it is empty.
-func (p params) object(name string) (json.RawMessage, error) {
-	v, ok := p[name]
+func (q *question) object(name string) json.RawMessage {
+	v, ok := q.params[name]
 	raw := v.raw
 	switch {
 	case !ok:
-		return nil, nil
+		return nil
 	case raw == nil && v.plain() != "":
 		raw = json.RawMessage(v.plain()) // as a form has it
 	}
 	fields, err := strictjson.Fields(raw, fieldsMax)
 	if err != nil {
-		return nil, malformed("%s must be an object", name)
+		q.fail(malformed("%s must be an object", name))
 	}
 	if len(fields) == 0 {
-		return nil, nil
+		return nil
 	}
-	return raw, nil
+	return raw
 }
 
 // optionalFlag is flag with a third value, nil if it is not given.
-func (p params) optionalFlag(name string) (*bool, error) {
-	if p.plain(name) == "" {
-		_, _, err := p.given(name)
-		return nil, err
+func (q *question) optionalFlag(name string) *bool {
+	if q.text(name) == "" {
+		return nil
 	}
-	value, err := p.flag(name)
-	return &value, err
+	value := q.flag(name)
+	return &value
 }
 
 // scope is the sort of a business ID. There is only one sort here, which stands for
 // both.
-func (p params) scope() error {
-	switch value, _, err := p.given("scope"); {
-	case err != nil:
-		return err
-	case value != "" && value != "cmdb_biz" && value != "project":
-		return malformed("scope must be cmdb_biz or project")
+func (q *question) scope() {
+	if value := q.text("scope"); value != "" && value != "cmdb_biz" && value != "project" {
+		q.fail(malformed("scope must be cmdb_biz or project"))
 	}
-	return nil
 }
 
 // flag is an optional true or false.
-func (p params) flag(name string) (bool, error) {
-	value, _, err := p.given(name)
-	if err != nil {
-		return false, err
-	}
-	switch strings.ToLower(value) {
+func (q *question) flag(name string) bool {
+	switch strings.ToLower(q.text(name)) {
 	case "", "false", "0":
-		return false, nil
+		return false
 	case "true", "1":
-		return true, nil
+		return true
 	}
-	return false, malformed("%s must be true or false", name)
+	q.fail(malformed("%s must be true or false", name))
+	return false
 }
 
 // number is an optional integer from 1 to limit.
-func (p params) number(name string, unset, limit int) (int, error) {
-	value, ok, err := p.given(name)
-	if err != nil || !ok || value == "" {
-		return unset, err
+func (q *question) number(name string, unset, limit int) int {
+	value := q.text(name)
+	if value == "" {
+		return unset
 	}
 	n, err := strconv.Atoi(value)
 	if err != nil || n < 1 || n > limit {
-		return 0, malformed("%s must be a number from 1 to %d", name, limit)
+		q.fail(malformed("%s must be a number from 1 to %d", name, limit))
 	}
-	return n, nil
+	return n
+}
+
+// sequence is an optional number of a transition.
+func (q *question) sequence(name string) uint64 {
+	text, ok := q.given(name)
+	if !ok {
+		return 0
+	}
+	n, err := strconv.ParseUint(text, 10, 64)
+	if err != nil {
+		q.fail(fmt.Errorf("%w: %s is no sequence", state.ErrInvalidArgument, name))
+	}
+	return n
 }
 
 // moment is an optional time in RFC 3339 or Unix seconds.
-func (p params) moment(name string) (state.Instant, error) {
-	value, ok, err := p.given(name)
-	if err != nil || !ok || value == "" {
-		return state.Instant{}, err
+func (q *question) moment(name string) state.Instant {
+	value := q.text(name)
+	if value == "" {
+		return state.Instant{}
 	}
-	at, err := parseMoment(value)
-	if err != nil || !at.Valid() {
-		return state.Instant{}, malformed("%s must be a time in RFC 3339 or in Unix seconds", name)
-	}
-	return at, nil
-}
-
-func parseMoment(value string) (state.Instant, error) {
-	if sec, err := strconv.ParseInt(value, 10, 64); err == nil {
-		return state.UnixInstant(sec, 0), nil
-	}
-	t, err := time.Parse(time.RFC3339Nano, value)
+	sec, err := strconv.ParseInt(value, 10, 64)
+	at := state.UnixInstant(sec, 0)
 	if err != nil {
-		return state.Instant{}, errors.New("malformed")
+		var t time.Time
+		t, err = time.Parse(time.RFC3339Nano, value)
+		at = state.InstantOf(t)
 	}
-	return state.InstantOf(t), nil
+	if err != nil || !at.Valid() {
+		q.fail(malformed("%s must be a time in RFC 3339 or in Unix seconds", name))
+	}
+	return at
 }
 
 // states is an optional list of documented states.
-func (p params) states(name string) ([]state.State, error) {
-	var list []state.State
-	for _, text := range p[name].values {
+func (q *question) states(name string) (list []state.State) {
+	for _, text := range q.params[name].values {
 		if text == "" {
 			continue
 		}
 		s, err := state.ParseState(strings.ToUpper(text))
 		if err != nil {
-			return nil, malformed("%s must be one of CREATED, RUNNING, FAILED, SUSPENDED, REVOKED, FINISHED", name)
+			q.fail(malformed("%s must be one of CREATED, RUNNING, FAILED, SUSPENDED, REVOKED, FINISHED", name))
 		}
 		list = append(list, s)
 	}
-	return list, nil
+	return list
 }

@@ -14,6 +14,9 @@ type route struct {
 	get    bool // answers GET and HEAD
 	serve  func(*Handler, *exchange) error
 	public bool // needs no credentials
+	// prepare, if not nil, reads what every request has and authorizes it, before
+	// anything is looked up.
+	prepare func(*Handler, *exchange) error
 	// changes says that it changes data, so that foreign web pages may not send
 	// it.
 	changes bool
@@ -25,13 +28,13 @@ type route struct {
 func (h *Handler) calls() map[string]route {
 	task, tasks := []string{"task_id", "bk_biz_id"}, []string{"bk_biz_id"}
 	calls := map[string]route{
-		"get_task_status":                     {get: true, post: true, inPath: task, serve: (*Handler).taskStatus},
-		"get_task_node_detail":                {get: true, post: true, inPath: task, serve: (*Handler).nodeDetail},
-		"get_task_node_data":                  {get: true, post: true, inPath: task, serve: (*Handler).nodeValues},
-		"get_task_detail":                     {get: true, post: true, inPath: task, serve: (*Handler).taskDetail},
-		"get_task_list":                       {get: true, post: true, inPath: tasks, serve: (*Handler).taskList},
-		"get_tasks_status":                    {post: true, inPath: tasks, serve: (*Handler).tasksStatus},
-		"get_tasks_manual_intervention_state": {post: true, inPath: tasks, serve: (*Handler).interventions},
+		"get_task_status":                     {get: true, post: true, inPath: task, prepare: (*Handler).target, serve: (*Handler).taskStatus},
+		"get_task_node_detail":                {get: true, post: true, inPath: task, prepare: (*Handler).target, serve: (*Handler).nodeDetail},
+		"get_task_node_data":                  {get: true, post: true, inPath: task, prepare: (*Handler).target, serve: (*Handler).nodeValues},
+		"get_task_detail":                     {get: true, post: true, inPath: task, prepare: (*Handler).target, serve: (*Handler).taskDetail},
+		"get_task_list":                       {get: true, post: true, inPath: tasks, prepare: (*Handler).authorise, serve: (*Handler).taskList},
+		"get_tasks_status":                    {post: true, inPath: tasks, prepare: (*Handler).authorise, serve: (*Handler).tasksStatus},
+		"get_tasks_manual_intervention_state": {post: true, inPath: tasks, prepare: (*Handler).authorise, serve: (*Handler).interventions},
 	}
 	if h.opts.Operator != nil {
 		calls["operate_task"] = route{post: true, changes: true, inPath: task, serve: (*Handler).operateTask}
@@ -44,20 +47,20 @@ func (h *Handler) calls() map[string]route {
 func (h *Handler) views() map[string]route {
 	views := map[string]route{
 		"/api/tasks":    {get: true, serve: (*Handler).listTasks},
-		"/api/task":     {get: true, serve: (*Handler).task},
-		"/api/status":   {get: true, serve: (*Handler).status},
-		"/api/history":  {get: true, serve: (*Handler).history},
-		"/api/timeline": {get: true, serve: (*Handler).timeline},
-		"/api/events":   {get: true, serve: (*Handler).events},
-		"/api/usual":    {get: true, serve: (*Handler).usual},
-		"/api/compare":  {get: true, serve: (*Handler).compare},
+		"/api/task":     {get: true, prepare: (*Handler).target, serve: (*Handler).task},
+		"/api/status":   {get: true, prepare: (*Handler).target, serve: (*Handler).status},
+		"/api/history":  {get: true, prepare: (*Handler).target, serve: (*Handler).history},
+		"/api/timeline": {get: true, prepare: (*Handler).target, serve: (*Handler).timeline},
+		"/api/events":   {get: true, prepare: (*Handler).target, serve: (*Handler).events},
+		"/api/usual":    {get: true, prepare: (*Handler).target, serve: (*Handler).usual},
+		"/api/compare":  {get: true, prepare: (*Handler).target, serve: (*Handler).compare},
 		"/api/counts":   {get: true, serve: (*Handler).countTasks},
 		"/api/zone":     {get: true, serve: (*Handler).zone},
 		"/openapi.json": {get: true, public: true, serve: (*Handler).description},
 		"":              {get: true, public: true, serve: (*Handler).page},
 	}
-	for name, serve := range storeCalls() {
-		views[storePath+name] = route{get: true, serve: serve}
+	for name, serve := range storeCalls {
+		views[storePath+name] = route{get: true, prepare: (*Handler).speaks, serve: serve}
 	}
 	if h.opts.Operator != nil {
 		views["/api/operate"] = route{post: true, changes: true, serve: (*Handler).operate}

@@ -97,33 +97,17 @@ type superseded struct {
 	attempt
 }
 
-// shownStates are the states that nodes show, by the handler's convention.
-type shownStates struct {
-	tree        *state.Tree
-	failedFirst []state.State // nil: the default convention
+// shown returns the state that a node of a tree shows, by the handler's convention.
+func (h *Handler) shown(tree *state.Tree) func(i int) state.State {
+	return tree.ShownBy(h.opts.Query.FailedFirst)
 }
 
-func (h *Handler) shown(tree *state.Tree) shownStates {
-	s := shownStates{tree: tree}
-	if h.opts.Query.FailedFirst {
-		s.failedFirst = tree.ShownFailedFirst(nil)
-	}
-	return s
-}
-
-func (s shownStates) of(i int) state.State {
-	if s.failedFirst != nil {
-		return s.failedFirst[i]
-	}
-	return s.tree.Shown(i)
-}
-
-func (h *Handler) node(tree *state.Tree, shown shownStates, i int) node {
+func (h *Handler) node(tree *state.Tree, shown func(i int) state.State, i int) node {
 	n := tree.Node(i)
 	row := node{
 		Index: i, Parent: n.ParentIndex, ID: n.ID, Kind: n.Kind.String(), Name: n.Name,
 		Key: n.Key, After: slices.Collect(n.After.All()), Note: n.Note,
-		attempt: h.attempt(&n.Attempt, shown.of(i)),
+		attempt: h.attempt(&n.Attempt, shown(i)),
 	}
 	if n.Kind.Container() {
 		counts := tree.Counts(i)
@@ -164,7 +148,7 @@ func (x *exchange) story(s *sink, snap store.Snapshot, last *state.Transition) {
 	tree, shown := snap.Tree, h.shown(snap.Tree)
 	head := story{
 		Business: tree.Key().Business, Task: tree.Key().Task, Node: tree.ID(snap.Index),
-		State: shown.of(0).String(), Position: h.position(snap), Now: h.time(h.now()),
+		State: shown(0).String(), Position: h.position(snap), Now: h.time(h.now()),
 		Labels: labelsOf(tree.Labels()),
 	}
 	head.Operable = h.mayOperate(x, Operation{Business: head.Business, Task: head.Task, Actor: x.who.User, Action: Pause})
@@ -200,7 +184,7 @@ func (h *Handler) moved(tree *state.Tree, tr *state.Transition, of store.History
 	shown := h.shown(tree)
 	m := moved{
 		Position: h.positions.seal(tr.Task, of, tr.Sequence), step: h.step(tr),
-		State: shown.of(0).String(), Now: h.time(h.now()), Nodes: []node{},
+		State: shown(0).String(), Now: h.time(h.now()), Nodes: []node{},
 	}
 	if tr.Op == state.Label {
 		changed := labelsOf(tr.Labels)

@@ -20,17 +20,7 @@ type usualNode struct {
 // usual tells how the last runs like a task went, node by node, and when the task
 // is expected to end.
 func (h *Handler) usual(x *exchange) error {
-	if err := h.target(x); err != nil {
-		return err
-	}
-	name, _, err := x.params.given("name")
-	if err != nil {
-		return err
-	}
-	labels, err := x.params.labels("labels")
-	if err != nil {
-		return err
-	}
+	name, labels := x.params.text("name"), x.params.labels("labels")
 	trees, err := x.loadAll(inPieces, func(ctx context.Context) ([]*state.Tree, error) {
 		snap, err := h.query.Snapshot(ctx, x.business, x.task)
 		// Earlier runs are read one at a time, and each is about as large.
@@ -89,13 +79,7 @@ type comparedSide struct {
 
 // compare puts a task and another one of the same business side by side.
 func (h *Handler) compare(x *exchange) error {
-	if err := h.target(x); err != nil {
-		return err
-	}
-	with, err := x.params.id("with")
-	if err != nil {
-		return err
-	}
+	with := x.params.id("with")
 	trees, err := x.loadAll(inPieces, func(ctx context.Context) (trees []*state.Tree, err error) {
 		for _, task := range []string{with, x.task} {
 			snap, err := h.query.Snapshot(ctx, x.business, task)

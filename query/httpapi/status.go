@@ -15,29 +15,17 @@ type statusAsked struct {
 }
 
 func (x *exchange) statusAsked() (a statusAsked, err error) {
-	if err = x.params.scope(); err != nil {
-		return a, err
+	q := &x.params
+	q.scope()
+	a.fields, a.failed, a.retrying = x.h.opts.Query.Fields, q.flag("with_failed_node_info"), q.flag("with_auto_retry_status")
+	if q.flag("with_ex_data") {
+		a.fields |= query.FieldExData
 	}
-	a.fields = x.h.opts.Query.Fields
-	for name, set := range map[string]func(){
-		"with_ex_data":           func() { a.fields |= query.FieldExData },
-		"with_failed_node_info":  func() { a.failed = true },
-		"with_auto_retry_status": func() { a.retrying = true },
-	} {
-		switch given, err := x.params.flag(name); {
-		case err != nil:
-			return a, err
-		case given:
-			set()
-		}
+	if q.plain("subprocess_id") != "" {
+		a.subprocess = q.nodeID("subprocess_id")
 	}
-	if _, given := x.params["subprocess_id"]; given && x.params["subprocess_id"].plain() != "" {
-		if a.subprocess, err = x.params.nodeID("subprocess_id"); err != nil {
-			return a, err
-		}
-	}
-	a.loop, err = x.params.number("loop", 0, loopMost)
-	return a, err
+	a.loop = q.number("loop", 0, loopMost)
+	return a, q.err
 }
 
 // loopMost is as often as a node loops at most.
@@ -45,9 +33,6 @@ const loopMost = 1<<31 - 1
 
 // taskStatus is get_task_status.
 func (h *Handler) taskStatus(x *exchange) error {
-	if err := h.target(x); err != nil {
-		return err
-	}
 	asked, err := x.statusAsked()
 	if err != nil {
 		return err
@@ -106,8 +91,8 @@ func (h *Handler) failures(s *sink, snap *store.Snapshot, a *statusAsked) {
 		s.text(`,"failed_node_info":{`)
 	}
 	first := true
-	for i := range below(snap.Tree, snap.Index) {
-		if shown.of(i) != state.Failed || s.err != nil {
+	for i := range snap.Tree.Within(snap.Index) {
+		if i == snap.Index || shown(i) != state.Failed || s.err != nil {
 			continue
 		}
 		n, id := snap.Tree.Node(i), h.query.NodeID(snap.Tree, i)
@@ -140,20 +125,6 @@ func failureOf(n *state.Node, id string) any {
 		Done int    `json:"auto_retry_times"`
 		Max  int    `json:"max_auto_retry_times"`
 	}{id, n.Retries, n.Retries + 1}
-}
-
-// below iterates over the nodes below one, in the order of creation.
-func below(tree *state.Tree, node int) func(func(int) bool) {
-	return func(yield func(int) bool) {
-		in := make([]bool, tree.Len())
-		in[node] = true
-		// A node comes behind the container it is in.
-		for i := node + 1; i < tree.Len(); i++ {
-			if in[i] = in[tree.Parent(i)]; in[i] && !yield(i) {
-				return
-			}
-		}
-	}
 }
 
 // with is the query with other fields.

@@ -1,6 +1,7 @@
 package httpapi
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -19,34 +20,22 @@ const storePath = "/api/store/"
 const linesType = "application/x-ndjson; charset=utf-8"
 
 // storeCalls serve the methods of a [store.Reader].
-func storeCalls() map[string]func(*Handler, *exchange) error {
-	calls := map[string]func(*Handler, *exchange) error{
-		"load": (*Handler).storeLoad, "locate": (*Handler).storeLocate, "list": (*Handler).storeList,
-		"transitions": (*Handler).storeTransitions, "attempts": (*Handler).storeAttempts, "feed": (*Handler).storeFeed,
-	}
-	for name, call := range calls {
-		calls[name] = func(h *Handler, x *exchange) error {
-			x.reading = true
-			if err := h.speaks(x); err != nil {
-				return err
-			}
-			return call(h, x)
-		}
-	}
-	return calls
+var storeCalls = map[string]func(*Handler, *exchange) error{
+	"load": (*Handler).storeLoad, "locate": (*Handler).storeLocate, "list": (*Handler).storeList,
+	"transitions": (*Handler).storeTransitions, "attempts": (*Handler).storeAttempts, "feed": (*Handler).storeFeed,
 }
 
 // speaks checks that client and server use the same version of the format.
 func (h *Handler) speaks(x *exchange) error {
+	x.reading = true
 	if h.opts.AuthorizeStore == nil {
 		return &requestError{http.StatusForbidden, "this service does not let its store be read"}
 	}
-	version, _, err := x.params.given("version")
-	if err == nil && version != strconv.Itoa(wire.Version) {
-		err = fmt.Errorf("%w: this service speaks version %d of the format %s, the client version %q",
-			store.ErrIncompatible, wire.Version, wire.Format, shorten(version))
+	if version := x.params.text("version"); version != strconv.Itoa(wire.Version) {
+		x.params.fail(fmt.Errorf("%w: this service speaks version %d of the format %s, the client version %q",
+			store.ErrIncompatible, wire.Version, wire.Format, shorten(version)))
 	}
-	return err
+	return x.params.err
 }
 
 // mayRead checks that the caller may read a business's tasks, or with "" everything.
@@ -62,13 +51,8 @@ func (h *Handler) mayRead(x *exchange, business string) error {
 // which the caller may read. A node of a task that the caller may not read is
 // not found.
 func (h *Handler) reference(x *exchange) (ref store.Ref, key state.Key, err error) {
-	if ref.Node, _, err = x.params.given("node_id"); err != nil {
-		return ref, key, err
-	}
-	if ref.Node == "" {
-		if ref.NodeKey, _, err = x.params.given("node_key"); err != nil {
-			return ref, key, err
-		}
+	if ref.Node = x.params.text("node_id"); ref.Node == "" {
+		ref.NodeKey = x.params.text("node_key")
 		ref.Key, err = h.key(x)
 		return ref, ref.Key, err
 	}
@@ -83,13 +67,11 @@ func (h *Handler) reference(x *exchange) (ref store.Ref, key state.Key, err erro
 // key is the task that the request names by business and task ID. Invalid IDs are not
 // looked up.
 func (h *Handler) key(x *exchange) (key state.Key, err error) {
-	if key.Business, _, err = x.params.given("bk_biz_id"); err != nil {
-		return key, err
-	}
-	if key.Task, _, err = x.params.given("task_id"); err != nil {
-		return key, err
-	}
-	if key.Validate() != nil {
+	key = state.Key{Business: x.params.text("bk_biz_id"), Task: x.params.text("task_id")}
+	switch {
+	case x.params.err != nil:
+		return key, x.params.err
+	case key.Validate() != nil:
 		return key, absent(store.Ref{Key: key})
 	}
 	x.business, x.task = key.Business, key.Task
@@ -153,16 +135,16 @@ const (
 	recordBytes = state.MaxErrorBytes
 )
 
-// limit is how many items are wanted, at most a page, whose bytes it holds.
+// limit is how many items are wanted, at most a page, whose bytes it holds. The error
+// may be of another parameter that was read before.
 func (x *exchange) limit(itemBytes int64) (limit int, err error) {
-	text, _, err := x.params.given("limit")
-	if err != nil {
-		return 0, err
-	}
-	if text != "" {
+	if text := x.params.text("limit"); text != "" {
 		if limit, err = strconv.Atoi(text); err != nil {
-			return 0, fmt.Errorf("%w: limit is no number", state.ErrInvalidArgument)
+			x.params.fail(fmt.Errorf("%w: limit is no number", state.ErrInvalidArgument))
 		}
+	}
+	if x.params.err != nil {
+		return 0, x.params.err
 	}
 	if limit <= 0 || limit > store.DefaultLimit {
 		limit = store.DefaultLimit
@@ -179,23 +161,15 @@ func (x *exchange) hold(bytes int64) (err error) {
 
 func (h *Handler) storeList(x *exchange) (err error) {
 	var q store.ListQuery
-	if q.Business, _, err = x.params.given("bk_biz_id"); err != nil {
-		return err
-	}
+	q.Business = x.params.text("bk_biz_id")
 	x.business = q.Business
-	if err = h.mayRead(x, q.Business); err != nil {
+	if err := cmp.Or(x.params.err, h.mayRead(x, q.Business)); err != nil {
 		return err
 	}
-	if err = x.params.filters(&q); err != nil {
-		return err
-	}
-	sealed, _, err := x.params.given("cursor")
-	if err != nil {
-		return err
-	}
+	x.params.filters(&q)
 	var ok bool
-	if q.Cursor, ok = h.positions.openCursor(sealed); !ok {
-		return fmt.Errorf("%w: no list returned this cursor", state.ErrInvalidArgument)
+	if q.Cursor, ok = h.positions.openCursor(x.params.text("cursor")); !ok {
+		x.params.fail(fmt.Errorf("%w: no list returned this cursor", state.ErrInvalidArgument))
 	}
 	if q.Limit, err = x.limit(headerBytes); err != nil {
 		return err
@@ -208,28 +182,12 @@ func (h *Handler) storeList(x *exchange) (err error) {
 	return x.lines(head, func(i int) any { return wire.OfTask(&page.Tasks[i]) })
 }
 
-// sequence is an optional number of a transition.
-func (p params) sequence(name string) (uint64, error) {
-	text, ok, err := p.given(name)
-	if err != nil || !ok {
-		return 0, err
-	}
-	n, err := strconv.ParseUint(text, 10, 64)
-	if err != nil {
-		err = fmt.Errorf("%w: %s is no sequence", state.ErrInvalidArgument, name)
-	}
-	return n, err
-}
-
 func (h *Handler) storeTransitions(x *exchange) error {
 	key, err := h.key(x)
 	if err != nil {
 		return err
 	}
-	after, err := x.params.sequence("after")
-	if err != nil {
-		return err
-	}
+	after := x.params.sequence("after")
 	limit, err := x.limit(recordBytes)
 	if err != nil {
 		return err
@@ -251,14 +209,7 @@ func (h *Handler) storeAttempts(x *exchange) error {
 	if err != nil {
 		return err
 	}
-	skip, err := x.params.sequence("skip")
-	if err != nil {
-		return err
-	}
-	data, err := x.params.flag("data")
-	if err != nil {
-		return err
-	}
+	skip, data := x.params.sequence("skip"), x.params.flag("data")
 	q := store.AttemptQuery{Skip: int(min(skip, 1<<31-1))}
 	if q.Limit, err = x.limit(recordBytes); err != nil {
 		return err
@@ -289,20 +240,10 @@ func (h *Handler) storeFeed(x *exchange) error {
 	if err := h.mayRead(x, ""); err != nil {
 		return err
 	}
-	text, _, err := x.params.given("after")
-	if err != nil {
-		return err
-	}
-	after, err := wire.ParsePosition(text)
-	if err != nil {
-		return err
-	}
-	wait, err := x.params.flag("wait")
-	if err != nil {
-		return err
-	}
+	after, err := wire.ParsePosition(x.params.text("after"))
+	x.params.fail(err)
 	ending := false
-	if wait {
+	if wait := x.params.flag("wait"); wait && x.params.err == nil {
 		if ending, err = h.await(x, after); err != nil {
 			return err
 		}
@@ -327,10 +268,11 @@ func (h *Handler) storeFeed(x *exchange) error {
 // await returns when there are transitions after a position, at the next
 // heartbeat, or when the service ends. It holds no memory of answers.
 func (h *Handler) await(x *exchange, after store.Position) (ending bool, err error) {
-	if !h.streams.take(x.client()) {
+	seat := h.streams.now(x.client(), 1)
+	if seat == nil {
 		return false, errTooMany
 	}
-	defer h.streams.leave(x.client())
+	defer seat.end()
 	// Listening begins before reading, so that nothing falls between the two.
 	l, err := h.hub.listen(everyTask)
 	if err != nil {

@@ -13,27 +13,15 @@ import (
 // tasksMax is the documented limit of get_tasks_status.
 const tasksMax = 50
 
-// listed are the tasks that an authorized request lists.
-func (h *Handler) listed(x *exchange) ([]string, error) {
-	if err := h.authorise(x); err != nil {
-		return nil, err
-	}
-	if err := x.params.scope(); err != nil {
-		return nil, err
-	}
-	return x.params.ids("task_id_list", tasksMax)
+// listed are the tasks that a request lists.
+func (q *question) listed() []string {
+	q.scope()
+	return q.ids("task_id_list", tasksMax)
 }
 
 // tasksStatus is get_tasks_status.
 func (h *Handler) tasksStatus(x *exchange) error {
-	ids, err := h.listed(x)
-	if err != nil {
-		return err
-	}
-	children, err := x.params.flag("include_children_status")
-	if err != nil {
-		return err
-	}
+	ids, children := x.params.listed(), x.params.flag("include_children_status")
 	return x.respond("", func(s *sink) error {
 		return x.each(s, ids, func(tree *state.Tree) error { return h.summary(x, s, tree, children) })
 	})
@@ -121,10 +109,7 @@ func (x *exchange) pageOf(key state.Key) string {
 
 // interventions is get_tasks_manual_intervention_state.
 func (h *Handler) interventions(x *exchange) error {
-	ids, err := h.listed(x)
-	if err != nil {
-		return err
-	}
+	ids := x.params.listed()
 	return x.respond("", func(s *sink) error {
 		return x.each(s, ids, func(tree *state.Tree) error {
 			s.field(`{"id":`, wireID(tree.Key().Task))
@@ -175,7 +160,7 @@ type head struct {
 func (h *Handler) head(tree *state.Tree, n *state.Node) head {
 	return head{
 		Retry: n.Retry(), Name: n.DisplayName(), FinishTime: h.wire(n.Finished), Skip: n.Skipped,
-		StartTime: h.wire(n.Started), State: h.shown(tree).of(n.Index).String(), Version: n.Version.String(),
+		StartTime: h.wire(n.Started), State: h.shown(tree)(n.Index).String(), Version: n.Version.String(),
 		ID: h.query.NodeID(tree, n.Index), Loop: n.Loop, ElapsedTime: h.elapsed(&n.Attempt), ErrorIgnored: n.ErrorIgnored,
 		Ignorable: n.ErrorIgnored, Refreshed: refreshed(n.Updated),
 	}

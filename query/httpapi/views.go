@@ -122,7 +122,7 @@ type listFilter struct {
 }
 
 func (h *Handler) filter(x *exchange) (f listFilter, err error) {
-	if business, _, err := x.params.given("bk_biz_id"); err != nil || business != "" {
+	if x.params.text("bk_biz_id") != "" {
 		if err := h.authorise(x); err != nil {
 			return f, err
 		}
@@ -138,26 +138,14 @@ func (h *Handler) filter(x *exchange) (f listFilter, err error) {
 		}
 		return verdict
 	}
-	text := func(name string) (value string) {
-		if err == nil {
-			value, _, err = x.params.given(name)
-		}
-		return value
-	}
-	f.text = strings.ToLower(text("text"))
-	sealed := text("cursor")
-	if err != nil {
-		return f, err
-	}
+	f.text = strings.ToLower(x.params.text("text"))
 	var ok bool
-	if f.Cursor, ok = h.positions.openCursor(sealed); !ok {
-		return f, malformed("cursor is malformed")
+	if f.Cursor, ok = h.positions.openCursor(x.params.text("cursor")); !ok {
+		x.params.fail(malformed("cursor is malformed"))
 	}
-	if err = x.params.filters(&f.ListQuery); err != nil {
-		return f, err
-	}
-	f.Limit, err = x.params.number("limit", listDefault, listMax)
-	return f, err
+	x.params.filters(&f.ListQuery)
+	f.Limit = x.params.number("limit", listDefault, listMax)
+	return f, x.params.err
 }
 
 // matches reports whether the caller may see t and it has the text in its IDs
@@ -189,10 +177,7 @@ func (h *Handler) taskRow(t *store.Task) taskRow {
 
 // at is the task now, or at the time as_of.
 func (h *Handler) at(x *exchange) (snap store.Snapshot, err error) {
-	asOf, err := x.params.moment("as_of")
-	if err != nil {
-		return snap, err
-	}
+	asOf := x.params.moment("as_of")
 	if !asOf.IsSet() {
 		return x.now(nil)
 	}
@@ -203,9 +188,6 @@ func (h *Handler) at(x *exchange) (snap store.Snapshot, err error) {
 
 // task is the tree as a list of nodes.
 func (h *Handler) task(x *exchange) error {
-	if err := h.target(x); err != nil {
-		return err
-	}
 	if fresh, err := h.freshNow(x); fresh || err != nil {
 		return err
 	}
@@ -245,9 +227,6 @@ func (h *Handler) tagNow(x *exchange, tree *state.Tree) string {
 
 // status is the documented response with all fields.
 func (h *Handler) status(x *exchange) error {
-	if err := h.target(x); err != nil {
-		return err
-	}
 	snap, err := h.at(x)
 	if err != nil {
 		return err
@@ -279,7 +258,7 @@ func (h *Handler) history(x *exchange) error {
 			row.recorded = recordedOf(a.Input, a.Output)
 			s.element(&first, row)
 		})
-		current := h.attempt(&n.Attempt, h.shown(snap.Tree).of(n.Index))
+		current := h.attempt(&n.Attempt, h.shown(snap.Tree)(n.Index))
 		current.Current, current.recorded = true, recordedOf(in, out)
 		s.element(&first, current)
 		if err == nil {
@@ -308,9 +287,6 @@ func (x *exchange) operations(s *sink, tree *state.Tree, node string) error {
 // timeline is the superseded attempts of all nodes, in the order in which they
 // were superseded; the current ones are in the tree.
 func (h *Handler) timeline(x *exchange) error {
-	if err := h.target(x); err != nil {
-		return err
-	}
 	snap, err := x.now(inPieces)
 	if err != nil {
 		return err

@@ -61,13 +61,4 @@ func (h *Handler) now() state.Instant {
 }
 
 // elapsed is the whole seconds that an attempt has taken.
-func (h *Handler) elapsed(a *state.Attempt) int64 {
-	end := a.Finished
-	if !end.IsSet() {
-		end = h.now()
-	}
-	if !a.Started.IsSet() || !end.After(a.Started) {
-		return 0
-	}
-	return int64(end.Time().Sub(a.Started.Time()) / time.Second)
-}
+func (h *Handler) elapsed(a *state.Attempt) int64 { return int64(a.Elapsed(h.now()) / time.Second) }
