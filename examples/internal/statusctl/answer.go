@@ -131,3 +131,13 @@ func writeLine(w io.Writer, v any) error {
 	_, err := w.Write(terminal.JSON(line))
 	return err
 }
+
+// writeEach writes a line with the record of each item.
+func writeEach[T, R any](w io.Writer, items []T, record func(*T) R) error {
+	for i := range items {
+		if err := writeLine(w, record(&items[i])); err != nil {
+			return err
+		}
+	}
+	return nil
+}

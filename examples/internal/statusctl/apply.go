@@ -3,7 +3,6 @@ package statusctl
 import (
 	"context"
 	"errors"
-	"flag"
 
 	"github.com/pipestatus/pipestatus/engine"
 )
@@ -72,7 +71,7 @@ for the answer; at most 64 are in flight. After "failed" and "corrupt" the exit
 code is 1. Refusals do not change it.
 
 -db :memory: records nothing beyond this call.`,
-	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error { return apply },
+	run: apply,
 }
 
 func apply(ctx context.Context, t *tool, args []string) (err error) {

@@ -18,7 +18,7 @@ var backupCommand = command{
 NEWFILE appears when it is complete and on disk; a file that is there already
 is left alone. It is a database like the original: to restore it, give it the
 original's name while nobody has that open.`,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		compact := flags.Bool("compact", false, "leave out all free room, which takes longer")
 		return func(ctx context.Context, t *tool, args []string) error {
 			return t.withFile(forReading, func(s *boltstore.Store) error { return backup(ctx, t, s, args[0], *compact) })
@@ -69,10 +69,8 @@ var compactCommand = command{
 Writes a new file next to the database, which replaces it once it is complete
 and on disk. Until then there must be room for both. Where open files cannot be
 replaced, as on Windows, it fails and changes nothing: use backup -compact.`,
-	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
-		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.withFile(forWriting, func(s *boltstore.Store) error { return compact(ctx, t, s) })
-		}
+	run: func(ctx context.Context, t *tool, _ []string) error {
+		return t.withFile(forWriting, func(s *boltstore.Store) error { return compact(ctx, t, s) })
 	},
 }
 

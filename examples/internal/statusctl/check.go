@@ -2,7 +2,6 @@ package statusctl
 
 import (
 	"context"
-	"flag"
 	"fmt"
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
@@ -13,10 +12,8 @@ var checkCommand = command{
 	name: "check", summary: "read the whole database and report what does not fit together",
 	detail: `
 Repairs nothing. Of a damaged file, salvage copies what can still be read.`,
-	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
-		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.look(ctx, forChecking, func(r store.Reader) error { return check(ctx, t, r) })
-		}
+	run: func(ctx context.Context, t *tool, _ []string) error {
+		return t.look(ctx, forChecking, func(r store.Reader) error { return check(ctx, t, r) })
 	},
 }
 

@@ -16,15 +16,13 @@ func completionCommand() command {
 bash: source <(statusctl completion bash)
 zsh:  source <(statusctl completion zsh), after compinit
 fish: statusctl completion fish | source`,
-		bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
-			return func(_ context.Context, t *tool, args []string) error {
-				script, err := t.completion(args[0])
-				if err != nil {
-					return err
-				}
-				_, err = fmt.Fprint(t.stdout, script)
+		run: func(_ context.Context, t *tool, args []string) error {
+			script, err := t.completion(args[0])
+			if err != nil {
 				return err
 			}
+			_, err = fmt.Fprint(t.stdout, script)
+			return err
 		},
 	}
 }
@@ -61,7 +59,7 @@ func (t *tool) completion(shell string) (string, error) {
 
 func flagsOf(c *command) *flag.FlagSet {
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-	c.bind(flags)
+	c.declare(flags)
 	return flags
 }
 

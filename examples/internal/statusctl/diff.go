@@ -17,7 +17,7 @@ var diffCommand = command{
 Nodes are compared that are called alike, in containers that are called alike.
 Without -all only nodes that differ are shown: in state, in what happened to
 them, or in how long they took, by more than a tenth and a second.`,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		all := flags.Bool("all", false, "also show nodes that do not differ")
 		return func(ctx context.Context, t *tool, args []string) error {
 			return t.read(ctx, func(r *reader) error {
@@ -118,5 +118,5 @@ func (t *tool) showDifferences(a, b *state.Tree, list []query.Difference, all bo
 		rows.add("The runs do not differ.")
 	}
 	rows.fit(t.stdout)
-	return rows.write(t.stdout, nil)
+	return rows.write(t.stdout, false)
 }

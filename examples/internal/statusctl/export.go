@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"context"
 	"errors"
-	"flag"
 	"io"
 	"slices"
 
@@ -55,13 +54,11 @@ the machine. It goes to standard output:
 An export is complete if its last line says "end". See import. While other
 processes record, each task is exported as of a different moment. Unreadable
 tasks are left out and reported at the end.`,
-	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
-		return func(ctx context.Context, t *tool, _ []string) error {
-			return t.read(ctx, func(r *reader) error {
-				out := bufio.NewWriter(t.stdout)
-				return errors.Join(writeExport(ctx, r, out), out.Flush())
-			})
-		}
+	run: func(ctx context.Context, t *tool, _ []string) error {
+		return t.read(ctx, func(r *reader) error {
+			out := bufio.NewWriter(t.stdout)
+			return errors.Join(writeExport(ctx, r, out), out.Flush())
+		})
 	},
 }
 

@@ -20,7 +20,7 @@ var getCommand = command{
 	name: "get", args: "BIZ TASK|NODE", summary: "print the status of a task or node as the documented response",
 	least: 2, most: 2,
 	detail: timeDetail,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		var look look
 		look.bind(flags)
 		node := flags.String("node", "", "a `NODE`, by ID or key, with all its attempts and their data")

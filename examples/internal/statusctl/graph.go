@@ -13,7 +13,7 @@ var graphCommand = command{
 	name: "graph", args: "BIZ TASK|NODE", summary: "draw a task, or one of its nodes with its content, as an SVG graph",
 	least: 2, most: 2,
 	detail: timeDetail,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		var look look
 		look.bind(flags)
 		return func(ctx context.Context, t *tool, args []string) error {

@@ -3,7 +3,6 @@ package statusctl
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"time"
 	"unicode/utf8"
@@ -21,10 +20,8 @@ var historyCommand = command{
 	detail: `
 A task without a node stands for its root pipeline. Inputs and outputs are shown
 in one line each; -json has them whole.`,
-	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
-		return func(ctx context.Context, t *tool, args []string) error {
-			return t.read(ctx, func(r *reader) error { return showHistory(ctx, t, r, args) })
-		}
+	run: func(ctx context.Context, t *tool, args []string) error {
+		return t.read(ctx, func(r *reader) error { return showHistory(ctx, t, r, args) })
 	},
 }
 
@@ -99,14 +96,14 @@ func showHistory(ctx context.Context, t *tool, r *reader, args []string) error {
 	if _, err := fmt.Fprintln(t.stdout, terminal.Printable(title)); err != nil {
 		return err
 	}
-	if err := rows.write(t.stdout, paletteFor(t.stdout)); err != nil || len(data.rows) == 0 {
+	if err := rows.write(t.stdout, wantsColors(t.stdout)); err != nil || len(data.rows) == 0 {
 		return err
 	}
 	if _, err := fmt.Fprintln(t.stdout); err != nil {
 		return err
 	}
 	data.fit(t.stdout)
-	return data.write(t.stdout, nil)
+	return data.write(t.stdout, false)
 }
 
 // dataWidth is how many columns of an input or output people get to see.

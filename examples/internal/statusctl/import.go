@@ -3,7 +3,6 @@ package statusctl
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io"
 	"os"
@@ -25,7 +24,7 @@ not whole, if a task or a node ID comes twice in it, or if the database has one 
 them. Then the tasks are recorded, each whole or not at all. They answer every
 query as where they come from, but for sequences and revisions, which are the
 database's own.`,
-	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error { return importTasks },
+	run: importTasks,
 }
 
 func importTasks(ctx context.Context, t *tool, args []string) (err error) {

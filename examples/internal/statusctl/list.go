@@ -20,7 +20,7 @@ var listCommand = command{
 	detail: timeDetail + `
 -since and -until bound when tasks were recorded, or with -time when they started
 or finished.`,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		l := &lister{}
 		flags.StringVar(&l.query.Business, "biz", "", "only tasks of the business `ID`")
 		states := flags.String("state", "", "only tasks that show one of the `STATES`, such as FAILED,RUNNING")
@@ -115,7 +115,7 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 		rows.add(row...)
 	}
 	rows.fit(l.stdout)
-	if err := rows.write(l.stdout, paletteFor(l.stdout)); err != nil {
+	if err := rows.write(l.stdout, wantsColors(l.stdout)); err != nil {
 		return err
 	}
 	if tasks.Cursor == "" {
@@ -145,13 +145,9 @@ func page(ctx context.Context, r *reader, filter store.ListQuery) (all query.Tas
 }
 
 func (l *lister) writeJSON(tasks query.Tasks, _ time.Time) error {
-	for i := range tasks.Tasks {
-		if err := writeLine(l.stdout, &tasks.Tasks[i]); err != nil {
-			return err
-		}
-	}
-	if tasks.Cursor == "" {
-		return nil
+	err := writeEach(l.stdout, tasks.Tasks, func(k *query.Task) *query.Task { return k })
+	if err != nil || tasks.Cursor == "" {
+		return err
 	}
 	return writeLine(l.stdout, map[string]string{"cursor": tasks.Cursor})
 }

@@ -57,9 +57,21 @@ type command struct {
 	detail  string // additional text of -h
 	// least and most bound the number of arguments.
 	least, most int
-	// bind declares the command's own flags and returns the function that runs
-	// it after they are parsed.
-	bind func(*flag.FlagSet) func(context.Context, *tool, []string) error
+	// run runs a command without flags of its own. Of others, bind declares these and
+	// returns the function that runs it after they are parsed.
+	run  action
+	bind func(*flag.FlagSet) action
+}
+
+// action runs a command with its arguments.
+type action func(context.Context, *tool, []string) error
+
+// declare declares the command's own flags and returns what runs it afterwards.
+func (c *command) declare(flags *flag.FlagSet) action {
+	if c.bind == nil {
+		return c.run
+	}
+	return c.bind(flags)
 }
 
 // commands are shown by usage in this order.
@@ -134,7 +146,7 @@ func (t *tool) run(ctx context.Context, args []string) error {
 
 func (t *tool) runCommand(ctx context.Context, c *command, args []string) error {
 	flags := flag.NewFlagSet(c.name, flag.ContinueOnError)
-	own := c.bind(flags)
+	own := c.declare(flags)
 	t.bind(flags)
 	args, err := arguments.Parse(flags, args, true)
 	switch {

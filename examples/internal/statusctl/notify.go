@@ -30,7 +30,7 @@ pauses of up to five minutes. If the database no longer has what comes next, it
 says so and ends. With -across-gaps it tells the endpoint so and continues with the
 oldest transition there is. 'go doc ./query/notify' describes the events.`,
 	least: 1, most: 1,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		var o notify.Options
 		var position, secret string
 		var fromNow, follow bool

@@ -19,7 +19,7 @@ a person because they failed or were suspended. The tasks kept are counted by
 reason. The file does not become smaller, but its free room is used again; see
 compact.
 ` + timeDetail,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		olderThan := flags.String("older-than", "", "only tasks without a transition since `TIME`")
 		keep := flags.Int("keep", 0, "keep the `N` tasks recorded last, of those that -biz and -state select")
 		business := flags.String("biz", "", "only tasks of the business `ID`")
@@ -126,7 +126,7 @@ func listPurged(ctx context.Context, t *tool, from *reader, r engine.Retention) 
 		return nil
 	}
 	if found > 0 {
-		if err := rows.write(t.stdout, paletteFor(t.stdout)); err != nil {
+		if err := rows.write(t.stdout, wantsColors(t.stdout)); err != nil {
 			return err
 		}
 	}

@@ -59,7 +59,7 @@ func writeRuns(t *tool, stats *query.Statistics) error {
 		rows.add(fmt.Sprint(n.Runs), fmt.Sprint(n.Failures), median, p95, "+"+span(n.Begins), "+"+span(n.Ends), name)
 	}
 	rows.fit(t.stdout)
-	return rows.write(t.stdout, nil)
+	return rows.write(t.stdout, false)
 }
 
 // nodeName is the display name of a node of several runs.
@@ -94,17 +94,13 @@ type runRecord struct {
 }
 
 func writeRunsJSON(t *tool, stats *query.Statistics) error {
-	for i := range stats.Nodes {
-		n := &stats.Nodes[i]
-		if err := writeLine(t.stdout, runRecord{
+	return writeEach(t.stdout, stats.Nodes, func(n *query.NodeStatistics) runRecord {
+		return runRecord{
 			Key: n.Key, Path: append([]string{}, n.Path...), Nth: n.Nth, Kind: n.Kind.String(),
 			Runs: n.Runs, Failures: n.Failures, Finished: n.Finished,
 			Median: n.Median.Seconds(), P95: n.P95.Seconds(), Begins: n.Begins.Seconds(), Ends: n.Ends.Seconds(),
-		}); err != nil {
-			return err
 		}
-	}
-	return nil
+	})
 }
 
 // estimateRecord is the estimate for a running task, in JSON.

@@ -3,7 +3,6 @@ package statusctl
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"io/fs"
 
@@ -21,9 +20,7 @@ Unreadable parts are reported, page by page, then task by task. A task is copied
 completely; or with all its nodes and attempts, but without its transitions; or
 as of before the missing part. A pipeline that continues from there may repeat
 steps. Exit code 1 if anything was reported.`,
-	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
-		return func(ctx context.Context, t *tool, args []string) error { return salvage(ctx, t, args[0]) }
-	},
+	run: func(ctx context.Context, t *tool, args []string) error { return salvage(ctx, t, args[0]) },
 }
 
 // salvaged is the answer to salvage.

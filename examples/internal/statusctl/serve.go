@@ -35,7 +35,7 @@ machine can read: give secrets as sha256:HASH, HASH being
 proxy in front. With -no-auth only who asks by localhost, an address, the name
 in -addr or a -host is answered, so that no web page elsewhere can read along.
 Requests are logged to standard error, as JSON with -json.`,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		var o serveOptions
 		flags.StringVar(&o.addr, "addr", "127.0.0.1:8080", "listen on `HOST:PORT` (0: any free) or unix:///PATH")
 		o.access.Bind(flags)

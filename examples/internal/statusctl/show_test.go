@@ -207,10 +207,10 @@ func TestTablesAlignByWidthAndPaintStates(t *testing.T) {
 	rows.add("FAILED", "编译\x1b[2J\a", "y")
 	rows.add("CREATED", "FAILED", "FAILED")
 	var plain, painted strings.Builder
-	if err := rows.write(&plain, nil); err != nil {
+	if err := rows.write(&plain, false); err != nil {
 		t.Fatal(err)
 	}
-	if err := rows.write(&painted, colours); err != nil {
+	if err := rows.write(&painted, true); err != nil {
 		t.Fatal(err)
 	}
 	want := "STATE    NAME    x\nFAILED   编译\ufffd   y\nCREATED  FAILED  FAILED\n"

@@ -28,7 +28,7 @@ how many attempts ended, how many failed, the median and the 95th percentile of
 what the others took, and when the node usually begins and ends, counted from the
 start of the task. Then the tasks with that name that are running, when each is
 expected to end, and which of its nodes take longer than usual.`,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		last := flags.Int("last", query.DefaultRuns, "the last `N` runs")
 		labels := labelFlag(flags, "runs with the label `KEY=VALUE`; may be given several times")
 		return func(ctx context.Context, t *tool, args []string) error {
@@ -159,5 +159,5 @@ func (f *figures) write(t *tool) error {
 	if f.Pending != nil {
 		rows.add("to write back", count(*f.Pending, "transition"))
 	}
-	return rows.write(t.stdout, nil)
+	return rows.write(t.stdout, false)
 }

@@ -6,6 +6,8 @@ import (
 	"strings"
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query/picture"
+	"github.com/pipestatus/pipestatus/state"
 )
 
 // table aligns rows for people, by the width that text has on a terminal. The
@@ -63,14 +65,15 @@ func (t *table) widths() (widths []int) {
 	return widths
 }
 
-func (t *table) write(w io.Writer, p palette) error {
+// write writes the rows, with the states in their colors if colored.
+func (t *table) write(w io.Writer, colored bool) error {
 	widths := t.widths()
 	var b strings.Builder
 	for _, row := range t.rows {
 		b.Reset()
 		for i, cell := range row {
-			if i == t.states {
-				cell = p.paint(cell)
+			if i == t.states && colored {
+				cell = painted(cell)
 			}
 			b.WriteString(cell)
 			if i < len(row)-1 {
@@ -84,29 +87,21 @@ func (t *table) write(w io.Writer, p palette) error {
 	return nil
 }
 
-// palette paints states; the zero palette does not paint.
-type palette map[string]string
-
-var colours = palette{
-	"RUNNING": "\x1b[34m", "FAILED": "\x1b[31m", "SUSPENDED": "\x1b[33m",
-	"REVOKED": "\x1b[35m", "FINISHED": "\x1b[32m", "CREATED": "\x1b[2m",
-}
-
-func (p palette) paint(cell string) string {
-	if colour := p[cell]; colour != "" {
-		return colour + cell + "\x1b[0m"
+// painted is the name of a state in its color; other texts, such as the column's
+// title, stay as they are.
+func painted(cell string) string {
+	if s, err := state.ParseState(cell); err == nil {
+		return picture.Paint(s, cell)
 	}
 	return cell
 }
 
-// paletteFor is colors if w is a terminal and colors are wanted (no-color.org).
-func paletteFor(w io.Writer) palette {
+// wantsColors reports whether w is a terminal and colors are wanted (no-color.org).
+func wantsColors(w io.Writer) bool {
 	f, ok := w.(*os.File)
 	if !ok || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return nil
+		return false
 	}
-	if info, err := f.Stat(); err != nil || info.Mode()&os.ModeCharDevice == 0 {
-		return nil
-	}
-	return colours
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -17,7 +17,7 @@ const barWidth = 40
 var timelineCommand = command{
 	name: "timeline", args: "BIZ TASK|NODE", summary: "show when each attempt of each node ran",
 	least: 2, most: 2,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		svg := flags.Bool("svg", false, "write an SVG picture, for pages")
 		return func(ctx context.Context, t *tool, args []string) error {
 			if *svg && t.json {
@@ -58,26 +58,13 @@ type spanRecord struct {
 }
 
 func writeSpans(t *tool, spans []query.Span) error {
-	for i := range spans {
-		s := &spans[i]
-		err := writeLine(t.stdout, spanRecord{
+	return writeEach(t.stdout, spans, func(s *query.Span) spanRecord {
+		return spanRecord{
 			Node: s.Node, Level: s.Level, Kind: s.Kind.String(), Name: s.Name, Attempt: s.Attempt, Current: s.Current,
 			State: s.State.String(), Loop: s.Loop, Retry: s.Retry, Skip: s.Skip,
-			Start: clock(s.Start), Finish: clock(s.End), Error: s.Error,
-		})
-		if err != nil {
-			return err
+			Start: whenShown(s.Start), Finish: whenShown(s.End), Error: s.Error,
 		}
-	}
-	return nil
-}
-
-// clock is a time in the layout of answers, "" if it is zero.
-func clock(at time.Time) string {
-	if at.IsZero() {
-		return ""
-	}
-	return at.Format(query.TimeLayout)
+	})
 }
 
 func drawSpans(t *tool, spans []query.Span) error {
@@ -96,7 +83,7 @@ func drawSpans(t *tool, spans []query.Span) error {
 		return err
 	}
 	var rows table
-	rows.add("STATE", "NODE", "BEGAN", "TOOK", fmt.Sprintf("%s  (%s)", clock(from), span(to.Sub(from))))
+	rows.add("STATE", "NODE", "BEGAN", "TOOK", fmt.Sprintf("%s  (%s)", whenShown(from), span(to.Sub(from))))
 	for i := range spans {
 		s := &spans[i]
 		name := strings.Repeat("  ", s.Level-spans[0].Level) + spanLabel(s)
@@ -110,7 +97,7 @@ func drawSpans(t *tool, spans []query.Span) error {
 		}
 		rows.add(s.State.String(), name, "+"+span(s.Start.Sub(from)), took, bar(s.Start, spanEnd(s, t.now()), from, to))
 	}
-	return rows.write(t.stdout, paletteFor(t.stdout))
+	return rows.write(t.stdout, wantsColors(t.stdout))
 }
 
 // spanEnd is the end of an attempt, the time since which it waits, now if it runs, or

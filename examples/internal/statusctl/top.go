@@ -1,7 +1,6 @@
 package statusctl
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -15,7 +14,7 @@ import (
 
 var topCommand = command{
 	name: "top", summary: "show what has been running longest, over all tasks",
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		business := flags.String("biz", "", "only tasks of the business `ID`")
 		limit := flags.Int("limit", 20, "at most `N` nodes")
 		ids := flags.Bool("ids", false, "show the IDs of the nodes")
@@ -65,16 +64,10 @@ func longest(ctx context.Context, r *reader, business string, most int) (running
 				running = append(running, runningNode{task.Key, path(snap.Tree, i), n})
 			}
 		}
-		slices.SortStableFunc(running, func(a, b runningNode) int { return older(a.node.Started, b.node.Started) })
+		slices.SortStableFunc(running, func(a, b runningNode) int { return a.node.Started.Time().Compare(b.node.Started.Time()) })
 		running = running[:min(len(running), most)]
 	}
 	return running, nil
-}
-
-func older(a, b state.Instant) int {
-	aSec, aNano := a.Unix()
-	bSec, bNano := b.Unix()
-	return cmp.Or(cmp.Compare(aSec, bSec), cmp.Compare(aNano, bNano))
 }
 
 // runningRecord is a running node in JSON. The time is a shown time.
@@ -91,17 +84,12 @@ type runningRecord struct {
 
 func (t *tool) showRunning(running []runningNode, ids bool) error {
 	if t.json {
-		for i := range running {
-			n := &running[i]
-			err := writeLine(t.stdout, runningRecord{
+		return writeEach(t.stdout, running, func(n *runningNode) runningRecord {
+			return runningRecord{
 				Business: n.task.Business, Task: n.task.Task, Node: n.node.ID, Path: n.path, Kind: n.node.Kind.String(),
 				Loop: n.node.Loop, Retries: n.node.Retries, Started: shownTime(n.node.Started, t.zone),
-			})
-			if err != nil {
-				return err
 			}
-		}
-		return nil
+		})
 	}
 	if len(running) == 0 {
 		_, err := fmt.Fprintln(t.stdout, "nothing is running")
@@ -122,5 +110,5 @@ func (t *tool) showRunning(running []runningNode, ids bool) error {
 		rows.add(append(row, strings.Join(n.path, " / "))...)
 	}
 	rows.fit(t.stdout)
-	return rows.write(t.stdout, nil)
+	return rows.write(t.stdout, false)
 }

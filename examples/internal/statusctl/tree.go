@@ -16,7 +16,7 @@ var treeCommand = command{
 	name: "tree", args: "BIZ TASK|NODE", summary: "show a task, or one of its nodes with its content, as a tree",
 	least: 2, most: 2,
 	detail: timeDetail,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		var look look
 		look.bind(flags)
 		ids := flags.Bool("ids", false, "show nodes by ID also if they have a key")
@@ -27,13 +27,10 @@ var treeCommand = command{
 			}
 			return look.show(ctx, t, args, func(snap store.Snapshot, at state.Instant, o *picture.Options) error {
 				if t.json {
-					v := view{tree: snap.Tree, zone: t.zone}
-					if look.failedFirst {
-						v.shown = snap.Tree.ShownFailedFirst(nil)
-					}
+					v := view{tree: snap.Tree, shown: snap.Tree.ShownBy(look.failedFirst), zone: t.zone}
 					return v.writeJSON(t.stdout, snap.Index, 0)
 				}
-				o.Keys, o.Color, o.Columns = !*ids, paletteFor(t.stdout) != nil, columnsOf(t.stdout)
+				o.Keys, o.Color, o.Columns = !*ids, wantsColors(t.stdout), columnsOf(t.stdout)
 				var drawn []byte
 				if *mermaid {
 					drawn = picture.AppendMermaid(nil, snap.Tree, snap.Index, o)
@@ -53,15 +50,8 @@ var treeCommand = command{
 // view shows a tree to programs.
 type view struct {
 	tree  *state.Tree
-	shown []state.State // shown states of nodes, nil for the default convention
+	shown func(i int) state.State // shown states of nodes
 	zone  *time.Location
-}
-
-func (v *view) state(i int) state.State {
-	if v.shown != nil {
-		return v.shown[i]
-	}
-	return v.tree.Shown(i)
 }
 
 // nodeRecord is a node in JSON. Times are shown times.
@@ -93,7 +83,7 @@ func (v *view) writeJSON(w io.Writer, i, depth int) error {
 	n := v.tree.Node(i)
 	record := nodeRecord{
 		Depth: depth, ID: n.ID, Parent: n.Parent, Kind: n.Kind.String(), Name: n.DisplayName(),
-		State: v.state(i).String(), Version: n.Version.String(), Loop: n.Loop, Retries: n.Retries, Skips: n.Skips,
+		State: v.shown(i).String(), Version: n.Version.String(), Loop: n.Loop, Retries: n.Retries, Skips: n.Skips,
 		Skip: n.Skipped, ErrorIgnored: n.ErrorIgnored, Started: shownTime(n.Started, v.zone),
 		Finished: shownTime(n.Finished, v.zone), RetryAt: shownTime(n.RetryAt, v.zone), Error: n.Error,
 		Key: n.Key, Note: n.Note,

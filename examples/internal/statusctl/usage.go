@@ -29,7 +29,7 @@ func (t *tool) usage(global *flag.FlagSet) error {
 func (t *tool) commandUsage(c *command) error {
 	// Only the command's own flags; the general usage has the others.
 	own := flag.NewFlagSet(c.name, flag.ContinueOnError)
-	c.bind(own)
+	c.declare(own)
 	var b strings.Builder
 	fmt.Fprintf(&b, "statusctl %s: %s\n\n", c.name, c.summary)
 	b.WriteString(strings.TrimSpace("Usage: statusctl "+c.name+" [flags] "+c.args) + "\n")

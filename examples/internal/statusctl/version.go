@@ -2,7 +2,6 @@ package statusctl
 
 import (
 	"context"
-	"flag"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -10,15 +9,13 @@ import (
 
 var versionCommand = command{
 	name: "version", summary: "print the version of this program",
-	bind: func(*flag.FlagSet) func(context.Context, *tool, []string) error {
-		return func(_ context.Context, t *tool, _ []string) error {
-			v := programVersion(debug.ReadBuildInfo())
-			if t.json {
-				return writeLine(t.stdout, v)
-			}
-			_, err := fmt.Fprintf(t.stdout, "statusctl %s%s, %s %s/%s\n", v.Version, v.revision(), v.Go, runtime.GOOS, runtime.GOARCH)
-			return err
+	run: func(_ context.Context, t *tool, _ []string) error {
+		v := programVersion(debug.ReadBuildInfo())
+		if t.json {
+			return writeLine(t.stdout, v)
 		}
+		_, err := fmt.Fprintf(t.stdout, "statusctl %s%s, %s %s/%s\n", v.Version, v.revision(), v.Go, runtime.GOOS, runtime.GOARCH)
+		return err
 	},
 }
 

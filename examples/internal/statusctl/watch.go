@@ -32,7 +32,7 @@ sees nothing while a runner has the file open. For a database on a server, or a
 running program (-db http://HOST:PORT), it shows every transition at once.
 
 With -json each line has all values of every node that the transition changed.`,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		after := flags.Uint64("after", 0, "begin after transition `N`")
 		follow := flags.Bool("follow", false, "continue until interrupted, or until the output is closed")
 		return func(ctx context.Context, t *tool, _ []string) error {

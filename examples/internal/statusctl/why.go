@@ -16,7 +16,7 @@ var whyCommand = command{
 	name: "why", args: "BIZ TASK|NODE", summary: "show what failed in a task or node, with the whole error texts",
 	least: 2, most: 2,
 	detail: timeDetail,
-	bind: func(flags *flag.FlagSet) func(context.Context, *tool, []string) error {
+	bind: func(flags *flag.FlagSet) action {
 		var look look
 		look.bind(flags)
 		return func(ctx context.Context, t *tool, args []string) error {
@@ -49,16 +49,8 @@ func failures(tree *state.Tree, node int) []state.Node {
 // below are the nodes, at and below one, for which a condition holds, in the order
 // of creation.
 func below(tree *state.Tree, node int, holds func(*state.Node) bool) (found []state.Node) {
-	for i := node; i < tree.Len(); i++ {
-		n := tree.Node(i)
-		if !holds(&n) {
-			continue
-		}
-		at := i
-		for at > node {
-			at = tree.Parent(at)
-		}
-		if at == node {
+	for i := range tree.Within(node) {
+		if n := tree.Node(i); holds(&n) {
 			found = append(found, n)
 		}
 	}
@@ -112,29 +104,28 @@ func (t *tool) showFailures(snap store.Snapshot) error {
 	tree := snap.Tree
 	failed := failures(tree, snap.Index)
 	if t.json {
-		for i := range failed {
-			n := &failed[i]
-			err := writeLine(t.stdout, failureRecord{
+		return writeEach(t.stdout, failed, func(n *state.Node) failureRecord {
+			return failureRecord{
 				Node: n.ID, Path: path(tree, n.Index), Kind: n.Kind.String(), State: n.State.String(), Loop: n.Loop, Retries: n.Retries,
 				Finished: shownTime(n.Finished, t.zone), RetryAt: shownTime(n.RetryAt, t.zone), Error: n.Error,
-			})
-			if err != nil {
-				return err
 			}
-		}
-		return nil
+		})
 	}
 	var b strings.Builder
 	if len(failed) == 0 {
 		t.writeNoFailure(&b, snap)
 	}
-	colors := paletteFor(t.stdout)
+	colored := wantsColors(t.stdout)
 	for i := range failed {
 		n := &failed[i]
 		if i > 0 {
 			b.WriteString("\n")
 		}
-		fmt.Fprintf(&b, "%s  %s\n", colors.paint(n.State.String()), terminal.Printable(pathName(tree, n)))
+		shown := n.State.String()
+		if colored {
+			shown = painted(shown)
+		}
+		fmt.Fprintf(&b, "%s  %s\n", shown, terminal.Printable(pathName(tree, n)))
 		about := []string{"node " + n.ID}
 		if n.Finished.IsSet() {
 			about = append(about, shownTime(n.Finished, t.zone))
