@@ -241,7 +241,7 @@ func (b *batch) passOver(p *pipeline) {
 			from = append(from, n)
 		}
 	}
-	ahead := set(reachable(nil, from...))
+	ahead := set(reachable(from...))
 	for _, n := range p.nodes {
 		was := b.recorded(n)
 		if ahead[n] || !fresh(&was) || slices.Contains(b.passed, n) {

@@ -159,10 +159,7 @@ func (d *display) draw(tree *state.Tree, fit bool) {
 	if !ok {
 		return
 	}
-	v := view{tree: tree, now: time.Now(), columns: columns, colour: d.colour}
-	if d.failedFirst {
-		v.failedFirst = tree.ShownFailedFirst(nil)
-	}
+	v := view{tree: tree, now: time.Now(), columns: columns, colour: d.colour, failedFirst: d.failedFirst}
 	lines := v.lines()
 	if fit {
 		lines = fitted(lines, rows-2)

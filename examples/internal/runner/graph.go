@@ -11,7 +11,7 @@ import (
 // checkGraph checks the way through a pipeline whose flows are in order, and
 // finds its parallel parts.
 func (b *builder) checkGraph(path string, p *pipeline, all []*node) {
-	p.nodes = forward(p.start)
+	p.nodes = inOrder(p.start, (*node).successors)
 	reached, ending := set(p.nodes), set(leadingTo(p.end))
 	sound := true
 	for _, n := range all {
@@ -40,7 +40,7 @@ func (p *pipeline) findRepeated(outer bool) {
 	for _, n := range p.nodes {
 		if n.inside != nil {
 			n.inside.findRepeated(outer || slices.ContainsFunc(n.next, func(br branch) bool {
-				return slices.Contains(reachable(nil, br.to), n)
+				return slices.Contains(reachable(br.to), n)
 			}))
 		}
 	}
@@ -59,58 +59,59 @@ func set(nodes []*node) map[*node]bool {
 	return s
 }
 
-// leadingTo returns the nodes from which n can be reached, itself included.
-func leadingTo(n *node) (found []*node) {
+// successors are the nodes that the flows out of a node lead to.
+func (n *node) successors() []*node {
+	to := make([]*node, len(n.next))
+	for i, br := range n.next {
+		to[i] = br.to
+	}
+	return to
+}
+
+// reach returns some nodes and all that can be reached from them, nearer ones first.
+// next are the nodes one step further, none where the way is not to be followed.
+func reach(from []*node, next func(*node) []*node) (found []*node) {
 	seen := map[*node]bool{}
-	for queue := []*node{n}; len(queue) > 0; queue = queue[1:] {
-		if m := queue[0]; !seen[m] {
-			seen[m] = true
-			found = append(found, m)
-			queue = append(queue, m.previous...)
-		}
-	}
-	return found
-}
-
-// reachable returns what can be reached from some nodes, themselves included,
-// without passing the node avoid.
-func reachable(avoid *node, from ...*node) (found []*node) {
-	seen := map[*node]bool{avoid: true}
 	for queue := from; len(queue) > 0; queue = queue[1:] {
-		n := queue[0]
-		if seen[n] {
-			continue
-		}
-		seen[n] = true
-		found = append(found, n)
-		for _, br := range n.next {
-			queue = append(queue, br.to)
+		if n := queue[0]; !seen[n] {
+			seen[n] = true
+			found = append(found, n)
+			queue = append(queue, next(n)...)
 		}
 	}
 	return found
 }
 
-// forward returns what can be reached from a node, itself first, each node after
-// all that lead to it without leading back.
-func forward(start *node) []*node {
+// leadingTo returns the nodes from which n can be reached, itself included.
+func leadingTo(n *node) []*node {
+	return reach([]*node{n}, func(n *node) []*node { return n.previous })
+}
+
+// reachable returns what can be reached from some nodes, themselves included.
+func reachable(from ...*node) []*node { return reach(from, (*node).successors) }
+
+// inOrder returns what can be reached from a node by steps, itself first, each node
+// after all that lead to it without leading back.
+func inOrder(start *node, steps func(*node) []*node) (found []*node) {
 	seen := map[*node]bool{start: true}
-	var found []*node
 	type visit struct {
 		node *node
-		left int // flows that have not been followed
+		left []*node // steps that have not been followed
 	}
-	for way := []visit{{start, len(start.next)}}; len(way) > 0; {
+	for way := []visit{{start, steps(start)}}; len(way) > 0; {
 		at := &way[len(way)-1]
-		if at.left == 0 {
+		last := len(at.left) - 1
+		if last < 0 {
 			found = append(found, at.node)
 			way = way[:len(way)-1]
 			continue
 		}
-		// From the last flow to the first, since the order is turned round.
-		at.left--
-		if to := at.node.next[at.left].to; !seen[to] {
+		// From the last step to the first, since the order is turned round.
+		to := at.left[last]
+		at.left = at.left[:last]
+		if !seen[to] {
 			seen[to] = true
-			way = append(way, visit{to, len(to.next)})
+			way = append(way, visit{to, steps(to)})
 		}
 	}
 	slices.Reverse(found)
@@ -133,8 +134,8 @@ func cycleWithout(breaks func(*node) bool, all []*node) []*node {
 		}
 		mark[n] = open
 		way = append(way, n)
-		for _, br := range n.next {
-			if cycle := visit(br.to); cycle != nil {
+		for _, to := range n.successors() {
+			if cycle := visit(to); cycle != nil {
 				return cycle
 			}
 		}
@@ -195,20 +196,15 @@ func (b *builder) resolve(gateway *node, activity string) error {
 
 // activitiesBefore returns the nodes other than gateways that come right
 // before n.
-func activitiesBefore(n *node) (found []*node) {
-	seen := map[*node]bool{n: true}
-	for queue := n.previous; len(queue) > 0; queue = queue[1:] {
-		m := queue[0]
-		if seen[m] {
-			continue
-		}
-		seen[m] = true
-		switch m.kind {
-		case state.ServiceActivity, state.Subprocess, state.StartEvent:
-			found = append(found, m)
-		default:
-			queue = append(queue, m.previous...)
-		}
+func activitiesBefore(n *node) []*node {
+	isStep := func(m *node) bool {
+		return m.kind == state.ServiceActivity || m.kind == state.Subprocess || m.kind == state.StartEvent
 	}
-	return found
+	before := reach(n.previous, func(m *node) []*node {
+		if isStep(m) {
+			return nil
+		}
+		return m.previous
+	})
+	return slices.DeleteFunc(before, func(m *node) bool { return !isStep(m) })
 }

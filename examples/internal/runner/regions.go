@@ -112,7 +112,13 @@ func (p *place) outward() (all []*place) {
 // or that a branch of the part leads out of it.
 func (f *regionFinder) mixed(n *node, in *place, outside *node) {
 	part := in.part
-	if slices.Contains(reachable(part.converge, n), part.gateway) {
+	within := reach([]*node{n}, func(m *node) []*node {
+		if m == part.converge {
+			return nil
+		}
+		return m.successors()
+	})
+	if slices.Contains(within, part.gateway) {
 		f.problem(part, f.b.owners[part.gateway.id],
 			"the branch of flow %s leads back to the gateway without passing converge gateway %s", in.flow, part.converge.id)
 		return
@@ -132,7 +138,7 @@ func (f *regionFinder) problem(part *region, path, format string, args ...any) {
 // all ways from it to the end event have in common: its immediate
 // postdominator. Every node of the pipeline leads to the end event.
 func meetingPoints(p *pipeline) map[*node]*node {
-	order := endFirst(p.end)
+	order := inOrder(p.end, func(n *node) []*node { return n.previous })
 	rank := make(map[*node]int, len(order))
 	for i, n := range order {
 		rank[n] = i
@@ -171,31 +177,4 @@ func common(meets map[*node]*node, rank map[*node]int, x, y *node) *node {
 		}
 	}
 	return x
-}
-
-// endFirst returns the nodes that lead to the end event, each before those that
-// only lead there through it.
-func endFirst(end *node) []*node {
-	type step struct {
-		node *node
-		next int // the next of its previous nodes
-	}
-	var order []*node
-	seen := map[*node]bool{end: true}
-	for stack := []*step{{node: end}}; len(stack) > 0; {
-		top := stack[len(stack)-1]
-		if top.next == len(top.node.previous) {
-			order = append(order, top.node)
-			stack = stack[:len(stack)-1]
-			continue
-		}
-		n := top.node.previous[top.next]
-		top.next++
-		if !seen[n] {
-			seen[n] = true
-			stack = append(stack, &step{node: n})
-		}
-	}
-	slices.Reverse(order)
-	return order
 }

@@ -17,7 +17,8 @@ type view struct {
 	columns int
 	colour  bool
 
-	failedFirst []state.State // what each node shows, nil for the default convention
+	failedFirst bool // the convention of shown states
+	shown       func(i int) state.State
 }
 
 // viewLine is a line of the view. settled says that nothing happens there.
@@ -26,12 +27,8 @@ type viewLine struct {
 	settled bool
 }
 
-var stateColour = map[state.State]string{
-	state.Created: "2", state.Running: "34", state.Failed: "31",
-	state.Suspended: "33", state.Revoked: "35", state.Finished: "32",
-}
-
 func (v *view) lines() (lines []viewLine) {
+	v.shown = v.tree.ShownBy(v.failedFirst)
 	v.add(&lines, 0, "", "")
 	return lines
 }
@@ -41,10 +38,7 @@ func (v *view) lines() (lines []viewLine) {
 // fit on the line of its node gets lines of its own, as long as the node is of
 // interest.
 func (v *view) add(lines *[]viewLine, i int, here, below string) {
-	shown := v.tree.Shown(i)
-	if v.failedFirst != nil {
-		shown = v.failedFirst[i]
-	}
+	shown := v.shown(i)
 	settled := shown == state.Finished
 	text, remarks, cause := fmt.Sprintf("%-9s %s", shown, here), terminal.Printable(v.remarks(i)), picture.Cause(v.tree.Node(i).Error)
 	room := v.columns - 1 - terminal.Columns(text)
@@ -56,7 +50,7 @@ func (v *view) add(lines *[]viewLine, i int, here, below string) {
 	text += terminal.Cut(name, max(room-terminal.Columns(remarks), room/3)) + remarks
 	text = terminal.Cut(text, v.columns-1)
 	if name := shown.String(); v.colour && strings.HasPrefix(text, name) {
-		text = "\x1b[" + stateColour[shown] + "m" + name + "\x1b[0m" + text[len(name):]
+		text = picture.Paint(shown, name) + text[len(name):]
 	}
 	*lines = append(*lines, viewLine{text, settled})
 	v.addCause(lines, shown, below, cause)
@@ -93,7 +87,7 @@ func (v *view) addCause(lines *[]viewLine, shown state.State, below, cause strin
 		}
 		line = terminal.Cut(line, room)
 		if v.colour {
-			line = "\x1b[" + stateColour[shown] + "m" + line + "\x1b[0m"
+			line = picture.Paint(shown, line)
 		}
 		*lines = append(*lines, viewLine{text: before + line})
 		cause = rest
@@ -124,11 +118,7 @@ func split(text string, columns int) (line, rest string) {
 // summary says how far the task is, for the last line.
 func (v *view) summary() string {
 	counts := v.tree.Counts(0)
-	all := 0
-	for _, n := range counts {
-		all += n
-	}
-	parts := []string{fmt.Sprintf("%d of %d steps finished", counts[state.Finished], all)}
+	parts := []string{fmt.Sprintf("%d of %d steps finished", counts[state.Finished], counts.Total())}
 	for _, s := range []state.State{state.Failed, state.Running, state.Suspended, state.Revoked} {
 		if counts[s] > 0 {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[s], strings.ToLower(s.String())))
