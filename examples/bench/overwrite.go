@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 )
 
 // overwrite is the yardstick for the disk: a file that was filled with zeros once,
@@ -38,7 +40,7 @@ func (o *overwrite) put() error {
 		return err
 	}
 	o.at = (o.at + overwriteBlock) % overwriteSize
-	return syncData(o.file)
+	return measuring.SyncData(o.file)
 }
 
 // writesFor makes durable writes for so long and returns how long each took.

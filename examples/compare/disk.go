@@ -4,6 +4,8 @@ import (
 	"errors"
 	"os"
 	"time"
+
+	"github.com/pipestatus/pipestatus/examples/internal/measuring"
 )
 
 // disk is the disk without a library: a file that grows by 4 KiB at a time, each
@@ -23,7 +25,7 @@ func (d *disk) work(t time.Duration) (rate float64, err error) {
 		if _, err := f.Write(page); err != nil {
 			return 0, err
 		}
-		if err := syncData(f); err != nil {
+		if err := measuring.SyncData(f); err != nil {
 			return 0, err
 		}
 		if took := time.Since(begin); took >= t {
