@@ -13,7 +13,7 @@ import (
 
 // Attempts implements [store.Store].
 func (s *Store) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) (page []store.Attempt, err error) {
-	err = s.find(ctx, ref, func(tx *bolt.Tx, t *found) error {
+	err = s.withTask(ctx, ref, func(tx *bolt.Tx, t *storedTask) error {
 		if t.place.index, err = t.index(tx, ref); err != nil {
 			return err
 		}
@@ -27,7 +27,7 @@ func (s *Store) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuer
 }
 
 // attempts returns a page of the attempts of the node at the task's place.
-func (t *found) attempts(tx *bolt.Tx, q store.AttemptQuery) (page []store.Attempt, err error) {
+func (t *storedTask) attempts(tx *bolt.Tx, q store.AttemptQuery) (page []store.Attempt, err error) {
 	skip, limit := q.Bounds()
 	list, err := t.superseded(tx, skip, limit)
 	if err != nil {
@@ -53,8 +53,8 @@ func (t *found) attempts(tx *bolt.Tx, q store.AttemptQuery) (page []store.Attemp
 	return page, nil
 }
 
-// current is the current attempt of the node at the task's place.
-func (t *found) current(tx *bolt.Tx) (state.Attempt, error) {
+// current returns the current attempt of the node at the task's place.
+func (t *storedTask) current(tx *bolt.Tx) (state.Attempt, error) {
 	changed, err := t.fold()
 	if err != nil {
 		return state.Attempt{}, err
@@ -67,8 +67,9 @@ func (t *found) current(tx *bolt.Tx) (state.Attempt, error) {
 	return n.Attempt, err
 }
 
-// superseded returns up to limit attempts without the first skip.
-func (t *found) superseded(tx *bolt.Tx, skip, limit int) (list []state.Attempt, err error) {
+// superseded returns up to limit superseded attempts, from the one after skip
+// on.
+func (t *storedTask) superseded(tx *bolt.Tx, skip, limit int) (list []state.Attempt, err error) {
 	if skip >= maxInt {
 		return nil, nil // more than a node can have
 	}
@@ -80,7 +81,7 @@ func (t *found) superseded(tx *bolt.Tx, skip, limit int) (list []state.Attempt, 
 			return nil, err
 		}
 		if a.Number() != skip+len(list)+1 {
-			return nil, fmt.Errorf("%w: attempt %d in place of %d", store.ErrCorrupt, a.Number(), skip+len(list)+1)
+			return nil, fmt.Errorf("%w: attempt %d instead of %d", store.ErrCorrupt, a.Number(), skip+len(list)+1)
 		}
 		list = append(list, a)
 	}

@@ -19,13 +19,12 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
-// Backup implements [store.Backuper]. It writes everything back first, which it
-// needs room in the file for. The writer may take its time: the copy is complete
-// in a nameless file next to the store's before the first byte is written, so
-// there must be room for it; a full disk is copied to another one by
-// [Store.BackupTo]. A store that was opened for reading only needs no such file,
-// unless its journal has what the file has not: then it is made among the
-// system's temporary files.
+// Backup implements [store.Backuper]. It writes everything back first, which needs
+// room in the file. The writer may be slow, because the copy is complete in a nameless
+// file next to the store's before the first byte is written. There must be room for
+// this file; to copy from a full disk to another one, use [Store.BackupTo]. A store
+// that was opened for reading only needs no such file, unless its journal has later
+// transitions: then the file is among the system's temporary files.
 func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 	if err := s.backup(ctx, w); err != nil {
 		return fmt.Errorf("boltstore: backup: %w", err)
@@ -34,7 +33,7 @@ func (s *Store) Backup(ctx context.Context, w io.Writer) error {
 }
 
 func (s *Store) backup(ctx context.Context, w io.Writer) error {
-	if s.opts.ReadOnly && s.settled() { // nobody waits for its transaction
+	if s.opts.ReadOnly && s.allWrittenBack() { // no writer waits for the transaction
 		return s.copyPages(ctx, w)
 	}
 	if s.opts.ReadOnly {
@@ -42,20 +41,20 @@ func (s *Store) backup(ctx context.Context, w io.Writer) error {
 	}
 	pages := func(ctx context.Context, f *os.File) error { return s.copyPages(ctx, f) }
 	err := s.spooled(ctx, w, s.at.Real, true, pages)
-	if errors.Is(err, errUnsettled) {
+	if errors.Is(err, errNoRoomToWriteBack) {
 		err = s.spooled(ctx, w, s.at.Real, false, s.compactInto)
 	}
 	return err
 }
 
-// spooled makes a copy in a temporary file near a path, nameless if it may be,
-// and then writes it.
+// spooled makes a copy in a temporary file near a path, and then writes the
+// copy to w. A nameless file is removed at once, where the system can.
 func (s *Store) spooled(ctx context.Context, w io.Writer, near string, nameless bool, copyTo func(ctx context.Context, f *os.File) error) (err error) {
 	spool, err := files.Temp(near, 0o600)
 	if err != nil {
 		return full(s.path, err)
 	}
-	// Where open files cannot be removed it goes when it is closed.
+	// Where open files cannot be removed, it is removed after it is closed.
 	removed := nameless && files.Remove(spool.Name()) == nil
 	defer func() {
 		if err = errors.Join(err, spool.Close()); !removed {
@@ -72,10 +71,10 @@ func (s *Store) spooled(ctx context.Context, w io.Writer, near string, nameless 
 	return err
 }
 
-// copyPages copies the file, in one long transaction, so the file may grow if
-// writers go on. The copy is an instance of its own, without a journal.
+// copyPages copies the file in one long transaction, so the file may grow while
+// writers continue. The copy is a new instance without a journal.
 func (s *Store) copyPages(ctx context.Context, w io.Writer) error {
-	return s.settledView(ctx, func(tx *bolt.Tx, file *boltFile, _ *pages.Meta) error {
+	return s.viewWrittenBack(ctx, func(tx *bolt.Tx, file *boltFile, _ *pages.Meta) error {
 		old := bytes.Clone(metaBucket.in(tx).Get(keyJournal))
 		if _, err := decodePairing(old); err != nil {
 			return err
@@ -89,17 +88,17 @@ func (s *Store) copyPages(ctx context.Context, w io.Writer) error {
 	})
 }
 
-// compactInto copies the store into a file without its free room. What cannot be
-// written back, in a full store or one that is open for reading only, is copied
-// from the overlay, and commits wait that long.
+// compactInto copies the store into a file without its free room. Transitions that
+// cannot be written back, in a full store or one that is open for reading only, are
+// copied from the overlay, and commits wait during this.
 func (s *Store) compactInto(ctx context.Context, f *os.File) error {
-	err := errUnsettled
+	err := errNoRoomToWriteBack
 	if !s.opts.ReadOnly {
-		err = s.settledView(ctx, func(tx *bolt.Tx, file *boltFile, meta *pages.Meta) error {
+		err = s.viewWrittenBack(ctx, func(tx *bolt.Tx, file *boltFile, meta *pages.Meta) error {
 			return s.copyInto(ctx, tx, file, meta, nil, f.Name(), journal.ID{})
 		})
 	}
-	if !errors.Is(err, errUnsettled) {
+	if !errors.Is(err, errNoRoomToWriteBack) {
 		return err
 	}
 	if err := s.writer.LockUntil(ctx); err != nil {
@@ -114,8 +113,8 @@ func (s *Store) compactInto(ctx context.Context, f *os.File) error {
 	return s.copyAllInto(ctx, f.Name(), journal.ID{})
 }
 
-// copyAllInto copies the file and the overlay. It is called with the turn, while
-// nothing is being written back.
+// copyAllInto copies the file and the overlay. The caller has the turn, and no
+// write-back runs.
 func (s *Store) copyAllInto(ctx context.Context, path string, last journal.ID) error {
 	var meta pages.Meta
 	return s.view(ctx, func() { meta, _ = pages.ReadMeta(s.file, s.pageSize) }, func(tx *bolt.Tx) error {
@@ -123,20 +122,20 @@ func (s *Store) copyAllInto(ctx context.Context, path string, last journal.ID) e
 	})
 }
 
-// errUnsettled says that there is no room to write everything back.
-var errUnsettled = errors.New("the file has no room for what the journal has")
+// errNoRoomToWriteBack says that the overlay cannot be written back.
+var errNoRoomToWriteBack = errors.New("the file has no room for the transitions in the journal")
 
-// settled reports whether the file has everything.
-func (s *Store) settled() bool {
+// allWrittenBack reports whether the file has all transitions.
+func (s *Store) allWrittenBack() bool {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
 	return s.overlay.transitions() == 0
 }
 
-// settledView runs f in a read transaction of a file that has everything that
-// was committed before the call, with the meta page of the transaction. What a
-// store has that was opened for reading only stays in the overlay.
-func (s *Store) settledView(ctx context.Context, f func(tx *bolt.Tx, file *boltFile, meta *pages.Meta) error) error {
+// viewWrittenBack runs f in a read transaction of a file that has all commits from before
+// the call, with the meta page of the transaction. In a store that was opened for
+// reading only, the overlay stays.
+func (s *Store) viewWrittenBack(ctx context.Context, f func(tx *bolt.Tx, file *boltFile, meta *pages.Meta) error) error {
 	if err := s.writer.LockUntil(ctx); err != nil {
 		return err
 	}
@@ -145,8 +144,8 @@ func (s *Store) settledView(ctx context.Context, f func(tx *bolt.Tx, file *boltF
 	if err := s.state(); err != nil {
 		return err
 	}
-	if err := s.settle(ctx, s.closing); isFull(err) || errors.Is(err, store.ErrFull) {
-		return fmt.Errorf("%w: %w", errUnsettled, err)
+	if err := s.drainOverlay(ctx, s.closing); isFull(err) || errors.Is(err, store.ErrFull) {
+		return fmt.Errorf("%w: %w", errNoRoomToWriteBack, err)
 	} else if err != nil {
 		return err
 	}
@@ -160,10 +159,11 @@ func (s *Store) settledView(ctx context.Context, f func(tx *bolt.Tx, file *boltF
 	return s.view(ctx, begun, func(tx *bolt.Tx) error { return f(tx, file, &meta) })
 }
 
-// recordAt is where in the file the value of a record of the meta bucket is.
+// recordAt returns the offset in the file of the value of a record of the meta
+// bucket.
 func (f *boltFile) recordAt(tx *bolt.Tx, key, value []byte) (int64, error) {
 	page, name := uint64(metaBucket.in(tx).RootPage()), key
-	if page == 0 { // the bucket lies within a leaf of the root
+	if page == 0 { // the bucket is part of a leaf of the root
 		page, name = uint64(tx.Cursor().Bucket().RootPage()), []byte(bucketNames[metaBucket])
 	}
 	for {
@@ -188,10 +188,10 @@ func (f *boltFile) recordAt(tx *bolt.Tx, key, value []byte) (int64, error) {
 	}
 }
 
-// patched is a writer that replaces some bytes of what it is given.
+// patched is a writer that replaces some of the bytes that pass through it.
 type patched struct {
 	w     io.Writer
-	at    int64 // where they are
+	at    int64 // offset of the bytes to replace
 	patch []byte
 	done  int64
 }
@@ -207,15 +207,15 @@ func (p *patched) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// writeTo writes what the transaction reads. The error is the writer's own, of
-// which bbolt keeps the text alone.
+// writeTo writes a copy of the file as the transaction sees it. It returns the
+// error of w itself, of which bbolt keeps only the text.
 func writeTo(tx *bolt.Tx, w io.Writer) error {
 	own := keeper{w: w}
 	_, err := tx.WriteTo(&own)
 	return cmp.Or(own.err, err)
 }
 
-// keeper keeps the error of a writer.
+// keeper is a writer that keeps the error of another one.
 type keeper struct {
 	w   io.Writer
 	err error
@@ -241,21 +241,20 @@ func (c cancelled) Write(p []byte) (int, error) {
 
 // BackupTo writes a backup to a new file, which appears under its name when it
 // is complete and on disk. The error matches [state.ErrInvalidArgument] if the name
-// is empty, [fs.ErrExist] if there is a file of that name, and [store.ErrFull] if
-// there is no room for it. A process that
-// is killed meanwhile may leave an unfinished one with ".new-" in its name. Once
-// nobody has written to it for a minute, the next store that opens or makes a
-// file in that directory removes it.
+// is empty, [fs.ErrExist] if a file of that name exists, and [store.ErrFull] if
+// there is no room for it. A process that is killed during this may leave an
+// unfinished file with ".new-" in its name. If it has not been written to for a
+// minute, the next store that opens or makes a file in that directory removes it.
 func (s *Store) BackupTo(ctx context.Context, path string) error {
 	err := files.WriteNew(path, s.opts.FileMode, func(f *os.File) error {
-		if s.opts.ReadOnly && !s.settled() {
+		if s.opts.ReadOnly && !s.allWrittenBack() {
 			return s.compactInto(ctx, f)
 		}
 		if err := files.Lock(f, false, 0); err != nil {
 			return err
 		}
 		err := s.copyPages(ctx, f)
-		if errors.Is(err, errUnsettled) {
+		if errors.Is(err, errNoRoomToWriteBack) {
 			err = errors.Join(files.Unlock(f), s.compactInto(ctx, f))
 		}
 		return err

@@ -16,11 +16,11 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
-// Check implements [store.Checker]: the file's pages, then both directions of
-// every index, then the journal, then what [store.Check] examines of any store.
-// It writes back first; if there is no room for that, or the store is open for
-// reading only, the indexes are not compared. It reads the whole file in one long
-// transaction, so the file may grow if writers go on.
+// Check implements [store.Checker]: it checks the file's pages, both directions of
+// every index, the journal, and then everything that [store.Check] examines in any
+// store. It writes back first; if there is no room for that, or the store is open for
+// reading only, it does not compare the indexes. It reads the whole file in one long
+// transaction, so the file may grow while writers continue.
 func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	if err := s.writer.LockUntil(ctx); err != nil {
 		return err
@@ -28,7 +28,7 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	unlock := sync.OnceFunc(s.writer.Unlock)
 	defer unlock()
 	usable := s.state() == nil
-	settled := usable && s.settle(ctx, s.closing) == nil
+	writtenBack := usable && s.drainOverlay(ctx, s.closing) == nil
 	if usable && s.journal != nil {
 		if err := s.journal.Verify(); err != nil {
 			report(fmt.Sprintf("journal: %v", err))
@@ -48,7 +48,7 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	}
 	err := s.view(ctx, begun, func(tx *bolt.Tx) error {
 		if !bothMetas {
-			report("file: the older meta page is damaged; the next commit writes it anew")
+			report("file: the older meta page is damaged; the next write-back rewrites it")
 		}
 		if !file.walkPages(ctx, tx, &meta, report) {
 			return errors.Join(ctx.Err(), fmt.Errorf("%w: the file's pages are damaged, nothing else was examined", store.ErrCorrupt))
@@ -56,7 +56,7 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 		c.tx = tx
 		c.records()
 		c.feed()
-		if settled {
+		if writtenBack {
 			c.tasks()
 			c.nodes()
 			c.indexes()
@@ -69,9 +69,9 @@ func (s *Store) Check(ctx context.Context, report func(problem string)) error {
 	return store.Check(ctx, s, report)
 }
 
-// walkPages examines every page that a read transaction can come to, see [pages.Walk].
-// The caller read the meta page when the transaction began and no other one was
-// writing.
+// walkPages examines every page that a read transaction can reach, see
+// [pages.Walk]. The caller read the meta page when the transaction began, while
+// no other transaction was writing.
 func (f *boltFile) walkPages(ctx context.Context, tx *bolt.Tx, m *pages.Meta, report func(problem string)) bool {
 	damaged := func(format string, args ...any) bool {
 		report("file: " + fmt.Sprintf(format, args...))
@@ -84,7 +84,7 @@ func (f *boltFile) walkPages(ctx context.Context, tx *bolt.Tx, m *pages.Meta, re
 	case info.Size() < tx.Size():
 		return damaged("%d bytes of %d are left", info.Size(), tx.Size())
 	case m.Transaction != uint64(tx.ID()) || m.PageSize != f.pageSize || int64(m.Limit)*f.pageSize != tx.Size():
-		return damaged("no whole meta page is that of transaction %d", tx.ID())
+		return damaged("no undamaged meta page is that of transaction %d", tx.ID())
 	}
 	return pages.Walk(ctx, f.file, m, report)
 }
@@ -108,7 +108,7 @@ func (c *checker) each(b bucket, f func(k, v []byte)) {
 	}
 }
 
-// records checks that every record can be read by itself.
+// records checks that every record is readable.
 func (c *checker) records() {
 	decode := func(b bucket, keySize int, f func(k, v []byte) error) {
 		c.each(b, func(k, v []byte) {
@@ -140,7 +140,8 @@ func checkAttempt(k, v []byte) error {
 	return err
 }
 
-// feed checks that it has every sequence from its first to the checkpoint.
+// feed checks that the feed has every sequence from its first one to the
+// checkpoint.
 func (c *checker) feed() {
 	next := uint64(0)
 	c.each(feedBucket, func(k, v []byte) {
@@ -165,7 +166,7 @@ func (c *checker) feed() {
 	}
 }
 
-// tasks checks that all indexes lead to every task, and that it has its nodes.
+// tasks checks that every task is in all its indexes and has all its nodes.
 func (c *checker) tasks() {
 	c.each(tasksBucket, func(k, v []byte) {
 		t, err := decodeTask(k, v)
@@ -181,8 +182,8 @@ func (c *checker) tasks() {
 	})
 }
 
-// grouped checks that a task has its nodes, in full groups but for the last, and a
-// copy of its header with them.
+// grouped checks that a task has all its nodes in groups, of which all but the
+// last are full, and that the first group has a copy of the task's header.
 func (c *checker) grouped(t *store.Task, k, header []byte) {
 	n := 0
 	nodes := nodesBucket.in(c.tx).Cursor()
@@ -206,7 +207,7 @@ func (c *checker) grouped(t *store.Task, k, header []byte) {
 	}
 }
 
-// listed checks that the indexes that lists go through have a task.
+// listed checks that a task is in the indexes that List uses.
 func (c *checker) listed(t *store.Task, k []byte) {
 	for _, b := range [...]bucket{unfinishedBucket, failuresBucket} {
 		want := b == unfinishedBucket && t.Unfinished() || b == failuresBucket && t.HasFailures()
@@ -240,17 +241,18 @@ func (c *checker) nodes() {
 	})
 }
 
-// indexes checks that everything leads to a task or node that is there.
+// indexes checks that every record belongs, or leads, to an existing task or
+// node.
 func (c *checker) indexes() {
 	for _, b := range [...]bucket{nodesBucket, attemptsBucket, transitionsBucket, unfinishedBucket, failuresBucket, dataBucket} {
-		var last []byte // the task checked last: records of one are neighbours
+		var last []byte // the task checked last, since a task's records are neighbors
 		c.each(b, func(k, _ []byte) {
 			if len(k) < 8 || bytes.Equal(k[:8], last) {
 				return
 			}
 			last = bytes.Clone(k[:8])
 			if tasksBucket.in(c.tx).Get(last) == nil {
-				c.problem(b, k, "of task %d, which is not there", seqOf(last))
+				c.problem(b, k, "of task %d, which does not exist", seqOf(last))
 			}
 		})
 	}
@@ -260,7 +262,7 @@ func (c *checker) indexes() {
 				return // reported
 			}
 			if node, err := nodeIn(c.tx, seqOf(k[:8]), int(binary.BigEndian.Uint32(k[8:]))); node == nil && err == nil {
-				c.problem(b, k, "of a node that is not there")
+				c.problem(b, k, "of a node that does not exist")
 			}
 		})
 	}

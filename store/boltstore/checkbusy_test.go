@@ -78,7 +78,7 @@ func TestCheckFindsLostPagesAndKeysOnTheWrongPage(t *testing.T) {
 		name, want string
 		image      []byte
 	}{
-		{"a page that is neither in use nor free", "nothing leads to", lost},
+		{"a page that is neither in use nor free", "no page leads to", lost},
 		{"two pages in each other's place", "out of order", swapped},
 	} {
 		var problems []string

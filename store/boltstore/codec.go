@@ -10,8 +10,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Records are written by append functions and read by a decoder. Counts and
-// lengths are varints, texts have their length before them.
+// Append functions write records and a decoder reads them. Counts and lengths
+// are varints; the length of a text comes before it.
 
 // appendID appends an ID or an actor: tag 0 and 16 bytes if it is 32 lower-case
 // hex digits, else its length (1 to 255) and its bytes.
@@ -33,7 +33,8 @@ func appendInstant(dst []byte, at, base state.Instant) []byte {
 	return binary.AppendUvarint(binary.AppendVarint(dst, sec-baseSec), uint64(nsec))
 }
 
-// appendMaybe appends an instant that may be unset, with a byte that tells.
+// appendMaybe appends a byte that says whether an instant is set, and the
+// instant if it is.
 func appendMaybe(dst []byte, at, base state.Instant) []byte {
 	if !at.IsSet() {
 		return append(dst, 0)
@@ -48,7 +49,7 @@ type decoder struct {
 	b     []byte
 	bad   bool
 	newer bool
-	ids   *texts // where hexadecimal IDs go; nil: each into memory of its own
+	ids   *texts // memory for hexadecimal IDs; nil allocates each separately
 }
 
 // texts is shared memory for strings with similar lifetimes, such as the IDs of a
@@ -91,7 +92,7 @@ func (d *decoder) known(version, newest byte) {
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// sealBytes is how much longer seal makes a record.
+// sealBytes is the length of the checksum that seal appends.
 const sealBytes = 4
 
 // seal ends a record with a checksum over its key and itself. bbolt's pages have no
@@ -109,7 +110,8 @@ func sealed(key, v []byte) decoder {
 	return d
 }
 
-// unsealed is sealed before the version of the record's format was read.
+// unsealed is sealed without the version of the record's format, which the
+// caller reads.
 func unsealed(key, v []byte) decoder {
 	n := len(v) - sealBytes
 	if n < 0 || binary.LittleEndian.Uint32(v[n:]) != checksum(key, v[:n]) {
@@ -202,12 +204,12 @@ func (d *decoder) bytes(n int) []byte {
 
 func (d *decoder) name() string { return d.text(state.CutName) }
 
-// short reads a text of bounded length, which the caller checks.
+// short reads a text of at most most bytes, which the caller checks.
 func (d *decoder) short(most uint64) string { return string(d.bytes(d.int(most))) }
 
 func (d *decoder) errorText() string { return d.text(state.CutError) }
 
-// text reads a text that a cut leaves as it is.
+// text reads a text and checks that cut leaves it unchanged.
 func (d *decoder) text(cut func(string) string) string {
 	s := string(d.bytes(d.int(maxInt)))
 	if cut(s) != s {
@@ -220,7 +222,7 @@ func (d *decoder) id() string { return d.shortText(state.MaxIDBytes) }
 
 func (d *decoder) actor() string { return d.shortText(state.MaxActorBytes) }
 
-// shortText reads what appendID wrote.
+// shortText reads an ID or an actor that appendID wrote.
 func (d *decoder) shortText(most int) string {
 	n := int(d.byte())
 	switch {
@@ -235,7 +237,7 @@ func (d *decoder) shortText(most int) string {
 		d.fail()
 	}
 	s := string(d.bytes(n))
-	if !d.bad && state.CheckActor(s) != nil { // who may have any characters that an ID may
+	if !d.bad && state.CheckActor(s) != nil { // actors may have all characters that IDs may have
 		d.fail()
 	}
 	return s

@@ -13,12 +13,12 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
-// Commit implements [store.Store]. One that the journal does not take at once,
-// see [Options.JournalSize], is committed in parts, each on disk before the
-// next. If there is no room for the first part, Commit returns [store.ErrFull];
-// if there is none for a later one, the results of its writes have that error,
-// and those of the parts before are on disk. A write that is too large by itself
-// is left out, and its result has a [*store.TooLargeError].
+// Commit implements [store.Store]. A commit that is too large for one frame of
+// the journal, see [Options.JournalSize], is committed in parts, each on disk
+// before the next. If there is no room for the first part, Commit returns
+// [store.ErrFull]. If there is no room for a later part, the results of its
+// writes have that error, and the earlier parts are on disk. A write that is
+// too large alone is left out, and its result has a [*store.TooLargeError].
 func (s *Store) Commit(ctx context.Context, writes []store.Write) ([]store.Result, error) {
 	if err := s.writer.LockUntil(ctx); err != nil {
 		return nil, err
@@ -51,8 +51,8 @@ func (s *Store) Commit(ctx context.Context, writes []store.Write) ([]store.Resul
 	return c.results, nil
 }
 
-// commitPart commits the writes of a commit, or as many of them as a frame of
-// the journal takes: plan, encode, write, sync, publish.
+// commitPart commits the remaining writes of a commit, or as many of them as
+// fit a frame of the journal: plan, encode, write, sync, publish.
 func (s *Store) commitPart(ctx context.Context, c *commit) error {
 	for ready := false; !ready; {
 		if err := c.plan(); err != nil || len(c.planned) == 0 {
@@ -66,18 +66,19 @@ func (s *Store) commitPart(ctx context.Context, c *commit) error {
 	if err := s.appendFrame(int(c.next-1-s.last), c.payload()); err != nil {
 		return err
 	}
-	s.publish(c)
-	c.tell()
+	s.publishPart(c)
+	c.setHistories()
 	if s.phase == idle && s.due() || s.phase == stalled && c.removes && s.gaveRoom() {
-		// The commit has succeeded. If this fails, a later one that needs room
-		// is told.
+		// The commit has succeeded. If this fails, a later commit that needs
+		// room returns the error.
 		_ = s.startWriteBack(false)
 	}
 	return nil
 }
 
 // appendFrame writes a frame and syncs it. The frame names the newest bbolt
-// transaction, so what only the one before that needs is given back.
+// transaction. Frames that only the transaction before it needs are then
+// released.
 func (s *Store) appendFrame(count int, payload []byte) error {
 	named := s.named()
 	if err := s.journal.Append(count, payload, &s.mark); err != nil {
@@ -93,11 +94,11 @@ func (s *Store) appendFrame(count int, payload []byte) error {
 	return nil
 }
 
-// publish shows a part of a commit to readers.
-func (s *Store) publish(c *commit) {
+// publishPart adds a committed part to the overlay, where readers see it.
+func (s *Store) publishPart(c *commit) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	i, done := 0, 0 // the planned write, and how much of it
+	i, done := 0, 0 // the planned write, and the number of its transitions that are in the overlay
 	for j := range s.enc.pieces {
 		p, planned := &s.enc.pieces[j], &c.planned[i]
 		s.overlay.add(p, planned.transitions[done:done+p.count], planned.header)
@@ -113,8 +114,8 @@ func (s *Store) publish(c *commit) {
 	s.last = c.next - 1
 }
 
-// payload is what the journal keeps of the part: its records for the feed, each
-// with its length before it, and its data.
+// payload is the content of the part's frame: its records for the feed, each
+// after its length, and its data.
 func (c *commit) payload() []byte {
 	b := c.store.payload[:0]
 	for i := range c.records {
@@ -128,7 +129,7 @@ func (c *commit) payload() []byte {
 	return b
 }
 
-// payloadKept bounds what is kept of memory for payloads.
+// payloadKept bounds the memory that is kept for payloads.
 const payloadKept = 4 << 20
 
 func (s *Store) validate(writes []store.Write) error {
@@ -144,8 +145,8 @@ func (s *Store) validate(writes []store.Write) error {
 	return nil
 }
 
-// forgetSets empties the sets that a commit used and keeps their memory, unless
-// it was an exceptional one.
+// forgetSets empties the sets that a commit used. It keeps their memory unless
+// they are unusually large.
 func (s *Store) forgetSets() {
 	if len(s.keys) > setsKept || len(s.ids) > setsKept {
 		s.keys, s.ids = make(map[state.Key]struct{}), make(map[string]struct{})

@@ -19,8 +19,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
-// CompactTo is [Store.BackupTo] with all free room left out. It takes longer.
-// Writers go on meanwhile.
+// CompactTo is [Store.BackupTo] without the free room of the file. It takes longer.
+// Writers continue during it.
 func (s *Store) CompactTo(ctx context.Context, path string) error {
 	err := files.WriteNew(path, s.opts.FileMode, func(f *os.File) error { return s.compactInto(ctx, f) })
 	if err != nil {
@@ -29,19 +29,20 @@ func (s *Store) CompactTo(ctx context.Context, path string) error {
 	return nil
 }
 
-// copyBatch is how many bytes one transaction copies.
+// copyBatch is the number of bytes that one transaction copies.
 const copyBatch = 4 << 20
 
-// copyInto copies every record into an empty file, which it syncs. Pages that
-// are damaged are not copied: what they no longer lead to would be missing in the
-// copy without a word. The caller read the meta page when the transaction began.
-// The overlay, unless it is nil, is written into the copy too.
+// copyInto copies every record into an empty file, which it syncs. It refuses
+// damaged pages: the records that such pages no longer lead to would be
+// silently missing in the copy. The caller read the meta page when the
+// transaction began. Unless the overlay is nil, it is written into the copy
+// too.
 func (s *Store) copyInto(ctx context.Context, tx *bolt.Tx, file *boltFile, meta *pages.Meta, o *overlay, path string, last journal.ID) error {
 	dst, err := bolt.Open(path, s.opts.FileMode, &bolt.Options{FreelistType: bolt.FreelistMapType, NoGrowSync: true})
 	if err != nil {
 		return err
 	}
-	dst.NoSync = true // nobody knows the file yet
+	dst.NoSync = true // the end syncs everything
 	copyAll := func() error {
 		problem := ""
 		if !file.walkPages(ctx, tx, meta, func(p string) { problem = cmp.Or(problem, p) }) {
@@ -67,8 +68,8 @@ func (s *Store) copyInto(ctx context.Context, tx *bolt.Tx, file *boltFile, meta 
 	return nil
 }
 
-// writeOverlay writes what the overlay has into a file that has what is before
-// it, and returns the checkpoint.
+// writeOverlay writes the overlay into a copy of the file and returns the new
+// checkpoint.
 func (s *Store) writeOverlay(tx *bolt.Tx, o *overlay) (uint64, error) {
 	at, err := decodeCheckpoint(metaBucket.in(tx).Get(keyCheckpoint))
 	if err != nil || o == nil {
@@ -98,7 +99,7 @@ func copyBucket(ctx context.Context, dst *bolt.DB, src *bolt.Tx, b bucket) error
 			if err != nil {
 				return err
 			}
-			to.FillPercent = 0.9 // they come in order; some room for changes
+			to.FillPercent = 0.9 // keys come in order; leave some room for changes
 			for n := 0; k != nil && n < copyBatch; k, v = c.Next() {
 				n += len(k) + len(v)
 				if err := to.Put(k, bytes.Clone(v)); err != nil {
@@ -114,15 +115,14 @@ func copyBucket(ctx context.Context, dst *bolt.DB, src *bolt.Tx, b bucket) error
 	return nil
 }
 
-// Compact implements [store.Compacter]: it copies the file into a new one
-// beside it, which takes the name of the old one when it is complete and on
-// disk. Commits wait, readers do not: those that are reading go on with the old
-// file. A process that is killed meanwhile leaves the old file or the new
-// one, and maybe an unfinished one with ".new-" in its name, which the next
-// Open removes. Where open files cannot be renamed, as on Windows, it returns
-// an error; use [Store.CompactTo]. The error matches [store.ErrReplaced], and
-// nothing changes, if the path leads to another file by now, or if the file has
-// several names, by hard links.
+// Compact implements [store.Compacter]: it copies the file into a new one in the same
+// directory, which takes the name of the old one when it is complete and on disk.
+// Commits wait; readers do not, and continue with the old file. A process that is
+// killed during this leaves the old file or the new one, and maybe an unfinished one
+// with ".new-" in its name, which the next Open removes. Where open files cannot be
+// renamed, as on Windows, it returns an error; use [Store.CompactTo]. The error matches
+// [store.ErrReplaced], and nothing changes, if the path now leads to another file, or
+// if the file has several names (hard links).
 func (s *Store) Compact(ctx context.Context) error {
 	if err := s.writer.LockUntil(ctx); err != nil {
 		return err
@@ -142,9 +142,10 @@ func (s *Store) Compact(ctx context.Context) error {
 	return nil
 }
 
-// replaceFile is called with the turn, while nothing is being written back.
+// replaceFile replaces the file by a compacted copy. The caller has the turn,
+// and no write-back runs.
 func (s *Store) replaceFile(ctx context.Context) (err error) {
-	path := s.at.Real // a link stays a link
+	path := s.at.Real // not the link that leads to it
 	if err := s.at.MayReplace(s.info); err != nil {
 		return err
 	}
@@ -155,7 +156,7 @@ func (s *Store) replaceFile(ctx context.Context) (err error) {
 	name := temp.Name()
 	defer func() { err = errors.Join(err, files.Remove(name)) }()
 	if info, err := s.file.Stat(); err == nil {
-		_ = errors.Join(temp.Chmod(info.Mode().Perm()), files.Chown(temp, info)) // as far as that is ours to set
+		_ = errors.Join(temp.Chmod(info.Mode().Perm()), files.Chown(temp, info)) // as far as permitted
 	}
 	var last journal.ID
 	if s.journal != nil {
@@ -168,7 +169,7 @@ func (s *Store) replaceFile(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	// Locked before it has the name, so that nobody comes in between.
+	// Locked before it has the name, so that no other process opens it first.
 	compacted, err := s.openBolt(name)
 	if err != nil {
 		return err
@@ -177,34 +178,33 @@ func (s *Store) replaceFile(ctx context.Context) (err error) {
 	return errors.Join(err, old.release())
 }
 
-// swap gives the new file the old one's name and place and returns the one
-// that the store no longer uses: after an error, the new one. The new file has
-// everything, so the journal goes.
+// swap renames the new file to the old one's name and makes the store use it.
+// It returns the file that the store no longer uses; after an error that may be
+// the new one. The new file has everything, so the journal is removed.
 func (s *Store) swap(compacted *boltFile, name, path string) (unused *boltFile, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.usable(); err != nil {
+	if err := s.usableLocked(); err != nil {
 		return compacted, err
 	}
-	if err := s.at.MayReplace(s.info); err != nil { // again: copying takes a while
+	if err := s.at.MayReplace(s.info); err != nil { // again, since copying takes long
 		return compacted, err
 	}
 	if err := files.Rename(name, path); err != nil {
 		return compacted, err
 	}
 	unused, s.boltFile = s.boltFile, compacted
-	if err := errors.Join(files.SyncDir(filepath.Dir(path)), s.reload()); err != nil {
-		// A power cut may bring the old file back, without what is committed
-		// from now on.
+	if err := errors.Join(files.SyncDir(filepath.Dir(path)), s.reloadLocked()); err != nil {
+		// A power cut may bring the old file back, which would lose all later
+		// commits.
 		s.failed = fmt.Errorf("%w: %w", store.ErrFailed, err)
 		return unused, s.failed
 	}
 	return unused, nil
 }
 
-// reload takes over what a new file has, which is everything, and ends the
-// journal.
-func (s *Store) reload() error {
+// reload switches to a new file, which has everything, and ends the journal.
+func (s *Store) reloadLocked() error {
 	var err error
 	if s.journal != nil {
 		err = errors.Join(s.journal.Close(), s.removeJournal(s.journalPath()))
@@ -244,7 +244,7 @@ func (s *Store) Stats(ctx context.Context) (stats store.Stats, err error) {
 		if err != nil {
 			return err
 		}
-		// What lies behind the last page in use was never written.
+		// The pages after the last one in use were never written.
 		stats.Bytes = info.Size()
 		stats.Free += max(info.Size()-tx.Size(), 0)
 		if journal, err := os.Stat(s.journalPath()); err == nil {

@@ -12,10 +12,10 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
-// create makes a new file at path. It is complete and on disk under another
-// name before it appears at path, since a power cut during bbolt's first
-// initialisation can leave a file that does not open. If another process is
-// quicker, its file stays.
+// create makes a new file at path. The file is complete and on disk under
+// another name before it appears at path, since a power cut during bbolt's
+// initialization can leave a file that does not open. If another process is
+// faster, its file stays.
 func create(path string, mode fs.FileMode) (err error) {
 	temp, err := files.Temp(path, mode)
 	if err != nil {
@@ -53,8 +53,9 @@ func initialise(tx *bolt.Tx) error {
 	return recordCopy(m, 0, journal.ID{})
 }
 
-// recordCopy makes the file whose meta bucket is m a new instance: one that has
-// everything up to a sequence, and in particular what a journal has.
+// recordCopy makes the file with the meta bucket m a new instance, which has
+// everything up to seq. last is the journal whose contents the file has, if
+// any.
 func recordCopy(m *bolt.Bucket, seq uint64, last journal.ID) error {
 	c, p := checkpoint{seq: seq, acked: seq}, pairing{instance: newID(), journal: last}
 	return errors.Join(m.Put(keyCheckpoint, c.record()), m.Put(keyJournal, p.record()))

@@ -38,7 +38,7 @@ func dataKeyOf(number uint64, tr *state.Transition) []byte {
 	return dataKey(number, c.Index, c.Number(), what)
 }
 
-// dataPut is the record of a transition's data.
+// dataPut makes the record of a transition's data.
 func dataPut(number uint64, tr *state.Transition) put {
 	k := dataKeyOf(number, tr)
 	digest := tr.Data.Digest()
@@ -76,7 +76,7 @@ func decodeData(k, v []byte, whole bool) (*state.Data, error) {
 	return data, nil
 }
 
-// appendData appends records of data to the payload of a frame, behind those of
+// appendData appends records of data to the payload of a frame, after those of
 // the feed: a length of 0, then each key, and each value with its length.
 func appendData(dst []byte, records []put) []byte {
 	if len(records) == 0 {
@@ -94,7 +94,7 @@ func appendData(dst []byte, records []put) []byte {
 // dataKeyBytes is the length of the keys.
 const dataKeyBytes = 8 + 4 + 4 + 1
 
-// dataTakes is at most what appendData appends for a record.
+// dataTakes is the most bytes that appendData appends for a record.
 func dataTakes(p *put) int { return 1 + len(p.key) + binary.MaxVarintLen32 + len(p.value) }
 
 // eachData calls f for every record that appendData appended after the first 0.
@@ -122,9 +122,9 @@ func eachData(payload []byte, f func(p put) error) error {
 	return nil
 }
 
-// data reads the input or output of an attempt of the task's node, nil if it has
-// none. What the overlay has is looked at first.
-func (t *found) data(tx *bolt.Tx, attempt int, what byte, whole bool) (*state.Data, error) {
+// data returns the input or output of an attempt of the task's node, nil if it
+// has none. It looks in the overlay first.
+func (t *storedTask) data(tx *bolt.Tx, attempt int, what byte, whole bool) (*state.Data, error) {
 	k := dataKey(t.place.number, t.place.index, attempt, what)
 	for _, records := range t.records {
 		for i := range records {

@@ -36,28 +36,28 @@
 //
 // # Reading
 //
-// A reader's bbolt transaction and what it takes of the overlay are of one
-// moment, so that it sees the store as it was after some commit. Everything is
-// copied out: no transaction is open while code of the caller runs, since a long
-// one makes the file grow.
+// A reader's bbolt transaction and its view of the overlay are of the same moment, so
+// it sees the store as of one commit. All results are copies: no transaction is open
+// while code of the caller runs, since a long transaction makes the file grow.
 //
-// A list goes through one index: that of a label, of a name, of failures, of
-// unfinished tasks or of a business, the first of these that the query names, or
-// else through all tasks. Times and shown states have no index. A page is looked
-// for among 16,384 tasks at most. Then it ends, possibly empty, with a cursor.
+// A list reads one index: that of a label, of a name, of failures, of
+// unfinished tasks or of a business, the first of these that the query names,
+// otherwise all tasks. Times and shown states have no index. A page is the
+// result of scanning at most 16,384 tasks. After that the page ends, possibly
+// empty, with a cursor.
 //
-// # What is durable
+// # Durability
 //
-// When Commit returns without error its changes survive the process and a
-// power cut, as far as the disk keeps what fdatasync reported. A last frame that
-// was never acknowledged is dropped if it is torn. Damage to the very last frame
-// cannot be told from that; damage to any other is [store.ErrCorrupt]. After a
-// commit that failed with an unknown outcome the store refuses everything with
+// When Commit returns without error, its changes survive the end of the process
+// and a power cut, as far as the disk keeps synced data. A torn last frame,
+// which was never acknowledged, is dropped. Damage to the very last frame looks
+// the same; damage to any other is [store.ErrCorrupt]. After a commit that
+// failed with an unknown outcome the store refuses everything with
 // [store.ErrFailed] until it is reopened.
 //
-// One process at a time can open a file for writing; put it on a local disk, and
-// do not copy over or truncate it while it is open. A commit that finds that the
-// path no longer leads to the file is answered with [store.ErrReplaced].
+// Only one process at a time can open a file for writing. Keep the file on a
+// local disk, and do not overwrite or truncate it while it is open. A commit
+// that finds that the path leads to another file returns [store.ErrReplaced].
 //
 // # A full store
 //

@@ -10,26 +10,27 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// A record of the feed holds transitions of one commit: when it was recorded
-// (for retention by age), how many they are, then task after task. Many to a
-// record, and not one, keeps bbolt's cost for each record off the transitions.
-// A frame of the journal holds the records of one commit, and they are written
-// back as they are.
+// A record of the feed holds transitions of one commit: the time of recording
+// (for retention by age), their number, and the transitions of one task after
+// the other. Records with many transitions save bbolt's cost for each record. A
+// frame of the journal holds the records of one commit, which are written back
+// unchanged.
 
 // feedRecordBytes is the size at which a commit begins another record. bbolt
-// keeps at least four records in a page before it splits it, so records larger
-// than a quarter of a page would have it write the last few again every time.
+// puts at least four records on a page before it splits the page, so with
+// records larger than a quarter of a page, it would write the last few again
+// every time.
 const feedRecordBytes = 900
 
-// piece is what a record holds of one task: a block of transitions. Its bytes
-// are part of the record, not copied.
+// piece is one task's part of a record: a block of transitions. Its bytes are
+// part of the record, not copied.
 type piece struct {
 	first uint64 // sequence
 	count int    // of transitions
 	block []byte
 }
 
-// owned is a piece with the task it is of.
+// owned is a piece with its task.
 type owned struct {
 	piece
 	number uint64
@@ -61,7 +62,7 @@ type feedRecord struct {
 // encoder makes the records of a commit, one after the other. It is kept from commit to
 // commit.
 type encoder struct {
-	pieces []owned // of all records; their blocks are set when a record is closed
+	pieces []owned // of all records; close sets their blocks
 	open   int     // the first piece of the record being made
 	body   []byte  // of that record
 	spans  []span  // where its pieces are in body
@@ -78,11 +79,11 @@ func (enc *encoder) reset() {
 	enc.body, enc.spans = enc.body[:0], enc.spans[:0]
 }
 
-// full reports whether the record being made should take no more.
+// full reports whether the record being made is large enough.
 func (enc *encoder) full() bool { return len(enc.body) >= feedRecordBytes }
 
-// add appends transitions of one task until the record is full and returns the
-// rest. Their sequences go on from f.next.
+// add appends transitions of one task, with sequences from f.next on, until the
+// record is full. It returns the rest.
 func (f *feedRecord) add(number uint64, trs []*state.Transition, enc *encoder) (rest []*state.Transition) {
 	p := owned{number: number, key: trs[0].Task, piece: piece{first: f.next}}
 	enc.w.restart(f.next - 1)
@@ -104,7 +105,7 @@ func (f *feedRecord) add(number uint64, trs []*state.Transition, enc *encoder) (
 	return trs[p.count:]
 }
 
-// close makes the record and gives the pieces their blocks.
+// close makes the record and sets the blocks of its pieces.
 func (f *feedRecord) close(enc *encoder) {
 	var head [32]byte
 	h := appendInstant(append(head[:0], recordVersion), f.recorded, state.Instant{})
@@ -119,7 +120,7 @@ func (f *feedRecord) close(enc *encoder) {
 	enc.body, enc.spans = enc.body[:0], enc.spans[:0]
 }
 
-// feedHead is how a record begins.
+// feedHead is the beginning of a record.
 type feedHead struct {
 	recorded state.Instant
 	last     uint64 // sequence of its last transition
@@ -158,8 +159,8 @@ func decodeFeed(k, v []byte) ([]owned, error) {
 	return pieces, d.end("feed")
 }
 
-// seekFeed positions c at the record that holds seq, or at the first one after
-// it if it is no longer there. The key is nil if there is none.
+// seekFeed positions c at the record with seq, or at the next one if the feed
+// no longer has it. The key is nil at the end of the feed.
 func seekFeed(c *bolt.Cursor, seq uint64) (k, v []byte) {
 	if k, v = before(c, seqKey(seq+1)); k == nil {
 		return c.First()
@@ -170,7 +171,7 @@ func seekFeed(c *bolt.Cursor, seq uint64) (k, v []byte) {
 	return k, v
 }
 
-// before positions c at the last key less than key; nil if there is none.
+// before positions c at the last key less than key; k is nil if there is none.
 func before(c *bolt.Cursor, key []byte) (k, v []byte) {
 	if k, _ = c.Seek(key); k == nil {
 		return c.Last()
@@ -185,8 +186,8 @@ func seqOf(k []byte) uint64 {
 	return binary.BigEndian.Uint64(k)
 }
 
-// feedEnds returns the sequences of the first and the last transition that the
-// file's feed has, 0 and 0 if it is empty.
+// feedEnds returns the sequences of the first and the last transition in the
+// file's feed, 0 and 0 if it is empty.
 func feedEnds(tx *bolt.Tx) (first, last uint64, err error) {
 	c := feedBucket.in(tx).Cursor()
 	k, _ := c.First()

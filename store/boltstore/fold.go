@@ -7,32 +7,32 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// folded is what pieces of one task come to: the last values of each node that
-// they changed. The zero folded is empty.
+// folded is the result of pieces of one task: the last values of each changed node. The
+// zero folded is empty.
 type folded struct {
 	at    positions // in nodes
 	nodes []newest
 	r     blockReader
-	tr    state.Transition // each one in its turn
+	tr    state.Transition // the one being read
 }
 
-// newest is what the overlay has of a node in the end.
+// newest is the newest value of a node in the overlay.
 type newest struct {
 	index    int
 	kind     state.Kind
-	declared *state.Declaration // nil if the node is older
+	declared *state.Declaration // nil if the node was declared before
 	id       string             // only if declared
 	progress state.Progress
 }
 
-// add folds pieces in and calls each, if not nil, with every transition, which
-// is only valid during the call and names no nodes but new ones.
+// add folds pieces in and calls each, if not nil, with every transition. The
+// transition is only valid during the call, and has the IDs of new nodes only.
 func (f *folded) add(pieces []piece, each func(tr *state.Transition)) error {
 	f.r.lean = true
 	for i := range pieces {
 		f.r.restart(pieces[i].block, pieces[i].first-1)
 		for f.r.next(&f.tr) {
-			f.take(&f.tr)
+			f.addTransition(&f.tr)
 			if each != nil {
 				each(&f.tr)
 			}
@@ -44,7 +44,7 @@ func (f *folded) add(pieces []piece, each func(tr *state.Transition)) error {
 	return nil
 }
 
-func (f *folded) take(tr *state.Transition) {
+func (f *folded) addTransition(tr *state.Transition) {
 	for i := range tr.Changes {
 		c := &tr.Changes[i]
 		at, ok := f.at.find(c.Index)
@@ -70,7 +70,7 @@ func (f *folded) reset() {
 	f.r.declared = f.r.declared[:0]
 }
 
-// get returns what f has of a node, nil if nothing.
+// get returns the newest value of a node, nil if no piece changed it.
 func (f *folded) get(index int) *newest {
 	if at, ok := f.at.find(index); ok {
 		return &f.nodes[at]
@@ -87,7 +87,7 @@ func countUpTo(trs []*state.Transition, last uint64) int {
 	return n
 }
 
-// node returns the whole node, for one that the overlay saw declared.
+// node returns the complete node, if its declaration is in the overlay.
 func (n *newest) node(index int) (state.Node, error) {
 	if n == nil || n.declared == nil {
 		return state.Node{}, fmt.Errorf("%w: node %d has no declaration", store.ErrCorrupt, index)

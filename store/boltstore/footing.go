@@ -9,30 +9,31 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
-// footing examines the leaves that a write transaction changes, before it does.
-// bbolt makes a page that changes anew, as large as its elements say they are:
-// one altered bit in the size of a value makes a commit ask for gigabytes of
-// memory. Open has examined the branches and leaves out the leaves, since there
-// are a hundred times as many.
+// footing examines the leaves that a write transaction will change. bbolt rewrites a
+// changed page with the sizes that its elements claim: one altered bit in the size of a
+// value makes a commit allocate gigabytes. Open has examined the branches but not the
+// leaves, since there are a hundred times as many.
 //
-// A footing belongs to whoever writes to a file. What it has found sound stays
-// so, since only bbolt writes to it from then on.
+// A footing belongs to the writer of a file. A page that it has found sound stays sound,
+// since only bbolt writes to the file from then on.
 type footing struct {
 	leaves pages.Leaves
-	tx     int // the transaction that within belongs to
-	// within has, for each bucket, the keys that may change without a look.
+	tx     int // the transaction that within is of
+	// within has, for each bucket, the keys of the leaf examined last.
 	within [bucketCount]pages.KeyRange
 }
 
-// readiness says whether a key of a bucket can be changed, see [footing.ready].
+// readiness returns an error unless a key of a bucket can be changed, see
+// [footing.ready].
 type readiness func(tx *bolt.Tx, b bucket, key []byte, deletes bool) error
 
-// unexamined is the readiness of a file that was just made.
+// unexamined is the readiness of a file that was just made, and needs no
+// examination.
 func unexamined(*bolt.Tx, bucket, []byte, bool) error { return nil }
 
-// ready returns an error unless the leaf that a key of a bucket is on, or would
-// be, is sound. A deletion may join a leaf with one that stands next to it under
-// the same branch, so it needs these as well.
+// ready returns an error unless the leaf of a key, or the leaf where the key
+// would be inserted, is sound. A deletion may merge a leaf with a neighbor
+// under the same branch, so ready then examines the neighbors as well.
 func (f *footing) ready(tx *bolt.Tx, b bucket, key []byte, deletes bool) error {
 	if f.tx != tx.ID() {
 		f.tx, f.within = tx.ID(), [bucketCount]pages.KeyRange{}
@@ -43,7 +44,7 @@ func (f *footing) ready(tx *bolt.Tx, b bucket, key []byte, deletes bool) error {
 	id := uint64(b.in(tx).RootPage())
 	if id == 0 {
 		f.within[b] = pages.AllKeys()
-		return nil // it lies within the root's leaf, which Open has examined
+		return nil // the bucket is part of the root's leaf, which Open has examined
 	}
 	r, err := f.leaves.Examine(id, tx.Size(), key, deletes)
 	if err != nil {

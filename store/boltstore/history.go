@@ -16,7 +16,7 @@ func (s *Store) Transitions(ctx context.Context, key state.Key, after uint64, li
 	if limit <= 0 {
 		limit = store.DefaultLimit
 	}
-	err = s.find(ctx, store.Ref{Key: key}, func(tx *bolt.Tx, t *found) error {
+	err = s.withTask(ctx, store.Ref{Key: key}, func(tx *bolt.Tx, t *storedTask) error {
 		list, err = t.transitions(tx, after, limit)
 		return err
 	})
@@ -26,7 +26,7 @@ func (s *Store) Transitions(ctx context.Context, key state.Key, after uint64, li
 	return list, nil
 }
 
-func (t *found) transitions(tx *bolt.Tx, after uint64, limit int) ([]*state.Transition, error) {
+func (t *storedTask) transitions(tx *bolt.Tx, after uint64, limit int) ([]*state.Transition, error) {
 	list, err := t.packed(tx, after, limit)
 	if err != nil {
 		return nil, err
@@ -48,8 +48,8 @@ func (t *found) transitions(tx *bolt.Tx, after uint64, limit int) ([]*state.Tran
 	return list, nil
 }
 
-// packed reads the transitions that are on disk in their blocks.
-func (t *found) packed(tx *bolt.Tx, after uint64, limit int) (list []*state.Transition, err error) {
+// packed returns the transitions that are in the file's blocks.
+func (t *storedTask) packed(tx *bolt.Tx, after uint64, limit int) (list []*state.Transition, err error) {
 	prefix := seqKey(t.place.number)
 	c := transitionsBucket.in(tx).Cursor()
 	// The block that holds after+1 is the last one that begins at or before it.
@@ -74,13 +74,13 @@ func (t *found) packed(tx *bolt.Tx, after uint64, limit int) (list []*state.Tran
 	return list, nil
 }
 
-// identities knows what packed transitions leave out: the IDs and declarations
-// of a task's nodes.
+// identities returns the parts that packed transitions leave out: the IDs and
+// declarations of a task's nodes.
 type identities struct {
-	task    *found
+	task    *storedTask
 	tx      *bolt.Tx
 	known   map[int]*state.Node
-	changed *folded // what the overlay has, made when first needed
+	changed *folded // the overlay's changes of the task, folded when first needed
 }
 
 // fill completes a packed transition.

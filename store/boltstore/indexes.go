@@ -11,7 +11,7 @@ import (
 // inIndex is the value of the records of an index that has only keys.
 var inIndex = []byte{recordVersion}
 
-// flag puts a task into an index or takes it out, where that changes anything.
+// flag adds a task to an index, or removes it, if that changes the index.
 func (p *pass) flag(tx *bolt.Tx, b bucket, key []byte, is bool) {
 	in := b.in(tx)
 	switch was := in != nil && in.Get(key) != nil; {
@@ -22,16 +22,16 @@ func (p *pass) flag(tx *bolt.Tx, b bucket, key []byte, is bool) {
 	}
 }
 
-// list puts a task where it belongs in an index that has more than numbers, or
-// takes it out if value is nil. What is put and taken out in the same pass stays.
+// list adds a task to an index whose keys are more than a number, or removes it
+// if value is nil. If a pass both adds and removes an entry, it stays.
 func (p *pass) list(t *store.Task, b bucket, value []byte) {
 	for _, prefix := range prefixes(t, b) {
 		p.put(b, indexKey(prefix, t.Number), value)
 	}
 }
 
-// prefixes are what the keys of a task begin with in an index that has more than
-// numbers.
+// prefixes returns the beginnings of a task's keys in an index whose keys are
+// more than a number.
 func prefixes(t *store.Task, b bucket) (all [][]byte) {
 	switch {
 	case b == businessBucket:
@@ -46,8 +46,8 @@ func prefixes(t *store.Task, b bucket) (all [][]byte) {
 	return all
 }
 
-// unlist takes a task out of the index of names or labels that it is in, as its
-// header in the file says. If that cannot be read it looks through the index.
+// unlist removes a task from the index of names or labels, using its header in
+// the file. If the header is unreadable, unlist searches the whole index.
 func (p *pass) unlist(tx *bolt.Tx, number uint64, b bucket) {
 	if tasksBucket.in(tx).Get(seqKey(number)) == nil || b.in(tx) == nil {
 		return

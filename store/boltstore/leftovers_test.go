@@ -43,7 +43,7 @@ func TestUnfinishedCopiesAreRemovedAndNothingElse(t *testing.T) {
 			left := []string{
 				put(".yesterday.db.new-12345", image[:len(image)/2], long),
 				put(".today.db.new-1", nil, long),
-				put(".salvaged.db.new-7/finds", image, long),
+				put(".salvaged.db.new-7/scratch", image, long),
 				put(".salvaged.db.new-7/store", image, long),
 				filepath.Join(dir, ".salvaged.db.new-7"),
 			}
@@ -58,7 +58,7 @@ func TestUnfinishedCopiesAreRemovedAndNothingElse(t *testing.T) {
 				put(".notes.new-5", []byte("by hand, with a name like that of a file that is unfinished"), long),
 				put("visible.db.new-5", image, long),
 				put(".words.db.new-5a", image, long),
-				put(".album.new-8/finds", image, long),
+				put(".album.new-8/scratch", image, long),
 				put(".album.new-8/photo", image, long),
 			}
 			work(t, dir)

@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// scanStep is how many tasks a list looks at under the lock at a time.
+	// scanStep is the number of tasks that List examines at a time under the lock.
 	scanStep = 256
-	// scanMax is how many it looks at before it returns a short page.
+	// scanMax is the number of tasks after which List returns a short page.
 	scanMax = 64 * scanStep
 )
 
-// List implements [store.Store]. Tasks are scanned by number in the order of the
-// list, those of the overlay and those on disk together.
+// List implements [store.Store]. It scans tasks by number in the order of the
+// list, those of the overlay and those of the file together.
 func (s *Store) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
 	last, err := q.Start()
 	if err != nil {
@@ -45,13 +45,13 @@ func (s *Store) List(ctx context.Context, q store.ListQuery) (store.ListPage, er
 type lister struct {
 	store *Store
 	q     *store.ListQuery
-	last  uint64 // number of the last task that was looked at
-	ended bool   // there are no more
+	last  uint64 // number of the last task that was examined
+	ended bool   // no tasks are left
 	page  store.ListPage
 }
 
-// step looks at some tasks. The overlay's lock is held while it does, which
-// keeps a commit from publishing for as long as that takes and no longer.
+// step examines some tasks. It holds the overlay's lock, which delays the
+// publication of commits for that time only.
 func (l *lister) step(ctx context.Context) error {
 	s := l.store
 	return s.read(ctx, l.scan, func(*bolt.Tx) error { return nil })
@@ -91,8 +91,8 @@ func (l *lister) scan(tx *bolt.Tx) error {
 	return nil
 }
 
-// freshScan goes through the numbers of the tasks that the overlay saw created or
-// come into an index, and that are not deleted.
+// freshScan iterates over the numbers of the tasks that were created or joined
+// an index while in the overlay, without the deleted ones.
 type freshScan struct {
 	overlay     *overlay
 	oldestFirst bool
@@ -126,7 +126,7 @@ func (f *freshScan) comesAfter(number uint64) bool {
 	return f.number < number
 }
 
-// next goes to the next task, which may be in several of the lists.
+// next moves to the next task, which may be in several of the lists.
 func (f *freshScan) next() {
 	for {
 		f.number = 0
@@ -150,7 +150,7 @@ func (f *freshScan) next() {
 	}
 }
 
-// head is the next of some numbers, 0 if there is none.
+// head returns the next of some numbers, 0 if there is none.
 func (f *freshScan) head(numbers []uint64) uint64 {
 	switch {
 	case len(numbers) == 0:
@@ -161,8 +161,8 @@ func (f *freshScan) head(numbers []uint64) uint64 {
 	return numbers[len(numbers)-1]
 }
 
-// consider takes a task if the query selects it. header is its record in the file,
-// nil if that is to be read.
+// consider adds a task to the page if the query selects it. header is its
+// record in the file, nil if that is still to be read.
 func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64, header []byte) error {
 	if o.deleted(number) {
 		return nil
@@ -191,7 +191,7 @@ func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64, header []byte)
 	return nil
 }
 
-// diskScan goes through the task numbers of the most selective index.
+// diskScan iterates over the task numbers in the most selective index.
 type diskScan struct {
 	c           *bolt.Cursor
 	prefix      []byte
@@ -201,14 +201,14 @@ type diskScan struct {
 	header      []byte // its record, if the index has it
 }
 
-// index is where the tasks that a list selects are, or the fewest others with
-// them, and what their keys there begin with.
+// index returns the most selective bucket that has all tasks which a list
+// selects, and the beginning of their keys there.
 func index(q *store.ListQuery) (bucket, []byte) {
 	for key, value := range q.Labels.All() {
 		return labelsBucket, labelPrefix(key, value)
 	}
 	switch {
-	case q.Name != "" && q.Name != state.Pipeline.Class(): // that one nobody gave
+	case q.Name != "" && q.Name != state.Pipeline.Class(): // the default name is not in the index
 		return namesBucket, namePrefix(q.Name)
 	case q.HasFailures:
 		return failuresBucket, nil
@@ -238,13 +238,14 @@ func (d *diskScan) step() (k, v []byte) {
 	return d.c.Prev()
 }
 
-// set takes the next number, which is beyond the one before: otherwise a caller
-// who goes on from where a page ended would come to the same page again.
+// set sets the next number. It returns an error unless the number is beyond the
+// one before, since a caller that continues from a page's cursor could
+// otherwise get the same page forever.
 func (d *diskScan) set(k, v []byte) error {
 	last := d.number
 	d.number, d.header = 0, nil
 	for k != nil && bytes.HasPrefix(k, d.prefix) && len(k) != len(d.prefix)+8 {
-		k, v = d.step() // a key that cannot be, which Check reports
+		k, v = d.step() // a malformed key, which Check reports
 	}
 	if !bytes.HasPrefix(k, d.prefix) || len(k) != len(d.prefix)+8 {
 		return nil

@@ -16,36 +16,38 @@ import (
 //   - writer is a turn for commits, for publishing a write-back, and for maintaining
 //     the file. It protects the journal and the fields of Store that say so.
 //   - mu protects the overlay and the other fields that readers see. It is held
-//     for moments, never while bbolt begins a transaction: that may wait for
-//     readers to end.
+//     only for short times, and never while bbolt begins a transaction, since
+//     that may wait for readers.
 //
-// A reader counts as a user of the file, begins its bbolt transaction and then
-// looks at the overlay. What the overlay does not have is in the file since the
-// last published write-back, so a transaction older than that, or of a file that
-// was replaced since, is begun again. A newer one is no harm: the overlay still
-// has what it wrote, and is right for that.
+// A reader first becomes a user of the file, then begins its bbolt transaction,
+// and then reads the overlay. The overlay lacks everything that the last
+// published write-back put into the file. The reader therefore begins again if
+// its transaction is older than that write-back, or is of a file that was
+// replaced since. A newer transaction does no harm: the overlay still has the
+// same transitions, and takes precedence.
 //
 // No write-back is published between the planning of a commit and its
-// publication, because both have the turn. The goroutine that writes back has no
-// lock while it does; in the end it takes the turn or leaves its result to
-// whoever has it and waits. Nobody replaces the file before that.
+// publication, because both have the turn. The goroutine that writes back has
+// no lock during the write-back. At the end it takes the turn, or hands its
+// result to the caller of await, which has the turn. The file is not replaced
+// before that.
 
 // state returns the reason why the store cannot be used, or nil.
 func (s *Store) state() error {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	return s.usable()
+	return s.usableLocked()
 }
 
-// usable is called with mu held, for reading at least.
-func (s *Store) usable() error {
+// usableLocked is state for a caller that holds mu, at least for reading.
+func (s *Store) usableLocked() error {
 	if s.closed {
 		return store.ErrClosed
 	}
 	return s.failed
 }
 
-// writable is state for what changes the file.
+// writable is state for calls that change the file.
 func (s *Store) writable() error {
 	if err := s.state(); err != nil || !s.opts.ReadOnly {
 		return err
@@ -63,8 +65,9 @@ func (s *Store) fail(err error) error {
 	return s.failed
 }
 
-// guard runs code that touches the file. A damaged file makes bbolt panic, and
-// a truncated one or a failing disk raises a fault: both become ErrCorrupt.
+// guard runs code that reads or writes the file. bbolt panics on a damaged
+// file, and a truncated file or a failing disk raises a fault: guard returns
+// both as ErrCorrupt.
 func guard(f func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -75,14 +78,14 @@ func guard(f func() error) (err error) {
 	return f()
 }
 
-// view runs f in a read transaction. capture runs first, with mu held for
-// reading: what it sees of the overlay and what the transaction shows of the
-// file together are the store at one moment.
+// view runs f in a read transaction. Before f it runs capture, with mu held for
+// reading: the overlay that capture sees and the file that the transaction
+// shows are the store at the same moment.
 func (s *Store) view(ctx context.Context, capture func(), f func(tx *bolt.Tx) error) error {
 	return s.read(ctx, func(*bolt.Tx) error { capture(); return nil }, f)
 }
 
-// read is view for a capture that looks at the file as well.
+// read is view for a capture that reads the file as well.
 func (s *Store) read(ctx context.Context, capture func(tx *bolt.Tx) error, f func(tx *bolt.Tx) error) error {
 	for {
 		if err := ctx.Err(); err != nil {
@@ -116,15 +119,15 @@ func (s *Store) read(ctx context.Context, capture func(tx *bolt.Tx) error, f fun
 func (s *Store) user() (*boltFile, error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
-	if err := s.usable(); err != nil {
+	if err := s.usableLocked(); err != nil {
 		return nil, err
 	}
 	s.readers.Add(1)
 	return s.use(), nil
 }
 
-// captured runs capture with mu held unless the transaction is older than what
-// the overlay stands on.
+// captured runs capture with mu held, unless the transaction is older than the
+// last published write-back.
 func (s *Store) captured(file *boltFile, tx *bolt.Tx, capture func(tx *bolt.Tx) error) (current bool, err error) {
 	s.mu.RLock()
 	defer s.mu.RUnlock()
@@ -137,13 +140,14 @@ func (s *Store) captured(file *boltFile, tx *bolt.Tx, capture func(tx *bolt.Tx) 
 	return true, capture(tx)
 }
 
-// lookEvery is how often readers look whether the file is there: it takes a
-// fifth of the time to load a small task.
+// lookEvery is the least time between two checks of the file by readers: a
+// check takes a fifth of the time to load a small task.
 const lookEvery = time.Millisecond
 
-// begin begins a transaction of bbolt's. bbolt reads its meta pages there, with
-// locks held that a fault would leave locked, so begin looks first whether
-// they are there; and if they go at that very moment, no other one begins.
+// begin begins a transaction of bbolt. bbolt reads its meta pages with locks
+// held, and a fault there would leave the locks held forever. begin therefore
+// first checks that the file has the pages. If the file is truncated just after
+// that check, no other transaction begins.
 func (s *Store) begin(writable bool) (*bolt.Tx, error) { return s.beginOn(s.boltFile, writable) }
 
 func (s *Store) beginOn(file *boltFile, writable bool) (*bolt.Tx, error) {
@@ -170,6 +174,6 @@ func (s *Store) beginOn(file *boltFile, writable bool) (*bolt.Tx, error) {
 // end ends a read transaction.
 func (s *Store) end(tx *bolt.Tx) {
 	if !s.broken.Load() {
-		_ = tx.Rollback() // of a read transaction: cannot fail
+		_ = tx.Rollback() // cannot fail for a read transaction
 	}
 }

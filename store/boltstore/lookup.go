@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// readKey returns the number of the task that has a key in the file.
+// readKey returns the number of the task with a key in the file.
 func readKey(tx *bolt.Tx, key state.Key) (number uint64, found bool, err error) {
 	v := keysBucket.in(tx).Get(taskKey(key))
 	if v == nil {
@@ -20,7 +20,7 @@ func readKey(tx *bolt.Tx, key state.Key) (number uint64, found bool, err error) 
 	return number, err == nil, err
 }
 
-// readID returns where the node with an ID is in the file.
+// readID returns the place of the node with an ID in the file.
 func readID(tx *bolt.Tx, id string) (p place, found bool, err error) {
 	v := idsBucket.in(tx).Get(idKey(id))
 	if v == nil {
@@ -30,7 +30,7 @@ func readID(tx *bolt.Tx, id string) (p place, found bool, err error) {
 	return p, err == nil, err
 }
 
-// readTask reads a header that must be there.
+// readTask returns a header. A missing one is an error.
 func readTask(tx *bolt.Tx, number uint64) (store.Task, error) {
 	k := seqKey(number)
 	v := tasksBucket.in(tx).Get(k)
@@ -40,10 +40,10 @@ func readTask(tx *bolt.Tx, number uint64) (store.Task, error) {
 	return decodeTask(k, v)
 }
 
-// index finds the node that a reference names. One named by its key is looked for
-// in the records of the task's nodes. Those are not decoded, and no tree is made,
-// which takes a twentieth of the time.
-func (t *found) index(tx *bolt.Tx, ref store.Ref) (int, error) {
+// index returns the index of the node that a reference names. A node named by
+// its key is searched for in the bytes of the task's nodes, without decoding
+// them to a tree, which takes a twentieth of the time.
+func (t *storedTask) index(tx *bolt.Tx, ref store.Ref) (int, error) {
 	if ref.NodeKey == "" {
 		return t.place.index, nil
 	}
@@ -78,7 +78,7 @@ func (t *found) index(tx *bolt.Tx, ref store.Ref) (int, error) {
 			return found, err
 		}
 	}
-	tree, err := t.tree(tx) // it may be in a record that is damaged
+	tree, err := t.tree(tx) // returns an error if a damaged record may have the node
 	if err != nil {
 		return 0, err
 	}

@@ -11,12 +11,12 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
-// checkpoint says how far a file goes.
+// checkpoint is the point up to which a file has everything.
 type checkpoint struct {
 	seq   uint64 // the file has everything up to this sequence
-	acked uint64 // what was acknowledged when that was written: a journal that ends before is not the file's
-	// journal and at say which frame has the transition seq, or that it is
-	// before the first one.
+	acked uint64 // the last acknowledged sequence when this was written: a journal that ends before it is not the file's
+	// journal and at are the journal and the position of the frame with seq, or
+	// of the journal's header if no frame has it.
 	journal journal.ID
 	at      journal.Position
 }
@@ -44,9 +44,9 @@ func decodeCheckpoint(v []byte) (c checkpoint, err error) {
 
 // pairing says which journal belongs to a file.
 type pairing struct {
-	inUse    bool       // the journal may have what the file has not
-	instance journal.ID // of the file: each copy of it has another one
-	journal  journal.ID // the one in use, or else the last one whose contents are all in the file
+	inUse    bool       // the journal may have transitions that the file does not have
+	instance journal.ID // of the file; each copy of the file has a different one
+	journal  journal.ID // the one in use or, if none is, the last one whose contents are all in the file
 }
 
 const (
@@ -86,8 +86,8 @@ func newID() (id journal.ID) {
 	return id
 }
 
-// readMetaRecords reads what the meta bucket says about the file and its
-// journal, and looks whether all buckets of its schema are there.
+// readMetaRecords reads the checkpoint and the pairing, and checks that the
+// file has all buckets of its schema.
 func readMetaRecords(tx *bolt.Tx, version byte) (c checkpoint, p pairing, err error) {
 	for b := range bucketsOf(version) {
 		if b.in(tx) == nil {

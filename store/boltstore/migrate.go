@@ -15,36 +15,36 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
-// To change the file, and bring those there are to the new form:
+// To change the schema and migrate existing files:
 //
-//   - Raise schemaVersion, draw the file as it is then in schema.go, and write
-//     the golden file and a packed one of the new schema beside the old ones,
-//     which stay as they are.
-//   - Add the migration below, under the version it begins with, in a file of
-//     its own. It reads with decoders of its own, which stay as they are when
-//     those of the package change. Before it runs, Open writes back what the
-//     journal has, so frames of the old schema must stay readable too.
-//   - Have its test open the packed file of the version it begins with and
+//   - Raise schemaVersion, update the picture in schema.go, and add a golden
+//     file and a packed file of the new schema. Do not change the old ones.
+//   - Add the migration in a new file, and to migrations under the version that
+//     it begins with. It needs its own copies of decoders that change later.
+//     Before it runs, Open writes the journal back, so frames of the old schema
+//     must stay readable too.
+//   - Let its test open the packed file of the version that it begins with and
 //     expect every answer. [Salvage] must read that version too, or refuse it.
 //
-// All that a file needs run in one transaction, so what they change is in
-// memory until the commit, and the file needs room for it beside what was.
+// All migrations of a file run in one transaction. Until the commit, its
+// changes are in memory, and the file needs room for both the old and the new
+// records.
 
 // migration changes a file from one version of the schema to the next, in a
-// transaction that it leaves open.
+// transaction that it does not end.
 type migration func(tx *bolt.Tx) error
 
-// migrations are those there are, by the version they begin with.
+// migrations has all migrations, by the version that they begin with.
 var migrations = map[byte]migration{1: migrate1, 2: migrate2, 3: migrate3}
 
-// schema is a version of the file and the way to it.
+// schema is a version of the file and the migrations to it.
 type schema struct {
 	version    byte
 	migrations map[byte]migration
 }
 
-// formatRecord is the record that names the version. Those of schemas 1 and 2 were
-// not sealed.
+// formatRecord is the record with the version. In schemas 1 and 2 it was not
+// sealed.
 func formatRecord(version byte) []byte {
 	b := append([]byte{version}, formatName...)
 	if version <= 2 {
@@ -63,8 +63,8 @@ func decodeFormat(v []byte) (version byte, err error) {
 	return 0, fmt.Errorf("%w: not a pipestatus file", store.ErrIncompatible)
 }
 
-// checkFormat returns the version of a file, which is one of ours that the
-// schema is or can be reached from.
+// checkFormat returns the version of a file. The error matches
+// [store.ErrIncompatible] if the file cannot be migrated to the schema.
 func (to *schema) checkFormat(tx *bolt.Tx) (version byte, err error) {
 	var format []byte
 	if m := metaBucket.in(tx); m != nil {
@@ -81,8 +81,8 @@ func (to *schema) checkFormat(tx *bolt.Tx) (version byte, err error) {
 	return version, nil
 }
 
-// migrate brings a file of an older schema to the present one. A copy of it is
-// on disk before anything changes.
+// migrate migrates a file of an older schema to the present one. A copy of the
+// file is on disk before it changes.
 func (s *Store) migrate(from byte) error {
 	to := &s.opts.schema
 	if err := s.db.View(func(tx *bolt.Tx) error { return s.keepCopy(tx, from) }); err != nil {
@@ -103,9 +103,9 @@ func (s *Store) migrate(from byte) error {
 	return nil
 }
 
-// keepCopy makes a copy of the file, which the transaction reads, beside it,
-// unless a process that was killed in the middle of the same migration has
-// made it. Another file of that name stays.
+// keepCopy copies the file, which the transaction reads, to the same directory.
+// It uses an existing copy that a killed process made before the same
+// migration. It never replaces another file.
 func (s *Store) keepCopy(tx *bolt.Tx, version byte) error {
 	path := s.at.Real
 	name := fmt.Sprintf("%s.schema%d", path, version)
@@ -130,8 +130,8 @@ func (s *Store) keepCopy(tx *bolt.Tx, version byte) error {
 	}
 }
 
-// isCopy reports whether a file is what keepCopy made of this one. Free pages
-// count for nothing: a migration that was killed may have written to them.
+// isCopy reports whether a file is a copy that keepCopy made of this one. Free
+// pages are not compared: a killed migration may have written to them.
 func (s *Store) isCopy(name string) (same bool, err error) {
 	if info, err := os.Stat(name); err != nil || !info.Mode().IsRegular() {
 		return false, err

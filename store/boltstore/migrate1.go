@@ -10,18 +10,19 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Schema 1 had its journal in the file: a bucket with the records that are now
-// the feed's. What it had after the checkpoint could be in its place in part.
-// The checkpoint was a sequence alone.
+// In schema 1 the journal was a bucket of the file, with the records that are
+// now the feed's. Transitions after the checkpoint could be partly in the other
+// buckets. The checkpoint was only a sequence.
 //
-// Other records stay as they are and say less. Those of schema 2 may tell what
-// began a superseded attempt, that a reset took a node along, how many automatic
-// retries are pending, and operations that a program of schema 1 does not know.
+// Other records stay unchanged and lack some values. Only records since schema
+// 2 have the operation that began a superseded attempt, a reset that extended
+// to a node, the number of pending automatic retries, and operations that a
+// program of schema 1 does not know.
 
 // journalBucket1 is the journal of schema 1.
 var journalBucket1 = []byte("journal")
 
-// migrate1 brings a file of schema 1 to schema 2.
+// migrate1 migrates a file from schema 1 to schema 2.
 func migrate1(tx *bolt.Tx) error {
 	old := tx.Bucket(journalBucket1)
 	if old == nil {
@@ -66,7 +67,7 @@ func migrate1(tx *bolt.Tx) error {
 	return errors.Join(tx.DeleteBucket(journalBucket1), m.Put(keyCheckpoint, c.record()), m.Put(keyJournal, pairing.record()))
 }
 
-// journal1 takes a record of schema 1's journal into the overlay.
+// journal1 adds a record of schema 1's journal to the overlay.
 func (r *replayer) journal1(k, v []byte) error {
 	h, _, err := decodeFeedHead(k, v)
 	if err != nil || h.last < r.next {

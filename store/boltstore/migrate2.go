@@ -6,12 +6,12 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Schema 2 had no indexes of failures, names and labels, and its records have no
-// labels, keys, edges and notes. The index of businesses had the states that the
-// tasks show, which nobody read.
+// Schema 2 had no indexes of failures, names and labels, and its records have
+// no labels, keys, edges and notes. The index of businesses had the shown
+// states of the tasks, which no code read.
 
-// migrate2 brings a file of schema 2 to schema 3. A task whose header cannot be
-// read comes into no index that it was not in.
+// migrate2 migrates a file from schema 2 to schema 3. A task with an unreadable
+// header is added to no index.
 func migrate2(tx *bolt.Tx) error {
 	for b := bucketsOf(2); b < bucketsOf(3); b++ {
 		if _, err := tx.CreateBucketIfNotExists([]byte(bucketNames[b])); err != nil {

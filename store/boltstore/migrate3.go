@@ -6,10 +6,10 @@ import (
 	bolt "go.etcd.io/bbolt"
 )
 
-// Schema 3 had each node in a record of its own, and none of them had the header.
+// In schema 3 each node had a separate record, without the header.
 
-// migrate3 brings a file of schema 3 to schema 4. The nodes of a task whose header
-// cannot be read stay as they are.
+// migrate3 migrates a file from schema 3 to schema 4. The nodes of a task with
+// an unreadable header stay unchanged.
 func migrate3(tx *bolt.Tx) error {
 	var p pass
 	err := tasksBucket.in(tx).ForEach(func(k, v []byte) error {

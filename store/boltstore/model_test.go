@@ -393,7 +393,7 @@ func (s *Store) quiet(t testing.TB, f func()) {
 func (s *Store) writeBackAll() {
 	_ = s.writer.LockUntil(context.Background())
 	defer s.writer.Unlock()
-	_ = s.settle(context.Background(), nil)
+	_ = s.drainOverlay(context.Background(), nil)
 }
 
 // closedImage closes the store and returns the file.

@@ -11,15 +11,17 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// The nodes bucket has the nodes of a task in groups: those with neighboring
-// indexes share a record, which has the index of the first in its key. The record
+// The nodes bucket has the nodes of a task in groups: nodes with neighboring
+// indexes share a record, whose key has the index of the first one. The record
 // of the root begins with a copy of the task's header, so that reading a task
 // needs no other record.
 //
-// A snapshot of one task of 20 nodes among many waits mostly for memory: a descent
-// of a tree of pages misses the processor's caches some ten times. These layouts
-// were measured in one program, tasks chosen at random, JSON included (medians of
-// five rounds). Bytes are those of nodes and headers for each node.
+// A snapshot of one task of 20 nodes among many mostly waits for memory: a
+// descent in a tree of pages misses the processor's caches about ten times.
+// These layouts were measured in one program, with random tasks, including JSON
+// (medians of five rounds). The factors compare the time for a task among many
+// with that among 1,000 tasks. Bytes are those of nodes and headers for each
+// node.
 //
 //	                                     100,000 tasks  1,000,000 tasks  bytes
 //	                                     against 1,000    against 1,000
@@ -31,26 +33,28 @@ import (
 //	groups of 20, with the header               0.91 ×           0.81 ×     75
 //	groups of 20 under the task's key           0.85 ×                     110
 //
-// One bucket for headers and nodes makes lists slower, since their headers are then
-// on as many pages as there are tasks. Groups under the task's key have the fewest
-// descents, but tasks of one time lie far apart, and each commit dirties more pages.
-// Of the rest, groups of 8 were the fastest with a million tasks, and fill pages
-// better than larger ones, whatever names and error texts add to a node.
+// One bucket for headers and nodes makes lists slower, since the headers are
+// then on as many pages as there are tasks. Groups under the task's key have
+// the fewest descents, but tasks of the same time are far apart, and each
+// commit dirties more pages. Of the rest, groups of 8 were the fastest with a
+// million tasks, and they fill pages better than larger groups, even with long
+// names and error texts.
 const (
-	// groupNodes is how many nodes a full group has. Groups begin at multiples of
-	// it. After a group lost a node to damage, later nodes get a record of their own.
+	// groupNodes is the number of nodes in a full group. Groups begin at
+	// multiples of it. After damage to one of its nodes, the later nodes of a
+	// group get a record of their own.
 	groupNodes = 8
 	// groupVersion begins the record of a group. Up to schema 3 every node had a
-	// record of its own, which begins with recordVersion or placedVersion.
+	// separate record, which begins with recordVersion or placedVersion.
 	groupVersion = 3
 )
 
-// group is a record of the nodes bucket. What it has of each node is read with
-// decodeNode.
+// group is a record of the nodes bucket. decodeNode reads the bytes of each
+// node.
 type group struct {
 	first  int
 	header []byte // of the task, nil if the record has none
-	rest   []byte // of the nodes, each with its length, that next has not returned
+	rest   []byte // the nodes, each with its length, that next has not returned yet
 	alone  bool   // rest is one node without its length
 }
 
@@ -81,7 +85,7 @@ func decodeGroup(k, v []byte) (g group, err error) {
 	return g, d.end("nodes")
 }
 
-// next returns what the group has of its next node, ok false at its end.
+// next returns the bytes of the group's next node; ok is false at its end.
 func (g *group) next() (node []byte, ok bool, err error) {
 	if len(g.rest) == 0 {
 		return nil, false, nil
@@ -122,7 +126,7 @@ func eachNode(k, v []byte, f func(index int, node []byte) error) error {
 	}
 }
 
-// checkGroup reads everything of a record.
+// checkGroup checks that every part of a record is readable.
 func checkGroup(k, v []byte) error {
 	g, err := decodeGroup(k, v)
 	if err == nil && g.header != nil {
@@ -134,7 +138,7 @@ func checkGroup(k, v []byte) error {
 	return eachNode(k, v, func(_ int, node []byte) error { return decodeNode(node, new(state.Node)) })
 }
 
-// nodeReader reads the nodes that the file has of one task, in their order.
+// nodeReader reads the nodes of one task in the file, in their order.
 type nodeReader struct {
 	c      *bolt.Cursor
 	prefix []byte
@@ -150,8 +154,8 @@ func newNodeReader(tx *bolt.Tx, number uint64) *nodeReader {
 	return r
 }
 
-// task returns the copy of the header. found is false without a readable copy; the
-// caller then reads the tasks bucket.
+// task returns the copy of the header. If found is false there is no readable
+// copy, and the caller reads the tasks bucket.
 func (r *nodeReader) task() (t store.Task, found bool) {
 	if !bytes.HasPrefix(r.k, r.prefix) || r.advance() != nil || r.group.header == nil {
 		return t, false
@@ -160,7 +164,7 @@ func (r *nodeReader) task() (t store.Task, found bool) {
 	return t, err == nil
 }
 
-// advance goes to the next record.
+// advance moves to the next record.
 func (r *nodeReader) advance() (err error) {
 	if r.group, err = decodeGroup(r.k, r.v); err != nil {
 		return err
@@ -192,7 +196,8 @@ func (r *nodeReader) read(index int, n *state.Node) (found bool, err error) {
 	return err == nil, err
 }
 
-// nodeIn returns what a transaction shows of one node, nil if nothing.
+// nodeIn returns the bytes of one node in a transaction, nil if it has no such
+// node.
 func nodeIn(tx *bolt.Tx, number uint64, index int) ([]byte, error) {
 	k, v := before(nodesBucket.in(tx).Cursor(), nodeKey(number, index+1))
 	if !bytes.HasPrefix(k, seqKey(number)) {
@@ -209,7 +214,7 @@ func nodeIn(tx *bolt.Tx, number uint64, index int) ([]byte, error) {
 	return nil, err
 }
 
-// readNode reads a node that must be there.
+// readNode reads a node. A missing one is an error.
 func readNode(tx *bolt.Tx, number uint64, index int, n *state.Node) error {
 	node, err := nodeIn(tx, number, index)
 	if err == nil && node == nil {
@@ -222,8 +227,8 @@ func readNode(tx *bolt.Tx, number uint64, index int, n *state.Node) error {
 	return decodeNode(node, n)
 }
 
-// appendGroup appends a record of nodes. header is that of the task in the record of
-// its root, else nil.
+// appendGroup appends a record of nodes. header is the task's header for the
+// record with the root, otherwise nil.
 func appendGroup(dst, header []byte, nodes [][]byte) []byte {
 	dst = append(dst, groupVersion)
 	if header != nil {
@@ -244,16 +249,16 @@ type regrouper struct {
 
 	first int // of the group at work
 	nodes [groupNodes][]byte
-	stale [][]byte // keys of records that were read
-	room  []byte   // for changed nodes
+	stale [][]byte // keys of the records that the new ones replace
+	room  []byte   // memory for changed nodes
 }
 
 func (p *pass) regroup(tx *bolt.Tx, number uint64, header []byte) *regrouper {
 	return &regrouper{pass: p, c: nodesBucket.in(tx).Cursor(), number: number, header: header}
 }
 
-// read begins a group with what the file has of it, and reports whether that is
-// anything. Records that cannot be read stay.
+// read begins a group with the file's nodes of it, and reports whether there
+// are any. Unreadable records stay.
 func (r *regrouper) read(first int) (found bool) {
 	r.first, r.stale = first, r.stale[:0]
 	clear(r.nodes[:])
@@ -274,15 +279,15 @@ func (r *regrouper) read(first int) (found bool) {
 	return found
 }
 
-// set gives the group a node that has changed.
+// set puts a changed node into the group.
 func (r *regrouper) set(n *state.Node) {
 	from := len(r.room)
 	r.room = appendNode(r.room, n)
 	r.nodes[n.Index-r.first] = r.room[from:len(r.room):len(r.room)]
 }
 
-// write prepares the group's record, or several if nodes between are missing, and
-// the removal of all others.
+// write prepares the group's record, or several if nodes between are missing,
+// and the removal of the replaced ones.
 func (r *regrouper) write() {
 	for at := 0; at < groupNodes; at++ {
 		if r.nodes[at] == nil {

@@ -20,16 +20,13 @@ import (
 
 var errNotRegular = fmt.Errorf("%w: not a regular file", state.ErrInvalidArgument)
 
-// Open opens the file at path, or creates it if there is none; o may be nil. A
-// file of an older schema is brought to the present one first, see "Upgrades"
-// in the package documentation.
-// The error matches [state.ErrInvalidArgument] if path names something else
-// than a file, [store.ErrLocked] if another process has the file open,
-// [store.ErrCorrupt] if it is damaged, empty or no bbolt file,
-// [store.ErrIncompatible] if it is another program's bbolt file or written by
-// a newer version, [store.ErrFull] if there is no room for a new one
-// or for what an upgrade writes, and [fs.ErrNotExist] if the directory does not
-// exist.
+// Open opens the file at path, or creates it if it does not exist; o may be nil. It
+// first migrates a file of an older schema, see "Upgrades" in the package
+// documentation. The error matches [state.ErrInvalidArgument] if path does not name a
+// file, [store.ErrLocked] if another process has the file open, [store.ErrCorrupt] if it
+// is damaged, empty or no bbolt file, [store.ErrIncompatible] if it is another program's
+// bbolt file or written by a newer version, [store.ErrFull] if there is no room for a
+// new file or for an upgrade, and [fs.ErrNotExist] if the directory does not exist.
 func Open(path string, o *Options) (*Store, error) {
 	opts, err := o.withDefaults()
 	if err != nil {
@@ -57,7 +54,7 @@ func (s *Store) open() error {
 	case !info.Mode().IsRegular():
 		return errNotRegular
 	case info.Size() == 0:
-		// bbolt would make a new, empty database of it, over whatever was lost.
+		// bbolt would silently make it a new, empty database.
 		return fmt.Errorf("%w: the file is empty", store.ErrCorrupt)
 	}
 	for {
@@ -75,8 +72,9 @@ func (s *Store) open() error {
 	}
 }
 
-// prepare makes an open file ready for use. It returns errAgain if the file
-// must be opened again.
+// prepare makes an open file ready for use: it removes leftovers, pairs the
+// file with its journal, and migrates it. It returns errAgain if the file must
+// be opened again.
 func (s *Store) prepare() error {
 	if !s.opts.ReadOnly {
 		files.RemoveOwnLeftovers(s.at.Real)
@@ -91,7 +89,7 @@ func (s *Store) prepare() error {
 			return err
 		}
 		if to := s.opts.schema.version; from != to && s.opts.ReadOnly {
-			return fmt.Errorf("%w: schema %d; whoever opens it for writing brings it to %d", store.ErrIncompatible, from, to)
+			return fmt.Errorf("%w: schema %d; opening it for writing migrates it to %d", store.ErrIncompatible, from, to)
 		}
 		if from >= schemaWithJournal {
 			at, pairing, err = readMetaRecords(tx, from)
@@ -114,7 +112,7 @@ func (s *Store) prepare() error {
 		return nil
 	}
 	if from >= schemaWithJournal {
-		if err := s.writeAllBack(); err != nil {
+		if err := s.emptyJournal(); err != nil {
 			return err
 		}
 	}
@@ -124,21 +122,22 @@ func (s *Store) prepare() error {
 	return errAgain
 }
 
-// writeAllBack writes back what the journal has, so that the file alone is to
-// be migrated.
-func (s *Store) writeAllBack() error {
+// emptyJournal writes the journal's transitions back and removes it, because a
+// migration changes the file alone.
+func (s *Store) emptyJournal() error {
 	if err := s.writer.LockUntil(context.Background()); err != nil {
 		return err
 	}
 	defer s.writer.Unlock()
-	if err := s.settle(context.Background(), nil); err != nil {
+	if err := s.drainOverlay(context.Background(), nil); err != nil {
 		return err
 	}
 	return s.endJournal()
 }
 
-// openCurrent opens the file that has the store's name. While it waited for
-// the lock, whoever had it may have put a compacted file in its place.
+// openCurrent opens the file that has the store's name. It tries again if
+// another process replaced the file by a compacted one while openCurrent waited
+// for the lock.
 func (s *Store) openCurrent() (err error) {
 	for range 3 {
 		if err := s.at.Resolve(); err != nil {
@@ -160,16 +159,17 @@ func (s *Store) openCurrent() (err error) {
 // openBolt opens a file that exists.
 func (s *Store) openBolt(path string) (*boltFile, error) {
 	f, err := s.openMapped(path, s.opts.mapped)
-	if errors.Is(err, syscall.ENOMEM) { // the system gives no more addresses
+	if errors.Is(err, syscall.ENOMEM) { // the system has too few addresses
 		f, err = s.openMapped(path, 0)
 	}
 	return f, err
 }
 
-// openMapped is openBolt with so many bytes of addresses for the file at least.
-// A commit that needs more for a file that has grown waits for every reader:
-// measured 501 ms against 17 for a reader of half a second. On Windows and where
-// addresses are few there are as many as the file has bytes.
+// openMapped is openBolt that reserves at least so many bytes of addresses for
+// the file. When a file outgrows its addresses, the commit that needs more
+// waits for every reader: with a reader of half a second this took 501 ms
+// instead of 17. On Windows and on systems with few addresses, the size of the
+// file is reserved.
 func (s *Store) openMapped(path string, mapped int) (*boltFile, error) {
 	f := &boltFile{}
 	o := &bolt.Options{
@@ -210,11 +210,10 @@ func (s *Store) openMapped(path string, mapped int) (*boltFile, error) {
 	return f.use(), nil
 }
 
-// open opens and locks the file and examines it, before bbolt believes what it
-// says.
+// open opens, locks and examines the file before bbolt reads it.
 func (f *boltFile) open(name string, flag int, mode fs.FileMode, o *Options) (err error) {
-	// Without the flag a file that vanished meanwhile stays away, instead of
-	// coming back as an empty one.
+	// Without O_CREATE, a file that was removed in the meantime is not replaced
+	// by an empty one.
 	if f.file, err = o.OpenFile(name, flag&^os.O_CREATE, mode); err != nil {
 		f.file = nil
 		return err
@@ -232,8 +231,8 @@ func (f *boltFile) open(name string, flag int, mode fs.FileMode, o *Options) (er
 	return err
 }
 
-// abandon closes a file that bbolt has locked and will not close. The mapping
-// keeps it in use, so closing alone would leave it locked.
+// abandon closes a file that bbolt has locked and will not close. It also
+// releases the lock, because the mapping keeps the file in use after the close.
 func abandon(f *os.File) error {
 	if f == nil {
 		return nil
@@ -241,8 +240,8 @@ func abandon(f *os.File) error {
 	return errors.Join(files.Unlock(f), f.Close())
 }
 
-// translateOpen takes for damage what neither the lock nor the operating
-// system answered.
+// translateOpen returns bbolt's error as one of the store's. An error that is
+// neither about the lock nor the operating system's is damage.
 func translateOpen(err error) error {
 	var path *fs.PathError
 	var call *os.SyscallError

@@ -8,10 +8,10 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// overlay is what the journal has and the file does not: everything after the
-// checkpoint, in two generations. Commits add to the active one. The frozen one
-// is being written back, and does not change any more. For what the overlay has
-// of a task it is right, and the file may be older.
+// overlay holds the transitions that are in the journal and not in the file: everything
+// after the checkpoint, in two generations. Commits add to the active one. The frozen
+// one is being written back, and does not change any more. Values in the overlay take
+// precedence over the file, which may be older.
 type overlay struct {
 	active *generation
 	frozen *generation // nil if none is being written back
@@ -22,33 +22,34 @@ type generation struct {
 	entries     map[uint64]*entry    // by task number
 	keys        map[state.Key]uint64 // of entries that are not deleted
 	ids         map[string]place
-	created     []uint64     // numbers of tasks that were created in it, ascending; some may be deleted since
-	joined      []uint64     // of older ones that came into an index of the file; ascending too
+	created     []uint64     // numbers of the tasks created in it, ascending; some may be deleted since
+	joined      []uint64     // numbers of older tasks that joined an index of the file, ascending
 	records     []feedRecord // in order
 	transitions int
-	bytes       int64  // what its frames take in the journal
-	payload     int64  // what is in them
+	bytes       int64  // size of its frames in the journal
+	payload     int64  // size of their payloads
 	deletions   int    // entries that are deleted
 	last        uint64 // sequence of its last transition, 0 if it is empty
 }
 
-// entry is what a generation has of one task. The byte slices in its pieces do
-// not change; a reader copies the slice headers under the store's lock.
+// entry is a generation's part of one task. The byte slices in its pieces do
+// not change; a reader copies the slice headers while it holds the store's
+// lock.
 type entry struct {
 	number  uint64
 	task    store.Task // the header after all pieces
 	isNew   bool       // the task was created in this generation
-	joined  bool       // the task is among its generation's joined ones
-	labeled bool       // the labels are not those that the task had before
-	deleted bool       // the task is deleted; what is in the file of it must go
+	joined  bool       // the generation's joined has the task
+	labeled bool       // the task's labels were changed
+	deleted bool       // the task is deleted; its records in the file must be removed
 	pieces  []piece    // of this generation
 	data    []put      // for the data bucket
-	traces  traces     // of nodes, as far as known; for who has the turn
+	traces  traces     // of its nodes, as far as known; protected by the turn
 }
 
 // newGeneration makes a generation with room for as many tasks and new nodes as
-// another one, nil for none, has: maps that grow again in each generation were
-// a third of the memory that it took to add a change.
+// an earlier one has; like may be nil. Growing the maps anew in each generation
+// took a third of the memory of adding a change.
 func newGeneration(like *generation) *generation {
 	var tasks, nodes int
 	if like != nil {
@@ -61,7 +62,7 @@ func newGeneration(like *generation) *generation {
 
 func newOverlay() overlay { return overlay{active: newGeneration(nil)} }
 
-// generations are those there are, the newest first.
+// generations returns the one or two generations, the newest first.
 func (o *overlay) generations() []*generation {
 	if o.frozen == nil {
 		return []*generation{o.active}
@@ -69,7 +70,7 @@ func (o *overlay) generations() []*generation {
 	return []*generation{o.active, o.frozen}
 }
 
-// transitions is how many are in the overlay.
+// transitions is the number of transitions in the overlay.
 func (o *overlay) transitions() int {
 	if o.frozen == nil {
 		return o.active.transitions
@@ -77,12 +78,13 @@ func (o *overlay) transitions() int {
 	return o.active.transitions + o.frozen.transitions
 }
 
-// deletions reports whether the file may have tasks that are deleted.
+// deletions reports whether the file may have deleted tasks.
 func (o *overlay) deletions() bool {
 	return o.active.deletions > 0 || o.frozen != nil && o.frozen.deletions > 0
 }
 
-// entry returns the newest entry of a task, nil if there is none.
+// entry returns the newest entry of a task, nil if the overlay does not have
+// it.
 func (o *overlay) entry(number uint64) *entry {
 	if e := o.active.entries[number]; e != nil || o.frozen == nil {
 		return e
@@ -90,8 +92,8 @@ func (o *overlay) entry(number uint64) *entry {
 	return o.frozen.entries[number]
 }
 
-// live returns the newest entry of a task that is not deleted, nil if there is
-// none.
+// live returns the newest entry of a task, nil if the overlay does not have it
+// or the task is deleted.
 func (o *overlay) live(number uint64) *entry {
 	if e := o.entry(number); e != nil && !e.deleted {
 		return e
@@ -99,7 +101,7 @@ func (o *overlay) live(number uint64) *entry {
 	return nil
 }
 
-// deleted reports whether a task that may be in the file is deleted.
+// deleted reports whether a task is deleted that the file may still have.
 func (o *overlay) deleted(number uint64) bool {
 	e := o.entry(number)
 	return e != nil && e.deleted
@@ -114,7 +116,7 @@ func (o *overlay) key(key state.Key) (number uint64, found bool) {
 	return number, found && !o.deleted(number)
 }
 
-// id returns where the node with an ID is, if the overlay has it.
+// id returns the place of the node with an ID, if the overlay has it.
 func (o *overlay) id(id string) (p place, found bool) {
 	if p, found = o.active.ids[id]; found || o.frozen == nil {
 		return p, found
@@ -123,7 +125,8 @@ func (o *overlay) id(id string) (p place, found bool) {
 	return p, found && !o.deleted(p.number)
 }
 
-// addData takes records of data into the entries of their tasks, which are there.
+// addData adds records of data to the entries of their tasks. A task without an
+// entry, or deleted, needs none.
 func (g *generation) addData(records []put) {
 	for _, p := range records {
 		if e := g.entries[binary.BigEndian.Uint64(p.key)]; e != nil && !e.deleted {
@@ -132,7 +135,7 @@ func (g *generation) addData(records []put) {
 	}
 }
 
-// records returns what the overlay has for a task's data.
+// records returns the overlay's records of a task's data, by generation.
 func (o *overlay) records(number uint64) (all [2][]put) {
 	for i, g := range o.generations() {
 		if e := g.entries[number]; e != nil {
@@ -142,7 +145,7 @@ func (o *overlay) records(number uint64) (all [2][]put) {
 	return all
 }
 
-// pieces returns what the overlay has of a task, oldest first.
+// pieces returns the overlay's pieces of a task, oldest first.
 func (o *overlay) pieces(number uint64) []piece {
 	var list []piece
 	if o.frozen != nil {
@@ -156,9 +159,10 @@ func (o *overlay) pieces(number uint64) []piece {
 	return list
 }
 
-// add takes a committed change into the active generation. header is the task's
-// header before it, nil if the overlay has the task or if there is none. On
-// replay the file may have a part of the change already; then the header tells.
+// add adds a committed change to the active generation. header is the task's
+// header before the change, nil if the overlay has the task or if the task is
+// new. During replay the file may already have a part of the change; header
+// then has the revision up to which it does.
 func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 	g := o.active
 	e := g.entries[p.number]
@@ -166,7 +170,7 @@ func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 		e = &entry{number: p.number, task: store.Task{Key: p.key, Number: p.number}}
 		if older := o.entry(p.number); older != nil {
 			e.task = older.task
-			e.pieces = make([]piece, 0, len(older.pieces)) // as many come, mostly
+			e.pieces = make([]piece, 0, len(older.pieces)) // usually the same number
 		} else if header != nil {
 			e.task = *header
 		}
@@ -204,7 +208,8 @@ func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 	}
 }
 
-// indexed is what the indexes of the file say of a task that may change.
+// indexed has the values of a task that select its indexes in the file and may
+// change.
 type indexed struct {
 	unfinished, failures bool
 	labels               state.Labels
@@ -212,8 +217,8 @@ type indexed struct {
 
 func indexedOf(t *store.Task) indexed { return indexed{t.Unfinished(), t.HasFailures(), t.Labels} }
 
-// reindex takes note that an older task is in other indexes than it was. Those of
-// the file do not lead to it yet.
+// reindex notes that an older task now belongs to other indexes. The file's
+// indexes do not lead to it yet.
 func (g *generation) reindex(e *entry, was, now indexed) {
 	e.labeled = e.labeled || now.labels != was.labels
 	if e.joined || !(e.labeled || now.unfinished && !was.unfinished || now.failures && !was.failures) {
@@ -224,7 +229,7 @@ func (g *generation) reindex(e *entry, was, now indexed) {
 	g.joined = slices.Insert(g.joined, at, e.number)
 }
 
-// delete turns an entry into the mark of a task that is deleted.
+// delete makes an entry the mark of a deleted task.
 func (g *generation) delete(e *entry) {
 	g.forgetIDs(e)
 	if g.keys[e.task.Key] == e.number {
@@ -234,12 +239,12 @@ func (g *generation) delete(e *entry) {
 	g.deletions++
 }
 
-// forgetIDs takes the nodes that an entry declares out of the index.
+// forgetIDs removes the nodes that an entry declares from the index of IDs.
 func (g *generation) forgetIDs(e *entry) {
 	for _, p := range e.pieces {
 		trs, err := p.transitions(e.task.Key)
 		if err != nil {
-			continue // cannot be: they were decoded or encoded before
+			continue // impossible: the piece was encoded or decoded before
 		}
 		for _, tr := range trs {
 			for j := range tr.Changes {
@@ -251,7 +256,7 @@ func (g *generation) forgetIDs(e *entry) {
 	}
 }
 
-// freeze makes the active generation the frozen one and begins another.
+// freeze makes the active generation the frozen one and begins a new one.
 func (o *overlay) freeze() *generation {
 	o.frozen, o.active = o.active, newGeneration(o.active)
 	return o.frozen

@@ -18,35 +18,35 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
-// The journal lies next to the file, under its name with journalSuffix
-// appended. It is made by the first commit and removed by Close, and only
-// touched under bbolt's lock of the file. The file says "clean" or "in use",
-// and which journal; the journal says which instance of the file it belongs to,
-// and in its newest frame which bbolt transaction was the last to end. Open
-// brings the file to exactly that transaction:
+// The journal is next to the file, under its name with journalSuffix appended.
+// The first commit makes it and Close removes it. It is only used under bbolt's
+// lock of the file. The file records which journal it has, and whether that is
+// in use or the file is clean. The journal records which instance of the file
+// it belongs to, and its newest frame names the last finished bbolt
+// transaction. Open restores the file to exactly that transaction:
 //
 //	file                     journal                   Open
 //	in use, J                J                         reads it
-//	in use, J                none, another, too short  ErrCorrupt
+//	in use, J                none, another, truncated  ErrCorrupt
 //	clean, last J            J                         removes it
 //	clean                    same instance, no frames  removes it
 //	clean                    same instance, frames     ErrCorrupt: the file is older
 //	clean                    another, or unreadable    sets it aside
 //
-// So the first commit makes the journal, then marks the file, then writes its
-// frame, and Close marks the file before it removes the journal.
+// The first commit therefore makes the journal, then marks the file, and then
+// writes its frame. Close marks the file before it removes the journal.
 const journalSuffix = "-journal"
 
 const (
-	// journalStart is the size of a new journal. It grows when it is what
-	// ends generations.
+	// journalStart is the size of a new journal. It grows if generations end
+	// because the journal is full.
 	journalStart = 1 << 20
-	// ballast is what lies behind the journal's frames, to be given back when
-	// the disk is full.
+	// ballast is the number of zeros after the journal's frames, which are
+	// given back when the disk is full.
 	ballast = 256 << 10
 )
 
-// journalSize is how large the journal may become.
+// journalSize is the largest size of the journal.
 func (s *Store) journalSize() int64 {
 	size := int64(s.opts.JournalSize)
 	if most := int64(s.opts.MaxSize) / 2; most > 0 {
@@ -58,7 +58,7 @@ func (s *Store) journalSize() int64 {
 func (s *Store) journalPath() string { return s.at.Real + journalSuffix }
 
 // openedJournal is a journal file that Open found. Its contents are nil if it
-// cannot be read as a journal.
+// is not a readable journal.
 type openedJournal struct {
 	path     string
 	file     *os.File
@@ -73,7 +73,8 @@ func (o *openedJournal) close() error {
 	return o.file.Close()
 }
 
-// openJournal opens the journal next to the file, nil if there is none.
+// openJournal opens the journal next to the file. It returns nil if the file has
+// no journal.
 func (s *Store) openJournal() (*openedJournal, error) {
 	o := &openedJournal{path: s.journalPath()}
 	info, err := os.Lstat(o.path)
@@ -108,12 +109,12 @@ func (o *openedJournal) corrupt(err error) error {
 	return fmt.Errorf("%w: the journal %s: %w", store.ErrCorrupt, o.path, err)
 }
 
-// errAgain says that the file was changed and must be opened again.
+// errAgain says that Open changed the file and must open it again.
 var errAgain = errors.New("open again")
 
-// pair finds the journal that belongs to the file, nil if there is none. It
-// brings the file to the transaction that the journal names, and then returns
-// errAgain.
+// pair returns the journal that belongs to the file, nil if the file has none.
+// It restores the file to the transaction that the journal names, and returns
+// errAgain if that changed the file.
 func (s *Store) pair(p *pairing) (*openedJournal, error) {
 	o, err := s.openJournal()
 	if err != nil {
@@ -121,7 +122,7 @@ func (s *Store) pair(p *pairing) (*openedJournal, error) {
 	}
 	if o == nil {
 		if p.inUse {
-			return nil, fmt.Errorf("%w: the journal %s is missing, which has the newest part", store.ErrCorrupt, s.journalPath())
+			return nil, fmt.Errorf("%w: the journal %s is missing, which has the newest transitions", store.ErrCorrupt, s.journalPath())
 		}
 		return nil, nil
 	}
@@ -132,8 +133,9 @@ func (s *Store) pair(p *pairing) (*openedJournal, error) {
 	return o, nil
 }
 
-// paired decides what the journal is to the file, and reports whether it is in
-// use.
+// paired decides whether the journal is the file's, and whether it is in use.
+// It removes a journal that is no longer needed, and renames one of another
+// file.
 func (s *Store) paired(o *openedJournal, p *pairing) (inUse bool, err error) {
 	switch {
 	case o.contents == nil && p.inUse:
@@ -144,13 +146,13 @@ func (s *Store) paired(o *openedJournal, p *pairing) (inUse bool, err error) {
 	head := &o.contents.Head
 	ours := head.Instance == p.instance
 	if ours {
-		if err := s.bringTo(o); err != nil {
+		if err := s.restore(o); err != nil {
 			return false, err
 		}
 	}
 	switch {
 	case p.inUse && head.Journal != p.journal:
-		return false, o.corrupt(errors.New("it is another one, not the file's"))
+		return false, o.corrupt(errors.New("it belongs to another file"))
 	case p.inUse:
 		return true, nil
 	case head.Journal == p.journal, ours && o.contents.Empty():
@@ -161,10 +163,11 @@ func (s *Store) paired(o *openedJournal, p *pairing) (inUse bool, err error) {
 	return false, s.setAside(o.path)
 }
 
-// bringTo makes the transaction that the journal names the file's newest one.
-// If its meta page is damaged, it is written again. One transaction above it
-// is discarded: bbolt does not write over what the one before needs.
-func (s *Store) bringTo(o *openedJournal) error {
+// restore makes the transaction that the journal names the newest one of the
+// file. It writes the transaction's meta page again if that is damaged, and
+// discards a single later transaction: bbolt does not overwrite pages that the
+// transaction before needs.
+func (s *Store) restore(o *openedJournal) error {
 	newest := o.contents.Newest()
 	mark := &newest.Mark
 	at := int64(mark.Transaction%2) * s.pageSize
@@ -179,7 +182,7 @@ func (s *Store) bringTo(o *openedJournal) error {
 	case there && (!otherOK || other.Transaction() < mark.Transaction):
 		return nil
 	case there && other.Transaction() == mark.Transaction:
-		return nil // written over a discarded one
+		return nil // it replaced a discarded one
 	case namedOK && !there, otherOK && other.Transaction()+1 < mark.Transaction, otherOK && other.Transaction() > mark.Transaction+1:
 		return o.corrupt(fmt.Errorf("it names transaction %d, and the file has another one: one of them is older", mark.Transaction))
 	}
@@ -198,11 +201,12 @@ func (s *Store) bringTo(o *openedJournal) error {
 	return errAgain
 }
 
-// readMark reads the meta page of the file's last transaction, which has ended.
+// readMark reads the meta page of the file's last transaction, which has
+// finished.
 func (s *Store) readMark(checkpoint uint64) (journal.Mark, error) {
 	newest, ok := pages.ReadMeta(s.file, s.pageSize)
 	if !ok {
-		return journal.Mark{}, fmt.Errorf("%w: no meta page is whole", store.ErrCorrupt)
+		return journal.Mark{}, fmt.Errorf("%w: both meta pages are damaged", store.ErrCorrupt)
 	}
 	m, ok := pages.ReadRawMeta(s.file, int64(newest.Transaction%2)*s.pageSize)
 	if !ok || m.Transaction() != newest.Transaction {
@@ -214,8 +218,8 @@ func (s *Store) readMark(checkpoint uint64) (journal.Mark, error) {
 	return journal.Mark{Transaction: newest.Transaction, Checkpoint: checkpoint, Meta: m}, nil
 }
 
-// setAside gives a journal that is not the file's another name. It is never
-// read and never removed.
+// setAside renames a journal that does not belong to the file. It is never read
+// or removed.
 func (s *Store) setAside(path string) error {
 	if s.opts.ReadOnly {
 		return nil
@@ -234,8 +238,7 @@ func (s *Store) setAside(path string) error {
 }
 
 // removeJournal removes a journal whose contents are all in the file. Where an
-// open file cannot be removed, as on Windows, it stays, and the next Open
-// removes it.
+// open file cannot be removed, as on Windows, the next Open removes it.
 func (s *Store) removeJournal(path string) error {
 	if s.opts.ReadOnly || files.Remove(path) != nil {
 		return nil
@@ -243,8 +246,8 @@ func (s *Store) removeJournal(path string) error {
 	return files.SyncDir(filepath.Dir(path))
 }
 
-// beginJournal makes the journal, unless there is one, and marks the file. The
-// caller has the turn.
+// beginJournal makes the journal, unless there is one, and marks the file as
+// using it. The caller has the turn.
 func (s *Store) beginJournal(past store.Histories) error {
 	c := checkpoint{seq: s.checkpoint, acked: s.last, at: s.markAt}
 	if s.journal != nil {
@@ -288,7 +291,7 @@ func (s *Store) makeJournal() (*openedJournal, error) {
 		return nil, err
 	}
 	err = files.WriteNew(s.journalPath(), info.Mode().Perm(), func(f *os.File) error {
-		_ = files.Chown(f, info) // as far as that is ours to set
+		_ = files.Chown(f, info) // as far as permitted
 		return journal.Format(f, &head, ballast)
 	})
 	if err != nil {
@@ -302,7 +305,7 @@ func (s *Store) makeJournal() (*openedJournal, error) {
 }
 
 // recordPairing records the pairing, the checkpoint and, unless they are nil,
-// the histories in a transaction of its own.
+// the histories in one transaction.
 func (s *Store) recordPairing(p pairing, c checkpoint, past store.Histories) (outcome, error) {
 	outcome, err := s.transact(func(tx *bolt.Tx) (bool, error) {
 		err := errors.Join(s.putMeta(tx, keyJournal, p.record()), s.putMeta(tx, keyCheckpoint, c.record()))
@@ -323,8 +326,8 @@ func (s *Store) recordPairing(p pairing, c checkpoint, past store.Histories) (ou
 	return nothing, nil
 }
 
-// useJournal lets commits append to a journal, in which the frame with the
-// checkpoint has a position.
+// useJournal makes commits append to a journal. at is the position of the frame
+// with the checkpoint.
 func (s *Store) useJournal(o *openedJournal, at journal.Position) (err error) {
 	if s.journal, err = journal.Resume(o.file, o.contents, o.contents.Needed(at)); err != nil {
 		return o.corrupt(err)

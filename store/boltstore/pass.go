@@ -13,10 +13,11 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// A pass gathers, task by task, what a generation puts into the file, then does
-// it sorted by bucket and key. It may be as large as it is because nodes of
-// tasks that run at the same time have neighbouring IDs: at 256 writers a pass
-// of 512 transitions dirtied a page of the ID index for every few IDs.
+// A pass gathers, task by task, the records that a generation puts into the
+// file, and then writes them sorted by bucket and key. A large pass is cheap
+// because tasks that run at the same time have neighboring node IDs: with 256
+// writers, a pass of 512 transitions dirtied a page of the ID index for every
+// few IDs.
 type pass struct {
 	puts [bucketCount][]put
 
@@ -24,7 +25,7 @@ type pass struct {
 
 	// Reused from task to task.
 	changed folded
-	done    int // how much of the work, see yield
+	done    int // puts and pieces since the last yield
 	w       blockWriter
 	r       blockReader
 	tr      state.Transition // read by r
@@ -34,9 +35,8 @@ type pass struct {
 	block   []byte           // of transitions, being made
 }
 
-// memory is for many small records that are needed for about as long as each
-// other: piece by piece, and not each of its own, which was a third of what a
-// pass took.
+// memory allocates many small records with similar lifetimes in pieces.
+// Allocating each record separately took a third of the time of a pass.
 type memory struct{ piece []byte }
 
 const memoryPiece = 32 << 10
@@ -51,11 +51,12 @@ func (m *memory) keep(b []byte) []byte {
 	return m.piece[from:len(m.piece):len(m.piece)]
 }
 
-// fill is how full a page stays that is split for more. Most buckets grow at
-// their end or at that of a task, where nothing comes between later. Names may
-// come in any order: half of a page's room, which is bbolt's own choice, is best
-// for random ones and worst for those that ascend. With bbolt's choice for all,
-// 256 writers measured 158 bytes a transition in these buckets, with this 87.
+// fill is how full bbolt leaves a page that it splits. Most buckets grow at
+// their end or at that of a task, and nothing is inserted before it later.
+// Names may come in any order: half full, bbolt's default, is best for random
+// keys and worst for ascending ones. With bbolt's default for all buckets, 256
+// writers measured 158 bytes a transition in these buckets, with this function
+// 87.
 func (b bucket) fill() float64 {
 	switch b {
 	case idsBucket, keysBucket:
@@ -74,8 +75,8 @@ const (
 	blockBytes = feedRecordBytes
 )
 
-// gather prepares the puts for all tasks of a generation, except for those that
-// are removed already.
+// gather prepares the puts for all tasks of a generation, except those that
+// were already removed.
 func (p *pass) gather(tx *bolt.Tx, g *generation, removed map[uint64]struct{}) error {
 	p.changed.r.d.ids = &texts{size: memoryPiece}
 	entries := make([]*entry, 0, len(g.entries))
@@ -96,10 +97,10 @@ func (p *pass) gather(tx *bolt.Tx, g *generation, removed map[uint64]struct{}) e
 	return nil
 }
 
-// yield gives the processor to whoever else can run, after every so many puts or
-// pieces: commits are waited for, and a write-back is not. On two processors this
-// let 256 writers commit together while one wrote back, instead of a fifth of
-// them at a time.
+// yield lets other goroutines run after every 64 puts or pieces, because
+// callers wait for commits and nobody waits for a write-back. On two
+// processors, 256 writers then committed together during a write-back, instead
+// of a fifth of them at a time.
 func (p *pass) yield(done int) {
 	const yieldEvery = 64
 	if p.done += done; p.done >= yieldEvery {
@@ -117,7 +118,7 @@ func (p *pass) add(tx *bolt.Tx, e *entry) error {
 	if err := p.history(tx, e); err != nil {
 		return err
 	}
-	p.puts[dataBucket] = append(p.puts[dataBucket], e.data...) // which stays as it is
+	p.puts[dataBucket] = append(p.puts[dataBucket], e.data...) // not copied: it does not change
 	p.head = appendTask(p.head[:0], &e.task)
 	p.nodes(tx, e.number)
 	p.header(tx, e)
@@ -132,17 +133,19 @@ func (p *pass) put(b bucket, key, value []byte) {
 	p.puts[b] = append(p.puts[b], put{p.records.keep(key), value})
 }
 
-// putSealed is put for a value to be sealed, in the room behind it.
+// putSealed is put for a value that is sealed first, in the spare room of its
+// slice.
 func (p *pass) putSealed(b bucket, key, value []byte) { p.put(b, key, seal(key, value)) }
 
-// write does the puts in the order of their keys. Of one key the deletion comes
-// first: a key or ID that one task has freed may be taken by another, which need
-// not come later in the pass. Before each it asks whether the pages are ready.
+// write applies the puts in the order of their keys. For the same key the
+// deletion comes first, because a key or ID that one task has freed may now
+// belong to another task, earlier or later in the pass. Before each put, write
+// asks ready whether the pages are sound.
 func (p *pass) write(tx *bolt.Tx, ready readiness) error {
 	for b := range bucketCount {
 		to := b.in(tx)
 		if to == nil {
-			continue // the file is about to be migrated, which makes it
+			continue // a later migration makes the bucket
 		}
 		slices.SortFunc(p.puts[b], put.compare)
 		to.FillPercent = b.fill()
@@ -160,8 +163,8 @@ func (p *pass) write(tx *bolt.Tx, ready readiness) error {
 	return nil
 }
 
-// highestID is the key of the highest node ID that the pass, once written, has
-// put; nil if there is none.
+// highestID is the key of the highest node ID that the pass has put, nil if it
+// put none. It may be called after write.
 func (p *pass) highestID() []byte {
 	puts := p.puts[idsBucket]
 	for _, put := range slices.Backward(puts) {
@@ -191,8 +194,9 @@ func (u *put) apply(b *bolt.Bucket) error {
 }
 
 // history folds the entry's pieces into p.changed and prepares superseded
-// attempts and the task's transitions. The last block on disk goes on until it
-// is full; what it has already is left out.
+// attempts and the task's transitions. It continues the last block on disk
+// until that is full, and leaves out the transitions that the block already
+// has.
 func (p *pass) history(tx *bolt.Tx, e *entry) error {
 	b := blocks{pass: p, number: e.number}
 	b.begin(tx)
@@ -219,11 +223,12 @@ type blocks struct {
 	last   uint64 // sequence of the last transition that is on disk or packed
 	first  uint64 // of the first one in the pass's block
 	count  int    // in the block
-	dirty  bool   // the block is not on disk as it is
+	dirty  bool   // the block is not on disk, or has changed
 }
 
-// begin goes on with the last block on disk unless it is full, or cannot be read:
-// then what follows is kept all the same.
+// begin continues the last block on disk, unless that is full or cannot be
+// read. In the latter case a new block begins, so that later transitions are
+// kept.
 func (b *blocks) begin(tx *bolt.Tx) {
 	b.pass.w.packed, b.pass.block = true, b.pass.block[:0]
 	c := transitionsBucket.in(tx).Cursor()
@@ -277,8 +282,8 @@ func decodeBlock(k, v []byte, key state.Key) ([]*state.Transition, error) {
 	return readBlock(sealed(k, v), key, seqOf(k[8:])-1, true, "transitions")
 }
 
-// block reads such a record to its end, each transition into tr, and returns how
-// many there were.
+// block reads a record of the transitions bucket to its end, each transition
+// into tr, and returns the number of transitions.
 func (r *blockReader) block(k, v []byte, tr *state.Transition) (count int, err error) {
 	if err := checkBlockKey(k); err != nil {
 		return 0, err
@@ -322,7 +327,7 @@ func (p *pass) nodes(tx *bolt.Tx, number uint64) {
 			node.Declaration = *n.declared
 			p.put(idsBucket, idKey(n.id), appendPlace(nil, place{number, n.index}))
 		} else if decodeNode(r.nodes[n.index-r.first], &node) != nil {
-			continue // damaged since it was changed; what it was declared with is lost
+			continue // the record was damaged since the change; the declaration is lost
 		}
 		node.Progress = n.progress
 		r.set(&node)
@@ -330,7 +335,7 @@ func (p *pass) nodes(tx *bolt.Tx, number uint64) {
 	r.write()
 }
 
-// header prepares a task's header and what leads to it.
+// header prepares a task's header and the index entries that lead to it.
 func (p *pass) header(tx *bolt.Tx, e *entry) {
 	t := &e.task
 	key := seqKey(t.Number)
@@ -338,7 +343,7 @@ func (p *pass) header(tx *bolt.Tx, e *entry) {
 	p.putSealed(tasksBucket, key, p.record)
 	p.flag(tx, unfinishedBucket, key, t.Unfinished())
 	p.flag(tx, failuresBucket, key, t.HasFailures())
-	switch { // what else leads to it changes rarely
+	switch { // the other indexes change rarely
 	case e.isNew:
 		p.put(keysBucket, taskKey(t.Key), appendNumber(nil, t.Number))
 		for _, b := range [...]bucket{businessBucket, namesBucket, labelsBucket} {
@@ -386,8 +391,9 @@ func (p *pass) remove(tx *bolt.Tx, e *entry) {
 	p.unlist(tx, e.number, labelsBucket)
 }
 
-// removePlaces prepares the deletion of all IDs that lead to a task, for one with
-// a node that does not say which ID it had. It reads the whole index.
+// removePlaces prepares the deletion of all IDs that lead to a task. It serves
+// a task with an unreadable node, whose ID is therefore unknown, and reads the
+// whole index.
 func (p *pass) removePlaces(tx *bolt.Tx, number uint64) {
 	c := idsBucket.in(tx).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {

@@ -15,9 +15,9 @@ import (
 // after the copy was made names a history that the copy does not have, or has only up to
 // the moment of the copy.
 
-// beginHistory puts the history of this opening into the file, before the first
-// commit. Its transaction marks the journal as in use if there was none, and the
-// first frame names it. The caller has the turn.
+// beginHistory records this opening's history in the file, before the first
+// commit. Its transaction also marks the journal as in use, and the first frame
+// names the transaction. The caller has the turn.
 func (s *Store) beginHistory(ctx context.Context) error {
 	if s.phase == writing {
 		if err := s.await(ctx, s.closing); err != nil {
@@ -25,7 +25,7 @@ func (s *Store) beginHistory(ctx context.Context) error {
 		}
 	}
 	past := s.past
-	if !s.writes { // else the journal ended since
+	if !s.writes { // otherwise Compact has ended the journal
 		past = past.Begin(s.last)
 	}
 	if err := s.beginJournal(past); err != nil {
@@ -38,8 +38,8 @@ func (s *Store) beginHistory(ctx context.Context) error {
 	return nil
 }
 
-// tell puts the history into the results of a part of a commit.
-func (c *commit) tell() {
+// setHistories sets the history in the results of a part of a commit.
+func (c *commit) setHistories() {
 	for i := c.begin; i < c.end; i++ {
 		if r := &c.results[i]; r.Err == nil {
 			r.History = c.store.past.At(r.First).History
@@ -47,8 +47,9 @@ func (c *commit) tell() {
 	}
 }
 
-// position is the store's last. mu is held, for reading at least.
-func (s *Store) position() store.Position { return s.past.At(s.last) }
+// positionLocked is the store's last position. The caller holds mu, at least
+// for reading.
+func (s *Store) positionLocked() store.Position { return s.past.At(s.last) }
 
 func historiesRecord(past store.Histories) []byte {
 	v := []byte{recordVersion}
@@ -65,7 +66,8 @@ func readHistories(tx *bolt.Tx, last uint64) (store.Histories, error) {
 		return decodeHistories(v)
 	}
 	if last > 0 {
-		// Written before there were histories: nobody has a position of it.
+		// The file is from a version without histories, so no position
+		// refers to it.
 		return store.Histories(nil).Begin(0), nil
 	}
 	return nil, nil

@@ -22,12 +22,12 @@ type commit struct {
 	store      *Store
 	writes     []store.Write
 	results    []store.Result
-	begin, end int  // of the part being committed
-	waits      int  // how often it had to make room
-	tried      bool // it has had a write-back begun
+	begin, end int  // bounds of the part being committed
+	waits      int  // number of times that it waited for room
+	tried      bool // it has begun a write-back
 
-	// What plan finds, made anew each time.
-	records []feedRecord // all but the last closed while planning goes on
+	// The result of plan, made anew each time.
+	records []feedRecord // during planning all but the last one are closed
 	data    []put        // for the data bucket, in the order of the transitions
 	planned []planned
 	next    uint64 // sequence of the next transition
@@ -35,8 +35,8 @@ type commit struct {
 	size    int  // of the payload
 	removes bool // every planned write deletes its task
 
-	tx     *bolt.Tx // begun when the file must be asked
-	noFile error    // why it could not be
+	tx     *bolt.Tx // begun when the plan needs the file
+	noFile error    // why tx could not begin
 }
 
 // planned is a write that applies.
@@ -45,8 +45,9 @@ type planned struct {
 	header      *store.Task // from the file, nil if the overlay has the task
 }
 
-// plan decides which writes of the part apply, gives them sequences and makes
-// records. If they are more than a frame takes, it ends the part earlier.
+// plan decides which writes of the part apply, assigns their sequences and
+// makes the records. If the records do not fit a frame, it ends the part
+// earlier.
 func (c *commit) plan() error {
 	for {
 		var err error
@@ -109,8 +110,8 @@ func (c *commit) tryPlan() error {
 	return nil
 }
 
-// encoded is how long the payload is or, while a record is being made, at most
-// will be.
+// encoded is the length of the payload or, while a record is being made, an
+// upper bound of it.
 func (c *commit) encoded() int {
 	const head = 32 // of a record, with its length and checksum, at most
 	n := c.size
@@ -140,7 +141,7 @@ func (c *commit) record(number uint64, trs []*state.Transition) {
 	}
 }
 
-// closeRecord ends the record being made, if there is one.
+// closeRecord ends the record being made, if any.
 func (c *commit) closeRecord() {
 	if n := len(c.records); n > 0 && len(c.store.enc.body) > 0 {
 		f := &c.records[n-1]
@@ -157,8 +158,8 @@ func uvarintLen(n int) int {
 	return size
 }
 
-// file returns the transaction in which the file is asked. Most commits need
-// none: the overlay has their tasks.
+// file returns the transaction that reads the file, and begins it if necessary.
+// Most commits need none, because the overlay has their tasks.
 func (c *commit) file() (*bolt.Tx, error) {
 	if c.tx != nil {
 		return c.tx, nil
@@ -167,7 +168,7 @@ func (c *commit) file() (*bolt.Tx, error) {
 	return c.tx, c.noFile
 }
 
-// release ends the transaction, if there is one.
+// release ends the transaction, if any.
 func (c *commit) release() {
 	if c.tx != nil {
 		c.store.end(c.tx)
@@ -175,8 +176,8 @@ func (c *commit) release() {
 	}
 }
 
-// check returns the number of the task that a write is for and, if it is not
-// in the overlay, its header; or why the write does not apply.
+// check returns the number of the write's task and, if the task is not in the
+// overlay, its header. The error says why the write does not apply.
 func (c *commit) check(w *store.Write) (uint64, *store.Task, error) {
 	number, found, err := c.lookup(w.Key())
 	switch {
@@ -204,7 +205,8 @@ func (c *commit) check(w *store.Write) (uint64, *store.Task, error) {
 	return number, header, c.claimIDs(w)
 }
 
-// header returns the header of a task, a second time if it is from the file.
+// header returns the header of a task, and in read the same header if it is
+// from the file.
 func (c *commit) header(number uint64) (task store.Task, read *store.Task, err error) {
 	if e := c.store.overlay.entry(number); e != nil {
 		return e.task, nil, nil
@@ -235,7 +237,8 @@ func (c *commit) lookup(key state.Key) (number uint64, found bool, err error) {
 	return number, found && !o.deleted(number), err
 }
 
-// claimIDs returns ErrExists if a node that the write declares is there.
+// claimIDs reserves the IDs of the nodes that the write declares. It returns
+// ErrExists if the store or the same commit already has such a node.
 func (c *commit) claimIDs(w *store.Write) error {
 	var claimed []string
 	for _, tr := range w.Transitions {
@@ -252,7 +255,7 @@ func (c *commit) claimIDs(w *store.Write) error {
 				}
 			}
 			if taken {
-				for _, id := range claimed { // the write does not apply
+				for _, id := range claimed { // none of them, since the write does not apply
 					delete(c.ids, id)
 				}
 				return fmt.Errorf("%w: node %q", state.ErrExists, id)
@@ -270,7 +273,8 @@ func (c *commit) taken(id string) (bool, error) {
 	if _, found := o.id(id); found {
 		return true, nil
 	}
-	// IDs that ascend with time lie behind all in the file: no search.
+	// An ID above all in the file needs no search. IDs that ascend with time
+	// are always such.
 	if bytes.Compare(idKey(id), c.store.lastID) > 0 {
 		return false, nil
 	}

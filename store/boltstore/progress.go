@@ -6,23 +6,23 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// What a node's progress is written with: flags tell which of its parts
-// follow, so that an ordinary start or finish takes a few bytes. Times are
-// relative to a base, usually that of the transition.
+// The record of a node's progress begins with flags for the parts that follow,
+// so that an ordinary start or finish takes a few bytes. Times are relative to
+// a base, usually the time of the transition.
 const (
 	hasVersion     = 1 << iota // the version follows, unless sameVersion
-	sameVersion                // the version is that of the node's change before in the block
+	sameVersion                // the version is that of the node's previous change in the block
 	isSkipped                  //
 	isIgnored                  //
 	hasStarted                 // the time follows, unless startedAtBase
 	startedAtBase              //
 	hasFinished                // the time follows, unless finishedAtBase
 	finishedAtBase             //
-	hasUpdated                 // the time of the last transition follows: it is not the base
+	hasUpdated                 // the time of the last transition follows, because it is not the base
 	hasError                   //
 	hasRetryAt                 //
 	hasSupersedes              //
-	hasCounts                  // loop, retries and skips follow: they are not 1, 0, 0
+	hasCounts                  // loop, retries and skips follow, because they are not 1, 0, 0
 	isDeclared                 // changes only: the node is new
 	hasSuperseded              // changes only: the superseded attempt follows
 	hasMore                    // a byte with more flags follows
@@ -30,18 +30,18 @@ const (
 	ofChanges = isDeclared | hasSuperseded
 )
 
-// More flags, for what few attempts have.
+// More flags, for properties that few attempts have.
 const (
 	isAlong = 1 << iota
 	isPaused
-	hasNote     // what the node waits for follows
+	hasNote     // a text with what the node waits for follows
 	hasCameFrom // the index of the node that led to the attempt follows
 
 	knownMore = 1<<iota - 1
 )
 
-// appendProgress appends p with more flags. last is the version that the node
-// had in the block before, unset if it was not there.
+// appendProgress appends p with additional flags. last is the version of the
+// node's previous change in the block, unset if there is none.
 func appendProgress(dst []byte, p *state.Progress, base state.Instant, last state.Version, flags uint16) []byte {
 	set := func(flag uint16, cond bool) bool {
 		if cond {
@@ -178,7 +178,7 @@ func (d *decoder) progressTime(has, atBase bool, base state.Instant) state.Insta
 	return d.instant(base)
 }
 
-// state checks a state that was read.
+// state checks a state that was read from a record.
 func (d *decoder) state(st state.State) {
 	switch {
 	case st == 0:
@@ -188,8 +188,8 @@ func (d *decoder) state(st state.State) {
 	}
 }
 
-// appendAttempt appends a superseded attempt. In records of schema 1 nothing
-// says what began it.
+// appendAttempt appends a superseded attempt. Records of schema 1 lack the
+// operation that began it.
 func appendAttempt(dst []byte, a *state.Attempt, base state.Instant, last state.Version) []byte {
 	return appendProgress(dst, &state.Progress{Attempt: *a, Updated: base}, base, last, 0)
 }

@@ -12,29 +12,29 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// found is a task at one moment: what the overlay has of it, taken together
-// with the transaction that shows the rest.
-type found struct {
+// storedTask is a task at one moment: its part of the overlay, captured at the
+// same moment as the transaction that shows the rest.
+type storedTask struct {
 	place   place
 	header  store.Task
-	nodes   *nodeReader    // at the first node, nil if the file was not looked at
-	pieces  []piece        // not on disk, or not surely
-	records [2][]put       // of its data, the same
-	last    store.Position // the store's at that moment
+	nodes   *nodeReader    // at the first node, nil if the file was not read
+	pieces  []piece        // of the overlay
+	records [2][]put       // of the overlay, with its data
+	last    store.Position // the store's last position at that moment
 }
 
-// lookupTries bounds how often a task that vanishes while it is looked up is
-// looked up again: its key may have been taken by a new one.
+// lookupTries bounds how often a task is looked up again that disappears during
+// the lookup: a new task may have taken its key.
 const lookupTries = 3
 
-// find looks a task up and runs f at a moment when it is there.
-func (s *Store) find(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, t *found) error) error {
+// withTask looks a task up and runs f at a moment when the task exists.
+func (s *Store) withTask(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, t *storedTask) error) error {
 	if ref.Node == "" {
-		if done, err := s.findKey(ctx, ref, f); done || err != nil {
+		if done, err := s.withTaskOfKey(ctx, ref, f); done || err != nil {
 			return err
 		}
 	}
-	var lost place // where the index led last time and nothing was
+	var lost place // where the index led last time, without a task there
 	for range lookupTries {
 		at, ok, err := s.resolve(ctx, ref)
 		if err != nil {
@@ -44,9 +44,9 @@ func (s *Store) find(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, t *
 			break
 		}
 		if at == lost {
-			return fmt.Errorf("%w: %s leads to task %d, which is not there", store.ErrCorrupt, ref, at.number)
+			return fmt.Errorf("%w: %s leads to task %d, which does not exist", store.ErrCorrupt, ref, at.number)
 		}
-		there, missing, err := s.visit(ctx, at, func(tx *bolt.Tx, t *found) error {
+		there, missing, err := s.withTaskAt(ctx, at, func(tx *bolt.Tx, t *storedTask) error {
 			if err := t.answers(tx, ref); err != nil {
 				return err
 			}
@@ -62,20 +62,21 @@ func (s *Store) find(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, t *
 	return fmt.Errorf("%w: %s", state.ErrNotFound, ref)
 }
 
-// findKey is find for the key of a task, in one transaction and so at half the
-// cost. For a task that is not in the overlay's keys it does nothing while a
-// deletion is on its way to the file: the file may still have that task.
-func (s *Store) findKey(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, t *found) error) (done bool, err error) {
-	var t found
+// withTaskOfKey is withTask for the key of a task, in one transaction and
+// therefore at half the cost. While the overlay has deletions, it only handles
+// keys in the overlay, and done is false for others: the file may still have
+// the deleted task.
+func (s *Store) withTaskOfKey(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, t *storedTask) error) (done bool, err error) {
+	var t storedTask
 	known := false
-	overlaid := func() {
-		t.last = s.position()
+	capture := func() {
+		t.last = s.positionLocked()
 		if t.place.number, known = s.overlay.key(ref.Key); known {
 			t.overlay(&s.overlay)
 		}
 		done = known || !s.overlay.deletions()
 	}
-	err = s.view(ctx, overlaid, func(tx *bolt.Tx) error {
+	err = s.view(ctx, capture, func(tx *bolt.Tx) error {
 		if !done {
 			return nil
 		}
@@ -93,7 +94,7 @@ func (s *Store) findKey(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, 
 			case err != nil:
 				return err
 			case !there:
-				return fmt.Errorf("%w: task %d is not there", store.ErrCorrupt, t.place.number)
+				return fmt.Errorf("%w: task %d does not exist", store.ErrCorrupt, t.place.number)
 			}
 		}
 		if err := t.answers(tx, ref); err != nil {
@@ -104,10 +105,10 @@ func (s *Store) findKey(ctx context.Context, ref store.Ref, f func(tx *bolt.Tx, 
 	return done, err
 }
 
-// read takes the header from the file; there is false if the file has no such task.
-// The copy with the nodes is the one that is read, since the nodes are what most
-// callers want next. Where it cannot be read the tasks bucket tells.
-func (t *found) read(tx *bolt.Tx) (there bool, err error) {
+// read reads the header from the file; there is false if the file has no such
+// task. It reads the copy with the nodes, since most callers read the nodes
+// next. If the copy is unreadable, it reads the tasks bucket.
+func (t *storedTask) read(tx *bolt.Tx) (there bool, err error) {
 	t.nodes = newNodeReader(tx, t.place.number)
 	if t.header, there = t.nodes.task(); there {
 		return true, nil
@@ -122,13 +123,13 @@ func (t *found) read(tx *bolt.Tx) (there bool, err error) {
 	return err == nil, err
 }
 
-// overlay takes what the overlay has of the task.
-func (t *found) overlay(o *overlay) {
+// overlay copies the task's part of the overlay.
+func (t *storedTask) overlay(o *overlay) {
 	t.header, t.pieces, t.records = o.entry(t.place.number).task, o.pieces(t.place.number), o.records(t.place.number)
 }
 
-// answers checks that the index led to what ref names.
-func (t *found) answers(tx *bolt.Tx, ref store.Ref) error {
+// answers checks that the index led to the task or node that ref names.
+func (t *storedTask) answers(tx *bolt.Tx, ref store.Ref) error {
 	if ref.Node == "" {
 		if t.header.Key != ref.Key {
 			return fmt.Errorf("%w: %s leads to task %s", store.ErrCorrupt, ref, t.header.Key)
@@ -143,17 +144,18 @@ func (t *found) answers(tx *bolt.Tx, ref store.Ref) error {
 	return err
 }
 
-// resolve finds out the number of a task, and the index of the node that ref
-// names. Numbers are never used again, so the answer may be old but not wrong.
+// resolve returns the number of a task, and the index of the node that ref
+// names. Numbers are never used again, so the result may be outdated but never
+// means another task.
 func (s *Store) resolve(ctx context.Context, ref store.Ref) (at place, ok bool, err error) {
-	overlaid := func() {
+	capture := func() {
 		if ref.Node != "" {
 			at, ok = s.overlay.id(ref.Node)
 		} else {
 			at.number, ok = s.overlay.key(ref.Key)
 		}
 	}
-	err = s.view(ctx, overlaid, func(tx *bolt.Tx) error {
+	err = s.view(ctx, capture, func(tx *bolt.Tx) error {
 		if ok {
 			return nil
 		}
@@ -167,19 +169,19 @@ func (s *Store) resolve(ctx context.Context, ref store.Ref) (at place, ok bool, 
 	return at, ok, err
 }
 
-// visit runs f unless the task is gone: deleted, or missing in the file, which
-// it may be for a moment only.
-func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *found) error) (there, missing bool, err error) {
-	t := found{place: at}
+// withTaskAt runs f unless the task is deleted. missing says that neither the
+// overlay nor the file has the task, which may be so for a short time only.
+func (s *Store) withTaskAt(ctx context.Context, at place, f func(tx *bolt.Tx, t *storedTask) error) (there, missing bool, err error) {
+	t := storedTask{place: at}
 	known, deleted := false, false
-	overlaid := func() {
-		t.last = s.position()
+	capture := func() {
+		t.last = s.positionLocked()
 		if e := s.overlay.entry(at.number); e != nil {
 			known, deleted = true, e.deleted
 			t.overlay(&s.overlay)
 		}
 	}
-	err = s.view(ctx, overlaid, func(tx *bolt.Tx) error {
+	err = s.view(ctx, capture, func(tx *bolt.Tx) error {
 		if deleted {
 			return nil
 		}
@@ -197,7 +199,7 @@ func (s *Store) visit(ctx context.Context, at place, f func(tx *bolt.Tx, t *foun
 
 // Load implements [store.Store].
 func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, err error) {
-	err = s.find(ctx, ref, func(tx *bolt.Tx, t *found) error {
+	err = s.withTask(ctx, ref, func(tx *bolt.Tx, t *storedTask) error {
 		snap.Index, snap.Position = t.place.index, t.last
 		if snap.Tree, err = t.tree(tx); err == nil && ref.NodeKey != "" {
 			snap.Index, err = ref.In(snap.Tree)
@@ -210,22 +212,23 @@ func (s *Store) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 	return snap, nil
 }
 
-// fold folds what the overlay has of the task.
-func (t *found) fold() (*folded, error) {
+// fold folds the overlay's changes of the task.
+func (t *storedTask) fold() (*folded, error) {
 	f := &folded{}
 	return f, f.add(t.pieces, nil)
 }
 
-// nodeRoom is about what a node takes in memory.
+// nodeRoom is about the memory of a node.
 const nodeRoom = 256
 
-// tree builds the task's tree: the nodes on disk, over them the overlay.
-func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
+// tree builds the task's tree from the nodes of the file and, on top of them,
+// the overlay.
+func (t *storedTask) tree(tx *bolt.Tx) (*state.Tree, error) {
 	changed, err := t.fold()
 	if err != nil {
 		return nil, err
 	}
-	// No more at once than the file has room for, whatever the header says.
+	// A damaged header could ask for more nodes than the file has room for.
 	b := state.NewBuilder(t.header.Key, min(t.header.Nodes, int(tx.Size()/nodeRoom)+len(changed.nodes)))
 	file := t.nodes
 	if t.nodes = nil; file == nil {
@@ -261,7 +264,7 @@ func (t *found) tree(tx *bolt.Tx) (*state.Tree, error) {
 
 // Locate implements [store.Store].
 func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, err error) {
-	err = s.find(ctx, ref, func(tx *bolt.Tx, t *found) error {
+	err = s.withTask(ctx, ref, func(tx *bolt.Tx, t *storedTask) error {
 		at = store.Location{Key: t.header.Key, Revision: t.header.Revision}
 		_, err = t.index(tx, ref)
 		return err
@@ -277,16 +280,16 @@ func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (feed
 	if limit <= 0 {
 		limit = store.DefaultLimit
 	}
-	var newer []feedRecord // what the overlay has
+	var newer []feedRecord // the overlay's records
 	var past store.Histories
-	captured := func() {
-		feed.Last, past = s.position(), s.past
+	capture := func() {
+		feed.Last, past = s.positionLocked(), s.past
 		if s.overlay.frozen != nil {
 			newer = slices.Clip(s.overlay.frozen.records)
 		}
 		newer = append(newer, s.overlay.active.records...)
 	}
-	err = s.view(ctx, captured, func(tx *bolt.Tx) error {
+	err = s.view(ctx, capture, func(tx *bolt.Tx) error {
 		first, _, err := feedEnds(tx)
 		if err != nil {
 			return err
@@ -317,8 +320,8 @@ func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (feed
 	return feed, nil
 }
 
-// feedReader reads up to limit transitions after one sequence and up to
-// another.
+// feedReader reads up to limit transitions, after the sequence after and up to
+// the sequence last.
 type feedReader struct {
 	after, last uint64
 	limit       int
@@ -328,7 +331,7 @@ type feedReader struct {
 
 func (r *feedReader) done() bool { return r.next > r.last || len(r.list) >= r.limit }
 
-// file reads from the file what the overlay does not have.
+// file reads the records that are only in the file.
 func (r *feedReader) file(tx *bolt.Tx, newer []feedRecord) error {
 	end := r.last + 1
 	if len(newer) > 0 {
@@ -349,7 +352,7 @@ func (r *feedReader) file(tx *bolt.Tx, newer []feedRecord) error {
 	return nil
 }
 
-// overlay reads what the overlay has.
+// overlay reads the overlay's records.
 func (r *feedReader) overlay(newer []feedRecord) error {
 	from, _ := slices.BinarySearchFunc(newer, r.next, func(f feedRecord, seq uint64) int { return cmp.Compare(f.next, seq+1) })
 	for i := from; i < len(newer) && !r.done(); i++ {

@@ -13,16 +13,17 @@ const (
 	declNoSkip
 	declMaxLoops
 	declName
-	// declPlaced says that a key and edges follow. In what the nodes bucket has
-	// of a node, where four bits are all there is, its version says so.
+	// declPlaced says that a key and edges follow. In the nodes bucket, which has
+	// only four bits for flags, placedVersion says so.
 	declPlaced
 )
 
-// placedVersion begins a node that has a key or edges, instead of recordVersion.
+// placedVersion, instead of recordVersion, begins a node that has a key or
+// edges.
 const placedVersion = 2
 
-// appendNode appends a node, without its index, which its place in the bucket
-// tells, and its parent's ID, which its parent has.
+// appendNode appends a node, without its index, which follows from its place in
+// the bucket, and without its parent's ID, which is in the parent's record.
 func appendNode(dst []byte, n *state.Node) []byte {
 	var flags byte
 	if n.NoRetry {
@@ -57,7 +58,7 @@ func appendNode(dst []byte, n *state.Node) []byte {
 	return appendProgress(dst, &n.Progress, n.Updated, state.Version{}, 0)
 }
 
-// decodeNode reads what appendNode wrote into n, all but Index and Parent.
+// decodeNode reads what appendNode wrote into n, except Index and Parent.
 func decodeNode(node []byte, n *state.Node) error {
 	return (*texts)(nil).decodeNode(node, n)
 }
@@ -75,7 +76,7 @@ func (ids *texts) decodeNode(node []byte, n *state.Node) error {
 	return d.end("node")
 }
 
-// identity reads the beginning of a node: what never changes of it.
+// identity reads the beginning of a node, which never changes.
 func (d *decoder) identity(n *state.Node) {
 	version := d.byte()
 	d.known(version, placedVersion)
@@ -97,7 +98,7 @@ func (d *decoder) identity(n *state.Node) {
 	}
 }
 
-// kind checks a kind that was read.
+// kind checks a kind that was read from a record.
 func (d *decoder) kind(k state.Kind) {
 	switch {
 	case k == 0:
@@ -107,7 +108,7 @@ func (d *decoder) kind(k state.Kind) {
 	}
 }
 
-// appendTask appends a header, without its number, which is in the key.
+// appendTask appends a header, without the number, which is in the key.
 func appendTask(dst []byte, t *store.Task) []byte {
 	dst = append(dst, recordVersion, byte(t.State)|byte(t.Shown)<<4)
 	dst = appendID(appendID(appendID(dst, t.Key.Business), t.Key.Task), t.Root)
@@ -162,7 +163,7 @@ func (d *decoder) task(number uint64) (t store.Task, err error) {
 	return t, d.end("task")
 }
 
-// place is where a node is: the value of the ids bucket.
+// place is a task number and the index of a node: the value of the ids bucket.
 type place struct {
 	number uint64
 	index  int

@@ -12,8 +12,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
-// load takes over where the file ends and, if a journal is in use, reads what
-// it has after that into the overlay.
+// load sets the store to the end of the file and, if a journal is in use, reads
+// the journal's later transitions into the overlay.
 func (s *Store) load(at checkpoint, instance journal.ID, o *openedJournal) error {
 	s.instance = instance
 	s.checkpoint, s.last = at.seq, at.seq
@@ -27,7 +27,7 @@ func (s *Store) load(at checkpoint, instance journal.ID, o *openedJournal) error
 			return nil
 		}
 		if at.journal != o.contents.Head.Journal {
-			return o.corrupt(errors.New("the file's checkpoint is in another one"))
+			return o.corrupt(errors.New("the file's checkpoint is in another journal"))
 		}
 		return s.replay(tx, at, o)
 	})
@@ -35,7 +35,7 @@ func (s *Store) load(at checkpoint, instance journal.ID, o *openedJournal) error
 		return err
 	}
 	if s.last < at.acked {
-		return fmt.Errorf("%w: there is nothing after transition %d, and %d was acknowledged", store.ErrCorrupt, s.last, at.acked)
+		return fmt.Errorf("%w: transition %d was acknowledged, and the last one here is %d", store.ErrCorrupt, at.acked, s.last)
 	}
 	err = s.db.View(func(tx *bolt.Tx) (err error) {
 		s.past, err = readHistories(tx, s.last)
@@ -64,7 +64,7 @@ func (s *Store) replay(tx *bolt.Tx, at checkpoint, o *openedJournal) error {
 	for i := range frames {
 		f := &frames[i]
 		if f.First > r.next {
-			return o.corrupt(fmt.Errorf("it has nothing between %d and %d", r.next, f.First))
+			return o.corrupt(fmt.Errorf("transitions %d to %d are missing", r.next, f.First-1))
 		}
 		if f.Last() < r.next {
 			continue
@@ -86,16 +86,16 @@ func (s *Store) replay(tx *bolt.Tx, at checkpoint, o *openedJournal) error {
 	return nil
 }
 
-// replayer takes frames into an overlay.
+// replayer adds frames to an overlay.
 type replayer struct {
 	tx      *bolt.Tx
 	overlay *overlay
 	next    uint64            // sequence
-	orphans map[uint64]uint64 // tasks that must be deleted in the end: number -> sequence
+	orphans map[uint64]uint64 // tasks that a later frame must delete: number -> sequence of their first piece
 }
 
-// eachRecord calls each for every record of the feed in the payload of a frame, and
-// data for every record of data behind them.
+// eachRecord calls each for every record of the feed in the payload of a frame,
+// and data for every record of data after them.
 func eachRecord(f *journal.Frame, payload []byte, each func(k, v []byte, pieces []owned) error, data func(p put) error) error {
 	next := f.First
 	for len(payload) > 0 {
@@ -155,9 +155,9 @@ func (r *replayer) frame(f *journal.Frame, payload []byte) error {
 	return err
 }
 
-// piece takes a piece into the overlay. A task that the file does not have must
-// be created by the piece or be deleted later on: in a full store removals run
-// ahead of the rest.
+// piece adds a piece to the overlay. A task that the file does not have must be
+// created by the piece, or be deleted later in the journal: in a full store,
+// removals are written before earlier transitions.
 func (r *replayer) piece(p *owned) error {
 	trs, err := p.transitions(p.key)
 	if err != nil {
@@ -183,9 +183,9 @@ func (r *replayer) piece(p *owned) error {
 	return nil
 }
 
-// follows reports why no commit can have recorded transitions of a task, whose
-// header is given unless the overlay has it. The journal is believed no more than
-// another writer.
+// follows returns an error if no commit can have recorded the transitions of a
+// task. header is the task's header unless the overlay has the task. A journal
+// is checked like any writer.
 func (r *replayer) follows(number uint64, trs []*state.Transition, header *store.Task) error {
 	if _, orphan := r.orphans[number]; orphan {
 		return nil

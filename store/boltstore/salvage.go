@@ -22,37 +22,33 @@ import (
 
 // Salvaged counts the tasks of a damaged file.
 type Salvaged struct {
-	Whole  int // copied, and nothing known of them is missing
-	Partly int // copied without something that could not be read
-	Lost   int // not copied, although there are traces of them
+	Whole  int // copied completely, as far as is known
+	Partly int // copied without parts that could not be read
+	Lost   int // not copied, although some of their records were found
 }
 
-// Salvage copies what can be read of a damaged file into a new store and calls
-// report, which may be nil, for each thing that cannot. The damaged file is
-// only read, page by page, so that one page that is unreadable costs no more
-// than what is on it; pages that nothing leads to any more are read too, unless
-// they are known to be free.
+// Salvage copies the readable parts of a damaged file into a new store and calls report,
+// which may be nil, for each unreadable part. It only reads the damaged file, page by
+// page, so that an unreadable page loses only its own records; it also reads pages that
+// no page refers to any more, unless they are known to be free.
 //
-// A task whose transitions fit together and lead to what else is known of it is
-// copied whole. Otherwise, if all its nodes and attempts are there, these are
-// copied: with every value, but with transitions made up from them, by the
-// actor "salvage". Otherwise it is copied as it was at the last transition up
-// to which none is missing. What an unreadable part of the journal alone had,
-// the latest transitions of tasks otherwise whole, is reported by its place.
-// Sequences and revisions are the new store's own.
+// A task with complete and consistent transitions is copied completely. Otherwise, if
+// all its nodes and attempts are readable, these are copied with every value, but with
+// transitions that are made from them, by the actor "salvage". Otherwise the task is
+// copied as of the last transition before the first missing one. The latest transitions
+// of complete tasks may have been only in an unreadable part of the journal, which is
+// reported by its place. The new store assigns new sequences and revisions.
 //
-// A task of which nothing can be read but its business and task ID, in the index
-// of keys, is reported as lost by these. Whether a page that nothing leads to is
-// free is known from the list of free pages, which has no checksum: where it does
-// not agree with the pages in use, and where pages are found that neither lists,
-// the report says that what was removed may be among what is copied.
+// A task of which only the business and task ID can be read, in the index of keys, is
+// reported as lost. The list of free pages, which has no checksum, decides whether an
+// unreferenced page is free. If the list does not agree with the pages in use, or if
+// pages are in neither, the report says that removed tasks may be among the copied ones.
 //
-// The new file appears when it is complete and on disk. The error says that
-// there is none: it matches [state.ErrInvalidArgument] if path names something
-// else than a file, [store.ErrLocked] if another process has the damaged file
-// open, [store.ErrIncompatible] if a newer version wrote it,
-// [store.ErrCorrupt] if nothing of a store can be read in it,
-// [fs.ErrExist] if there is a file of the new name, and [store.ErrFull] if
+// The new file appears when it is complete and on disk. On an error there is no new
+// file: the error matches [state.ErrInvalidArgument] if path does not name a file,
+// [store.ErrLocked] if another process has the damaged file open,
+// [store.ErrIncompatible] if a newer version wrote it, [store.ErrCorrupt] if it has no
+// readable part of a store, [fs.ErrExist] if the new file exists, and [store.ErrFull] if
 // there is no room for it.
 func Salvage(ctx context.Context, path, newPath string, report func(problem string)) (done Salvaged, err error) {
 	if report == nil {
@@ -69,7 +65,7 @@ func Salvage(ctx context.Context, path, newPath string, report func(problem stri
 }
 
 func salvage(ctx context.Context, path, newPath string, report func(string)) (done Salvaged, err error) {
-	// Before it is opened: a pipe would wait for its writer.
+	// Checked before opening, since opening a pipe waits for its writer.
 	if info, err := os.Stat(path); err != nil || !info.Mode().IsRegular() {
 		return done, cmp.Or(err, errNotRegular)
 	}
@@ -87,22 +83,23 @@ func salvage(ctx context.Context, path, newPath string, report func(string)) (do
 		return done, err
 	}
 	files.RemoveAbandoned(newPath)
-	// Both files are made in a directory of their own, beside where one goes.
+	// The scratch file and the new store are made in a temporary directory next
+	// to newPath.
 	dir, err := os.MkdirTemp(filepath.Dir(newPath), files.TempName(newPath)+"*")
 	if err != nil {
 		return done, err
 	}
 	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	finds, err := newFinds(filepath.Join(dir, files.SalvageFinds))
+	scratch, err := newScratch(filepath.Join(dir, files.SalvageScratch))
 	if err != nil {
 		return done, err
 	}
-	defer func() { err = errors.Join(err, finds.close()) }()
-	if err := newWreck(file, finds, report).search(ctx); err != nil {
+	defer func() { err = errors.Join(err, scratch.close()) }()
+	if err := newDamagedFile(file, scratch, report).search(ctx); err != nil {
 		return done, err
 	}
 	name := filepath.Join(dir, files.SalvageStore)
-	if done, err = finds.rebuild(ctx, name, report); err != nil {
+	if done, err = scratch.rebuild(ctx, name, report); err != nil {
 		return done, err
 	}
 	if err := files.Publish(name, newPath, fs.ErrExist); err != nil {
@@ -111,8 +108,9 @@ func salvage(ctx context.Context, path, newPath string, report func(string)) (do
 	return done, files.SyncDir(filepath.Dir(newPath))
 }
 
-// lockDamaged keeps others from opening a file for writing, as far as bbolt
-// can open it at all: a store cannot be opened on what it cannot.
+// lockDamaged keeps other processes from opening a file for writing, if bbolt
+// can open the file at all. If bbolt cannot, no store can be opened on it
+// either.
 func lockDamaged(path string) (unlock func(), err error) {
 	var file *os.File
 	var db *bolt.DB
@@ -139,28 +137,28 @@ func lockDamaged(path string) (unlock func(), err error) {
 	return func() { _ = guard(db.Close) }, nil
 }
 
-// finds is what was found in a damaged file, by task: a scratch file of the
-// same buckets and records, and of three more.
-type finds struct {
+// scratch has the records found in a damaged file, by task: a temporary file
+// with the same buckets and records as a store, and three more buckets.
+type scratch struct {
 	db    *bolt.DB
 	tx    *bolt.Tx
-	size  int    // of what tx has put
+	size  int    // bytes that tx has put
 	upTo  uint64 // the checkpoint, 0 if it was not found
-	stale bool   // it is not known which pages are free, so these were read too
+	stale bool   // free pages were read too, since it is not known which ones are free
 }
 
 var (
-	// piecesBucket has the pieces of the journal: blockKey -> count, business,
-	// task, block.
+	// piecesBucket has the pieces of the feed and the journal: blockKey -> count,
+	// business, task, block.
 	piecesBucket = []byte("pieces")
-	// numbersBucket has the number of every task that left traces: number ->
+	// numbersBucket has the number of every task with a record: number ->
 	// empty, or "deleted".
 	numbersBucket = []byte("numbers")
 	// keyedBucket has the tasks of the index of keys: number -> business, task.
 	keyedBucket = []byte("keyed")
 )
 
-func newFinds(path string) (*finds, error) {
+func newScratch(path string) (*scratch, error) {
 	db, err := bolt.Open(path, 0o600, &bolt.Options{NoSync: true, NoFreelistSync: true, FreelistType: bolt.FreelistMapType})
 	if err != nil {
 		return nil, err
@@ -177,18 +175,18 @@ func newFinds(path string) (*finds, error) {
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &finds{db: db}, nil
+	return &scratch{db: db}, nil
 }
 
-func (f *finds) close() (err error) {
+func (f *scratch) close() (err error) {
 	if f.tx != nil {
 		err = f.tx.Rollback()
 	}
 	return errors.Join(err, f.db.Close())
 }
 
-// put keeps a record unless the one that is kept under its key is better.
-func (f *finds) put(bucket, k, v []byte, better func(old []byte) bool) (err error) {
+// put adds a record, unless there is one with the same key that better prefers.
+func (f *scratch) put(bucket, k, v []byte, better func(old []byte) bool) (err error) {
 	if f.tx == nil {
 		if f.tx, err = f.db.Begin(true); err != nil {
 			return err
@@ -207,7 +205,7 @@ func (f *finds) put(bucket, k, v []byte, better func(old []byte) bool) (err erro
 	return f.flush()
 }
 
-func (f *finds) flush() error {
+func (f *scratch) flush() error {
 	if f.tx == nil {
 		return nil
 	}
@@ -218,8 +216,9 @@ func (f *finds) flush() error {
 
 func never([]byte) bool { return false }
 
-// name keeps an entry of the index of keys; ok is false if it is none.
-func (f *finds) name(k, v []byte) (ok bool, err error) {
+// indexedKey adds an entry of the index of keys; ok is false if k and v are not
+// such an entry.
+func (f *scratch) indexedKey(k, v []byte) (ok bool, err error) {
 	number, err := decodeNumber(v)
 	if _, bad := keyOf(k); bad || err != nil {
 		return false, nil
@@ -227,15 +226,15 @@ func (f *finds) name(k, v []byte) (ok bool, err error) {
 	return true, f.put(keyedBucket, seqKey(number), k, never)
 }
 
-// keyOf is the task of a key of the index.
+// keyOf returns the task of a key in the index of keys.
 func keyOf(k []byte) (key state.Key, bad bool) {
 	d := decoder{b: k}
 	key = state.Key{Business: d.id(), Task: d.id()}
 	return key, d.bad || len(d.b) > 0 || key.Validate() != nil
 }
 
-// record keeps a sealed record of the file.
-func (f *finds) record(b bucket, k, v []byte) error {
+// record adds a sealed record of the file.
+func (f *scratch) record(b bucket, k, v []byte) error {
 	switch b {
 	case feedBucket:
 		return f.frame(k, v)
@@ -261,9 +260,10 @@ func (f *finds) record(b bucket, k, v []byte) error {
 	return f.put(numbersBucket, k[:8], nil, never)
 }
 
-// group keeps what a record of the nodes bucket has, each node in a record of its
-// own, since one of a later copy may be better and another one worse.
-func (f *finds) group(k, v []byte) error {
+// group adds the nodes of a record of the nodes bucket, each as a separate
+// record, because another copy of the group may have a newer version of some
+// nodes and an older one of others.
+func (f *scratch) group(k, v []byte) error {
 	g, err := decodeGroup(k, v)
 	if err != nil {
 		return err
@@ -289,13 +289,14 @@ func (f *finds) group(k, v []byte) error {
 	return errors.Join(err, f.put(numbersBucket, k[:8], nil, never))
 }
 
-// data keeps an input or output, which is good for nothing without its task.
-func (f *finds) data(p put) error {
+// data adds an input or output. It does not count as a record of its task,
+// since it is of no use without the task.
+func (f *scratch) data(p put) error {
 	return f.put([]byte(bucketNames[dataBucket]), p.key, p.value, never)
 }
 
-// frame keeps the pieces of a journal record.
-func (f *finds) frame(k, v []byte) error {
+// frame adds the pieces of a record of the feed or the journal.
+func (f *scratch) frame(k, v []byte) error {
 	pieces, err := decodeFeed(k, v)
 	if err != nil {
 		return err

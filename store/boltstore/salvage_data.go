@@ -10,9 +10,9 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// add has a task committed: together with others or, if it has much data, by
-// itself and in parts.
-func (r *rebuilder) add(t *remains, list []piecemeal, partly bool) error {
+// add commits a task: together with others or, if it has much data, separately
+// and in parts.
+func (r *rebuilder) add(t *remains, list []foundTransition, partly bool) error {
 	trs, size, missing := t.withData(r.tx, list)
 	if missing > 0 {
 		partly = true
@@ -49,13 +49,13 @@ func (r *rebuilder) add(t *remains, list []piecemeal, partly bool) error {
 	return nil
 }
 
-// dataAtOnce is how much data a task may have to be committed with others.
+// dataAtOnce is the most bytes of data of a task that is committed with others.
 const dataAtOnce = 4 << 20
 
-// withData are transitions with the bytes of their data, which transitions only
-// name, and how many these are. It counts what is missing: data that cannot be
-// read, and data that was found and that none of the transitions names.
-func (t *remains) withData(tx *bolt.Tx, list []piecemeal) (trs []*state.Transition, size, missing int) {
+// withData returns transitions together with the bytes of their data, and the
+// number of these bytes. missing counts data that cannot be read, and data that
+// was found but belongs to none of the transitions.
+func (t *remains) withData(tx *bolt.Tx, list []foundTransition) (trs []*state.Transition, size, missing int) {
 	found := make(map[string]struct{})
 	prefix := seqKey(t.place.number)
 	c := dataBucket.in(tx).Cursor()
@@ -68,7 +68,7 @@ func (t *remains) withData(tx *bolt.Tx, list []piecemeal) (trs []*state.Transiti
 		if trs[i] = tr; tr.Data == nil {
 			continue
 		}
-		whole := *tr
+		complete := *tr
 		k := dataKeyOf(t.place.number, tr)
 		delete(found, string(k))
 		data, err := decodeData(k, dataBucket.in(tx).Get(k), true)
@@ -77,7 +77,7 @@ func (t *remains) withData(tx *bolt.Tx, list []piecemeal) (trs []*state.Transiti
 			missing++
 		}
 		size += len(data.Bytes())
-		whole.Data, trs[i] = data, &whole
+		complete.Data, trs[i] = data, &complete
 	}
 	return trs, size, missing + len(found)
 }
@@ -90,9 +90,9 @@ func (r *rebuilder) count(partly bool) {
 	}
 }
 
-// nameData says, of transitions that were made up, which data they bring, as far as
-// their operations can bring any.
-func (t *remains) nameData(tx *bolt.Tx, list []piecemeal) {
+// nameData sets the data of reconstructed transitions, where their operations
+// can have data.
+func (t *remains) nameData(tx *bolt.Tx, list []foundTransition) {
 	for i := range list {
 		tr := list[i].tr
 		k := dataKeyOf(t.place.number, tr)

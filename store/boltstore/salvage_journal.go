@@ -8,15 +8,15 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
-// journal keeps what the journal next to the damaged file has and the file has
-// not. It must not have been searched before the file was.
-func (w *wreck) journal() (err error) {
-	inUse := w.pairing != nil && w.pairing.inUse
-	path := w.file.Name() + journalSuffix
+// journal adds the transitions of the journal next to the damaged file that the
+// file does not have. The file must have been searched before.
+func (df *damagedFile) journal() (err error) {
+	inUse := df.pairing != nil && df.pairing.inUse
+	path := df.file.Name() + journalSuffix
 	file, err := os.Open(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist) && inUse:
-		w.problem("the journal %s is missing, which had the newest transitions", path)
+		df.problem("the journal %s is missing, which has the newest transitions", path)
 		return nil
 	case errors.Is(err, fs.ErrNotExist):
 		return nil
@@ -30,31 +30,31 @@ func (w *wreck) journal() (err error) {
 	}
 	c, err := journal.Read(file, info.Size())
 	if err != nil {
-		w.problem("the journal %s: %v", path, err)
+		df.problem("the journal %s: %v", path, err)
 	}
 	switch {
 	case c == nil:
 		return nil
-	case w.pairing != nil && (!inUse || w.pairing.journal != c.Head.Journal):
-		w.problem("the journal %s is not the file's", path)
+	case df.pairing != nil && (!inUse || df.pairing.journal != c.Head.Journal):
+		df.problem("the journal %s is not the file's", path)
 		return nil
 	}
-	last := w.finds.upTo
+	last := df.scratch.upTo
 	for _, f := range c.All() {
-		if f.Last() <= w.finds.upTo || f.Count == 0 {
+		if f.Last() <= df.scratch.upTo || f.Count == 0 {
 			continue
 		}
 		payload, err := c.Payload(&f)
 		if err == nil {
-			err = eachRecord(&f, payload, func(k, v []byte, _ []owned) error { return w.finds.frame(k, v) }, w.finds.data)
+			err = eachRecord(&f, payload, func(k, v []byte, _ []owned) error { return df.scratch.frame(k, v) }, df.scratch.data)
 		}
 		if err != nil {
-			w.problem("the journal %s: lap %d, offset %d: %v", path, f.Lap, f.Offset, err)
+			df.problem("the journal %s: lap %d, offset %d: %v", path, f.Lap, f.Offset, err)
 		}
 		last = f.Last()
 	}
-	if last < w.acked {
-		w.problem("transitions %d to %d cannot be read in the journal, and are nowhere else", last+1, w.acked)
+	if last < df.acked {
+		df.problem("transitions %d to %d cannot be read in the journal, and are nowhere else", last+1, df.acked)
 	}
 	return nil
 }

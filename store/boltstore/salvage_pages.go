@@ -17,192 +17,193 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
-// wreck is a damaged file being searched. Nothing on a page is believed that
-// does not fit into the page; records are believed by their checksums.
-type wreck struct {
+// damagedFile is a damaged file being searched. Elements that do not fit into their page
+// are ignored; records are verified by their checksums.
+type damagedFile struct {
 	file     *os.File
-	finds    *finds
+	scratch  *scratch
 	report   func(problem string)
 	pageSize int64
 	limit    uint64    // of page numbers
-	done     pages.Set // searched, or to be left
+	done     pages.Set // searched, or not to be searched
 	queue    []branch
-	buckets  [bucketCount]bool // those found in the root
-	named    bool              // the format record says that the file is one of ours
-	hidden   int               // places that may lead to others, but cannot be read
-	pairing  *pairing          // nil if it was not found
+	buckets  [bucketCount]bool // the buckets found in the root
+	named    bool              // the format record says that it is a pipestatus file
+	hidden   int               // unreadable places that may have led to other pages
+	pairing  *pairing          // nil if no such record was found
 	acked    uint64            // see checkpoint
 }
 
-// branch is a page of a bucket that is to be searched; that of the root has
-// bucketCount for a bucket.
+// branch is a page of a bucket that is to be searched; in is bucketCount for a
+// page of the root.
 type branch struct {
 	page uint64
 	in   bucket
 }
 
-func newWreck(file *os.File, f *finds, report func(string)) *wreck {
-	return &wreck{file: file, finds: f, report: report}
+func newDamagedFile(file *os.File, f *scratch, report func(string)) *damagedFile {
+	return &damagedFile{file: file, scratch: f, report: report}
 }
 
-// hide is problem for what may lead to pages that nothing else leads to.
-func (w *wreck) hide(format string, args ...any) {
-	w.hidden++
-	w.problem(format, args...)
+// hide reports an unreadable place that may have been the only one to lead to
+// some pages.
+func (df *damagedFile) hide(format string, args ...any) {
+	df.hidden++
+	df.problem(format, args...)
 }
 
-func (w *wreck) problem(format string, args ...any) { w.report(fmt.Sprintf(format, args...)) }
+func (df *damagedFile) problem(format string, args ...any) { df.report(fmt.Sprintf(format, args...)) }
 
-// search puts everything that can be read into finds.
-func (w *wreck) search(ctx context.Context) error {
-	info, err := w.file.Stat()
+// search adds every readable record to scratch.
+func (df *damagedFile) search(ctx context.Context) error {
+	info, err := df.file.Stat()
 	if err != nil {
 		return err
 	}
-	meta, pageSize, ok := pages.Guess(w.file)
-	w.pageSize = pageSize
+	meta, pageSize, ok := pages.Guess(df.file)
+	df.pageSize = pageSize
 	if !ok {
-		w.finds.stale = true
-		w.problem("neither meta page is whole: all pages are read, and what was removed may be among them")
+		df.scratch.stale = true
+		df.problem("both meta pages are damaged: all pages are read, and removed records may be among them")
 	}
-	newest := ok && pages.ExamineOtherMeta(w.file, &meta) == nil
-	w.limit = uint64(info.Size() / w.pageSize)
-	if ok && meta.Limit > w.limit {
-		w.problem("the file has %d of its %d pages", w.limit, meta.Limit)
+	newest := ok && pages.ExamineOtherMeta(df.file, &meta) == nil
+	df.limit = uint64(info.Size() / df.pageSize)
+	if ok && meta.Limit > df.limit {
+		df.problem("the file has %d of its %d pages", df.limit, meta.Limit)
 	} else if newest {
-		w.limit = meta.Limit // what is behind was never used
+		df.limit = meta.Limit // later pages were never used
 	}
 	if ok {
-		w.queue = []branch{{meta.Root, bucketCount}}
-		for len(w.queue) > 0 {
-			next := w.queue[len(w.queue)-1]
-			w.queue = w.queue[:len(w.queue)-1]
-			if err := w.follow(ctx, next); err != nil {
+		df.queue = []branch{{meta.Root, bucketCount}}
+		for len(df.queue) > 0 {
+			next := df.queue[len(df.queue)-1]
+			df.queue = df.queue[:len(df.queue)-1]
+			if err := df.follow(ctx, next); err != nil {
 				return err
 			}
 		}
-		for b, found := range w.buckets {
+		for b, found := range df.buckets {
 			if !found {
-				w.hide("bucket %s: the root does not lead to it", bucketNames[b])
+				df.hide("bucket %s: the root does not lead to it", bucketNames[b])
 			}
 		}
 		if newest {
-			w.leaveFree(&meta)
-		} else { // what is free by the older one may be in use by the newer one
-			w.finds.stale = true
-			w.problem("the newer meta page may be damaged: all pages are read, and what was removed may be among them")
+			df.leaveFree(&meta)
+		} else { // pages that are free in the older one may be in use in the newer one
+			df.scratch.stale = true
+			df.problem("the newer meta page may be damaged: all pages are read, and removed records may be among them")
 		}
 	}
-	if err := w.strays(ctx, ok && !w.finds.stale); err != nil {
+	if err := df.strays(ctx, ok && !df.scratch.stale); err != nil {
 		return err
 	}
-	if err := w.journal(); err != nil {
+	if err := df.journal(); err != nil {
 		return err
 	}
-	return w.concluded()
+	return df.concluded()
 }
 
-// continued marks the pages that continue another.
-func (w *wreck) continued(id uint64, p *pages.Run) {
-	end := uint64(p.Size()) // or where its last element ends: it may claim any number
+// continued marks the pages that continue another one as done.
+func (df *damagedFile) continued(id uint64, p *pages.Run) {
+	end := uint64(p.Size()) // at most, since a damaged page may claim any number of pages
 	if n := min(p.Count(), p.Room()); n > 0 {
 		end = min(end, p.Element(n-1).Behind)
 	}
-	for i := uint64(1); i*uint64(w.pageSize) < end; i++ {
-		w.done.Add(id + i)
+	for i := uint64(1); i*uint64(df.pageSize) < end; i++ {
+		df.done.Add(id + i)
 	}
 }
 
-// leaveFree marks the pages that are free: they hold what is no more.
-func (w *wreck) leaveFree(m *pages.Meta) {
-	var free []uint64 // none of them, if the list is damaged
+// leaveFree marks the free pages as done, since their records were removed.
+func (df *damagedFile) leaveFree(m *pages.Meta) {
+	var free []uint64 // ignored if the list is damaged
 	var own uint64
-	err := errors.New("there is none")
+	err := errors.New("no list of free pages")
 	if m.Freelist != math.MaxUint64 {
-		own, err = pages.ReadFreelist(w.file, w.pageSize, m, func(id uint64) { free = append(free, id) })
+		own, err = pages.ReadFreelist(df.file, df.pageSize, m, func(id uint64) { free = append(free, id) })
 	}
 	for i := range own {
-		w.done.Add(m.Freelist + i) // the list is in use itself
+		df.done.Add(m.Freelist + i) // the pages of the list
 	}
-	if err != nil || w.isCut(m, len(free)) || slices.ContainsFunc(free, w.done.Has) {
-		w.finds.stale = true
-		w.problem("the list of free pages is damaged: what was removed may be among what is copied")
+	if err != nil || df.isCut(m, len(free)) || slices.ContainsFunc(free, df.done.Has) {
+		df.scratch.stale = true
+		df.problem("the list of free pages is damaged: removed records may be among the copied ones")
 		return
 	}
 	for _, id := range free {
-		if id < w.limit {
-			w.done.Add(id)
+		if id < df.limit {
+			df.done.Add(id)
 		}
 	}
 }
 
-// isCut reports whether the list of free pages goes on after so many of them:
-// bbolt fills the rest of its page with zeros, and nothing else tells that the
+// isCut reports whether the list of free pages seems longer than count. bbolt
+// fills the rest of the page with zeros, so a following number shows that the
 // count is wrong.
-func (w *wreck) isCut(m *pages.Meta, count int) bool {
+func (df *damagedFile) isCut(m *pages.Meta, count int) bool {
 	at := pages.HeaderBytes + 8*int64(count)
 	if count >= math.MaxUint16 {
 		at += 8
 	}
 	var next [8]byte
-	if at%w.pageSize > w.pageSize-int64(len(next)) || at%w.pageSize == 0 {
-		return false // there may be no more room
+	if at%df.pageSize > df.pageSize-int64(len(next)) || at%df.pageSize == 0 {
+		return false // the list may fill its pages
 	}
-	_, err := w.file.ReadAt(next[:], int64(m.Freelist)*w.pageSize+at)
+	_, err := df.file.ReadAt(next[:], int64(m.Freelist)*df.pageSize+at)
 	return err == nil && next != [8]byte{}
 }
 
 // follow searches a page that another one leads to.
-func (w *wreck) follow(ctx context.Context, at branch) error {
+func (df *damagedFile) follow(ctx context.Context, at branch) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	name := "the root, which small buckets lie within, such as a short journal"
+	name := "the root, which may contain small buckets"
 	if at.in < bucketCount {
 		name = bucketNames[at.in]
 	}
-	p, err := pages.Read(w.file, w.pageSize, at.page, w.limit)
+	p, err := pages.Read(df.file, df.pageSize, at.page, df.limit)
 	if err != nil {
-		w.hide("page %d, of %s: %v", at.page, name, err)
-		if at.page < w.limit {
-			w.done.Add(at.page)
+		df.hide("page %d, of %s: %v", at.page, name, err)
+		if at.page < df.limit {
+			df.done.Add(at.page)
 		}
 		return nil
 	}
-	if w.done.Add(at.page) {
-		w.hide("page %d, of %s: is in use twice", at.page, name)
+	if df.done.Add(at.page) {
+		df.hide("page %d, of %s: is in use twice", at.page, name)
 		return nil
 	}
-	w.continued(at.page, &p)
+	df.continued(at.page, &p)
 	switch flags := p.Flags(); flags {
 	case pages.Branch:
 		bad := p.Elements(func(_ uint32, _, _ []byte, child uint64) {
-			w.queue = append(w.queue, branch{child, at.in})
+			df.queue = append(df.queue, branch{child, at.in})
 		})
 		if bad > 0 {
-			w.hide("page %d, of %s: %d of its entries are malformed", at.page, name, bad)
+			df.hide("page %d, of %s: %d of its entries are malformed", at.page, name, bad)
 		}
 		return nil
 	case pages.Leaf:
-		return w.leaf(fmt.Sprintf("page %d, of %s", at.page, name), &p, at.in)
+		return df.leaf(fmt.Sprintf("page %d, of %s", at.page, name), &p, at.in)
 	default:
-		w.hide("page %d, of %s: has flags %#x", at.page, name, flags)
+		df.hide("page %d, of %s: has flags %#x", at.page, name, flags)
 		return nil
 	}
 }
 
 // leaf searches a leaf of a bucket, or of the root.
-func (w *wreck) leaf(what string, p *pages.Run, in bucket) (err error) {
+func (df *damagedFile) leaf(what string, p *pages.Run, in bucket) (err error) {
 	altered := 0
 	bad := p.Elements(func(flag uint32, k, v []byte, _ uint64) {
 		switch {
 		case err != nil:
 		case in == bucketCount:
-			err = w.bucket(k, v)
+			err = df.bucket(k, v)
 		default:
 			ok := flag == 0
 			if ok {
-				ok, err = w.take(in, k, v)
+				ok, err = df.keep(in, k, v)
 			}
 			if !ok {
 				altered++
@@ -211,39 +212,39 @@ func (w *wreck) leaf(what string, p *pages.Run, in bucket) (err error) {
 	})
 	if bad+altered > 0 {
 		if in == bucketCount {
-			w.hidden++
+			df.hidden++
 		}
-		w.problem("%s: %d of its entries are malformed, %d altered", what, bad, altered)
+		df.problem("%s: %d of its entries are malformed, %d altered", what, bad, altered)
 	}
 	return err
 }
 
-// bucket goes on with one of the root's buckets.
-func (w *wreck) bucket(name, v []byte) error {
+// bucket searches one of the root's buckets.
+func (df *damagedFile) bucket(name, v []byte) error {
 	b := bucketNamed(name)
 	switch {
 	case b < 0:
-		w.hide("bucket %q: is unknown", name)
+		df.hide("bucket %q: is unknown", name)
 		return nil
 	case len(v) < pages.BucketBytes:
-		w.hide("bucket %s: is malformed", name)
+		df.hide("bucket %s: is malformed", name)
 		return nil
 	}
-	w.buckets[b] = true
+	df.buckets[b] = true
 	if root := binary.NativeEndian.Uint64(v); root != 0 {
-		w.queue = append(w.queue, branch{root, b})
+		df.queue = append(df.queue, branch{root, b})
 		return nil
 	}
 	if len(v) < pages.BucketBytes+pages.HeaderBytes {
-		w.problem("bucket %s: is malformed", name)
+		df.problem("bucket %s: is malformed", name)
 		return nil
 	}
 	within := pages.Inline(v[pages.BucketBytes:])
-	return w.leaf("bucket "+bucketNames[b], &within, b)
+	return df.leaf("bucket "+bucketNames[b], &within, b)
 }
 
-// bucketNamed returns the bucket of a name, -1 if there is none. What is the feed
-// now was the journal in schema 1.
+// bucketNamed returns the bucket with a name, -1 if there is none. The feed was
+// called the journal in schema 1.
 func bucketNamed(name []byte) bucket {
 	if bytes.Equal(name, journalBucket1) {
 		return feedBucket
@@ -251,53 +252,54 @@ func bucketNamed(name []byte) bucket {
 	return bucket(slices.Index(bucketNames[:], string(name)))
 }
 
-// take keeps a record of a bucket; ok is false if it is not what was written.
-func (w *wreck) take(in bucket, k, v []byte) (ok bool, err error) {
+// keep adds a record of a bucket to scratch; ok is false if the record is
+// damaged.
+func (df *damagedFile) keep(in bucket, k, v []byte) (ok bool, err error) {
 	if in == metaBucket {
-		return w.about(k, v)
+		return df.keepMeta(k, v)
 	}
 	if in == keysBucket {
-		return w.finds.name(k, v)
+		return df.scratch.indexedKey(k, v)
 	}
 	if !isSealed(in) {
-		return true, nil // an index: it is made anew
+		return true, nil // an index, which the new store builds again
 	}
 	if !reads(in, k, v) {
 		return false, nil
 	}
-	return true, w.finds.record(in, k, v)
+	return true, df.scratch.record(in, k, v)
 }
 
-// about takes note of what the meta bucket says. An older checkpoint is no less
-// true.
-func (w *wreck) about(k, v []byte) (ok bool, err error) {
+// keepMeta reads a record of the meta bucket. An older copy of the checkpoint
+// is as true as a newer one.
+func (df *damagedFile) keepMeta(k, v []byte) (ok bool, err error) {
 	switch {
 	case string(k) == string(keyCheckpoint):
 		c, err := decodeCheckpoint(v)
-		if err != nil { // in schema 1 it is a sequence alone
+		if err != nil { // in schema 1 it is only a sequence
 			d := sealed(k, v)
 			c = checkpoint{seq: d.uvarint()}
 			err = d.end("checkpoint")
 		}
 		if err == nil {
-			w.finds.upTo, w.acked = max(w.finds.upTo, c.seq), max(w.acked, c.acked)
+			df.scratch.upTo, df.acked = max(df.scratch.upTo, c.seq), max(df.acked, c.acked)
 		}
 		return err == nil, nil
 	case string(k) == string(keyJournal):
 		p, err := decodePairing(v)
-		if err == nil && (w.pairing == nil || p.inUse) {
-			w.pairing = &p
+		if err == nil && (df.pairing == nil || p.inUse) {
+			df.pairing = &p
 		}
 		return err == nil, nil
 	case string(k) == string(keyHistories):
-		_, err := decodeHistories(v) // the new file has its own
+		_, err := decodeHistories(v) // not kept: the new file has its own
 		return err == nil, nil
 	case string(k) == string(keyFormat):
 		version, err := decodeFormat(v)
 		if err == nil && version > schemaVersion {
 			return true, fmt.Errorf("%w: schema %d, this version knows %d", store.ErrIncompatible, version, schemaVersion)
 		}
-		w.named = w.named || err == nil
+		df.named = df.named || err == nil
 		return err == nil, nil
 	}
 	return true, nil
@@ -307,7 +309,7 @@ func isSealed(b bucket) bool {
 	return b == feedBucket || b == tasksBucket || b == nodesBucket || b == attemptsBucket || b == transitionsBucket || b == dataBucket
 }
 
-// reads reports whether a record is one of a bucket, and unaltered.
+// reads reports whether a record belongs to a bucket and is undamaged.
 func reads(b bucket, k, v []byte) bool {
 	var err error
 	switch {
@@ -337,59 +339,61 @@ func reads(b bucket, k, v []byte) bool {
 	return err == nil
 }
 
-// strays searches the pages that nothing leads to. If the file says what is
-// free, something must have led to them, or the list of free pages lacks them.
-func (w *wreck) strays(ctx context.Context, known bool) error {
-	for id := uint64(2); id < w.limit; id++ {
+// strays searches the pages that no page leads to. If known is true, the file
+// says which pages are free. A page that is neither free nor in use then means
+// that a page which led to it is damaged, or that the list of free pages is
+// incomplete.
+func (df *damagedFile) strays(ctx context.Context, known bool) error {
+	for id := uint64(2); id < df.limit; id++ {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if w.done.Add(id) {
+		if df.done.Add(id) {
 			continue
 		}
-		p, err := pages.Read(w.file, w.pageSize, id, w.limit)
+		p, err := pages.Read(df.file, df.pageSize, id, df.limit)
 		if err != nil {
 			continue
 		}
-		w.continued(id, &p)
+		df.continued(id, &p)
 		if p.Flags() != pages.Leaf {
 			continue
 		}
-		found, err := w.stray(&p)
+		found, err := df.stray(&p)
 		if err != nil {
 			return err
 		}
 		if known && found > 0 {
-			w.problem("page %d: nothing leads to it; it has %d records, and what was removed may be among them", id, found)
-			w.finds.stale = w.finds.stale || w.hidden == 0
+			df.problem("page %d: no page leads to it; it has %d records, and removed records may be among them", id, found)
+			df.scratch.stale = df.scratch.stale || df.hidden == 0
 		}
 	}
 	return nil
 }
 
-// stray keeps the records on a leaf of no bucket.
-func (w *wreck) stray(p *pages.Run) (found int, err error) {
+// stray adds the records on a leaf of an unknown bucket.
+func (df *damagedFile) stray(p *pages.Run) (found int, err error) {
 	p.Elements(func(flag uint32, k, v []byte, _ uint64) {
 		if err != nil {
 			return
 		}
-		if flag == pages.BucketElement { // of the root: the bucket may lie within
+		if flag == pages.BucketElement { // in the root, which may contain the whole bucket
 			b := bucketNamed(k)
 			if b >= 0 && len(v) > pages.BucketBytes+pages.HeaderBytes && binary.NativeEndian.Uint64(v) == 0 {
 				var n int
 				within := pages.Inline(v[pages.BucketBytes:])
-				n, err = w.stray(&within)
+				n, err = df.stray(&within)
 				found += n
 			}
 			return
 		}
-		if _, err = w.about(k, v); err != nil {
+		if _, err = df.keepMeta(k, v); err != nil {
 			return
 		}
 		for b := range bucketCount {
 			if isSealed(b) && reads(b, k, v) {
 				found++
-				err = w.finds.record(b, k, v)
+				err = df.scratch.record(b, k, v)
 				return
 			}
 		}
@@ -397,23 +401,24 @@ func (w *wreck) stray(p *pages.Run) (found int, err error) {
 	return found, err
 }
 
-// concluded reports what the journal lacks and ends the search.
-func (w *wreck) concluded() error {
-	if err := w.finds.flush(); err != nil {
+// concluded reports the transitions that are missing in the feed and the
+// journal.
+func (df *damagedFile) concluded() error {
+	if err := df.scratch.flush(); err != nil {
 		return err
 	}
-	return w.finds.db.View(func(tx *bolt.Tx) error {
-		if k, _ := tx.Bucket(numbersBucket).Cursor().First(); k == nil && !w.named {
-			return fmt.Errorf("%w: no task and no sign of a store can be read in it", store.ErrCorrupt)
+	return df.scratch.db.View(func(tx *bolt.Tx) error {
+		if k, _ := tx.Bucket(numbersBucket).Cursor().First(); k == nil && !df.named {
+			return fmt.Errorf("%w: neither a task nor the format of a store can be read", store.ErrCorrupt)
 		}
 		next := uint64(0)
-		if w.finds.upTo > 0 {
-			next = w.finds.upTo + 1
+		if df.scratch.upTo > 0 {
+			next = df.scratch.upTo + 1
 		}
 		c := feedBucket.in(tx).Cursor()
 		for k, v := c.First(); k != nil; k, v = c.Next() {
 			if first := seqOf(k); next != 0 && first > next {
-				w.problem("transitions %d to %d cannot be read in the journal, and may be nowhere else", next, first-1)
+				df.problem("transitions %d to %d cannot be read in the journal, and may be nowhere else", next, first-1)
 			}
 			next = max(next, binary.BigEndian.Uint64(v)+1)
 		}

@@ -11,15 +11,15 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// present makes up transitions that lead to what the task's nodes were when
-// they were last written to their place and, as far as nothing is missing in
-// the journal after that, what became of them, with all their attempts. It
-// returns an error if anything of these is missing.
-func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []piecemeal, err error) {
+// present reconstructs transitions that lead to the task's present nodes, with
+// all their attempts. These are the nodes as last written back, with the later
+// transitions in the journal up to the first missing one. It returns an error
+// if a node or an attempt is missing.
+func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []foundTransition, err error) {
 	if !t.headed || t.halfWritten(tx) {
 		return nil, store.ErrCorrupt
 	}
-	now := t.found
+	now := t.storedTask
 	now.pieces = nil
 	for i := range t.pieces {
 		p := t.pieces[i]
@@ -42,7 +42,7 @@ func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []piecemeal, err error
 	if err != nil {
 		return nil, err
 	}
-	var declared, rest []*state.Transition // an attempt may have come from a later node
+	var declared, rest []*state.Transition // declarations first, since a later node may have led to an attempt
 	for i := range tree.Len() {
 		n := tree.Node(i)
 		now.place.index = i
@@ -53,7 +53,7 @@ func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []piecemeal, err error
 		if err != nil {
 			return nil, err
 		}
-		trs := madeUp(&n, old)
+		trs := reconstructed(&n, old)
 		if i == 0 {
 			trs[0].Recorded, trs[0].Labels = t.header.Recorded, tree.Labels()
 		}
@@ -65,14 +65,14 @@ func (t *remains) present(tx *bolt.Tx, upTo uint64) (list []piecemeal, err error
 		if made, err = made.Extend(tr); err != nil {
 			return nil, err
 		}
-		list = append(list, piecemeal{tr: tr})
+		list = append(list, foundTransition{tr: tr})
 	}
 	t.nameData(tx, list)
 	return list, nil
 }
 
-// halfWritten reports whether nodes may be in their place that are newer than
-// the header: the writing back of the task was interrupted.
+// halfWritten reports whether some nodes may be newer than the header. The
+// write-back of the task was then interrupted.
 func (t *remains) halfWritten(tx *bolt.Tx) bool {
 	prefix := seqKey(t.place.number)
 	c := nodesBucket.in(tx).Cursor()
@@ -85,8 +85,9 @@ func (t *remains) halfWritten(tx *bolt.Tx) bool {
 	return false
 }
 
-// madeUp are transitions that declare a node and lead it through its attempts.
-func madeUp(n *state.Node, old []state.Attempt) (trs []*state.Transition) {
+// reconstructed returns transitions that declare a node and lead it through its
+// attempts.
+func reconstructed(n *state.Node, old []state.Attempt) (trs []*state.Transition) {
 	var before *state.Attempt
 	from := state.State(0)
 	add := func(op state.OpKind, p state.Progress) {
@@ -105,7 +106,7 @@ func madeUp(n *state.Node, old []state.Attempt) (trs []*state.Transition) {
 		if i < len(old) {
 			p = state.Progress{Attempt: old[i], Updated: n.Updated}
 		}
-		switch { // records of schema 1 do not say what began an attempt
+		switch { // records of schema 1 lack the operation that began an attempt
 		case i == 0 && n.Index == 0:
 			p.Began = state.Create
 		case i == 0:
@@ -129,7 +130,8 @@ func madeUp(n *state.Node, old []state.Attempt) (trs []*state.Transition) {
 	return trs
 }
 
-// begunAs is what a node was when the attempt that came to p began.
+// begunAs returns the progress of a node when the attempt with the progress p
+// began.
 func begunAs(p *state.Progress) state.Progress {
 	switch {
 	case p.Began == state.Skip, p.State == state.Created:
@@ -146,8 +148,8 @@ func begunAs(p *state.Progress) state.Progress {
 	}
 }
 
-// runningAs is what a node was when the attempt that came to p was under way: p if
-// it still is.
+// runningAs returns the progress of a node when the attempt with the progress p
+// was running: p if it still is.
 func runningAs(p *state.Progress) state.Progress {
 	if p.State == state.Running {
 		return *p
@@ -158,7 +160,7 @@ func runningAs(p *state.Progress) state.Progress {
 	return q
 }
 
-// ledTo is an operation that leads to a state.
+// ledTo has, for each state, an operation that leads to it.
 var ledTo = map[state.State]state.OpKind{
 	state.Running: state.Start, state.Finished: state.Finish, state.Failed: state.Fail,
 	state.Suspended: state.Suspend, state.Revoked: state.Revoke,

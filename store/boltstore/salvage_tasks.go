@@ -16,7 +16,7 @@ import (
 )
 
 // rebuild copies the tasks that were found into a new store.
-func (f *finds) rebuild(ctx context.Context, path string, report func(string)) (done Salvaged, err error) {
+func (f *scratch) rebuild(ctx context.Context, path string, report func(string)) (done Salvaged, err error) {
 	s, err := Open(path, nil)
 	if err != nil {
 		return done, err
@@ -29,13 +29,13 @@ func (f *finds) rebuild(ctx context.Context, path string, report func(string)) (
 	return r.done, errors.Join(err, s.Close())
 }
 
-// rebuilder puts tasks together again.
+// rebuilder copies tasks from a scratch file to a new store.
 type rebuilder struct {
 	ctx    context.Context
-	tx     *bolt.Tx // of the finds
+	tx     *bolt.Tx // of the scratch file
 	to     *Store
 	report func(string)
-	stale  bool   // among what was found may be what was removed or is outdated
+	stale  bool   // some of the found records may have been removed or be outdated
 	upTo   uint64 // the checkpoint, 0 if it is not known
 	done   Salvaged
 
@@ -48,7 +48,7 @@ type rebuilder struct {
 const commitSize = 4096
 
 func (r *rebuilder) tasks() error {
-	latest := make(map[state.Key]uint64) // of several under one key the last is not removed
+	latest := make(map[state.Key]uint64) // of several tasks with the same key, only the last one exists
 	c := r.tx.Bucket(numbersBucket).Cursor()
 	for k, v := c.First(); k != nil; k, v = c.Next() {
 		if len(v) > 0 {
@@ -92,7 +92,7 @@ func (r *rebuilder) tasks() error {
 	return r.commit()
 }
 
-// named is the task that the index of keys says has a number.
+// named returns the task that has a number in the index of keys.
 func (r *rebuilder) named(number uint64) (key state.Key, ok bool) {
 	k := r.tx.Bucket(keyedBucket).Get(seqKey(number))
 	if k == nil {
@@ -102,8 +102,8 @@ func (r *rebuilder) named(number uint64) (key state.Key, ok bool) {
 	return key, !bad
 }
 
-// names reports the tasks that are in the index of keys and nowhere else. The
-// index is not sealed, so another task of such a key stays.
+// names reports the tasks that are only in the index of keys. The index has no
+// checksums, so names removes no other task with the same key.
 func (r *rebuilder) names(latest map[state.Key]uint64) {
 	c := r.tx.Bucket(keyedBucket).Cursor()
 	for k, _ := c.First(); k != nil; k, _ = c.Next() {
@@ -114,7 +114,7 @@ func (r *rebuilder) names(latest map[state.Key]uint64) {
 		if other := latest[key]; other == 0 {
 			r.lost("task "+key.String(), "only the index names it")
 		} else if other < seqOf(k) {
-			r.report(fmt.Sprintf("task %s: the index names a later one, of which nothing can be read; this may be one that was removed", key))
+			r.report(fmt.Sprintf("task %s: the index names a later task with this key, which cannot be read; the copied one may have been removed", key))
 		}
 	}
 }
@@ -126,15 +126,15 @@ func (r *rebuilder) lost(task, why string) {
 
 // remains holds the readable parts of a task.
 type remains struct {
-	found             // with all pieces; the header has a key at least
-	headed   bool     // the header was found
-	revision uint64   // of the last transition that is known of
-	unread   []uint64 // transitions, ascending, whose nodes are not known
+	storedTask          // with all pieces; the header has at least the key
+	headed     bool     // the header was found
+	revision   uint64   // of the last transition that is known to exist
+	unread     []uint64 // sequences of transitions with unknown nodes, ascending
 }
 
-// gather finds the header and the pieces of a task.
+// gather scratch the header and the pieces of a task.
 func (r *rebuilder) gather(number uint64) (*remains, error) {
-	t := &remains{found: found{place: place{number: number}}}
+	t := &remains{storedTask: storedTask{place: place{number: number}}}
 	k := seqKey(number)
 	if v := tasksBucket.in(r.tx).Get(k); v != nil {
 		header, err := decodeTask(k, v)
@@ -180,17 +180,17 @@ func (r *rebuilder) task(t *remains) error {
 	}
 	name := "task " + t.header.Key.String()
 	if present, err := t.present(r.tx, r.upTo); err == nil && !r.stale {
-		r.report(name + ": " + why + "; its nodes are as they were last written to their place, with all attempts, but how they came to that is made up from them")
+		r.report(name + ": " + why + "; its nodes and attempts are complete as of the last write-back, but the transitions are reconstructed from them")
 		return r.add(t, present, true)
 	}
-	sure, _ := t.run(r.tx, past, 0)
-	if len(sure) == 0 {
+	certain, _ := t.run(r.tx, past, 0)
+	if len(certain) == 0 {
 		r.lost(name, why)
 		return nil
 	}
-	last := sure[len(sure)-1]
-	r.report(fmt.Sprintf("%s: %s; it is as it was at transition %d, %s", name, why, last.tr.Sequence, last.tr.At))
-	return r.add(t, sure, true)
+	last := certain[len(certain)-1]
+	r.report(fmt.Sprintf("%s: %s; copied as of transition %d, %s", name, why, last.tr.Sequence, last.tr.At))
+	return r.add(t, certain, true)
 }
 
 func (r *rebuilder) commit() error {
@@ -213,34 +213,34 @@ func (r *rebuilder) commit() error {
 	return nil
 }
 
-// piecemeal is a transition and the record it was in.
-type piecemeal struct {
+// foundTransition is a transition and the record that it was in.
+type foundTransition struct {
 	tr     *state.Transition
 	record int
 }
 
-// transitions are those of the task that can be read, in order.
-func (t *remains) transitions(tx *bolt.Tx) (all []piecemeal, err error) {
+// transitions returns the readable transitions of the task, in order.
+func (t *remains) transitions(tx *bolt.Tx) (all []foundTransition, err error) {
 	record := 0
-	take := func(trs []*state.Transition) {
+	add := func(trs []*state.Transition) {
 		for _, tr := range trs {
-			all = append(all, piecemeal{tr, record})
+			all = append(all, foundTransition{tr, record})
 		}
 		record++
 	}
 	prefix := seqKey(t.place.number)
-	names := identities{task: &t.found, tx: tx, known: make(map[int]*state.Node)}
+	names := identities{task: &t.storedTask, tx: tx, known: make(map[int]*state.Node)}
 	c := transitionsBucket.in(tx).Cursor()
 	for k, v := c.Seek(prefix); bytes.HasPrefix(k, prefix); k, v = c.Next() {
 		trs, err := decodeBlock(k, v, t.header.Key)
 		if err != nil {
-			return nil, err // it could be read before
+			return nil, err // impossible: scratch has only readable records
 		}
 		n := 0
 		for n < len(trs) && names.fill(trs[n]) == nil {
 			n++
 		}
-		take(trs[:n])
+		add(trs[:n])
 		for _, tr := range trs[n:] {
 			t.unread = append(t.unread, tr.Sequence)
 			t.revision = max(t.revision, tr.Sequence)
@@ -249,20 +249,20 @@ func (t *remains) transitions(tx *bolt.Tx) (all []piecemeal, err error) {
 	for i := range t.pieces {
 		trs, err := t.pieces[i].transitions(t.header.Key)
 		if err != nil {
-			return nil, err // this too
+			return nil, err // impossible as well
 		}
-		take(trs)
+		add(trs)
 	}
-	slices.SortStableFunc(all, func(a, b piecemeal) int { return cmp.Compare(a.tr.Sequence, b.tr.Sequence) })
-	return slices.CompactFunc(all, func(a, b piecemeal) bool { return a.tr.Sequence == b.tr.Sequence }), nil
+	slices.SortStableFunc(all, func(a, b foundTransition) int { return cmp.Compare(a.tr.Sequence, b.tr.Sequence) })
+	return slices.CompactFunc(all, func(a, b foundTransition) bool { return a.tr.Sequence == b.tr.Sequence }), nil
 }
 
-// run is the longest run of transitions, from the first on, that fit together,
-// and the tree they lead to. What follows the sequence proven must also be
-// known to come next: in the same record, or with the journal between the two
-// complete. Up to there the task's nodes, if all are there, tell whether
-// anything is missing.
-func (t *remains) run(tx *bolt.Tx, all []piecemeal, proven uint64) ([]piecemeal, *state.Tree) {
+// run returns the longest series of transitions, from the first on, that follow
+// each other, and the tree that they lead to. A transition after the sequence
+// proven must also be known to be the next one: it is in the same record as the
+// one before, or the journal between them is complete. Up to proven, a complete
+// set of the task's nodes shows whether a transition is missing.
+func (t *remains) run(tx *bolt.Tx, all []foundTransition, proven uint64) ([]foundTransition, *state.Tree) {
 	tree := state.NewTree(t.header.Key)
 	for i := range all {
 		tr := all[i].tr
@@ -281,8 +281,8 @@ func (t *remains) run(tx *bolt.Tx, all []piecemeal, proven uint64) ([]piecemeal,
 	return all, tree
 }
 
-// journaled reports whether every transition between two was found in the
-// journal.
+// journaled reports whether every transition between two sequences was found in
+// the feed or the journal.
 func journaled(tx *bolt.Tx, after, before uint64) bool {
 	c := feedBucket.in(tx).Cursor()
 	k, v := c.Seek(seqKey(after + 1))
@@ -300,7 +300,7 @@ func journaled(tx *bolt.Tx, after, before uint64) bool {
 	return true
 }
 
-// follows reports whether a transition goes on from where a tree is.
+// follows reports whether a transition continues from a tree.
 func (t *remains) follows(tree *state.Tree, tr *state.Transition) bool {
 	if (tr.Op == state.Create) != (tr.Sequence == t.place.number) || (tr.Op == state.Create) != (tree.Len() == 0) || len(tr.Changes) == 0 && tr.Op != state.Label {
 		return false
@@ -308,7 +308,7 @@ func (t *remains) follows(tree *state.Tree, tr *state.Transition) bool {
 	for i := range tr.Changes {
 		c := &tr.Changes[i]
 		if c.Declared != nil {
-			continue // Replay has looked at it
+			continue // Replay has checked it
 		}
 		n := tree.Node(c.Index)
 		if n.Kind != c.Kind || n.State != c.From || c.Superseded != nil && *c.Superseded != n.Attempt {
@@ -318,7 +318,7 @@ func (t *remains) follows(tree *state.Tree, tr *state.Transition) bool {
 	return true
 }
 
-// nodes is how many nodes are in their place, 0 if one between them is not.
+// nodes is the number of nodes with a record, 0 if one between them has none.
 func (t *remains) nodes(tx *bolt.Tx) (n int) {
 	prefix := seqKey(t.place.number)
 	c := nodesBucket.in(tx).Cursor()
@@ -331,7 +331,8 @@ func (t *remains) nodes(tx *bolt.Tx) (n int) {
 	return n
 }
 
-// lacks says what a tree lacks of what is known about the task, "" if nothing.
+// lacks returns what is missing in a tree of the known parts of the task, "" if
+// nothing is.
 func (t *remains) lacks(tx *bolt.Tx, tree *state.Tree) (why string) {
 	if tree.Revision() < t.revision {
 		return fmt.Sprintf("transitions between %d and %d cannot be read", tree.Revision(), t.revision)
@@ -346,10 +347,10 @@ func (t *remains) lacks(tx *bolt.Tx, tree *state.Tree) (why string) {
 		if n.Index >= tree.Len() {
 			return fmt.Sprintf("transitions after %d cannot be read", tree.Revision())
 		}
-		// What is written back is never newer than the last transition, and
-		// the same unless the journal goes on.
-		is, settled := tree.Node(n.Index), t.headed && t.revision == t.header.Revision
-		if n.Updated.After(is.Updated) || settled && n.Progress != is.Progress {
+		// A node that was written back is never newer than the last transition.
+		// It is the same unless the journal has later transitions.
+		is, writtenBack := tree.Node(n.Index), t.headed && t.revision == t.header.Revision
+		if n.Updated.After(is.Updated) || writtenBack && n.Progress != is.Progress {
 			return fmt.Sprintf("transitions of node %q cannot be read", n.ID)
 		}
 	}

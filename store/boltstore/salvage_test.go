@@ -68,7 +68,7 @@ func (m *model) salvageImage(t testing.TB, damaged image, what string) (done Sal
 		t.Errorf("%s: check: %v", what, err)
 	}
 	journal := slices.ContainsFunc(reports, func(r string) bool { return strings.Contains(r, "journal") || strings.Contains(r, "feed") })
-	stale := slices.ContainsFunc(reports, func(r string) bool { return strings.Contains(r, "what was removed") })
+	stale := slices.ContainsFunc(reports, func(r string) bool { return strings.Contains(r, "removed records") })
 	page, err := s.List(context.Background(), store.ListQuery{})
 	if err != nil || len(page.Tasks) != done.Whole+done.Partly {
 		t.Errorf("%s: %d tasks, %v, reported %+v", what, len(page.Tasks), err, done)

@@ -10,17 +10,18 @@ import (
 
 // The file, bucket by bucket. Numbers in keys are big-endian, so that byte
 // order is numerical order: seq and number 8 bytes, index and attempt 4. A
-// task's number is the sequence of its first transition, never used again.
-// Every value begins with the version of its format, 1, or 3 for nodes;
-// "sealed" ones end with a checksum over key and value. The others are indexes, and what they lead to
-// tells whether they are right. Text keys are written as in appendID: a tag
-// and 16 bytes for 32 lower-case hex digits, else the length and the bytes.
+// task's number is the sequence of its first transition, which is never used
+// again. Every value begins with the version of its format, 1, or 3 for nodes.
+// "Sealed" values end with a checksum over key and value. The others are
+// indexes, which are verified by the records that they lead to. Text keys are
+// written by appendID: a tag and 16 bytes for 32 lower-case hex digits,
+// otherwise the length and the bytes.
 //
 //	meta
 //	├── "format"                     -> version, "pipestatus", sealed
-//	├── "checkpoint"                 -> how far the file goes, sealed
-//	├── "histories"                  -> ID and seq after which it began of each, sealed
-//	└── "journal"                    -> which journal it has, sealed
+//	├── "checkpoint"                 -> the seq up to which the file has everything, sealed
+//	├── "histories"                  -> each history's ID and the seq after which it began, sealed
+//	└── "journal"                    -> the journal of the file, sealed
 //	feed
 //	└── seq of the first transition  -> transitions of one commit, sealed
 //	tasks
@@ -48,18 +49,18 @@ import (
 //	data
 //	└── number, index, attempt, what -> input (0) or output (1), see data.go
 //
-// The five before data say which tasks are unfinished, are of a business, have failures,
-// were given a name, and have a label. Lists go through one of them, and what the
-// overlay has comes on top.
+// The five buckets before data are the indexes of unfinished tasks, businesses,
+// tasks with failures, names, and labels. A list reads one of them together
+// with the overlay.
 //
-// One task's nodes are neighbors, and the first record begins with a copy of the
-// task's header: reading a task is a look into keys and one range scan, and touches
-// neither tasks nor attempts nor transitions. Flat buckets, because
-// nested ones measured 466 MiB against 277 for 50,000 node writes.
+// One task's nodes are neighbors, and the first record begins with a copy of
+// the task's header: reading a task takes a lookup in keys and one range scan,
+// and needs neither tasks nor attempts nor transitions. The buckets are flat,
+// because nested ones took 466 MiB instead of 277 for 50,000 node writes.
 //
-// The file holds everything up to its checkpoint and nothing later. The newest
-// part may be in the journal, whose format package journal describes; a record
-// says whether that is so.
+// The file has everything up to its checkpoint and nothing later. Later
+// transitions may be in the journal, which the meta bucket's record says;
+// package journal describes its format.
 type bucket int
 
 const (
@@ -86,7 +87,7 @@ var bucketNames = [bucketCount]string{
 	"unfinished", "business", "failures", "names", "labels", "data",
 }
 
-// bucketsOf is how many of the buckets a file of a schema has.
+// bucketsOf is the number of buckets in a file of a schema.
 func bucketsOf(version byte) bucket {
 	if version < 3 {
 		return failuresBucket
@@ -94,7 +95,8 @@ func bucketsOf(version byte) bucket {
 	return bucketCount
 }
 
-// in returns the bucket in a transaction, nil if the file is of a schema before it.
+// in returns the bucket in a transaction, nil if the file's schema has no such
+// bucket.
 func (b bucket) in(tx *bolt.Tx) *bolt.Bucket { return tx.Bucket([]byte(bucketNames[b])) }
 
 var (
@@ -105,17 +107,17 @@ var (
 )
 
 const (
-	// schemaVersion is in the format record. A file with a higher one is
-	// refused.
+	// schemaVersion is in the format record. Open refuses a file with a higher
+	// one.
 	schemaVersion = 4
-	// schemaWithJournal is the first one with a journal of its own.
+	// schemaWithJournal is the first schema with a separate journal.
 	schemaWithJournal = 2
 	// recordVersion begins every value.
 	recordVersion = 1
 	formatName    = "pipestatus"
 )
 
-// keyRoom has room for the keys below that begin with a number.
+// keyRoom is enough for the keys below that begin with a number.
 const keyRoom = 16
 
 func seqKey(seq uint64) []byte {
@@ -137,7 +139,7 @@ func blockKey(number, seq uint64) []byte {
 	return binary.BigEndian.AppendUint64(seqKey(number), seq)
 }
 
-// idRoom has room for most keys below: for a generated ID and a number.
+// idRoom is enough for most keys below, with a generated ID and a number.
 const idRoom = 32
 
 func taskKey(key state.Key) []byte {
@@ -146,7 +148,7 @@ func taskKey(key state.Key) []byte {
 
 func idKey(id string) []byte { return appendID(make([]byte, 0, idRoom), id) }
 
-// The keys of the indexes that have more than a number begin with these.
+// The prefixes of keys in the indexes whose keys are more than a number.
 
 func businessPrefix(business string) []byte { return appendID(make([]byte, 0, idRoom), business) }
 

@@ -33,14 +33,15 @@ type Options struct {
 	// written back, which Open has to read after a crash. A quarter of it is
 	// written back at a time. Default: 131,072.
 	OverlayTransitions int
-	// JournalSize bounds the journal in bytes. A single write, with its data, may
-	// take a little less than a quarter of it, and a larger one gets a
-	// [*store.TooLargeError]. An engine then commits fewer requests at a time, and
-	// refuses only a request that is too large by itself. It is in addition to
-	// MaxSize. The journal begins with
-	// 1 MiB and grows when commits need more. Default: 72 MiB, which is enough for
-	// an input or output of [state.MaxDataBytes], or half of MaxSize if that is
-	// less; at least 1 MiB.
+	// JournalSize bounds the journal in bytes, in addition to MaxSize. The
+	// journal begins with 1 MiB and grows when commits need more. At least 1
+	// MiB. Default: 72 MiB, which is enough for an input or output of
+	// [state.MaxDataBytes], or half of MaxSize if that is less.
+	//
+	// A single write, with its data, may take a little less than a quarter of
+	// the journal, and a larger one gets a [*store.TooLargeError]. An engine
+	// then commits fewer requests at a time, and refuses only a request that is
+	// too large alone.
 	JournalSize int
 	// FeedTransitions is the least number of latest transitions that the feed
 	// keeps, unless they are older than FeedAge. Default: 1,000,000.
@@ -61,11 +62,11 @@ type Options struct {
 	// Default: os.OpenFile.
 	OpenFile func(name string, flag int, perm fs.FileMode) (*os.File, error)
 
-	schema schema // what Open makes of an older file; tests have others
-	mapped int    // bytes of the file to map at first; tests have less
+	schema schema // the one that Open migrates older files to; tests have others
+	mapped int    // bytes of the file to map at first; tests use fewer
 
-	leastJournal int64  // bytes that a journal begins with; tests have fewer
-	written      func() // called between a write-back and its publication, by tests
+	leastJournal int64  // the first size of a journal in bytes; tests use a smaller one
+	written      func() // for tests: called between a write-back and its publication
 }
 
 func (o *Options) withDefaults() (Options, error) {
@@ -95,8 +96,8 @@ func (o *Options) withDefaults() (Options, error) {
 	return d, nil
 }
 
-// mappedDefault is 64 GiB of addresses, which cost nothing until something is
-// there; where there are fewer it is less, see [Store.openMapped].
+// mappedDefault is 64 GiB of addresses, which cost nothing until the file uses
+// them. Systems with fewer addresses use fewer, see [Store.openMapped].
 const mappedDefault = 1 << (30 + 6*(^uint(0)>>63))
 
 func defaultTo[T comparable](field *T, value T) {
@@ -118,26 +119,26 @@ type Store struct {
 
 	*boltFile // replaced by Compact, with writer and mu held
 
-	looked atomic.Int64 // when begin last looked at the file, Unix nanoseconds
+	looked atomic.Int64 // when begin last checked that the file exists, Unix nanoseconds
 	broken atomic.Bool  // a transaction began or ended in a panic: bbolt's locks are lost
 
-	writer    turn             // whose it is may commit, publish a write-back, and maintain the file; protects the next group
+	writer    turn             // for commits, publishing a write-back and maintaining the file; protects the next group
 	journal   *journal.Journal // nil until the first commit
 	instance  journal.ID       // of the file
 	phase     phase            // of the frozen generation
-	stalledBy error            // why it is stalled
+	stalledBy error            // why the phase is stalled
 	// In a full store removals run ahead of the rest.
-	ahead  map[uint64]struct{} // deleted tasks that were removed before what comes before their delete was written back
-	atOnce int                 // how many are removed in a transaction
-	freed  bool                // some were since a write-back failed
-	thin   bool                // the journal's ballast was given back to a full disk
+	ahead  map[uint64]struct{} // deleted tasks that were removed before the transitions before their deletion were written back
+	atOnce int                 // the most tasks that one transaction removes
+	freed  bool                // some tasks were removed since a write-back failed
+	thin   bool                // the journal gave its ballast back to a full disk
 	// Of a bounded file: the bytes in use, and those that commits may use.
 	used, room int64
 	mark       journal.Mark     // the last bbolt transaction
-	markAt     journal.Position // of the frame with the checkpoint of mark
-	kept       journal.Position // of the frame with the checkpoint of the transaction that frames name; those before it are needed no more once they name mark
-	writes     bool             // has committed, so that past ends with a history of its own
-	lastID     []byte           // the key of no node ID in the file is higher
+	markAt     journal.Position // of the frame with mark's checkpoint
+	kept       journal.Position // of the frame with the checkpoint of the transaction that frames name; earlier frames are not needed once frames name mark
+	writes     bool             // this Store has committed, so past ends with its history
+	lastID     []byte           // the highest key of a node ID in the file
 	enc        encoder
 	payload    []byte
 	// Sets that commits use, kept for their memory.
@@ -146,11 +147,11 @@ type Store struct {
 
 	mu         sync.RWMutex // protects everything below; see lock.go
 	overlay    overlay
-	last       uint64 // sequence of the last committed transition
+	last       uint64 // the sequence of the last committed transition
 	past       store.Histories
 	checkpoint uint64 // the overlay has everything after it
-	base       int    // the bbolt transaction that has everything up to it
-	failed     error  // not nil: refuse everything, see store.ErrFailed
+	base       int    // the bbolt transaction that has everything up to the checkpoint
+	failed     error  // if not nil, the store refuses every call, see store.ErrFailed
 	closed     bool
 	readers    sync.WaitGroup // open read transactions
 }
@@ -162,7 +163,7 @@ type boltFile struct {
 	db       *bolt.DB
 	file     *os.File // the one bbolt uses
 	pageSize int64
-	info     fs.FileInfo // which file it is
+	info     fs.FileInfo // identifies the file
 	footing  footing     // of the write transactions
 }
 
@@ -199,7 +200,7 @@ func (s *Store) Close() error {
 	s.writer.Lock()
 	defer s.writer.Unlock()
 	s.readers.Wait()
-	err := s.settle(context.Background(), nil)
+	err := s.drainOverlay(context.Background(), nil)
 	if err == nil {
 		err = s.endJournal()
 	}
@@ -209,7 +210,6 @@ func (s *Store) Close() error {
 	return errors.Join(err, s.closeFiles())
 }
 
-// closeFiles closes the files as they are.
 func (s *Store) closeFiles() error {
 	var journalErr error
 	if s.journal != nil {
@@ -218,7 +218,7 @@ func (s *Store) closeFiles() error {
 	}
 	closeFile := s.release
 	if s.broken.Load() {
-		closeFile = func() error { return abandon(s.file) } // bbolt's own would wait for ever
+		closeFile = func() error { return abandon(s.file) } // bbolt's Close would wait forever
 	}
 	if err := errors.Join(closeFile(), journalErr); err != nil {
 		return fmt.Errorf("boltstore: close %s: %w", s.path, err)
@@ -226,14 +226,14 @@ func (s *Store) closeFiles() error {
 	return nil
 }
 
-// use counts one more user of the file. The caller holds mu, for reading at
-// least, or is the first one.
+// use counts one more user of the file. The caller holds mu, at least for
+// reading, or is the first user.
 func (f *boltFile) use() *boltFile {
 	f.users.Add(1)
 	return f
 }
 
-// release ends what use began; the last user closes the file.
+// release ends one use of the file; the last user closes it.
 func (f *boltFile) release() error {
 	if f.users.Add(-1) > 0 {
 		return nil

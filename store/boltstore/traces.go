@@ -8,8 +8,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// traces are those of a task's nodes by index, in pieces, since most tasks
-// change few of many nodes while the overlay has them.
+// traces are the traces of a task's nodes by index, in small arrays, since most
+// tasks change few of their nodes while the overlay has them.
 type traces []*[tracesPiece]state.Trace
 
 const tracesPiece = 8
@@ -33,8 +33,8 @@ func (t *traces) set(index int, trace state.Trace) {
 	(*t)[i][index%tracesPiece] = trace
 }
 
-// trace returns that of a node which the task has. The overlay knows it if it
-// has a change of the node; else the file has the newest one.
+// trace returns the trace of a node of the task. It is in the overlay if a
+// change of the node is; otherwise it is read from the file.
 func (o *overlay) trace(file func() (*bolt.Tx, error), number uint64, index int) (state.Trace, error) {
 	for _, g := range o.generations() {
 		if e := g.entries[number]; e != nil {

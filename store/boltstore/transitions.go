@@ -7,13 +7,13 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// A block is a run of one task's transitions. In the journal it stands for
-// itself; in the transitions bucket ("packed") what the nodes' records hold,
-// IDs and declarations, is left out. Within a block sequences, times and
-// versions are relative to what came before.
+// A block is a series of one task's transitions. In the journal it is complete;
+// in the transitions bucket it is "packed": it lacks the IDs and declarations,
+// which the nodes' records have. Within a block, sequences, times and versions
+// are relative to the transition before.
 
 const (
-	trRecorded = 1 << iota // the recording time follows: it is not the effective one
+	trRecorded = 1 << iota // the recording time follows, because it is not the effective one
 	trActor
 	trPending // the number of pending automatic retries follows
 	trLabels  // the task's labels after it follow
@@ -23,7 +23,7 @@ const (
 )
 
 // changeMin is the least size of a change: index, kind, flags and state. It
-// bounds what a malformed count can make a reader allocate.
+// bounds the memory that a malformed count can make a reader allocate.
 const changeMin = 5
 
 // blockWriter appends transitions to a block. The zero blockWriter begins one.
@@ -34,7 +34,7 @@ type blockWriter struct {
 	seen   versions
 }
 
-// add appends a transition under a sequence greater than the one before.
+// add appends a transition with a sequence greater than the one before.
 func (w *blockWriter) add(dst []byte, tr *state.Transition, seq uint64) []byte {
 	dst = binary.AppendUvarint(dst, seq-w.seq)
 	dst = appendTransition(dst, tr, w.at, &w.seen, w.packed)
@@ -42,14 +42,14 @@ func (w *blockWriter) add(dst []byte, tr *state.Transition, seq uint64) []byte {
 	return dst
 }
 
-// restart begins another block with the same memory.
+// restart begins another block and reuses the memory.
 func (w *blockWriter) restart(seq uint64) {
 	w.seen.reset()
 	w.seq, w.at = seq, state.Instant{}
 }
 
-// follow continues after the last transition that a reader has read. The reader must be restarted
-// before it is used again.
+// follow continues after the last transition that a reader has read. The reader
+// must be restarted before its next use.
 func (w *blockWriter) follow(r *blockReader) {
 	w.seq, w.at = r.seq, r.at
 	w.seen, r.seen = r.seen, w.seen
@@ -146,7 +146,7 @@ func appendDeclaration(dst []byte, decl *state.Declaration) []byte {
 }
 
 // isPlaced reports whether the node has a key or edges, which appendPlaced
-// appends.
+// writes.
 func isPlaced(decl *state.Declaration) bool { return decl.Key != "" || decl.After != (state.Edges{}) }
 
 func appendPlaced(dst []byte, decl *state.Declaration) []byte {
@@ -206,27 +206,27 @@ func (d *decoder) labels() state.Labels {
 type blockReader struct {
 	d      decoder
 	packed bool
-	// lean leaves out the IDs of nodes that were not declared, and superseded
-	// attempts are only valid until the next transition is read: for a
-	// write-back, which needs no more and should not pay for more.
+	// lean is for a write-back, which needs less: the IDs of older nodes are left
+	// out, and superseded attempts are only valid until the next transition is
+	// read.
 	lean bool
 	seq  uint64 // of the transition before
 	at   state.Instant
 	seen versions
-	// superseded is where those of a transition are, if lean, and declared where
-	// all declarations are that were read since the owner emptied it.
+	// Memory for lean readers: superseded for the attempts of one transition,
+	// declared for all declarations since the owner emptied it.
 	superseded []state.Attempt
 	declared   []state.Declaration
 }
 
-// restart begins to read another block with the same memory.
+// restart begins to read another block and reuses the memory.
 func (r *blockReader) restart(block []byte, base uint64) {
 	r.d, r.seq, r.at = decoder{b: block, ids: r.d.ids}, base, state.Instant{}
 	r.seen.reset()
 }
 
-// next reads a transition into tr, all but its task, and reports whether there
-// was one. The changes that tr has already are overwritten.
+// next reads a transition into tr, except its task, and reports whether there
+// was one. It overwrites tr's changes.
 func (r *blockReader) next(tr *state.Transition) bool {
 	if len(r.d.b) == 0 {
 		return false
@@ -329,7 +329,7 @@ func (r *blockReader) change(c *state.Change, at state.Instant) {
 	r.seen.set(c.Index, c.Version)
 }
 
-// data reads what names data.
+// data reads the size and the digest of data.
 func (d *decoder) data() *state.Data {
 	size := d.int(state.MaxDataBytes)
 	var digest [16]byte
@@ -337,12 +337,12 @@ func (d *decoder) data() *state.Data {
 	if d.bad {
 		return nil
 	}
-	named, _ := state.NamedData(size, digest) // which can be
+	named, _ := state.NamedData(size, digest) // cannot fail for such a size
 	return named
 }
 
-// declaration returns where a declaration is kept. A packed block has none of
-// what would be in it.
+// declaration returns memory for a declaration. In a packed block all
+// declarations are empty and share it.
 func (r *blockReader) declaration() *state.Declaration {
 	switch {
 	case !r.lean:
@@ -353,7 +353,7 @@ func (r *blockReader) declaration() *state.Declaration {
 	return &r.declared[len(r.declared)-1]
 }
 
-// attempt returns where a superseded attempt is kept.
+// attempt returns a superseded attempt in memory of the reader, if lean.
 func (r *blockReader) attempt(a state.Attempt) *state.Attempt {
 	if !r.lean {
 		return &a

@@ -7,7 +7,7 @@ type turn chan struct{}
 
 func newTurn() turn { return make(turn, 1) }
 
-// Lock waits for as long as it takes.
+// Lock waits without a limit.
 func (t turn) Lock() { t <- struct{}{} }
 
 // LockUntil waits until the context ends and then returns its error.
@@ -23,5 +23,5 @@ func (t turn) LockUntil(ctx context.Context) error {
 	}
 }
 
-// Unlock must be called by whoever has it.
+// Unlock gives up the turn. The caller must have it.
 func (t turn) Unlock() { <-t }

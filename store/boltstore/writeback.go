@@ -17,33 +17,32 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
-// phase says what becomes of the frozen generation. Whoever has the turn may
-// change it.
+// phase is the progress of the frozen generation. The holder of the turn may change it.
 type phase int
 
 const (
-	idle    phase = iota // there is none
+	idle    phase = iota // there is no frozen generation
 	writing              // a goroutine writes it back
-	stalled              // that failed; it is tried again when there is need
+	stalled              // the write-back failed; it is tried again when a commit needs room
 )
 
-// writeBack is the writing back of one generation, or in a full store the
-// removal of some deleted tasks: what it needs, and what came of it.
+// writeBack is the writing back of one generation, or in a full store the removal of
+// some deleted tasks: its inputs and its result.
 type writeBack struct {
 	generation *generation
-	removals   []*entry   // if there are any, these and nothing else
-	checkpoint checkpoint // that the file gets
-	grow       int64      // the size that the journal should have, 0 if it is large enough
+	removals   []*entry   // if not empty, only these tasks are removed
+	checkpoint checkpoint // the new one of the file
+	grow       int64      // the new size of the journal, 0 if it is large enough
 
 	err     error
 	outcome outcome
 	mark    journal.Mark // of the transaction
-	lastID  []byte       // the highest ID it put
-	grown   bool
+	lastID  []byte       // the highest ID that it put
+	grown   bool         // the journal has the size grow
 }
 
-// makeRoom reports whether the part can be written now. If not it makes room,
-// and the part must be planned again. The error says that there is no room.
+// makeRoom reports whether the part can be written now. If not, it makes room,
+// and the part must be planned again. It returns an error if there is no room.
 func (s *Store) makeRoom(ctx context.Context, c *commit) (ready bool, err error) {
 	if !s.writes || s.journal == nil {
 		if err := s.beginHistory(ctx); err != nil {
@@ -61,7 +60,7 @@ func (s *Store) makeRoom(ctx context.Context, c *commit) (ready bool, err error)
 			return false, full(s.path, s.stalledBy)
 		case s.phase == idle && s.overlay.active.transitions == 0 && !s.fileHasRoom(c):
 			return false, fmt.Errorf("%w: %s: it may have %d bytes", store.ErrFull, s.path, s.opts.MaxSize)
-		case c.waits > 1000: // more transactions than it takes to give room back
+		case c.waits > 1000: // far more transactions than removals need
 			return false, fmt.Errorf("%w: %s", store.ErrFull, s.journalPath())
 		default:
 			c.tried = true
@@ -73,8 +72,8 @@ func (s *Store) makeRoom(ctx context.Context, c *commit) (ready bool, err error)
 	return ready, nil
 }
 
-// hasRoom reports whether a part fits the active generation and the journal.
-// Deletes may take the last of it.
+// hasRoom reports whether a part fits the active generation and the journal. A
+// part that only deletes tasks may use the reserved rest.
 func (s *Store) hasRoom(c *commit) bool {
 	g, takes := s.overlay.active, journal.Takes(c.size)
 	n := int(c.next - 1 - s.last)
@@ -89,30 +88,29 @@ func (s *Store) hasRoom(c *commit) bool {
 	return s.journal.Fits(c.size, keptForNames+s.journal.Size()/8)
 }
 
-// due reports whether the active generation is to be written back although there
-// is room for more. So there is room for commits while that lasts. Smaller
-// generations take the disk for shorter moments, larger ones less of it: each
-// copies the pages of all tasks that are running. 256 writers measured, for
-// generations of 16,384, 32,768 and 65,536, 350, 320 and 280 bytes a transition,
-// of which 100 are the journal's, 16 to 18, 14 to 17 and 13 to 18 microseconds,
-// and 22, 31 and 36 ms for the longest wait.
+// due reports whether the active generation should be written back before it is full,
+// so that commits have room during the write-back. Smaller generations occupy the disk
+// for shorter periods, larger ones write less: each copies the pages of all running
+// tasks. With 256 writers and generations of 16,384, 32,768 and 65,536, a transition
+// took 350, 320 and 280 bytes, of which 100 are the journal's, and 16 to 18, 14 to 17
+// and 13 to 18 microseconds; the longest wait was 22, 31 and 36 ms.
 func (s *Store) due() bool {
 	g := s.overlay.active
 	return g.transitions >= s.generation() || g.bytes > s.journal.Quarter()/4*3
 }
 
-// generation is how many transitions are written back at a time.
+// generation is the number of transitions that are written back at a time.
 func (s *Store) generation() int { return max(s.opts.OverlayTransitions/4, 1) }
 
-// keptForNames is the room in the journal that only frames take which name a
+// keptForNames is the room in the journal for frames that only name a
 // transaction.
 const keptForNames = 4 * journal.Block
 
-// startWriteBack freezes the active generation, unless one is frozen, and
-// writes the frozen one back. The caller has the turn, and nobody else is
-// writing back.
+// startWriteBack freezes the active generation, unless one is frozen already,
+// and writes the frozen one back. The caller has the turn, and no other
+// write-back runs.
 func (s *Store) startWriteBack(grow bool) error {
-	if !s.named() { // no transaction begins before the last one is named
+	if !s.named() { // a frame must name the last transaction before the next one begins
 		if err := s.appendFrame(0, nil); err != nil {
 			return err
 		}
@@ -147,20 +145,20 @@ func (s *Store) startWriteBack(grow bool) error {
 		}
 		select {
 		case s.writer <- struct{}{}:
-			s.finish(w)
+			s.publishWriteBack(w)
 			s.writer.Unlock()
-		case s.written <- w: // somebody who has the turn waits for it
+		case s.written <- w: // await receives it, whose caller has the turn
 		}
 	}()
 	return nil
 }
 
-// await waits until the write-back that is in progress has ended, and publishes
-// it. The caller has the turn.
+// await waits until the current write-back has ended, and publishes it. The
+// caller has the turn.
 func (s *Store) await(ctx context.Context, closing <-chan struct{}) error {
 	select {
 	case w := <-s.written:
-		s.finish(w)
+		s.publishWriteBack(w)
 		return s.failure()
 	case <-ctx.Done():
 		return ctx.Err()
@@ -169,8 +167,9 @@ func (s *Store) await(ctx context.Context, closing <-chan struct{}) error {
 	}
 }
 
-// finish publishes a write-back that has ended. The caller has the turn.
-func (s *Store) finish(w *writeBack) {
+// publishWriteBack publishes a write-back that has ended. The caller has the
+// turn.
+func (s *Store) publishWriteBack(w *writeBack) {
 	if w.grown {
 		s.journal.SetSize(w.grow)
 		s.thin = false
@@ -180,7 +179,7 @@ func (s *Store) finish(w *writeBack) {
 		s.mark, s.markAt = w.mark, w.checkpoint.at
 		s.measureRoom()
 		if w.removals != nil {
-			s.removed(w)
+			s.publishRemoval(w)
 			break
 		}
 		s.phase = idle
@@ -201,7 +200,7 @@ func (s *Store) finish(w *writeBack) {
 		s.stalledBy = s.fail(w.err)
 	default:
 		s.phase, s.stalledBy = stalled, w.err
-		if n := len(w.removals); n > 1 && isFull(w.err) { // fewer may fit
+		if n := len(w.removals); n > 1 && isFull(w.err) { // half as many may fit
 			s.atOnce, s.freed = n/2, true
 		}
 	}
@@ -210,9 +209,10 @@ func (s *Store) finish(w *writeBack) {
 // named reports whether a frame names the last bbolt transaction.
 func (s *Store) named() bool { return s.journal.Named().Transaction == s.mark.Transaction }
 
-// settle writes everything back, or returns why that cannot be done. The caller
-// has the turn, so nothing comes after it until the caller gives it away.
-func (s *Store) settle(ctx context.Context, closing <-chan struct{}) error {
+// drainOverlay writes the whole overlay back, or returns the reason why it
+// cannot. The caller has the turn, so no commit adds to the overlay until the
+// caller gives it up.
+func (s *Store) drainOverlay(ctx context.Context, closing <-chan struct{}) error {
 	if s.opts.ReadOnly {
 		return nil
 	}
@@ -244,8 +244,8 @@ func (s *Store) failure() error {
 	return s.failed
 }
 
-// writeFrozen writes a generation back, in one transaction that holds
-// everything up to the checkpoint and nothing later.
+// writeFrozen writes a generation back, in one transaction, after which the
+// file has everything up to the checkpoint and nothing later.
 func (s *Store) writeFrozen(w *writeBack) {
 	s.db.MaxSize = s.opts.MaxSize
 	if w.removals == nil && s.opts.MaxSize > 0 {
@@ -263,15 +263,15 @@ func (s *Store) writeFrozen(w *writeBack) {
 	})
 	if w.err == nil {
 		w.mark, w.err = s.readMark(w.checkpoint.seq)
-		w.outcome = unknown // if that failed
+		w.outcome = unknown // of use only if readMark failed
 	}
 	if w.err == nil && w.grow > 0 {
-		// Without it there is less room, which is no reason to fail.
+		// If this fails, there is only less room for commits.
 		w.grown = s.journal.Grow(w.grow, ballast) == nil
 	}
 }
 
-// putMeta puts a record of the meta bucket.
+// putMeta puts a record into the meta bucket.
 func (s *Store) putMeta(tx *bolt.Tx, k, v []byte) error {
 	if err := s.footing.ready(tx, metaBucket, k, false); err != nil {
 		return err
@@ -292,15 +292,15 @@ func (s *Store) writeGeneration(tx *bolt.Tx, g *generation, ready readiness) (la
 	return p.highestID(), s.writeFeed(tx, &p, g, ready)
 }
 
-// outcome is what is known of a transaction that returned an error.
+// outcome is the known result of a transaction that returned an error.
 type outcome int
 
 const (
-	nothing outcome = iota // it left the file as it was
-	unknown                // or not
+	nothing outcome = iota // the file is unchanged
+	unknown                // the file may have the transaction or not
 )
 
-// transact runs f in a write transaction and commits if f says so.
+// transact runs f in a write transaction, which it commits if f returns true.
 func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
 	var tx *bolt.Tx
 	id, committing := 0, false
@@ -321,8 +321,8 @@ func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
 		return nil
 	})
 	if tx != nil {
-		// After a commit this does nothing; after a panic it may panic again,
-		// and then bbolt's write lock is lost.
+		// After a commit, Rollback does nothing. After a panic it may panic
+		// again, and then bbolt's write lock stays locked forever.
 		if err := guard(tx.Rollback); errors.Is(err, store.ErrCorrupt) {
 			s.broken.Store(true)
 		}
@@ -331,8 +331,8 @@ func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
 	case err == nil, !committing, errors.Is(err, bolterrors.ErrMaxSizeReached):
 		return nothing, err
 	case files.LacksRoom(err):
-		// There was no room for pages that nothing leads to, unless the meta
-		// page is there, which bbolt writes last.
+		// bbolt writes the meta page last. Unless it was written, readers do
+		// not see the pages before it, and the file is unchanged.
 		if !s.shows(id) {
 			return nothing, err
 		}
@@ -340,7 +340,7 @@ func (s *Store) transact(f func(tx *bolt.Tx) (bool, error)) (outcome, error) {
 	return unknown, err
 }
 
-// shows reports whether readers may see a transaction.
+// shows reports whether readers may see the transaction with an ID.
 func (s *Store) shows(id int) bool {
 	shown := true
 	err := guard(func() error {
@@ -374,9 +374,9 @@ func (s *Store) writeFeed(tx *bolt.Tx, p *pass, g *generation, ready readiness) 
 	return s.trim(tx, g, ready)
 }
 
-// trim removes the oldest records of the feed, as far as it need not keep them:
-// more than came, so that a feed with too many gets shorter, but not all at
-// once.
+// trim removes the oldest records of the feed that it need not keep. It removes
+// more than the generation adds, so that an oversized feed gets shorter, but
+// not all at once.
 func (s *Store) trim(tx *bolt.Tx, g *generation, ready readiness) error {
 	b := feedBucket.in(tx)
 	newest := g.records[len(g.records)-1]

@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// Chown gives a file the owner and group that another one has.
+// Chown gives a file the owner and group of another one.
 func Chown(f *os.File, as fs.FileInfo) error {
 	want, ok := as.Sys().(*syscall.Stat_t)
 	if !ok {

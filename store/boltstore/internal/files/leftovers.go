@@ -16,8 +16,8 @@ import (
 // is named by date. Opening or making a file in a directory therefore removes all
 // unfinished files there, if it is certain that no process works on them.
 
-// TempName is what the names of unfinished files begin with that are to become
-// the one at path; digits follow.
+// TempName is the beginning of the names of unfinished files that will become
+// the file at path; digits follow.
 func TempName(path string) string { return "." + filepath.Base(path) + tempMark }
 
 const tempMark = ".new-"
@@ -33,10 +33,10 @@ func isTempName(name string) bool {
 
 func isDigits(s string) bool { return s != "" && strings.Trim(s, "0123456789") == "" }
 
-// RemoveOwnLeftovers removes the unfinished files that were to become the one at
-// path, as far as it can. The caller has that file open, and so its lock: whoever
-// still works on another one under its name will find the name taken, and make
-// no difference between its own file being there or not.
+// RemoveOwnLeftovers removes the unfinished files that were to become the one
+// at path, as far as possible. The caller has the file at path open and locked.
+// If another process is still working on one of the unfinished files, it would
+// find the name taken anyway, so the removal makes no difference to it.
 func RemoveOwnLeftovers(path string) {
 	eachLeftover(path, func(name string, e os.DirEntry) {
 		if digits, ok := strings.CutPrefix(e.Name(), TempName(path)); ok && isDigits(digits) && e.Type().IsRegular() {
@@ -45,12 +45,13 @@ func RemoveOwnLeftovers(path string) {
 	})
 }
 
-// abandonedAfter is for how long nobody has written to a file that is
-// abandoned. Whoever makes one has it locked nearly all the time.
+// abandonedAfter is the least age of the last write to an abandoned file. The
+// maker of a file has it locked nearly all the time, so this only covers the
+// moments without the lock.
 const abandonedAfter = time.Minute
 
-// RemoveAbandoned removes what is unfinished and abandoned in the directory of
-// path, as far as it can.
+// RemoveAbandoned removes the abandoned unfinished files in the directory of
+// path, as far as possible.
 func RemoveAbandoned(path string) {
 	eachLeftover(path, func(name string, e os.DirEntry) {
 		switch {
@@ -77,19 +78,19 @@ func eachLeftover(path string, f func(name string, e os.DirEntry)) {
 
 // The files in the directory that a salvage works in.
 const (
-	SalvageFinds = "finds"
-	SalvageStore = "store"
+	SalvageScratch = "scratch"
+	SalvageStore   = "store"
 )
 
-// removeAbandonedSalvage removes the directory that a salvage works in, if
-// there is nothing else in it.
+// removeAbandonedSalvage removes the working directory of a salvage, if it only
+// has the files of one and all are abandoned.
 func removeAbandonedSalvage(name string) {
 	entries, err := os.ReadDir(name)
 	if err != nil || len(entries) == 0 {
-		return // one that is empty is about to be used, or takes no room
+		return // an empty one may be in use soon, and takes no room
 	}
 	for _, e := range entries {
-		if !slices.Contains([]string{SalvageFinds, SalvageStore}, e.Name()) || !abandoned(filepath.Join(name, e.Name())) {
+		if !slices.Contains([]string{SalvageScratch, SalvageStore}, e.Name()) || !abandoned(filepath.Join(name, e.Name())) {
 			return
 		}
 	}
@@ -99,8 +100,8 @@ func removeAbandonedSalvage(name string) {
 	_ = os.Remove(name)
 }
 
-// abandoned reports whether a file is empty or begins as bbolt's files do,
-// nobody has written to it for a while, and nobody has it locked.
+// abandoned reports whether a file is empty or a bbolt file, was not written to
+// for a while, and is not locked.
 func abandoned(name string) bool {
 	f, err := os.Open(name)
 	if err != nil {

@@ -4,5 +4,5 @@ package files
 
 import "io/fs"
 
-// links takes it that a file has one name where that is not told.
+// links is 1 where the system does not report the number of names.
 func links(fs.FileInfo) uint64 { return 1 }

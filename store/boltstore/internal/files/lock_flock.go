@@ -11,12 +11,13 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// lockRetry is how long lock waits between two attempts.
+// lockRetry is how long Lock waits between two attempts.
 const lockRetry = 10 * time.Millisecond
 
-// Lock takes the lock that bbolt takes of a file, shared or not, and answers
-// [store.ErrLocked] if others keep it for longer than a timeout. bbolt then gets
-// it at once, since the lock belongs to the open file.
+// Lock acquires the lock that bbolt uses for a file, shared or not. It returns
+// [store.ErrLocked] if another process keeps the lock for longer than the
+// timeout. bbolt then gets the lock at once, since the lock belongs to the open
+// file.
 func Lock(f *os.File, shared bool, timeout time.Duration) error {
 	how := syscall.LOCK_EX
 	if shared {
@@ -33,9 +34,9 @@ func Lock(f *os.File, shared bool, timeout time.Duration) error {
 	}
 }
 
-// TryLock reports whether nobody has a file locked. It keeps the lock until the
-// file is closed.
+// TryLock locks a file until it is closed, and returns false if it is already
+// locked.
 func TryLock(f *os.File) bool { return Lock(f, false, 0) == nil }
 
-// Unlock gives up the lock of a file.
+// Unlock releases the lock of a file.
 func Unlock(f *os.File) error { return syscall.Flock(int(f.Fd()), syscall.LOCK_UN) }

@@ -7,11 +7,12 @@ import (
 	"time"
 )
 
-// Lock leaves locking to bbolt where a lock does not belong to the open file.
+// Lock does nothing where a lock does not belong to the open file; bbolt locks
+// the file.
 func Lock(*os.File, bool, time.Duration) error { return nil }
 
-// TryLock cannot tell where a lock does not belong to the open file.
+// TryLock returns false where a lock does not belong to the open file.
 func TryLock(*os.File) bool { return false }
 
-// Unlock has nothing to do where closing a file ends its locks.
+// Unlock does nothing where closing a file releases its locks.
 func Unlock(*os.File) error { return nil }

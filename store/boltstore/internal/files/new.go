@@ -1,6 +1,6 @@
-// Package files makes, names, locks and removes the files of a store, so that each is
-// whole and durable before it has its name, and whatever a killed process left is
-// removed. The systems differ in some of that.
+// Package files makes, names, locks and removes the files of a store. A file is
+// complete and durable before it has its name, and files left by killed
+// processes are removed. It hides the differences between systems.
 package files
 
 import (
@@ -15,7 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
-// Temp makes a file beside path that nobody else uses.
+// Temp makes a new, unfinished file in the directory of path.
 func Temp(path string, mode fs.FileMode) (*os.File, error) {
 	f, err := os.CreateTemp(filepath.Dir(path), TempName(path)+"*")
 	if err != nil {
@@ -27,9 +27,9 @@ func Temp(path string, mode fs.FileMode) (*os.File, error) {
 	return f, nil
 }
 
-// WriteNew makes a new file under another name and then gives it its own. What is
-// abandoned in the directory goes first; write locks the file, so that nobody
-// takes that for abandoned.
+// WriteNew makes a new file, complete and durable before it appears at path. It
+// first removes abandoned files in the directory. write must lock the file, so
+// that other processes do not consider it abandoned.
 func WriteNew(path string, mode fs.FileMode, write func(f *os.File) error) (err error) {
 	if err := Vacant(path); err != nil {
 		return err
@@ -50,7 +50,7 @@ func WriteNew(path string, mode fs.FileMode, write func(f *os.File) error) (err 
 	return SyncDir(filepath.Dir(path))
 }
 
-// Vacant returns an error unless a copy can get this name.
+// Vacant returns an error unless a new file can have this name.
 func Vacant(path string) error {
 	if path == "" {
 		return fmt.Errorf("%w: no name for the copy", state.ErrInvalidArgument)
@@ -61,8 +61,7 @@ func Vacant(path string) error {
 	return nil
 }
 
-// Publish gives a finished file its name unless something has that name by
-// now: then it returns taken.
+// Publish gives a finished file its name. It returns taken if that name exists.
 func Publish(from, to string, taken error) error {
 	err := os.Link(from, to)
 	if err == nil {
@@ -72,14 +71,14 @@ func Publish(from, to string, taken error) error {
 	if errors.Is(err, fs.ErrExist) {
 		return taken
 	}
-	// No hard links here: accept the moment between look and rename.
+	// Without hard links there is a moment between the check and the renaming.
 	if _, statErr := os.Lstat(to); statErr == nil {
 		return taken
 	}
 	return Rename(from, to)
 }
 
-// Rename gives a file another name, and takes it from whatever has that.
+// Rename renames a file and replaces any file with the new name.
 func Rename(from, to string) error {
 	err := os.Rename(from, to)
 	if err == nil {
@@ -88,7 +87,7 @@ func Rename(from, to string) error {
 	return err
 }
 
-// Remove removes a file, if it is there.
+// Remove removes a file, if it exists.
 func Remove(name string) error {
 	err := os.Remove(name)
 	switch {
@@ -100,7 +99,7 @@ func Remove(name string) error {
 	return err
 }
 
-// SyncDir makes a new name in a directory durable. Windows has no such thing.
+// SyncDir makes the new names in a directory durable. Windows cannot do this.
 func SyncDir(dir string) error {
 	if runtime.GOOS == "windows" {
 		return nil

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// LacksRoom reports whether an error is one of the system's for a file that
-// cannot become longer. Of what it meets when it makes the file longer, bbolt
-// keeps the text alone.
+// LacksRoom reports whether an error is the system's for a file that cannot
+// become longer. For errors while it enlarges a file, bbolt keeps only the
+// text.
 func LacksRoom(err error) bool {
 	if err == nil {
 		return false

@@ -4,6 +4,7 @@ package files
 
 import "syscall"
 
-// NoRoom is what the system answers if a file cannot become longer: the disk is
-// full, its owner has used up a quota, or it is as long as it may be.
+// NoRoom has the system's errors for a file that cannot become longer: the disk
+// is full, its owner has used up a quota, or it has the greatest possible
+// length.
 var NoRoom = []syscall.Errno{syscall.ENOSPC, syscall.EDQUOT, syscall.EFBIG}

@@ -2,9 +2,9 @@ package files
 
 import "syscall"
 
-// NoRoom is what the system answers if a file cannot become longer: the disk is
-// full, by two names, its owner has used up a quota, or it is as long as it may
-// be.
+// NoRoom has the system's errors for a file that cannot become longer: the disk
+// is full (two errors), its owner has used up a quota, or it has the greatest
+// possible length.
 var NoRoom = []syscall.Errno{
 	0x70,  // ERROR_DISK_FULL
 	0x27,  // ERROR_HANDLE_DISK_FULL

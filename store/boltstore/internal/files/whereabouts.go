@@ -15,14 +15,14 @@ import (
 // changes its directory. A store acts only on its own file.
 type Whereabouts struct {
 	Given    string // the path that Open was called with, for messages
-	Absolute string // the same path, whatever the process's directory is later
-	Real     string // where that led, without links
+	Absolute string // the same path, independent of the process's directory
+	Real     string // the same path without links, set by Resolve
 }
 
-// NewWhereabouts is that of a path. The real path is not known yet.
+// NewWhereabouts returns the whereabouts of a path, without Real.
 //
-// The path is not cleaned: with links in it that could name another file, and
-// without the slash at its end it would.
+// The path is not cleaned: a cleaned path with links in it could name another
+// file, and so could a path that loses the slash at its end.
 func NewWhereabouts(path string) (w Whereabouts, err error) {
 	w.Given, w.Absolute = path, path
 	switch {
@@ -39,26 +39,26 @@ func NewWhereabouts(path string) (w Whereabouts, err error) {
 	return w, err
 }
 
-// Resolve finds the real path of the file, which exists.
+// Resolve sets the real path of the file, which must exist.
 func (p *Whereabouts) Resolve() (err error) {
 	p.Real, err = filepath.EvalSymlinks(p.Absolute)
 	return err
 }
 
-// LeadsTo returns an error that matches [store.ErrReplaced] unless the path
-// leads to a file, as far as can be told.
+// LeadsTo returns an error that matches [store.ErrReplaced] if the path
+// certainly leads to another file, or to none.
 func (p *Whereabouts) LeadsTo(file fs.FileInfo) error {
 	switch named, err := os.Stat(p.Absolute); {
 	case errors.Is(err, fs.ErrNotExist):
-		return fmt.Errorf("%w: nothing is at %s any more", store.ErrReplaced, p.Given)
+		return fmt.Errorf("%w: %s does not exist any more", store.ErrReplaced, p.Given)
 	case err == nil && !os.SameFile(named, file):
 		return fmt.Errorf("%w: %s is another file", store.ErrReplaced, p.Given)
 	}
 	return nil
 }
 
-// MayReplace returns an error unless a rename to the real path replaces a file
-// and nothing else: by that name, which is its only one.
+// MayReplace returns an error unless a rename to the real path replaces the
+// file completely: the path leads to it, and it has no other names.
 func (p *Whereabouts) MayReplace(file fs.FileInfo) error {
 	if err := p.LeadsTo(file); err != nil {
 		return err

@@ -17,7 +17,7 @@ const (
 	headBytes  = 132
 	frameBytes = 136
 	markBytes  = 8 + 8 + MetaBytes
-	// MetaBytes is the length of what a bbolt meta page says.
+	// MetaBytes is the length of the used part of a bbolt meta page.
 	MetaBytes = 64
 )
 
@@ -28,18 +28,18 @@ type ID [16]byte
 type Mark struct {
 	Transaction uint64
 	Checkpoint  uint64          // the sequence up to which the file has everything
-	Meta        [MetaBytes]byte // what the transaction's meta page says
+	Meta        [MetaBytes]byte // of the transaction's meta page
 }
 
 // Head is the header of a journal.
 type Head struct {
 	Journal, Instance ID
-	Size              int64 // where the room for frames ends, a multiple of Block
+	Size              int64 // end of the room for frames, a multiple of Block
 	Mark              Mark
 }
 
-// Position is where a frame is, and its checksums. In a journal without frames
-// the newest position is that of the header: lap 1, offset 0.
+// Position is the place of a frame and its checksums. In a journal without
+// frames the newest position is that of the header: lap 1, offset 0.
 type Position struct {
 	Lap    uint64
 	Offset int64
@@ -51,13 +51,13 @@ func (p Position) before(q Position) bool {
 	return p.Lap < q.Lap || p.Lap == q.Lap && p.Offset < q.Offset
 }
 
-// Frame is what is known of a frame without its payload.
+// Frame is a frame without its payload.
 type Frame struct {
 	Position
 	First  uint64 // sequence of the first transition, or of the next one if Count is 0
 	Count  uint32 // of transitions
 	Mark   Mark
-	Size   int64 // where the room for frames ended
+	Size   int64 // end of the room for frames when the frame was written
 	length uint32
 	before uint64 // sum of the frame before
 }
@@ -65,14 +65,14 @@ type Frame struct {
 // Last is the sequence of the last transition in or before the frame.
 func (f *Frame) Last() uint64 { return f.First + uint64(f.Count) - 1 }
 
-// blocks is how many blocks a payload takes with its frame.
+// blocks is the number of blocks of a frame with its payload.
 func blocks(payload int) int64 { return (int64(frameBytes) + int64(payload) + Block - 1) / Block }
 
 func (f *Frame) end() int64 { return f.Offset + blocks(int(f.length))*Block }
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// seed is what the checksums of a frame begin with.
+// seed is the beginning of a frame's checksums.
 func seed(journal ID, at Position, before uint64) uint32 {
 	b := make([]byte, 0, len(journal)+24)
 	b = append(b, journal[:]...)
@@ -107,7 +107,7 @@ func appendHead(dst []byte, h *Head) []byte {
 	return append(dst, make([]byte, at+Block-len(dst))...)
 }
 
-// readHead reads the header block; ok is false if it is not what was written.
+// readHead reads the header block; ok is false if it is not a valid one.
 func readHead(b []byte) (h Head, start Position, ok bool) {
 	if len(b) < headBytes || string(b[:8]) != headMagic {
 		return h, start, false
@@ -124,8 +124,7 @@ func readHead(b []byte) (h Head, start Position, ok bool) {
 	return h, Position{Lap: 1, Sum: uint64(sum)}, ok
 }
 
-// appendFrame appends a frame, whose sum it sets, without what pads its last
-// block.
+// appendFrame appends a frame and sets its sum. It does not pad the last block.
 func appendFrame(dst []byte, journal ID, f *Frame, payload []byte) []byte {
 	at := len(dst)
 	from := seed(journal, f.Position, f.before)
@@ -147,7 +146,7 @@ func appendFrame(dst []byte, journal ID, f *Frame, payload []byte) []byte {
 }
 
 // readFrame reads the beginning of a frame at an offset; ok is false if there
-// is none. Its payload has not been examined then.
+// is none. It does not check the payload.
 func readFrame(b []byte, journal ID, offset int64) (f Frame, ok bool) {
 	if len(b) < frameBytes || !bytes.Equal(b[:8], []byte(frameMagic)) {
 		return f, false

@@ -8,30 +8,31 @@ import (
 	"slices"
 )
 
-// What Read and After find wrong with a journal.
+// Errors of Read, From and Verify.
 var (
-	// ErrUnreadable: the header is damaged, or the file is no journal.
-	ErrUnreadable = errors.New("no journal, or its header is damaged")
-	// ErrShort: the file ends before the room that it had.
+	// ErrUnreadable says that the header is damaged, or that the file is not a
+	// journal.
+	ErrUnreadable = errors.New("not a journal, or the header is damaged")
+	// ErrShort says that the file ends before the end of its room.
 	ErrShort = errors.New("the journal was truncated")
-	// ErrGap: a frame that later ones follow is damaged or missing.
+	// ErrGap says that a frame with later ones is damaged or missing.
 	ErrGap = errors.New("a frame is damaged or missing")
 )
 
-// Contents is a journal as it was read.
+// Contents is the result of reading a journal.
 type Contents struct {
 	Head   Head
 	file   io.ReaderAt
 	start  Position
-	frames []Frame // every one that is whole, oldest first, those of earlier laps too
+	frames []Frame // all undamaged frames, oldest first, including those of earlier laps
 }
 
-// scanBytes is how much Read reads at a time.
+// scanBytes is the number of bytes that Read reads at a time.
 const scanBytes = 64 << 10
 
-// Read reads a journal of so many bytes and changes nothing. The error matches
-// [ErrUnreadable] or [ErrShort], or is the system's. With ErrShort it returns
-// what there is.
+// Read reads a journal of so many bytes and does not change it. The error
+// matches [ErrUnreadable] or [ErrShort], or is the system's. With ErrShort it
+// returns the contents that the file still has.
 func Read(file io.ReaderAt, size int64) (*Contents, error) {
 	head := make([]byte, headBytes)
 	if n, err := file.ReadAt(head, 0); err != nil && !errors.Is(err, io.EOF) {
@@ -54,11 +55,11 @@ func Read(file io.ReaderAt, size int64) (*Contents, error) {
 	return c, nil
 }
 
-// scan finds every frame that is whole.
+// scan finds every undamaged frame.
 func (c *Contents) scan(size int64) error {
 	buf := make([]byte, min(scanBytes, max(size, Block)))
 	var payload []byte
-	var from, to int64 // what of the file is in buf
+	var from, to int64 // the part of the file that is in buf
 	for at := int64(first); at+Block <= size; at += Block {
 		if at+Block > to {
 			n, err := c.file.ReadAt(buf[:min(int64(len(buf)), size-at)], at)
@@ -84,7 +85,7 @@ func (c *Contents) scan(size int64) error {
 		}
 		if f.holds(c.Head.Journal, payload) {
 			c.frames = append(c.frames, f)
-			at = f.end() - Block // nothing within a whole frame is a frame
+			at = f.end() - Block // a frame contains no other frames
 		}
 	}
 	slices.SortFunc(c.frames, func(a, b Frame) int {
@@ -116,9 +117,9 @@ func (c *Contents) Newest() Frame {
 	return c.frames[len(c.frames)-1]
 }
 
-// From returns the frames from a position to the newest, oldest first: the one
-// at the position too, unless it is that of the header. The error matches
-// [ErrGap] if one of them is not there.
+// From returns the frames from a position to the newest one, oldest first,
+// including the frame at the position. The position may be that of the header.
+// The error matches [ErrGap] if one of the frames is missing.
 func (c *Contents) From(p Position) ([]Frame, error) {
 	if p == c.start {
 		frames := c.frames
@@ -136,9 +137,10 @@ func (c *Contents) From(p Position) ([]Frame, error) {
 	return c.frames[i:], chained(c.frames[i:])
 }
 
-// Needed returns the position from which frames are needed if that of the
-// checkpoint is p: from the checkpoint of the mark before the newest one, since
-// of the newest one only the last frame may tell.
+// Needed returns the position from which frames are needed if the checkpoint's
+// frame is at p. That may be an earlier frame, of the checkpoint of the mark
+// before the newest one: the newest mark may be only in the last frame, which a
+// power cut can damage.
 func (c *Contents) Needed(p Position) Position {
 	newest := c.Newest()
 	i := len(c.frames) - 1
@@ -170,7 +172,7 @@ func chained(frames []Frame) error {
 	return nil
 }
 
-// All returns every frame that is whole, oldest first, also those that are no
+// All returns all undamaged frames, oldest first, including those that are no
 // longer needed.
 func (c *Contents) All() []Frame { return c.frames }
 

@@ -6,7 +6,7 @@ import (
 	"syscall"
 )
 
-// dataSync makes what was written durable, without the times of the file.
+// dataSync makes the written bytes durable, without the file's times.
 func dataSync(f *os.File) error {
 	for {
 		err := syscall.Fdatasync(int(f.Fd()))

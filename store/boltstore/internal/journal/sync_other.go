@@ -4,5 +4,5 @@ package journal
 
 import "os"
 
-// dataSync makes what was written durable.
+// dataSync makes the written bytes durable.
 func dataSync(f *os.File) error { return f.Sync() }

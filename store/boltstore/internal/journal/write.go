@@ -16,7 +16,7 @@ const (
 	maxSize = 1 << 40
 )
 
-// Format writes a new journal: the header, zeros up to the head's size, and a
+// Format writes a new journal: the header, zeros up to the header's size, and a
 // ballast of zeros. The caller syncs it.
 func Format(w io.Writer, head *Head, ballast int64) error {
 	if _, err := w.Write(appendHead(make([]byte, 0, Block), head)); err != nil {
@@ -36,32 +36,32 @@ func writeZeros(w io.Writer, n int64) error {
 	return nil
 }
 
-// Journal is a journal that frames are appended to. Its methods must not be
-// called at the same time, except for Grow and DropBallast, which may run
-// while frames are appended but not at the same time as each other.
+// Journal is a journal open for appending. Its methods must not run at the same
+// time, with one exception: either Grow or DropBallast may run while frames are
+// appended.
 type Journal struct {
-	// NoSync leaves out syncs, for tests that crash nothing.
+	// NoSync leaves out syncs, for tests without crashes.
 	NoSync bool
 
 	file *os.File
 	id   ID
-	size int64  // where the room for frames ends
-	tail Frame  // the newest frame, or what stands for the header
-	live []span // frames that are needed, oldest first; the newest is among them
+	size int64  // end of the room for frames
+	tail Frame  // the newest frame; in an empty journal one that stands for the header
+	live []span // the needed frames, oldest first, including the newest one
 	buf  []byte
 }
 
-// span is a frame that is needed.
+// span is the place of a needed frame.
 type span struct {
 	at   Position
 	end  int64
 	last uint64
 }
 
-// Resume goes on with a journal that was read, behind its newest frame. Frames
-// before keep are not needed any more. It writes and syncs again every frame
-// from there on, since a system that was not shut down may show what its disk
-// does not have. The journal closes the file.
+// Resume returns a journal that appends after the newest frame of c, and that
+// closes the file. Frames before keep are no longer needed. Resume writes and
+// syncs all other frames again: after a crash without a power cut, the system
+// may show frames that are not on the disk.
 func Resume(file *os.File, c *Contents, keep Position) (*Journal, error) {
 	frames, err := c.From(keep)
 	if err != nil {
@@ -99,16 +99,16 @@ func (j *Journal) sync() error {
 // ID is the journal's ID.
 func (j *Journal) ID() ID { return j.id }
 
-// Size is where the room for frames ends.
+// Size is the end of the room for frames.
 func (j *Journal) Size() int64 { return j.size }
 
 // Named is the mark in the newest frame.
 func (j *Journal) Named() *Mark { return &j.tail.Mark }
 
-// Next is the sequence that the next frame begins with.
+// Next is the first sequence of the next frame.
 func (j *Journal) Next() uint64 { return j.tail.Last() + 1 }
 
-// Longest is the longest payload that a quarter of the room takes.
+// Longest is the length of the longest payload that fits a quarter of the room.
 func (j *Journal) Longest() int { return longest(j.size) }
 
 // LongestIn is [Journal.Longest] for a journal of another size.
@@ -116,22 +116,23 @@ func LongestIn(size int64) int { return longest(size) }
 
 func longest(size int64) int { return int(quarter(size)*Block - frameBytes) }
 
-// quarter is how many blocks the frames of a generation may take: three
-// generations, what is left at the end of a lap, and frames that only name a
-// transaction fit the room.
+// quarter is the most blocks of a generation's frames: the room is enough for
+// three generations, the unused end of a lap, and frames that only name a
+// transaction.
 func quarter(size int64) int64 { return (size/Block - 1 - spare) / 4 }
 
-// spare is how many blocks are kept for frames that only name a transaction.
+// spare is the number of blocks reserved for frames that only name a
+// transaction.
 const spare = 12
 
-// Quarter is how many bytes the frames of a generation may take.
+// Quarter is the most bytes of a generation's frames.
 func (j *Journal) Quarter() int64 { return quarter(j.size) * Block }
 
-// Takes is how many bytes a frame with a payload of n bytes takes.
+// Takes is the size of a frame with a payload of n bytes.
 func Takes(n int) int64 { return blocks(n) * Block }
 
-// place returns where a frame of so many blocks goes, and how many blocks are
-// free after it.
+// place returns the place of the next frame, of n blocks, and the number of
+// blocks that are free after it.
 func (j *Journal) place(n int64) (lap uint64, offset, left int64, ok bool) {
 	lap, offset = j.tail.Lap, max(j.tail.end(), first)
 	if j.tail.Offset == 0 { // the header
@@ -148,31 +149,32 @@ func (j *Journal) place(n int64) (lap uint64, offset, left int64, ok bool) {
 			return lap, offset, (j.size - offset - n + oldest - first) / Block, true
 		}
 		return lap + 1, first, (oldest - first - n) / Block, first+n <= oldest
-	default: // the oldest frame lies ahead
+	default: // the oldest frame is ahead, in the lap before
 		oldest := j.live[0].at.Offset
 		return lap, offset, (oldest - offset - n) / Block, offset+n <= oldest
 	}
 }
 
-// Fits reports whether there is room for a frame with a payload of n bytes
-// that leaves so many bytes for others.
+// Fits reports whether there is room for a frame with a payload of n bytes and,
+// after it, for leave more bytes.
 func (j *Journal) Fits(n int, leave int64) bool {
 	_, _, left, ok := j.place(blocks(n))
 	return ok && left*Block >= leave
 }
 
-// bufferKept bounds what is kept of memory for frames.
+// bufferKept bounds the memory that is kept for frames.
 const bufferKept = 4 << 20
 
-// ErrNoRoom says that a frame does not fit. Nothing was written.
+// ErrNoRoom says that a frame does not fit. The journal is unchanged.
 var ErrNoRoom = errors.New("the journal has no room")
 
-// ErrNotWritten says that a frame could not be written to its end, and has the
-// system's reason. The next frame goes over it.
+// ErrNotWritten says that a frame could not be written completely; the error
+// also has the system's reason. The next frame overwrites it.
 var ErrNotWritten = errors.New("a frame could not be written")
 
-// Append writes a frame with count transitions and syncs it. An error other
-// than [ErrNoRoom] and [ErrNotWritten] leaves open whether the frame is there.
+// Append writes a frame with count transitions and syncs it. After an error
+// other than [ErrNoRoom] and [ErrNotWritten] the frame may be in the journal or
+// not.
 func (j *Journal) Append(count int, payload []byte, mark *Mark) error {
 	f := Frame{First: j.Next(), Count: uint32(count), Mark: *mark, Size: j.size, before: j.tail.Sum}
 	var ok bool
@@ -185,7 +187,7 @@ func (j *Journal) Append(count int, payload []byte, mark *Mark) error {
 	j.buf = slices.Grow(j.buf, int(n)-written)[:n]
 	clear(j.buf[written:])
 	if at, err := j.file.WriteAt(j.buf, f.Offset); err != nil {
-		if at < written { // what is there is no frame
+		if at < written { // an incomplete frame, which Read ignores
 			return fmt.Errorf("%w: %w", ErrNotWritten, err)
 		}
 		return err
@@ -216,7 +218,7 @@ func (j *Journal) Holding(seq uint64, start Position) Position {
 	return j.live[i].at
 }
 
-// Release gives back the room of the frames before a position.
+// Release frees the room of the frames before a position.
 func (j *Journal) Release(before Position) {
 	n := 0
 	for n < len(j.live)-1 && j.live[n].at.before(before) {
@@ -225,9 +227,8 @@ func (j *Journal) Release(before Position) {
 	j.live = slices.Delete(j.live, 0, n)
 }
 
-// Grow appends and syncs zeros so that the room can end at a larger size, with
-// a ballast behind it. [Journal.SetSize] makes it so. After an error the file
-// is as it was.
+// Grow appends and syncs zeros for a room of a larger size and a ballast.
+// [Journal.SetSize] then uses that room. After an error the file is unchanged.
 func (j *Journal) Grow(size, ballast int64) error {
 	info, err := j.file.Stat()
 	if err != nil {
@@ -245,17 +246,16 @@ func (j *Journal) Grow(size, ballast int64) error {
 	return nil
 }
 
-// SetSize lets the room end where Grow made it possible. The next frame names
-// the size, and must be synced before one goes beyond the old one: append an
-// empty one.
+// SetSize sets the end of the room, after Grow. The next frame names the size,
+// and must be synced before any frame goes beyond the old size: append an empty
+// one.
 func (j *Journal) SetSize(size int64) { j.size = max(j.size, size) }
 
-// DropBallast gives the room behind the frames back to the disk.
+// DropBallast gives the ballast back to the disk.
 func (j *Journal) DropBallast() error { return j.file.Truncate(j.size) }
 
-// Verify reads the journal again and reports, as an error that matches
-// [ErrGap], [ErrShort] or [ErrUnreadable], whether every frame that is needed
-// is there.
+// Verify reads the journal again and returns an error unless every needed frame
+// is there. The error matches [ErrGap], [ErrShort] or [ErrUnreadable].
 func (j *Journal) Verify() error {
 	info, err := j.file.Stat()
 	if err != nil {
@@ -273,7 +273,7 @@ func (j *Journal) Verify() error {
 	return err
 }
 
-// SetFile lets the journal use another descriptor of its file, for tests.
+// SetFile makes the journal use another descriptor of its file, for tests.
 func (j *Journal) SetFile(f *os.File) { j.file = f }
 
 // Close closes the file.

@@ -19,7 +19,7 @@ func Examine(file *os.File) error {
 	}
 	pageSize, ok := readPageSize(file, info.Size())
 	if !ok {
-		return fmt.Errorf("%w: no meta page is whole", store.ErrCorrupt)
+		return fmt.Errorf("%w: both meta pages are damaged", store.ErrCorrupt)
 	}
 	m, ok := ReadMeta(file, pageSize)
 	switch {
@@ -34,14 +34,14 @@ func Examine(file *os.File) error {
 	return examinePages(file, &m)
 }
 
-// Pages have the size of the system's that made the file.
+// bbolt uses the page size of the system that made the file.
 const (
 	minPageSize = 1 << 10
 	maxPageSize = 1 << 16
 )
 
-// readPageSize returns the size of pages that bbolt will find: that of the first
-// meta page or, if that is not whole, of the second one, whose place tells.
+// readPageSize returns the page size that bbolt will use: that of the first
+// meta page or, if it is damaged, the one given by the place of the second.
 func readPageSize(file *os.File, size int64) (int64, bool) {
 	if m, ok := ReadMetaAt(file, 0); ok {
 		return m.PageSize, true
@@ -54,8 +54,8 @@ func readPageSize(file *os.File, size int64) (int64, bool) {
 	return 0, false
 }
 
-// examinePages examines the list of free pages and the branches, before the first
-// transaction can be.
+// examinePages examines the list of free pages and the branches. No transaction
+// has begun yet.
 func examinePages(file *os.File, m *Meta) error {
 	unused, err := Unused(file, m.PageSize, m)
 	if err != nil {

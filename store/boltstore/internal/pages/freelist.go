@@ -9,7 +9,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// freelistPage is the flag of the pages that list what is free.
+// freelistPage is the flag of the pages with the list of free pages.
 const freelistPage = 16
 
 func damagedFreelist(format string, args ...any) error {
@@ -17,8 +17,8 @@ func damagedFreelist(format string, args ...any) error {
 }
 
 // ReadFreelist calls each with the numbers of the free pages, ascending, and
-// returns how many pages the list takes itself. It reads a part at a time, since
-// the list may claim to be as long as the file.
+// returns the number of pages of the list itself. It reads the list in parts,
+// since a damaged list may claim to be as long as the file.
 func ReadFreelist(file io.ReaderAt, pageSize int64, m *Meta, each func(id uint64)) (pages uint64, err error) {
 	var head [HeaderBytes + 8]byte
 	if m.Freelist < 2 || m.Freelist >= m.Limit {
@@ -36,7 +36,7 @@ func ReadFreelist(file io.ReaderAt, pageSize int64, m *Meta, each func(id uint64
 		count, skip = binary.NativeEndian.Uint64(head[HeaderBytes:]), skip+8
 	}
 	room := uint64(int64(overflow+1)*pageSize-skip) / 8
-	// bbolt makes the list a page longer than it needs, not much more.
+	// bbolt makes the list at most slightly longer than needed.
 	if count > room || room-count > spareFreelist*uint64(pageSize)/8 {
 		return 0, damagedFreelist("%d pages where there is room for %d", count, room)
 	}
@@ -60,13 +60,13 @@ func ReadFreelist(file io.ReaderAt, pageSize int64, m *Meta, each func(id uint64
 	return overflow + 1, nil
 }
 
-// spareFreelist is more pages than the list of free ones has in reserve.
+// spareFreelist is more pages than bbolt's list ever has in reserve.
 const spareFreelist = 16
 
-// Unused returns the set of the pages that no tree may lead to: those that
-// are free, as far as the file lists them, and those of the list. bbolt takes
-// the list on trust: a commit that follows a damaged one writes over pages in
-// use, or far behind the end of the file.
+// Unused returns the set of pages that no tree may lead to: the free pages, if
+// the file lists them, and the pages of the list. bbolt trusts the list: with a
+// damaged one, a commit overwrites pages in use, or writes far beyond the end
+// of the file.
 func Unused(file io.ReaderAt, pageSize int64, m *Meta) (*Set, error) {
 	unused := &Set{}
 	if m.Freelist == math.MaxUint64 {

@@ -6,38 +6,40 @@ import (
 	"io"
 )
 
-// KeyRange is the keys on a leaf, from low on and before high; a nil high is
-// behind all. The zero KeyRange has none.
+// KeyRange is the range of keys of a leaf, from low to before high; a nil high
+// is after all keys. The zero KeyRange is empty.
 type KeyRange struct {
 	low, high []byte
 	known     bool
-	deletes   bool // the leaves that stand next to it are sound too
+	deletes   bool // the neighbors of the leaf are sound too
 }
 
-// AllKeys is the range of a bucket without a leaf of its own.
+// AllKeys is the range of a bucket that is part of a leaf of the root.
 func AllKeys() KeyRange { return KeyRange{known: true, deletes: true} }
 
-// Allows reports whether a key is on the leaf, and may be deleted if that is asked.
+// Allows reports whether a key in the range may be changed or, if deletes is
+// true, deleted.
 func (r *KeyRange) Allows(key []byte, deletes bool) bool {
 	return r.known && bytes.Compare(key, r.low) >= 0 && (r.high == nil || bytes.Compare(key, r.high) < 0) && (r.deletes || !deletes)
 }
 
-// Leaves examines leaves before they change. What it has found sound stays so, since
-// only bbolt writes to the file from then on.
+// Leaves examines leaves before they change. A leaf that was sound stays sound,
+// since only bbolt writes to the file.
 type Leaves struct {
 	file     io.ReaderAt
 	pageSize int64
 	sound    Set
-	page     []byte // used again for each way to a leaf
+	page     []byte // reused for each page
 	seen     Set
 }
 
 // LeavesOf returns the Leaves of a file, none of which has been examined.
 func LeavesOf(file io.ReaderAt, pageSize int64) Leaves { return Leaves{file: file, pageSize: pageSize} }
 
-// Examine examines the leaf that a key is on, or would be, below a root, in a file of
-// so many bytes, and returns the leaf's keys. A deletion may join a leaf with one that
-// stands next to it under the same branch, so it needs these as well.
+// Examine examines the leaf of a key, or the leaf where the key would be
+// inserted, below a root, in a file of size bytes, and returns the leaf's keys.
+// A deletion may merge a leaf with a neighbor under the same branch, so Examine
+// then examines the neighbors as well.
 func (l *Leaves) Examine(root uint64, size int64, key []byte, deletes bool) (KeyRange, error) {
 	if l.page == nil {
 		l.page = make([]byte, l.pageSize)
@@ -46,19 +48,19 @@ func (l *Leaves) Examine(root uint64, size int64, key []byte, deletes bool) (Key
 	return d.to(root, key, deletes)
 }
 
-// descent is one way from the root of a bucket to a leaf.
+// descent is a path from the root of a bucket to a leaf.
 type descent struct {
 	file     io.ReaderAt
 	pageSize int64
 	limit    uint64
 	sound    *Set
 	page     []byte
-	seen     *Set // empty
+	seen     *Set // empty before and after each leaf
 }
 
-// to goes to the leaf of a key and returns the leaf's keys.
+// to descends to the leaf of a key, examines it, and returns the leaf's keys.
 func (d *descent) to(id uint64, key []byte, deletes bool) (r KeyRange, err error) {
-	var next []uint64 // the leaves next to it
+	var next []uint64 // the neighbors of the leaf
 	for range maxHeight {
 		p, err := d.read(id)
 		if err != nil {
@@ -83,17 +85,17 @@ func (d *descent) to(id uint64, key []byte, deletes bool) (r KeyRange, err error
 	return r, fmt.Errorf("page %d: is deeper than %d pages", id, maxHeight)
 }
 
-// child returns the page below a branch that a key is on, and those next to it
-// if they are asked for, and narrows the range to its keys.
+// child returns the page below a branch that has a key and, if asked for, its
+// neighbors, and narrows the range to the page's keys.
 func (d *descent) child(p *Run, key []byte, r *KeyRange, neighbors bool) (id uint64, next []uint64, err error) {
 	keyAt := func(i int) ([]byte, error) {
 		e := p.Element(i)
 		if e.Behind > uint64(p.size) || e.Value-e.Key > maxKey {
-			return nil, fmt.Errorf("a branch's element %d lies outside", i)
+			return nil, fmt.Errorf("a branch's element %d is outside of it", i)
 		}
 		return p.Part(e.Key, e.Value)
 	}
-	at, behind := 0, p.Count() // the last element whose key is not greater
+	at, behind := 0, p.Count() // at becomes the last element whose key is not greater
 	for at+1 < behind {
 		middle := (at + behind) / 2
 		k, err := keyAt(middle)
@@ -106,7 +108,7 @@ func (d *descent) child(p *Run, key []byte, r *KeyRange, neighbors bool) (id uin
 			behind = middle
 		}
 	}
-	if at > 0 { // what is before the first key is on the first page too
+	if at > 0 { // the first page also has all lower keys
 		k, err := keyAt(at)
 		if err != nil {
 			return 0, nil, err
@@ -137,7 +139,7 @@ func (d *descent) read(id uint64) (Run, error) {
 	return p, err
 }
 
-// examine examines a leaf unless that was done before.
+// examine examines a leaf, unless it is known to be sound.
 func (d *descent) examine(id uint64) error {
 	if id < d.limit && d.sound.Has(id) {
 		return nil

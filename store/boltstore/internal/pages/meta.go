@@ -9,29 +9,29 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// bbolt writes its two meta pages in turn and reads the newer one that is whole.
-// If the newer one is damaged, bbolt uses the older one, as if the last commit had
-// never been made. A power cut leaves no damaged page, since what counts
-// of it is in one sector.
+// bbolt writes its two meta pages in turn and reads the newer undamaged one. If
+// the newer one is damaged, bbolt uses the older one, which undoes the last
+// commit. A power cut damages no meta page, since the used part is in one
+// sector.
 
-// Meta is what one of bbolt's two meta pages says.
+// Meta is the content of a meta page.
 type Meta struct {
-	Root, Freelist, Limit uint64 // pages; Limit is the number of the first never used
+	Root, Freelist, Limit uint64 // numbers of pages; Limit is the first number that was never used
 	Transaction           uint64
 	PageSize              int64
 }
 
-// What bbolt's meta pages have.
+// Layout of a meta page.
 const (
-	Magic   = 0xED0CDAED // first
+	Magic   = 0xED0CDAED // at the beginning
 	version = 2
 
-	TransactionAt = 48 // where the number of the transaction is
-	// MetaBytes is how much of a meta page counts, from magic to checksum.
+	TransactionAt = 48 // offset of the number of the transaction
+	// MetaBytes is the length of the used part, from magic to checksum.
 	MetaBytes = 64
 )
 
-// RawMeta is what one of bbolt's meta pages says, from magic to checksum.
+// RawMeta has the bytes of a meta page, from magic to checksum.
 type RawMeta [MetaBytes]byte
 
 func (m *RawMeta) field(at int) uint64 { return binary.NativeEndian.Uint64(m[at:]) }
@@ -41,7 +41,7 @@ func (m *RawMeta) short(at int) uint32 { return binary.NativeEndian.Uint32(m[at:
 // Transaction is the number of the transaction that wrote the page.
 func (m *RawMeta) Transaction() uint64 { return m.field(TransactionAt) }
 
-// ReadRawMeta reads the meta page at an offset; ok is false if it is not whole.
+// ReadRawMeta reads the meta page at an offset; ok is false if it is damaged.
 func ReadRawMeta(file io.ReaderAt, at int64) (m RawMeta, ok bool) {
 	if _, err := file.ReadAt(m[:], at+HeaderBytes); err != nil {
 		return m, false
@@ -49,7 +49,7 @@ func ReadRawMeta(file io.ReaderAt, at int64) (m RawMeta, ok bool) {
 	return m, m.short(0) == Magic && m.short(4) == version && m.sealed()
 }
 
-// ReadMeta returns the newer of the two meta pages that are whole.
+// ReadMeta returns the newer undamaged meta page.
 func ReadMeta(file io.ReaderAt, pageSize int64) (newest Meta, ok bool) {
 	for i := range int64(2) {
 		if m, whole := ReadMetaAt(file, i*pageSize); whole && (!ok || m.Transaction > newest.Transaction) {
@@ -59,7 +59,7 @@ func ReadMeta(file io.ReaderAt, pageSize int64) (newest Meta, ok bool) {
 	return newest, ok
 }
 
-// ReadMetaAt returns what a meta page says; ok is false if it is not whole.
+// ReadMetaAt returns the meta page at an offset; ok is false if it is damaged.
 func ReadMetaAt(file io.ReaderAt, at int64) (m Meta, ok bool) {
 	p, ok := ReadRawMeta(file, at)
 	if !ok {
@@ -68,25 +68,25 @@ func ReadMetaAt(file io.ReaderAt, at int64) (m Meta, ok bool) {
 	return Meta{Root: p.field(16), Freelist: p.field(32), Limit: p.field(40), Transaction: p.field(TransactionAt), PageSize: int64(p.short(8))}, true
 }
 
-// sealed reports whether the checksum of a meta page fits.
+// sealed reports whether the checksum of a meta page is correct.
 func (m *RawMeta) sealed() bool {
 	sum := fnv.New64a()
 	_, _ = sum.Write(m[:MetaBytes-8]) // cannot fail
 	return sum.Sum64() == binary.NativeEndian.Uint64(m[MetaBytes-8:])
 }
 
-// ExamineOtherMeta returns an error unless the meta page that is not the newest
-// whole one is whole too, or is certainly the older one: then it has nothing that
-// is needed, and a commit will write it anew.
+// ExamineOtherMeta examines the meta page that is not the newest undamaged one.
+// It returns an error if that page is damaged, unless it is certainly the older
+// one, which is not needed and which a later transaction rewrites.
 func ExamineOtherMeta(file io.ReaderAt, newest *Meta) error {
 	if whole, older := OtherMeta(file, newest); !whole && !older {
-		return fmt.Errorf("%w: a meta page is damaged, which may be that of the last commit: the other one is of an earlier commit", store.ErrCorrupt)
+		return fmt.Errorf("%w: a meta page is damaged, which may be that of the last commit", store.ErrCorrupt)
 	}
 	return nil
 }
 
-// OtherMeta reports whether the meta page that is not the newest whole one is
-// whole and, if it is not, whether it is the older one.
+// OtherMeta reports whether the meta page that is not the newest undamaged one
+// is undamaged too and, if it is damaged, whether it is the older one.
 func OtherMeta(file io.ReaderAt, newest *Meta) (whole, older bool) {
 	at := newest.PageSize
 	if m, ok := ReadMetaAt(file, at); ok && m.Transaction == newest.Transaction {
@@ -105,7 +105,7 @@ func OtherMeta(file io.ReaderAt, newest *Meta) (whole, older bool) {
 	if claims+1 != newest.Transaction && claims+2 != newest.Transaction {
 		return false, false
 	}
-	for later := range uint64(2) { // one altered bit can make a later number that one
+	for later := range uint64(2) { // one altered bit can make a later number look like an earlier one
 		binary.NativeEndian.PutUint64(number, newest.Transaction+1+later)
 		if p.sealed() {
 			return false, false
@@ -114,8 +114,8 @@ func OtherMeta(file io.ReaderAt, newest *Meta) (whole, older bool) {
 	return false, true
 }
 
-// Guess finds the newest meta page and the size of pages. Without a readable meta page
-// it guesses the size, and ok is false.
+// Guess returns the newest undamaged meta page and the page size. Without such
+// a page it guesses the size, and ok is false.
 func Guess(file io.ReaderAt) (m Meta, pageSize int64, ok bool) {
 	best := 0
 	for size := int64(1 << 10); size <= 1<<16; size <<= 1 {

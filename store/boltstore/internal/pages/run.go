@@ -9,18 +9,18 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Run is a page of bbolt's with those that continue it. Its first page and the
-// heads of all its elements are in memory; what an element is about is read when
-// it is asked for. A page may claim as many others as the file seems to have,
-// and a file with holes seems to have any number.
+// Run is a page with the pages that continue it. Its first page and the heads
+// of all its elements are in memory; keys and values are read when needed. That
+// is necessary because a damaged page may claim as many pages as the file has,
+// and a file with holes may have any number.
 type Run struct {
 	file io.ReaderAt
-	at   int64 // where it is in the file
+	at   int64 // offset in the file
 	size int64
 	head []byte
 }
 
-// Read reads the run that begins with a page of a file that has so many pages.
+// Read reads the run that begins with the page id, in a file of limit pages.
 func Read(file io.ReaderAt, pageSize int64, id, limit uint64) (Run, error) {
 	return readInto(make([]byte, pageSize), file, id, limit)
 }
@@ -55,7 +55,7 @@ func readRun(file io.ReaderAt, id uint64, page []byte, more uint64) (Run, error)
 // Inline is a run that is part of a page.
 func Inline(p []byte) Run { return Run{size: int64(len(p)), head: p} }
 
-// Part returns what is between two places of the run, which are within it.
+// Part returns the bytes between two offsets within the run.
 func (r *Run) Part(from, to uint64) ([]byte, error) {
 	if to <= uint64(len(r.head)) {
 		return r.head[from:to:to], nil
@@ -65,11 +65,11 @@ func (r *Run) Part(from, to uint64) ([]byte, error) {
 	return p, err
 }
 
-// Element is the head of one of a run's elements, of a leaf or of a branch.
+// Element is the head of an element of a leaf or a branch.
 type Element struct {
 	Flags              uint32
-	Key, Value, Behind uint64 // where its key, its value and what follows begin
-	Child              uint64 // the page it leads to, of a branch
+	Key, Value, Behind uint64 // offsets of its key, of its value, and of the end
+	Child              uint64 // in a branch: the page that it leads to
 	Offset             uint64 // of the key, from the head
 }
 
@@ -92,26 +92,26 @@ func (r *Run) Element(i int) (e Element) {
 	return e
 }
 
-// Flags is the kind of the page: Branch, Leaf, or anything if it is damaged.
+// Flags is the kind of the page: Branch, Leaf, or any number if it is damaged.
 func (r *Run) Flags() uint16 { return binary.NativeEndian.Uint16(r.head[8:]) }
 
-// Count is how many elements the run says it has.
+// Count is the number of elements that the run claims to have.
 func (r *Run) Count() int { return int(binary.NativeEndian.Uint16(r.head[10:])) }
 
-// Room is how many elements there is room for in memory.
+// Room is the number of element heads that are in memory.
 func (r *Run) Room() int { return (len(r.head) - HeaderBytes) / ElementBytes }
 
-// Size is how many bytes the run has.
+// Size is the number of bytes of the run.
 func (r *Run) Size() int64 { return r.size }
 
-// valueMax is larger than any record that a store writes.
+// valueMax is larger than any record of a store.
 const valueMax = 256 << 20
 
-// Elements calls f for everything of a damaged run that lies within it and can be
-// read, and returns how many elements do not.
+// Elements calls f for every readable element of a damaged run, and returns the
+// number of the others.
 func (r *Run) Elements(f func(flag uint32, key, value []byte, child uint64)) (bad int) {
 	count := r.Count()
-	if count > 0 && r.Room() > 0 { // what is first lies behind all the elements
+	if count > 0 && r.Room() > 0 { // the first key is right after all heads, so its offset gives their number
 		if there := int(r.Element(0).Offset) / ElementBytes; there != count {
 			count, bad = there, 1
 		}
@@ -136,8 +136,9 @@ func (r *Run) Elements(f func(flag uint32, key, value []byte, child uint64)) (ba
 	return bad
 }
 
-// Find returns where in the file a record is, without its key, which has so many
-// bytes. It matches [store.ErrCorrupt] if the run does not have the record.
+// Find returns the offset in the file of a record without its key, which has so
+// many bytes. The error matches [store.ErrCorrupt] if the run does not have the
+// record.
 func (r *Run) Find(record []byte, key int) (int64, error) {
 	all := make([]byte, r.size)
 	if _, err := r.file.ReadAt(all, r.at); err != nil {

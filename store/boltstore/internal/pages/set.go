@@ -1,22 +1,22 @@
 package pages
 
-// Set is a set of page numbers. It takes as much memory as there are
-// members, not as much as the largest one needs: a file with holes may claim any
-// number of pages. The zero Set is empty.
+// Set is a set of page numbers. Its memory depends on the number of members,
+// not on the largest one, since a file with holes may claim any number of
+// pages. The zero Set is empty.
 type Set struct {
 	chunks map[uint64]*chunk
-	// The chunk used last, since pages are often looked at in their order.
+	// The chunk used last, since pages are often examined in their order.
 	at   uint64
 	last *chunk
 }
 
-// chunkPages is how many pages a chunk has a bit for.
+// chunkPages is the number of pages of a chunk.
 const chunkPages = 1 << 15
 
 type chunk [chunkPages / 64]uint64
 
-// chunk returns the chunk that has a page's bit, nil if no page of it is in the
-// set.
+// chunk returns the chunk with a page's bit, nil if the set has no page of the
+// chunk.
 func (s *Set) chunk(id uint64) *chunk {
 	if at := id / chunkPages; s.last == nil || s.at != at {
 		s.at, s.last = at, s.chunks[at]
@@ -30,7 +30,7 @@ func (s *Set) Has(id uint64) bool {
 	return c != nil && c[id%chunkPages/64]&(1<<(id%64)) != 0
 }
 
-// Add adds a page and reports whether it was there.
+// Add adds a page and reports whether it was already a member.
 func (s *Set) Add(id uint64) (was bool) {
 	c := s.chunk(id)
 	if c == nil {
@@ -46,7 +46,7 @@ func (s *Set) Add(id uint64) (was bool) {
 	return was
 }
 
-// Remove takes a page out.
+// Remove removes a page.
 func (s *Set) Remove(id uint64) {
 	if c := s.chunk(id); c != nil {
 		c[id%chunkPages/64] &^= 1 << (id % 64)

@@ -19,27 +19,28 @@ type walk struct {
 	report   func(problem string)
 	limit    uint64 // of page numbers
 	seen     Set
-	free     *Set // what no tree may lead to; nil if seen has it from the start
+	free     *Set // pages that no tree may lead to; nil if seen has them from the beginning
 	queue    []pageAt
 	batch    [walkBatch]fetched
 	sound    bool
-	branches bool // leave out the leaves of buckets
+	branches bool // examine no leaves of buckets
 }
 
-// pageAt is a page with the number of branches that lead from it to leaves,
-// and the range of its keys as far as it is known: from low on and before high.
+// pageAt is a page with the number of branches between it and the leaves, and
+// the range of its keys as far as it is known: from low to before high.
 type pageAt struct {
 	id        uint64
 	height    int
 	low, high []byte
 }
 
-// walkBatch is how many pages are read before any is examined, and walkReads
-// how many reads go on at once. With an empty cache a disk takes little longer
-// for eight reads than for one, and branches often stand side by side.
+// walkBatch is the number of pages that are read before any is examined, and
+// walkReads the number of reads at the same time. With an empty cache a disk
+// needs little more time for eight reads than for one, and branches are often
+// neighbors.
 const (
 	walkBatch = 256
-	walkBytes = 1 << 20 // of a batch, if a page is no larger
+	walkBytes = 1 << 20 // the most bytes of a batch, unless a page is larger
 	walkReads = 8
 )
 
@@ -50,11 +51,12 @@ type fetched struct {
 	err  error
 }
 
-// Walk examines every page that a transaction can come to, whose meta page is m, and
-// that all other pages are free. It reports what does not fit, and returns whether
-// all does. Writers do not disturb it while the transaction is open for reading:
-// bbolt leaves what it sees as it is, its list of free pages too. bbolt's own check
-// reads the list that writers change, in memory, and must not run while they do.
+// Walk examines every page that the transaction with the meta page m can reach,
+// and that all other pages are free. It reports all problems, and returns
+// whether there were none. The transaction must be open for reading; then
+// writers do not disturb Walk, since bbolt leaves the pages of the transaction
+// and its list of free pages unchanged. bbolt's own check, in contrast, reads
+// the list in memory, which writers change.
 func Walk(ctx context.Context, file io.ReaderAt, m *Meta, report func(problem string)) bool {
 	free, err := Unused(file, m.PageSize, m)
 	if err != nil {
@@ -71,16 +73,16 @@ func Walk(ctx context.Context, file io.ReaderAt, m *Meta, report func(problem st
 	return true
 }
 
-// account reports the pages that nothing leads to and that are not free. Nobody
-// reads them, so they are no reason to examine nothing else.
+// account reports the pages that no page leads to and that are not free. They
+// are not used, so the caller may still examine everything else.
 func (w *walk) account(ctx context.Context) {
-	lost := uint64(0) // how many up to the present one
+	lost := uint64(0) // number of such pages right before this one
 	for id := uint64(2); id <= w.limit && ctx.Err() == nil; id++ {
 		switch {
 		case id < w.limit && !w.seen.Has(id) && !w.free.Has(id):
 			lost++
 		case lost > 0:
-			w.report(fmt.Sprintf("pages %d to %d: nothing leads to any of them, and they are not free", id-lost, id-1))
+			w.report(fmt.Sprintf("pages %d to %d: no page leads to them, and they are not free", id-lost, id-1))
 			lost = 0
 		}
 	}
@@ -89,7 +91,7 @@ func (w *walk) account(ctx context.Context) {
 // from examines the pages from a root on.
 func (w *walk) from(ctx context.Context, root uint64) bool {
 	w.sound = true
-	w.follow(pageAt{id: root, height: maxHeight}, 0) // all of the root bucket: its leaves lead to buckets
+	w.follow(pageAt{id: root, height: maxHeight}, 0) // with the leaves, which lead to the buckets
 	pages := min(walkBatch, max(walkBytes/w.pageSize, 1), int64(w.limit))
 	buf := make([]byte, pages*w.pageSize)
 	for len(w.queue) > 0 && ctx.Err() == nil {
@@ -101,8 +103,8 @@ func (w *walk) from(ctx context.Context, root uint64) bool {
 	return w.sound && ctx.Err() == nil
 }
 
-// fetch takes the last pages from the queue and reads them into buf, in the
-// order in which they are in the file, neighbours with one call.
+// fetch removes the last pages from the queue and reads them into buf, in the
+// order of the file, neighbors with one call.
 func (w *walk) fetch(buf []byte) []fetched {
 	rest := max(0, len(w.queue)-len(buf)/int(w.pageSize))
 	batch := w.batch[:len(w.queue)-rest]
@@ -119,7 +121,7 @@ func (w *walk) fetch(buf []byte) []fetched {
 	return batch
 }
 
-// read reads pages that are beside each other in memory.
+// read reads pages whose buffers are adjacent.
 func (w *walk) read(pages []fetched) {
 	for len(pages) > 0 {
 		n := 1
@@ -128,7 +130,7 @@ func (w *walk) read(pages []fetched) {
 		}
 		run := pages[0].data[:int64(n)*w.pageSize]
 		if _, err := w.file.ReadAt(run, int64(pages[0].id)*w.pageSize); err != nil {
-			for i := range pages[:n] { // which of them it is
+			for i := range pages[:n] { // one by one, to find the unreadable ones
 				_, pages[i].err = w.file.ReadAt(pages[i].data, int64(pages[i].id)*w.pageSize)
 			}
 		}
@@ -141,14 +143,14 @@ func (w *walk) problem(format string, args ...any) {
 	w.report(fmt.Sprintf(format, args...))
 }
 
-// follow puts a page that another one leads to into the queue.
+// follow adds a page that another one leads to to the queue.
 func (w *walk) follow(to pageAt, from uint64) {
 	switch {
 	case to.id < 2 || to.id >= w.limit:
 		w.problem("page %d: leads to page %d of %d", from, to.id, w.limit)
 	case w.branches && to.height <= 0:
 		w.claim(to.id)
-	case w.branches: // whose keys are read in any case
+	case w.branches: // without the range of keys, which needs the keys
 		w.queue = append(w.queue, pageAt{id: to.id, height: to.height})
 	default:
 		to.low, to.high = bytes.Clone(to.low), bytes.Clone(to.high)
@@ -156,8 +158,8 @@ func (w *walk) follow(to pageAt, from uint64) {
 	}
 }
 
-// height goes down the first of each branch from a page and returns how many
-// there are.
+// height descends along the first elements of branches and returns the number
+// of branches.
 func (w *walk) height(id uint64) (height int) {
 	var p [HeaderBytes + ElementBytes]byte
 	for ; height < maxHeight && id < w.limit; height++ {
@@ -170,14 +172,14 @@ func (w *walk) height(id uint64) (height int) {
 	return height
 }
 
-// claim takes note of a page in use.
+// claim records that a page is in use, and returns false if it must not be.
 func (w *walk) claim(id uint64) bool {
 	if w.seen.Add(id) {
 		w.problem("page %d: is in use twice", id)
 		return false
 	}
 	if w.free != nil && w.free.Has(id) {
-		w.problem("page %d: is in use, and free", id)
+		w.problem("page %d: is in use, and listed as free", id)
 		return false
 	}
 	return true
@@ -217,8 +219,8 @@ func (w *walk) page(at *fetched) {
 	}
 }
 
-// elements examines what is on a page, or on one that is part of it, and returns
-// where the last of it ends.
+// elements examines the elements of a page, or of an inline page within it, and
+// returns the end of the last one.
 func (w *walk) elements(page pageAt, p *Run) (end uint64, ok bool) {
 	id, flags, count := page.id, p.Flags(), p.Count()
 	if flags != Branch && flags != Leaf || count > p.Room() || flags == Branch && count == 0 {
@@ -231,7 +233,7 @@ func (w *walk) elements(page pageAt, p *Run) (end uint64, ok bool) {
 	for i := range count {
 		e := p.Element(i)
 		if int(e.Offset) < (count-i)*ElementBytes || e.Behind > min(uint64(p.size), math.MaxInt32) || e.Value-e.Key > maxKey {
-			w.problem("page %d: element %d of %d lies outside", id, i, count)
+			w.problem("page %d: element %d of %d is outside of it", id, i, count)
 			return 0, false
 		}
 		key, err := p.Part(e.Key, e.Value)
@@ -263,7 +265,7 @@ func (w *walk) elements(page pageAt, p *Run) (end uint64, ok bool) {
 	return end, true
 }
 
-// bucket examines the value that stands for a bucket. One that lies within is
+// bucket examines the value of an element that is a bucket. An inline bucket is
 // never larger than a page.
 func (w *walk) bucket(id uint64, p *Run, e *Element) {
 	size := e.Behind - e.Value

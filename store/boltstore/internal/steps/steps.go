@@ -1,17 +1,17 @@
-// Package steps tells tests what has just been done to a store's files, so that
-// they can look at what a crash at that moment would leave.
+// Package steps reports each change of a store's files to tests, which can then
+// examine the files that a crash at that moment would leave.
 package steps
 
 import "sync/atomic"
 
-// Kind says what has been done.
+// Kind is the kind of a change.
 type Kind int
 
-// The kinds of steps.
+// The kinds of changes.
 const (
-	Written Kind = iota // what a file contains is on disk
+	Written Kind = iota // a file's contents are on disk
 	Named               // a file has appeared under a name, or taken another's
-	Removed             // a name is gone
+	Removed             // a name was removed
 	Synced              // the names in a directory are on disk
 )
 
@@ -19,15 +19,15 @@ func (k Kind) String() string { return [...]string{"written", "named", "removed"
 
 var watcher atomic.Pointer[func(k Kind, path string)]
 
-// Done is called after each step, with the path of the file or directory.
+// Done is called after each change, with the path of the file or directory.
 func Done(k Kind, path string) {
 	if f := watcher.Load(); f != nil {
 		(*f)(k, path)
 	}
 }
 
-// Watch has f called for each step of every store in the process, from whichever
-// goroutine does it, until stop is called.
+// Watch calls f for each change of every store in the process, on the goroutine
+// that makes it, until stop is called.
 func Watch(f func(k Kind, path string)) (stop func()) {
 	watcher.Store(&f)
 	return func() { watcher.Store(nil) }
