@@ -10,12 +10,12 @@
 //
 // # What an answer means
 //
-// When a method returns without error, its operations are durable, as far as the
-// store is. Nothing is answered, visible or published before its commit; only
-// [Engine.Submit] answers earlier. A refusal (an [*state.Error]) changes nothing.
-// When a context ends while an operation is queued, waiting stops, but the
-// operation is not taken back. Give it [Idempotent] and [IfVersion] and repeat it
-// to learn its outcome.
+// When a method returns without error, its operations are as durable as the
+// store makes them. Nothing is answered, visible or published before its
+// commit; only [Engine.Submit] answers earlier. A refusal (an [*state.Error])
+// changes nothing. When a context ends while an operation is queued, waiting
+// stops, but the operation stays queued. To learn its outcome, repeat it with
+// [Idempotent] and [IfVersion].
 //
 // # Several engines
 //
@@ -27,22 +27,23 @@
 //
 // # Who commits
 //
-// At most one commit runs at a time. If no commit is running, a caller commits its
-// own operations at once, and those of all callers in the queue; if more came
-// during its commit, a goroutine continues until the queue is empty. A lone writer
-// commits at once, apart from a pause of microseconds after a busy moment. Under
-// load no caller has to commit for others after its own answer has arrived.
+// At most one commit runs at a time. If none is running, a caller becomes the
+// leader: it commits its own operations and those of all callers in the queue.
+// If more arrived during its commit, a goroutine becomes the leader and
+// continues until the queue is empty. A lone writer commits at once, apart from
+// a pause of microseconds after a busy moment. Under load no caller has to
+// commit for others after its own answer has arrived.
 //
-// Under load the goroutine applies requests as they come. It commits when all
+// Under load the leader applies requests as they arrive. It commits when all
 // writers that were just answered have sent their next request, or when no more
-// requests come. With 256 writers, this raised the size of commits from 175 to 250
-// and the rate of transitions by a third. Preparing one group during the sync of
-// another measured no better, even with 1,024 writers, because each half of the
-// writers then pays for a separate sync.
+// requests arrive. With 256 writers, this raised the size of commits from 175
+// to 250 and the rate of transitions by a third. Preparing one group during the
+// sync of another measured no better, even with 1,024 writers, because each
+// half of the writers then pays for a separate sync.
 //
-// A store may bound how much it takes for one task at once. The engine then commits
-// fewer requests of a task at a time. Only a request that is too large by itself is
-// refused, with an error that matches [*store.TooLargeError].
+// A store may bound the size of a write to one task. The engine then commits
+// fewer requests of a task at a time. It refuses only a request that is too
+// large alone, with an error that matches [*store.TooLargeError].
 //
 // # Memory
 //

@@ -19,29 +19,30 @@ type Engine struct {
 	opts     Options
 	observer observer
 	cache    *cache
-	opened   store.Position // the store's last when the engine was opened
+	opened   store.Position // the store's last position when the engine was opened
 	horizon  horizon
 	feed     bell // rings after each commit and on Close
-	// committing is held from before a commit until its trees are visible, so
-	// that a watch can wait for that.
+	// committing is held from before a commit until its trees are visible, which
+	// a watch waits for.
 	committing sync.Mutex
 
-	spare *group     // used by who leads; nil: none
-	empty []*Pending // memory for the queue, used by who leads
-	crowd crowd      // used by who leads
-	most  int        // size of a task's requests in one commit; used by who leads
+	// Only the leader uses these.
+	spare    *group     // memory for the next group, may be nil
+	empty    []*Pending // memory for the queue
+	forecast forecast
+	most     int // the largest size of a task's requests in one commit
 
-	// pool holds requests for reuse. It is the engine's own, since a test in a
+	// pool holds requests for reuse. Each engine has one, since a test in a
 	// synctest bubble must not get channels from outside.
 	pool sync.Pool
 
-	closed atomic.Bool // set with mu held; readers do not wait for those who queue
+	closed atomic.Bool // set with mu held; read without it, so that readers do not wait for mu
 
 	mu      sync.Mutex    // protects everything below
-	queue   []*Pending    // not yet taken by a commit
+	queue   []*Pending    // not yet in a group
 	queued  int           // operations in queue
-	room    chan struct{} // closed when there is room in the queue again; nil: nobody waits for that
-	leading bool          // somebody commits
+	room    chan struct{} // closed when the queue has room again; nil if no caller waits for room
+	leading bool          // there is a leader
 	idle    sync.Cond     // signaled when leading ends
 }
 
@@ -77,7 +78,7 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 func (e *Engine) Close() error {
 	e.mu.Lock()
 	e.closed.Store(true)
-	e.makeRoom()
+	e.makeRoomLocked()
 	for e.leading {
 		e.idle.Wait()
 	}
@@ -86,7 +87,7 @@ func (e *Engine) Close() error {
 	return nil
 }
 
-// drained reports whether the engine was closed and all is committed.
+// drained reports whether the engine was closed and has committed everything.
 func (e *Engine) drained() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -109,7 +110,7 @@ func (e *Engine) Load(ctx context.Context, ref store.Ref) (store.Snapshot, error
 	return e.fetch(ctx, ref)
 }
 
-// fetch brings a tree from the store into memory.
+// fetch reads a tree from the store and puts it into the cache.
 func (e *Engine) fetch(ctx context.Context, ref store.Ref) (store.Snapshot, error) {
 	removals := e.cache.removals.Load()
 	snap, err := e.read(ctx, ref)
@@ -140,15 +141,15 @@ func (e *Engine) ready(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// Locate returns the location of a task or node. That of a node comes from the store,
-// as its attempts do: both are of the same task, unless it is deleted in between. See
-// [store.Reader].
+// Locate returns the location of a task or node. The location of a node comes
+// from the store, like its attempts: both are of the same task, unless it is
+// deleted in between. See [store.Reader].
 func (e *Engine) Locate(ctx context.Context, ref store.Ref) (store.Location, error) {
 	if err := e.ready(ctx); err != nil {
 		return store.Location{}, err
 	}
 	if ref.Node == "" && ref.NodeKey == "" {
-		e.Position() // what others have changed is no longer in memory then
+		e.Position() // drops the trees that other engines have changed
 		if tree := e.cache.get(ref); tree != nil {
 			return store.Location{Key: tree.Key(), Revision: tree.Revision()}, nil
 		}
@@ -177,7 +178,7 @@ func (e *Engine) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQue
 	if err := e.ready(ctx); err != nil {
 		return nil, err
 	}
-	if ref.NodeKey != "" { // the tree is likely in memory, and the store would read it
+	if ref.NodeKey != "" { // cheaper here, since the tree is probably in memory
 		tree, err := e.latest(ctx, ref.Task())
 		if err != nil {
 			return nil, err

@@ -10,62 +10,62 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// group is one commit in the making.
+// group is a set of requests that one commit records.
 type group struct {
 	engine *Engine
-	// again says that another try failed, perhaps because IDs of new nodes are in
-	// use: then these are looked up.
-	again bool
-	works map[state.Key]*work
-	order []*work
-	slab  []work // for works, the first of them used
-	used  int
-	ids   map[string]*work // nodes made in this group
-	// open are nodes that requests of this group would have made that were
-	// refused because of others that are not committed. If those fail, they are
-	// made after all.
-	open map[string]struct{}
-	// guessed are nodes made in this group whose given IDs were not looked up.
+	// retried says that an earlier try failed, perhaps because the IDs of new
+	// nodes are in use. They are then looked up first.
+	retried bool
+	works   map[state.Key]*work
+	order   []*work
+	slab    []work // memory for works, of which the first are used
+	used    int
+	ids     map[string]*work // nodes made in this group
+	// uncertain has the new nodes of requests that were refused because of
+	// uncommitted changes of this group. If the commit fails, these nodes are made
+	// after all.
+	uncertain map[string]struct{}
+	// guessed has the nodes made in this group whose given IDs were not looked up.
 	guessed map[string]struct{}
 
-	changed []*work // those with something to commit
+	changed []*work // the works with something to commit
 	changes []store.Write
-	trees   []*state.Tree // that were committed
-	tasks   []*task       // of these, nil where the cache had none
+	trees   []*state.Tree // committed
+	tasks   []*task       // of trees, nil where the cache had none
 
 	room state.Room // for the transitions, until they are committed
 
-	round    int // of adding; what was sure in one may have changed by the next
-	requests int // that wait to be answered
-	queued   int // others, when these were about to be answered
+	round    int // number of calls of addAll; other engines may change tasks between two rounds
+	requests int // requests that wait for an answer
+	queued   int // requests in the queue after the commit
 }
 
-// groupKept bounds the tasks, and the nodes made, of a group whose memory is
-// used again.
+// groupKept bounds the number of tasks and new nodes of a group whose memory is
+// reused.
 const groupKept = 4096
 
-// newGroup begins a group of about n requests. It uses the memory of the last
-// one again if that is enough.
+// newGroup makes a group for about n requests. It reuses the memory of the last
+// group if that is large enough.
 func (e *Engine) newGroup(n int) *group {
 	g := e.spare
 	if e.spare = nil; g == nil || len(g.slab) < n {
 		return &group{
-			engine: e, works: make(map[state.Key]*work, n), ids: make(map[string]*work), open: make(map[string]struct{}), guessed: make(map[string]struct{}),
+			engine: e, works: make(map[state.Key]*work, n), ids: make(map[string]*work), uncertain: make(map[string]struct{}), guessed: make(map[string]struct{}),
 			order: make([]*work, 0, n), slab: make([]work, n),
 		}
 	}
 	return g
 }
 
-// recycle keeps the memory of a group whose requests have been answered, unless
-// it was an exceptional one.
+// recycle keeps the memory of an answered group for the next one, unless it is
+// unusually large.
 func (g *group) recycle() {
 	if len(g.ids) > groupKept || cap(g.order) > groupKept {
 		return
 	}
 	clear(g.works)
 	clear(g.ids)
-	clear(g.open)
+	clear(g.uncertain)
 	clear(g.guessed)
 	clear(g.slab[:g.used])
 	clear(g.order)
@@ -75,15 +75,14 @@ func (g *group) recycle() {
 	clear(g.tasks)
 	g.room.Clear()
 	*g = group{
-		engine: g.engine, room: g.room, works: g.works, ids: g.ids, open: g.open, guessed: g.guessed, order: g.order[:0], slab: g.slab,
+		engine: g.engine, room: g.room, works: g.works, ids: g.ids, uncertain: g.uncertain, guessed: g.guessed, order: g.order[:0], slab: g.slab,
 		changed: g.changed[:0], changes: g.changes[:0], trees: g.trees[:0], tasks: g.tasks[:0],
 	}
 	g.engine.spare = g
 }
 
 // addAll applies requests in their order and returns those that must wait for
-// the next group: a delete ends a group, since what follows it for the same
-// task must see it.
+// the next group, for example the requests after a deletion of the same task.
 func (g *group) addAll(batch []*Pending) (rest []*Pending) {
 	g.round++
 	for i, p := range batch {
@@ -94,44 +93,44 @@ func (g *group) addAll(batch []*Pending) (rest []*Pending) {
 	return nil
 }
 
-// wait has a request answered when the work has been committed.
+// wait adds a request that is answered after the work's commit.
 func (g *group) wait(w *work, a answer) {
 	w.waiting = append(w.waiting, a)
 	w.size += a.p.size
 	g.requests++
 }
 
-// work is what a group does to one task.
+// work has a group's changes of one task.
 type work struct {
-	key         state.Key
-	task        *task       // in the cache; nil: not found there
-	base, tree  *state.Tree // before the group, and so far
-	transitions []*state.Transition
-	waiting     []answer
-	size        int // of those waiting
-	deleted     bool
-	sure        int // in that round base was what the store has
+	key           state.Key
+	task          *task       // the task in the cache, nil if it was not found there
+	base, tree    *state.Tree // the tree before the group, and after its changes so far
+	transitions   []*state.Transition
+	waiting       []answer
+	size          int // of the waiting requests
+	deleted       bool
+	verifiedRound int // the round in which base was the store's tree
 
-	one struct { // what transitions and waiting point to at first
+	one struct { // first memory for transitions and waiting
 		transition [1]*state.Transition
 		waiting    [1]answer
 	}
 }
 
-// answer is given to a request when its task's change has been committed.
+// answer is the answer to a request after the commit of its task's changes.
 type answer struct {
 	p   *Pending
-	err error // a refusal that rests on uncommitted changes
+	err error // a refusal because of uncommitted changes
 }
 
 // add applies a request. It returns false if the request must wait for the
 // next group.
 func (g *group) add(p *Pending) bool {
-	if p.gone != nil {
+	if p.deletion != nil {
 		return g.addDeletion(p)
 	}
-	w, err := g.find(p)
-	if errors.Is(err, state.ErrNotFound) && g.isOpen(refTo(&p.ops[0]).Node) {
+	w, err := g.workFor(p)
+	if errors.Is(err, state.ErrNotFound) && g.isUncertain(refTo(&p.ops[0]).Node) {
 		return false
 	}
 	if err != nil {
@@ -141,11 +140,11 @@ func (g *group) add(p *Pending) bool {
 	if w.deleted || g.mustWait(w, p) {
 		return false
 	}
-	switch meant, lookErr := g.meant(w, refTo(&p.ops[0])); {
+	switch means, lookErr := g.meansNodeOf(w, refTo(&p.ops[0])); {
 	case lookErr != nil:
 		p.answer(lookErr)
 		return true
-	case !meant:
+	case !means:
 		return false
 	}
 	tree, outcomes, err, lookErr := g.attempt(w, p.ops)
@@ -154,11 +153,11 @@ func (g *group) add(p *Pending) bool {
 		return true
 	}
 	if err != nil || !changed(outcomes) {
-		switch sure, lookErr := g.sure(w); {
+		switch verified, lookErr := g.verify(w); {
 		case lookErr != nil:
 			p.answer(lookErr)
 			return true
-		case !sure:
+		case !verified:
 			return g.add(p)
 		}
 	}
@@ -176,11 +175,11 @@ func (g *group) add(p *Pending) bool {
 		case p.ops[i].Kind.Compound():
 			r.Did = make([]state.OpKind, 0, len(o.Steps))
 			for _, tr := range o.Steps {
-				g.take(w, tr, &p.ops[i])
+				g.addTransition(w, tr, &p.ops[i])
 				r.Did = append(r.Did, tr.Op)
 			}
 		case o.Transition != nil:
-			g.take(w, o.Transition, &p.ops[i])
+			g.addTransition(w, o.Transition, &p.ops[i])
 		}
 		// Relative to the change's first sequence, which the store assigns.
 		r.Sequence = uint64(len(w.transitions))
@@ -190,30 +189,30 @@ func (g *group) add(p *Pending) bool {
 	return true
 }
 
-// take adds a transition of an operation to the work.
-func (g *group) take(w *work, tr *state.Transition, op *state.Op) {
+// addTransition adds a transition of an operation to the work.
+func (g *group) addTransition(w *work, tr *state.Transition, op *state.Op) {
 	w.transitions = append(w.transitions, tr)
 	if tr.Op == state.Declare || tr.Op == state.Create {
 		g.ids[op.Node] = w
-		if op.NodeGiven && !g.again {
+		if op.NodeGiven && !g.retried {
 			g.guessed[op.Node] = struct{}{}
 		}
 	}
 }
 
-// attempt applies operations. Whether the ID of a new node is in use in another
-// task only the store knows. Its Commit decides that; to ask it before each
-// declaration measured 13 % of the rate of 256 writers. A refusal needs the
-// answer, since another reason would count for less than that. Where sequences
-// follow the requests across tasks it is asked before: a task that Commit leaves
-// out would come after the others.
+// attempt applies operations. Only the store knows whether another task uses
+// the ID of a new node, and its Commit refuses such IDs: asking the store
+// before each declaration cost 13 % of the rate of 256 writers. Before a
+// refusal for another reason the store is asked, because an ID in use takes
+// precedence as a reason. With InOrder the store is asked first, because a task
+// that Commit leaves out would be committed after later requests.
 func (g *group) attempt(w *work, ops []state.Op) (tree *state.Tree, outcomes []state.Outcome, refused, err error) {
 	for i := range ops {
-		ops[i].Taken = false // what an earlier try found need not hold for this task
+		ops[i].Taken = false // may be set by an earlier try, on another task
 	}
-	ahead := g.again || g.engine.opts.InOrder
+	ahead := g.retried || g.engine.opts.InOrder
 	if ahead {
-		if err := g.mark(ops, w.key); err != nil {
+		if err := g.markTaken(ops, w.key); err != nil {
 			return nil, nil, nil, err
 		}
 	}
@@ -221,7 +220,7 @@ func (g *group) attempt(w *work, ops []state.Op) (tree *state.Tree, outcomes []s
 	if refused == nil || ahead {
 		return tree, outcomes, refused, nil
 	}
-	if err := g.mark(ops, w.key); err != nil {
+	if err := g.markTaken(ops, w.key); err != nil {
 		return nil, nil, nil, err
 	}
 	if slices.ContainsFunc(ops, func(op state.Op) bool { return op.Taken }) {
@@ -230,17 +229,18 @@ func (g *group) attempt(w *work, ops []state.Op) (tree *state.Tree, outcomes []s
 	return tree, outcomes, refused, nil
 }
 
-// changed reports whether not all outcomes are of idempotent repeats.
+// changed reports whether any outcome is not that of an idempotent repeat.
 func changed(outcomes []state.Outcome) bool {
 	return slices.ContainsFunc(outcomes, func(o state.Outcome) bool { return o.Transition != nil })
 }
 
-// sure makes sure of the tree that a refusal or a repeat rests on. Another
-// engine may have changed the task since it came into memory, and the commit,
-// which finds that out for everything else, may have nothing to commit. If so,
-// sure forgets the work, to begin with the task as it is.
-func (g *group) sure(w *work) (bool, error) {
-	if w.sure == g.round || len(w.transitions) > 0 {
+// verify checks that the tree is the store's before a refusal or a repeat,
+// since another engine may have changed the task. For other requests the commit
+// detects that, but here it may have nothing to commit. If the task has
+// changed, verify drops the work and returns false; the request is then applied
+// to the current task.
+func (g *group) verify(w *work) (bool, error) {
+	if w.verifiedRound == g.round || len(w.transitions) > 0 {
 		return true, nil
 	}
 	at, err := g.engine.store.Locate(context.Background(), store.Ref{Key: w.key})
@@ -252,18 +252,18 @@ func (g *group) sure(w *work) (bool, error) {
 		delete(g.works, w.key)
 		return false, nil
 	}
-	w.sure = g.round
+	w.verifiedRound = g.round
 	return true, nil
 }
 
-// refuse answers a refused request, unless the refusal rests on changes that
-// this group has not committed yet.
+// refuse answers a refused request. If the refusal is because of uncommitted
+// changes of this group, the answer waits for the commit.
 func (g *group) refuse(w *work, p *Pending, err error) {
 	err = g.explain(w, p, err)
 	if len(w.transitions) > 0 {
 		for i := range p.ops {
 			if p.ops[i].NodeGiven {
-				g.open[p.ops[i].Node] = struct{}{}
+				g.uncertain[p.ops[i].Node] = struct{}{}
 			}
 		}
 		g.wait(w, answer{p, err})
@@ -272,10 +272,10 @@ func (g *group) refuse(w *work, p *Pending, err error) {
 	p.answer(err)
 }
 
-// mustWait reports whether a request must wait for the next group: it would
-// make a node with an ID that this group has made in another task, and only
-// after that commit is it known to be taken; or the sequences would be out of
-// order; or the task would have more than fits one write.
+// mustWait reports whether a request must wait for the next group, for one of
+// three reasons: it makes a node with an ID that this group makes in another
+// task, and only the commit decides whether that ID is in use; the sequences
+// would be out of order; or the task's requests would not fit one write.
 func (g *group) mustWait(w *work, p *Pending) bool {
 	if len(w.waiting) > 0 && w.size+p.size > g.engine.most {
 		return true
@@ -291,8 +291,8 @@ func (g *group) mustWait(w *work, p *Pending) bool {
 	return false
 }
 
-// undecided reports whether what [group.explain] would say rests on a node that
-// this group makes in another task, or perhaps. The request then waits for that
+// undecided reports whether the text of a refusal depends on a node that this
+// group makes, or may make, in another task. The request then waits for the
 // commit.
 func (g *group) undecided(w *work, p *Pending, err error) bool {
 	var refused *state.Error
@@ -300,19 +300,19 @@ func (g *group) undecided(w *work, p *Pending, err error) bool {
 		g.inAnother(w, refTo(&p.ops[refused.Index]).Node)
 }
 
-// inAnother reports whether this group makes the node in a task other than w's,
-// or perhaps makes it.
+// inAnother reports whether this group makes, or may make, the node in a task
+// other than w's.
 func (g *group) inAnother(w *work, node string) bool {
 	other := g.ids[node]
-	return other != nil && other != w || g.isOpen(node)
+	return other != nil && other != w || g.isUncertain(node)
 }
 
-func (g *group) isOpen(node string) bool {
-	_, open := g.open[node]
-	return open
+func (g *group) isUncertain(node string) bool {
+	_, uncertain := g.uncertain[node]
+	return uncertain
 }
 
-// refTo names the task that an operation is about.
+// refTo returns a reference to the task of an operation.
 func refTo(op *state.Op) store.Ref {
 	if op.ByTask() {
 		return store.Ref{Key: op.Task}
@@ -320,9 +320,9 @@ func refTo(op *state.Op) store.Ref {
 	return store.ByNode(op.Place())
 }
 
-// find returns the work for the task that a request is about, an error that
-// matches [state.ErrNotFound] if there is none.
-func (g *group) find(p *Pending) (*work, error) {
+// workFor returns the work for the task of a request. The error matches
+// [state.ErrNotFound] if there is no such task.
+func (g *group) workFor(p *Pending) (*work, error) {
 	op, task := &p.ops[0], p.task
 	p.task = nil
 	ref := refTo(op)
@@ -334,7 +334,7 @@ func (g *group) find(p *Pending) (*work, error) {
 			return w, nil
 		}
 	}
-	if task != nil && !task.gone.Load() {
+	if task != nil && !task.dropped.Load() {
 		w := g.work(task.tree.Load(), false)
 		w.task = task
 		return w, nil
@@ -352,28 +352,28 @@ func (g *group) find(p *Pending) (*work, error) {
 	return nil, err
 }
 
-// work returns the work for the task of a tree, which becomes its base if it
-// has none yet. sure says that the tree is the store's, just read.
-func (g *group) work(tree *state.Tree, sure bool) *work {
+// work returns the work for the task of a tree. The tree becomes the base of a
+// new work. fresh says that the tree was just read from the store.
+func (g *group) work(tree *state.Tree, fresh bool) *work {
 	w := g.works[tree.Key()]
 	if w == nil {
 		w = g.begin(tree.Key())
 		w.base, w.tree = tree, tree
-		if sure {
-			w.sure = g.round
+		if fresh {
+			w.verifiedRound = g.round
 		}
 	}
 	return w
 }
 
-// begin makes the work for a task that has none yet. What it appends first
-// needs no memory of its own: most tasks have one transition in a group.
+// begin makes the work for a task that has none yet. The memory for its first
+// transition is part of it, since most tasks have one transition in a group.
 func (g *group) begin(key state.Key) *work {
 	var w *work
 	if g.used < len(g.slab) {
 		w = &g.slab[g.used]
 		g.used++
-	} else { // others came, or it is in place of one that was forgotten
+	} else { // more requests arrived, or verify dropped a work
 		w = new(work)
 	}
 	w.key, w.transitions, w.waiting = key, w.one.transition[:0], w.one.waiting[:0]
@@ -383,19 +383,20 @@ func (g *group) begin(key state.Key) *work {
 }
 
 func (g *group) addDeletion(p *Pending) bool {
-	if w := g.works[p.gone.key]; w != nil {
+	if w := g.works[p.deletion.key]; w != nil {
 		return false
 	}
-	w := g.begin(p.gone.key)
+	w := g.begin(p.deletion.key)
 	w.deleted = true
-	w.transitions = append(w.transitions, p.gone.transition)
+	w.transitions = append(w.transitions, p.deletion.transition)
 	g.wait(w, answer{p: p})
 	p.results = p.result[:]
 	p.results[0] = Result{Sequence: 1}
 	return true
 }
 
-// refusal is err as the refusal of a request's operation i, if it is one.
+// refusal returns err as the refusal of a request's operation i, if the task
+// was not found; otherwise it returns err unchanged.
 func refusal(p *Pending, i int, err error) error {
 	if !errors.Is(err, state.ErrNotFound) {
 		return err

@@ -56,7 +56,7 @@ func TestARequestIsRefusedOnlyByTheStateItMeets(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.addAll([]*Pending{accepted})
-	g.finish()
+	g.settle()
 	if _, err := accepted.Wait(ctx); err != nil {
 		t.Errorf("after another engine suspended it: %v", err)
 	}
@@ -91,7 +91,7 @@ func TestARequestReloadsAnEvictedTask(t *testing.T) {
 		forget(e.cache, state.Key{Business: "2", Task: "10"})
 		g := e.newGroup(1)
 		g.addAll([]*Pending{p})
-		g.finish()
+		g.settle()
 		if _, err := p.Wait(ctx); err != nil || conflicts > 0 {
 			t.Errorf("gone %s: applied to what it was before: %d conflicts, %v", how, conflicts, err)
 		}

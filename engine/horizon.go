@@ -9,22 +9,23 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// horizon is how far an engine knows its store. Trees in memory are as the
-// transitions up to its position left them, or newer. A commit of this engine
-// moves the position if nobody else has committed since. If somebody has, the
-// position stays until it is asked for: only then is it worth to read which trees
-// the others have left behind, and a process that only writes never has to.
+// horizon is the position up to which an engine knows its store: trees in
+// memory are as of this position, or newer. A commit of this engine moves the
+// position if no other engine has committed since. Otherwise the position stays
+// until it is asked for. Only then does the engine read which trees the other
+// engines have changed, and a process that only writes never does.
 type horizon struct {
 	at atomic.Pointer[store.Position]
-	// own is behind the engine's last transition if that is beyond at, else nil.
+	// own is the position after the engine's last transition if that is beyond at,
+	// otherwise nil.
 	own atomic.Pointer[store.Position]
 
 	mu       sync.Mutex // held to change at and own
-	catching sync.Mutex // held by whoever reads what others have committed
+	catching sync.Mutex // held while the commits of other engines are read
 }
 
-// committed takes note of the position after a commit of this engine, and whether
-// nobody else has committed since the one before.
+// committed records the position after a commit of this engine. alone says that
+// no other engine has committed since the previous commit.
 func (h *horizon) committed(alone bool, last store.Position) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -35,12 +36,12 @@ func (h *horizon) committed(alone bool, last store.Position) {
 	}
 }
 
-// caughtUp moves the position to one of this engine's.
+// caughtUp moves the position to that of an earlier commit of this engine.
 func (h *horizon) caughtUp(to *store.Position) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	h.at.Store(to)
-	if h.own.Load() == to { // or else it has committed again
+	if h.own.Load() == to { // otherwise the engine has committed again
 		h.own.Store(nil)
 	}
 }
@@ -70,10 +71,10 @@ func (e *Engine) Position() store.Position {
 	return *h.at.Load()
 }
 
-// forgetChanged drops the trees of the tasks that others have changed after a
-// position and up to another one.
+// forgetChanged drops the trees of the tasks that other engines changed between
+// two positions.
 func (e *Engine) forgetChanged(after, until store.Position) {
-	e.cache.removed() // what is being read now may be from before
+	e.cache.removed() // trees that are being read now may be from before
 	lag := after.Lag(until)
 	if lag > forgetMost {
 		e.cache.clear()
@@ -92,8 +93,9 @@ func (e *Engine) forgetChanged(after, until store.Position) {
 	}
 }
 
-// With more changes than these, or a store that takes longer to tell them, it
-// costs less to load again what is needed. Readers wait in the meantime.
+// With more changes than forgetMost, or a store that needs longer than
+// forgetTime to list them, loading the needed trees again costs less. Readers
+// wait during this.
 const (
 	forgetMost = 4096
 	forgetTime = 250 * time.Millisecond

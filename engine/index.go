@@ -5,10 +5,10 @@ import (
 	"sync"
 )
 
-// index finds tasks by one of their names. It is in parts with a lock each, so
-// that readers hardly ever wait for who changes it: in a busy engine a reader
-// that has waited runs after all the writers that were answered while it waited.
-// One goroutine at a time may change it.
+// index finds tasks by one of their names. It has parts with separate locks, so
+// that readers hardly ever wait for a writer of the index: in a busy engine, a
+// reader that has waited runs after all the writers that were answered while it
+// waited. Only one goroutine at a time may change the index.
 type index[K comparable] struct {
 	parts [indexParts]indexPart[K]
 }
@@ -20,7 +20,8 @@ type indexPart[K comparable] struct {
 
 const indexParts = 64
 
-// seed differs between processes, so that nobody can choose names of one part.
+// seed differs between processes, so that no caller can choose names that are
+// all in one part.
 var seed = maphash.MakeSeed()
 
 func (x *index[K]) part(name K) *indexPart[K] {
@@ -48,7 +49,7 @@ func (x *index[K]) remove(name K) {
 	delete(p.tasks, name)
 }
 
-// clear empties the index; the zero one must be cleared before its first use.
+// clear empties the index. It must also be called before the first use.
 func (x *index[K]) clear() {
 	for i := range x.parts {
 		p := &x.parts[i]

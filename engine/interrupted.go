@@ -23,7 +23,7 @@ type Interruption struct {
 	Retries []state.Node
 }
 
-// add notes node i if it was left behind.
+// add adds node i if no runner executes it.
 func (in *Interruption) add(t *state.Tree, i int) {
 	switch n := t.Node(i); {
 	case n.State == state.Running:
@@ -106,11 +106,11 @@ func (e *Engine) takeOver(ctx context.Context, leaser store.Leaser, t *store.Tas
 		return in, false, nil
 	}
 	if err != nil {
-		return in, false, gone(err)
+		return in, false, ignoreNotFound(err)
 	}
-	snap, err := e.store.Load(ctx, store.Ref{Key: t.Key}) // memory may be behind
+	snap, err := e.store.Load(ctx, store.Ref{Key: t.Key}) // memory may be outdated
 	if err != nil {
-		return in, false, gone(err)
+		return in, false, ignoreNotFound(err)
 	}
 	for i := range snap.Tree.Len() {
 		in.add(snap.Tree, i)
@@ -118,7 +118,8 @@ func (e *Engine) takeOver(ctx context.Context, leaser store.Leaser, t *store.Tas
 	return in, true, nil
 }
 
-// interrupted looks for what was left behind before the engine was opened.
+// interrupted returns the nodes of a task that were left behind before the
+// engine was opened.
 func (e *Engine) interrupted(ctx context.Context, t *store.Task) (Interruption, bool, error) {
 	in := Interruption{Task: t.Key}
 	if !e.opened.Has(t.Number) {
@@ -126,13 +127,13 @@ func (e *Engine) interrupted(ctx context.Context, t *store.Task) (Interruption, 
 	}
 	snap, err := e.Load(ctx, store.Ref{Key: t.Key})
 	if err != nil {
-		return in, false, gone(err)
+		return in, false, ignoreNotFound(err)
 	}
 	since := make(map[string]bool)
 	for after := e.opened.In(t.Number); snap.Tree.Revision() > after; {
 		trs, err := e.Transitions(ctx, t.Key, after, 0)
 		if err != nil {
-			return in, false, gone(err)
+			return in, false, ignoreNotFound(err)
 		}
 		if len(trs) == 0 {
 			break

@@ -6,16 +6,17 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// What a store takes for one task at once is bounded: what waits for the same
-// commit must not be refused because it is too much together. A task's requests
-// in a group therefore have a size, as they have in the queue, of at most
-// [Engine.most], unless it is a single one. When a store still finds them too
-// large, most becomes half of their size, and they are queued again.
+// A store bounds the size of a write to one task. Requests must not be refused
+// only because they wait for the same commit, so the size of a task's requests
+// in a group is bounded by [Engine.most], except for a single request. If the
+// store still refuses the write as too large, most becomes half of the size of
+// the requests, and they are queued again.
 
-// mostAtFirst is the size at first: 4 MiB of data, or as many operations as
-// several hundred writers send. By default boltstore takes four times as much.
-// Where sequences follow the queue across tasks it is what the smallest journal
-// takes, since other tasks have been committed when one was too large.
+// mostAtFirst is the initial bound: 4 MiB of data, or as many operations as
+// several hundred writers send. By default boltstore accepts four times as
+// much. With InOrder the bound is what the smallest journal accepts, because
+// other tasks of the group have already been committed when a write turns out
+// to be too large.
 const (
 	mostAtFirst        = 4 << 10
 	mostAtFirstInOrder = 128
@@ -34,7 +35,7 @@ func isTooLarge(err error) bool {
 }
 
 // split returns the requests of a work that is too large for the store, to be
-// committed in smaller parts from now on. A single request is refused with err.
+// committed in smaller parts. A single request is refused with err.
 func (w *work) split(e *Engine, err error) []*Pending {
 	if len(w.waiting) > 1 {
 		e.most = min(e.most, w.size/2)
@@ -45,7 +46,7 @@ func (w *work) split(e *Engine, err error) []*Pending {
 	return nil
 }
 
-// largest is which operation of a request contributes most.
+// largest is the index of the largest operation of a request.
 func largest(p *Pending) (index int) {
 	for i := range p.ops {
 		if sizeOf(&p.ops[i]) > sizeOf(&p.ops[index]) {

@@ -14,8 +14,9 @@ import (
 // ErrQueueFull says that [Options.MaxQueued] operations are queued already.
 var ErrQueueFull = errors.New("queue full")
 
-// enqueue queues a request and reports whether the caller must lead. If there is
-// no room it returns [ErrQueueFull] and what is closed when there may be some.
+// enqueue queues a request and reports whether the caller becomes the leader.
+// If there is no room it returns [ErrQueueFull], and in room a channel that is
+// closed when there may be room.
 func (e *Engine) enqueue(p *Pending) (lead bool, room <-chan struct{}, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -35,7 +36,7 @@ func (e *Engine) enqueue(p *Pending) (lead bool, room <-chan struct{}, err error
 	return lead, nil, nil
 }
 
-// await is enqueue for a caller who waits for room as long as ctx allows.
+// await is enqueue for a caller that waits for room as long as ctx allows.
 func (e *Engine) await(ctx context.Context, p *Pending) (lead bool, err error) {
 	for {
 		lead, room, err := e.enqueue(p)
@@ -50,22 +51,23 @@ func (e *Engine) await(ctx context.Context, p *Pending) (lead bool, err error) {
 	}
 }
 
-// makeRoom wakes those who wait for room in the queue. It is called with mu held.
-func (e *Engine) makeRoom() {
+// makeRoomLocked wakes the callers that wait for room in the queue. The caller
+// holds mu.
+func (e *Engine) makeRoomLocked() {
 	if e.room != nil {
 		close(e.room)
 		e.room = nil
 	}
 }
 
-// lead commits what is queued, for a caller: its own request and whatever else
-// is there. What comes meanwhile it leaves to a goroutine.
+// lead commits one group for a caller: its own request and all others in the
+// queue. A goroutine continues with requests that arrive during the commit.
 func (e *Engine) lead() {
-	e.gather().finish()
+	e.gather().settle()
 	e.mu.Lock()
 	more := len(e.queue) > 0
 	if !more {
-		e.stopLeading()
+		e.stopLeadingLocked()
 	}
 	e.mu.Unlock()
 	if more {
@@ -73,46 +75,47 @@ func (e *Engine) lead() {
 	}
 }
 
-// leadOn commits what is queued until the queue is empty.
+// leadOn commits groups until the queue is empty.
 func (e *Engine) leadOn() {
 	for g := e.gather(); g != nil; g = e.gather() {
-		g.finish()
+		g.settle()
 	}
 }
 
-// crowd is what whoever leads expects of the next group: how many requests it
-// has, and how long its commit takes. Both shrink by a quarter at a time. When
-// they were those of the last commit alone, a moment in which others had the
-// processors, as a write-back of the store's, made a small commit, and a small
-// commit was quick and made the next one small: 256 writers then had one or two
-// requests in most commits until that was over.
-type crowd struct {
+// forecast is the leader's expectation of the next group: its number of
+// requests and the time of its commit. Each expectation falls by at most a
+// quarter at a time. When it was that of the last commit alone, a short load of
+// the processors, as by a store's write-back, caused a small commit, and a
+// small commit was fast and made the next one small: 256 writers then had one
+// or two requests in most commits until the load ended.
+type forecast struct {
 	requests int
 	took     time.Duration
 }
 
-// committed takes in the last commit: how many requests there will be when
-// everybody has come back with the next one, and how long it took.
-func (c *crowd) committed(requests int, took time.Duration) {
-	c.requests = max(requests, c.requests-(c.requests+3)/4)
-	c.took = max(took, c.took-c.took/4)
+// committed updates the forecast after a commit. requests is the number of
+// requests if every writer sends its next one.
+func (f *forecast) committed(requests int, took time.Duration) {
+	f.requests = max(requests, f.requests-(f.requests+3)/4)
+	f.took = max(took, f.took-f.took/4)
 }
 
-// gather makes a group of what is queued, nil if that is nothing; then leading
-// ends. It applies requests as they come and gives those just answered the
-// chance to come back with their next one: otherwise half of the writers miss
-// every commit because they return while it syncs. It yields the processor for
-// as long as that brings requests, at most for as long as a commit takes, so it
-// costs little more time than there is other work to do.
+// gather makes a group of the queued requests. If there are none, it returns
+// nil, and the caller is no longer the leader. It applies requests as they
+// arrive, and gives writers that were just answered the chance to send their
+// next request: otherwise half of the writers miss every commit because they
+// return during its sync. It yields the processor as long as that brings
+// requests, at most for the time of a commit, so it costs little time beyond
+// the other work that it lets run.
 func (e *Engine) gather() (g *group) {
-	goal, took := e.crowd.requests, e.crowd.took
+	goal, took := e.forecast.requests, e.forecast.took
 	begin := time.Now()
-	last := begin // when something came
+	last := begin // when the last request arrived
 	for idle := 0; ; {
 		now := time.Now()
 		late := now.Sub(begin) > took
 		enough := late || idle >= gatherPatience || now.Sub(last) > gatherTime
-		batch := e.take(g == nil && enough)
+		batch := e.takeQueue(g == nil && enough)
 		switch {
 		case len(batch) > 0:
 			if g == nil {
@@ -128,7 +131,7 @@ func (e *Engine) gather() (g *group) {
 			if g.requests >= goal || late {
 				return g
 			}
-			idle, last = 0, time.Now() // applying them took a while
+			idle, last = 0, time.Now() // now, since applying them took time
 		case enough:
 			return g
 		default:
@@ -138,32 +141,34 @@ func (e *Engine) gather() (g *group) {
 	}
 }
 
-// gatherPatience is how often in a row yielding may bring nothing, which takes
-// some 10 microseconds where nobody else computes, and gatherTime how long, for
-// where somebody does: the last of the writers may be running on another
-// processor. With 3, 256 writers measured commits of 175. In a synctest bubble
-// only the first one counts, since its clock stands still.
+// gatherPatience is the number of yields in a row without a request after which
+// gather stops; they take some 10 microseconds on an idle processor. gatherTime
+// is the same limit as a time, for a busy processor: the last of the writers
+// may be running on another one. With a gatherPatience of 3, 256 writers
+// measured commits of 175. In a synctest bubble only gatherPatience has an
+// effect, since its clock stands still.
 const (
 	gatherPatience = 100
 	gatherTime     = 100 * time.Microsecond
 )
 
-// take empties the queue. If it is empty already and stop is set, leading ends.
-func (e *Engine) take(stop bool) []*Pending {
+// takeQueue empties the queue and returns its requests. If it was empty and
+// stop is true, the caller is no longer the leader.
+func (e *Engine) takeQueue(stop bool) []*Pending {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	batch := e.queue
 	if len(batch) > 0 {
 		e.queue, e.queued, e.empty = e.empty, 0, nil
 	}
-	e.makeRoom()
+	e.makeRoomLocked()
 	if len(batch) == 0 && stop {
-		e.stopLeading()
+		e.stopLeadingLocked()
 	}
 	return batch
 }
 
-// putBack queues requests again, before those that came after them.
+// putBack queues requests again, before those that arrived after them.
 func (e *Engine) putBack(batch []*Pending) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -173,15 +178,15 @@ func (e *Engine) putBack(batch []*Pending) {
 	}
 }
 
-// waiting is how many requests are queued.
-func (e *Engine) waiting() int {
+// queueLength is the number of queued requests.
+func (e *Engine) queueLength() int {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return len(e.queue)
 }
 
-// stopLeading is called with mu held.
-func (e *Engine) stopLeading() {
+// stopLeadingLocked ends the caller's time as the leader. The caller holds mu.
+func (e *Engine) stopLeadingLocked() {
 	e.leading = false
 	e.idle.Broadcast()
 }

@@ -49,7 +49,7 @@ func (e *Engine) byKey(ctx context.Context, start, declare *state.Op) {
 	if declare.Parent != "" {
 		at, err := e.Locate(ctx, store.ByNode(declare.Parent))
 		if err != nil {
-			return // recording it tells why
+			return // recording the operations returns the error
 		}
 		task = at.Key
 	}

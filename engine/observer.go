@@ -7,8 +7,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// observer tells the user's logger and hooks what the engine did. What panics
-// in them ends there, since the goroutine may have others to answer.
+// observer calls the user's logger and hooks. It recovers from their panics,
+// since its goroutine must still answer other requests.
 type observer struct {
 	logger *slog.Logger
 	hooks  Hooks
@@ -43,7 +43,7 @@ func (o *observer) evicted(t *state.Tree) {
 	}
 }
 
-// refused is told of operations whose caller may not have heard of their refusal.
+// refused reports refused operations whose caller may not wait for the answer.
 func (o *observer) refused(ops []state.Op, err error) {
 	defer o.rescue()
 	given := make([]Op, len(ops))
@@ -56,10 +56,10 @@ func (o *observer) refused(ops []state.Op, err error) {
 	}
 }
 
-// rescue is deferred around what the user plugged in.
+// rescue recovers from a panic of the logger or a hook. It must be deferred.
 func (o *observer) rescue() {
 	if r := recover(); r != nil {
-		defer func() { _ = recover() }() // if it was the logger
+		defer func() { _ = recover() }() // in case the logger panicked
 		o.logger.Error("hook or logger panicked", "panic", r)
 	}
 }

@@ -139,7 +139,8 @@ func newOp(op state.Op, opts []Option) Op {
 	return withOptions(op, opts)
 }
 
-// withOptions is apart because options move the operation to the heap.
+// withOptions is separate from newOp because options move the operation to the
+// heap.
 func withOptions(op state.Op, opts []Option) Op {
 	o := Op{op: op}
 	for _, opt := range opts {
@@ -152,8 +153,8 @@ func withOptions(op state.Op, opts []Option) Op {
 	return o
 }
 
-// Option sets a rare extra of an operation. A nil option, or one that does not
-// apply to the operation, makes the operation an invalid argument.
+// Option sets an optional part of an operation. A nil option, or one that does
+// not apply to the operation, makes the operation an invalid argument.
 type Option func(*Op)
 
 // ID names the new node of Create or Declare, or the node of Begin, new or not.

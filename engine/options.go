@@ -34,13 +34,12 @@ type Options struct {
 	// Now is the recording clock. It is called from many goroutines.
 	// Default: time.Now.
 	Now func() time.Time
-	// NewID generates node IDs and versions: 32 lower-case hexadecimal
-	// digits, never the same twice. An ID that is in use is refused, and so is
-	// the version of the node's current attempt or of the one before; an older
-	// one is not, and then callbacks that name it may be
-	// taken for those of another attempt. IDs that ascend with time make the
-	// store's indexes cheaper. It is called from many goroutines. Default:
-	// UUIDs of version 7.
+	// NewID generates node IDs and versions: 32 lower-case hexadecimal digits,
+	// never the same twice. The engine refuses an ID that is in use, and the
+	// version of the node's current attempt or of the one before. It does not
+	// detect an older version: callbacks that name it could then be applied to
+	// the wrong attempt. IDs that ascend with time make the store's indexes
+	// cheaper. NewID is called from many goroutines. Default: UUIDs of version 7.
 	NewID func() string
 	// Logger gets conflicts, failures, and at debug level loads and evictions.
 	// Default: no log.
@@ -76,7 +75,7 @@ type CommitInfo struct {
 	Requests    int           // Record and Submit calls in the group
 	Tasks       int           // tasks they changed
 	Transitions int           // transitions committed
-	Conflicts   int           // tasks whose write the store refused, not as too large; a conflict is tried again
+	Conflicts   int           // tasks whose write the store refused, except as too large; the engine tries a conflict again
 	Queued      int           // other requests, most of which came during the commit
 	Took        time.Duration // of the store's Commit
 	Err         error         // of the store's Commit as a whole

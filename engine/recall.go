@@ -8,11 +8,11 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// apply applies operations to a task. An idempotent operation about an attempt
-// that is no longer current is refused at first, since trees have current
-// attempts only; then the history is looked at, which may tell that it was done.
-// A report is the same. An operation that gives the version of the attempt which
-// begins needs the history first.
+// apply applies operations to a task. A tree has current attempts only. An
+// idempotent operation, or a report, for an earlier attempt is therefore
+// refused first; apply then looks in the history, which may show that the
+// operation was done before. An operation with a given version of the new
+// attempt needs the history before it is applied.
 func (g *group) apply(w *work, ops []state.Op) (tree *state.Tree, outcomes []state.Outcome, err error) {
 	for i := range ops {
 		if !w.tree.WantsVersions(&ops[i]) {
@@ -43,8 +43,8 @@ func (g *group) apply(w *work, ops []state.Op) (tree *state.Tree, outcomes []sta
 	}
 }
 
-// forget clears what the history said: when the operations are applied again,
-// the task may be another one.
+// forget clears the results from the history, because the operations may be
+// applied again to another task.
 func forget(ops []state.Op) {
 	for i := range ops {
 		ops[i].Past, ops[i].VersionTaken = nil, false
@@ -64,7 +64,7 @@ func (g *group) recall(w *work, ops []state.Op, err error) (bool, error) {
 	}
 	i, known := w.tree.Target(op)
 	if !known {
-		return false, nil // the batch itself makes it
+		return false, nil // the batch itself makes the node
 	}
 	op.Past, err = g.history(w, op, i)
 	return op.Past != nil, err
@@ -82,8 +82,8 @@ func (g *group) history(w *work, op *state.Op, i int) (*state.Past, error) {
 	return g.engine.past(op, &n)
 }
 
-// past looks in the store for the attempt of a node that an operation named,
-// the newest first; nil if there is none. n is the node as it is in the store.
+// past looks in the store for the attempt of a node that an operation names,
+// newest first, and returns nil if there is none. n is the node in the store.
 func (e *Engine) past(op *state.Op, n *state.Node) (*state.Past, error) {
 	next := n.Attempt
 	for end := n.Number() - 1; end > 0; {
@@ -104,5 +104,5 @@ func (e *Engine) past(op *state.Op, n *state.Node) (*state.Past, error) {
 	return nil, nil
 }
 
-// pastPage is how many attempts are read at a time.
+// pastPage is the number of attempts that are read at a time.
 const pastPage = 256

@@ -14,61 +14,64 @@ type Result struct {
 	// Sequence is the number of the operation's transition; for an idempotent
 	// repeat, the task's revision.
 	Sequence uint64
-	// Node is the ID of the node the operation was about, generated or given.
+	// Node is the ID of the operation's node, generated or given.
 	Node string
-	// Version is that node's attempt after the operation, "" for the root.
+	// Version is the version of the node's attempt after the operation, "" for the
+	// root.
 	Version string
 	// Repeated says that the operation was an idempotent repeat and made no
 	// transition, or that a Begin or Report found nothing to do.
 	Repeated bool
-	// Did is what a Begin or Report recorded, in order, empty if there was nothing
-	// to do; nil for other operations. Sequence is that of the last one.
+	// Did has the operations that a Begin or Report recorded, in order. It is empty
+	// if there was nothing to do, and nil for other operations. Sequence is that of
+	// the last one.
 	Did []state.OpKind
 }
 
 // Pending is a request on its way to the store.
 type Pending struct {
-	ops  []state.Op
-	size int       // of ops, for the bound of the queue
-	gone *deletion // instead of ops
-	task *task     // what ops were about in memory, so as not to look it up again
+	ops      []state.Op
+	size     int       // of ops, for the bound of the queue
+	deletion *deletion // instead of ops
+	task     *task     // the task of ops in memory, which saves a second lookup
 
-	// done is closed when results and err are set. A pooled request, which has
-	// one waiter, gets a value instead, so that it can be used again.
+	// done is closed when results and err are set. For a pooled request, which
+	// has only one waiter, it is sent a value instead, and the request can be
+	// reused.
 	done    chan struct{}
 	pooled  bool
 	results []Result
 	err     error
 
-	engine *Engine // whose observer is told if nobody waits for a refusal
+	engine *Engine // reports a refusal if no caller waits for the answer
 	fate   atomic.Uint32
 
-	// What ops and results point to when there is one operation.
+	// Memory for ops and results if there is one operation.
 	op     [1]state.Op
 	result [1]Result
 }
 
-// The fate of a request, as bits.
+// Bits of the fate of a request.
 const (
 	answered  = 1 << iota
-	abandoned // perhaps nobody waits for the answer
+	abandoned // the caller may not wait for the answer
 )
 
-// abandon says that nobody may be waiting for the answer any more.
+// abandon says that the caller may no longer wait for the answer.
 func (p *Pending) abandon() {
 	if p.fate.Or(abandoned)&answered != 0 {
-		p.tell()
+		p.reportRefusal()
 	}
 }
 
-// tell tells of an answer that nobody waited for.
-func (p *Pending) tell() {
+// reportRefusal reports a refusal that no caller waits for.
+func (p *Pending) reportRefusal() {
 	if p.err != nil && p.engine != nil {
 		p.engine.observer.refused(p.ops, p.err)
 	}
 }
 
-// deletion asks for a task to be removed at a revision.
+// deletion is the request to delete a task at a revision.
 type deletion struct {
 	key        state.Key
 	root       string
@@ -96,12 +99,12 @@ func (p *Pending) Wait(ctx context.Context) ([]Result, error) {
 	return p.results, p.err
 }
 
-// await reports whether the request was answered, and not the context over
-// first. If both are, the answer counts.
+// await waits for the answer and returns true, or false if the context ends
+// first. If both have happened, it returns true.
 func (p *Pending) await(ctx context.Context) bool {
 	cancelled := ctx.Done()
 	if cancelled == nil {
-		<-p.done // a select costs as much as the rest of the waiting
+		<-p.done // without a select, which would cost as much as the rest of the wait
 		return true
 	}
 	select {
@@ -122,7 +125,7 @@ func (p *Pending) answer(err error) {
 		p.results = nil
 	}
 	if p.fate.Or(answered)&abandoned != 0 {
-		p.tell()
+		p.reportRefusal()
 	}
 	if p.pooled {
 		p.done <- struct{}{}
@@ -143,7 +146,8 @@ func (e *Engine) Record(ctx context.Context, ops ...Op) ([]Result, error) {
 	return p.Wait(ctx)
 }
 
-// record queues the operations as p and leads if nobody does.
+// record queues the operations as p, and commits as the leader if there is
+// none.
 func (e *Engine) record(ctx context.Context, p *Pending, ops []Op) {
 	err := ctx.Err()
 	if err == nil {
@@ -163,8 +167,8 @@ func (e *Engine) record(ctx context.Context, p *Pending, ops []Op) {
 	}
 }
 
-// reject answers a request that was not queued. That the engine is closed
-// comes before all else.
+// reject answers a request that was not queued. If the engine is closed, that
+// takes precedence over err.
 func (e *Engine) reject(p *Pending, err error) {
 	if e.closed.Load() {
 		err = store.ErrClosed
@@ -172,8 +176,8 @@ func (e *Engine) reject(p *Pending, err error) {
 	p.answer(err)
 }
 
-// pooled returns a request for operations whose caller gets a copy of the
-// result: the memory of those was a tenth of all garbage.
+// pooled returns a request whose caller gets a copy of the result. Reusing
+// requests saves a tenth of all garbage.
 func (e *Engine) pooled() *Pending {
 	if p, ok := e.pool.Get().(*Pending); ok {
 		return p
@@ -187,7 +191,7 @@ func (e *Engine) one(ctx context.Context, ops ...Op) (Result, error) {
 	e.record(ctx, p, ops)
 	if !p.await(ctx) {
 		p.abandon()
-		return Result{}, ctx.Err() // the request goes on, with p
+		return Result{}, ctx.Err() // without reusing p, which is still queued
 	}
 	var r Result
 	err := p.err
@@ -257,15 +261,16 @@ func (e *Engine) prepare(ctx context.Context, p *Pending, ops []Op) error {
 	return nil
 }
 
-// sizeOf is what an operation counts for in the queue.
+// sizeOf is the size of an operation for the bounds of the queue and of a
+// commit.
 func sizeOf(op *state.Op) int {
 	return 1 + (len(op.Input.Bytes())+len(op.Output.Bytes()))/dataOfOne
 }
 
-// dataOfOne is how many bytes of data count as another operation.
+// dataOfOne is the number of bytes of data that count as another operation.
 const dataOfOne = 1 << 10
 
-// complete gives an operation the IDs it needs and checks its shape.
+// complete sets the generated IDs of an operation and checks its shape.
 func (e *Engine) complete(op *state.Op, i int) error {
 	isNew := op.Kind == state.Create || op.Kind == state.Declare || op.Kind == state.Begin
 	if isNew && !op.NodeGiven && op.Node == "" {
@@ -286,15 +291,15 @@ func (e *Engine) complete(op *state.Op, i int) error {
 	return e.opts.Limits.CheckData(op)
 }
 
-// warm brings the task of a request into memory, so that a read from disk is
-// paid for by who asks and not by the commit that everybody waits for. It is
-// only a courtesy: what it misses the commit finds itself.
+// warm loads the task of a request into memory, so that its caller waits for
+// the read from disk, and not the commit that all callers wait for. This is an
+// optimization only: the commit loads what warm did not.
 func (e *Engine) warm(ctx context.Context, p *Pending) {
 	if p.ops[0].Kind == state.Create {
 		return
 	}
 	ref := refTo(&p.ops[0])
-	if p.task = e.cache.find(ref); p.task == nil {
-		_, _ = e.Load(ctx, ref) // an error will show when the request is applied
+	if p.task = e.cache.lookUp(ref); p.task == nil {
+		_, _ = e.Load(ctx, ref) // applying the request returns the same error
 	}
 }

@@ -29,9 +29,9 @@ type Retention struct {
 	// in progress, because they were never started or wait for a person. See
 	// [store.Task.Settled].
 	Settled bool
-	// Keep is how many of the tasks that Business and Shown select, newest
-	// recorded first, are kept whatever their age, unfinished ones included. It
-	// must not be negative.
+	// Keep is the number of tasks that are kept regardless of their age: the newest
+	// recorded ones of those that Business and Shown select, including unfinished
+	// ones. It must not be negative.
 	Keep int
 }
 
@@ -51,7 +51,7 @@ type Purged struct {
 	Unreadable int
 }
 
-// PassedOver is how many tasks were not removed.
+// PassedOver is the number of tasks that were not removed.
 func (p *Purged) PassedOver() int {
 	return p.Newest + p.Recent + p.Unfinished + p.Settled + p.Changed + p.Unreadable
 }
@@ -90,8 +90,8 @@ func (r *Retention) Select(ctx context.Context, from store.Reader, passed *Purge
 	}
 }
 
-// keeps returns what counts a task that is kept, nil if it is not. It is the
-// seen-th of those selected.
+// keeps returns the count of passed that a kept task belongs to, nil if the
+// task is not kept. The task is the seen-th of those selected.
 func (r *Retention) keeps(t *store.Task, seen int, passed *Purged) *int {
 	at := t.Updated
 	if r.ByEnd && t.State.Ended() {
@@ -110,9 +110,9 @@ func (r *Retention) keeps(t *store.Task, seen int, passed *Purged) *int {
 	return nil
 }
 
-// So many deletes wait for their commit at a time at most, and no more once
-// their tasks have so many nodes: a commit of deletes takes as long as those
-// need, and others wait for it.
+// purgeTasks and purgeNodes bound the deletions, and the nodes of their tasks,
+// in one commit: a commit of deletions takes time for each node, and other
+// requests wait for it.
 const (
 	purgeTasks = 64
 	purgeNodes = 10_000
@@ -207,7 +207,7 @@ func checkDelete(key state.Key, op *Op) error {
 func (e *Engine) submitDelete(d *deletion, actor string) *Pending {
 	now := state.InstantOf(e.opts.Now())
 	d.transition = &state.Transition{Task: d.key, Op: state.Delete, At: now, Recorded: now, Actor: actor}
-	p := &Pending{done: make(chan struct{}), gone: d}
+	p := &Pending{done: make(chan struct{}), deletion: d}
 	if err := state.CheckTime("current time", now); err != nil {
 		p.answer(d.refusal(err))
 		return p
@@ -216,8 +216,9 @@ func (e *Engine) submitDelete(d *deletion, actor string) *Pending {
 	return p
 }
 
-// gone turns "not found" into no error, for tasks deleted during a read.
-func gone(err error) error {
+// ignoreNotFound returns nil for "not found", because the task was deleted
+// during a read.
+func ignoreNotFound(err error) error {
 	if errors.Is(err, state.ErrNotFound) {
 		return nil
 	}

@@ -15,34 +15,35 @@ import (
 // maxTries bounds how often requests are applied again after a conflict.
 const maxTries = 8
 
-// finish answers every request of the group: it commits what they changed and
-// tries again those whose task another engine changed. Those that were too large
-// together it leaves to the next groups.
-func (g *group) finish() {
+// settle answers every request of the group: it commits their changes and tries
+// requests again whose task another engine has changed. It puts requests that
+// were too large together back into the queue.
+func (g *group) settle() {
 	begin := time.Now()
 	var later []*Pending
 	now := g
 	for try := 1; ; try++ {
-		batch, parts := now.commit(try == maxTries)
+		batch, parts := now.commitOnce(try == maxTries)
 		later = append(slices.Clip(parts), later...)
 		if len(batch) == 0 {
 			break
 		}
 		now = g.engine.newGroup(len(batch))
-		now.again = true
+		now.retried = true
 		rest := now.addAll(batch)
 		later = append(slices.Clip(rest), later...)
 	}
 	if len(later) > 0 {
 		g.engine.putBack(later)
 	}
-	g.engine.crowd.committed(g.queued+g.requests, time.Since(begin))
+	g.engine.forecast.committed(g.queued+g.requests, time.Since(begin))
 	g.recycle()
 }
 
-// commit commits the group and answers its requests. It returns those to try
-// again, none if this was the last try, and those to commit in smaller parts.
-func (g *group) commit(last bool) (again, parts []*Pending) {
+// commitOnce commits the group and answers its requests. It returns those to
+// try again, none if this was the last try, and those to commit in smaller
+// parts.
+func (g *group) commitOnce(last bool) (again, parts []*Pending) {
 	for _, w := range g.order {
 		if len(w.transitions) == 0 {
 			w.answer(nil, w.revision(), 0)
@@ -54,8 +55,8 @@ func (g *group) commit(last bool) (again, parts []*Pending) {
 	if len(g.changes) == 0 {
 		return nil, nil
 	}
-	results, info := g.send()
-	g.queued = g.engine.waiting()
+	results, info := g.write()
+	g.queued = g.engine.queueLength()
 	for i, w := range g.changed {
 		switch {
 		case info.Err != nil:
@@ -77,8 +78,8 @@ func (g *group) commit(last bool) (again, parts []*Pending) {
 	return again, parts
 }
 
-// send commits the changes and shows what was committed.
-func (g *group) send() ([]store.Result, CommitInfo) {
+// write commits the changes to the store and publishes them.
+func (g *group) write() ([]store.Result, CommitInfo) {
 	g.engine.committing.Lock()
 	defer g.engine.committing.Unlock()
 	begin := time.Now()
@@ -93,15 +94,16 @@ func (g *group) send() ([]store.Result, CommitInfo) {
 	return results, info
 }
 
-// publish makes committed trees visible, and the position behind them after
-// that, so that whoever reads it first and a tree then has missed nothing between.
+// publish makes committed trees visible, and then the position after them. A
+// reader that first reads the position and then a tree therefore misses no
+// transition in between.
 func (g *group) publish(results []store.Result, info *CommitInfo) {
 	c := g.engine.cache
 	last := g.engine.horizon.reached()
-	alone := true // nobody else has committed since
+	alone := true // no other engine has committed since
 	for i, w := range g.changed {
 		if isTooLarge(results[i].Err) {
-			continue // the task is as it was
+			continue // the task is unchanged
 		}
 		if results[i].Err != nil {
 			info.Conflicts++
@@ -128,7 +130,7 @@ func (g *group) publish(results []store.Result, info *CommitInfo) {
 
 func (w *work) revision() uint64 {
 	if w.deleted {
-		return w.waiting[0].p.gone.revision
+		return w.waiting[0].p.deletion.revision
 	}
 	return w.base.Revision()
 }
@@ -140,8 +142,8 @@ func (w *work) requests() (ps []*Pending) {
 	return ps
 }
 
-// leaveOut answers all that wait with why the store did not take the work. What
-// the task is now is not known.
+// leaveOut answers the waiting requests with the store's reason for refusing
+// the work. Their State is unset, since the task's current state is unknown.
 func (w *work) leaveOut(err error) {
 	for _, a := range w.waiting {
 		refused := w.refusal(a.p, 0, err)
@@ -150,17 +152,17 @@ func (w *work) leaveOut(err error) {
 	}
 }
 
-// refusal is err as the refusal of operation i of a request that was applied.
+// refusal returns err as the refusal of operation i of a request.
 func (w *work) refusal(p *Pending, i int, err error) *state.Error {
-	if p.gone != nil {
-		return p.gone.refusal(err)
+	if p.deletion != nil {
+		return p.deletion.refusal(err)
 	}
 	return w.base.Refusal(p.ops, i, err)
 }
 
-// answer answers all that wait: with err, or with their refusal, or with their
-// results, whose sequences count from first; a repeat that precedes the first
-// transition gets the revision the task had.
+// answer answers the waiting requests: with err, or with their refusal, or with
+// their results, whose sequences count from first. A repeat before the first
+// transition gets the task's revision, base.
 func (w *work) answer(err error, base, first uint64) {
 	for _, a := range w.waiting {
 		if refused := cmp.Or(err, a.err); refused != nil {

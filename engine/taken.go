@@ -9,9 +9,9 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// explain puts a refusal right where only the whole store can tell: a batch
-// must be about one task, and an ID in use may be in another one. Other
-// businesses' tasks are not named.
+// explain corrects a refusal whose reason only the store knows: the operations
+// of a batch may be on different tasks, and an ID may be in use in another
+// task. It names no task of another business.
 func (g *group) explain(w *work, p *Pending, err error) error {
 	var refused *state.Error
 	if !errors.As(err, &refused) {
@@ -39,8 +39,9 @@ func (g *group) explain(w *work, p *Pending, err error) error {
 	return err
 }
 
-// known is the task of operation i as the store has it, without nodes if nothing is
-// known of it. It is for refusals of what was never applied.
+// known returns the task of operation i as the store has it, without nodes if
+// the task is unknown. It is for refusals of operations that were never
+// applied.
 func (e *Engine) known(ctx context.Context, ops []state.Op, i int) *state.Tree {
 	for _, op := range []*state.Op{&ops[i], &ops[0]} {
 		ref := refTo(op)
@@ -54,7 +55,8 @@ func (e *Engine) known(ctx context.Context, ops []state.Op, i int) *state.Tree {
 	return state.NewTree(ops[i].Task)
 }
 
-// latest is a task's tree as the store has it, from memory if that is the same.
+// latest returns a task's tree as the store has it, from memory if that is
+// current.
 func (e *Engine) latest(ctx context.Context, ref store.Ref) (*state.Tree, error) {
 	at, err := e.store.Locate(ctx, ref)
 	if err != nil {
@@ -67,14 +69,14 @@ func (e *Engine) latest(ctx context.Context, ref store.Ref) (*state.Tree, error)
 	return snap.Tree, err
 }
 
-// mark sets Taken on the operations whose ID of a new node is in use in another
-// task than key. Generated ones are looked up after a try that failed, which is
-// how a generator that repeats itself is found out.
-func (g *group) mark(ops []state.Op, key state.Key) error {
+// markTaken sets Taken on the operations whose new node has an ID that is in
+// use in a task other than key. Generated IDs are looked up only after a failed
+// try, which detects a generator that repeats itself.
+func (g *group) markTaken(ops []state.Op, key state.Key) error {
 	for i := range ops {
 		op := &ops[i]
 		makes := op.Kind == state.Create || op.Kind == state.Declare || op.Kind == state.Begin
-		if !op.NodeGiven && (!g.again || !makes) {
+		if !op.NodeGiven && (!g.retried || !makes) {
 			continue
 		}
 		elsewhere, err := g.elsewhere(store.ByNode(op.Node), key)
@@ -86,10 +88,10 @@ func (g *group) mark(ops []state.Op, key state.Key) error {
 	return nil
 }
 
-// elsewhere returns the task other than key that a committed node is in, nil if
-// there is none. What is in memory does not count, since another engine may have
-// deleted it; nor do nodes that this group declares: they rest on a commit that
-// may fail, and the store's Commit tells of them.
+// elsewhere returns the key of the task, other than key, that has a committed
+// node, nil if there is none. It asks the store, since another engine may have
+// deleted a task in memory. New nodes of this group do not count: their commit
+// may fail, and the store's Commit reports IDs in use.
 func (g *group) elsewhere(ref store.Ref, key state.Key) (*state.Key, error) {
 	at, err := g.engine.store.Locate(context.Background(), ref)
 	switch {
@@ -101,11 +103,11 @@ func (g *group) elsewhere(ref store.Ref, key state.Key) (*state.Key, error) {
 	return &at.Key, nil
 }
 
-// meant reports whether a request that names a node of w by an ID that was given
-// in this group is about that node, and not about another task's that has the ID:
-// then the request has to wait until that is settled, so that it keeps its place
-// among the requests about the other task.
-func (g *group) meant(w *work, ref store.Ref) (bool, error) {
+// meansNodeOf reports whether a request that names a node by an ID means the
+// node of w. If the ID was given in this group without a lookup, another task
+// may have it too. The request then waits for the next group, so that it keeps
+// its place among the requests for the other task.
+func (g *group) meansNodeOf(w *work, ref store.Ref) (bool, error) {
 	if _, guessed := g.guessed[ref.Node]; !guessed {
 		return true, nil
 	}

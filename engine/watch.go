@@ -31,7 +31,7 @@ func (e *Engine) Watch(ctx context.Context, after store.Position) iter.Seq2[stor
 			// Listening begins before reading, so that no commit can fall
 			// between the two.
 			rung := e.feed.listen()
-			var changed <-chan struct{} // by others
+			var changed <-chan struct{} // closed after commits of other engines
 			if shared {
 				changed = notifier.Changed()
 			}
@@ -73,8 +73,8 @@ func (e *Engine) Watch(ctx context.Context, after store.Position) iter.Seq2[stor
 	}
 }
 
-// awaitTrees returns when what transitions led to is visible: the store shows
-// a commit to readers a moment before the engine does.
+// awaitTrees waits until the trees of the transitions are visible: the store
+// shows a commit to readers slightly earlier than the engine does.
 func (e *Engine) awaitTrees(trs []*state.Transition) {
 	known := e.horizon.reached()
 	if slices.ContainsFunc(trs, func(tr *state.Transition) bool { return !known.Has(tr.Sequence) }) {
@@ -83,10 +83,10 @@ func (e *Engine) awaitTrees(trs []*state.Transition) {
 	}
 }
 
-// bell wakes everybody who listens. The zero bell is ready.
+// bell wakes all listeners. The zero bell is ready for use.
 type bell struct {
 	mu sync.Mutex
-	ch chan struct{} // nil: nobody listens
+	ch chan struct{} // nil if nobody listens
 }
 
 // listen returns a channel that is closed by the next ring.

@@ -2,8 +2,8 @@ package model
 
 import "github.com/pipestatus/pipestatus/state"
 
-// walk is a begin or report in progress: each step is chosen from where the node
-// is then, until it is where it should be.
+// walk is a begin or report in progress: each step is chosen from the node's
+// current state, until the node has the wanted state.
 type walk struct {
 	store *Store
 	task  *task
@@ -26,7 +26,7 @@ func (s *Store) compound(t *task, op state.Op, do func(state.Op) (Outcome, strin
 	return Outcome{Node: w.node.id, Version: w.node.now().Version, Repeat: len(w.did) == 0, Did: w.did, Steps: w.steps}, ""
 }
 
-// step does one operation.
+// step applies one operation.
 func (w *walk) step(kind state.OpKind) (code string) {
 	op := state.Op{Kind: kind, Actor: w.op.Actor, At: w.op.At, Now: w.op.Now}
 	if w.node != nil {
@@ -36,7 +36,7 @@ func (w *walk) step(kind state.OpKind) (code string) {
 	case state.Reopen:
 		op.Node, op.Task = "", w.task.key
 	case state.Declare:
-		op = w.op // what says where it is to be, and what it is
+		op = w.op // with the place and the properties of the new node
 		op.Kind, op.From, op.Input = kind, "", nil
 	case state.Start:
 		op.From, op.Input = w.op.From, w.op.Input
@@ -99,8 +99,8 @@ func (w *walk) begin() string {
 		}
 	}
 	now := n.now()
-	goesOn := !n.leaf() && now.Started.IsSet() && !over(now.State)
-	if op.Input != nil && goesOn {
+	continues := !n.leaf() && now.Started.IsSet() && !over(now.State)
+	if op.Input != nil && continues {
 		return InvalidArgument // no attempt begins
 	}
 	if n.leaf() && now.Started.IsSet() && !over(now.State) {
@@ -184,7 +184,7 @@ func (w *walk) report() string {
 	return w.step(last)
 }
 
-// passed reports whether an attempt has been where a late report says it is.
+// passed reports whether an attempt has passed the state of a late report.
 func passed(a *state.Attempt, st state.State) bool {
 	switch st {
 	case state.Created:

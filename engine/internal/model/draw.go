@@ -8,17 +8,17 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Drawer draws random operations for a story that the model and the real thing
-// both go through. They are chosen from what the model knows, so that many are
-// legal and tasks live for a while.
+// Drawer draws random operations for a test that applies them to the model and
+// to the real implementation. It chooses from the model's present state, so
+// that many operations are legal and tasks live for a while.
 type Drawer struct {
 	Model *Store
-	// Chance draws a number from 0 to 255, all equally likely; what names the
+	// Chance draws a number from 0 to 255, all equally likely. The text names the
 	// choice. See [Number].
 	Chance func(what string) int
-	// Log is told every operation.
+	// Log is called with every operation.
 	Log func(op string)
-	// WellFormed has no operations drawn that are misshapen.
+	// WellFormed excludes malformed operations.
 	WellFormed bool
 
 	versions, nodes, data int // made so far
@@ -35,8 +35,8 @@ func likelyFor(n *Node) []state.OpKind {
 	return likely[class][n.State]
 }
 
-// Number is the number from 0 to 255 that 8 bits make. Generators of numbers
-// tend to prefer small ones.
+// Number returns the number from 0 to 255 with these 8 bits. Generators of
+// numbers tend to prefer small ones, generators of bits do not.
 func Number(bits []bool) (n int) {
 	for _, bit := range bits {
 		if n <<= 1; bit {
@@ -49,20 +49,20 @@ func Number(bits []bool) (n int) {
 // UpTo draws a number from 0 to n-1, for a small n all about equally likely.
 func (d *Drawer) UpTo(n int, what string) int { return d.Chance(what) % n }
 
-// In reports whether something of probability percent/100 happens.
+// In returns true with a probability of percent/100.
 func (d *Drawer) In(percent int, what string) bool { return d.Chance(what) >= 256-percent*256/100 }
 
-// Key draws one of the few task keys there are.
+// Key draws one of a few task keys.
 func (d *Drawer) Key() state.Key { return one(d, "task", tasks) }
 
-// Time draws one of the few times there are.
+// Time draws one of a few times.
 func (d *Drawer) Time() state.Instant { return one(d, "now", times) }
 
 // one draws an element.
 func one[T any](d *Drawer, what string, from []T) T { return from[d.UpTo(len(from), what)] }
 
-// Ops draws n operations on a task. They are chosen one by one from what the
-// model knows now, so later ones may well be refused.
+// Ops draws n operations on a task. Each is chosen from the model's present
+// state, so the model may refuse later ones.
 func (d *Drawer) Ops(key state.Key, n int) (ops []state.Op) {
 	root := d.Model.Tree(key)
 	for i := range n {
@@ -101,15 +101,15 @@ func (d *Drawer) create(key state.Key, root *Node) state.Op {
 	return op
 }
 
-// leads is where an operation leads as a rule.
+// leads has the usual state after an operation.
 var leads = map[state.OpKind]state.State{
 	state.Create: state.Created, state.Declare: state.Created, state.Start: state.Running,
 	state.Finish: state.Finished, state.Fail: state.Failed, state.Retry: state.Created, state.Skip: state.Finished,
 	state.Loop: state.Running, state.Reset: state.Created, state.Reopen: state.Running, state.Suspend: state.Suspended, state.Begin: state.Running, state.Resume: state.Running, state.Revoke: state.Revoked,
 }
 
-// after lists the nodes of a task, without those in them, as they are likely to be
-// after the operations before the next one in a batch.
+// after returns the nodes of a task, without their children, in their probable
+// states after the operations before.
 func after(root *Node, before []state.Op) []Node {
 	nodes := flat(root)
 	for _, op := range before {
@@ -165,7 +165,7 @@ func (d *Drawer) op(key state.Key, root *Node, before []state.Op) state.Op {
 	return op
 }
 
-// ofTask draws an operation that names a task alone.
+// ofTask draws an operation that only names a task.
 func (d *Drawer) ofTask(key state.Key, kind state.OpKind) state.Op {
 	op := state.Op{Kind: kind, Task: key}
 	if d.In(3, "another task") {
@@ -184,8 +184,8 @@ func (d *Drawer) ofTask(key state.Key, kind state.OpKind) state.Op {
 	return op
 }
 
-// again makes op the operation that began one of the node's attempts, as it is
-// delivered again. It reports whether there is such an attempt.
+// again makes op a repeat of the operation that began one of the node's
+// attempts. It returns false if the node has only one attempt.
 func (d *Drawer) again(op *state.Op, key state.Key, n *Node) bool {
 	all := d.Model.Attempts(n.ID)
 	if len(all) < 2 {
@@ -202,7 +202,7 @@ func (d *Drawer) again(op *state.Op, key state.Key, n *Node) bool {
 	return true
 }
 
-// outcome draws how an attempt of a node ends, or what it waits for.
+// outcome draws the end of a node's attempt, or the note of a suspended one.
 func (d *Drawer) outcome(op *state.Op, n *Node) {
 	container := n.Kind.Container()
 	switch op.Kind {
@@ -233,7 +233,8 @@ func (d *Drawer) outcome(op *state.Op, n *Node) {
 	}
 }
 
-// attempt draws which attempt an operation on a node is about, and which begins.
+// attempt draws the attempt that an operation on a node is for, and the one
+// that it begins.
 func (d *Drawer) attempt(op *state.Op, root, n *Node) {
 	switch op.Kind {
 	case state.Start, state.Loop:
@@ -317,7 +318,7 @@ func (d *Drawer) report(n *Node) state.Op {
 	return op
 }
 
-// declaration completes a Declare that names its parent as node.
+// declaration completes a Declare in the container parent.
 func (d *Drawer) declaration(op *state.Op, parent *Node, nodes []Node) {
 	op.Parent, op.Node, op.NodeGiven = parent.ID, one(d, "id", ids), true
 	op.NewVersion = d.newVersion()
@@ -343,7 +344,7 @@ func (d *Drawer) declaration(op *state.Op, parent *Node, nodes []Node) {
 	}
 }
 
-// flat lists a snapshot's nodes, without the nodes in them.
+// flat returns a snapshot's nodes, without their children.
 func flat(root *Node) (all []Node) {
 	if root == nil {
 		return nil

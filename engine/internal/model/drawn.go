@@ -9,14 +9,15 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Limits draws those of a story. One in eight has inputs and outputs of up to 64 KiB.
+// Limits draws limits. With one in eight, inputs and outputs may have up to 64
+// KiB.
 func (d *Drawer) Limits() state.Limits {
 	l := state.Limits{Levels: 3 + d.UpTo(3, "levels"), Nodes: 4 + d.UpTo(15, "nodes")}
 	l.DataBytes = one(d, "bytes of data", []int{2, 16, 16, 100, 100, 300, 3000, 0})
 	return l
 }
 
-// unknown replaces id by one that no task has, if there is one left.
+// unknown replaces id by an ID that no task has. It may fail to find one.
 func (d *Drawer) unknown(id *string) {
 	if other := one(d, "other id", ids); other != *id {
 		if _, ok := d.Model.Owner(other); !ok {
@@ -25,13 +26,13 @@ func (d *Drawer) unknown(id *string) {
 	}
 }
 
-// generated is an ID that was not used before, as for a node that was given none.
+// generated returns a new ID, as for a node without a given one.
 func (d *Drawer) generated() string {
 	d.nodes++
 	return fmt.Sprintf("generated %d", d.nodes)
 }
 
-// named gives a new node a key now and then.
+// named sometimes gives a new node a key.
 func (d *Drawer) named(op *state.Op) {
 	if !d.In(50, "with a key") {
 		return
@@ -42,7 +43,7 @@ func (d *Drawer) named(op *state.Op) {
 	}
 }
 
-// byKey has an operation on a node name it by task and key now and then.
+// byKey sometimes makes an operation name its node by task and key.
 func (d *Drawer) byKey(op *state.Op, key state.Key, n *Node) {
 	switch {
 	case n.Kind == state.Pipeline && d.In(30, "as the root"), n.Key != "" && d.In(50, "by key"):
@@ -58,8 +59,8 @@ func (d *Drawer) byKey(op *state.Op, key state.Key, n *Node) {
 	}
 }
 
-// inPlace completes what a Declare or Begin says of the container: it names it by
-// key now and then, and which nodes lead to the new one.
+// inPlace completes the container of a Declare or Begin: it sometimes names the
+// container by key, and the nodes that lead to the new one.
 func (d *Drawer) inPlace(op *state.Op, key state.Key, root, parent *Node) {
 	if d.In(40, "edges") {
 		for range 1 + d.UpTo(3, "edges") {
@@ -75,7 +76,8 @@ func (d *Drawer) inPlace(op *state.Op, key state.Key, root, parent *Node) {
 	}
 }
 
-// origin is the name of a node that leads to another one, now and then none.
+// origin sometimes returns the name of a node that leads to another one,
+// otherwise "".
 func (d *Drawer) origin(root *Node, id string) string {
 	if parent := parentOf(root, id); parent != "" && d.In(25, "from") {
 		return d.sibling(root, parent)
@@ -86,7 +88,7 @@ func (d *Drawer) origin(root *Node, id string) string {
 	return ""
 }
 
-// sibling is the name of a node in a container, now and then of any.
+// sibling returns the name of a node in a container, sometimes of any node.
 func (d *Drawer) sibling(root *Node, parent string) string {
 	nodes := flat(root)
 	if !d.In(8, "any node") {
@@ -102,8 +104,8 @@ func (d *Drawer) sibling(root *Node, parent string) string {
 	return n.ID
 }
 
-// parentOf is the ID of the node around another one, "" for the root and unknown
-// ones.
+// parentOf returns the ID of a node's container, "" for the root and for
+// unknown nodes.
 func parentOf(n *Node, id string) string {
 	if n == nil {
 		return ""
@@ -120,8 +122,8 @@ func parentOf(n *Node, id string) string {
 	return ""
 }
 
-// version gives an operation the version of the attempt that begins: a new one as
-// a rule.
+// version sets the version of the attempt that an operation begins, usually a
+// new one.
 func (d *Drawer) version(op *state.Op, n *Node) {
 	op.NewVersion, op.VersionGiven = d.newVersion(), d.In(60, "version given")
 	if op.VersionGiven && d.In(35, "a version of before") {

@@ -6,7 +6,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// moment is when an operation on n happens.
+// moment is the time of an operation on n.
 func (t *task) moment(n *node, op state.Op) state.Instant {
 	at := latest(given(op), n.last)
 	if n.parent != "" {
@@ -21,12 +21,12 @@ func (t *task) moment(n *node, op state.Op) state.Instant {
 	return at
 }
 
-// operate carries out what nothing is against, and returns the IDs of the
-// nodes it changed.
+// operate applies an accepted operation, and returns the IDs of the changed
+// nodes.
 func (t *task) operate(n, origin *node, op state.Op) (changed []string) {
 	at := t.moment(n, op)
 	n.last = at
-	a := *n.now() // the attempt goes on, unless it is appended below
+	a := *n.now() // the same attempt, or the beginning of a new one
 	a.RetryAt = state.Instant{}
 	switch op.Kind {
 	case state.Start:
@@ -94,15 +94,15 @@ func (t *task) operate(n, origin *node, op state.Op) (changed []string) {
 	n.bring(op)
 	changed = []string{n.id}
 	for i, b := range t.nodes {
-		if slices.Contains(t.above(b), n) && b.takenAlong(b.parent == n.id, i, op, at) {
+		if slices.Contains(t.above(b), n) && b.effectOfContainer(b.parent == n.id, i, op, at) {
 			changed = append(changed, b.id)
 		}
 	}
 	return changed
 }
 
-// again is the attempt of a loop, reset or reopening after another: what they
-// all clear is cleared.
+// again returns the attempt that a loop, reset or reopen begins after another,
+// with everything cleared that all of them clear.
 func again(a state.Attempt) state.Attempt {
 	a.Loop++
 	a.Error, a.Skipped, a.ErrorIgnored, a.Paused, a.CameFrom = "", false, false, false, 0
@@ -110,9 +110,9 @@ func again(a state.Attempt) state.Attempt {
 	return a
 }
 
-// takenAlong is what an operation on a container does to the node at an index
-// below it; it reports whether that is anything.
-func (n *node) takenAlong(child bool, index int, op state.Op, at state.Instant) bool {
+// effectOfContainer applies the effects of an operation on a container to the
+// node at an index below it; it reports whether there were any.
+func (n *node) effectOfContainer(child bool, index int, op state.Op, at state.Instant) bool {
 	now := n.now()
 	was := now.State
 	revokes := op.Kind == state.Revoke || op.Kind == state.Fail && op.Abandon

@@ -1,11 +1,11 @@
-// Package model is a second implementation of the rules, for tests only: plain
-// and slow, written from the text of state/RULES.md and not
-// from the code in package state. It keeps a whole store as maps and slices,
-// counts nothing and finds everything by looking at every node, so that what
-// it says can be checked against the text by reading.
+// Package model is a second implementation of the rules, for tests only: simple
+// and slow, written from the text of state/RULES.md and not from the code of
+// package state. It keeps a store as maps and slices, stores no counts, and
+// searches all nodes for everything, so that a reader can check it against the
+// text.
 //
-// Tests do the same operations here and in the real thing and compare
-// outcomes, refusals, snapshots, histories and headers.
+// Tests apply the same operations to the model and to the real implementation,
+// and compare outcomes, refusals, snapshots, histories and headers.
 package model
 
 import (
@@ -27,8 +27,7 @@ const (
 	LoopLimit         = "loop_limit"
 )
 
-// Store is all tasks, as the model knows them. It is not safe for concurrent
-// use.
+// Store has all tasks of the model. It is not safe for concurrent use.
 type Store struct {
 	levels, nodes, data int
 	tasks               map[state.Key]*task
@@ -36,7 +35,7 @@ type Store struct {
 	log                 []Entry
 }
 
-// Entry is one accepted operation: what a feed of the changes must show.
+// Entry is one accepted operation, as the feed must show it.
 type Entry struct {
 	Sequence uint64
 	Task     state.Key
@@ -45,29 +44,29 @@ type Entry struct {
 	At       state.Instant
 	Actor    string
 	Shown    state.State // of the task, by the default convention; 0 for Delete
-	Pending  int         // its leaves that await their automatic retry
+	Pending  int         // leaves of the task that wait for their automatic retry
 	Labels   string      // of the task, for Create and Label; see [labelText]
-	Data     string      // that the operation brought, by size and digest; "" for none
+	Data     string      // size and digest of the operation's data; "" for none
 }
 
 // Outcome is the answer to one operation that was not refused.
 type Outcome struct {
 	Node    string
 	Version state.Version
-	// Sequence is the transition's, of a repeat the task's revision.
+	// Sequence is that of the transition or, for a repeat, the task's revision.
 	Sequence uint64
 	// Repeat says that the operation changed nothing.
 	Repeat bool
-	// Changed lists the nodes it changed: the one it named, then those it
-	// took along in order of creation.
+	// Changed lists the changed nodes: the named one, then those below it that the
+	// operation also changed, in order of creation.
 	Changed []string
-	// Did are the steps of a compound operation, Steps their outcomes; nil for
-	// others.
+	// Did has the steps of a compound operation, and Steps their outcomes; both are
+	// nil for other operations.
 	Did   []state.OpKind
 	Steps []Outcome
 }
 
-// New is a store without tasks. Zero limits stand for those of the design.
+// New returns a store without tasks. Zero limits are the default ones.
 func New(limits state.Limits) *Store {
 	s := &Store{levels: 100, nodes: 100_000, data: 64 << 10, tasks: map[state.Key]*task{}}
 	if limits.Levels != 0 {
@@ -82,18 +81,19 @@ func New(limits state.Limits) *Store {
 	return s
 }
 
-// Clone is a copy: what is done to one of them the other does not see.
+// Clone returns a copy, which later changes of either store do not affect.
 func (s *Store) Clone() *Store {
 	c := *s
-	// Nothing below is changed in place: Do works on copies of tasks.
+	// A shallow copy is enough, since Do replaces tasks by changed copies.
 	c.tasks, c.log = maps.Clone(s.tasks), slices.Clip(s.log)
 	return &c
 }
 
-// Do does one operation or a batch, all or none; refused is nil if all were
-// accepted. What the engine finds out for a tree, [state.Op.Taken] and the like, is
-// not looked at: the model knows what is in use. A batch that names nodes of two
-// tasks, or creates in the middle, is an invalid argument, and so is an empty one.
+// Do applies one operation or a batch, all or none; refused is nil if all were
+// accepted. It ignores the fields that the engine sets before it applies an
+// operation to a tree, such as [state.Op.Taken]: the model finds out itself. A
+// batch for nodes of two tasks, with a create after the first operation, or
+// without operations is an invalid argument.
 func (s *Store) Do(ops ...state.Op) (outcomes []Outcome, refused *Refusal) {
 	if len(ops) == 0 {
 		return nil, &Refusal{Code: InvalidArgument, Shape: true}
@@ -141,8 +141,8 @@ func (s *Store) Do(ops ...state.Op) (outcomes []Outcome, refused *Refusal) {
 	return outcomes, nil
 }
 
-// Delete removes a task and frees its key and IDs; the removal takes a
-// sequence of its own. It reports whether there was such a task.
+// Delete removes a task and frees its key and IDs; the removal has a sequence.
+// It reports whether there was such a task.
 func (s *Store) Delete(key state.Key, now state.Instant, actor string) bool {
 	if s.tasks[key] == nil {
 		return false
@@ -156,17 +156,17 @@ func (s *Store) Delete(key state.Key, now state.Instant, actor string) bool {
 // Sequence is that of the last accepted operation, 0 before the first.
 func (s *Store) Sequence() uint64 { return s.sequence }
 
-// Log is every accepted operation in order.
+// Log returns every accepted operation in order.
 func (s *Store) Log() []Entry { return slices.Clone(s.log) }
 
-// Keys are the keys of all tasks, in the order in which they were created.
+// Keys returns the keys of all tasks in the order of their creation.
 func (s *Store) Keys() []state.Key {
 	return slices.SortedFunc(maps.Keys(s.tasks), func(a, b state.Key) int {
 		return int(s.tasks[a].number) - int(s.tasks[b].number)
 	})
 }
 
-// Owner is the key of the task that has a node with this ID.
+// Owner returns the key of the task that has a node with this ID.
 func (s *Store) Owner(id string) (key state.Key, ok bool) {
 	for key, t := range s.tasks {
 		if t.find(id) != nil {
@@ -176,7 +176,7 @@ func (s *Store) Owner(id string) (key state.Key, ok bool) {
 	return state.Key{}, false
 }
 
-// usedElsewhere reports whether another task than t has a node with this ID.
+// usedElsewhere reports whether a task other than t has a node with this ID.
 func (s *Store) usedElsewhere(t *task, id string) bool {
 	key, ok := s.Owner(id)
 	return ok && key != t.key
@@ -185,7 +185,7 @@ func (s *Store) usedElsewhere(t *task, id string) bool {
 // task is one task; nodes are in order of creation, the root first.
 type task struct {
 	key               state.Key
-	labels            map[string]string // replaced and not changed in place
+	labels            map[string]string // replaced, never changed in place
 	nodes             []*node
 	number, revision  uint64
 	recorded, updated state.Instant
@@ -212,7 +212,7 @@ func (t *task) copy() *task {
 		m.attempts, m.data = slices.Clone(n.attempts), slices.Clone(n.data)
 		m.after = nil
 		for _, a := range n.after {
-			m.after = append(m.after, c.nodes[t.index(a)]) // came before
+			m.after = append(m.after, c.nodes[t.index(a)]) // already copied, since it is older
 		}
 		c.nodes = append(c.nodes, &m)
 	}
@@ -230,7 +230,7 @@ func (t *task) find(id string) *node {
 
 func (t *task) index(n *node) int { return slices.Index(t.nodes, n) }
 
-// above are the containers around n, the nearest first.
+// above returns the containers around n, the nearest first.
 func (t *task) above(n *node) (all []*node) {
 	for n.parent != "" {
 		n = t.find(n.parent)
@@ -248,7 +248,7 @@ func (t *task) children(n *node) (all []*node) {
 	return all
 }
 
-// below are the nodes on all levels below n, in order of creation.
+// below returns the nodes on all levels below n, in order of creation.
 func (t *task) below(n *node) (all []*node) {
 	for _, c := range t.nodes {
 		if slices.Contains(t.above(c), n) {
@@ -262,7 +262,7 @@ func (n *node) now() *state.Attempt { return &n.attempts[len(n.attempts)-1] }
 
 func (n *node) leaf() bool { return n.kind != state.Pipeline && n.kind != state.Subprocess }
 
-// called is the name n shows.
+// called is the name that n shows.
 func (n *node) called() string { return called(n.name, n.kind) }
 
 func called(name string, kind state.Kind) string {

@@ -11,7 +11,7 @@ import (
 
 var keys = []state.Key{{Business: "2", Task: "10"}, {Business: "2", Task: "11"}}
 
-// What a single tree cannot show: tasks beside each other.
+// Rules about several tasks, which a test with a single tree cannot check.
 func TestTheModelHoldsSeveralTasks(t *testing.T) {
 	now := state.UnixInstant(1, 0)
 	create := func(key state.Key, id string) state.Op {

@@ -7,8 +7,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// The pools are small, so that operations meet: the same IDs in two tasks, keys
-// that are another node's ID, times before the last transition.
+// The pools are small, so that operations conflict: the same IDs in two tasks,
+// keys that are another node's ID, times before the last transition.
 var (
 	tasks     = []state.Key{{Business: "2", Task: "10"}, {Business: "2", Task: "11"}, {Business: "3", Task: "10"}}
 	ids       = strings.Fields("a b c d e f g h i j k l m n o p q r s t u v w x y z A B C D E F")
@@ -33,8 +33,9 @@ func numbered(prefix string, n int) (all []string) {
 	return all
 }
 
-// likely lists, for each own state of a leaf, a subprocess and a root, the
-// operations to draw from, so that many are legal and trees live for a while.
+// likely has, for each own state of a leaf, a subprocess and a root, the
+// operations to draw from, chosen so that many are legal and trees live for a
+// while.
 var likely = map[string]map[state.State][]state.OpKind{
 	"leaf": {
 		state.Created:   {state.Start, state.Start, state.Start, state.Start, state.Start, state.Start, state.Suspend, state.Skip},
@@ -72,7 +73,7 @@ var likely = map[string]map[state.State][]state.OpKind{
 // odd is a version that no attempt has.
 var odd = state.VersionOf([16]byte{0xbb})
 
-// misshape are ways in which an operation can be misshapen; what is wrong for
+// misshape has ways to make an operation malformed. A change that is wrong for
 // one kind may be right for another.
 var misshape = []func(*state.Op){
 	func(op *state.Op) { op.Kind = 0 },

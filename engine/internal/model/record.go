@@ -10,8 +10,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// payload is what an attempt was given and what it produced; nil is nothing, which
-// differs from no bytes.
+// payload has the input and output of an attempt; nil is none, which differs
+// from an empty one.
 type payload struct{ input, output []byte }
 
 // Attempt is an attempt with its data.
@@ -21,7 +21,7 @@ type Attempt struct {
 	Input, Output []byte
 }
 
-// bring puts the data of an operation to the current attempt.
+// bring sets the operation's data in the current attempt.
 func (n *node) bring(op state.Op) {
 	d := &n.data[len(n.data)-1]
 	if op.Input != nil {
@@ -54,7 +54,8 @@ func (s *Store) label(t *task, op state.Op) (Outcome, string) {
 	return out, ""
 }
 
-// entry is what the log says of an operation that was done to t, on a node.
+// entry returns the log's entry for an operation on a node, after it was
+// applied to t.
 func (t *task) entry(op state.Op, node string) Entry {
 	e := Entry{
 		Sequence: t.revision, Task: t.key, Op: op.Kind, Node: node, At: given(op), Actor: op.Actor,
@@ -82,8 +83,8 @@ func dataText(size int, digest []byte) string { return fmt.Sprintf("%d bytes %x"
 
 func labelText(labels map[string]string) string { return fmt.Sprintf("%q", labels) }
 
-// Attempts lists all attempts of a node with their data, oldest first; none if
-// there is no such node.
+// Attempts returns all attempts of a node with their data, oldest first; none
+// for an unknown node.
 func (s *Store) Attempts(id string) (all []Attempt) {
 	for _, t := range s.tasks {
 		n := t.find(id)
@@ -97,13 +98,13 @@ func (s *Store) Attempts(id string) (all []Attempt) {
 	return all
 }
 
-// AttemptOf is a real attempt in the model's form.
+// AttemptOf returns a real attempt in the model's form.
 func AttemptOf(a *store.Attempt) Attempt {
 	return Attempt{a.Attempt, a.Current, a.Input.Bytes(), a.Output.Bytes()}
 }
 
-// List lists the headers of the tasks that a query selects, in its order and
-// without regard to its pages.
+// List returns the headers of the tasks that a query selects, in its order and
+// regardless of its pages.
 func (s *Store) List(q store.ListQuery) (list []Header) {
 	for _, key := range s.Keys() {
 		h, _ := s.Header(key)
@@ -130,8 +131,8 @@ func (s *Store) selects(q *store.ListQuery, h *Header) bool {
 		within(q.Recorded, h.Recorded) && within(q.Started, h.Started) && within(q.Finished, h.Finished)
 }
 
-// within reports whether a time is from the beginning of a span to before its end.
-// An unset time is only in a span without bounds.
+// within reports whether a time is in a span, which includes its beginning and
+// not its end. An unset time is only in a span without bounds.
 func within(span store.Span, at state.Instant) bool {
 	if !at.IsSet() {
 		return !span.Since.IsSet() && !span.Until.IsSet()

@@ -6,24 +6,25 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Refusal is what a refusal has to say.
+// Refusal has the properties of a refusal.
 type Refusal struct {
 	Code  string
 	Index int          // of the operation in the batch
 	Op    state.OpKind // 0 if there is no operation
-	Task  state.Key    // of the node if there is one, or else what the operation says
-	Node  string       // its ID, or the one that was given for it
-	State state.State  // its own, or that of the container of a node to be made
-	New   bool         // the node was to be made
-	// Shape says that the operations are misshapen, whatever the store holds. What
-	// is known of the node then depends on who asks, and the model does not say it.
+	Task  state.Key    // the task of the node if it exists, otherwise the one in the operation
+	Node  string       // the ID of the node, or the one given for a new node
+	State state.State  // the node's own state or, for a new node, that of its container
+	New   bool         // the operation would make the node
+	// Shape says that the operations are malformed, independent of the store.
+	// Which node a caller then knows depends on the caller, and the model does
+	// not say.
 	Shape bool
 }
 
-// refuse refuses an operation on a task as it is before it.
+// refuse returns the refusal of an operation on a task that it has not changed.
 func (t *task) refuse(op state.Op, index int, code string) *Refusal {
 	r := &Refusal{Code: code, Index: index, Op: op.Kind, Task: t.key, Node: op.Node}
-	s := &Store{} // in which this is the only task
+	s := &Store{} // as if t were the only task
 	n, _ := s.named(t, op)
 	switch op.Kind {
 	case state.Create:
@@ -40,7 +41,7 @@ func (t *task) refuse(op state.Op, index int, code string) *Refusal {
 	}
 	r.New = op.Kind == state.Create || op.Kind == state.Declare || op.Kind == state.Begin && op.NodeKind != state.Pipeline
 	if (r.New || op.Kind == state.Begin) && !op.NodeGiven {
-		r.Node = "" // one that was generated names nothing
+		r.Node = "" // a generated ID names no node
 	}
 	if parent, _ := s.container(t, op); r.New && op.Kind != state.Create && parent != nil {
 		r.State = parent.now().State
@@ -48,7 +49,8 @@ func (t *task) refuse(op state.Op, index int, code string) *Refusal {
 	return r
 }
 
-// RefusalOf is a real refusal in the model's form; ok is false for any other error.
+// RefusalOf returns a real refusal in the model's form; ok is false for any
+// other error.
 func RefusalOf(err error) (r Refusal, ok bool) {
 	var refused *state.Error
 	if !errors.As(err, &refused) {

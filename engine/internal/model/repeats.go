@@ -6,8 +6,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// repeats reports whether the operation was done before, as RULES.md tells
-// repeats.
+// repeats reports whether the operation is a repeat according to RULES.md.
 func (t *task) repeats(n *node, op state.Op) bool {
 	named := op.Version.IsSet() || op.Loop != 0
 	last := len(n.attempts) - 1
@@ -36,14 +35,14 @@ func (t *task) repeats(n *node, op state.Op) bool {
 			return true
 		}
 		if op.Kind == state.Fail && n.awaitsRetry() {
-			return false // it is replaced
+			return false // the pending retry is replaced
 		}
 		return over(a.State) && happened(a, op)
 	}
 	return false
 }
 
-// isThere reports whether n is where the operation leads.
+// isThere reports whether n already has the state that the operation leads to.
 func (t *task) isThere(n *node, op state.Op) bool {
 	now := n.now()
 	switch op.Kind {
@@ -67,8 +66,8 @@ func (t *task) isThere(n *node, op state.Op) bool {
 	return now.State == state.Revoked
 }
 
-// happened reports whether the operation was done to an attempt that has ended
-// or was superseded.
+// happened reports whether the operation was applied to an attempt that has
+// ended or was superseded.
 func happened(a *state.Attempt, op state.Op) bool {
 	switch op.Kind {
 	case state.Start:
@@ -86,7 +85,7 @@ func happened(a *state.Attempt, op state.Op) bool {
 	return a.State == state.Revoked
 }
 
-// retryAt is the retry that a fail of n announces.
+// retryAt returns the retry that a fail of n announces.
 func (t *task) retryAt(n *node, op state.Op) state.Instant {
 	if n.noRetry || slices.ContainsFunc(t.above(n), ended) {
 		return state.Instant{}

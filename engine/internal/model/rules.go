@@ -22,7 +22,7 @@ var from = map[state.OpKind][]state.State{
 	state.Revoke:  {state.Created, state.Running, state.Suspended, state.Failed},
 }
 
-// apply does one well-formed operation to t or refuses it with a code.
+// apply applies one well-formed operation to t or refuses it with a code.
 func (s *Store) apply(t *task, op state.Op) (Outcome, string) {
 	switch op.Kind {
 	case state.Create:
@@ -59,7 +59,8 @@ func (s *Store) apply(t *task, op state.Op) (Outcome, string) {
 	return Outcome{Node: n.id, Version: n.now().Version, Changed: changed}, ""
 }
 
-// takes is the check of the kind.
+// takes reports whether the operation may have its options on a node of this
+// kind.
 func (n *node) takes(op state.Op) bool {
 	if op.RetryAt.IsSet() && !n.leaf() || (op.Abandon || op.Tolerate) && n.leaf() {
 		return false
@@ -78,8 +79,8 @@ func (n *node) had(v state.Version) bool {
 	return slices.ContainsFunc(n.attempts, func(a state.Attempt) bool { return a.Version == v })
 }
 
-// isAbout reports whether an operation is about an attempt: names it, by
-// version or loop, or names none.
+// isAbout reports whether an operation is for an attempt: it names this
+// attempt, by version or loop, or no attempt.
 func isAbout(op state.Op, a *state.Attempt) bool {
 	return (!op.Version.IsSet() || op.Version == a.Version) && (op.Loop == 0 || op.Loop == a.Loop)
 }
@@ -155,7 +156,8 @@ func (t *task) add(n *node, op state.Op) {
 	t.nodes = append(t.nodes, n)
 }
 
-// given is the time an operation asks for: the one it carries or the clock's.
+// given is the time that an operation asks for: its own or, without one, the
+// clock's.
 func given(op state.Op) state.Instant {
 	if op.At.IsSet() {
 		return op.At
@@ -163,14 +165,14 @@ func given(op state.Op) state.Instant {
 	return op.Now
 }
 
-// refusal checks what comes after the version, in the order of RULES.md; ""
-// says that nothing is against the operation.
+// refusal makes the checks after the version, in the order of RULES.md; ""
+// accepts the operation.
 func (t *task) refusal(n *node, op state.Op) string {
 	if !n.mayLeave(op) {
 		return InvalidTransition
 	}
 	if op.Kind == state.Fail && n.now().State == state.Failed && op.Output != nil {
-		return InvalidTransition // the attempt had its output when it failed
+		return InvalidTransition // the attempt got its output when it failed
 	}
 	switch root := n.parent == ""; op.Kind {
 	case state.Retry, state.Skip, state.Loop, state.Reset:
@@ -199,7 +201,7 @@ func (t *task) refusal(n *node, op state.Op) string {
 	return ""
 }
 
-// mayLeave reports whether the operation starts from the node's own state.
+// mayLeave reports whether the operation is allowed in the node's own state.
 func (n *node) mayLeave(op state.Op) bool {
 	now := n.now()
 	if slices.Contains(from[op.Kind], now.State) {
@@ -221,7 +223,7 @@ func (n *node) waits() bool {
 	return now.State == state.Created && (now.Began == state.Retry || now.Began == state.Reset && !now.Along)
 }
 
-// placeAllows checks the nodes above and below: the guards of the table.
+// placeAllows checks the nodes above and below: the guards in the table.
 func (t *task) placeAllows(n *node, op state.Op) bool {
 	above, children := t.above(n), t.children(n)
 	runningAbove := !slices.ContainsFunc(above, func(a *node) bool { return a.now().State != state.Running })

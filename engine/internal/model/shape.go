@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// wellFormed checks the shape of an operation: which fields it may have, the
+// wellFormed checks the shape of an operation: the fields that it may have, the
 // syntax of IDs, keys, labels and times, and the size of its data.
 func (s *Store) wellFormed(op state.Op) bool {
 	isBegin, isReport := op.Kind == state.Begin, op.Kind == state.Report
@@ -32,7 +32,8 @@ func declares(op state.Op) bool {
 	return op.Kind == state.Declare || op.Kind == state.Begin && !isRoot(op)
 }
 
-// hasPlace: an operation names its node by ID, or by task and key, or its task.
+// hasPlace checks that an operation names its node by ID, or by task and key,
+// or names its task.
 func hasPlace(op state.Op) bool {
 	task := isText(op.Task.Business, 128) && isText(op.Task.Task, 128)
 	isNew := op.Kind == state.Create || declares(op)
@@ -61,7 +62,7 @@ func hasPlace(op state.Op) bool {
 	return task && (op.NodeKey == "" || isText(op.NodeKey, 255))
 }
 
-// hasDeclaration: only new nodes have a kind and settings.
+// hasDeclaration checks that only new nodes have a kind and settings.
 func hasDeclaration(op state.Op) bool {
 	name := op.Name == "" || op.Kind == state.Create || declares(op)
 	if declares(op) {
@@ -71,7 +72,7 @@ func hasDeclaration(op state.Op) bool {
 	return name && (op.NodeKind == 0 || isRoot(op)) && !op.NoRetry && !op.NoSkip && op.MaxLoops == 0
 }
 
-// hasOutcome: how an attempt ends, and what a suspended one waits for.
+// hasOutcome checks the end of an attempt, and the note of a suspended one.
 func hasOutcome(op state.Op) bool {
 	isFail := op.Kind == state.Fail
 	text := op.Error == "" || isFail || op.Kind == state.Revoke ||
@@ -80,7 +81,8 @@ func hasOutcome(op state.Op) bool {
 		(op.Kind == state.Finish || !op.Tolerate) && (op.Kind == state.Suspend || op.Note == "")
 }
 
-// hasAttempt: which attempt an operation is about, begins, and comes from.
+// hasAttempt checks the attempt that an operation is for, the one that it
+// begins, and the node that led to it.
 func hasAttempt(op state.Op) bool {
 	isNew := op.Kind == state.Create || op.Kind == state.Declare || op.Kind == state.Begin
 	ofTask := op.Kind == state.Reopen || op.Kind == state.Label
@@ -93,7 +95,7 @@ func hasAttempt(op state.Op) bool {
 	return version && based && loop && from
 }
 
-// hasLabels: labels have keys of 1 to 63 bytes and values of 0 to 255.
+// hasLabels checks the labels: keys of 1 to 63 bytes, values of 0 to 255.
 func hasLabels(op state.Op) bool {
 	set := maps.Collect(op.Labels.All())
 	switch op.Kind {
@@ -121,8 +123,8 @@ func hasLabels(op state.Op) bool {
 	return len(set) <= 32 && len(op.Unlabel) <= 32
 }
 
-// hasData: attempts are given an input as they begin, and have an output as they
-// end.
+// hasData checks that only the beginning of an attempt has an input, and only
+// its end an output.
 func (s *Store) hasData(op state.Op) bool {
 	begins, ends := false, false
 	switch op.Kind {
@@ -141,8 +143,7 @@ func (s *Store) hasData(op state.Op) bool {
 	return fits(op.Input, begins) && fits(op.Output, ends)
 }
 
-// isText: so many bytes at most, and at least one, of UTF-8 without control
-// characters.
+// isText checks for 1 to most bytes of UTF-8 without control characters.
 func isText(id string, most int) bool {
 	for _, r := range id {
 		if unicode.IsControl(r) {
@@ -152,7 +153,7 @@ func isText(id string, most int) bool {
 	return len(id) >= 1 && len(id) <= most && utf8.ValidString(id)
 }
 
-// isTime: unset, or within the years 1 to 9999.
+// isTime checks that a time is unset or in the years 1 to 9999.
 func isTime(i state.Instant) bool {
 	if !i.IsSet() {
 		return true

@@ -9,8 +9,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Node is one node of a snapshot with everything that can be seen of it and
-// the nodes in it, in order of creation: plain values, for cmp.Diff.
+// Node is a node of a snapshot with all its visible properties and its children
+// in order of creation: plain values, for cmp.Diff.
 type Node struct {
 	ID, Name        string // Name as shown
 	Kind            state.Kind
@@ -18,15 +18,15 @@ type Node struct {
 	MaxLoops        int
 	Key             string
 	After           []string // IDs, in order of creation
-	Labels          string   // of the root: the task's, see [labelText]
+	Labels          string   // in the root: the labels of the task, see [labelText]
 	state.Progress
 	Shown       state.State // by the default convention
-	FailedFirst state.State // by the other one
+	FailedFirst state.State // by the other convention
 	Counts      state.Counts
 	Children    []Node
 }
 
-// Header is what a list shows of a task.
+// Header has the properties of a task in a list.
 type Header struct {
 	Key                                  state.Key
 	Root, Name                           string // Name as shown
@@ -39,7 +39,7 @@ type Header struct {
 	Labels                               string // see [labelText]
 }
 
-// Tree is the snapshot of a task, nil if there is none.
+// Tree returns the snapshot of a task, nil if there is no such task.
 func (s *Store) Tree(key state.Key) *Node {
 	t := s.tasks[key]
 	if t == nil {
@@ -59,8 +59,8 @@ func (s *Store) Revision(key state.Key) uint64 {
 	return 0
 }
 
-// History lists the superseded attempts of a node, oldest first; none if there
-// is no such node.
+// History returns the superseded attempts of a node, oldest first; none for an
+// unknown node.
 func (s *Store) History(id string) (past []state.Attempt) {
 	for _, t := range s.tasks {
 		if n := t.find(id); n != nil {
@@ -70,7 +70,7 @@ func (s *Store) History(id string) (past []state.Attempt) {
 	return past
 }
 
-// Header is the header of a task; ok is false if there is none.
+// Header returns the header of a task; ok is false if there is no such task.
 func (s *Store) Header(key state.Key) (h Header, ok bool) {
 	t := s.tasks[key]
 	if t == nil {
@@ -91,7 +91,7 @@ func (s *Store) Header(key state.Key) (h Header, ok bool) {
 	return h, true
 }
 
-// pending is the number of leaves that await their automatic retry.
+// pending is the number of leaves that wait for their automatic retry.
 func (t *task) pending() (pending int) {
 	for _, n := range t.nodes {
 		if n.awaitsRetry() {
@@ -120,8 +120,7 @@ func (t *task) snapshot(n *node) Node {
 	return s
 }
 
-// counts is the number of leaves below a container by state; of a leaf, its
-// own.
+// counts is the number of leaves at and below a node, by state.
 func (t *task) counts(n *node) (c state.Counts) {
 	if n.leaf() {
 		c[n.now().State]++
@@ -135,7 +134,7 @@ func (t *task) counts(n *node) (c state.Counts) {
 	return c
 }
 
-// shown is the shown state of RULES.md, by one convention or the other.
+// shown is the shown state according to RULES.md, by either convention.
 func (t *task) shown(n *node, failedFirst bool) state.State {
 	own := n.now().State
 	if n.leaf() || own != state.Running && own != state.Suspended {
@@ -144,7 +143,7 @@ func (t *task) shown(n *node, failedFirst bool) state.State {
 	var childRuns, childFailed, childSuspended bool
 	for _, c := range t.children(n) {
 		switch shown := t.shown(c, failedFirst); {
-		case c.awaitsRetry() && !failedFirst: // counts as running, below
+		case c.awaitsRetry() && !failedFirst: // counts as running, see runs
 		case shown == state.Running:
 			childRuns = true
 		case shown == state.Failed:
@@ -180,7 +179,7 @@ func (n *node) awaitsRetry() bool {
 	return n.leaf() && n.now().State == state.Failed && n.now().RetryAt.IsSet()
 }
 
-// Of is the snapshot of a real tree in the model's form, nil if the tree's
+// Of returns the snapshot of a real tree in the model's form, nil if the tree's
 // task does not exist.
 func Of(t *state.Tree) *Node {
 	if t.Len() == 0 {
@@ -208,7 +207,7 @@ func Of(t *state.Tree) *Node {
 	return &root
 }
 
-// HeaderOf is a real header in the model's form.
+// HeaderOf returns a real header in the model's form.
 func HeaderOf(t *store.Task) Header {
 	return Header{
 		Key: t.Key, Root: t.Root, Name: t.DisplayName(), Number: t.Number, Revision: t.Revision,
@@ -219,7 +218,7 @@ func HeaderOf(t *store.Task) Header {
 	}
 }
 
-// EntryOf is a real transition in the model's form.
+// EntryOf returns a real transition in the model's form.
 func EntryOf(tr *state.Transition) Entry {
 	e := Entry{
 		Sequence: tr.Sequence, Task: tr.Task, Op: tr.Op, Node: tr.Node(),
@@ -235,8 +234,8 @@ func EntryOf(tr *state.Transition) Entry {
 	return e
 }
 
-// Code is the code of the protocol for a refusal, "" for nil and "internal" for
-// an error that is none.
+// Code returns the protocol's code for a refusal, "" for nil, and "internal"
+// for any other error.
 func Code(err error) string {
 	if err == nil {
 		return ""

@@ -6,8 +6,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// byTask reports whether an operation says by the key of a task where it
-// belongs.
+// byTask reports whether an operation names its place by the key of a task.
 func byTask(op state.Op) bool {
 	switch op.Kind {
 	case state.Create, state.Reopen, state.Label:
@@ -23,8 +22,8 @@ func byTask(op state.Op) bool {
 	return op.Node == ""
 }
 
-// taskOf returns the task of an operation, nil if the task does not exist. The creation
-// of a task gets one without nodes.
+// taskOf returns the task of an operation, nil if it does not exist. For the
+// creation of a task it returns one without nodes.
 func (s *Store) taskOf(op state.Op) *task {
 	if byTask(op) {
 		t := s.tasks[op.Task]
@@ -61,7 +60,7 @@ func (s *Store) named(t *task, op state.Op) (n *node, code string) {
 	return s.withID(t, op.Node)
 }
 
-// container is the container of t that a declare or begin names.
+// container returns the container in t that a declare or begin names.
 func (s *Store) container(t *task, op state.Op) (n *node, code string) {
 	if op.Parent != "" {
 		return s.withID(t, op.Parent)
@@ -80,8 +79,8 @@ func (s *Store) withID(t *task, id string) (n *node, code string) {
 	return nil, NotFound
 }
 
-// inTask is the node of t with a key, the root without one, for an operation that
-// says which task it is about.
+// inTask returns the node of t with a key, or the root without one, for an
+// operation that names a task.
 func (t *task) inTask(task state.Key, key string) (n *node, code string) {
 	if task != t.key {
 		return nil, InvalidArgument // a batch is for one task
@@ -95,7 +94,7 @@ func (t *task) inTask(task state.Key, key string) (n *node, code string) {
 	return n, ""
 }
 
-// keyed is the node with a key. None has the key "".
+// keyed returns the node with a key. No node has the key "".
 func (t *task) keyed(key string) *node {
 	for _, n := range t.nodes {
 		if key != "" && n.key == key {
@@ -105,7 +104,8 @@ func (t *task) keyed(key string) *node {
 	return nil
 }
 
-// sibling is the node in a container that a name stands for: an ID, or else a key.
+// sibling returns the node in a container with a name: an ID or, if no node has
+// it, a key.
 func (t *task) sibling(container, name string) (n *node, code string) {
 	if n = t.find(name); n == nil {
 		n = t.keyed(name)
@@ -119,8 +119,8 @@ func (t *task) sibling(container, name string) (n *node, code string) {
 	return n, ""
 }
 
-// origin is the node that led to the attempt which begins in a container, nil if
-// the operation names none.
+// origin returns the node that led to the attempt that begins in a container,
+// nil if the operation names none.
 func (t *task) origin(container string, op state.Op) (n *node, code string) {
 	switch {
 	case op.From == "":
@@ -131,7 +131,7 @@ func (t *task) origin(container string, op state.Op) (n *node, code string) {
 	return t.sibling(container, op.From)
 }
 
-// leading are the nodes that lead to a new one, in order of creation.
+// leading returns the nodes that lead to a new one, in order of creation.
 func (t *task) leading(container *node, op state.Op) (all []*node, code string) {
 	for _, name := range op.After {
 		n, code := t.sibling(container.id, name)

@@ -1,8 +1,8 @@
-// Package scenario reads recordings of the production engine that the specification
-// comes from: its operations, step by step, and the expected snapshot after each
-// step. Only tests import it. The steps are operations of package state, so that
-// tests can compare a tree, an engine on any store and a tool with the same
-// recordings.
+// Package scenario reads recordings of the production engine on which the
+// specification is based: its operations, step by step, and the expected
+// snapshot after each step. Only tests import it. The steps are operations of
+// package state, so that tests can compare a tree, an engine on any store and a
+// tool with the same recordings.
 package scenario
 
 import (
@@ -22,20 +22,20 @@ type Scenario struct {
 	Task        state.Key
 	Root        string // ID of the root pipeline
 	Steps       []Step
-	// History lists the superseded attempts at the end by node, oldest first.
-	// Nodes without any are not in it.
+	// History has the superseded attempts at the end, by node, oldest first. It
+	// lacks nodes without superseded attempts.
 	History map[string][]Attempt
 }
 
 // Step is one call of the production engine.
 type Step struct {
-	Call   string // name of the call there
+	Call   string // name of the call in the production engine
 	Ops    []Op
 	Expect Node // the tree after it
 }
 
-// Op is a complete operation of the recording: with a version if it begins an
-// attempt, and with the time of the recording clock.
+// Op is a complete operation of the recording: it has a version if it begins an
+// attempt, and the time of the recording clock.
 type Op struct {
 	state.Op
 	// Refused is the expected code of the refusal, "" if it is accepted.
@@ -64,7 +64,7 @@ type Attempt struct {
 //go:embed testdata/*.json
 var recordings embed.FS
 
-// All returns every recording. One that cannot be read fails the test.
+// All returns every recording. An unreadable recording fails the test.
 func All(tb testing.TB) (all []Scenario) {
 	tb.Helper()
 	files, err := recordings.ReadDir("testdata")
@@ -85,7 +85,7 @@ func All(tb testing.TB) (all []Scenario) {
 	return all
 }
 
-// The recorded forms. Times are Unix seconds, null for none.
+// The recorded forms. Times are Unix seconds, null if unset.
 type (
 	recording struct {
 		Name         string
