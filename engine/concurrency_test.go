@@ -227,7 +227,7 @@ func TestUnreliableStoreUnderTwoEngines(t *testing.T) {
 
 // Callers that give up at any moment harm nobody else, and no answer goes to
 // the wrong one.
-func TestCallersThatGiveUpHarmNobody(t *testing.T) {
+func TestCancelledCallsDoNotAffectOthers(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
 		var wg sync.WaitGroup

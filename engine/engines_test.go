@@ -120,7 +120,7 @@ func TestSnapshotSequencesNeverSkipCommitsOfAnotherEngine(t *testing.T) {
 
 // What others commit is read when somebody asks, not with each commit: a fleet of
 // processes that only write would otherwise read all that each of them does.
-func TestAnEngineThatOnlyWritesDoesNotReadWhatOthersCommit(t *testing.T) {
+func TestAnEngineThatOnlyWritesDoesNotReadTheCommitsOfOthers(t *testing.T) {
 	reads := 0
 	f := onStore(t, &storetest.Wrapper{Store: store.NewMemory(), BeforeRead: func(_ context.Context, method string) error {
 		if method == "Feed" {
@@ -259,7 +259,7 @@ func TestAttemptsByKeyAreThoseOfTheCurrentTask(t *testing.T) {
 
 // The task was made anew, with a node that has the key too. The ID that the engine has
 // in memory for that key is no longer the ID of any node.
-func TestAttemptsByKeyAreFoundAlthoughTheIDInMemoryIsGone(t *testing.T) {
+func TestAttemptsByKeyAreFoundAlthoughTheIDInMemoryIsOutdated(t *testing.T) {
 	f := moved(t)
 	f.another().record(
 		engine.Create("2", "11", engine.ID("root")), engine.Start("root"),

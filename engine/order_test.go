@@ -12,7 +12,7 @@ import (
 // names may be in another task, and a tree in memory or one that is taken not
 // to exist may be wrong. Which request is refused first must not depend on
 // what is in memory, so each case also runs on an engine that holds nothing.
-func TestChecksByTheStoreComeInOrder(t *testing.T) {
+func TestChecksByTheStoreAreMadeInOrder(t *testing.T) {
 	declare := func(parent, node string, opts ...engine.Option) engine.Op {
 		return engine.Declare(parent, state.ServiceActivity, append(opts, engine.ID(node))...)
 	}

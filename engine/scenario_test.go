@@ -13,7 +13,7 @@ import (
 
 // Every recording of the production engine, on every store, straight and
 // reopened after every step.
-func TestEngineShowsWhatTheProductionEngineRecorded(t *testing.T) {
+func TestEngineReproducesTheRecordings(t *testing.T) {
 	for _, s := range scenario.All(t) {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel() // most of the time is waiting for the disk

@@ -9,7 +9,7 @@ import (
 )
 
 // A refusal says what to change, in the same words on every store.
-func TestRefusalsSayWhatDiffersAndWhatIsMeant(t *testing.T) {
+func TestRefusalsNameTheDifferenceAndTheIntendedUse(t *testing.T) {
 	in, input := engine.In("2", "10"), engine.Input([]byte(`{}`))
 	const leaf = state.ServiceActivity
 	cases := []struct {

@@ -85,7 +85,7 @@ func TestANodeIsComparedByItsKeyWhateverItsName(t *testing.T) {
 	}
 }
 
-func TestAComparisonMarksWhatIsWorthALook(t *testing.T) {
+func TestAComparisonMarksUnusualNodes(t *testing.T) {
 	e := openEngine(t, store.NewMemory(), nil)
 	a, b := beginRun(t, e, "a", ""), beginRun(t, e, "b", "")
 	for _, node := range []string{"same", "close", "slower", "retried", "error", "ignored", "waits"} {

@@ -98,7 +98,7 @@ func onWire(s *query.Status, failed bool) *query.Status {
 	return &c
 }
 
-func TestAStatusKeepsWhatItsJSONRounds(t *testing.T) {
+func TestAStatusKeepsTheTimesThatItsJSONRounds(t *testing.T) {
 	at := state.UnixInstant(1524730114, 123456789)
 	e := openEngine(t, store.NewMemory(), nil)
 	record(t, e, engine.Create("2", "1", engine.ID("root"), engine.At(at.Time())), engine.Start("root", engine.At(at.Time())))
@@ -108,7 +108,7 @@ func TestAStatusKeepsWhatItsJSONRounds(t *testing.T) {
 	}
 }
 
-func TestAttemptsComeBackFromJSON(t *testing.T) {
+func TestAttemptsSurviveJSON(t *testing.T) {
 	for _, a := range []query.Attempt{
 		{},
 		{Loop: 2, Retry: 3, Skip: true, State: state.Failed, Version: `<v>`, Started: begin, Finished: begin.Add(time.Minute), Error: "a\n<b>", Current: true},
@@ -261,7 +261,7 @@ func FuzzDecodeResponse(f *testing.F) {
 }
 
 // Inputs and outputs of any bytes come back, and their JSON is valid.
-func TestDataOfAttemptsComesBackFromJSON(t *testing.T) {
+func TestDataOfAttemptsSurvivesJSON(t *testing.T) {
 	text := rapid.SampledFrom([]string{
 		`{"a":"<&>"}`, ` [ 1 , "é" ] `, `null`, `""`, `["` + "\xff" + `"]`, "\xff\x00", `{`,
 		strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000), strings.Repeat("[", 1000) + strings.Repeat("]", 1000),

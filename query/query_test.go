@@ -17,7 +17,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-func TestTheSpecificationsExampleComesOutByteForByte(t *testing.T) {
+func TestTheSpecificationsExampleIsReproducedByteForByte(t *testing.T) {
 	onEach(t, documented, func(t *testing.T, r store.Reader) {
 		q := query.New(r, &options)
 		for _, task := range []string{"10", "5a1622f9f43e3429acb604e18dbd100a"} {

@@ -8,7 +8,7 @@ import (
 
 // Every operation here has two errors; the reported one shows the order of the
 // checks.
-func TestChecksComeInTheOrderOfTheRules(t *testing.T) {
+func TestChecksAreMadeInTheOrderOfTheRules(t *testing.T) {
 	invalid, transition := state.ErrInvalidArgument, state.ErrInvalidTransition
 	tooSmall := state.Limits{Levels: 1, Nodes: 1}
 	looped := act("a", state.Finished).with(func(n *state.Node) { n.MaxLoops = 1 })

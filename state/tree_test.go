@@ -160,7 +160,7 @@ func rebuilt(t failer, tree *state.Tree) *state.Tree {
 	return copied
 }
 
-func TestChildrenComeInTheOrderOfCreation(t *testing.T) {
+func TestChildrenAreInTheOrderOfCreation(t *testing.T) {
 	tree, _ := apply(t, state.NewTree(key), create("root"),
 		declare("root", "a", asSubprocess), declare("root", "b", asSubprocess),
 		declare("b", "b1"), declare("a", "a1"), declare("root", "c"), declare("a", "a2"), declare("b", "b2"))

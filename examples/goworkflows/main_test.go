@@ -25,7 +25,7 @@ func recorded(t *testing.T) store.Store {
 	return s
 }
 
-func TestTheRecordHoldsWhatTheWorkflowKnows(t *testing.T) {
+func TestTheRecordHasEverythingThatTheWorkflowKnows(t *testing.T) {
 	s := recorded(t)
 	var out bytes.Buffer
 	if err := show(t.Context(), &out, s); err != nil {

@@ -203,7 +203,7 @@ func TestAnInvalidConfigurationIsReported(t *testing.T) {
 	}
 }
 
-func TestTheLogHoldsNoSecret(t *testing.T) {
+func TestTheLogContainsNoSecret(t *testing.T) {
 	var log bytes.Buffer
 	f := serve(t, &httpapi.Options{
 		Logger: slog.New(slog.NewJSONHandler(&log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -55,7 +55,7 @@ func TestClientsWithoutAShareAreServedFirst(t *testing.T) {
 	held[1].end()
 }
 
-func TestSmallClaimsWaitForNoLargeOnes(t *testing.T) {
+func TestSmallClaimsDoNotWaitForLargeOnes(t *testing.T) {
 	b := newBudget(1024)
 	held := []*claim{claimed(t, b, "ann", 512), claimed(t, b, "bob", 384)}
 	large := wish(t, b, "cy", 100)

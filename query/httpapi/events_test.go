@@ -265,7 +265,7 @@ func TestAClientTooFarBehindGetsASnapshot(t *testing.T) {
 	}
 }
 
-func TestADeletedTaskIsGoneAndItsSuccessorIsAnother(t *testing.T) {
+func TestADeletedTaskIsNotFoundAndItsSuccessorIsAnotherTask(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
 	server := listen(t, f.handler)

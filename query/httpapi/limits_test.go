@@ -54,7 +54,7 @@ func TestSlowBodiesDoNotBlockOthers(t *testing.T) {
 	}
 }
 
-func TestABodyThatDoesNotComeInTimeIsRefused(t *testing.T) {
+func TestABodyThatArrivesTooLateIsRefused(t *testing.T) {
 	f := serve(t, &httpapi.Options{Authenticator: httpapi.NoAuth{}, ReadTimeout: 20 * time.Millisecond})
 	f.recordExample()
 	addr := listen(t, f.handler).Listener.Addr().String()

@@ -170,7 +170,7 @@ func TestTheRunnersRefusalIsTheAnswer(t *testing.T) {
 	}
 }
 
-func TestTroubleOfTheRunnerIsAnsweredByItsKind(t *testing.T) {
+func TestErrorsOfTheRunnerAreAnsweredByTheirKind(t *testing.T) {
 	f, o := operable(t)
 	for _, tt := range []struct {
 		err          error

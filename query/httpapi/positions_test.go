@@ -81,7 +81,7 @@ func TestACallerOfOneBusinessCannotCountEventsInOthers(t *testing.T) {
 	}
 }
 
-func TestAPositionIsGoodForItsTaskAndItsKeyAlone(t *testing.T) {
+func TestAPositionIsValidOnlyForItsTaskAndKey(t *testing.T) {
 	const key = "a secret"
 	known := make(map[string]bool)
 	for _, task := range []string{"10", "11"} {
@@ -117,7 +117,7 @@ func TestAPositionOfAnotherHistoryBeginsWithASnapshot(t *testing.T) {
 	}
 }
 
-func TestACursorIsGoodUntilItIsAltered(t *testing.T) {
+func TestAnAlteredCursorIsRefused(t *testing.T) {
 	f := serve(t, nil)
 	for i := range 5 {
 		f.record(engine.Create("2", fmt.Sprint("t", i)))

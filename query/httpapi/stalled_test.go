@@ -23,7 +23,7 @@ func (s *stuck) Write(p []byte) (int, error) {
 
 // Clients of many names who do not read their answers use up the memory for
 // large answers, and others wait for it. Small answers wait for neither.
-func TestClientsThatDoNotReadKeepNoSmallAnswersOut(t *testing.T) {
+func TestClientsThatDoNotReadBlockNoSmallAnswers(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
 	recordWide(f, "2", "wide", 1500)

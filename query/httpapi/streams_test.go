@@ -153,7 +153,7 @@ func TestShutdownEndsStreamsAfterEarlierCommits(t *testing.T) {
 	}
 }
 
-func TestTheEnginesEndIsTheStreams(t *testing.T) {
+func TestStreamsEndWithTheEngine(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
 	server := listen(t, f.handler)

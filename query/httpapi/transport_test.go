@@ -87,7 +87,7 @@ func TestAnUnchangedTaskIsNotSentAgain(t *testing.T) {
 	}
 }
 
-func TestATagIsOfOneRepresentation(t *testing.T) {
+func TestEachRepresentationHasItsOwnTag(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
 	tags := make(map[string]string)
@@ -325,7 +325,7 @@ func TestAPanicCostsOneRequest(t *testing.T) {
 	}
 }
 
-func TestTroubleOfTheStoreIsNotTheClients(t *testing.T) {
+func TestErrorsOfTheStoreAreServerErrors(t *testing.T) {
 	f := serve(t, nil)
 	for _, tt := range []struct {
 		err    error

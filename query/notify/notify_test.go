@@ -95,7 +95,7 @@ func TestAnEndpointThatFailsHangsAndCutsConnectionsGetsEverything(t *testing.T) 
 	r.inOrder(last)
 }
 
-func TestAnEndpointThatIsGoneGetsNothingMore(t *testing.T) {
+func TestAnEndpointThatAnswersGoneGetsNoMoreEvents(t *testing.T) {
 	e := enginetest.Engine(t)
 	record(t, e, 5)
 	r := &receiver{t: t, answer: func(_ http.ResponseWriter, _ *http.Request, n int, _ *notify.Event) int {
@@ -160,7 +160,7 @@ func TestPausesDoubleUpToALimit(t *testing.T) {
 	})
 }
 
-func TestTheEndpointSaysHowLongToWait(t *testing.T) {
+func TestTheEndpointSetsTheWait(t *testing.T) {
 	for name, test := range map[string]struct {
 		value func(begin time.Time) string
 		least time.Duration
@@ -218,7 +218,7 @@ func TestARefusedTaskDoesNotBlockOthersOfItsPage(t *testing.T) {
 	})
 }
 
-func TestOneEndpointNeverHoldsUpAnother(t *testing.T) {
+func TestOneEndpointNeverDelaysAnother(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := enginetest.Engine(t)
 		ctx, cancel := context.WithCancel(t.Context())
@@ -262,7 +262,7 @@ func (f *trimmed) Feed(ctx context.Context, after store.Position, limit int) (st
 	return page, err
 }
 
-func TestAGapEndsTheDeliveryOrIsToldToTheEndpoint(t *testing.T) {
+func TestAGapEndsTheDeliveryOrIsReportedToTheEndpoint(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := enginetest.Engine(t)
 		last := record(t, e, 4)

@@ -126,7 +126,7 @@ func TestCheckReportsEachKindOfDamage(t *testing.T) {
 
 // Pages that lead back to themselves or out of the file are found without
 // following them for ever.
-func TestCheckFindsPagesThatLeadAstray(t *testing.T) {
+func TestCheckFindsPagesThatLeadToWrongPages(t *testing.T) {
 	for name, alter := range map[string]func(child uint64, page uint64) uint64{
 		"back":   func(_, page uint64) uint64 { return page },
 		"beyond": func(uint64, uint64) uint64 { return 1 << 40 },

@@ -15,7 +15,7 @@ import (
 )
 
 // Check examines one moment of the store, whatever others do.
-func TestCheckReportsNothingOfASoundStoreThatIsInUse(t *testing.T) {
+func TestCheckReportsNothingInASoundStoreInUse(t *testing.T) {
 	dir := t.TempDir()
 	s := openQuick(t, filepath.Join(dir, "busy.db"), &Options{OverlayTransitions: 40})
 	var acked sync.Map

@@ -248,7 +248,7 @@ func TestProcessKilledDuringCompactionLosesNothingAcknowledged(t *testing.T) {
 	}
 }
 
-func TestProcessKilledDuringDeletesLeavesNothingHalf(t *testing.T) {
+func TestProcessKilledDuringDeletesLeavesNoPartialTask(t *testing.T) {
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
 	n := kills(3, 40)
 	for i := 0; i < n; {

@@ -257,7 +257,7 @@ func expectCrowd(t *testing.T, s store.Reader, all []*member, name string, q sto
 	}
 }
 
-func TestEveryFilterListsWhatMatchesAmongManyTasks(t *testing.T) {
+func TestEveryFilterListsTheMatchesAmongManyTasks(t *testing.T) {
 	n, mixes := 2_000, 40
 	if *boltstore.Long {
 		n, mixes = 100_000, 200

@@ -67,7 +67,7 @@ func TestDataOfAllSizesIsInEveryCopy(t *testing.T) {
 
 // A write that the journal does not take is refused by name, and others of the
 // same commit are kept.
-func TestDataThatTheJournalDoesNotTakeIsRefused(t *testing.T) {
+func TestDataTooLargeForTheJournalIsRefused(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "small.db"), &Options{JournalSize: 1})
 	m := newModel()
 	key, other := state.Key{Business: "2", Task: "10"}, state.Key{Business: "2", Task: "11"}
@@ -136,7 +136,7 @@ func TestAlteredDataIsNoticed(t *testing.T) {
 
 // Salvage brings data back, also a task's that is more than a commit takes, and
 // says what is lost.
-func TestSalvageBringsDataBack(t *testing.T) {
+func TestSalvageRestoresData(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "whole.db")
 	s := openQuick(t, path, nil)
 	m := newModel()

@@ -30,7 +30,7 @@ func (m *model) large(t testing.TB, task string, n int) store.Write {
 	return c
 }
 
-func TestFullFileRefusesCleanlyAndTakesOnWhenThereIsRoom(t *testing.T) {
+func TestFullFileRefusesCleanlyUntilThereIsRoom(t *testing.T) {
 	for _, overlay := range []int{1, 200, 1 << 16} {
 		t.Run(fmt.Sprint("overlay=", overlay), func(t *testing.T) {
 			o := &Options{MaxSize: 1 << 20, OverlayTransitions: overlay, FeedTransitions: 1}
@@ -154,7 +154,7 @@ func TestFailedWriteStopsTheStoreUntilItIsReopened(t *testing.T) {
 }
 
 // There may be no room for what nothing leads to, but not for what readers see.
-func TestShownCommitIsOfUnknownOutcomeWhateverItsError(t *testing.T) {
+func TestAVisibleCommitWithAnErrorHasAnUnknownOutcome(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "shown.db"), nil)
 	for _, errno := range files.NoRoom {
 		outcome, err := s.transact(func(tx *bolt.Tx) (bool, error) {
@@ -273,7 +273,7 @@ func TestDamagedPagesAreCorruption(t *testing.T) {
 
 // What a damaged list of free pages makes of the next commit is worse than
 // what it is itself.
-func TestDamagedFreelistIsSeenByOpen(t *testing.T) {
+func TestOpenDetectsADamagedFreelist(t *testing.T) {
 	field := func(at int, value byte) func(page []byte) {
 		return func(page []byte) { page[at] = value }
 	}

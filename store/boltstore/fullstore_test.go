@@ -52,7 +52,7 @@ func TestAFullStoreIsReadCheckedCopiedAndEmptied(t *testing.T) {
 }
 
 // There is room for a commit in the journal, and none in the file.
-func TestCloseOfAStoreThatIsFullSaysThatItsJournalStays(t *testing.T) {
+func TestCloseOfAFullStoreReportsThatItsJournalStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "full.db")
 	s := openQuick(t, path, nil)
 	m := newModel()

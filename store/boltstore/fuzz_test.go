@@ -131,7 +131,7 @@ func TestRecordsReadBackAsTheyWereWritten(t *testing.T) {
 }
 
 // Whatever a store takes it can read again, from every kind of record.
-func TestWhateverIsWellFormedReadsBack(t *testing.T) {
+func TestWellFormedTransitionsReadBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 4000 {
 		trs := make([]*state.Transition, 1+r.IntN(3))

@@ -11,7 +11,7 @@ import (
 
 // What a killed process left goes, whatever it was to become; what somebody
 // works on, or what is not ours, stays.
-func TestUnfinishedCopiesAreRemovedAndNothingElse(t *testing.T) {
+func TestOnlyUnfinishedCopiesAreRemoved(t *testing.T) {
 	source := openQuick(t, filepath.Join(t.TempDir(), "source.db"), nil)
 	m := newModel()
 	m.commit(t, source, m.large(t, "1", 10))

@@ -74,7 +74,7 @@ func freePages(t *testing.T, image []byte, meta *pages.Meta) (free []uint64) {
 
 // A page that leads back would have a reader go round until the process ends,
 // so Open refuses the file, wherever in it that page is.
-func TestPageThatLeadsBackIsSeenByOpen(t *testing.T) {
+func TestOpenDetectsAPageThatLeadsBack(t *testing.T) {
 	for b := feedBucket; b <= nodesBucket; b++ {
 		image, size, levels := tallFile(t, b)
 		if len(levels) < 2 {
@@ -104,7 +104,7 @@ func TestPageThatLeadsBackIsSeenByOpen(t *testing.T) {
 
 // A leaf that says it is a branch leads to no page that there is. Open does not
 // look at it, and a reader is told.
-func TestLeafThatSaysItIsABranchKeepsNoReader(t *testing.T) {
+func TestALeafMarkedAsABranchDoesNotTrapReaders(t *testing.T) {
 	image, size, levels := tallFile(t, nodesBucket)
 	leaves := levels[len(levels)-1]
 	for _, leaf := range leaves[1:] {
@@ -145,7 +145,7 @@ func expectRefusedFile(t *testing.T, image []byte, what string) {
 
 // A key that is not what it was stands out of order. Whoever goes on from it
 // must not come to where it was before.
-func TestKeysOutOfOrderKeepNoReader(t *testing.T) {
+func TestKeysOutOfOrderDoNotTrapReaders(t *testing.T) {
 	for _, b := range []bucket{tasksBucket, unfinishedBucket, businessBucket} {
 		image, size, levels := tallFile(t, b)
 		key := seqKey(50)

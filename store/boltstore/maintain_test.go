@@ -113,7 +113,7 @@ func TestBackupsAndCompactionWhileWritersRun(t *testing.T) {
 	complete(openQuick(t, path, nil), said(), "reopened")
 }
 
-func TestCompactionGivesRoomBackAndChangesNoAnswer(t *testing.T) {
+func TestCompactionReleasesRoomAndChangesNoAnswer(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "shrink.db")
 	s := openQuick(t, path, &Options{OverlayTransitions: 100, FeedTransitions: 10, FileMode: 0o640})

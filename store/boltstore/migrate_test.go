@@ -162,7 +162,7 @@ func TestMigrationsRunInOrderFromTheVersionOfTheFile(t *testing.T) {
 }
 
 // Every schema that a file in the field may have is one that Open takes.
-func TestThereIsAMigrationFromEverySchema(t *testing.T) {
+func TestEverySchemaHasAMigration(t *testing.T) {
 	for v := byte(1); v < schemaVersion; v++ {
 		if migrations[v] == nil {
 			t.Errorf("none from schema %d", v)
@@ -222,7 +222,7 @@ func TestMigrationThatFailsLeavesTheFileAsItWas(t *testing.T) {
 }
 
 // The bound of the file's size holds for a migration too.
-func TestMigrationThatWouldOutgrowTheFileSaysSo(t *testing.T) {
+func TestAMigrationWithoutRoomIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "older.db")
 	s := openQuick(t, path, nil)
 	m := newModel()
@@ -256,7 +256,7 @@ func TestCopyOfAnOlderFileNeverReplacesAnother(t *testing.T) {
 
 // A copy that a killed migration left is not the one to keep once the version
 // before has written more.
-func TestCopyIsMadeAgainIfTheFileWentOn(t *testing.T) {
+func TestTheCopyIsMadeAgainIfTheFileHasChanged(t *testing.T) {
 	m, path := olderFile(t)
 	fails := NextSchema(Options{}, func(int) error { return errors.New("killed") })
 	for range 2 {
@@ -274,7 +274,7 @@ func TestCopyIsMadeAgainIfTheFileWentOn(t *testing.T) {
 	m.expect(t, openQuick(t, path+".schema4.2", nil), "second copy")
 }
 
-func TestMigrationThroughALinkKeepsTheCopyBesideTheFile(t *testing.T) {
+func TestMigrationThroughALinkKeepsTheCopyNextToTheFile(t *testing.T) {
 	m, path := olderFile(t)
 	link := filepath.Join(t.TempDir(), "link.db")
 	if err := os.Symlink(path, link); err != nil {

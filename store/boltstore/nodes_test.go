@@ -35,7 +35,7 @@ func alterNode(tx *bolt.Tx, number uint64, index int, alter func(node []byte) []
 
 // What was declared or changed while the file was damaged is written all the same,
 // as far as the damage leaves anything to write, and what is damaged stays.
-func TestDamageOfAGroupCostsNoOtherNodes(t *testing.T) {
+func TestDamageOfAGroupLosesNoOtherNodes(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "damaged.db"), nil)
 	m := newModel()
 	key := state.Key{Business: "2", Task: "10"}
@@ -114,7 +114,7 @@ func TestATaskIsReadWithoutItsRecordAmongTasks(t *testing.T) {
 }
 
 // Salvage reads files of the schema before.
-func TestSalvageReadsNodesInRecordsOfTheirOwn(t *testing.T) {
+func TestSalvageReadsNodesInSeparateRecords(t *testing.T) {
 	m := newestStory(t, openQuick(t, filepath.Join(t.TempDir(), "again.db"), nil))
 	path := image{unpacked(t, "schema3.db"), unpacked(t, "schema3.db-journal")}.write(t)
 	done, err := Salvage(t.Context(), path, path+".new", func(p string) { t.Log(p) })

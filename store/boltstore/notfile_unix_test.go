@@ -15,7 +15,7 @@ import (
 )
 
 // A pipe would make whoever opens it wait for a writer, and a device has no end.
-func TestWhatIsNoRegularFileIsNeitherOpenedNorSalvaged(t *testing.T) {
+func TestOnlyRegularFilesAreOpenedOrSalvaged(t *testing.T) {
 	dir := t.TempDir()
 	pipe, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "link")
 	if err := errors.Join(syscall.Mkfifo(pipe, 0o600), os.Symlink(pipe, link)); err != nil {
@@ -35,7 +35,7 @@ func TestWhatIsNoRegularFileIsNeitherOpenedNorSalvaged(t *testing.T) {
 	}
 }
 
-func TestFilesAreTheOwnersAloneWhateverTheUmask(t *testing.T) {
+func TestFilesArePrivateForAnyUmask(t *testing.T) {
 	for _, mask := range []int{0, 0o022, 0o077} {
 		dir := t.TempDir()
 		old := syscall.Umask(mask)
@@ -71,7 +71,7 @@ func makeAllFiles(t *testing.T, dir string) error {
 	return err
 }
 
-func TestACopyNeverGoesOverWhatIsThere(t *testing.T) {
+func TestACopyNeverReplacesAFile(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return filepath.Join(dir, name) }
 	s, err := boltstore.Open(in("database"), nil)

@@ -31,7 +31,7 @@ func alterBolt(t testing.TB, path string, f func(tx *bolt.Tx) error) {
 	}
 }
 
-func TestOpenSaysWhatIsWrongWithAFile(t *testing.T) {
+func TestOpenReportsTheErrorOfAFile(t *testing.T) {
 	write := func(data []byte) func(t *testing.T, path string) {
 		return func(t *testing.T, path string) {
 			if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -121,14 +121,14 @@ func TestOpenSaysWhatIsWrongWithAFile(t *testing.T) {
 	}
 }
 
-func TestOpenInAMissingDirectorySaysSo(t *testing.T) {
+func TestOpenReportsAMissingDirectory(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "missing", "file.db")
 	if _, err := Open(path, nil); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
 		t.Errorf("error %v, want one that matches %q and names the file", err, fs.ErrNotExist)
 	}
 }
 
-func TestOpenReturnsWhatTheSystemSays(t *testing.T) {
+func TestOpenReturnsErrorsOfTheSystem(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file.db")
 	_ = openQuick(t, path, nil).Close()
 	for _, want := range []error{fs.ErrPermission, errors.New("a name server is on fire")} {
@@ -142,7 +142,7 @@ func TestOpenReturnsWhatTheSystemSays(t *testing.T) {
 	}
 }
 
-func TestOpenDoesNotBringBackAFileThatVanished(t *testing.T) {
+func TestOpenDoesNotRecreateARemovedFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file.db")
 	_ = openQuick(t, path, nil).Close()
 	o := &Options{OpenFile: func(name string, flag int, mode fs.FileMode) (*os.File, error) {
@@ -293,7 +293,7 @@ func TestCloseWritesBackAndWaitsForReaders(t *testing.T) {
 
 // What a killed process left unfinished goes with the next Open, and nothing
 // else does.
-func TestOpenRemovesWhatIsUnfinished(t *testing.T) {
+func TestOpenRemovesUnfinishedFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file.db")
 	_ = openQuick(t, path, nil).Close()

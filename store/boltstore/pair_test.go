@@ -107,7 +107,7 @@ func (i image) expectSetAside(t *testing.T, m *model, what string) {
 	}
 }
 
-func TestJournalThatIsNotTheFilesIsNeitherReadNorRemoved(t *testing.T) {
+func TestAJournalOfAnotherFileIsNeitherReadNorRemoved(t *testing.T) {
 	p, other := pairs(t), pairs(t)
 	image{p.closed.file, other.late.journal}.expectSetAside(t, p.m.clone(), "of another file")
 	image{p.closed.file, []byte("no journal")}.expectSetAside(t, p.m.clone(), "no journal")
@@ -177,7 +177,7 @@ func TestProcessKilledWhileTheJournalBeginsOrEndsLosesNothing(t *testing.T) {
 
 // bbolt would use the older meta page without a word. What is damaged may be the
 // newest one: then the file is refused.
-func TestDamagedMetaPageTakesNothingBack(t *testing.T) {
+func TestADamagedMetaPageLosesNoCommit(t *testing.T) {
 	p := pairs(t)
 	refused := 0
 	for what, i := range map[string]struct {
@@ -308,7 +308,7 @@ func TestJournalOfALinkLiesNextToTheFile(t *testing.T) {
 }
 
 // A write that a quarter of the journal does not take is refused alone.
-func TestWriteTooLargeForTheJournalSaysSo(t *testing.T) {
+func TestAWriteTooLargeForTheJournalIsReported(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "large.db"), &Options{JournalSize: 1})
 	m := newModel()
 	small, other := m.large(t, "small", 10), m.large(t, "other", 10)

@@ -82,7 +82,7 @@ func TestAStoreOpenedForReadingAnswersEverythingAndChangesNothing(t *testing.T) 
 	m.expect(t, openQuick(t, crashed, nil), "opened for writing again")
 }
 
-func TestAFileThatIsNotThereIsNotMadeForReading(t *testing.T) {
+func TestAMissingFileIsNotMadeForReading(t *testing.T) {
 	dir := t.TempDir()
 	if _, err := Open(filepath.Join(dir, "none.db"), forReading(t)); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("error %v, want one that matches %q", err, fs.ErrNotExist)

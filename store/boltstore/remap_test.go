@@ -15,7 +15,7 @@ import (
 
 // A commit that maps a larger file waits for the readers there are, and those
 // that come wait for it. Nobody may hold what both need.
-func TestFileOutgrowsItsMappingBesideReadersAndAWriteBack(t *testing.T) {
+func TestFileOutgrowsItsMappingDuringReadsAndAWriteBack(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "grows.db"), &Options{OverlayTransitions: 512, mapped: 1 << 15})
 	e, err := engine.Open(t.Context(), s, &engine.Options{MaxLiveNodes: 1})
 	if err != nil {

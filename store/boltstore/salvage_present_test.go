@@ -15,7 +15,7 @@ import (
 
 // A task whose transitions are lost, but whose nodes are all in their place, is
 // as it was, with all attempts.
-func TestSalvageMakesUpTransitionsFromWholeNodes(t *testing.T) {
+func TestSalvageMakesTransitionsFromCompleteNodes(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "whole.db"), &Options{FeedTransitions: 1})
 	m := newestStory(t, s)
 	closed := s.closedImage(t)

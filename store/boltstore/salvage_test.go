@@ -150,7 +150,7 @@ func (task *modelTask) wasOnce(s *Store, key state.Key) bool {
 	return false
 }
 
-func TestSalvageCopiesASoundFileWhole(t *testing.T) {
+func TestSalvageCopiesASoundFileCompletely(t *testing.T) {
 	for name, o := range wrecks {
 		whole, m := wreckImage(t, o)
 		done, reports := m.salvageImage(t, whole, name)
@@ -161,7 +161,7 @@ func TestSalvageCopiesASoundFileWhole(t *testing.T) {
 }
 
 // Every page but the first two is lost in its turn, by zeros and by noise.
-func TestSalvageFindsWhatIsNotOnALostPage(t *testing.T) {
+func TestSalvageFindsRecordsOutsideALostPage(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	pageSize := os.Getpagesize()
 	for name, o := range wrecks {
@@ -213,7 +213,7 @@ func TestSalvageNeedsNeitherMetaPagesNorRoot(t *testing.T) {
 	}
 }
 
-func TestSalvageOfAFileThatWasCutOff(t *testing.T) {
+func TestSalvageOfATruncatedFile(t *testing.T) {
 	whole, m := wreckImage(t, wrecks["twice"])
 	pageSize := os.Getpagesize()
 	for _, size := range []int{len(whole.file) * 9 / 10, len(whole.file) * 2 / 3 / pageSize * pageSize} {
@@ -223,7 +223,7 @@ func TestSalvageOfAFileThatWasCutOff(t *testing.T) {
 	}
 }
 
-func TestSalvageOfAlteredBytesTellsNothingWrong(t *testing.T) {
+func TestSalvageOfAlteredBytesCopiesNoWrongValue(t *testing.T) {
 	r := rand.New(rand.NewPCG(5, uint64(*salvageSeed)))
 	for name, o := range wrecks {
 		whole, m := wreckImage(t, o)
@@ -284,7 +284,7 @@ func TestSalvageNoticesADamagedListOfFreePages(t *testing.T) {
 
 // The record that names the schema is sealed, so that damage to it is not taken
 // for a later version.
-func TestSalvageTellsADamagedFormatFromALaterOne(t *testing.T) {
+func TestSalvageDistinguishesADamagedFormatFromALaterOne(t *testing.T) {
 	whole, m := wreckImage(t, wrecks["twice"])
 	format := formatRecord(schemaVersion)
 	for bit := range 8 {
@@ -339,7 +339,7 @@ func TestSalvageNamesATaskThatOnlyTheIndexNames(t *testing.T) {
 	}
 }
 
-func TestSalvageRefuses(t *testing.T) {
+func TestSalvageRefusesUnsuitableFiles(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	db := filepath.Join(dir, "a.db")

@@ -170,7 +170,7 @@ func withoutIDs(t testing.TB, k, v []byte) []byte {
 	return v
 }
 
-func TestFileHoldsWhatTheSchemaSays(t *testing.T) {
+func TestTheFileMatchesTheSchema(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "schema.db")
 	s := openQuick(t, path, nil)
 	m := newestStory(t, s)

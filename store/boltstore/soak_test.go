@@ -199,7 +199,7 @@ func TestFileAndMemoryStayBoundedAtASteadySize(t *testing.T) {
 }
 
 // The bounds are such that growth is beyond them.
-func TestSoakNoticesWhatGrows(t *testing.T) {
+func TestSoakDetectsGrowth(t *testing.T) {
 	for name, change := range map[string]func(k *soak){
 		"nothing is purged":          func(k *soak) { k.noPurge = true },
 		"the journal is not trimmed": func(k *soak) { k.options.FeedTransitions = 1 << 30 },

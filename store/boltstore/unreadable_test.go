@@ -89,7 +89,7 @@ func TestReadableTasksAreListedDespiteUnreadableOnes(t *testing.T) {
 
 // Whatever of a task cannot be read, it can be deleted, its names are free then,
 // and nobody else's commits wait for it.
-func TestATaskThatCannotBeReadCanBeDeleted(t *testing.T) {
+func TestAnUnreadableTaskCanBeDeleted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tasks.db")
 	s := openQuick(t, path, &Options{OverlayTransitions: 20})
 	m := newModel()

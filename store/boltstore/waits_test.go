@@ -37,7 +37,7 @@ func (h *hanging) Write(p []byte) (int, error) {
 
 // The file outgrows its mapping meanwhile, for which a commit waits for all
 // readers.
-func TestAHangingConsumerOfABackupHoldsUpNobody(t *testing.T) {
+func TestAHangingConsumerOfABackupBlocksNobody(t *testing.T) {
 	dir := t.TempDir()
 	s := openQuick(t, filepath.Join(dir, "tasks.db"), &Options{OverlayTransitions: 50, mapped: 1 << 15})
 	m := newModel()
@@ -60,7 +60,7 @@ func TestAHangingConsumerOfABackupHoldsUpNobody(t *testing.T) {
 	before.expect(t, openImage(t, consumer.Bytes(), nil), "the backup")
 }
 
-func TestAReaderGoesOnWithTheOldFileDuringACompaction(t *testing.T) {
+func TestAReaderContinuesWithTheOldFileDuringACompaction(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tasks.db")
 	s := openQuick(t, path, nil)
 	m := newModel()

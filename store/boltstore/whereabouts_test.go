@@ -113,7 +113,7 @@ func (d *displaced) readOthers(t *testing.T) (images []string) {
 }
 
 // The file that comes back is the same one, so nothing is lost by going on.
-func TestAFileThatComesBackIsWrittenAgain(t *testing.T) {
+func TestAFileMovedBackIsWrittenAgain(t *testing.T) {
 	dir := t.TempDir()
 	path, moved := filepath.Join(dir, "tasks.db"), filepath.Join(dir, "moved.db")
 	d := openForDisplacement(t, path)

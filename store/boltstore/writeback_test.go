@@ -104,7 +104,7 @@ func TestFeedIsTrimmedAsFastAsItGrows(t *testing.T) {
 	}
 }
 
-func TestFeedForgetsWhatIsOlderThanItsAge(t *testing.T) {
+func TestTheFeedDropsTransitionsOlderThanItsAge(t *testing.T) {
 	o := &Options{OverlayTransitions: 1, FeedAge: 100e9}
 	s := openQuick(t, filepath.Join(t.TempDir(), "age.db"), o)
 	m := newModel() // its clock takes a step of a second for each operation

@@ -60,7 +60,7 @@ func TestAConsumerContinuesAtItsBookmark(t *testing.T) {
 	expect(t, "new transitions", got, err, 4, 5)
 }
 
-func TestAPageThatTheConsumerDidNotFinishComesAgain(t *testing.T) {
+func TestAnUnfinishedPageIsDeliveredAgain(t *testing.T) {
 	e, b := enginetest.Engine(t), new(feed.Memory)
 	record(t, e, 3)
 	for page, err := range feed.Follow(t.Context(), e, b, &feed.Options{Limit: 2}) {

@@ -318,9 +318,9 @@ func (y yardstick) rate(b *testing.B, clients int, limit ...string) float64 {
 	return v
 }
 
-// BenchmarkBesidePgbench holds commits against pgbench's simple update, in turns
+// BenchmarkAgainstPgbench holds commits against pgbench's simple update, in turns
 // of a second or two, and tells medians.
-func BenchmarkBesidePgbench(b *testing.B) {
+func BenchmarkAgainstPgbench(b *testing.B) {
 	const rounds = 5
 	y := newYardstick(b)
 	fleets := []struct {

@@ -39,7 +39,7 @@ func sample() *state.Transition {
 	}
 }
 
-func TestARecordOfEverythingComesBack(t *testing.T) {
+func TestARecordWithEveryFieldReadsBack(t *testing.T) {
 	want := sample()
 	got, err := decodeTransition(encodeTransition(want), want.Sequence, want.Task)
 	if err != nil || !reflect.DeepEqual(got, want) {

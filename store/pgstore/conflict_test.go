@@ -102,7 +102,7 @@ func TestTheLoserOfAConflictHasTheNextTurn(t *testing.T) {
 
 // What is claimed is let go of when the claim is not used: after a while, by a
 // commit of something else and by closing.
-func TestAClaimThatIsNotUsedIsLetGo(t *testing.T) {
+func TestAnUnusedClaimIsReleased(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, Lease: hour}

@@ -99,7 +99,7 @@ WHERE NOT l.granted AND a.query LIKE '%"`+schema+`"%'`).Scan(&waiting)
 // A prepared transaction is in progress until somebody ends it, also across the
 // server's restarts. Whatever it has written or locked, the feed of all other
 // tasks continues, and nothing appears behind what readers have seen.
-func TestAPreparedTransactionNeitherHoldsUpNorIsOvertakenInTheFeed(t *testing.T) {
+func TestAPreparedTransactionNeitherBlocksNorReordersTheFeed(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"COMMIT", "ROLLBACK"} {
 		t.Run(end, func(t *testing.T) {
@@ -159,7 +159,7 @@ func await(t testing.TB, what string, happened func() bool) {
 
 // A handle that takes itself for alone may be wrong: then its commits and those
 // of others wait for each other, and nothing else is different.
-func TestHandlesThatWronglyTakeThemselvesForAloneKeepTheOrder(t *testing.T) {
+func TestHandlesThatWronglyAssumeToBeAloneKeepTheOrder(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	const handles, rounds = 6, 25

@@ -59,7 +59,7 @@ func locate(t testing.TB, r store.Reader, ref store.Ref) store.Location {
 
 const hour = time.Hour // is not over before a test is
 
-func TestTasksAreHeldWhileTheirHandleLives(t *testing.T) {
+func TestTasksAreLeasedWhileTheirHandleLives(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
 	o := pgstore.Options{Schema: schema, Lease: hour}

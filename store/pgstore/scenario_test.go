@@ -126,7 +126,7 @@ type recording struct {
 	}
 }
 
-func TestRecordedScenariosComeOutAsInMemory(t *testing.T) {
+func TestRecordedScenariosHaveTheSameResultsAsInMemory(t *testing.T) {
 	t.Parallel()
 	files, err := filepath.Glob(filepath.FromSlash("../../engine/internal/scenario/testdata/*.json"))
 	if err != nil || len(files) == 0 {

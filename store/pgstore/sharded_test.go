@@ -34,7 +34,7 @@ func database(name string, server *pgtest.Server) sharded.Member {
 
 // Two databases, one of which is killed while an engine writes to both, and started
 // again later. A follower of the feed sees everything that was answered, once.
-func TestTwoDatabasesOneLostAndBroughtBackLoseNothing(t *testing.T) {
+func TestLosingAndRestoringOneOfTwoDatabasesLosesNothing(t *testing.T) {
 	t.Parallel()
 	servers := []*pgtest.Server{newServer(t, "fsync=off"), newServer(t, "fsync=off")}
 	s, err := sharded.Open(t.Context(), []sharded.Member{database("a", servers[0]), database("b", servers[1])}, &sharded.Options{

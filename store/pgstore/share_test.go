@@ -19,7 +19,7 @@ func asked(n int, call func(i int)) (wait func()) {
 	return calls.Wait
 }
 
-func TestCallsThatComeWhileOneIsAnsweredShareTheNextAnswer(t *testing.T) {
+func TestCallsDuringAnAnswerShareTheNextOne(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s shared[string, int64]
 		var begun atomic.Int64
@@ -57,7 +57,7 @@ func TestCallsThatComeWhileOneIsAnsweredShareTheNextAnswer(t *testing.T) {
 	})
 }
 
-func TestACallThatIsGivenUpTakesNobodyElsesAnswerAway(t *testing.T) {
+func TestACancelledCallDoesNotCancelTheAnswersOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s shared[string, int]
 		gate := make(chan struct{})
@@ -92,7 +92,7 @@ func TestACallThatIsGivenUpTakesNobodyElsesAnswerAway(t *testing.T) {
 }
 
 // Calls of many goroutines that come and go all see what was done before them.
-func TestNoCallGetsAnAnswerFromBeforeIt(t *testing.T) {
+func TestNoCallGetsAnAnswerOlderThanItself(t *testing.T) {
 	var s shared[int, int64]
 	var now atomic.Int64
 	var calls sync.WaitGroup

@@ -77,7 +77,7 @@ func (*batches) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryD
 func (*batches) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
 
 // Two hundred watchers of one handle wake up together and ask for the same.
-func TestWatchersByTheHundredCostTheServerWhatAFewDo(t *testing.T) {
+func TestHundredsOfWatchersCostTheServerLikeAFew(t *testing.T) {
 	t.Parallel()
 	schema := newSchema()
 	writer := newEngine(t, open(t, newPool(t), pgstore.Options{Schema: schema}))

@@ -96,7 +96,7 @@ func TestEngineRecordsTasksOfAllMembersAtOnce(t *testing.T) {
 
 // Two processes: a snapshot never shows a tree from before the position that it
 // carries, on any member.
-func TestEngineShowsWhatAnotherOneChangedOnAnyMember(t *testing.T) {
+func TestEngineShowsChangesOfAnotherOneOnAnyMember(t *testing.T) {
 	f := newFleet(t, "ab")
 	one, other := engineOn(t, f.open()), engineOn(t, f.open())
 	roots := make(map[string]string)
@@ -124,7 +124,7 @@ func TestEngineShowsWhatAnotherOneChangedOnAnyMember(t *testing.T) {
 
 // What ran when the engine was opened is interrupted on every member, and what has
 // begun since is not.
-func TestEngineTellsWhatWasInterruptedOnAnyMember(t *testing.T) {
+func TestEngineListsInterruptedNodesOnAnyMember(t *testing.T) {
 	f := newFleet(t, "ab")
 	before := engineOn(t, f.open())
 	for _, business := range []string{"a1", "b1"} {

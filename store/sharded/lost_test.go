@@ -137,7 +137,7 @@ func follow(ctx context.Context, s store.Reader, bookmark feed.Bookmark, see fun
 	}
 }
 
-func TestFollowerSeesEveryTransitionOnceWhateverMembersAreLost(t *testing.T) {
+func TestFollowerSeesEveryTransitionOnceDespiteLostMembers(t *testing.T) {
 	f := newFleet(t, "abc")
 	s := f.open()
 	var mu sync.Mutex
@@ -190,7 +190,7 @@ func TestFollowerSeesEveryTransitionOnceWhateverMembersAreLost(t *testing.T) {
 
 // A member comes back as an older copy: that is an explicit error, and whoever gets
 // over it sees nothing of the other members twice.
-func TestMemberReplacedByABackupIsAnExplicitGapOfItAlone(t *testing.T) {
+func TestAMemberReplacedByABackupIsAGapOfThatMemberOnly(t *testing.T) {
 	f := newFleet(t, "ab")
 	s := f.open()
 	commit(t, s, create(t, "a1", "10", ""), create(t, "b1", "10", ""))

@@ -47,7 +47,7 @@ func TestNewMemberMovesNothing(t *testing.T) {
 	sound(t, s)
 }
 
-func TestStoreByItselfBecomesTheFirstMemberAsItIs(t *testing.T) {
+func TestASingleStoreBecomesTheFirstMemberUnchanged(t *testing.T) {
 	f := newFleet(t, "ab")
 	alone := f.databases[0].handle()
 	results := commit(t, alone, create(t, "b1", "10", ""), create(t, "2", "10", ""))
@@ -68,7 +68,7 @@ func TestStoreByItselfBecomesTheFirstMemberAsItIs(t *testing.T) {
 	sound(t, s)
 }
 
-func TestBusinessOnTwoMembersIsNotChosenFor(t *testing.T) {
+func TestABusinessOnTwoMembersIsRefused(t *testing.T) {
 	f := newFleet(t, "ab")
 	commit(t, f.databases[0], create(t, "2", "10", "x"))
 	commit(t, f.databases[1], create(t, "2", "11", "y"))
@@ -158,7 +158,7 @@ func TestExchangedMembersAreRefused(t *testing.T) {
 	}
 }
 
-func TestRemovedMemberIsAnErrorToThosePositionsThatNameIt(t *testing.T) {
+func TestPositionsThatNameARemovedMemberAreErrors(t *testing.T) {
 	f := newFleet(t, "ab")
 	s := f.open()
 	commit(t, s, create(t, "a1", "10", ""))
@@ -177,7 +177,7 @@ func TestRemovedMemberIsAnErrorToThosePositionsThatNameIt(t *testing.T) {
 	}
 }
 
-func TestDirectoryIsNotSeen(t *testing.T) {
+func TestTheDirectoryIsInvisible(t *testing.T) {
 	f := newFleet(t, "ab")
 	s := f.open()
 	results := commit(t, s, create(t, "b1", "10", "root"))
@@ -229,7 +229,7 @@ func TestNodeIDOnTwoMembersIsRefusedUnlessItsTaskIsNamed(t *testing.T) {
 	}
 }
 
-func TestRendezvousMovesOnlyWhatGoesToTheNewMember(t *testing.T) {
+func TestRendezvousOnlyMovesBusinessesToTheNewMember(t *testing.T) {
 	three, four := sharded.Rendezvous("a", "b", "c"), sharded.Rendezvous("a", "b", "c", "d")
 	count := make(map[string]int)
 	for i := range 4000 {

@@ -12,7 +12,7 @@ import (
 var keys = []state.Key{{Business: "2", Task: "10"}, {Business: "2", Task: "11"}}
 
 // Rules about several tasks, which a test with a single tree cannot check.
-func TestTheModelHoldsSeveralTasks(t *testing.T) {
+func TestTheModelHandlesSeveralTasks(t *testing.T) {
 	now := state.UnixInstant(1, 0)
 	create := func(key state.Key, id string) state.Op {
 		return state.Op{Kind: state.Create, Task: key, Node: id, NodeGiven: true, Now: now}

@@ -8,7 +8,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-func TestTreesShowWhatTheProductionEngineRecorded(t *testing.T) {
+func TestTreesReproduceTheRecordings(t *testing.T) {
 	all := scenario.All(t)
 	if len(all) != 73 {
 		t.Fatalf("%d recordings, want 73", len(all))

@@ -48,7 +48,7 @@ func TestNoPasswordIsShown(t *testing.T) {
 	}
 }
 
-func TestAProgramSaysWhichDatabasesItCannotOpen(t *testing.T) {
+func TestAProgramNamesTheDatabasesThatItCannotOpen(t *testing.T) {
 	for name, want := range map[string]string{
 		"postgres://ann:s3cret@h/d": "examples/postgres",
 		"PostgreSQL://h/d":          "examples/postgres",

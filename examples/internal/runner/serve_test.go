@@ -157,7 +157,7 @@ func lastOp(t *testing.T, events *bufio.Reader) (op string) {
 	}
 }
 
-func TestStreamsEndWithThePipelineAndTellHowItEnded(t *testing.T) {
+func TestStreamsEndWithThePipelineAndReportItsEnd(t *testing.T) {
 	for _, test := range []struct {
 		name, op string
 		signal   os.Signal

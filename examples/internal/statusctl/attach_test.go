@@ -84,7 +84,7 @@ func TestAServerCanServeTheStoreOfAnotherServer(t *testing.T) {
 	first.end(t)
 }
 
-func TestCredentialsComeFromAFlagAFileOrTheEnvironment(t *testing.T) {
+func TestCredentialsAreReadFromAFlagAFileOrTheEnvironment(t *testing.T) {
 	db, file := told(t), filepath.Join(t.TempDir(), "auth")
 	if err := os.WriteFile(file, []byte(`{"bk_app_code":"web","bk_app_secret":"hunter2","bk_token":"T"}`), 0o600); err != nil {
 		t.Fatal(err)

@@ -101,7 +101,7 @@ func TestFewNamesOfAnExportAreHeldAtATime(t *testing.T) {
 }
 
 // A file imports a task whose history is longer than a commit can usually hold.
-func TestAnImportTakesTasksWithALongHistory(t *testing.T) {
+func TestAnImportAcceptsTasksWithALongHistory(t *testing.T) {
 	from := store.NewMemory()
 	r := begin(t, from)
 	if _, err := r.engine.Record(t.Context(), engine.Create("b", "t", engine.ID("root")), engine.Start("root"),

@@ -67,7 +67,7 @@ func load(t *testing.T, exported string) store.Store {
 	return s
 }
 
-func TestAnExportHoldsEverything(t *testing.T) {
+func TestAnExportIsComplete(t *testing.T) {
 	from := recorded(t)
 	to := load(t, export(t, from))
 	fromKeys, err := allTasks(t.Context(), from)

@@ -201,7 +201,7 @@ func TestBombsInAnExport(t *testing.T) {
 	}
 }
 
-func TestPurgeRemovesWhatItsDryRunLists(t *testing.T) {
+func TestPurgeRemovesTheTasksThatItsDryRunLists(t *testing.T) {
 	for name, test := range map[string]struct {
 		args []string
 		want []string // the remaining tasks, newest first

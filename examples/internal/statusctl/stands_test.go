@@ -31,7 +31,7 @@ func TestTheClockOfAWaitingTaskStandsInEveryCommand(t *testing.T) {
 	}
 }
 
-func TestWhyTellsOfAttemptsThatFailedBefore(t *testing.T) {
+func TestWhyNamesEarlierFailedAttempts(t *testing.T) {
 	db := t.TempDir() + "/a.db"
 	again := `{"op":"fail","node":"a","error":"no","at":1524700001}
 {"op":"retry","node":"a","at":1524700002}

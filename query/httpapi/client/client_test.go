@@ -39,7 +39,7 @@ func recorded(t *testing.T, s store.Store) *engine.Engine {
 	return e
 }
 
-func TestASocketIsAsGoodAsAnAddress(t *testing.T) {
+func TestASocketWorksLikeAnAddress(t *testing.T) {
 	c := overSocket(t, recorded(t, store.NewMemory()))
 	snap, err := query.New(c, nil).Snapshot(t.Context(), "2", "two")
 	if err != nil || snap.Tree.State(0) != state.Running {
@@ -187,7 +187,7 @@ func TestTheStoreIsReadOnlyWhereTheProgramAllowsIt(t *testing.T) {
 	}
 }
 
-func TestErrorsOfTheStoreComeBackAsThemselves(t *testing.T) {
+func TestErrorsOfTheStoreKeepTheirIdentity(t *testing.T) {
 	var failure error
 	w := &storetest.Wrapper{Store: store.NewMemory(), BeforeRead: func(context.Context, string) error { return failure }}
 	c := serve(t, w, httpapi.Options{AuthorizeStore: everything}, nil)

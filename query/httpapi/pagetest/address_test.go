@@ -11,7 +11,7 @@ import (
 
 // What an address asks for and the page cannot read is said, and nothing else is
 // shown for it.
-func TestAnAddressThatCannotBeReadShowsNothingElse(t *testing.T) {
+func TestAMalformedAddressShowsOnlyTheError(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	recordDeploy(s)
@@ -34,7 +34,7 @@ func TestAnAddressThatCannotBeReadShowsNothingElse(t *testing.T) {
 }
 
 // A sort is of what is shown: the page says so, and the address keeps it.
-func TestASortSaysWhatItSorts(t *testing.T) {
+func TestASortOfTheShownTasksIsMarkedAsSuch(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	for i := range 60 {

@@ -163,7 +163,7 @@ func zoomTheTimeline(p *tab) {
 	wide()
 }
 
-func TestTheAddressLeadsToWhatIsShown(t *testing.T) {
+func TestTheAddressLeadsToTheShownView(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	recordImport(s)

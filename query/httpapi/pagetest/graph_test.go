@@ -92,7 +92,7 @@ func TestTheGraphDrawsRecordedFlows(t *testing.T) {
 }
 
 // Without flows the graph says that it knows none.
-func TestTheGraphSaysWhereNoFlowsAreRecorded(t *testing.T) {
+func TestTheGraphReportsMissingFlows(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	s.record(engine.Create("2", "10", engine.ID("root")), engine.Start("root"))

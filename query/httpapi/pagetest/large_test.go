@@ -28,7 +28,7 @@ func (s *service) recordFleet(racks, hosts int) {
 	s.record(ops...)
 }
 
-func TestLargeTasksAreShownWhole(t *testing.T) {
+func TestLargeTasksAreShownCompletely(t *testing.T) {
 	t.Parallel()
 	for _, size := range []struct{ nodes, racks, hosts int }{{2_000, 20, 99}, {10_000, 100, 99}, {50_000, 200, 249}} {
 		t.Run(fmt.Sprint(size.nodes), func(t *testing.T) {

@@ -74,7 +74,7 @@ func recordWeeks(s *service) time.Time {
 
 // An operator's questions are each answered by at most two clicks or by one
 // command.
-func TestAnOperatorsQuestions(t *testing.T) {
+func TestAnOperatorsQuestionsTakeTwoClicksOrOneCommand(t *testing.T) {
 	t.Parallel()
 	s := newService(t, &httpapi.Options{
 		Authenticator:  httpapi.NoAuth{},
@@ -204,7 +204,7 @@ func TestAnOperatorsQuestions(t *testing.T) {
 }
 
 // Where the page may not operate a task, it offers the command that does.
-func TestWhatThePageMayNotDoIsACommandToCopy(t *testing.T) {
+func TestForbiddenOperationsAreCommandsToCopy(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	s.record(engine.Create("2", "10", engine.ID("root")), engine.Start("root"), engine.Declare("root", state.ServiceActivity, engine.ID("it's"), engine.Name("step")),

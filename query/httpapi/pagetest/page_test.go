@@ -92,7 +92,7 @@ func TestTasksAreListedFilteredAndOpened(t *testing.T) {
 
 // What is typed stays as it was typed, and counts from when it is asked for:
 // neither an answer on its way nor the list's own refreshing takes it.
-func TestTheFilterBelongsToWhoTypes(t *testing.T) {
+func TestUpdatesDoNotChangeATypedFilter(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	recordDeploy(s)
@@ -273,7 +273,7 @@ func TestNodesMayHaveAnyID(t *testing.T) {
 	}
 }
 
-func TestTheListGoesOnAfterTheServerRestarts(t *testing.T) {
+func TestTheListContinuesAfterTheServerRestarts(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	for i := range 60 {
@@ -290,7 +290,7 @@ func TestTheListGoesOnAfterTheServerRestarts(t *testing.T) {
 
 // A text that turns the direction of writing turns nothing but itself: what
 // stands beside it is in its place, and keeps its letters in their order.
-func TestTextsTurnNothingBesideThem(t *testing.T) {
+func TestTextsDoNotTurnTheirNeighbors(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	const turned, shut, hebrew = "\u202e\u2067abc", "\u2069\u202c\u202eabc", "\u05d0\u05d1\u05d2"
@@ -399,7 +399,7 @@ func TestThePageFitsAPhone(t *testing.T) {
 	p.shot("phone-timeline")
 }
 
-func TestWhoIsRefusedSignsIn(t *testing.T) {
+func TestARefusedUserSignsIn(t *testing.T) {
 	t.Parallel()
 	s := newService(t, &httpapi.Options{
 		Authenticator: &httpapi.Applications{

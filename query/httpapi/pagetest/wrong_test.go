@@ -98,7 +98,7 @@ func TestTenTabsWork(t *testing.T) {
 	}
 }
 
-func TestAHiddenTabGivesItsStreamBack(t *testing.T) {
+func TestAHiddenTabClosesItsStream(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	recordDeploy(s)
@@ -182,7 +182,7 @@ func TestTheClockStopsWhereNothingRuns(t *testing.T) {
 	p.until("$('task-rows').textContent.includes('33s') && $('task-rows').textContent.includes('failed 2d ago')")
 }
 
-func TestAServerThatIsAwayIsNamedAndAskedAgain(t *testing.T) {
+func TestAnUnreachableServerIsNamedAndAskedAgain(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	recordDeploy(s)
@@ -239,7 +239,7 @@ func TestTheCauseOfAFailureIsSeen(t *testing.T) {
 	p.shot("phone-cause-details")
 }
 
-func TestAnUnknownTaskIsSaidToBeUnknown(t *testing.T) {
+func TestAnUnknownTaskIsReportedAsUnknown(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
 	p := open(s, "#/task?bk_biz_id=2&task_id=absent")

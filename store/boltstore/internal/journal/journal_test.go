@@ -299,7 +299,7 @@ func TestAppendWithoutRoomChangesNothing(t *testing.T) {
 }
 
 // The golden file is what the format text describes.
-func TestFileHoldsWhatTheFormatSays(t *testing.T) {
+func TestTheFileMatchesTheFormat(t *testing.T) {
 	path := create(t, testHead(), 0)
 	j, _ := open(t, path, fromStart)
 	mark := testHead().Mark

@@ -70,7 +70,7 @@ func (f lacking) ReadAt(p []byte, at int64) (int, error) {
 }
 
 // Pages are read many at a time, and one that fails costs the others nothing.
-func TestPageThatCannotBeReadIsNamedAlone(t *testing.T) {
+func TestOnlyAnUnreadablePageIsReported(t *testing.T) {
 	const buckets, records = 2, 200
 	image, size, leaves := tallFile(t, buckets, records)
 	meta, ok := ReadMeta(bytes.NewReader(image), size)
