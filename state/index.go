@@ -15,6 +15,24 @@ type index struct {
 	byKey  bool    // finds nodes by key; nodes without a key are not in it
 }
 
+// names are the indexes of a tree, which trees of the same nodes share.
+type names struct{ ids, keys index }
+
+var noNames = &names{keys: index{byKey: true}}
+
+// grown returns the names for v after nodes were added at its end, some of which
+// have a key if keyed is set.
+func (x *names) grown(v vector, keyed bool) *names {
+	ids, keys := x.ids.grown(v), x.keys
+	if keyed {
+		keys = keys.grown(v)
+	}
+	if ids.covered() == x.ids.covered() && keys.covered() == x.keys.covered() {
+		return x
+	}
+	return &names{ids, keys}
+}
+
 // name is the text by which the index finds a node.
 func (x index) name(n *node) string {
 	if x.byKey {
@@ -44,7 +62,7 @@ func (x index) covered() int {
 }
 
 func (x index) find(v vector, id string) (int, bool) {
-	for i := v.n - 1; i >= x.covered(); i-- {
+	for i := v.len() - 1; i >= x.covered(); i-- {
 		if x.name(v.get(i)) == id {
 			return i, true
 		}
@@ -85,7 +103,7 @@ func (l *lateIndex) of(v vector) index {
 
 // grown returns the index for v after nodes were added at its end.
 func (x index) grown(v vector) index {
-	lo, hi := x.covered(), v.n
+	lo, hi := x.covered(), v.len()
 	if hi-lo < tailMax {
 		return x
 	}

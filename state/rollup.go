@@ -159,7 +159,7 @@ func (t *Tree) ShownFailedFirst(dst []State) []State {
 // Only Apply and Replay call it, on a private tree.
 func (t *Tree) put(i int, n *node) {
 	var before share
-	isNew := i == t.nodes.n
+	isNew := i == t.nodes.len()
 	if !isNew {
 		before = t.nodes.get(i).share()
 	}

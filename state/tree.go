@@ -11,15 +11,14 @@ type Tree struct {
 	revision uint64
 	nodes    vector
 	labels   Labels
-	keyed    int // nodes that have a key
-	ids      index
-	keys     index
-	late     *lateIndex // instead of ids and keys, if not nil
+	keyed    int        // nodes that have a key
+	names    *names     // by which nodes are found
+	late     *lateIndex // instead of names, if not nil
 }
 
 // NewTree is the tree of a task that does not exist yet. It has no nodes; only
 // [Create] applies to it.
-func NewTree(key Key) *Tree { return &Tree{key: key, keys: index{byKey: true}} }
+func NewTree(key Key) *Tree { return &Tree{key: key, names: noNames} }
 
 // Key is the task's key.
 func (t *Tree) Key() Key { return t.key }
@@ -42,14 +41,14 @@ func (t *Tree) WithRevision(revision uint64) *Tree {
 func (t *Tree) SetRevision(revision uint64) { t.revision = revision }
 
 // Len is the number of nodes, 0 if the task does not exist.
-func (t *Tree) Len() int { return t.nodes.n }
+func (t *Tree) Len() int { return t.nodes.len() }
 
 // Find returns the index of the node with the given ID.
 func (t *Tree) Find(id string) (i int, ok bool) {
 	if t.late != nil {
 		return t.late.of(t.nodes).find(t.nodes, id)
 	}
-	return t.ids.find(t.nodes, id)
+	return t.names.ids.find(t.nodes, id)
 }
 
 // FindKey returns the index of the node with the given key. No node has the key
@@ -61,7 +60,7 @@ func (t *Tree) FindKey(key string) (i int, ok bool) {
 	case t.late != nil:
 		return t.late.keysOf(t.nodes).find(t.nodes, key)
 	}
-	return t.keys.find(t.nodes, key)
+	return t.names.keys.find(t.nodes, key)
 }
 
 // Labels are the task's labels.
@@ -72,21 +71,18 @@ func (t *Tree) index(n *node) {
 	if n.key() != "" {
 		t.keyed++
 	}
-	t.ids = t.ids.grown(t.nodes)
-	if t.keyed > 0 {
-		t.keys = t.keys.grown(t.nodes)
-	}
+	t.names = t.names.grown(t.nodes, t.keyed > 0)
 }
 
 // ownIndex gives a private tree an index to which nodes can be added. No node has
 // been added yet.
 func (t *Tree) ownIndex() {
 	if t.late != nil {
-		t.ids = t.late.of(t.nodes)
-		if t.keys = (index{byKey: true}); t.keyed > 0 {
-			t.keys = t.late.keysOf(t.nodes)
+		own := *noNames
+		if own.ids = t.late.of(t.nodes); t.keyed > 0 {
+			own.keys = t.late.keysOf(t.nodes)
 		}
-		t.late = nil
+		t.names, t.late = &own, nil
 	}
 }
 

@@ -12,7 +12,7 @@ type vector struct {
 	few   []*node // all nodes, unless there is a root
 	root  *block
 	edit  *edition // nil: every block may be shared
-	n     int
+	n     int32
 	shift uint8 // bits of the index that the blocks below the root use up
 	begun bool  // a series of changes
 	own   bool  // few was copied in that series
@@ -50,6 +50,8 @@ type block struct {
 	edit  *edition // that it was made in
 }
 
+func (v vector) len() int { return int(v.n) }
+
 func (v vector) get(i int) *node {
 	if v.root == nil {
 		return v.few[i]
@@ -66,15 +68,15 @@ func (v vector) set(i int, n *node) vector {
 	if v.root == nil {
 		if i < blockSize {
 			v.few = replaced(v.few, i, n, v.own)
-			v.n, v.own = len(v.few), v.begun
+			v.n, v.own = int32(len(v.few)), v.begun
 			return v
 		}
 		if v.root, v.few = (&block{nodes: v.few}), nil; v.begun {
 			v.edit = new(edition)
 		}
 	}
-	if i == v.n {
-		if v.n == blockSize<<v.shift {
+	if i == v.len() {
+		if i == blockSize<<v.shift {
 			v.root = &block{below: []*block{v.root}}
 			v.shift += blockBits
 		}
@@ -121,13 +123,13 @@ func replaced[T any](s []T, i int, v T, own bool) []T {
 // build makes a private vector of nodes, block by block.
 func buildVector(nodes []*node) vector {
 	if len(nodes) <= blockSize {
-		return vector{few: slices.Clip(nodes), n: len(nodes)}
+		return vector{few: slices.Clip(nodes), n: int32(len(nodes))}
 	}
 	var level []*block
 	for i := 0; i < len(nodes); i += blockSize {
 		level = append(level, &block{nodes: nodes[i:min(i+blockSize, len(nodes)):min(i+blockSize, len(nodes))]})
 	}
-	v := vector{n: len(nodes)}
+	v := vector{n: int32(len(nodes))}
 	for len(level) > 1 {
 		var up []*block
 		for i := 0; i < len(level); i += blockSize {

@@ -101,7 +101,8 @@ func (s *Store) publishPart(c *commit) {
 	i, done := 0, 0 // the planned write, and the number of its transitions that are in the overlay
 	for j := range s.enc.pieces {
 		p, planned := &s.enc.pieces[j], &c.planned[i]
-		s.overlay.add(p, planned.transitions[done:done+p.count], planned.header)
+		planned.task = s.overlay.enter(planned.task, p, planned.header)
+		s.overlay.add(planned.task, p, planned.transitions[done:done+p.count])
 		if done += p.count; done == len(planned.transitions) {
 			i, done = i+1, 0
 		}
@@ -137,10 +138,6 @@ func (s *Store) validate(writes []store.Write) error {
 		if err := cmp.Or(writes[i].Validate(), writes[i].Complete()); err != nil {
 			return err
 		}
-		s.keys[writes[i].Key()] = struct{}{}
-	}
-	if len(s.keys) < len(writes) {
-		return fmt.Errorf("%w: two changes of one task in a commit", state.ErrInvalidArgument)
 	}
 	return nil
 }
@@ -148,12 +145,14 @@ func (s *Store) validate(writes []store.Write) error {
 // forgetSets empties the sets that a commit used. It keeps their memory unless
 // they are unusually large.
 func (s *Store) forgetSets() {
-	if len(s.keys) > setsKept || len(s.ids) > setsKept {
-		s.keys, s.ids = make(map[state.Key]struct{}), make(map[string]struct{})
+	if len(s.keys) > setsKept || len(s.ids) > setsKept || cap(s.tasks) > setsKept {
+		s.keys, s.ids, s.tasks, s.planned = make(map[state.Key]struct{}), make(map[string]struct{}), nil, nil
 		return
 	}
 	clear(s.keys)
 	clear(s.ids)
+	clear(s.tasks[:cap(s.tasks)])
+	clear(s.planned[:cap(s.planned)])
 }
 
 const setsKept = 4096 // members

@@ -67,6 +67,7 @@ type encoder struct {
 	body   []byte  // of that record
 	spans  []span  // where its pieces are in body
 	block  []byte
+	key    []byte
 	w      blockWriter
 }
 
@@ -111,7 +112,8 @@ func (f *feedRecord) close(enc *encoder) {
 	h := appendInstant(append(head[:0], recordVersion), f.recorded, state.Instant{})
 	h = binary.AppendUvarint(h, f.next-f.first)
 	f.value = append(append(make([]byte, 0, len(h)+len(enc.body)+sealBytes), h...), enc.body...)
-	f.value = seal(seqKey(f.first), f.value)
+	enc.key = binary.BigEndian.AppendUint64(enc.key[:0], f.first)
+	f.value = seal(enc.key, f.value)
 	for i, s := range enc.spans {
 		from, to := len(h)+s.from, len(h)+s.to
 		enc.pieces[enc.open+i].block = f.value[from:to:to]

@@ -12,9 +12,8 @@ import (
 var inIndex = []byte{recordVersion}
 
 // flag adds a task to an index, or removes it, if that changes the index.
-func (p *pass) flag(tx *bolt.Tx, b bucket, key []byte, is bool) {
-	in := b.in(tx)
-	switch was := in != nil && in.Get(key) != nil; {
+func (p *pass) flag(b bucket, key []byte, was, is bool) {
+	switch {
 	case is && !was:
 		p.put(b, key, inIndex)
 	case was && !is:

@@ -24,7 +24,7 @@ func migrate2(tx *bolt.Tx) error {
 		if err != nil {
 			return nil //nolint:nilerr // Check reports it, and lists pass over the task.
 		}
-		p.flag(tx, failuresBucket, k, t.HasFailures())
+		p.flag(failuresBucket, k, false, t.HasFailures())
 		p.list(&t, namesBucket, inIndex)
 		return nil
 	})

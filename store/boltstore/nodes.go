@@ -247,14 +247,18 @@ type regrouper struct {
 	number uint64
 	header []byte // of the task
 
-	first int // of the group at work
-	nodes [groupNodes][]byte
-	stale [][]byte // keys of the records that the new ones replace
-	room  []byte   // memory for changed nodes
+	first    int // of the group at work
+	nodes    [groupNodes][]byte
+	stale    [][]byte // keys of the records that the new ones replace
+	room     []byte   // memory for changed nodes
+	key, end []byte   // of a record, and behind its group
 }
 
+// regroup begins with another task.
 func (p *pass) regroup(tx *bolt.Tx, number uint64, header []byte) *regrouper {
-	return &regrouper{pass: p, c: nodesBucket.in(tx).Cursor(), number: number, header: header}
+	r := &p.groups
+	r.pass, r.c, r.number, r.header = p, p.cursor(tx, nodesBucket), number, header
+	return r
 }
 
 // read begins a group with the file's nodes of it, and reports whether there
@@ -262,8 +266,9 @@ func (p *pass) regroup(tx *bolt.Tx, number uint64, header []byte) *regrouper {
 func (r *regrouper) read(first int) (found bool) {
 	r.first, r.stale = first, r.stale[:0]
 	clear(r.nodes[:])
-	prefix, end := seqKey(r.number), nodeKey(r.number, first+groupNodes)
-	for k, v := r.c.Seek(nodeKey(r.number, first)); bytes.HasPrefix(k, prefix) && bytes.Compare(k, end) < 0; k, v = r.c.Next() {
+	r.key, r.end = appendNodeKey(r.key[:0], r.number, first), appendNodeKey(r.end[:0], r.number, first+groupNodes)
+	prefix := r.key[:8]
+	for k, v := r.c.Seek(r.key); bytes.HasPrefix(k, prefix) && bytes.Compare(k, r.end) < 0; k, v = r.c.Next() {
 		err := eachNode(k, v, func(index int, node []byte) error {
 			if index >= first+groupNodes {
 				return store.ErrCorrupt
@@ -293,7 +298,8 @@ func (r *regrouper) write() {
 		if r.nodes[at] == nil {
 			continue
 		}
-		key, from := nodeKey(r.number, r.first+at), at
+		from := at
+		r.key = appendNodeKey(r.key[:0], r.number, r.first+at)
 		var header []byte
 		if r.first+at == 0 {
 			header = r.header
@@ -302,9 +308,9 @@ func (r *regrouper) write() {
 			at++
 		}
 		r.pass.record = appendGroup(r.pass.record[:0], header, r.nodes[from:at])
-		r.pass.putSealed(nodesBucket, key, r.pass.record)
+		r.pass.putSealed(nodesBucket, r.key, r.pass.record)
 		for i := range r.stale {
-			if bytes.Equal(r.stale[i], key) {
+			if bytes.Equal(r.stale[i], r.key) {
 				r.stale[i] = nil
 			}
 		}

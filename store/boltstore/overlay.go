@@ -20,7 +20,7 @@ type overlay struct {
 // generation is a run of commits, by task.
 type generation struct {
 	entries     map[uint64]*entry    // by task number
-	keys        map[state.Key]uint64 // of entries that are not deleted
+	keys        map[state.Key]*entry // those that are not deleted
 	ids         map[string]place
 	created     []uint64     // numbers of the tasks created in it, ascending; some may be deleted since
 	joined      []uint64     // numbers of older tasks that joined an index of the file, ascending
@@ -36,7 +36,9 @@ type generation struct {
 // not change; a reader copies the slice headers while it holds the store's
 // lock.
 type entry struct {
+	in      *generation
 	number  uint64
+	before  indexed    // by the indexes of the file, once all older generations are written back
 	task    store.Task // the header after all pieces
 	isNew   bool       // the task was created in this generation
 	joined  bool       // the generation's joined has the task
@@ -44,7 +46,9 @@ type entry struct {
 	deleted bool       // the task is deleted; its records in the file must be removed
 	pieces  []piece    // of this generation
 	data    []put      // for the data bucket
-	traces  traces     // of its nodes, as far as known; protected by the turn
+	// Protected by the turn:
+	traces traces // of its nodes, as far as known
+	plan   uint64 // the last plan with a write of the task
 }
 
 // newGeneration makes a generation with room for as many tasks and new nodes as
@@ -56,7 +60,7 @@ func newGeneration(like *generation) *generation {
 		tasks, nodes = len(like.entries), len(like.ids)
 	}
 	return &generation{
-		entries: make(map[uint64]*entry, tasks), keys: make(map[state.Key]uint64, tasks), ids: make(map[string]place, nodes),
+		entries: make(map[uint64]*entry, tasks), keys: make(map[state.Key]*entry, tasks), ids: make(map[string]place, nodes),
 	}
 }
 
@@ -107,13 +111,16 @@ func (o *overlay) deleted(number uint64) bool {
 	return e != nil && e.deleted
 }
 
-// key returns the number of the task with a key, if the overlay has it.
-func (o *overlay) key(key state.Key) (number uint64, found bool) {
-	if number, found = o.active.keys[key]; found || o.frozen == nil {
-		return number, found
+// key returns the newest entry of the task with a key, nil if there is none.
+func (o *overlay) key(key state.Key) *entry {
+	e := o.active.keys[key]
+	if e != nil || o.frozen == nil {
+		return e
 	}
-	number, found = o.frozen.keys[key]
-	return number, found && !o.deleted(number)
+	if e = o.frozen.keys[key]; e == nil || o.deleted(e.number) {
+		return nil
+	}
+	return e
 }
 
 // id returns the place of the node with an ID, if the overlay has it.
@@ -159,31 +166,40 @@ func (o *overlay) pieces(number uint64) []piece {
 	return list
 }
 
-// add adds a committed change to the active generation. header is the task's
-// header before the change, nil if the overlay has the task or if the task is
-// new. During replay the file may already have a part of the change; header
-// then has the revision up to which it does.
-func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
+// enter returns the entry of a task in the active generation. newest is the newest
+// entry that the overlay has of the task, if any. If not, header is that of the file,
+// nil if the task is new.
+func (o *overlay) enter(newest *entry, p *owned, header *store.Task) *entry {
 	g := o.active
-	e := g.entries[p.number]
-	if e == nil {
-		e = &entry{number: p.number, task: store.Task{Key: p.key, Number: p.number}}
-		if older := o.entry(p.number); older != nil {
-			e.task = older.task
-			e.pieces = make([]piece, 0, len(older.pieces)) // usually the same number
-		} else if header != nil {
-			e.task = *header
-		}
-		g.entries[p.number] = e
-		g.keys[p.key] = p.number
+	if newest != nil && newest.in == g {
+		return newest
 	}
+	e := &entry{in: g, number: p.number, task: store.Task{Key: p.key, Number: p.number}}
+	if newest != nil {
+		e.task = newest.task
+		e.pieces = make([]piece, 0, len(newest.pieces)) // as many come, mostly
+	} else if header != nil {
+		e.task = *header
+	}
+	if e.task.Revision > 0 {
+		e.before = indexedOf(&e.task)
+	}
+	g.entries[p.number] = e
+	g.keys[p.key] = e
+	return e
+}
+
+// add takes a committed change of a task into its entry, which is in the active
+// generation. On replay the file may have a part of the change already; then the
+// header tells.
+func (o *overlay) add(e *entry, p *owned, trs []*state.Transition) {
+	g := e.in
 	g.transitions += p.count
 	g.last = p.last()
 	if trs[0].Op == state.Delete {
 		g.delete(e)
 		return
 	}
-	was := indexedOf(&e.task)
 	for i, tr := range trs {
 		if tr.Op == state.Create {
 			e.isNew = true
@@ -203,8 +219,8 @@ func (o *overlay) add(p *owned, trs []*state.Transition, header *store.Task) {
 		}
 	}
 	e.pieces = append(e.pieces, p.piece)
-	if now := indexedOf(&e.task); !e.isNew && now != was {
-		g.reindex(e, was, now)
+	if now := indexedOf(&e.task); !e.isNew && now != e.before {
+		g.reindex(e, now)
 	}
 }
 
@@ -219,8 +235,9 @@ func indexedOf(t *store.Task) indexed { return indexed{t.Unfinished(), t.HasFail
 
 // reindex notes that an older task now belongs to other indexes. The file's
 // indexes do not lead to it yet.
-func (g *generation) reindex(e *entry, was, now indexed) {
-	e.labeled = e.labeled || now.labels != was.labels
+func (g *generation) reindex(e *entry, now indexed) {
+	was := e.before
+	e.labeled = now.labels != was.labels
 	if e.joined || !(e.labeled || now.unfinished && !was.unfinished || now.failures && !was.failures) {
 		return
 	}
@@ -232,7 +249,7 @@ func (g *generation) reindex(e *entry, was, now indexed) {
 // delete makes an entry the mark of a deleted task.
 func (g *generation) delete(e *entry) {
 	g.forgetIDs(e)
-	if g.keys[e.task.Key] == e.number {
+	if g.keys[e.task.Key] == e {
 		delete(g.keys, e.task.Key)
 	}
 	e.deleted, e.pieces, e.data, e.traces = true, nil, nil, nil

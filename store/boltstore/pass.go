@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"cmp"
+	"encoding/binary"
 	"fmt"
 	"runtime"
 	"slices"
@@ -25,14 +26,17 @@ type pass struct {
 
 	// Reused from task to task.
 	changed folded
+	groups  regrouper
 	done    int // puts and pieces since the last yield
 	w       blockWriter
 	r       blockReader
 	tr      state.Transition // read by r
-	record  []byte           // being made
-	head    []byte           // the task's header
-	order   []int            // of the changed nodes
-	block   []byte           // of transitions, being made
+	cursors [bucketCount]*bolt.Cursor
+	key     []byte // of the record being made
+	record  []byte
+	head    []byte // the task's header
+	order   []int  // of the changed nodes
+	block   []byte // of transitions, being made
 }
 
 // memory allocates many small records with similar lifetimes in pieces.
@@ -88,6 +92,8 @@ func (p *pass) gather(tx *bolt.Tx, g *generation, removed map[uint64]struct{}) e
 	slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(a.number, b.number) })
 	p.puts[idsBucket] = make([]put, 0, len(g.ids))
 	p.puts[nodesBucket] = make([]put, 0, max(len(g.ids), len(entries)))
+	p.puts[transitionsBucket] = make([]put, 0, 2*len(entries))
+	p.puts[tasksBucket] = make([]put, 0, len(entries))
 	for _, e := range entries {
 		p.yield(1 + len(e.pieces))
 		if err := p.add(tx, e); err != nil {
@@ -107,6 +113,15 @@ func (p *pass) yield(done int) {
 		p.done = 0
 		runtime.Gosched()
 	}
+}
+
+// cursor returns one for a bucket. It is the same each time: half of what a
+// cursor's look-up allocates is its own stack.
+func (p *pass) cursor(tx *bolt.Tx, b bucket) *bolt.Cursor {
+	if p.cursors[b] == nil {
+		p.cursors[b] = b.in(tx).Cursor()
+	}
+	return p.cursors[b]
 }
 
 // add prepares the puts for one task.
@@ -230,13 +245,13 @@ type blocks struct {
 // read. In the latter case a new block begins, so that later transitions are
 // kept.
 func (b *blocks) begin(tx *bolt.Tx) {
-	b.pass.w.packed, b.pass.block = true, b.pass.block[:0]
-	c := transitionsBucket.in(tx).Cursor()
-	k, v := before(c, blockKey(b.number+1, 0))
-	if !bytes.HasPrefix(k, seqKey(b.number)) {
+	p := b.pass
+	p.w.packed, p.block = true, p.block[:0]
+	p.key = binary.BigEndian.AppendUint64(p.key[:0], b.number+1)
+	k, v := before(p.cursor(tx, transitionsBucket), p.key)
+	if len(k) < 8 || seqOf(k[:8]) != b.number {
 		return
 	}
-	p := b.pass
 	p.r.lean = true
 	count, err := p.r.block(k, v, &p.tr)
 	if err != nil || count == 0 {
@@ -269,7 +284,9 @@ func (b *blocks) add(tr *state.Transition) {
 
 func (b *blocks) flush() {
 	if b.dirty {
-		b.pass.putSealed(transitionsBucket, blockKey(b.number, b.first), b.pass.block)
+		p := b.pass
+		p.key = binary.BigEndian.AppendUint64(binary.BigEndian.AppendUint64(p.key[:0], b.number), b.first)
+		p.putSealed(transitionsBucket, p.key, p.block)
 	}
 	b.pass.block, b.count, b.dirty = b.pass.block[:0], 0, false
 }
@@ -325,7 +342,8 @@ func (p *pass) nodes(tx *bolt.Tx, number uint64) {
 		node := state.Node{ID: n.id, Index: n.index, Kind: n.kind}
 		if n.declared != nil {
 			node.Declaration = *n.declared
-			p.put(idsBucket, idKey(n.id), appendPlace(nil, place{number, n.index}))
+			p.key, p.record = appendID(p.key[:0], n.id), appendPlace(p.record[:0], place{number, n.index})
+			p.put(idsBucket, p.key, p.record)
 		} else if decodeNode(r.nodes[n.index-r.first], &node) != nil {
 			continue // the record was damaged since the change; the declaration is lost
 		}
@@ -338,11 +356,13 @@ func (p *pass) nodes(tx *bolt.Tx, number uint64) {
 // header prepares a task's header and the index entries that lead to it.
 func (p *pass) header(tx *bolt.Tx, e *entry) {
 	t := &e.task
-	key := seqKey(t.Number)
+	p.key = binary.BigEndian.AppendUint64(p.key[:0], t.Number)
+	key := p.key
 	p.record = append(p.record[:0], p.head...)
 	p.putSealed(tasksBucket, key, p.record)
-	p.flag(tx, unfinishedBucket, key, t.Unfinished())
-	p.flag(tx, failuresBucket, key, t.HasFailures())
+	now := indexedOf(t)
+	p.flag(unfinishedBucket, key, e.before.unfinished, now.unfinished)
+	p.flag(failuresBucket, key, e.before.failures, now.failures)
 	switch { // the other indexes change rarely
 	case e.isNew:
 		p.put(keysBucket, taskKey(t.Key), appendNumber(nil, t.Number))
@@ -385,7 +405,7 @@ func (p *pass) remove(tx *bolt.Tx, e *entry) {
 	p.put(tasksBucket, prefix, nil)
 	p.put(businessBucket, indexKey(businessPrefix(e.task.Key.Business), e.number), nil)
 	for _, b := range [...]bucket{unfinishedBucket, failuresBucket} {
-		p.flag(tx, b, prefix, false)
+		p.flag(b, prefix, b.in(tx) != nil && b.in(tx).Get(prefix) != nil, false)
 	}
 	p.unlist(tx, e.number, namesBucket)
 	p.unlist(tx, e.number, labelsBucket)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 
 	bolt "go.etcd.io/bbolt"
 
@@ -27,6 +28,7 @@ type commit struct {
 	tried      bool // it has begun a write-back
 
 	// The result of plan, made anew each time.
+	tasks   []*entry     // of the overlay, for each write; nil if it does not have the task
 	records []feedRecord // during planning all but the last one are closed
 	data    []put        // for the data bucket, in the order of the transitions
 	planned []planned
@@ -42,7 +44,8 @@ type commit struct {
 // planned is a write that applies.
 type planned struct {
 	transitions []*state.Transition
-	header      *store.Task // from the file, nil if the overlay has the task
+	task        *entry      // nil if the overlay does not have the task
+	header      *store.Task // then that from the file, nil if the task is new
 }
 
 // plan decides which writes of the part apply, assigns their sequences and
@@ -69,7 +72,10 @@ func (c *commit) plan() error {
 var errPartTooLarge = errors.New("part too large")
 
 func (c *commit) tryPlan() error {
-	c.records, c.data, c.planned, c.size = nil, nil, make([]planned, 0, c.end-c.begin), 0
+	if err := c.find(); err != nil {
+		return err
+	}
+	c.records, c.data, c.planned, c.size = nil, nil, c.store.planned[:0], 0
 	c.next, c.removes = c.store.last+1, true
 	c.store.enc.reset()
 	c.ids = c.store.ids
@@ -80,7 +86,7 @@ func (c *commit) tryPlan() error {
 			continue // left out
 		}
 		c.results[i] = store.Result{}
-		number, header, err := c.check(&c.writes[i])
+		number, header, err := c.check(&c.writes[i], c.tasks[i])
 		switch {
 		case c.noFile != nil:
 			return c.noFile
@@ -94,7 +100,7 @@ func (c *commit) tryPlan() error {
 		before := c.encoded()
 		c.results[i].First = c.next
 		c.record(number, c.writes[i].Transitions)
-		c.planned = append(c.planned, planned{c.writes[i].Transitions, header})
+		c.planned = append(c.planned, planned{c.writes[i].Transitions, c.tasks[i], header})
 		c.removes = c.removes && c.writes[i].Deletes()
 		if size := c.encoded(); size > limit {
 			if len(c.planned) > 1 {
@@ -106,7 +112,35 @@ func (c *commit) tryPlan() error {
 		}
 	}
 	c.closeRecord()
-	c.size = c.encoded()
+	c.size, c.store.planned = c.encoded(), c.planned
+	return nil
+}
+
+// find looks up the tasks of all remaining writes in the overlay. It refuses two
+// writes of one task.
+func (c *commit) find() error {
+	s := c.store
+	s.plans++
+	s.tasks = slices.Grow(s.tasks[:0], len(c.writes))[:len(c.writes)]
+	clear(s.keys)
+	absent := 0
+	for i := c.begin; i < len(c.writes); i++ {
+		key := c.writes[i].Key()
+		e := s.overlay.key(key)
+		twice := false
+		if s.tasks[i] = e; e != nil {
+			twice = e.plan == s.plans
+			e.plan = s.plans
+		} else {
+			s.keys[key] = struct{}{}
+			absent++
+			twice = len(s.keys) < absent
+		}
+		if twice {
+			return fmt.Errorf("%w: two changes of task %s in a commit", state.ErrInvalidArgument, key)
+		}
+	}
+	c.tasks = s.tasks
 	return nil
 }
 
@@ -177,9 +211,10 @@ func (c *commit) release() {
 }
 
 // check returns the number of the write's task and, if the task is not in the
-// overlay, its header. The error says why the write does not apply.
-func (c *commit) check(w *store.Write) (uint64, *store.Task, error) {
-	number, found, err := c.lookup(w.Key())
+// overlay, its header. e is the task's entry in the overlay, nil if there is none.
+// The error says why the write does not apply.
+func (c *commit) check(w *store.Write, e *entry) (uint64, *store.Task, error) {
+	number, found, err := c.lookup(w.Key(), e)
 	switch {
 	case err != nil:
 		return 0, nil, err
@@ -192,13 +227,13 @@ func (c *commit) check(w *store.Write) (uint64, *store.Task, error) {
 	var header *store.Task
 	if w.Base == 0 {
 		number = c.next
-	} else if task, header, err = c.header(number); err != nil {
+	} else if task, header, err = c.header(number, e); err != nil {
 		return 0, nil, err
 	}
 	if task.Revision != w.Base {
 		return 0, nil, store.ErrConflict
 	}
-	err = w.Follows(task, func(index int) (state.Trace, error) { return c.store.overlay.trace(c.file, number, index) })
+	err = w.Follows(task, func(index int) (state.Trace, error) { return c.store.overlay.trace(e, c.file, number, index) })
 	if err != nil {
 		return 0, nil, err
 	}
@@ -207,8 +242,8 @@ func (c *commit) check(w *store.Write) (uint64, *store.Task, error) {
 
 // header returns the header of a task, and in read the same header if it is
 // from the file.
-func (c *commit) header(number uint64) (task store.Task, read *store.Task, err error) {
-	if e := c.store.overlay.entry(number); e != nil {
+func (c *commit) header(number uint64, e *entry) (task store.Task, read *store.Task, err error) {
+	if e != nil {
 		return e.task, nil, nil
 	}
 	tx, err := c.file()
@@ -224,17 +259,16 @@ func (c *commit) header(number uint64) (task store.Task, read *store.Task, err e
 }
 
 // lookup returns the number of the task with a key.
-func (c *commit) lookup(key state.Key) (number uint64, found bool, err error) {
-	o := &c.store.overlay
-	if number, found = o.key(key); found {
-		return number, true, nil
+func (c *commit) lookup(key state.Key, e *entry) (number uint64, found bool, err error) {
+	if e != nil {
+		return e.number, true, nil
 	}
 	tx, err := c.file()
 	if err != nil {
 		return 0, false, err
 	}
 	number, found, err = readKey(tx, key)
-	return number, found && !o.deleted(number), err
+	return number, found && !c.store.overlay.deleted(number), err
 }
 
 // claimIDs reserves the IDs of the nodes that the write declares. It returns

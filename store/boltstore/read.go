@@ -71,8 +71,9 @@ func (s *Store) withTaskOfKey(ctx context.Context, ref store.Ref, f func(tx *bol
 	known := false
 	capture := func() {
 		t.last = s.positionLocked()
-		if t.place.number, known = s.overlay.key(ref.Key); known {
-			t.overlay(&s.overlay)
+		if e := s.overlay.key(ref.Key); e != nil {
+			t.place.number, known = e.number, true
+			t.overlay(&s.overlay, e)
 		}
 		done = known || !s.overlay.deletions()
 	}
@@ -123,9 +124,9 @@ func (t *storedTask) read(tx *bolt.Tx) (there bool, err error) {
 	return err == nil, err
 }
 
-// overlay copies the task's part of the overlay.
-func (t *storedTask) overlay(o *overlay) {
-	t.header, t.pieces, t.records = o.entry(t.place.number).task, o.pieces(t.place.number), o.records(t.place.number)
+// overlay copies the task's part of the overlay. e is its newest entry.
+func (t *storedTask) overlay(o *overlay, e *entry) {
+	t.header, t.pieces, t.records = e.task, o.pieces(t.place.number), o.records(t.place.number)
 }
 
 // answers checks that the index led to the task or node that ref names.
@@ -151,8 +152,8 @@ func (s *Store) resolve(ctx context.Context, ref store.Ref) (at place, ok bool, 
 	capture := func() {
 		if ref.Node != "" {
 			at, ok = s.overlay.id(ref.Node)
-		} else {
-			at.number, ok = s.overlay.key(ref.Key)
+		} else if e := s.overlay.key(ref.Key); e != nil {
+			at.number, ok = e.number, true
 		}
 	}
 	err = s.view(ctx, capture, func(tx *bolt.Tx) error {
@@ -178,7 +179,7 @@ func (s *Store) withTaskAt(ctx context.Context, at place, f func(tx *bolt.Tx, t 
 		t.last = s.positionLocked()
 		if e := s.overlay.entry(at.number); e != nil {
 			known, deleted = true, e.deleted
-			t.overlay(&s.overlay)
+			t.overlay(&s.overlay, e)
 		}
 	}
 	err = s.view(ctx, capture, func(tx *bolt.Tx) error {

@@ -164,7 +164,8 @@ func (r *replayer) piece(p *owned) error {
 		return err
 	}
 	var header *store.Task
-	if r.overlay.entry(p.number) == nil {
+	e := r.overlay.entry(p.number)
+	if e == nil {
 		k := seqKey(p.number)
 		if v := tasksBucket.in(r.tx).Get(k); v != nil {
 			task, err := decodeTask(k, v)
@@ -176,22 +177,22 @@ func (r *replayer) piece(p *owned) error {
 			r.orphans[p.number] = p.first
 		}
 	}
-	if err := r.follows(p.number, trs, header); err != nil {
+	if err := r.follows(e, p.number, trs, header); err != nil {
 		return fmt.Errorf("%w: at %d: %w", store.ErrCorrupt, p.first, err)
 	}
-	r.overlay.add(p, trs, header)
+	r.overlay.add(r.overlay.enter(e, p, header), p, trs)
 	return nil
 }
 
 // follows returns an error if no commit can have recorded the transitions of a
-// task. header is the task's header unless the overlay has the task. A journal
+// task. e is its entry in the overlay; without one, header is its header. A journal
 // is checked like any writer.
-func (r *replayer) follows(number uint64, trs []*state.Transition, header *store.Task) error {
+func (r *replayer) follows(e *entry, number uint64, trs []*state.Transition, header *store.Task) error {
 	if _, orphan := r.orphans[number]; orphan {
 		return nil
 	}
 	var task store.Task
-	if e := r.overlay.entry(number); e != nil {
+	if e != nil {
 		task = e.task
 	} else if header != nil {
 		task = *header
@@ -201,5 +202,5 @@ func (r *replayer) follows(number uint64, trs []*state.Transition, header *store
 		return err
 	}
 	file := func() (*bolt.Tx, error) { return r.tx, nil }
-	return w.Follows(task, func(index int) (state.Trace, error) { return r.overlay.trace(file, number, index) })
+	return w.Follows(task, func(index int) (state.Trace, error) { return r.overlay.trace(e, file, number, index) })
 }

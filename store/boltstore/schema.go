@@ -128,7 +128,11 @@ func seqKey(seq uint64) []byte {
 const nodeKeyBytes = 8 + 4
 
 func nodeKey(number uint64, index int) []byte {
-	return binary.BigEndian.AppendUint32(seqKey(number), uint32(index))
+	return appendNodeKey(make([]byte, 0, keyRoom), number, index)
+}
+
+func appendNodeKey(dst []byte, number uint64, index int) []byte {
+	return binary.BigEndian.AppendUint32(binary.BigEndian.AppendUint64(dst, number), uint32(index))
 }
 
 func attemptKey(number uint64, index, attempt int) []byte {

@@ -141,9 +141,12 @@ type Store struct {
 	lastID     []byte           // the highest key of a node ID in the file
 	enc        encoder
 	payload    []byte
-	// Sets that commits use, kept for their memory.
-	keys map[state.Key]struct{} // tasks changed
-	ids  map[string]struct{}    // nodes declared
+	plans      uint64 // how many were made
+	// What commits use, kept for its memory.
+	keys    map[state.Key]struct{} // tasks changed that the overlay does not have
+	ids     map[string]struct{}    // nodes declared
+	tasks   []*entry
+	planned []planned
 
 	mu         sync.RWMutex // protects everything below; see lock.go
 	overlay    overlay

@@ -33,12 +33,18 @@ func (t *traces) set(index int, trace state.Trace) {
 	(*t)[i][index%tracesPiece] = trace
 }
 
-// trace returns the trace of a node of the task. It is in the overlay if a
-// change of the node is; otherwise it is read from the file.
-func (o *overlay) trace(file func() (*bolt.Tx, error), number uint64, index int) (state.Trace, error) {
-	for _, g := range o.generations() {
-		if e := g.entries[number]; e != nil {
-			if t := e.traces.get(index); t.IsSet() {
+// trace returns the trace of a node of the task, whose newest entry is e, nil if
+// the overlay has none. The trace is in the overlay if a change of the node is;
+// otherwise it is read from the file.
+func (o *overlay) trace(e *entry, file func() (*bolt.Tx, error), number uint64, index int) (state.Trace, error) {
+	if e != nil {
+		if t := e.traces.get(index); t.IsSet() {
+			return t, nil
+		}
+	}
+	if e != nil && o.frozen != nil && e.in != o.frozen {
+		if older := o.frozen.entries[number]; older != nil {
+			if t := older.traces.get(index); t.IsSet() {
 				return t, nil
 			}
 		}
@@ -52,7 +58,7 @@ func (o *overlay) trace(file func() (*bolt.Tx, error), number uint64, index int)
 		return state.Trace{}, fmt.Errorf("node %d: %w", index, err)
 	}
 	t := state.TraceOf(n.ID, n.Kind, &n.Progress)
-	if e := o.entry(number); e != nil {
+	if e != nil {
 		e.traces.set(index, t)
 	}
 	return t, nil

@@ -153,7 +153,7 @@ func TestAJournalThatDoesNotFollowIsCorrupt(t *testing.T) {
 		spoil(&tr)
 		err := s.view(t.Context(), func() {}, func(tx *bolt.Tx) error {
 			r := replayer{tx: tx, overlay: &s.overlay, orphans: make(map[uint64]uint64)}
-			return r.follows(number, []*state.Transition{&tr}, &header)
+			return r.follows(r.overlay.entry(number), number, []*state.Transition{&tr}, &header)
 		})
 		if (err == nil) != (name == "as it was") {
 			t.Errorf("%s: %v", name, err)
