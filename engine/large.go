@@ -30,6 +30,9 @@ func (o *Options) most() int {
 }
 
 func isTooLarge(err error) bool {
+	if err == nil {
+		return false // before anything is made to look at the error
+	}
 	var large *store.TooLargeError
 	return errors.As(err, &large)
 }

@@ -54,8 +54,11 @@ func forget(ops []state.Op) {
 // recall looks in a task's history for the attempt that a refused operation
 // named, and reports whether it found it.
 func (g *group) recall(w *work, ops []state.Op, err error) (bool, error) {
+	if !errors.Is(err, state.ErrVersionMismatch) {
+		return false, nil // before anything is made to look at the error
+	}
 	var refused *state.Error
-	if !errors.Is(err, state.ErrVersionMismatch) || !errors.As(err, &refused) {
+	if !errors.As(err, &refused) {
 		return false, nil
 	}
 	op := &ops[refused.Index]
