@@ -159,7 +159,7 @@ func (s *anyStory) expect(t *testing.T, q *query.Query, text string) {
 	if !listed {
 		t.Errorf("it is not in the list: %+v", list.Tasks)
 	}
-	if past, err := collect(q.History(t.Context(), s.leaf)); err != nil || len(past) != 1 || past[0].Error != s.failure {
+	if past, err := collect(q.History(t.Context(), store.ByNode(s.leaf))); err != nil || len(past) != 1 || past[0].Error != s.failure {
 		t.Errorf("history %.200v, %v", past, err)
 	}
 	spans, err := q.Timeline(t.Context(), s.business, s.task)

@@ -229,7 +229,7 @@ func BenchmarkHistory(b *testing.B) {
 		b.Run("store="+kind, func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
-				if list, err := collect(q.History(b.Context(), "a")); err != nil || len(list) != 100 {
+				if list, err := collect(q.History(b.Context(), store.ByNode("a"))); err != nil || len(list) != 100 {
 					b.Fatal(len(list), err)
 				}
 			}

@@ -77,5 +77,7 @@ func (q *Query) run(tree *state.Tree) *run {
 }
 
 func (r *run) side(i int) *Side {
-	return &Side{Node: r.tree.Node(i), Shown: r.shown(i), Took: took(r.tree, i, r.now)}
+	s := &Side{Node: r.tree.Node(i), Shown: r.shown(i)}
+	s.Took, _ = Took(r.tree, i, r.now)
+	return s
 }

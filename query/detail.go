@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"time"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -12,6 +13,7 @@ import (
 // NodeDetail is a node with all of its attempts.
 type NodeDetail struct {
 	Status *Status
+	Stands time.Time // as [Stands] says
 	// Attempts iterates over all attempts with their inputs and outputs, the oldest
 	// first and the current one last. It holds about [store.DataPage] bytes of
 	// inputs and outputs in memory at a time. An error ends the iteration; for errors
@@ -27,10 +29,7 @@ func (q *Query) Node(ctx context.Context, business, task, node string) (*NodeDet
 	if err != nil {
 		return nil, err
 	}
-	i, ok := snap.Tree.Find(node)
-	if !ok {
-		i, ok = snap.Tree.FindKey(node)
-	}
+	i, ok := snap.Tree.Named(node)
 	unknown := &NotFoundError{Business: business, Task: task, Node: node}
 	if node == "" {
 		i, ok = 0, true
@@ -39,7 +38,7 @@ func (q *Query) Node(ctx context.Context, business, task, node string) (*NodeDet
 		return nil, unknown
 	}
 	n, status := snap.Tree.Node(i), q.StatusOf(snap.Tree, i)
-	return &NodeDetail{status, func(yield func(Attempt, error) bool) {
+	return &NodeDetail{status, q.time(Stands(snap.Tree, i)), func(yield func(Attempt, error) bool) {
 		err := q.detail(ctx, snap.Tree.Key(), &n, yield)
 		if errors.Is(err, state.ErrNotFound) { // the task was deleted since it was read
 			err = unknown
@@ -54,7 +53,7 @@ func (q *Query) Node(ctx context.Context, business, task, node string) (*NodeDet
 // as the node was read.
 func (q *Query) detail(ctx context.Context, task state.Key, n *state.Node, yield func(Attempt, error) bool) error {
 	for read := 0; read < n.Number(); {
-		page, err := q.attempts(ctx, n.ID, read)
+		page, err := q.attempts(ctx, store.ByNode(n.ID), read)
 		if err == nil && (len(page) == 0 || !q.holds(ctx, task, n.ID)) {
 			err = state.ErrNotFound
 		}

@@ -116,7 +116,7 @@ func TestDataOfManyAttemptsIsReadInPages(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for what, seq := range map[string]iter.Seq2[query.Attempt, error]{"history": q.History(t.Context(), "n"), "node": d.Attempts} {
+		for what, seq := range map[string]iter.Seq2[query.Attempt, error]{"history": q.History(t.Context(), store.ByNode("n")), "node": d.Attempts} {
 			*c = counting{Reader: r}
 			n := 0
 			for a, err := range seq {

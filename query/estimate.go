@@ -18,6 +18,10 @@ type Estimate struct {
 	// there is no estimate, because the task does not show RUNNING or no earlier run
 	// has finished.
 	End time.Time
+	// Steps is how many leaves the task is expected to have when it ends: those it
+	// has, and while it shows RUNNING those that most earlier runs had and that it can
+	// still come to. A task may declare its nodes one by one.
+	Steps int
 	// Late are the nodes, containers included, whose current attempt has been
 	// running for longer than the 95th percentile of earlier runs, in the order
 	// of creation. A container that waits for a person is not among them, see
@@ -47,10 +51,10 @@ func RunsLike(tree *state.Tree) Runs {
 }
 
 // Estimate says when a task is expected to end, judged by the last runs like it,
-// see [RunsLike]; last is as in [Runs]. It expects each leaf to
-// take the median of its earlier times, after all leaves that usually end before
-// it begins; a leaf that has not started although later ones have is expected
-// to be passed over. For errors see [Query.Snapshot] and [Query.Statistics]. For a
+// see [RunsLike]; last is as in [Runs]. It expects each leaf to begin as long as usual
+// after the leaves that usually end before it, and to take as long as usual; both are
+// medians, and contain pauses, retries and loops. A leaf that has not started although
+// later ones have is expected to be passed over. For errors see [Query.Snapshot] and [Query.Statistics]. For a
 // task without a name and labels nothing is expected.
 func (q *Query) Estimate(ctx context.Context, business, task string, last int) (*Estimate, error) {
 	snap, err := q.Snapshot(ctx, business, task)
@@ -73,6 +77,9 @@ func (q *Query) Estimate(ctx context.Context, business, task string, last int) (
 // already.
 func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
 	e := &Estimate{Runs: stats.Runs}
+	for _, n := range tree.Counts(0) {
+		e.Steps += n
+	}
 	if tree.Shown(0) != state.Running {
 		return e
 	}
@@ -81,8 +88,9 @@ func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
 	names := newNaming(tree)
 	e.Late = late(stats, names, now)
 	if len(stats.Nodes) > 0 && stats.Nodes[0].Finished > 0 {
-		f := forecast{stats: stats, names: names, now: now.Since(root.Started)}
+		f := newForecast(stats, names, now.Since(root.Started))
 		e.End = q.time(root.Started).Add(f.end())
+		e.Steps += f.undeclared()
 	}
 	return e
 }
@@ -91,11 +99,11 @@ func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
 func late(stats *Statistics, names *naming, now state.Instant) (found []Late) {
 	for i, n := range stats.of(names) {
 		node := names.tree.Node(i)
-		if n == nil || n.Finished == 0 || node.State != state.Running || Stands(names.tree, i).IsSet() {
+		if n == nil || n.Finished == 0 || node.State != state.Running {
 			continue
 		}
-		if elapsed := took(names.tree, i, now); elapsed > n.P95 {
-			found = append(found, Late{node.ID, node.Key, names.path(i), elapsed, n.P95})
+		if took, runs := Took(names.tree, i, now); runs && took > n.P95 {
+			found = append(found, Late{node.ID, node.Key, names.path(i), took, n.P95})
 		}
 	}
 	return found
@@ -104,84 +112,119 @@ func late(stats *Statistics, names *naming, now state.Instant) (found []Late) {
 // forecast simulates the remaining steps of a task. Its times are from the task's
 // start.
 type forecast struct {
-	stats *Statistics
-	names *naming
-	now   time.Duration
+	now     time.Duration
+	usual   time.Duration // when earlier runs ended
+	steps   []*step
+	reached time.Duration // how far the run is, by usual times
 }
 
 // step is a leaf with its usual times: of earlier runs, or of the present run if
 // no earlier run had it.
 type step struct {
 	begins, ends time.Duration // usually
-	done         time.Duration // when it is expected to have ended in this run, if that is known
-	takes        time.Duration
-	begun        bool // in this run, so that done is known
-	reached      bool // it ran or runs
+	done         time.Duration // when it ends in this run, known or expected
+	begun        bool          // in this run, so that done is known
+	declared     bool          // in this run
 }
 
-func (f *forecast) end() time.Duration {
-	steps := f.steps()
-	reached := time.Duration(math.MinInt64) // how far the run is, by usual times
-	for _, s := range steps {
-		if s.reached {
-			reached = max(reached, s.begins)
+// passed reports whether the run is expected to pass over a step.
+func (f *forecast) passed(s *step) bool { return !s.begun && s.ends <= f.reached }
+
+// undeclared is how many steps are expected that are not declared yet.
+func (f *forecast) undeclared() (n int) {
+	for _, s := range f.steps {
+		if !s.declared && !f.passed(s) {
+			n++
 		}
 	}
-	byBegin := slices.Clone(steps)
+	return n
+}
+
+// end is when the run is expected to end.
+func (f *forecast) end() time.Duration {
+	byBegin := slices.Clone(f.steps)
 	slices.SortStableFunc(byBegin, func(a, b *step) int { return cmp.Compare(a.begins, b.begins) })
-	byEnd := slices.Clone(steps)
+	byEnd := slices.Clone(f.steps)
 	slices.SortStableFunc(byEnd, func(a, b *step) int {
 		return cmp.Or(cmp.Compare(a.ends, b.ends), cmp.Compare(a.begins, b.begins))
 	})
-	end, before, next := f.now, f.now, 0
+	// The last end so far, in this run and usually, of the steps that come before.
+	var before, usually time.Duration
+	next := 0
+	follow := func(s *step) {
+		before, usually = max(before, s.done), max(usually, s.ends)
+		next++
+	}
 	for _, s := range byBegin {
-		// Steps that began before this one have been looked at.
-		for ; next < len(byEnd) && byEnd[next].ends <= s.begins && byEnd[next].begins < s.begins; next++ {
-			before = max(before, byEnd[next].done)
+		for next < len(byEnd) && byEnd[next].ends <= s.begins && byEnd[next].begins < s.begins {
+			follow(byEnd[next])
 		}
 		switch {
 		case s.begun:
-		case s.ends <= reached: // passed over
+		case f.passed(s):
 			s.done = before
 		default:
-			s.done = before + s.takes
+			s.done = max(f.now, before+s.begins-usually) + s.ends - s.begins
 		}
-		end = max(end, s.done)
 	}
-	return end
+	for next < len(byEnd) {
+		follow(byEnd[next])
+	}
+	return max(f.now, before+max(f.usual-usually, 0))
 }
 
-// steps are the leaves of usual runs and those of this run.
-func (f *forecast) steps() (steps []*step) {
-	tree := f.names.tree
-	root := tree.Node(0)
-	here := make(map[string]bool, tree.Len())
-	for i, usual := range f.stats.of(f.names) {
+// newForecast collects the leaves of usual runs and those of this run.
+func newForecast(stats *Statistics, names *naming, now time.Duration) *forecast {
+	f := &forecast{now: now, usual: stats.Nodes[0].Ends, reached: math.MinInt64}
+	tree := names.tree
+	here := make(map[string]*step, tree.Len())
+	for i, usual := range stats.of(names) {
 		n := tree.Node(i)
-		here[f.names.identity[i]] = n.State != state.Created
-		if n.Kind.Container() || n.State == state.Created {
+		if n.Kind.Container() {
 			continue
 		}
-		s := &step{begun: true, reached: !n.Skipped}
-		steps = append(steps, s)
-		began := n.Started.Since(root.Started)
-		if usual != nil {
-			s.begins, s.ends, s.takes = usual.Begins, usual.Ends, usual.Median
-		} else {
-			s.begins, s.ends = began, began
+		s := &step{declared: true}
+		here[names.identity[i]] = s
+		if n.State == state.Created || n.State == state.Suspended && !n.Started.IsSet() {
+			continue // it may be passed over
 		}
-		if n.Finished.IsSet() && n.State == state.Finished {
-			s.done = n.Finished.Since(root.Started)
-		} else {
-			s.done = max(f.now, began+s.takes)
-		}
+		f.begin(s, &n, n.Started.Since(tree.Node(0).Started), usual)
+		f.steps = append(f.steps, s)
 	}
-	for i := range f.stats.Nodes {
-		n := &f.stats.Nodes[i]
-		if here[n.identity] || n.Kind.Container() || 2*n.Finished < f.stats.Runs {
+	for i := range stats.Nodes {
+		n := &stats.Nodes[i]
+		s := here[n.identity]
+		if n.Kind.Container() || s != nil && s.begun || 2*n.Finished < stats.Runs {
 			continue // it has been counted, or usually does not run
 		}
-		steps = append(steps, &step{begins: n.Begins, ends: n.Ends, takes: n.Median})
+		if s == nil {
+			s = new(step)
+		}
+		s.begins, s.ends = n.Begins, n.Ends
+		f.steps = append(f.steps, s)
 	}
-	return steps
+	return f
+}
+
+// begin takes down what is known of a node that began at a time.
+func (f *forecast) begin(s *step, n *state.Node, began time.Duration, usual *NodeStatistics) {
+	s.begun, s.begins, s.ends = true, began, began
+	takes := time.Duration(0)
+	if usual != nil {
+		s.begins, s.ends, takes = usual.Begins, usual.Ends, usual.Median
+		if n.Number() == 1 { // there may be retries and loops to come
+			takes = max(takes, usual.Ends-usual.Begins)
+		}
+	}
+	if !n.Skipped {
+		f.reached = max(f.reached, s.begins)
+	}
+	switch {
+	case n.State == state.Finished || n.State == state.Revoked:
+		s.done = began + n.Finished.Since(n.Started)
+	case n.RetryAt.IsSet():
+		s.done = max(f.now, began+n.RetryAt.Since(n.Started)) + takes
+	default:
+		s.done = max(f.now, began+takes)
+	}
 }

@@ -131,7 +131,7 @@ func ExampleQuery_History() {
 	defer e.Close()
 	q := query.New(e, &query.Options{Location: time.UTC})
 
-	for a, err := range q.History(ctx, "build") {
+	for a, err := range q.History(ctx, store.ByNode("build")) {
 		if err != nil {
 			log.Fatal(err)
 		}

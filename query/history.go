@@ -142,22 +142,24 @@ func (q *Query) AttemptOf(n *state.Node) Attempt {
 // History iterates over the superseded attempts of a node, oldest first, as they
 // were before the operation that superseded each. The current attempt is not
 // among them; [Query.AttemptOf] makes it. Each has its data; what is in memory at a
-// time is about [store.DataPage] bytes of it. An error ends the iteration. An unknown
-// node is one that matches [state.ErrNotFound].
+// time is about [store.DataPage] bytes of it. An error ends the iteration: one that
+// matches [state.ErrInvalidArgument] for an invalid ID or key, one that matches
+// [state.ErrNotFound] for an unknown node, or the store's.
 //
-// For a node by its task and key, and with the current attempt, see [Query.Node]. A
-// node ID is unique in a store, so History takes no business. A caller that
-// serves a single business must check the node with [Query.Snapshot] first.
-func (q *Query) History(ctx context.Context, node string) iter.Seq2[Attempt, error] {
+// [store.ByNodeKey] names a node by its key, [store.ByKey] the root of a task, and
+// [store.ByNode] a node by its ID, which is unique in the store: a caller that serves a
+// single business must check it with [Query.Snapshot] first. For the current attempt
+// as well, see [Query.Node].
+func (q *Query) History(ctx context.Context, node store.Ref) iter.Seq2[Attempt, error] {
 	return func(yield func(Attempt, error) bool) {
-		if err := state.CheckID("node ID", node); err != nil {
+		if err := node.Validate(); err != nil {
 			yield(Attempt{}, wrap(err))
 			return
 		}
 		for n := 0; ; {
 			page, err := q.attempts(ctx, node, n)
 			if errors.Is(err, state.ErrNotFound) {
-				err = fmt.Errorf("query: %w: node %q", state.ErrNotFound, node)
+				err = fmt.Errorf("query: %w: %s", state.ErrNotFound, node)
 			}
 			if err != nil {
 				yield(Attempt{}, err)
@@ -176,8 +178,8 @@ func (q *Query) History(ctx context.Context, node string) iter.Seq2[Attempt, err
 }
 
 // attempts reads a page of the attempts of a node with their data.
-func (q *Query) attempts(ctx context.Context, node string, skip int) ([]store.Attempt, error) {
-	page, err := q.reader.Attempts(ctx, store.ByNode(node), store.AttemptQuery{Skip: skip, Limit: attemptsPage, Data: true})
+func (q *Query) attempts(ctx context.Context, node store.Ref, skip int) ([]store.Attempt, error) {
+	page, err := q.reader.Attempts(ctx, node, store.AttemptQuery{Skip: skip, Limit: attemptsPage, Data: true})
 	if err != nil {
 		return nil, wrap(err)
 	}

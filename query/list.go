@@ -3,6 +3,7 @@ package query
 import (
 	"context"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/pipestatus/pipestatus/state"
@@ -22,16 +23,15 @@ type Task struct {
 	Started, Finished, Recorded, Updated time.Time
 	Nodes                                int
 	Counts                               state.Counts      // leaves by shown state
+	Pending                              int               // of the FAILED ones, those that await an automatic retry
 	Labels                               map[string]string // nil without labels
 	Revision                             uint64
 }
 
-// Stands is the time of the last transition of a task that waits for a person: it
-// has started and not ended, does not show RUNNING, and no leaf in it runs. It is
-// zero for all other tasks, whose clocks run or have ended. [Stands] does the same
-// for a node.
+// Stands is the time of the last transition of a task that waits for a person, zero
+// for all other tasks, by the rule of [Stands].
 func (t *Task) Stands() time.Time {
-	if t.Started.IsZero() || !t.Finished.IsZero() || t.State == state.Running || t.Counts[state.Running] > 0 {
+	if !waits(!t.Started.IsZero(), !t.Finished.IsZero(), t.State, t.Counts[state.Running]+t.Pending) {
 		return time.Time{}
 	}
 	return t.Updated
@@ -39,8 +39,8 @@ func (t *Task) Stands() time.Time {
 
 // MarshalJSON writes bk_biz_id, task_id, id, name, state, start_time,
 // finish_time, recorded_time, state_refresh_at, nodes, counts (an object of
-// the states of which there are any), revision, and labels if there are
-// any. For <, > and & see [Status.MarshalJSON].
+// the states of which there are any), pending if that is not 0, revision, and labels
+// if there are any. For <, > and & see [Status.MarshalJSON].
 func (t Task) MarshalJSON() ([]byte, error) {
 	dst := appendString([]byte(`{"bk_biz_id":`), t.Business)
 	dst = appendString(append(dst, `,"task_id":`...), t.Task)
@@ -53,6 +53,9 @@ func (t Task) MarshalJSON() ([]byte, error) {
 	dst = append(appendTime(append(dst, `,"state_refresh_at":"`...), t.Updated), '"')
 	dst = strconv.AppendInt(append(dst, `,"nodes":`...), int64(t.Nodes), 10)
 	dst = appendCounts(dst, &t.Counts)
+	if t.Pending > 0 {
+		dst = strconv.AppendInt(append(dst, `,"pending":`...), int64(t.Pending), 10)
+	}
 	dst = appendRevision(dst, t.Revision)
 	if len(t.Labels) > 0 {
 		dst = appendLabels(dst, t.Labels)
@@ -78,13 +81,66 @@ func (q *Query) List(ctx context.Context, filter store.ListQuery) (Tasks, error)
 	}
 	list := Tasks{Tasks: make([]Task, 0, len(page.Tasks)), Cursor: page.Cursor, Unreadable: len(page.Unreadable)}
 	for i := range page.Tasks {
-		t := &page.Tasks[i]
-		list.Tasks = append(list.Tasks, Task{
-			Business: t.Key.Business, Task: t.Key.Task, ID: t.Root, Name: t.DisplayName(),
-			State: t.Shown, Started: q.time(t.Started), Finished: q.time(t.Finished),
-			Recorded: q.time(t.Recorded), Updated: q.time(t.Updated),
-			Nodes: t.Nodes, Counts: t.Counts, Revision: t.Revision, Labels: labelsOf(t.Labels),
-		})
+		list.Tasks = append(list.Tasks, q.task(&page.Tasks[i]))
 	}
 	return list, nil
+}
+
+func (q *Query) task(t *store.Task) Task {
+	return Task{
+		Business: t.Key.Business, Task: t.Key.Task, ID: t.Root, Name: t.DisplayName(),
+		State: t.Shown, Started: q.time(t.Started), Finished: q.time(t.Finished),
+		Recorded: q.time(t.Recorded), Updated: q.time(t.Updated),
+		Nodes: t.Nodes, Counts: t.Counts, Pending: t.Pending, Revision: t.Revision, Labels: labelsOf(t.Labels),
+	}
+}
+
+// searchPage is how many tasks Search reads at once at least.
+const searchPage = 500
+
+// Search is List of the tasks that mention a text, see [Mentions]; "" is in all of them.
+// It reads on until it has as many as the filter's limit or there are no more, so only
+// the last page is short. A text that few tasks mention makes it read many.
+func (q *Query) Search(ctx context.Context, filter store.ListQuery, text string) (Tasks, error) {
+	limit := filter.Limit
+	if limit <= 0 {
+		limit = store.DefaultLimit
+	}
+	found := Tasks{Tasks: []Task{}}
+	for {
+		filter.Limit = max(limit-len(found.Tasks), searchPage)
+		page, err := q.reader.List(ctx, filter)
+		if err != nil {
+			return Tasks{}, wrap(err)
+		}
+		read := 0
+		for ; read < len(page.Tasks) && len(found.Tasks) < limit; read++ {
+			if t := &page.Tasks[read]; Mentions(t, text) {
+				found.Tasks = append(found.Tasks, q.task(t))
+			}
+		}
+		if read < len(page.Tasks) { // the cursor is after the last one that was found
+			filter.Limit = read
+			if page, err = q.reader.List(ctx, filter); err != nil {
+				return Tasks{}, wrap(err)
+			}
+		}
+		found.Unreadable += len(page.Unreadable)
+		found.Cursor, filter.Cursor = page.Cursor, page.Cursor
+		if found.Cursor == "" || len(found.Tasks) == limit {
+			return found, nil
+		}
+	}
+}
+
+// Mentions reports whether the ID of a task, the ID of its root or the name that it
+// shows contains a text, in letters of either case.
+func Mentions(t *store.Task, text string) bool {
+	text = strings.ToLower(text)
+	for _, name := range []string{t.Key.Task, t.DisplayName(), t.Root} {
+		if strings.Contains(strings.ToLower(name), text) {
+			return true
+		}
+	}
+	return false
 }

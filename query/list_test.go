@@ -3,6 +3,7 @@ package query_test
 import (
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -83,6 +84,86 @@ func TestListFiltersAndPagesNewestFirst(t *testing.T) {
 		}
 		if _, err := q.List(t.Context(), store.ListQuery{Cursor: "no cursor"}); !errors.Is(err, state.ErrInvalidArgument) {
 			t.Errorf("a cursor of its own: %v", err)
+		}
+	})
+}
+
+func TestATaskWaitsForAPersonByOneRule(t *testing.T) {
+	retry := engine.RetryAt(begin.Add(time.Hour))
+	for name, c := range map[string]struct {
+		ops   []engine.Op
+		waits bool
+	}{
+		"failed":                  {[]engine.Op{engine.Fail("a", "no", at(5))}, true},
+		"retried by itself":       {[]engine.Op{engine.Fail("a", "no", retry, at(5))}, false},
+		"suspended, with a retry": {[]engine.Op{engine.Fail("a", "no", retry, at(4)), engine.Suspend("root", at(5))}, false},
+		"suspended":               {[]engine.Op{engine.Finish("a", at(4)), engine.Suspend("root", at(5))}, true},
+		"suspended, with a step":  {[]engine.Op{engine.Suspend("root", at(5))}, false},
+		"between two steps":       {[]engine.Op{engine.Finish("a", at(5))}, false},
+		"ended":                   {[]engine.Op{engine.Finish("a", at(4)), engine.Finish("root", at(5))}, false},
+	} {
+		e := openEngine(t, store.NewMemory(), nil)
+		record(t, e, engine.Create("2", "10", engine.ID("root"), at(0)), engine.Start("root", at(0)),
+			engine.Declare("root", state.ServiceActivity, engine.ID("a"), at(1)), engine.Start("a", at(1)))
+		record(t, e, c.ops...)
+		q := query.New(e, &options)
+		list, err := q.List(t.Context(), store.ListQuery{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		detail, err := q.Node(t.Context(), "2", "10", "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		snap, err := q.Snapshot(t.Context(), "2", "10")
+		if err != nil {
+			t.Fatal(err)
+		}
+		want := time.Time{}
+		if c.waits {
+			want = begin.Add(5 * time.Second)
+		}
+		if got := list.Tasks[0].Stands(); !got.Equal(want) || !detail.Stands.Equal(want) || !query.Stands(snap.Tree, 0).Time().Equal(want) {
+			t.Errorf("%s: since %v in a list, %v as a node and %v in the tree; want %v", name, got, detail.Stands, query.Stands(snap.Tree, 0), want)
+		}
+		now := state.InstantOf(begin.Add(time.Hour))
+		if _, runs := query.Took(snap.Tree, 0, now); runs == (c.waits || name == "ended") {
+			t.Errorf("%s: its clock runs: %t", name, runs)
+		}
+	}
+}
+
+func TestASearchFindsAPartOfANameOrID(t *testing.T) {
+	onEach(t, func(t *testing.T, e *engine.Engine) {
+		for i, name := range []string{"Nightly build", "nightly TEST", "release", "", "Release nightly"} {
+			record(t, e, engine.Create("b", fmt.Sprint("run-", i), engine.ID(fmt.Sprintf("ROOT%d", i)), engine.Name(name), at(0)))
+		}
+	}, func(t *testing.T, r store.Reader) {
+		q := query.New(r, &options)
+		for text, want := range map[string]string{
+			"": "43210", "NIGHTLY": "410", "run-2": "2", "root": "43210", "oot3": "3", "release n": "4", "core.pipeline.Pipeline": "3", "nothing": "",
+		} {
+			for _, limit := range []int{0, 1, 2, 3, 5} {
+				filter, got := store.ListQuery{Limit: limit}, ""
+				for pages := 0; ; pages++ {
+					page, err := q.Search(t.Context(), filter, text)
+					if err != nil || page.Tasks == nil || pages > 5 || limit > 0 && page.Cursor != "" && len(page.Tasks) != limit {
+						t.Fatalf("%q, %d a page: %+v, %v", text, limit, page, err)
+					}
+					for _, task := range page.Tasks {
+						got += strings.TrimPrefix(task.Task, "run-")
+					}
+					if filter.Cursor = page.Cursor; page.Cursor == "" {
+						break
+					}
+				}
+				if got != want {
+					t.Errorf("%q, %d a page: %s, want %s", text, limit, got, want)
+				}
+			}
+		}
+		if got, err := q.Search(t.Context(), store.ListQuery{Name: "release"}, "run"); err != nil || len(got.Tasks) != 1 {
+			t.Errorf("of a name: %+v, %v", got, err)
 		}
 	})
 }

@@ -185,16 +185,38 @@ func TestHistoryListsSupersededAttemptsOldestFirst(t *testing.T) {
 			"skipped": {{Loop: 1, State: state.Failed, Version: version(6), Started: begin.Add(3 * time.Second), Finished: begin.Add(5 * time.Second), Error: "no space left"}},
 			"looping": {{Loop: 1, State: state.Finished, Version: version(8), Started: begin.Add(3 * time.Second), Finished: begin.Add(4 * time.Second), Error: "ignored", ErrorIgnored: true}},
 		} {
-			got, err := collect(q.History(t.Context(), node))
+			got, err := collect(q.History(t.Context(), store.ByNode(node)))
 			if diff := cmp.Diff(got, want); diff != "" || err != nil {
 				t.Errorf("%s: %v\n%s", node, err, diff)
 			}
 		}
-		if _, err := collect(q.History(t.Context(), "nowhere")); !errors.Is(err, state.ErrNotFound) || err.Error() != `query: not found: node "nowhere"` {
+		if _, err := collect(q.History(t.Context(), store.ByNode("nowhere"))); !errors.Is(err, state.ErrNotFound) || err.Error() != `query: not found: node "nowhere"` {
 			t.Errorf("unknown node: %v", err)
 		}
-		if _, err := collect(q.History(t.Context(), "")); !errors.Is(err, state.ErrInvalidArgument) {
+		if _, err := collect(q.History(t.Context(), store.ByNode(""))); !errors.Is(err, state.ErrInvalidArgument) {
 			t.Errorf("no node: %v", err)
+		}
+	})
+}
+
+func TestAHistoryIsReadByTheKeyOfANode(t *testing.T) {
+	onEach(t, func(t *testing.T, e *engine.Engine) {
+		record(t, e, engine.Create("2", "10", engine.ID("root")), engine.Start("root"),
+			engine.Declare("root", state.ServiceActivity, engine.Key("build")), engine.Start("build", engine.In("2", "10")),
+			engine.Fail("build", "no room", engine.In("2", "10")), engine.Retry("build", engine.In("2", "10")), engine.Skip("build", engine.In("2", "10")), engine.Finish("root"), engine.Reopen("2", "10"))
+	}, func(t *testing.T, r store.Reader) {
+		q := query.New(r, &options)
+		if got, err := collect(q.History(t.Context(), store.ByNodeKey("2", "10", "build"))); err != nil || len(got) != 2 || got[0].Error != "no room" || got[1].State != state.Created {
+			t.Errorf("of the node: %+v, %v", got, err)
+		}
+		if got, err := collect(q.History(t.Context(), store.ByKey("2", "10"))); err != nil || len(got) != 1 || got[0].State != state.Finished {
+			t.Errorf("of the root: %+v, %v", got, err)
+		}
+		if _, err := collect(q.History(t.Context(), store.ByNodeKey("2", "10", "ship"))); !errors.Is(err, state.ErrNotFound) || err.Error() != `query: not found: node with key "ship" of task "2"/"10"` {
+			t.Errorf("unknown key: %v", err)
+		}
+		if _, err := collect(q.History(t.Context(), store.ByNodeKey("2", "10", "a\nb"))); !errors.Is(err, state.ErrInvalidArgument) {
+			t.Errorf("an invalid key: %v", err)
 		}
 	})
 }
@@ -211,7 +233,7 @@ func TestALongHistoryIsComplete(t *testing.T) {
 		}
 	}, func(t *testing.T, r store.Reader) {
 		q := query.New(r, &options)
-		list, err := collect(q.History(t.Context(), "a"))
+		list, err := collect(q.History(t.Context(), store.ByNode("a")))
 		if err != nil || len(list) != 1200 {
 			t.Fatalf("%d attempts, %v", len(list), err)
 		}

@@ -188,7 +188,7 @@ func TestStoreErrorsAreReturnedAsErrors(t *testing.T) {
 	}
 	m.Close()
 	calls["List"] = func() error { _, err := q.List(ctx, store.ListQuery{}); return err }
-	calls["History"] = func() error { _, err := collect(q.History(ctx, "root")); return err }
+	calls["History"] = func() error { _, err := collect(q.History(ctx, store.ByNode("root"))); return err }
 	for name, call := range calls {
 		if err := call(); !errors.Is(err, store.ErrClosed) {
 			t.Errorf("%s: %v, want that of the store", name, err)

@@ -109,27 +109,35 @@ func holds(page []*state.Transition, sequence uint64) bool {
 }
 
 // Stands is the time of the last transition in a node, by index, that waits for a
-// person: it has started and not ended, and no leaf in it runs or awaits an
-// automatic retry. It is unset for all other nodes, whose clocks run or have
-// ended.
+// person: it has started and not ended, does not show RUNNING, and no leaf in it runs
+// or awaits an automatic retry. It is unset for all other nodes, whose clocks run or
+// have ended.
 func Stands(tree *state.Tree, node int) state.Instant {
 	n := tree.Node(node)
-	switch {
-	case !n.Started.IsSet() || n.Finished.IsSet() || tree.Shown(node) == state.Running:
-		return state.Instant{}
-	case n.Kind.Container() && (tree.Counts(node)[state.Running] > 0 || tree.Pending(node) > 0):
+	busy := 0
+	if n.Kind.Container() {
+		busy = tree.Counts(node)[state.Running] + tree.Pending(node)
+	}
+	if !waits(n.Started.IsSet(), n.Finished.IsSet(), tree.Shown(node), busy) {
 		return state.Instant{}
 	}
 	return tree.Latest(node)
 }
 
-// took is how long the current attempt of a node, by index, has taken: until it
-// ended or came to a stand, see [Stands], else until now. It is 0 for a node that
-// has not started.
-func took(tree *state.Tree, node int, now state.Instant) time.Duration {
-	if stands := Stands(tree, node); stands.IsSet() {
+// waits reports whether something that shows a state and has so many leaves that run
+// or await an automatic retry waits for a person.
+func waits(started, finished bool, shown state.State, busy int) bool {
+	return started && !finished && shown != state.Running && busy == 0
+}
+
+// Took is how long the current attempt of a node, by index, has taken: until it ended
+// or came to a stand, see [Stands], else until now. runs says that its clock runs. A
+// node that has not started took 0.
+func Took(tree *state.Tree, node int, now state.Instant) (took time.Duration, runs bool) {
+	n := tree.Node(node)
+	stands := Stands(tree, node)
+	if stands.IsSet() {
 		now = stands
 	}
-	n := tree.Node(node)
-	return n.Elapsed(now)
+	return n.Elapsed(now), n.Started.IsSet() && !n.Finished.IsSet() && !stands.IsSet()
 }

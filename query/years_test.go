@@ -41,7 +41,7 @@ func TestTheYearsOfAnswersAre1To9999InEveryZone(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		history, err := collect(q.History(t.Context(), "a"))
+		history, err := collect(q.History(t.Context(), store.ByNode("a")))
 		if err != nil {
 			t.Fatal(err)
 		}

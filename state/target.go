@@ -86,10 +86,7 @@ func (t *Tree) edges(p int, names []string) (Edges, error) {
 
 // sibling is the index of the node in container p with an ID or else a key.
 func (t *Tree) sibling(p int, name string) (int, error) {
-	i, ok := t.Find(name)
-	if !ok {
-		i, ok = t.FindKey(name)
-	}
+	i, ok := t.Named(name)
 	switch {
 	case !ok:
 		return 0, fmt.Errorf("%w: node %s that leads there", ErrNotFound, brief(name))

@@ -63,6 +63,15 @@ func (t *Tree) FindKey(key string) (i int, ok bool) {
 	return t.names.keys.find(t.nodes, key)
 }
 
+// Named returns the index of the node with the given ID or, if there is none, with the
+// given key.
+func (t *Tree) Named(name string) (i int, ok bool) {
+	if i, ok = t.Find(name); !ok {
+		i, ok = t.FindKey(name)
+	}
+	return i, ok
+}
+
 // Labels are the task's labels.
 func (t *Tree) Labels() Labels { return t.labels }
 

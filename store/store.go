@@ -196,6 +196,18 @@ func ByNodeKey(business, task, key string) Ref {
 // Task refers to the same task without naming a node by its key.
 func (r Ref) Task() Ref { return Ref{Key: r.Key, Node: r.Node} }
 
+// Validate returns an error that matches [state.ErrInvalidArgument] if an ID or the key
+// is invalid.
+func (r Ref) Validate() error {
+	if r.Node != "" {
+		return state.CheckID("node ID", r.Node)
+	}
+	if err := r.Key.Validate(); err != nil || r.NodeKey == "" {
+		return err
+	}
+	return state.CheckNodeKey(r.NodeKey)
+}
+
 // In returns the index of the node that the reference names in its task's tree,
 // 0 if it names the task alone. An error matches [state.ErrNotFound].
 func (r Ref) In(tree *state.Tree) (index int, err error) {

@@ -144,7 +144,7 @@ func (x *exchange) noNode(id string) error {
 func (x *exchange) node() (snap store.Snapshot, node state.Node, err error) {
 	id := x.params.nodeID("node_id")
 	snap, err = x.now(func(trees []*state.Tree) (int64, error) {
-		i, ok := find(trees[0], id)
+		i, ok := trees[0].Named(id)
 		if !ok { // the definition may tell of it
 			data, err := x.inputBytes(trees)
 			return workBytes + data, err
@@ -160,12 +160,4 @@ func (x *exchange) node() (snap store.Snapshot, node state.Node, err error) {
 		err = x.noNode(id)
 	}
 	return snap, node, err
-}
-
-// find is the index of the node with an ID, or else with a key.
-func find(tree *state.Tree, id string) (i int, ok bool) {
-	if i, ok = tree.Find(id); !ok {
-		i, ok = tree.FindKey(id)
-	}
-	return i, ok
 }

@@ -40,15 +40,13 @@ func (h *Handler) usual(x *exchange) error {
 			return err
 		}
 	}
-	end := state.Instant{}
-	if e := h.query.EstimateOf(tree, stats); !e.End.IsZero() {
-		end = state.InstantOf(e.End)
-	}
+	estimate := h.query.EstimateOf(tree, stats)
 	return x.respond("", func(s *sink) error {
 		s.field(`{"runs":`, stats.Runs)
-		if end.IsSet() {
-			s.field(`,"expected_end":`, h.time(end))
+		if !estimate.End.IsZero() {
+			s.field(`,"expected_end":`, h.time(state.InstantOf(estimate.End)))
 		}
+		s.field(`,"expected_steps":`, estimate.Steps)
 		s.text(`,"nodes":[`)
 		first := true
 		for i, n := range stats.Of(tree) {

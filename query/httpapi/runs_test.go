@@ -58,6 +58,7 @@ func (f *fixture) data(path string, into any) {
 type usualTimes struct {
 	Runs  int
 	End   string `json:"expected_end"`
+	Steps int    `json:"expected_steps"`
 	Nodes []struct {
 		Index, Runs, Failures, Finished int
 		Median, P95                     float64

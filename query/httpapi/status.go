@@ -66,7 +66,7 @@ func (h *Handler) taskStatus(x *exchange) error {
 // choose selects the requested node within the task.
 func (x *exchange) choose(snap *store.Snapshot, a *statusAsked) error {
 	if a.subprocess != "" {
-		i, ok := find(snap.Tree, a.subprocess)
+		i, ok := snap.Tree.Named(a.subprocess)
 		if !ok || !snap.Tree.Node(i).Kind.Container() {
 			return missing("task %q of business %q has no subprocess %q", x.task, x.business, a.subprocess)
 		}

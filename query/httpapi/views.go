@@ -3,7 +3,6 @@ package httpapi
 import (
 	"context"
 	"slices"
-	"strings"
 
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
@@ -24,6 +23,7 @@ type taskRow struct {
 	FinishTime string         `json:"finish_time,omitempty"`
 	Nodes      int            `json:"nodes"`
 	Counts     map[string]int `json:"counts"`
+	Pending    int            `json:"pending,omitempty"` // of the failed ones, those that await an automatic retry
 	Labels     labels         `json:"labels,omitempty"`
 }
 
@@ -115,8 +115,8 @@ func (h *Handler) cursorToMore(x *exchange, f listFilter, seen int) (string, err
 // listFilter holds the conditions of a list, including those that stores do not have.
 type listFilter struct {
 	store.ListQuery
-	text    string // in lower case
-	hides   bool   // there may be tasks that the caller may not see
+	text    string
+	hides   bool // there may be tasks that the caller may not see
 	allowed func(ctx context.Context, business string) bool
 	passed  int // tasks that cannot be read
 }
@@ -138,7 +138,7 @@ func (h *Handler) filter(x *exchange) (f listFilter, err error) {
 		}
 		return verdict
 	}
-	f.text = strings.ToLower(x.params.text("text"))
+	f.text = x.params.text("text")
 	var ok bool
 	if f.Cursor, ok = h.positions.openCursor(x.params.text("cursor")); !ok {
 		x.params.fail(malformed("cursor is malformed"))
@@ -148,21 +148,9 @@ func (h *Handler) filter(x *exchange) (f listFilter, err error) {
 	return f, x.params.err
 }
 
-// matches reports whether the caller may see t and it has the text in its IDs
-// or name.
+// matches reports whether the caller may see t and it mentions the text.
 func (f *listFilter) matches(ctx context.Context, t *store.Task) bool {
-	if f.Business == "" && !f.allowed(ctx, t.Key.Business) {
-		return false
-	}
-	if f.text == "" {
-		return true
-	}
-	for _, s := range []string{t.Key.Task, t.DisplayName(), t.Root} {
-		if strings.Contains(strings.ToLower(s), f.text) {
-			return true
-		}
-	}
-	return false
+	return (f.Business != "" || f.allowed(ctx, t.Key.Business)) && query.Mentions(t, f.text)
 }
 
 func (h *Handler) taskRow(t *store.Task) taskRow {
@@ -171,7 +159,7 @@ func (h *Handler) taskRow(t *store.Task) taskRow {
 		State: t.Shown.String(), Unfinished: t.Unfinished(),
 		Recorded: h.time(t.Recorded), Updated: h.time(t.Updated),
 		StartTime: h.time(t.Started), FinishTime: h.time(t.Finished),
-		Nodes: t.Nodes, Counts: byName(&t.Counts), Labels: labelsOf(t.Labels),
+		Nodes: t.Nodes, Counts: byName(&t.Counts), Pending: t.Pending, Labels: labelsOf(t.Labels),
 	}
 }
 

@@ -47,7 +47,7 @@ func ExampleAppendText() {
 
 	// Output:
 	// Task "2"/"10", started 2026-03-01 09:00:00 +0000: 1 FAILED, 1 FINISHED
-	// ✖ FAILED    release 1.4  13m00s  root
-	// ✔ FINISHED  ├─ build     7m00s   build   retried
-	// ✖ FAILED    └─ deploy    1m00s   deploy  connection refused
+	// ✖ FAILED    release 1.4  13m 00s  root
+	// ✔ FINISHED  ├─ build     7m 00s   build   retried
+	// ✖ FAILED    └─ deploy    1m 00s   deploy  connection refused
 }

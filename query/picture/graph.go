@@ -151,7 +151,7 @@ func place(l *layout, dx, dy float64) {
 func (g *graph) open(whole *layout) {
 	n := g.tree.Node(g.root)
 	title := Label(n.Kind, n.DisplayName())
-	line := cut(title, 60) + " — " + g.state(g.root)
+	line := Fit(title, 60) + " — " + g.state(g.root)
 	if counts := summary(g.tree.Counts(g.root)); counts != "" && n.Kind.Container() {
 		line += ": " + counts
 	}

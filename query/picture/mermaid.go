@@ -12,7 +12,7 @@ import (
 const (
 	mermaidNodes = 500
 	mermaidBytes = 45_000
-	mermaidLabel = 60 // characters of a name or error
+	mermaidLabel = 60 // columns of a name or error
 )
 
 // mermaidShape is the shape of a kind; others are rectangles.
@@ -34,7 +34,7 @@ func mermaidShape(k state.Kind) (opening, closing string) {
 // in Mermaid's language: a box for each, shaped by kind and colored by shown
 // state, with name, state, duration and remarks, and a line from each container to
 // its children. It draws containment; [AppendGraph] draws the order of the steps.
-// Names and errors are cut to 60 characters and escaped, so that they cannot be
+// Names and errors are cut to 60 columns and escaped, so that they cannot be
 // syntax, markup or HTML.
 //
 // Mermaid refuses large inputs. Of a large tree, the oldest nodes are drawn, and a
@@ -89,13 +89,13 @@ func (d *drawing) appendBox(dst []byte, i int) []byte {
 	}
 	opening, closing := mermaidShape(n.Kind)
 	dst = append(appendBoxID(dst, i), opening+`"`...)
-	dst = appendInert(dst, cut(Label(n.Kind, n.Name), mermaidLabel))
+	dst = appendInert(dst, Fit(Label(n.Kind, n.Name), mermaidLabel))
 	dst = append(append(dst, "<br/>"...), d.shown(i).String()...)
 	if text := d.took(&n); text != "" {
-		dst = append(append(dst, ' '), text...)
+		dst = appendInert(append(dst, ' '), text)
 	}
 	if text := d.remarks(&n); text != "" {
-		dst = appendInert(append(dst, "<br/>"...), cut(text, mermaidLabel))
+		dst = appendInert(append(dst, "<br/>"...), Fit(text, mermaidLabel))
 	}
 	return append(dst, `"`+closing+"\n"...)
 }

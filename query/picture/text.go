@@ -6,7 +6,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Maximum lengths of names (columns) and remarks (characters).
+// Maximum columns of names and remarks.
 const (
 	textName    = 60
 	textRemarks = 240
@@ -78,7 +78,7 @@ func (d *drawing) draw(rows *[]textRow, i int, here, below string) {
 	n := d.tree.Node(i)
 	shown := d.shown(i)
 	*rows = append(*rows, textRow{shown, [5]string{
-		lookOf(shown).symbol + " " + shown.String(), here + Fit(Label(n.Kind, n.Name), textName), d.took(&n), Printable(d.id(i)), cut(d.remarks(&n), textRemarks),
+		lookOf(shown).symbol + " " + shown.String(), here + Fit(Label(n.Kind, n.Name), textName), d.took(&n), Printable(d.id(i)), Fit(d.remarks(&n), textRemarks),
 	}})
 	for c := d.tree.FirstChild(i); c >= 0; {
 		next := d.tree.NextSibling(c)

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/query"
-	"github.com/pipestatus/pipestatus/state"
 )
 
 // Measures in pixels.
@@ -186,13 +185,13 @@ func (c *chart) head() {
 		title = labelOf(&c.rows[0].spans[0])
 	}
 	if !c.from.IsZero() {
-		sub = c.from.Format(query.TimeLayout) + " to " + c.to.Format(query.TimeLayout) + ", " + Elapsed(state.InstantOf(c.from), state.InstantOf(c.to))
+		sub = c.from.Format(query.TimeLayout) + " to " + c.to.Format(query.TimeLayout) + ", " + Duration(c.to.Sub(c.from))
 	}
 	c.printf(`<svg class="timeline-of-task" xmlns="http://www.w3.org/2000/svg" width="%[1]d" height="%[2]d" viewBox="0 0 %[1]d %[2]d" role="img" font-family="system-ui, sans-serif" font-size="12">`+"\n", c.Width, height)
 	c.dst = append(appendXML(append(c.dst, "<title>"...), "Timeline of "+title), "</title>\n"...)
 	c.dst = append(c.dst, "<style>@media (prefers-color-scheme: dark) { .timeline-of-task .b { fill: #15191e } .timeline-of-task .t, .timeline-of-task .h { fill: #e4e8ed } .timeline-of-task .m { fill: #9aa7b5 } .timeline-of-task .g { stroke: #323b46 } }</style>\n"...)
 	c.printf(`<rect class="b" fill="#ffffff" width="%d" height="%d"/>`+"\n", c.Width, height)
-	c.text(svgMargin, 26, "h", cut(title, 80))
+	c.text(svgMargin, 26, "h", Fit(title, 80))
 	c.text(svgMargin, 44, "m", sub)
 	if !c.from.IsZero() {
 		c.ticks(height - svgMargin)
@@ -209,9 +208,11 @@ func (c *chart) ticks(bottom int) {
 			x += c.width() * at / all
 		}
 		c.printf(`<line class="g" stroke="#dde3ea" x1="%[1]s" x2="%[1]s" y1="%[2]d" y2="%[3]d"/>`+"\n", pixels(x), svgHead-6, bottom)
-		nano := math.Round(at * 1e9)
-		whole := math.Floor(nano / 1e9)
-		c.text(x+2, svgHead-9, "m", Elapsed(state.UnixInstant(0, 0), state.UnixInstant(int64(whole), int(nano-whole*1e9))))
+		since := time.Duration(math.MaxInt64)
+		if nanoseconds := math.Round(at * 1e9); nanoseconds < math.MaxInt64 {
+			since = time.Duration(nanoseconds)
+		}
+		c.text(x+2, svgHead-9, "m", Duration(since))
 	}
 }
 
@@ -254,7 +255,7 @@ func (c *chart) row(i int) {
 	if last.Start.IsZero() {
 		what += strings.ToLower(last.State.String())
 	} else {
-		what += Elapsed(state.InstantOf(last.Start), state.InstantOf(c.end(last)))
+		what += Duration(c.end(last).Sub(last.Start))
 		if last.End.IsZero() && last.Stands.IsZero() {
 			what += " so far"
 		}
@@ -289,9 +290,9 @@ func (c *chart) bar(s *query.Span, attempts, y int) {
 	if !s.End.IsZero() {
 		c.printf(" to %s", s.End.Format(query.TimeLayout))
 	}
-	c.printf(", %s", Elapsed(state.InstantOf(s.Start), state.InstantOf(end)))
+	c.printf(", %s", Duration(end.Sub(s.Start)))
 	if s.Error != "" {
-		c.dst = appendXML(append(c.dst, '\n'), cut(Cause(s.Error), 200))
+		c.dst = appendXML(append(c.dst, '\n'), Fit(Cause(s.Error), 200))
 	}
 	c.dst = append(c.dst, "</title></rect>\n"...)
 }

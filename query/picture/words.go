@@ -41,40 +41,6 @@ func lookOf(s state.State) look {
 // Paint is text in the color that terminals show a state in.
 func Paint(s state.State, text string) string { return lookOf(s).terminal + text + "\x1b[0m" }
 
-// sequences are the control sequences of terminals.
-var sequences = regexp.MustCompile("\x1b(?:\\[[0-?]*[ -/]*[@-~]|\\][^\x07\x1b]*(?:\x07|\x1b\\\\)|[PX^_][^\x1b]*\x1b\\\\|[ -/]*[0-~])|\u009b[0-?]*[ -/]*[@-~]")
-
-// Printable is text that a terminal or a picture can show safely: on one line,
-// without control sequences, and with U+FFFD for each character that would move the
-// cursor, change the text direction or be invisible.
-func Printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		switch {
-		case Shows(r):
-			return r
-		case unicode.IsSpace(r):
-			return ' '
-		}
-		return unicode.ReplacementChar
-	}, sequences.ReplaceAllString(s, ""))
-}
-
-// Shows reports whether a character is visible and has no other effect.
-func Shows(r rune) bool {
-	return unicode.IsPrint(r) && !unicode.Is(unicode.Other_Default_Ignorable_Code_Point, r)
-}
-
-// cut is s with at most n characters, the last of them … if s was longer.
-func cut(s string, n int) string {
-	count := 0
-	for i := range s {
-		if count++; count == n && len([]rune(s[i:])) > 1 {
-			return s[:i] + "…"
-		}
-	}
-	return s
-}
-
 // endings are lines that say only that a program failed.
 var endings = regexp.MustCompile(`(?i)^\W*(exit(ed)?( with)?( status| code)|command (failed|terminated)|process exited|signal:)[^:]*$`)
 
@@ -129,42 +95,41 @@ func Label(kind state.Kind, name string) string {
 	return Printable(name) + " (" + words + ")"
 }
 
-// Elapsed is the time from one moment to another in its two largest units, "0s"
-// if the second is earlier.
-func Elapsed(from, to state.Instant) string {
-	a, aNano := from.Unix()
-	b, bNano := to.Unix()
-	sec, nano := b-a, bNano-aNano
-	if nano < 0 {
-		sec, nano = sec-1, nano+1e9
-	}
+// Duration is a length of time for people, in full units: "250 ms", "3.2 s" from one
+// second on, "14 s" from ten seconds on, "9m 00s", "2h 05m", "3d 4h". What is shorter
+// than a millisecond is "1 ms", and what is not longer than zero "0 s". The page shows
+// durations in the same way.
+func Duration(d time.Duration) string {
+	minutes, hours := int64(d/time.Minute), int64(d/time.Hour)
 	switch {
-	case sec < 0 || sec == 0 && nano == 0:
-		return "0s"
-	case sec == 0:
-		return max(time.Duration(nano).Round(time.Millisecond), time.Millisecond).String()
-	case sec < 60:
-		return fmt.Sprintf("%ds", sec)
-	case sec < 3600:
-		return fmt.Sprintf("%dm%02ds", sec/60, sec%60)
-	case sec < 24*3600:
-		return fmt.Sprintf("%dh%02dm", sec/3600, sec%3600/60)
+	case d <= 0:
+		return "0 s"
+	case d < time.Second:
+		return fmt.Sprintf("%d ms", max(d.Milliseconds(), 1))
+	case d < 10*time.Second:
+		tenths := d.Milliseconds() / 100
+		return fmt.Sprintf("%d.%d s", tenths/10, tenths%10)
+	case d < time.Minute:
+		return fmt.Sprintf("%d s", d/time.Second)
+	case d < time.Hour:
+		return fmt.Sprintf("%dm %02ds", minutes, d/time.Second%60)
+	case d < 24*time.Hour:
+		return fmt.Sprintf("%dh %02dm", hours, minutes%60)
 	}
-	return fmt.Sprintf("%dd%02dh", sec/(24*3600), sec%(24*3600)/3600)
+	return fmt.Sprintf("%dd %dh", hours/24, hours%24)
 }
 
 // took is how long a node ran or has been running, "" if it has not started. The
 // clock of a waiting node does not run.
 func (d *drawing) took(n *state.Node) string {
-	switch stands := query.Stands(d.tree, n.Index); {
+	took, runs := query.Took(d.tree, n.Index, d.now)
+	switch {
 	case !n.Started.IsSet():
 		return ""
-	case n.Finished.IsSet():
-		return Elapsed(n.Started, n.Finished)
-	case stands.IsSet():
-		return Elapsed(n.Started, stands)
+	case runs:
+		return Duration(took) + " so far"
 	}
-	return Elapsed(n.Started, d.now) + " so far"
+	return Duration(took)
 }
 
 // Remarks describes unusual facts about an attempt, in words that the page uses
@@ -229,54 +194,4 @@ func summary(c state.Counts) string {
 		}
 	}
 	return strings.Join(parts, ", ")
-}
-
-// wide are characters that take two columns on a terminal, roughly: East Asian
-// scripts and pictographs.
-var wide = &unicode.RangeTable{
-	R16: []unicode.Range16{
-		{Lo: 0x1100, Hi: 0x115f, Stride: 1},
-		{Lo: 0x2e80, Hi: 0xa4cf, Stride: 1},
-		{Lo: 0xac00, Hi: 0xd7a3, Stride: 1},
-		{Lo: 0xf900, Hi: 0xfaff, Stride: 1},
-		{Lo: 0xfe30, Hi: 0xfe6f, Stride: 1},
-		{Lo: 0xff00, Hi: 0xff60, Stride: 1},
-		{Lo: 0xffe0, Hi: 0xffe6, Stride: 1},
-	},
-	R32: []unicode.Range32{
-		{Lo: 0x1f300, Hi: 0x1faff, Stride: 1}, {Lo: 0x20000, Hi: 0x3fffd, Stride: 1},
-	},
-}
-
-// ColumnsOf is how many columns of a terminal a printable character takes.
-func ColumnsOf(r rune) int {
-	switch {
-	case unicode.In(r, unicode.Mn, unicode.Me):
-		return 0
-	case unicode.Is(wide, r):
-		return 2
-	}
-	return 1
-}
-
-// Columns is how many columns of a terminal printable text takes.
-func Columns(s string) (n int) {
-	for _, r := range s {
-		n += ColumnsOf(r)
-	}
-	return n
-}
-
-// Fit is printable text in at most n columns, with … where it is cut.
-func Fit(s string, n int) string {
-	if Columns(s) <= n {
-		return s
-	}
-	n--
-	for i, r := range s {
-		if n -= ColumnsOf(r); n < 0 {
-			return s[:i] + "…"
-		}
-	}
-	return s
 }

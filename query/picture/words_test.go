@@ -26,6 +26,25 @@ func TestTheCauseIsTheLastInformativeLine(t *testing.T) {
 	}
 }
 
+func TestDurationsAreShownInFullUnits(t *testing.T) {
+	table, err := os.ReadFile("testdata/durations.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var cases []struct {
+		Milliseconds float64
+		Shown        string
+	}
+	if err := json.Unmarshal(table, &cases); err != nil || len(cases) == 0 {
+		t.Fatal(err)
+	}
+	for _, c := range cases {
+		if got := picture.Duration(time.Duration(c.Milliseconds * 1e6)); got != c.Shown {
+			t.Errorf("%v ms: %q, want %q", c.Milliseconds, got, c.Shown)
+		}
+	}
+}
+
 func TestAWholeErrorTextKeepsItsLines(t *testing.T) {
 	if got, want := picture.Plain("a:\r\n\tb \x1b[1mc\x1b[0m\n\nd\n\n"), "a:\n    b c\n\nd"; got != want {
 		t.Errorf("%q, want %q", got, want)

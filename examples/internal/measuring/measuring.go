@@ -17,6 +17,8 @@ import (
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/pipestatus/pipestatus/query/picture"
 )
 
 // ErrUsage says that the flags are wrong, which has been reported.
@@ -181,7 +183,4 @@ func (p *Progress) Clear() {
 	}
 }
 
-func (p *Progress) elapsed() string {
-	d := time.Since(p.begin)
-	return fmt.Sprintf("%d:%02d", int(d.Minutes()), int(d.Seconds())%60)
-}
+func (p *Progress) elapsed() string { return picture.Duration(time.Since(p.begin)) }

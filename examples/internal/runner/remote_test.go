@@ -183,7 +183,7 @@ func historyOf(t *testing.T, db, node string) []query.Attempt {
 
 func historyIn(t *testing.T, s store.Reader, node string) (history []query.Attempt) {
 	t.Helper()
-	for a, err := range query.New(s, nil).History(t.Context(), node) {
+	for a, err := range query.New(s, nil).History(t.Context(), store.ByNode(node)) {
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -101,11 +102,11 @@ func split(text string, columns int) (line, rest string) {
 		return text, ""
 	}
 	at, space, taken := 0, 0, 0
-	for i, r := range text {
-		if taken += terminal.Width(r); taken > columns {
+	for c, width := range terminal.Clusters(text) {
+		if taken += width; taken > columns {
 			break
 		}
-		if at = i + len(string(r)); r == ' ' {
+		if at += len(c); c == " " {
 			space = at
 		}
 	}
@@ -139,11 +140,8 @@ func (v *view) remarks(i int) string {
 	n := v.tree.Node(i)
 	parts := []string{""}
 	if n.Started.IsSet() && (n.Kind == state.ServiceActivity || n.Kind.Container()) {
-		end := v.now
-		if n.Finished.IsSet() {
-			end = n.Finished.Time()
-		}
-		parts = append(parts, fmt.Sprintf("%.1fs", max(0, end.Sub(n.Started.Time()).Seconds())))
+		took, _ := query.Took(v.tree, i, state.InstantOf(v.now))
+		parts = append(parts, picture.Duration(took))
 	}
 	pending := n.RetryAt
 	n.RetryAt = state.Instant{} // told by how long it is away
@@ -152,7 +150,7 @@ func (v *view) remarks(i int) string {
 	}
 	switch {
 	case pending.IsSet() && pending.Time().After(v.now):
-		parts = append(parts, fmt.Sprintf("retry in %.1fs", pending.Time().Sub(v.now).Seconds()))
+		parts = append(parts, "retry in "+picture.Duration(pending.Since(state.InstantOf(v.now))))
 	case pending.IsSet():
 		parts = append(parts, "retry due")
 	}

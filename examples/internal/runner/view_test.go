@@ -66,13 +66,13 @@ func TestTheViewShowsUnusualFacts(t *testing.T) {
 	tree, now := viewedTree(t)
 	v := view{tree: tree, now: now, columns: 100}
 	want := []string{
-		"RUNNING   Release  14.0s",
+		"RUNNING   Release  14 s",
 		"FINISHED  ├─ start event",
-		"RUNNING   ├─ Build  11.0s",
-		"FAILED    │  └─ 编译 compile  1.0s  retry in 2.0s  last words",
-		"FINISHED  ├─ Lint  0.0s  skipped",
-		"FINISHED  ├─ Docs  1.0s  error ignored  no pages",
-		"RUNNING   └─ Roll out  1.0s  loop 2",
+		"RUNNING   ├─ Build  11 s",
+		"FAILED    │  └─ 编译 compile  1.0 s  retry in 2.0 s  last words",
+		"FINISHED  ├─ Lint  0 s  skipped",
+		"FINISHED  ├─ Docs  1.0 s  error ignored  no pages",
+		"RUNNING   └─ Roll out  1.0 s  loop 2",
 	}
 	if got := texts(v.lines()); !slices.Equal(got, want) {
 		t.Errorf("view is\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -92,7 +92,7 @@ func TestTheViewFitsTheTerminal(t *testing.T) {
 		}
 	}
 	v.columns, v.colour = 46, false
-	want := []string{"FAILED    │  └─ 编译 com…  1.0s  retry in 2.…", "          │        last words"}
+	want := []string{"FAILED    │  └─ 编译 com…  1.0 s  retry in 2…", "          │        last words"}
 	if got := texts(v.lines())[3:5]; !slices.Equal(got, want) {
 		t.Errorf("a long name leaves no room: %q, want %q", got, want)
 	}
@@ -120,14 +120,14 @@ func TestTheViewFitsTheTerminal(t *testing.T) {
 func TestAnErrorIsReadableOnANarrowTerminal(t *testing.T) {
 	const cause = "ConnectionError: no route to the database db-7.example.com, tried 3 times"
 	for columns, want := range map[int][]string{
-		120: {"FAILED    └─ connect  0.0s  " + cause},
+		120: {"FAILED    └─ connect  0 s  " + cause},
 		60: {
-			"FAILED    └─ connect  0.0s",
+			"FAILED    └─ connect  0 s",
 			"                ConnectionError: no route to the database",
 			"                db-7.example.com, tried 3 times",
 		},
 		30: {
-			"FAILED    └─ connect  0.0s",
+			"FAILED    └─ connect  0 s",
 			"  ConnectionError: no route",
 			"  to the database db-7.examp…",
 		},

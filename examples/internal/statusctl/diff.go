@@ -70,7 +70,7 @@ func (t *tool) sideText(s *query.Side) string {
 	}
 	text := s.Shown.String()
 	if s.Started.IsSet() {
-		text += " " + span(s.Took)
+		text += " " + picture.Duration(s.Took)
 	}
 	if remarks := picture.Remarks(&s.Attempt, t.zone); remarks != "" {
 		text += ", " + remarks
@@ -101,14 +101,14 @@ func (t *tool) showDifferences(a, b *state.Tree, list []query.Difference, all bo
 		}
 		name, cause := "(the whole)", ""
 		if len(names) > 0 {
-			name = brief(strings.Join(names, " / "), 60)
+			name = short(strings.Join(names, " / "), 60)
 		}
 		for _, s := range []*query.Side{d.B, d.A} {
 			if s != nil && cause == "" {
 				cause = picture.Cause(s.Error)
 			}
 		}
-		rows.add(name, t.sideText(d.A), t.sideText(d.B), brief(cause, 120))
+		rows.add(name, t.sideText(d.A), t.sideText(d.B), short(cause, 120))
 	}
 	switch {
 	case t.json:

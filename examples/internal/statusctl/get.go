@@ -22,14 +22,13 @@ var getCommand = command{
 	detail: timeDetail,
 	bind: func(flags *flag.FlagSet) action {
 		var look look
-		look.bind(flags)
-		node := flags.String("node", "", "a `NODE`, by ID or key, with all its attempts and their data")
+		look.bind(flags, "with all its attempts and their data")
 		return func(ctx context.Context, t *tool, args []string) error {
-			if *node != "" {
+			if look.node != "" {
 				if look.at != "" {
 					return &usageError{problem: "-node and -at exclude each other"}
 				}
-				return t.read(ctx, func(r *reader) error { return getNode(ctx, t, r, look.failedFirst, args[0], args[1], *node) })
+				return t.read(ctx, func(r *reader) error { return getNode(ctx, t, r, look.failedFirst, args[0], args[1], look.node) })
 			}
 			return t.read(ctx, func(r *reader) error { return get(ctx, t, r, &look, args[0], args[1]) })
 		}
@@ -39,12 +38,33 @@ var getCommand = command{
 // look are the flags of the commands that show one task.
 type look struct {
 	failedFirst bool
-	at          string
+	at, node    string
 }
 
-func (l *look) bind(flags *flag.FlagSet) {
+// bind declares the flags; what says how -node shows the node.
+func (l *look) bind(flags *flag.FlagSet, what string) {
 	flags.BoolVar(&l.failedFirst, "failed-first", false, "show a container FAILED as soon as anything in it is, even while the rest runs")
 	flags.StringVar(&l.at, "at", "", "as it was at `TIME`")
+	bindNode(flags, &l.node, what)
+}
+
+// bindNode declares -node.
+func bindNode(flags *flag.FlagSet, node *string, what string) {
+	flags.StringVar(node, "node", "", "only the `NODE` of the task, by ID or key, "+what)
+}
+
+// indexOf is the index of the node of a task that -node names, that of the snapshot
+// if it names none.
+func indexOf(snap store.Snapshot, node string) (int, error) {
+	if node == "" {
+		return snap.Index, nil
+	}
+	i, ok := snap.Tree.Named(node)
+	if !ok {
+		key := snap.Tree.Key()
+		return 0, &query.NotFoundError{Business: key.Business, Task: key.Task, Node: node}
+	}
+	return i, nil
 }
 
 // show calls f with the task or node that the arguments name, at the moment of -at,
@@ -58,6 +78,9 @@ func (l *look) show(
 	}
 	return t.read(ctx, func(r *reader) error {
 		snap, err := r.at(ctx, args[0], args[1], at)
+		if err == nil {
+			snap.Index, err = indexOf(snap, l.node)
+		}
 		if err != nil {
 			return err
 		}

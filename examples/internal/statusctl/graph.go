@@ -15,7 +15,7 @@ var graphCommand = command{
 	detail: timeDetail,
 	bind: func(flags *flag.FlagSet) action {
 		var look look
-		look.bind(flags)
+		look.bind(flags, "with its content")
 		return func(ctx context.Context, t *tool, args []string) error {
 			if t.json {
 				return &usageError{problem: "-json has no picture; see tree -json"}

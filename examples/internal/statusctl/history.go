@@ -81,8 +81,8 @@ func showHistory(ctx context.Context, t *tool, r *reader, args []string) error {
 			remark = "error ignored: " + remark
 		}
 		var stands time.Time
-		if a.Current && a.State != state.Running {
-			stands = node.Status.Updated
+		if a.Current { // people see a container as elsewhere
+			stands, a.State = node.Stands, node.Status.State
 		}
 		rows.add(fmt.Sprint(a.Loop), fmt.Sprint(a.Retry), a.State.String(), whenShown(a.Started), whenShown(a.Finished),
 			took(a.Started, a.Finished, stands, t.now()), a.Version, remark)

@@ -74,7 +74,7 @@ func answers(t *testing.T, db string, tasks map[[2]string][]string) (all map[str
 	fields := &query.Options{Location: time.UTC, Fields: query.AllFields &^ query.FieldRevision, Now: func() time.Time { return time.Unix(2e9, 0) }}
 	for _, shown := range [][]state.State{nil, {state.Failed}, {state.Running, state.Suspended}} {
 		for _, unfinished := range []bool{false, true} {
-			list, err := page(t.Context(), r, store.ListQuery{Shown: shown, Unfinished: unfinished, Limit: 1000})
+			list, err := r.Search(t.Context(), store.ListQuery{Shown: shown, Unfinished: unfinished, Limit: 1000}, "")
 			for i := range list.Tasks {
 				list.Tasks[i].Revision = 0
 			}
@@ -90,7 +90,7 @@ func answers(t *testing.T, db string, tasks map[[2]string][]string) (all map[str
 			}
 		}
 		for _, node := range nodes {
-			keep("history " + node)(r.history(t.Context(), node))
+			keep("history " + node)(r.history(t.Context(), store.ByNode(node)))
 		}
 		snap, err := r.Snapshot(t.Context(), key[0], key[1])
 		if err != nil {

@@ -19,14 +19,19 @@ var listCommand = command{
 	name: "list", summary: "list tasks, newest recorded first",
 	detail: timeDetail + `
 -since and -until bound when tasks were recorded, or with -time when they started
-or finished.`,
+or finished.
+
+-text finds a part of the task ID, of the ID of the root or of the name, in letters
+of either case. It looks at one task after the other until it has found enough of
+them; -name and -label find theirs at once, however many tasks there are.`,
 	bind: func(flags *flag.FlagSet) action {
 		l := &lister{}
 		flags.StringVar(&l.query.Business, "biz", "", "only tasks of the business `ID`")
 		states := flags.String("state", "", "only tasks that show one of the `STATES`, such as FAILED,RUNNING")
 		flags.BoolVar(&l.query.Unfinished, "unfinished", false, "only tasks that have not ended or have a node running")
 		flags.BoolVar(&l.query.HasFailures, "failures", false, "only tasks in which a node or the task itself has failed")
-		flags.StringVar(&l.query.Name, "name", "", "only tasks with the `NAME`")
+		flags.StringVar(&l.query.Name, "name", "", "only tasks with exactly this `NAME`")
+		flags.StringVar(&l.text, "text", "", "only tasks with `TEXT` in their name or ID")
 		labels := labelFlag(flags, "only tasks with the label `KEY=VALUE`; may be given several times")
 		which := flags.String("time", "recorded", "`WHAT` -since and -until bound: recorded, started or finished")
 		since := flags.String("since", "", "only tasks from `TIME` on")
@@ -69,10 +74,11 @@ or finished.`,
 type lister struct {
 	*tool
 	query store.ListQuery
+	text  string
 }
 
 func (l *lister) list(ctx context.Context, r *reader, now time.Time) error {
-	tasks, err := page(ctx, r, l.query)
+	tasks, err := r.Search(ctx, l.query, l.text)
 	if err != nil {
 		return err
 	}
@@ -89,8 +95,11 @@ func (l *lister) list(ctx context.Context, r *reader, now time.Time) error {
 func (l *lister) write(tasks query.Tasks, now time.Time) error {
 	if len(tasks.Tasks) == 0 {
 		message := "no tasks"
-		if l.query.Cursor != "" {
+		switch {
+		case l.query.Cursor != "":
 			message = "no more tasks"
+		case l.query.Name != "":
+			message = "no tasks; -name is the whole name, -text a part of it"
 		}
 		_, err := fmt.Fprintln(l.stdout, message)
 		return err
@@ -108,7 +117,7 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 		if name == state.Pipeline.Class() {
 			name = "" // it was given none
 		}
-		row := []string{k.Business, k.Task, k.State.String(), whenShown(k.Started), took(k.Started, k.Finished, k.Stands(), now), fmt.Sprint(k.Nodes), brief(name, 60)}
+		row := []string{k.Business, k.Task, k.State.String(), whenShown(k.Started), took(k.Started, k.Finished, k.Stands(), now), fmt.Sprint(k.Nodes), short(name, 60)}
 		if labeled {
 			row = append(row, labelText(k.Labels))
 		}
@@ -123,25 +132,6 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 	}
 	_, err := fmt.Fprintf(l.stdout, "more: -cursor %s\n", tasks.Cursor)
 	return err
-}
-
-// page reads as many tasks as the filter's limit says: a store's pages may be
-// shorter.
-func page(ctx context.Context, r *reader, filter store.ListQuery) (all query.Tasks, err error) {
-	limit := filter.Limit
-	for {
-		filter.Limit = limit - len(all.Tasks)
-		part, err := r.List(ctx, filter)
-		if err != nil {
-			return all, err
-		}
-		all.Tasks, all.Cursor = append(all.Tasks, part.Tasks...), part.Cursor
-		all.Unreadable += part.Unreadable
-		filter.Cursor = part.Cursor
-		if part.Cursor == "" || len(all.Tasks) >= limit {
-			return all, nil
-		}
-	}
 }
 
 func (l *lister) writeJSON(tasks query.Tasks, _ time.Time) error {

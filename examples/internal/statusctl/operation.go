@@ -8,6 +8,7 @@ import (
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query/strictjson"
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // operation takes the fields of the form's operation. form.end refuses the remaining
@@ -111,20 +112,29 @@ var onNode = map[state.OpKind]func(string, ...engine.Option) engine.Op{
 	state.Suspend: engine.Suspend, state.Resume: engine.Resume, state.Revoke: engine.Revoke,
 }
 
-// target takes the fields that name a node: its ID, or a task and a key in it; a
-// task without a key names the root.
+// target takes the fields that name a node, as ref does, for an operation.
 func (f *form) target(idField, keyField string) (node string, in []engine.Option) {
+	ref := f.ref(idField, keyField)
+	if ref.Key == (state.Key{}) {
+		return ref.Node, nil
+	}
+	return ref.NodeKey, []engine.Option{engine.In(ref.Key.Business, ref.Key.Task)}
+}
+
+// ref takes the fields that name a node: its ID, or a task and a key in it; a task
+// without a key names the root.
+func (f *form) ref(idField, keyField string) store.Ref {
 	_, byID := f.fields[idField]
 	_, byTask := f.fields["task"]
 	if byID || !byTask {
-		return f.id(idField), nil
+		return store.ByNode(f.id(idField))
 	}
 	business, task := f.id("biz"), f.id("task")
 	key, given := f.checked(keyField, state.CheckNodeKey)
 	if given && key == "" {
 		f.fail("%q is empty", keyField)
 	}
-	return key, []engine.Option{engine.In(business, task)}
+	return store.ByNodeKey(business, task, key)
 }
 
 // labels takes an object of texts.

@@ -117,7 +117,7 @@ func listPurged(ctx context.Context, t *tool, from *reader, r engine.Retention) 
 		}
 		found++
 		if !t.json {
-			rows.add(k.Key.Business, k.Key.Task, k.Shown.String(), shownTime(k.Updated, t.zone), brief(k.Name, 60))
+			rows.add(k.Key.Business, k.Key.Task, k.Shown.String(), shownTime(k.Updated, t.zone), short(k.Name, 60))
 		} else if err := writeLine(t.stdout, map[string]string{"bk_biz_id": k.Key.Business, "task_id": k.Key.Task}); err != nil {
 			return err
 		}

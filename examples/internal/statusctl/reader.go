@@ -41,7 +41,7 @@ type historyAnswer struct {
 	History []query.Attempt `json:"history"`
 }
 
-func (r *reader) history(ctx context.Context, node string) (historyAnswer, error) {
+func (r *reader) history(ctx context.Context, node store.Ref) (historyAnswer, error) {
 	answer := historyAnswer{OK: true, History: []query.Attempt{}}
 	for a, err := range r.History(ctx, node) {
 		if err != nil {

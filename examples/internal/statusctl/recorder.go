@@ -218,5 +218,5 @@ func (r *recorder) ask(ctx context.Context, q *request) (any, error) {
 	if q.status != nil {
 		return r.reader.status(ctx, q.status)
 	}
-	return r.reader.history(ctx, q.history)
+	return r.reader.history(ctx, *q.history)
 }

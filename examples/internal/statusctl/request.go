@@ -6,6 +6,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // request is one parsed line of input. Exactly one of its parts is set.
@@ -13,7 +14,7 @@ type request struct {
 	ops     []engine.Op
 	batch   bool // ops came as a batch, even if there is only one
 	status  *statusRequest
-	history string // node ID
+	history *store.Ref
 }
 
 type statusRequest struct {
@@ -49,7 +50,8 @@ func parseRequest(line []byte) (request, error) {
 	case "status":
 		req.status = &statusRequest{f.id("biz"), f.id("task"), f.flag("failed_first", false)}
 	case "history":
-		req.history = f.id("node")
+		node := f.ref("node", "key")
+		req.history = &node
 	case "batch":
 		req.batch, req.ops = true, f.batch()
 	default:

@@ -227,7 +227,7 @@ func FuzzParseRequest(f *testing.F) {
 			return
 		}
 		parts := 0
-		for _, set := range []bool{req.ops != nil, req.status != nil, req.history != ""} {
+		for _, set := range []bool{req.ops != nil, req.status != nil, req.history != nil} {
 			if set {
 				parts++
 			}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -54,9 +55,9 @@ func writeRuns(t *tool, stats *query.Statistics) error {
 		}
 		median, p95 := "", ""
 		if n.Finished > 0 {
-			median, p95 = span(n.Median), span(n.P95)
+			median, p95 = picture.Duration(n.Median), picture.Duration(n.P95)
 		}
-		rows.add(fmt.Sprint(n.Runs), fmt.Sprint(n.Failures), median, p95, "+"+span(n.Begins), "+"+span(n.Ends), name)
+		rows.add(fmt.Sprint(n.Runs), fmt.Sprint(n.Failures), median, p95, "+"+picture.Duration(n.Begins), "+"+picture.Duration(n.Ends), name)
 	}
 	rows.fit(t.stdout)
 	return rows.write(t.stdout, false)
@@ -108,6 +109,7 @@ type estimateRecord struct {
 	Business string       `json:"bk_biz_id"`
 	Task     string       `json:"task_id"`
 	End      string       `json:"expected_end"` // a shown time, "" without an estimate
+	Steps    int          `json:"expected_steps"`
 	Late     []lateRecord `json:"late"`
 }
 
@@ -146,7 +148,7 @@ func showRunning(ctx context.Context, t *tool, r *reader, runs query.Runs, stats
 		if t.json {
 			write = writeEstimateJSON
 		}
-		if err := write(t, task.Key, q.EstimateOf(snap.Tree, stats)); err != nil {
+		if err := write(t, snap.Tree, q.EstimateOf(snap.Tree, stats)); err != nil {
 			return err
 		}
 		if shown++; shown == maxEstimates {
@@ -156,12 +158,12 @@ func showRunning(ctx context.Context, t *tool, r *reader, runs query.Runs, stats
 	return nil
 }
 
-func writeEstimate(t *tool, key state.Key, e *query.Estimate) error {
-	text := "running, nothing to compare it with"
+func writeEstimate(t *tool, tree *state.Tree, e *query.Estimate) error {
+	text := progress(tree, e)
 	if !e.End.IsZero() {
-		text = "expected to end " + whenShown(e.End) + ", in " + span(e.End.Sub(t.now()))
+		text += ", expected to end " + whenShown(e.End) + ", in " + picture.Duration(e.End.Sub(t.now()))
 	}
-	if _, err := fmt.Fprintf(t.stdout, "%s: %s\n", terminal.Printable(taskName(key)), text); err != nil {
+	if _, err := fmt.Fprintf(t.stdout, "%s: %s\n", terminal.Printable(taskName(tree.Key())), text); err != nil {
 		return err
 	}
 	for _, l := range e.Late {
@@ -169,7 +171,7 @@ func writeEstimate(t *tool, key state.Key, e *query.Estimate) error {
 		if name == "" {
 			name = "the whole"
 		}
-		_, err := fmt.Fprintf(t.stdout, "  late: %s, %s so far, usually %s at most\n", terminal.Printable(name), span(l.Took), span(l.Usual))
+		_, err := fmt.Fprintf(t.stdout, "  late: %s, %s so far, usually %s at most\n", terminal.Printable(name), picture.Duration(l.Took), picture.Duration(l.Usual))
 		if err != nil {
 			return err
 		}
@@ -177,8 +179,23 @@ func writeEstimate(t *tool, key state.Key, e *query.Estimate) error {
 	return nil
 }
 
-func writeEstimateJSON(t *tool, key state.Key, e *query.Estimate) error {
-	record := estimateRecord{Business: key.Business, Task: key.Task, End: whenShown(e.End), Late: make([]lateRecord, 0, len(e.Late))}
+// progress is how many of the steps of a task have finished: "15 of 18 steps", or "15
+// of about 31 steps" if earlier runs had more than are declared.
+func progress(tree *state.Tree, e *query.Estimate) string {
+	declared, about := 0, ""
+	for _, n := range tree.Counts(0) {
+		declared += n
+	}
+	if e.Steps > declared {
+		about = "about "
+	}
+	return fmt.Sprintf("%d of %s%s finished", tree.Counts(0)[state.Finished], about, count(e.Steps, "step"))
+}
+
+func writeEstimateJSON(t *tool, tree *state.Tree, e *query.Estimate) error {
+	record := estimateRecord{
+		Business: tree.Key().Business, Task: tree.Key().Task, End: whenShown(e.End), Steps: e.Steps, Late: make([]lateRecord, 0, len(e.Late)),
+	}
 	for _, l := range e.Late {
 		record.Late = append(record.Late, lateRecord{l.Node, l.Key, append([]string{}, l.Path...), l.Took.Seconds(), l.Usual.Seconds()})
 	}

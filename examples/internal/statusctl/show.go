@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
@@ -32,23 +33,21 @@ func took(started, finished, stands, now time.Time) string {
 	case started.IsZero():
 		return ""
 	case !finished.IsZero():
-		return span(finished.Sub(started))
+		return picture.Duration(finished.Sub(started))
 	case !stands.IsZero():
-		return span(stands.Sub(started))
+		return picture.Duration(stands.Sub(started))
 	}
-	return span(now.Sub(started)) + " so far"
-}
-
-// span is a duration in its two largest units.
-func span(d time.Duration) string {
-	return picture.Elapsed(state.UnixInstant(0, 0), state.InstantOf(time.Unix(0, 0).Add(d)))
+	return picture.Duration(now.Sub(started)) + " so far"
 }
 
 // label is the display name of a node: its name, its kind, or both where the name
 // alone would mislead.
 func label(kind state.Kind, name string) string {
-	return picture.Label(kind, brief(name, 60))
+	return picture.Label(kind, short(name, 60))
 }
+
+// short is a text as a terminal shows it, in at most so many columns.
+func short(text string, columns int) string { return terminal.Cut(terminal.Printable(text), columns) }
 
 // taskName is the display name of a task.
 func taskName(key state.Key) string { return key.Business + "/" + key.Task }

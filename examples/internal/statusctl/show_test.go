@@ -59,6 +59,8 @@ func TestOutputForPeopleAndPrograms(t *testing.T) {
 		"list-unfinished":     {"list", "-unfinished"},
 		"list-state":          {"list", "-state", "finished,created"},
 		"list-nothing":        {"list", "-biz", "8"},
+		"list-text":           {"list", "-text", "NIGHTLY"},
+		"list-part-of-name":   {"list", "-name", "nightly"},
 		"tree":                {"tree", "2", "10"},
 		"tree-node":           {"tree", "2", "sub2"},
 		"graph":               {"graph", "2", "10"},
@@ -182,20 +184,7 @@ func TestFlagsAcceptTimesInSeveralForms(t *testing.T) {
 	}
 }
 
-func TestDurations(t *testing.T) {
-	for d, want := range map[time.Duration]string{
-		-time.Second:                "0s",
-		0:                           "0s",
-		340 * time.Millisecond:      "340ms",
-		12*time.Second + 1:          "12s",
-		3*time.Minute + time.Second: "3m01s",
-		5*time.Hour + 12*time.Minute + 59*time.Second: "5h12m",
-		75 * time.Hour: "3d03h",
-	} {
-		if got := span(d); got != want {
-			t.Errorf("%v: %s, want %s", d, got, want)
-		}
-	}
+func TestANodeThatNeverStartedTookNoTime(t *testing.T) {
 	if got := took(time.Time{}, time.Unix(5, 0), time.Time{}, time.Unix(9, 0)); got != "" {
 		t.Errorf("what never started took %s", got)
 	}

@@ -22,9 +22,9 @@ func TestTheClockOfAWaitingTaskStandsInEveryCommand(t *testing.T) {
 		if answers := succeed(t, waiting+op+"\n", "apply", "-db", db); strings.Contains(answers, `"ok":false`) {
 			t.Fatal(answers)
 		}
-		for _, args := range [][]string{{"list"}, {"tree", "2", "10"}, {"history", "a"}} {
+		for _, args := range [][]string{{"list"}, {"tree", "2", "10"}, {"history", "a"}, {"history", "2", "10"}, {"timeline", "2", "10"}} {
 			out := noon(t, append(args, "-db", db)...)
-			if !strings.Contains(out, want) || !strings.Contains(out, "1m21s") || strings.Contains(out, "so far") {
+			if !strings.Contains(out, want) || !strings.Contains(out, "1m 21s") || strings.Contains(out, "so far") {
 				t.Errorf("%s of a task that is %s:\n%s", args[0], want, out)
 			}
 		}

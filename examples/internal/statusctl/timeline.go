@@ -18,13 +18,23 @@ var timelineCommand = command{
 	name: "timeline", args: "BIZ TASK|NODE", summary: "show when each attempt of each node ran",
 	least: 2, most: 2,
 	bind: func(flags *flag.FlagSet) action {
+		var node string
+		bindNode(flags, &node, "with its content")
 		svg := flags.Bool("svg", false, "write an SVG picture, for pages")
 		return func(ctx context.Context, t *tool, args []string) error {
 			if *svg && t.json {
 				return &usageError{problem: "-json and -svg exclude each other"}
 			}
 			return t.read(ctx, func(r *reader) error {
-				spans, err := r.Timeline(ctx, args[0], args[1])
+				of := args[1]
+				if node != "" {
+					detail, err := r.Node(ctx, args[0], args[1], node)
+					if err != nil {
+						return err
+					}
+					of = detail.Status.ID
+				}
+				spans, err := r.Timeline(ctx, args[0], of)
 				switch {
 				case err != nil:
 					return err
@@ -83,7 +93,7 @@ func drawSpans(t *tool, spans []query.Span) error {
 		return err
 	}
 	var rows table
-	rows.add("STATE", "NODE", "BEGAN", "TOOK", fmt.Sprintf("%s  (%s)", whenShown(from), span(to.Sub(from))))
+	rows.add("STATE", "NODE", "BEGAN", "TOOK", fmt.Sprintf("%s  (%s)", whenShown(from), picture.Duration(to.Sub(from))))
 	for i := range spans {
 		s := &spans[i]
 		name := strings.Repeat("  ", s.Level-spans[0].Level) + spanLabel(s)
@@ -91,11 +101,11 @@ func drawSpans(t *tool, spans []query.Span) error {
 			rows.add(s.State.String(), name, "", "", "")
 			continue
 		}
-		took := span(spanEnd(s, t.now()).Sub(s.Start))
+		took := picture.Duration(spanEnd(s, t.now()).Sub(s.Start))
 		if s.End.IsZero() && s.Stands.IsZero() {
 			took += " so far"
 		}
-		rows.add(s.State.String(), name, "+"+span(s.Start.Sub(from)), took, bar(s.Start, spanEnd(s, t.now()), from, to))
+		rows.add(s.State.String(), name, "+"+picture.Duration(s.Start.Sub(from)), took, bar(s.Start, spanEnd(s, t.now()), from, to))
 	}
 	return rows.write(t.stdout, wantsColors(t.stdout))
 }

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -103,7 +104,7 @@ func (t *tool) showRunning(running []runningNode, ids bool) error {
 	rows.add(append(head, "NODE")...)
 	for i := range running {
 		n := &running[i]
-		row := []string{span(t.now().Sub(n.node.Started.Time())), shownTime(n.node.Started, t.zone), taskName(n.task)}
+		row := []string{picture.Duration(t.now().Sub(n.node.Started.Time())), shownTime(n.node.Started, t.zone), taskName(n.task)}
 		if ids {
 			row = append(row, n.node.ID)
 		}

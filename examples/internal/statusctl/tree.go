@@ -18,7 +18,7 @@ var treeCommand = command{
 	detail: timeDetail,
 	bind: func(flags *flag.FlagSet) action {
 		var look look
-		look.bind(flags)
+		look.bind(flags, "with its content")
 		ids := flags.Bool("ids", false, "show nodes by ID also if they have a key")
 		mermaid := flags.Bool("mermaid", false, "write the tree in Mermaid, for Markdown")
 		return func(ctx context.Context, t *tool, args []string) error {

@@ -18,7 +18,7 @@ var whyCommand = command{
 	detail: timeDetail,
 	bind: func(flags *flag.FlagSet) action {
 		var look look
-		look.bind(flags)
+		look.bind(flags, "with its content")
 		return func(ctx context.Context, t *tool, args []string) error {
 			return look.show(ctx, t, args, func(snap store.Snapshot, _ state.Instant, _ *picture.Options) error { return t.showFailures(snap) })
 		}
@@ -131,7 +131,7 @@ func (t *tool) showFailures(snap store.Snapshot) error {
 			about = append(about, shownTime(n.Finished, t.zone))
 		}
 		if n.Started.IsSet() && n.Finished.IsSet() {
-			about = append(about, "after "+picture.Elapsed(n.Started, n.Finished))
+			about = append(about, "after "+picture.Duration(n.Finished.Since(n.Started)))
 		}
 		if text := picture.Remarks(&n.Attempt, t.zone); text != "" {
 			about = append(about, text)

@@ -4,8 +4,8 @@ package terminal
 import (
 	"bytes"
 	"fmt"
+	"iter"
 	"unicode/utf16"
-	"unicode/utf8"
 
 	"github.com/pipestatus/pipestatus/query/picture"
 )
@@ -16,25 +16,23 @@ func Printable(s string) string { return picture.Printable(s) }
 // JSON is a JSON text with escapes for the characters that [Printable] replaces. It
 // has the same value and is safe to print on a terminal.
 func JSON(text []byte) []byte {
-	plain := bytes.IndexFunc(text, func(r rune) bool { return r >= 0x7f && !picture.Shows(r) })
-	if plain < 0 {
+	if !bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x7f }) {
 		return text
 	}
-	escaped := bytes.Clone(text[:plain])
-	for _, r := range string(text[plain:]) {
-		if r < 0x7f || picture.Shows(r) {
-			escaped = utf8.AppendRune(escaped, r)
-			continue
+	return []byte(picture.Visible(string(text), func(r rune) string {
+		if r < ' ' { // between values
+			return string(r)
 		}
+		escaped := ""
 		for _, half := range utf16.AppendRune(nil, r) {
-			escaped = fmt.Appendf(escaped, `\u%04x`, half)
+			escaped += fmt.Sprintf(`\u%04x`, half)
 		}
-	}
-	return escaped
+		return escaped
+	}))
 }
 
-// Width is the number of columns that a printable character takes.
-func Width(r rune) int { return picture.ColumnsOf(r) }
+// Clusters iterates over the characters of printable text, see [picture.Clusters].
+func Clusters(s string) iter.Seq2[string, int] { return picture.Clusters(s) }
 
 // Columns is the number of columns that printable text takes.
 func Columns(s string) int { return picture.Columns(s) }

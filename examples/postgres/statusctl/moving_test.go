@@ -198,7 +198,7 @@ func (a *asking) task(key state.Key) {
 		status, err := a.query.AppendJSON(ctx, nil, key.Business, id)
 		a.keep("get "+id, status, err)
 		var history []query.Attempt
-		for attempt, err := range a.query.History(ctx, id) {
+		for attempt, err := range a.query.History(ctx, store.ByNode(id)) {
 			history = append(history, attempt)
 			a.keep("history "+id, history, err)
 		}

@@ -265,7 +265,7 @@ const tasksView = {
   // still when something happened last.
   took(t) {
     if (!t.start_time) return [""];
-    const stands = t.finish_time || (t.state !== "RUNNING" && !t.counts.RUNNING ? t.updated_time : "");
+    const stands = taskStands(t);
     return [showDuration(taskEnd(t) - Date.parse(t.start_time)), element("span", "hint", stands ? t.state.toLowerCase() + " " + showAgo(stands) : "so far")];
   },
 
@@ -304,7 +304,11 @@ const tasksView = {
   },
 };
 
-const taskEnd = (t) => (t.finish_time ? Date.parse(t.finish_time) : t.state !== "RUNNING" && !t.counts.RUNNING ? Date.parse(t.updated_time) : serverNow());
+// taskStands is when a task ended or, if it waits for a person, when something
+// happened last; "" while its clock runs.
+const taskStands = (t) => t.finish_time || (t.state !== "RUNNING" && !t.counts.RUNNING && !t.pending ? t.updated_time : "");
+
+const taskEnd = (t) => Date.parse(taskStands(t)) || serverNow();
 
 // sorts are what the rows of a page can be sorted by.
 const sorts = {

@@ -126,7 +126,7 @@ func TestAnOperatorsQuestionsTakeTwoClicksOrOneCommand(t *testing.T) {
 			"$('with').value === 'night-1' && " + row("upload") + "?.textContent.includes('FINISHED30s') && " + row("upload") + ".textContent.includes('FAILED9m 0s') && " +
 				row("upload") + ".querySelector('.difference').textContent === 'IOError: bucket is full'",
 			[]string{"diff", "2", "night-1", "night-2"},
-			[]string{"upload", "FINISHED 30s", "FAILED 9m00s", "bucket is full"},
+			[]string{"upload", "FINISHED 30s", "FAILED 9m 00s", "bucket is full"},
 		},
 		{
 			"when will it end?", "#/task?bk_biz_id=3&task_id=week-4", nil,
@@ -140,7 +140,7 @@ func TestAnOperatorsQuestionsTakeTwoClicksOrOneCommand(t *testing.T) {
 			"$('d-name').textContent === 'index' && $('d-fields').textContent.includes('Remarkslate') && $('d-fields').textContent.includes('10m 0s, 95% within 10m 0s · 0 of 3 runs failed') && " +
 				row("index") + ".querySelector('.notes').textContent === 'late'",
 			[]string{"stats", "3", "Weekly report"},
-			[]string{"late: index, 1h1", "m so far, usually 10m00s at most"},
+			[]string{"late: index, 1h 1", "m so far, usually 10m 00s at most"},
 		},
 		{
 			"what is the error text?", task + "night-2",

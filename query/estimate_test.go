@@ -1,0 +1,105 @@
+package query_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/pipestatus/pipestatus/engine"
+	"github.com/pipestatus/pipestatus/query"
+	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+)
+
+func TestAnEstimateContainsTheUsualPauses(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), nil)
+	for i := range 3 { // a pause after each step, also after the last
+		r := beginRun(t, e, fmt.Sprint("past", i), "deploy")
+		r.took("build", 5, 10)
+		r.took("approved", 100, 110)
+		r.end(150)
+	}
+	r := beginRun(t, e, "now", "deploy")
+	for now, want := range map[int]int{0: 150, 4: 150, 20: 165} {
+		if end, _ := estimate(t, e, "now", now); end != want {
+			t.Errorf("after %d s without a step it is expected after %d s, want %d", now, end, want)
+		}
+	}
+	r.took("build", 15, 20)
+	for now, want := range map[int]int{20: 160, 100: 160, 130: 180} {
+		if end, _ := estimate(t, e, "now", now); end != want {
+			t.Errorf("after %d s it is expected after %d s, want %d", now, end, want)
+		}
+	}
+	r.took("approved", 120, 121)
+	for now, want := range map[int]int{122: 161, 170: 170} {
+		if end, _ := estimate(t, e, "now", now); end != want {
+			t.Errorf("after %d s with the last step done it is expected after %d s, want %d", now, end, want)
+		}
+	}
+}
+
+func TestAnEstimateContainsTheUsualRetriesAndLoops(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), nil)
+	for i := range 3 {
+		r := beginRun(t, e, fmt.Sprint("past", i), "deploy")
+		r.declare("test", state.ServiceActivity)
+		id := r.id("test")
+		r.do(engine.Start(id, at(0)), engine.Fail(id, "flaky", at(10)), engine.Retry(id, at(40)),
+			engine.Start(id, at(40)), engine.Finish(id, at(50)), engine.Loop(id, at(60)), engine.Finish(id, at(70)))
+		r.took("ship", 70, 80)
+		r.end(80)
+	}
+	r := beginRun(t, e, "now", "deploy")
+	r.declare("test", state.ServiceActivity)
+	r.do(engine.Start(r.id("test"), at(0)))
+	if end, _ := estimate(t, e, "now", 5); end != 80 {
+		t.Errorf("in the first attempt it is expected after %d s", end)
+	}
+	r.do(engine.Fail(r.id("test"), "flaky", engine.RetryAt(begin.Add(35*time.Second)), at(12)))
+	if end, _ := estimate(t, e, "now", 20); end != 35+70+10 {
+		t.Errorf("before the retry it is expected after %d s", end)
+	}
+	r.do(engine.Retry(r.id("test"), at(35)), engine.Start(r.id("test"), at(35)))
+	if end, _ := estimate(t, e, "now", 40); end != 35+10+10 {
+		t.Errorf("in the second attempt it is expected after %d s", end)
+	}
+}
+
+func TestAnEstimateCountsTheStepsThatAreNotDeclaredYet(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), nil)
+	for i := range 3 {
+		r := beginRun(t, e, fmt.Sprint("past", i), "deploy")
+		r.took("decide", 0, 1)
+		if i == 0 {
+			r.took("rare", 1, 2)
+		}
+		r.took("long way", 2, 100)
+		r.took("ship", 100, 110)
+		r.took("tell", 110, 111)
+		r.end(111)
+	}
+	steps := func(want int) {
+		t.Helper()
+		q := query.New(e, &query.Options{Now: func() time.Time { return begin.Add(7 * time.Second) }})
+		if got, err := q.Estimate(t.Context(), "2", "now", 0); err != nil || got.Steps != want {
+			t.Errorf("%d steps are expected, want %d; %v", got.Steps, want, err)
+		}
+	}
+	r := beginRun(t, e, "now", "deploy")
+	steps(4)
+	r.took("decide", 0, 1)
+	r.took("short way", 1, 5)
+	steps(5)
+	r.declare("tell", state.ServiceActivity)
+	steps(5)
+	r.took("ship", 5, 6)
+	steps(4) // and no more the long way
+	r.do(engine.Suspend("now", at(7)))
+	steps(4)
+	beginRun(t, e, "now2", "unknown").took("only", 0, 1)
+	q := query.New(e, &query.Options{Now: func() time.Time { return begin.Add(7 * time.Second) }})
+	if got, err := q.Estimate(t.Context(), "2", "now2", 0); err != nil || got.Steps != 1 {
+		t.Errorf("without earlier runs %d steps are expected; %v", got.Steps, err)
+	}
+}
