@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"iter"
 )
 
 // ErrFenced says that another process has taken the task over, because the lease of
@@ -32,6 +33,13 @@ type Leaser interface {
 	// lease. A handle that holds the lease already keeps it. For an unknown
 	// task, the error is [state.ErrNotFound].
 	TakeOver(ctx context.Context, at Location) error
+}
+
+// Watcher is implemented by readers that report changes as they are committed, such
+// as an engine. The iterator yields every transition after a position, in order, and
+// ends with an error.
+type Watcher interface {
+	Watch(ctx context.Context, after Position) iter.Seq2[Event, error]
 }
 
 // Notifier is implemented by stores that other processes write to.

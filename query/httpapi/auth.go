@@ -13,14 +13,14 @@ import (
 )
 
 // Credentials holds the documented general parameters of a request, "" for missing
-// ones. It contains secrets: do not log it.
+// ones. It contains secrets: do not log it. Its JSON is the value of [AuthHeader].
 type Credentials struct {
-	AppCode   string // bk_app_code
-	AppSecret string // bk_app_secret
-	Token     string // bk_token
-	Username  string // bk_username
-	// AccessToken is access_token, which names application and user at once.
-	AccessToken string
+	AppCode   string `json:"bk_app_code,omitempty"`
+	AppSecret string `json:"bk_app_secret,omitempty"`
+	Token     string `json:"bk_token,omitempty"`
+	Username  string `json:"bk_username,omitempty"`
+	// AccessToken names application and user at once.
+	AccessToken string `json:"access_token,omitempty"`
 }
 
 // Identity is the caller of a request. It is logged.

@@ -38,8 +38,8 @@ type Handler struct {
 }
 
 // New makes a handler on a store or an engine; o may be nil, but then it refuses every
-// request. If r is a [Watcher], such as an engine, events are sent as they are
-// committed; otherwise r is polled every [Options.Poll].
+// request. If r is a [store.Watcher], such as an engine, or a [store.Notifier], events
+// are sent as they are committed; otherwise r is polled every [Options.Poll].
 func New(r store.Reader, o *Options) *Handler {
 	opts := o.withDefaults()
 	h := &Handler{

@@ -23,7 +23,7 @@ type holding struct {
 }
 
 func newHoldings(r store.Reader, most int64) *holdings {
-	_, shared := r.(Watcher)
+	_, shared := r.(store.Watcher)
 	return &holdings{budget: newBudget(most), shared: shared, by: make(map[state.Key]*holding)}
 }
 

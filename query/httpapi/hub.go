@@ -9,6 +9,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/feed"
 )
 
 // hub follows the changes of all tasks while it has listeners, with one goroutine,
@@ -89,12 +90,7 @@ func (b *hub) shutdown() {
 // follow wakes until ctx ends.
 func (b *hub) follow(ctx context.Context) {
 	for ctx.Err() == nil {
-		last, err := store.Last(ctx, b.reader)
-		// Changes before this point did not wake anyone.
-		b.wakeAll()
-		if err == nil {
-			err = b.watch(ctx, last)
-		}
+		err := b.watch(ctx)
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -105,34 +101,25 @@ func (b *hub) follow(ctx context.Context) {
 			return
 		}
 		b.logger.Error("changes cannot be followed", "error", err)
-		sleep(ctx, b.poll)
+		b.wakeAll()                 // the listeners meet the error themselves
+		_ = feed.Sleep(ctx, b.poll) // the loop looks at ctx
 	}
 }
 
-// watch wakes for every change after a position, until an error.
-func (b *hub) watch(ctx context.Context, after store.Position) error {
-	if w, ok := b.reader.(Watcher); ok {
-		for tr, err := range w.Watch(ctx, after) {
-			if err != nil {
-				return err
-			}
-			b.wake(tr.Task)
-		}
-		return ctx.Err()
-	}
-	for {
-		feed, err := b.reader.Feed(ctx, after, 0)
+// watch wakes for every change from now on, until an error.
+func (b *hub) watch(ctx context.Context) error {
+	wake := b.wakeAll // changes before the first page did not wake anyone
+	for page, err := range feed.Follow(ctx, b.reader, new(feed.Memory), &feed.Options{Start: store.End, Poll: b.poll}) {
 		if err != nil {
 			return err
 		}
-		for _, tr := range feed.Transitions {
+		wake()
+		wake = func() {}
+		for _, tr := range page.Transitions {
 			b.wake(tr.Task)
 		}
-		after = feed.After()
-		if len(feed.Transitions) == 0 {
-			sleep(ctx, b.poll)
-		}
 	}
+	return ctx.Err()
 }
 
 func (b *hub) wake(key state.Key) {
@@ -159,14 +146,5 @@ func (l *listener) ring() {
 	select {
 	case l.wake <- struct{}{}:
 	default:
-	}
-}
-
-func sleep(ctx context.Context, d time.Duration) {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-	case <-ctx.Done():
 	}
 }

@@ -2,24 +2,15 @@ package httpapi
 
 import (
 	"context"
-	"iter"
 	"log/slog"
 	"strings"
 	"time"
 
 	"github.com/pipestatus/pipestatus/query"
-	"github.com/pipestatus/pipestatus/store"
 )
 
 // DefaultPrefix is the path under which the documented calls are by default.
 const DefaultPrefix = "/api/c/compapi/v2/sops"
-
-// Watcher is implemented by readers that report changes as they are committed, such
-// as an engine. The iterator yields every transition after a position, in order, and
-// ends with an error.
-type Watcher interface {
-	Watch(ctx context.Context, after store.Position) iter.Seq2[store.Event, error]
-}
 
 // Options configure a handler. A nil *Options and zero fields stand for the
 // defaults.
@@ -119,8 +110,8 @@ type Options struct {
 	// Heartbeat is how often a stream gets a comment, in addition to its events.
 	// Default: 15 s.
 	Heartbeat time.Duration
-	// Poll is the polling interval for a store that is no [Watcher] while there
-	// are streams. Default: 1 s.
+	// Poll is the polling interval, while there are streams, for a store that can
+	// neither be watched nor notify. Default: 1 s.
 	Poll time.Duration
 }
 

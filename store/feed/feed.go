@@ -46,8 +46,8 @@ const defaultPoll = 500 * time.Millisecond
 // least once, even if the consumer is killed at any moment.
 //
 // A page without transitions says that the consumer has seen everything. Follow
-// then waits for the next commit if the reader is an engine, a client of a running
-// program or a [store.Notifier], and otherwise polls. It never delays writers, and
+// then waits for the next commit if the reader is a [store.Watcher], such as an engine
+// or a client of a running program, or a [store.Notifier], and otherwise polls. It never delays writers, and
 // holds one page in memory.
 //
 // It ends with the context's error, an error of the store or of the bookmark, or
@@ -177,14 +177,9 @@ func (f *follower) save(ctx context.Context, at store.Position) error {
 	return nil
 }
 
-// watcher is a reader that reports commits itself.
-type watcher interface {
-	Watch(ctx context.Context, after store.Position) iter.Seq2[store.Event, error]
-}
-
 // wait returns when there may be more.
 func (f *follower) wait(ctx context.Context, changed <-chan struct{}) error {
-	if w, ok := f.reader.(watcher); ok {
+	if w, ok := f.reader.(store.Watcher); ok {
 		next, stop := iter.Pull2(w.Watch(ctx, f.after))
 		defer stop()
 		_, err, some := next()

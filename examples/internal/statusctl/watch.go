@@ -12,10 +12,10 @@ import (
 
 	"github.com/pipestatus/pipestatus/examples/internal/database"
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
-	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/feed"
 	"github.com/pipestatus/pipestatus/store/wire"
 )
 
@@ -38,7 +38,7 @@ With -json each line has all values of every node that the transition changed.`,
 		return func(ctx context.Context, t *tool, _ []string) error {
 			w := &watcher{tool: t, from: *after}
 			if !*follow {
-				return t.read(ctx, func(r *reader) error { return w.catchUp(ctx, r) })
+				return w.show(ctx, false)
 			}
 			return w.follow(ctx)
 		}
@@ -48,113 +48,65 @@ With -json each line has all values of every node that the transition changed.`,
 // watcher shows transitions.
 type watcher struct {
 	*tool
-	from  uint64         // the last transition not to show, 0 for the oldest
-	after store.Position // of the last one shown, zero before the first
+	from uint64      // the last transition not to show, 0 for the oldest
+	seen feed.Memory // the last one shown
 }
 
 // follow shows transitions until ctx ends or the output is closed, which are its
 // successful ends.
 func (w *watcher) follow(ctx context.Context) error {
-	if database.OnServer(w.db) {
-		return w.read(ctx, func(r *reader) error { return w.listen(ctx, r) })
-	}
-	tick := time.NewTicker(pollEvery)
-	defer tick.Stop()
 	for {
-		err := w.read(ctx, func(r *reader) error { return w.catchUp(ctx, r) })
-		if ctx.Err() != nil || terminal.ReaderGone(err) {
+		err := w.show(ctx, database.OnServer(w.db))
+		switch {
+		case ctx.Err() != nil, terminal.ReaderGone(err), w.running() && errors.Is(err, store.ErrClosed):
 			return nil
-		}
-		if err != nil && !errors.Is(err, store.ErrLocked) {
+		case err != nil && !errors.Is(err, store.ErrLocked):
 			return err
 		}
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
+		_ = feed.Sleep(ctx, pollEvery) // the next read notices the end of ctx
 	}
 }
 
-// listen is follow on a database in which other processes record.
-func (w *watcher) listen(ctx context.Context, r *reader) error {
-	if w.running() {
-		return w.hear(ctx, r)
-	}
-	notifier, tells := r.store.(store.Notifier)
-	for {
-		var changed <-chan struct{}
-		var tick <-chan time.Time
-		if tells { // asked before reading, so that no change is missed in between
-			changed = notifier.Changed()
-		} else {
-			tick = time.After(pollEvery)
-		}
-		if err := w.catchUp(ctx, r); terminal.ReaderGone(err) {
-			return nil
-		} else if err != nil && ctx.Err() == nil {
+// show shows the transitions after the last one shown, and with wait also later ones,
+// until an error.
+func (w *watcher) show(ctx context.Context, wait bool) error {
+	return w.read(ctx, func(r *reader) error {
+		if err := w.begin(ctx, r); err != nil {
 			return err
 		}
-		select {
-		case <-changed:
-		case <-tick:
-		case <-ctx.Done():
-			return nil
-		}
-	}
-}
-
-// hear is follow on a running program, which sends each transition. The end of the
-// program is a successful end.
-func (w *watcher) hear(ctx context.Context, r *reader) error {
-	err := w.catchUp(ctx, r)
-	if program, tells := r.store.(httpapi.Watcher); tells && err == nil {
-		for event, failure := range program.Watch(ctx, w.after) {
-			if err = failure; err == nil {
-				err = w.show(w.stdout, event.Transition)
+		for page, err := range feed.Follow(ctx, r.store, &w.seen, nil) {
+			if err != nil || len(page.Transitions) == 0 && !wait {
+				return err
 			}
-			if err != nil {
-				break
+			out := bufio.NewWriter(w.stdout)
+			for _, tr := range page.Transitions {
+				if err := w.line(out, tr); err != nil {
+					return err
+				}
+			}
+			if err := out.Flush(); err != nil {
+				return err
 			}
 		}
-	}
-	if ctx.Err() != nil || terminal.ReaderGone(err) || errors.Is(err, store.ErrClosed) {
 		return nil
+	})
+}
+
+// begin moves to the transition to begin after. A number names no history: it is taken
+// as a sequence of the present one.
+func (w *watcher) begin(ctx context.Context, r *reader) error {
+	if w.from == 0 {
+		return nil
+	}
+	last, err := store.Last(ctx, r.store)
+	if err == nil {
+		err = w.seen.Save(ctx, last.At(w.from))
+		w.from = 0
 	}
 	return err
 }
 
-// catchUp shows the transitions after the last one shown.
-func (w *watcher) catchUp(ctx context.Context, r *reader) error {
-	out := bufio.NewWriter(w.stdout)
-	if w.after == (store.Position{}) {
-		end, err := r.store.Feed(ctx, store.End, 1)
-		if err != nil {
-			return err
-		}
-		// A number names no history: it is taken as a sequence of the present one.
-		if w.after = end.Start(); w.from > 0 {
-			w.after = end.Last.At(w.from)
-		}
-	}
-	for {
-		page, err := r.store.Feed(ctx, w.after, 0)
-		if err != nil {
-			return errors.Join(err, out.Flush())
-		}
-		for _, tr := range page.Transitions {
-			if err := w.show(out, tr); err != nil {
-				return err
-			}
-		}
-		w.after = page.After()
-		if len(page.Transitions) == 0 {
-			return out.Flush()
-		}
-	}
-}
-
-func (w *watcher) show(out io.Writer, tr *state.Transition) error {
+func (w *watcher) line(out io.Writer, tr *state.Transition) error {
 	if w.json {
 		return writeLine(out, wire.OfTransition(tr))
 	}

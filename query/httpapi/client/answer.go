@@ -65,7 +65,7 @@ func (c *Client) ask(ctx context.Context, method string, asked url.Values, items
 		return fmt.Errorf("%s: %w", c.base, err)
 	}
 	defer func() { _ = resp.Body.Close() }()
-	body := &bounded{from: resp.Body, left: c.maxAnswer}
+	body := http.MaxBytesReader(nil, resp.Body, c.maxAnswer)
 	if t, _, err := mime.ParseMediaType(resp.Header.Get("Content-Type")); err != nil || t != "application/x-ndjson" || resp.StatusCode != http.StatusOK {
 		return refusal(resp.StatusCode, body)
 	}
@@ -112,6 +112,9 @@ func senseless(err error) error {
 	if errors.Is(err, io.EOF) {
 		err = io.ErrUnexpectedEOF
 	}
+	if most := (*http.MaxBytesError)(nil); errors.As(err, &most) {
+		err = fmt.Errorf("it is larger than %d bytes", most.Limit)
+	}
 	return fmt.Errorf("%w: %w", ErrAnswer, err)
 }
 
@@ -134,24 +137,4 @@ func refusal(status int, body io.Reader) error {
 		envelope.Message += " (it is older than this program, or mounted elsewhere)"
 	}
 	return &Error{Status: status, Message: envelope.Message, matches: wire.Errors(envelope.Errors)}
-}
-
-// bounded reads up to a limit.
-type bounded struct {
-	from io.Reader
-	left int64
-}
-
-func (b *bounded) Read(p []byte) (int, error) {
-	if b.left <= 0 {
-		// Whether there is more decides whether the answer is too large.
-		var one [1]byte
-		if n, err := b.from.Read(one[:]); n == 0 && err != nil {
-			return 0, err
-		}
-		return 0, errors.New("it is larger than the client takes")
-	}
-	n, err := b.from.Read(p[:min(int64(len(p)), b.left)])
-	b.left -= int64(n)
-	return n, err
 }

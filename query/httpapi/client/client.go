@@ -29,7 +29,7 @@ type Options struct {
 	MaxAnswer int64
 }
 
-// Client is a [store.Reader] and a [httpapi.Watcher] that asks a server. Its
+// Client is a [store.Reader] and a [store.Watcher] that asks a server. Its
 // methods may be called from many goroutines. Their errors are or wrap an [*Error] if
 // the server refused, [ErrAnswer] if the answer is invalid, the context's error, or
 // the error of the connection. Errors do not contain credentials.
@@ -41,8 +41,8 @@ type Client struct {
 }
 
 var (
-	_ store.Reader    = (*Client)(nil)
-	_ httpapi.Watcher = (*Client)(nil)
+	_ store.Reader  = (*Client)(nil)
+	_ store.Watcher = (*Client)(nil)
 )
 
 // New returns a client of the handler at an address: http://HOST:PORT or
@@ -117,18 +117,10 @@ func onThisMachine(host string) bool {
 
 // headerOf is the header with the credentials.
 func headerOf(g httpapi.Credentials) string {
-	fields := make(map[string]string)
-	for name, value := range map[string]string{
-		"bk_app_code": g.AppCode, "bk_app_secret": g.AppSecret, "bk_token": g.Token, "bk_username": g.Username, "access_token": g.AccessToken,
-	} {
-		if value != "" {
-			fields[name] = value
-		}
-	}
-	if len(fields) == 0 {
+	if g == (httpapi.Credentials{}) {
 		return ""
 	}
-	text, _ := json.Marshal(fields) // texts marshal
+	text, _ := json.Marshal(g) // texts marshal
 	return string(text)
 }
 

@@ -294,7 +294,7 @@ func (c *Client) feed(ctx context.Context, after store.Position, limit int, wait
 	return page, of, err
 }
 
-// Watch implements [httpapi.Watcher]. It yields every transition after a position, in
+// Watch implements [store.Watcher]. It yields every transition after a position, in
 // order, without gap or duplicate, as soon as it is committed: the server answers
 // each request when there is a new transition. It ends with an error: the context's,
 // [store.ErrClosed] after the last transition if the server shuts down,
