@@ -1,6 +1,7 @@
 package notify
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -89,11 +90,11 @@ func (o *Options) withDefaults() Options {
 	if o != nil {
 		d = *o
 	}
-	set(&d.Source, defaultSource)
-	set(&d.Concurrency, defaultConcurrency)
-	set(&d.Timeout, defaultTimeout)
-	set(&d.MinPause, defaultMinPause)
-	set(&d.MaxPause, max(defaultMaxPause, d.MinPause))
+	d.Source = cmp.Or(d.Source, defaultSource)
+	d.Concurrency = cmp.Or(d.Concurrency, defaultConcurrency)
+	d.Timeout = cmp.Or(d.Timeout, defaultTimeout)
+	d.MinPause = cmp.Or(d.MinPause, defaultMinPause)
+	d.MaxPause = cmp.Or(d.MaxPause, max(defaultMaxPause, d.MinPause))
 	if d.Filter == nil {
 		d.Filter = func(*state.Transition) bool { return true }
 	}
@@ -110,14 +111,6 @@ func (o *Options) withDefaults() Options {
 		d.Logger = slog.New(slog.DiscardHandler)
 	}
 	return d
-}
-
-// set replaces an unset option by its default.
-func set[T comparable](option *T, value T) {
-	var zero T
-	if *option == zero {
-		*option = value
-	}
 }
 
 // Deliver delivers the transitions of a store to an endpoint, beginning at the

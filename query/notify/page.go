@@ -4,6 +4,7 @@ import (
 	"context"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -79,38 +80,32 @@ func (d *delivery) round(ctx context.Context, b *batch) error {
 	}
 	var (
 		wg      sync.WaitGroup
-		next    = make(chan *queue)
-		stop    = make(chan struct{})
-		once    sync.Once
-		failure error
+		next    = make(chan *queue, len(b.tasks))
+		failure atomic.Pointer[error]
 	)
+	for _, q := range b.tasks {
+		next <- q
+	}
+	close(next)
 	for range width {
 		wg.Go(func() {
 			for q := range next {
-				if err := d.task(ctx, b, q); err != nil {
-					once.Do(func() { failure = err; close(stop) })
+				if failure.Load() != nil { // a dead endpoint is not asked once for each task
 					return
+				}
+				if err := d.task(ctx, b, q); err != nil {
+					failure.CompareAndSwap(nil, &err)
 				}
 			}
 		})
 	}
-hand:
-	for _, q := range b.tasks {
-		select {
-		case <-stop: // a dead endpoint is not asked once for each task
-			break hand
-		default:
-		}
-		select {
-		case next <- q:
-		case <-stop:
-			break hand
-		}
-	}
-	close(next)
 	wg.Wait()
-	b.settle(failure != nil)
-	return failure
+	first := failure.Load()
+	b.settle(first != nil)
+	if first == nil {
+		return nil
+	}
+	return *first
 }
 
 // task delivers the rest of one task until the first failure.
