@@ -1,7 +1,9 @@
 package engine_test
 
 import (
+	"context"
 	"path/filepath"
+	"strconv"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -11,7 +13,29 @@ import (
 	"github.com/pipestatus/pipestatus/engine/enginetest"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore"
+	"github.com/pipestatus/pipestatus/store/sharded"
 )
+
+// firstOnMembers are the sequences of the stores of three members in this test: the first
+// member has only the records of where businesses are, and the other two begin with a
+// record of themselves.
+func firstOnMembers(business string) uint64 {
+	if business == "2" {
+		return store.LogSize + 4
+	}
+	return 2*store.LogSize + 4
+}
+
+// members opens a store of three memories.
+func members() func() (store.Store, error) {
+	var all []sharded.Member
+	for i := range 3 {
+		s := &keptOpen{store.NewMemory()}
+		all = append(all, sharded.Member{Name: strconv.Itoa(i), Open: func(context.Context) (store.Store, error) { return s, nil }})
+	}
+	o := &sharded.Options{Place: func(business string) string { return strconv.Itoa(store.LogOf(firstOnMembers(business))) }}
+	return func() (store.Store, error) { return sharded.Open(context.Background(), all, o) }
+}
 
 // TestEngineAgreesWithTheModel drives two engines on a store with random
 // operations, and the model with the same, and compares all that can be seen.
@@ -31,9 +55,14 @@ func TestEngineAgreesWithTheModel(t *testing.T) {
 			}
 			return func() (store.Store, error) { return boltstore.Open(filepath.Join(dir, "tasks.db"), o) }
 		},
+		"sharded": func(string, func(string) int) func() (store.Store, error) { return members() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			tally := map[string]int{}
+			var first func(business string) uint64
+			if name == "sharded" {
+				first = firstOnMembers
+			}
 			number := rapid.Map(rapid.SliceOfN(rapid.Bool(), 8, 8), enginetest.Number)
 			rapid.Check(t, func(rt *rapid.T) {
 				chance := func(what string) int { return number.Draw(rt, what) }
@@ -45,6 +74,7 @@ func TestEngineAgreesWithTheModel(t *testing.T) {
 					},
 					Chance: chance,
 					Op:     engine.RawOp,
+					First:  first,
 					Diff:   func(want, got any) string { return cmp.Diff(want, got, byValue) },
 					Tally:  tally,
 				})

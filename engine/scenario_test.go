@@ -17,7 +17,7 @@ func TestEngineReproducesTheRecordings(t *testing.T) {
 	for _, s := range scenario.All(t) {
 		t.Run(s.Name, func(t *testing.T) {
 			t.Parallel() // most of the time is waiting for the disk
-			forEachStoreReopened(t, func(f *fixture) {
+			shows := func(f *fixture) {
 				for i, step := range s.Steps {
 					for _, op := range step.Ops {
 						_, err := f.Record(f.ctx, recorded(&op.Op))
@@ -44,9 +44,26 @@ func TestEngineReproducesTheRecordings(t *testing.T) {
 				for _, diff := range s.CompareHistory(attempts) {
 					f.Error(diff)
 				}
+			}
+			forEachStoreReopened(t, shows)
+			t.Run("sharded", func(t *testing.T) { shows(onMembers(t)) })
+			t.Run("sharded reopened", func(t *testing.T) {
+				f := onMembers(t)
+				f.reopens = true
+				shows(f)
 			})
 		})
 	}
+}
+
+// onMembers is an engine on a store of three memories.
+func onMembers(t *testing.T) *fixture {
+	s, err := members()()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() }) // after the engine
+	return onStore(t, s, engine.Options{})
 }
 
 // recorded is an operation of a recording as a user of the engine writes it.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/pipestatus/pipestatus/engine/internal/model"
 	"github.com/pipestatus/pipestatus/state"
@@ -32,18 +31,17 @@ func (s *Story) compareTask(r store.Reader, key state.Key) {
 func (s *Story) compareAll() {
 	s.Helper()
 	handle := s.stores[s.current]
-	keys := s.model.Keys()
+	want := s.model.List(store.ListQuery{})
 	page, err := handle.List(context.Background(), store.ListQuery{})
 	if err != nil || page.Cursor != "" {
 		s.Fatalf("list: cursor %q, %v", page.Cursor, err)
 	}
-	s.same("number of tasks", len(page.Tasks), len(keys))
-	for i, key := range slices.Backward(keys) {
-		h, _ := s.model.Header(key)
-		s.same("header", model.HeaderOf(&page.Tasks[len(keys)-1-i]), h)
-		s.compareTask(handle, key)
-		s.compareAttempts(key, s.model.Tree(key))
-		s.compareTransitions(key, h.Number)
+	s.same("number of tasks", len(page.Tasks), len(want))
+	for i, h := range want {
+		s.same("header", model.HeaderOf(&page.Tasks[i]), h)
+		s.compareTask(handle, h.Key)
+		s.compareAttempts(h.Key, s.model.Tree(h.Key))
+		s.compareTransitions(h.Key, h.Number)
 	}
 	s.compareFeed()
 }
@@ -79,14 +77,15 @@ func (s *Story) compareAttempts(key state.Key, n *model.Node) {
 // with the sequence first. The earlier ones were the latest once.
 func (s *Story) compareTransitions(key state.Key, first uint64) {
 	s.Helper()
-	after := max(first-1, s.model.Sequence()-min(s.model.Sequence(), 50))
+	last := s.model.Last(key.Business)
+	after := max(first-1, last-min(last, 50))
 	transitions, err := s.engine().Transitions(context.Background(), key, after, 0)
 	if err != nil {
 		s.Fatal("transitions:", err)
 	}
 	var want []model.Entry
-	for _, e := range s.model.Log()[after:] {
-		if e.Task == key {
+	for _, e := range s.model.Log() {
+		if e.Task == key && e.Sequence > after {
 			want = append(want, e)
 		}
 	}
@@ -131,13 +130,31 @@ func (s *Story) list() {
 func (s *Story) compareFeed() {
 	s.Helper()
 	after, feed := s.latest()
-	s.same("last sequence", feed.Last.Sequence, s.model.Sequence())
-	s.same("feed", s.entries(feed.Transitions), append([]model.Entry(nil), s.model.Log()[after:]...))
+	for _, all := range byLog(s.model.Log()) {
+		last := all[len(all)-1].Sequence
+		s.same("last sequence", feed.Last.In(last), last)
+	}
+	var want []model.Entry
+	for _, e := range s.model.Log() {
+		if !after.Has(e.Sequence) {
+			want = append(want, e)
+		}
+	}
+	s.same("feed", byLog(s.entries(feed.Transitions)), byLog(want))
 }
 
-// latest is a page of the latest transitions, and the position before it. That is
-// enough, because the earlier ones have been compared before.
-func (s *Story) latest() (after uint64, feed store.FeedPage) {
+// byLog are the entries of each log, which has an order of its own.
+func byLog(entries []model.Entry) map[int][]model.Entry {
+	logs := make(map[int][]model.Entry)
+	for _, e := range entries {
+		logs[store.LogOf(e.Sequence)] = append(logs[store.LogOf(e.Sequence)], e)
+	}
+	return logs
+}
+
+// latest is a page of the latest transitions of each log, and the position before it.
+// That is enough, because the earlier ones have been compared before.
+func (s *Story) latest() (after store.Position, feed store.FeedPage) {
 	s.Helper()
 	ctx := context.Background()
 	for {
@@ -145,9 +162,12 @@ func (s *Story) latest() (after uint64, feed store.FeedPage) {
 		if err != nil {
 			s.Fatal("feed:", err)
 		}
-		last := kept.Last.Sequence
-		after = max(kept.First-1, last-min(last, 200))
-		feed, err = s.engine().Feed(ctx, kept.Last.At(after), 0)
+		after = kept.Last
+		for i, last := range kept.Last.Logs() {
+			base := uint64(i) * store.LogSize
+			after = after.At(max(kept.Start().In(base), base+last.Sequence-min(last.Sequence, 200)))
+		}
+		feed, err = s.engine().Feed(ctx, after, 0)
 		switch {
 		case err == nil:
 			return after, feed

@@ -7,6 +7,7 @@ import (
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/engine/internal/model"
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // forget deletes tasks some time after they ended, or tries to.
@@ -57,8 +58,7 @@ func (s *Story) purge() {
 	}
 	var want engine.Purged
 	seen := 0
-	for _, key := range slices.Backward(s.model.Keys()) {
-		h, _ := s.model.Header(key)
+	for _, h := range s.model.List(store.ListQuery{}) {
 		if r.Shown != nil && !slices.Contains(r.Shown, h.Shown) {
 			continue
 		}
@@ -78,7 +78,7 @@ func (s *Story) purge() {
 		case h.Unfinished && !r.Settled:
 			want.Settled++
 		default:
-			s.model.Delete(key, s.clock, "")
+			s.model.Delete(h.Key, s.clock, "")
 			want.Removed++
 		}
 	}

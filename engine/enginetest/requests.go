@@ -23,6 +23,12 @@ func (s *Story) complete(ops []state.Op) (given []engine.Op, completed []state.O
 		if isNew && !op.NodeGiven {
 			op.Node = ""
 		}
+		if key, ok := s.keyOf(op); isNew && op.NodeGiven && op.Node != "" {
+			if !ok { // its container is new
+				key, _ = s.keyOf(ops[0])
+			}
+			op.Node = s.inLog(op.Node, key.Business)
+		}
 		given = append(given, s.opts.Op(op))
 		op.Now = s.clock
 		if isNew && !op.NodeGiven && op.Node == "" {

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -37,6 +38,10 @@ type Options struct {
 	// Op makes an operation of a task, which need not be well-formed. Default:
 	// the functions and options of package engine do, and all are well-formed.
 	Op func(op state.Op) engine.Op
+	// First is for stores of several logs: the sequence that the first transition of
+	// a business gets if the log that the business is in has none. The story gives
+	// no ID to nodes in two logs. Default: all are in one log, which begins at 1.
+	First func(business string) uint64
 	// Diff describes the difference between an engine's answer and the expected
 	// one. Default: both are printed.
 	Diff func(want, got any) string
@@ -66,7 +71,8 @@ type Story struct {
 	current   int // the engine to use next
 
 	clock   state.Instant
-	ids     uint64 // generated so far
+	ids     uint64         // generated so far
+	marks   map[int]string // of each log, at the end of the IDs that are given in it
 	retried atomic.Int64
 }
 
@@ -85,7 +91,8 @@ func New(t T, o Options) *Story {
 		Limits: limits, MaxLiveNodes: 1 + draw.UpTo(20, "live nodes"), Now: s.now, NewID: s.newID,
 		Hooks: &engine.Hooks{Committed: func(i engine.CommitInfo) { s.retried.Add(int64(i.Conflicts)) }},
 	}
-	s.become(model.New(limits))
+	s.marks = make(map[int]string)
+	s.become(model.New(limits, o.First))
 	s.open()
 	return s
 }
@@ -166,6 +173,19 @@ func (s *Story) now() time.Time { return s.clock.Time() }
 func (s *Story) newID() string {
 	s.ids++
 	return fmt.Sprintf("%032x", s.ids)
+}
+
+// inLog is an ID that is given to a node of a task, changed so that no node in another
+// log has it.
+func (s *Story) inLog(id, business string) string {
+	if s.opts.First == nil || state.CheckID("node ID", id) != nil || len(id) > 100 {
+		return id
+	}
+	log := store.LogOf(s.opts.First(business))
+	if _, ok := s.marks[log]; !ok {
+		s.marks[log] = strings.Repeat("'", len(s.marks))
+	}
+	return strings.TrimRight(id, "'") + s.marks[log]
 }
 
 // same fails the test if got differs from the model.

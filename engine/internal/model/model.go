@@ -13,6 +13,7 @@ import (
 	"slices"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // The refusal codes that rules can give.
@@ -31,7 +32,8 @@ const (
 type Store struct {
 	levels, nodes, data int
 	tasks               map[state.Key]*task
-	sequence            uint64
+	first               func(business string) uint64 // sequence of its log
+	last                map[int]uint64               // sequence of each log that has one
 	log                 []Entry
 }
 
@@ -66,9 +68,14 @@ type Outcome struct {
 	Steps []Outcome
 }
 
-// New returns a store without tasks. Zero limits are the default ones.
-func New(limits state.Limits) *Store {
-	s := &Store{levels: 100, nodes: 100_000, data: 64 << 10, tasks: map[state.Key]*task{}}
+// New returns a store without tasks. Zero limits are the default ones. first is the
+// sequence that the first transition of a business gets if its log is empty; nil
+// stands for a store with one log. IDs must not be given to nodes in two logs.
+func New(limits state.Limits, first func(business string) uint64) *Store {
+	s := &Store{levels: 100, nodes: 100_000, data: 64 << 10, tasks: map[state.Key]*task{}, first: first, last: map[int]uint64{}}
+	if first == nil {
+		s.first = func(string) uint64 { return 1 }
+	}
 	if limits.Levels != 0 {
 		s.levels = limits.Levels
 	}
@@ -85,7 +92,7 @@ func New(limits state.Limits) *Store {
 func (s *Store) Clone() *Store {
 	c := *s
 	// A shallow copy is enough, since Do replaces tasks by changed copies.
-	c.tasks, c.log = maps.Clone(s.tasks), slices.Clip(s.log)
+	c.tasks, c.last, c.log = maps.Clone(s.tasks), maps.Clone(s.last), slices.Clip(s.log)
 	return &c
 }
 
@@ -108,7 +115,7 @@ func (s *Store) Do(ops ...state.Op) (outcomes []Outcome, refused *Refusal) {
 		return nil, (&task{key: ops[0].Task}).refuse(ops[0], 0, NotFound)
 	}
 	t := was.copy()
-	sequence := s.sequence
+	sequence := s.Last(t.key.Business)
 	var log []Entry
 	do := func(op state.Op) (Outcome, string) {
 		out, code := s.apply(t, op)
@@ -137,8 +144,17 @@ func (s *Store) Do(ops ...state.Op) (outcomes []Outcome, refused *Refusal) {
 		out.Sequence = t.revision
 		outcomes = append(outcomes, out)
 	}
-	s.tasks[t.key], s.sequence, s.log = t, sequence, append(s.log, log...)
+	s.tasks[t.key] = t
+	s.add(log...)
 	return outcomes, nil
+}
+
+// add adds to the log what was accepted.
+func (s *Store) add(log ...Entry) {
+	for _, e := range log {
+		s.last[store.LogOf(e.Sequence)] = e.Sequence
+	}
+	s.log = append(s.log, log...)
 }
 
 // Delete removes a task and frees its key and IDs; the removal has a sequence.
@@ -148,18 +164,21 @@ func (s *Store) Delete(key state.Key, now state.Instant, actor string) bool {
 		return false
 	}
 	delete(s.tasks, key)
-	s.sequence++
-	s.log = append(s.log, Entry{Sequence: s.sequence, Task: key, Op: state.Delete, At: now, Actor: actor})
+	s.add(Entry{Sequence: s.Last(key.Business) + 1, Task: key, Op: state.Delete, At: now, Actor: actor})
 	return true
 }
 
-// Sequence is that of the last accepted operation, 0 before the first.
-func (s *Store) Sequence() uint64 { return s.sequence }
+// Last is the last sequence of the log of a business, one less than its first if it
+// has none.
+func (s *Store) Last(business string) uint64 {
+	first := s.first(business)
+	return max(first-1, s.last[store.LogOf(first)])
+}
 
 // Log returns every accepted operation in order.
 func (s *Store) Log() []Entry { return slices.Clone(s.log) }
 
-// Keys returns the keys of all tasks in the order of their creation.
+// Keys returns the keys of all tasks, of each log in the order of their creation.
 func (s *Store) Keys() []state.Key {
 	return slices.SortedFunc(maps.Keys(s.tasks), func(a, b state.Key) int {
 		return int(s.tasks[a].number) - int(s.tasks[b].number)

@@ -25,7 +25,7 @@ func TestTheModelHandlesSeveralTasks(t *testing.T) {
 	}
 	on := func(kind state.OpKind, id string) state.Op { return state.Op{Kind: kind, Node: id, Now: now} }
 
-	m := model.New(state.Limits{})
+	m := model.New(state.Limits{}, nil)
 	steps := []struct {
 		name  string
 		ops   []state.Op
@@ -52,9 +52,9 @@ func TestTheModelHandlesSeveralTasks(t *testing.T) {
 		if _, refused := m.Do(step.ops...); refused != nil {
 			code, index = refused.Code, refused.Index
 		}
-		if code != step.code || index != step.index || m.Sequence() != step.last {
+		if code != step.code || index != step.index || m.Last("2") != step.last {
 			t.Errorf("%s: code %q at %d, sequence %d; want %q at %d, %d",
-				step.name, code, index, m.Sequence(), step.code, step.index, step.last)
+				step.name, code, index, m.Last("2"), step.code, step.index, step.last)
 		}
 	}
 	if diff := cmp.Diff(keys, m.Keys()); diff != "" {
@@ -63,8 +63,8 @@ func TestTheModelHandlesSeveralTasks(t *testing.T) {
 	if !m.Delete(keys[0], now, "") || m.Delete(keys[0], now, "") {
 		t.Error("a task can be deleted once")
 	}
-	if _, refused := m.Do(create(keys[0], "a")); refused != nil || m.Sequence() != 7 {
-		t.Errorf("a deleted task's key and IDs are free again, and the delete took a sequence: %+v, sequence %d", refused, m.Sequence())
+	if _, refused := m.Do(create(keys[0], "a")); refused != nil || m.Last("2") != 7 {
+		t.Errorf("a deleted task's key and IDs are free again, and the delete took a sequence: %+v, sequence %d", refused, m.Last("2"))
 	}
 	if got := len(m.Log()); got != 7 {
 		t.Errorf("%d entries in the log", got)

@@ -104,18 +104,42 @@ func AttemptOf(a *store.Attempt) Attempt {
 }
 
 // List returns the headers of the tasks that a query selects, in its order and
-// regardless of its pages.
+// regardless of its pages. Those of different logs are merged by the times of their
+// recording.
 func (s *Store) List(q store.ListQuery) (list []Header) {
+	logs := make([][]Header, store.MaxLogs)
 	for _, key := range s.Keys() {
 		h, _ := s.Header(key)
 		if s.selects(&q, &h) {
-			list = append(list, h)
+			at := store.LogOf(h.Number)
+			logs[at] = append(logs[at], h)
 		}
 	}
 	if !q.OldestFirst {
-		slices.Reverse(list)
+		for _, log := range logs {
+			slices.Reverse(log)
+		}
 	}
-	return list
+	for {
+		next := -1
+		for i, log := range logs {
+			if len(log) > 0 && (next < 0 || earlier(log[0].Recorded, logs[next][0].Recorded, q.OldestFirst)) {
+				next = i
+			}
+		}
+		if next < 0 {
+			return list
+		}
+		list, logs[next] = append(list, logs[next][0]), logs[next][1:]
+	}
+}
+
+// earlier reports whether a time comes before another one in a list.
+func earlier(a, b state.Instant, oldestFirst bool) bool {
+	if oldestFirst {
+		return b.After(a)
+	}
+	return a.After(b)
 }
 
 func (s *Store) selects(q *store.ListQuery, h *Header) bool {

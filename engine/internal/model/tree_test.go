@@ -29,7 +29,7 @@ func TestTreeAgreesWithTheModel(t *testing.T) {
 			Log:    func(op string) { t.Log(op) },
 		}
 		limits := draw.Limits()
-		draw.Model = model.New(limits)
+		draw.Model = model.New(limits, nil)
 		p := &pair{
 			limits: limits, model: draw.Model, draw: &draw, came: came,
 			trees: map[state.Key]*state.Tree{}, headers: map[state.Key]*store.Task{},

@@ -15,7 +15,7 @@ func TestTreesReproduceTheRecordings(t *testing.T) {
 	}
 	for _, s := range all {
 		t.Run(s.Name, func(t *testing.T) {
-			tree, m := state.NewTree(s.Task), model.New(state.Limits{})
+			tree, m := state.NewTree(s.Task), model.New(state.Limits{}, nil)
 			history := map[string][]state.Attempt{}
 			for i, step := range s.Steps {
 				for _, op := range step.Ops {
@@ -87,7 +87,7 @@ func TestStepsAsBatchesGiveTheSameSnapshots(t *testing.T) {
 // A comparison that finds nothing must not be because it looks at nothing.
 func TestCompareFindsEveryDifference(t *testing.T) {
 	s := find(t, "v2_i4_loop_skip_then_rerun")
-	tree, m := state.NewTree(s.Task), model.New(state.Limits{})
+	tree, m := state.NewTree(s.Task), model.New(state.Limits{}, nil)
 	for _, step := range s.Steps {
 		for _, op := range step.Ops {
 			tree = apply(t, tree, op, map[string][]state.Attempt{})
