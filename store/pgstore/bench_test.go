@@ -279,6 +279,46 @@ func BenchmarkSnapshot(b *testing.B) {
 	}
 }
 
+// BenchmarkKey finds the last node of a task by its key, beside reading the tree.
+func BenchmarkKey(b *testing.B) {
+	for _, nodes := range []int{100, 10_000} {
+		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
+			s := open(b, durablePool(b), pgstore.Options{Schema: newSchema()})
+			e := newEngine(b, s)
+			ctx := context.Background()
+			if _, err := e.Record(ctx, engine.Create("2", "10", engine.ID("10")), engine.Start("10")); err != nil {
+				b.Fatal(err)
+			}
+			for n := 1; n < nodes; {
+				var ops []engine.Op
+				for range min(500, nodes-n) {
+					ops = append(ops, engine.Declare("10", state.ServiceActivity, engine.Key(fmt.Sprint("step ", n))))
+					n++
+				}
+				if _, err := e.Record(ctx, ops...); err != nil {
+					b.Fatal(err)
+				}
+			}
+			ref := store.ByNodeKey("2", "10", fmt.Sprint("step ", nodes-1))
+			for b.Loop() {
+				if _, err := s.Locate(ctx, ref); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.StopTimer()
+			// The yardstick: the tree.
+			const trees = 20
+			begun := time.Now()
+			for range trees {
+				if _, err := s.Load(ctx, ref); err != nil {
+					b.Fatal(err)
+				}
+			}
+			b.ReportMetric(float64(b.Elapsed())/float64(b.N)/(float64(time.Since(begun))/trees), "x-tree")
+		})
+	}
+}
+
 // yardstick is pgbench's simple update on the server of the measurements.
 type yardstick struct{ server *pgtest.Server }
 

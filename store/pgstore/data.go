@@ -41,19 +41,25 @@ func (r *dataRows) add(task int64, tr *state.Transition) {
 
 // Attempts implements [store.Reader].
 func (s *Store) Attempts(ctx context.Context, ref store.Ref, q store.AttemptQuery) (page []store.Attempt, err error) {
-	if ref.NodeKey != "" { // only the tree knows
-		snap, err := s.Load(ctx, ref)
-		if err != nil {
+	var at place
+	if ref.NodeKey != "" {
+		if at, err = s.placeOf(ctx, ref); err != nil {
 			return nil, err
 		}
-		ref = store.ByNode(snap.Tree.ID(snap.Index))
+		if !at.found {
+			snap, err := s.Load(ctx, ref)
+			if err != nil {
+				return nil, err
+			}
+			ref = store.ByNode(snap.Tree.ID(snap.Index))
+		}
 	}
 	if !wellFormed(ref) {
 		return nil, s.read(ctx, func(context.Context) error { return notFound(ref) })
 	}
 	err = s.observe(ctx, func(ctx context.Context) (newest uint64, err error) {
 		r := attemptReader{q: q}
-		if newest, err = r.attempts(ctx, s, ref); err != nil || len(r.page) == 0 {
+		if newest, err = r.attempts(ctx, s, ref, at); err != nil || len(r.page) == 0 {
 			return newest, err
 		}
 		err = r.data(ctx, s)
@@ -71,11 +77,15 @@ type attemptReader struct {
 	index int32
 }
 
-// attempts reads the attempts without their data, and returns the task's revision.
-func (r *attemptReader) attempts(ctx context.Context, s *Store, ref store.Ref) (uint64, error) {
+// attempts reads the attempts without their data, and returns the task's revision. If
+// the node's place has been found, it is that one's.
+func (r *attemptReader) attempts(ctx context.Context, s *Store, ref store.Ref, at place) (uint64, error) {
 	skip, limit := r.q.Bounds()
 	sql, args := s.sql.attemptsByKey, []any{ref.Key.Business, ref.Key.Task}
-	if ref.Node != "" {
+	switch {
+	case at.found:
+		sql, args = s.sql.attemptsByPlace, []any{at.task, at.index}
+	case ref.Node != "":
 		sql, args = s.sql.attemptsByNode, []any{appendID(nil, ref.Node)}
 	}
 	rows, err := s.pool.Query(ctx, sql, append(args, skip, limit)...)

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"math"
@@ -142,7 +143,10 @@ func readTree(task *store.Task, nodes *decoder) (*state.Tree, error) {
 
 // Locate implements [store.Reader].
 func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, err error) {
-	if ref.NodeKey != "" { // only the tree knows
+	if ref.NodeKey != "" {
+		if p, err := s.placeOf(ctx, ref); err != nil || p.found {
+			return p.Location, err
+		}
 		snap, err := s.Load(ctx, ref)
 		if err != nil {
 			return at, err
@@ -166,6 +170,44 @@ func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, e
 		return at.Revision, err
 	})
 	return at, err
+}
+
+// place is where a node is in the tables. The internal name of a task is never used
+// again.
+type place struct {
+	store.Location
+	task  int64
+	index int32
+	found bool
+}
+
+// placeOf looks for the node with a key among the declarations of its task, on the
+// server. That takes a fraction of what reading the tree does. If it does not find
+// the node, the tree tells why.
+func (s *Store) placeOf(ctx context.Context, ref store.Ref) (p place, err error) {
+	if !wellFormed(ref) {
+		return p, nil
+	}
+	err = s.observe(ctx, func(ctx context.Context) (newest uint64, err error) {
+		p = place{}
+		rows, err := s.pool.Query(ctx, s.sql.keyed, ref.Key.Business, ref.Key.Task, []byte(ref.NodeKey))
+		if err != nil {
+			return 0, err
+		}
+		var at place
+		var revision int64
+		var declaration pgtype.DriverBytes
+		_, err = pgx.ForEachRow(rows, []any{&at.Key.Business, &at.Key.Task, &revision, &at.task, &at.index, &declaration}, func() error {
+			at.Revision = uint64(revision)
+			if key, err := decodeNodeKey(declaration); err == nil && key == ref.NodeKey {
+				p = at
+				p.found = true
+			}
+			return nil
+		})
+		return p.Revision, err
+	})
+	return p, err
 }
 
 // Transitions implements [store.Reader].
@@ -235,18 +277,21 @@ func (s *Store) feed(ctx context.Context, q feedQuery) (feed store.FeedPage, err
 	var past store.Histories
 	from := clamp(q.after.Sequence)
 	to := from + min(int64(q.limit), math.MaxInt64-from)
-	err = s.snapshot(ctx, func(b *pgx.Batch) {
-		b.Queue(s.sql.ends).QueryRow(func(row pgx.Row) error {
-			var first, last int64
-			err := row.Scan(&first, &last, (*[16]byte)(&feed.Last.History))
-			feed.First, feed.Last.Sequence = uint64(first), uint64(last)
+	rows, err := s.pool.Query(ctx, s.sql.feed, pgtype.UUID{Bytes: q.after.History, Valid: true}, from, to)
+	if err != nil {
+		return feed, err
+	}
+	var seq *int64
+	var business, task *string
+	var data pgtype.DriverBytes
+	_, err = pgx.ForEachRow(rows, []any{&seq, &business, &task, &data}, func() error {
+		if seq == nil {
+			past, err = readEnds(data, &feed)
 			return err
-		})
-		b.Queue(s.sql.known, pgtype.UUID{Bytes: q.after.History, Valid: true}).Query(func(rows pgx.Rows) (err error) {
-			past, err = readHistories(rows)
-			return err
-		})
-		b.Queue(s.sql.changes, from, to).Query(func(rows pgx.Rows) error { return readFeed(rows, &feed) })
+		}
+		tr, err := decodeTransition(data, uint64(*seq), state.Key{Business: *business, Task: *task})
+		feed.Transitions = append(feed.Transitions, tr)
+		return err
 	})
 	if err != nil {
 		return feed, err
@@ -254,27 +299,21 @@ func (s *Store) feed(ctx context.Context, q feedQuery) (feed store.FeedPage, err
 	return feed, past.Check(q.after, feed.First, feed.Last.Sequence)
 }
 
-func readHistories(rows pgx.Rows) (past store.Histories, err error) {
-	var b store.Beginning
-	var began int64
-	_, err = pgx.ForEachRow(rows, []any{(*[16]byte)(&b.History), &began}, func() error {
-		b.After = uint64(began)
+// readEnds reads the feed's own row: its first and last sequence, its history, and the
+// beginnings of histories.
+func readEnds(row []byte, feed *store.FeedPage) (past store.Histories, err error) {
+	const ends, beginning = 8 + 8 + 16, 16 + 8
+	if len(row) < ends || (len(row)-ends)%beginning != 0 {
+		return nil, fmt.Errorf("%w: the ends of the feed have %d bytes", store.ErrCorrupt, len(row))
+	}
+	feed.First, feed.Last.Sequence = binary.BigEndian.Uint64(row), binary.BigEndian.Uint64(row[8:])
+	copy(feed.Last.History[:], row[16:])
+	for row = row[ends:]; len(row) > 0; row = row[beginning:] {
+		b := store.Beginning{After: binary.BigEndian.Uint64(row[16:])}
+		copy(b.History[:], row)
 		past = append(past, b)
-		return nil
-	})
-	return past, err
-}
-
-func readFeed(rows pgx.Rows, feed *store.FeedPage) error {
-	var seq int64
-	var key state.Key
-	var data pgtype.DriverBytes
-	_, err := pgx.ForEachRow(rows, []any{&seq, &key.Business, &key.Task, &data}, func() error {
-		tr, err := decodeTransition(data, uint64(seq), key)
-		feed.Transitions = append(feed.Transitions, tr)
-		return err
-	})
-	return err
+	}
+	return past, nil
 }
 
 // clamp is a sequence as the database has them: none is as large as the

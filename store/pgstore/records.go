@@ -206,6 +206,15 @@ func encodeDeclaration(kind state.Kind, decl *state.Declaration) []byte {
 	return appendDeclaration([]byte{recordVersion, byte(kind)}, decl)
 }
 
+// decodeNodeKey reads the key in a declaration.
+func decodeNodeKey(declaration []byte) (string, error) {
+	d := record(declaration)
+	known[state.Kind](d, d.byte())
+	var decl state.Declaration
+	d.declaration(&decl)
+	return decl.Key, d.end("declaration")
+}
+
 func encodeProgress(p *state.Progress) []byte {
 	return appendProgress([]byte{recordVersion}, p, state.Instant{})
 }

@@ -31,8 +31,8 @@ type statements struct {
 	listen, notify, outcome                                                 string
 	loadByKey, loadByNode, flush                                            string
 	locateKey, locateNode, transitions, dataNames, dataBytes                string
-	attemptsByKey, attemptsByNode                                           string
-	ends, changes, known, history, last, tasks, labeled, unheld             string
+	keyed, attemptsByKey, attemptsByNode, attemptsByPlace                   string
+	ends, feed, history, last, tasks, labeled, unheld                       string
 	trimmable, trimTransitions, trimTasks, trimFeed, oldHolders, oldCommits string
 	register, holderID, supersede, unregister, forgetCommits, takeOver      string
 }
@@ -126,25 +126,39 @@ LEFT JOIN LATERAL (
 ) r ON true
 WHERE k.business = $1 AND k.task = $2
 ORDER BY r.seq`),
-		attemptsByKey:  in(attempts(`JOIN pipestatus.task_keys k ON k.id = n.task`, `k.business = $1 AND k.task = $2 AND n.idx = 0`, "$3", "$4")),
-		attemptsByNode: in(attempts(`JOIN pipestatus.node_ids i ON i.task = n.task AND i.idx = n.idx`, `i.id = $1`, "$2", "$3")),
+		// The key is somewhere in the declaration, and perhaps in those of other nodes.
+		keyed: in(`
+SELECT t.business, t.task, t.revision, n.task, n.idx, n.declaration
+FROM pipestatus.task_keys k JOIN pipestatus.tasks t ON t.id = k.id
+JOIN pipestatus.nodes n ON n.task = k.id AND position($3::bytea IN n.declaration) > 0
+WHERE k.business = $1 AND k.task = $2`),
+		attemptsByPlace: in(attempts(``, `n.task = $1 AND n.idx = $2`, "$3", "$4")),
+		attemptsByKey:   in(attempts(`JOIN pipestatus.task_keys k ON k.id = n.task`, `k.business = $1 AND k.task = $2 AND n.idx = 0`, "$3", "$4")),
+		attemptsByNode:  in(attempts(`JOIN pipestatus.node_ids i ON i.task = n.task AND i.idx = n.idx`, `i.id = $1`, "$2", "$3")),
 		dataNames: in(`
 SELECT n, what, length(bytes), digest FROM pipestatus.data WHERE task = $1 AND idx = $2 AND n BETWEEN $3 AND $4`),
 		dataBytes: in(`
 SELECT n, what, bytes FROM pipestatus.data WHERE task = $1 AND idx = $2 AND n BETWEEN $3 AND $4`),
-		ends: in(`SELECT first, last, history FROM pipestatus.feed`),
-		// A history and the next one, which is where it ends.
-		known: in(`
-SELECT id, after FROM pipestatus.histories
-WHERE after >= (SELECT after FROM pipestatus.histories WHERE id = $1::uuid) ORDER BY after LIMIT 2`),
+		ends:    in(`SELECT first, last, history FROM pipestatus.feed`),
 		history: in(`SELECT history FROM pipestatus.feed`),
 		last:    in(`SELECT last FROM pipestatus.feed`),
-		// The feed has no gaps, so a page is a range.
-		changes: in(`
-SELECT r.seq, t.business, t.task, r.data
-FROM pipestatus.transitions r JOIN pipestatus.tasks t ON t.id = r.task
-WHERE r.seq > $1 AND r.seq <= $2
-ORDER BY r.seq`),
+		// The first row is the feed's own: its ends, its history, and the history that
+		// was asked for with the next one, which is where that ends. The feed has no
+		// gaps, so a page is a range.
+		feed: in(`
+SELECT NULL::bigint AS seq, NULL::text AS business, NULL::text AS task, int8send(f.first) || int8send(f.last) || uuid_send(f.history) || coalesce((
+	SELECT string_agg(uuid_send(h.id) || int8send(h.after), '' ORDER BY h.after)
+	FROM (
+		SELECT id, after FROM pipestatus.histories
+		WHERE after >= (SELECT after FROM pipestatus.histories WHERE id = $1::uuid) ORDER BY after LIMIT 2
+	) h), '') AS data
+FROM pipestatus.feed f
+UNION ALL (
+	SELECT r.seq, t.business, t.task, r.data
+	FROM pipestatus.transitions r JOIN pipestatus.tasks t ON t.id = r.task
+	WHERE r.seq > $2 AND r.seq <= $3
+)
+ORDER BY seq NULLS FIRST`),
 		tasks: in(`
 SELECT t.business, t.task, t.number, t.revision, t.shown, t.recorded_s, t.recorded_ns, t.header
 FROM pipestatus.tasks t`),

@@ -3,6 +3,7 @@ package storetest
 import (
 	"fmt"
 	"math"
+	"reflect"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -28,6 +29,11 @@ var loadCases = []testCase{
 		"locate says where a task or node is",
 		"Locate returns key and revision for a key and for any node, without a tree",
 		locate,
+	},
+	{
+		"a key is that of one node",
+		"Load, Locate and Attempts by the key of a node find the node that has exactly this key, whatever the names and keys of others contain",
+		nodeByKey,
 	},
 	{
 		"unknown tasks and nodes are not found",
@@ -134,6 +140,48 @@ func locate(c *trial) {
 	a.do(on(state.Resume, "a"))
 	b.do(declare("n", "b", state.EndEvent))
 	check()
+}
+
+func nodeByKey(c *trial) {
+	a := c.started("2", "a")
+	named := func(id, name, key string) state.Op {
+		op := declare(id, "a", state.ServiceActivity)
+		op.Name, op.Key = name, key
+		return op
+	}
+	a.do(named("1", "deploy", ""), named("2", "deploy", "deploy all"), named("3", "deploy all", "deploy"), named("4", "", "2"))
+	a.do(on(state.Start, "3"), on(state.Fail, "3"), on(state.Retry, "3"), on(state.Start, "4"))
+	c.reopen()
+	for key, id := range map[string]string{"deploy all": "2", "deploy": "3", "2": "4"} {
+		ref := store.ByNodeKey("2", "a", key)
+		snap, err := c.store.Load(c.Context(), ref)
+		c.want("load "+ref.String(), err, nil)
+		if got := snap.Tree.ID(snap.Index); got != id {
+			c.broken("load %s: node %q, want %q", ref, got, id)
+		}
+		at, err := c.store.Locate(c.Context(), ref)
+		c.want("locate "+ref.String(), err, nil)
+		if want := (store.Location{Key: a.key(), Revision: a.revision()}); at != want {
+			c.broken("locate %s: %+v, want %+v", ref, at, want)
+		}
+		for skip := range 3 {
+			q := store.AttemptQuery{Skip: skip, Limit: 1}
+			got, err := c.store.Attempts(c.Context(), ref, q)
+			c.want("attempts of "+ref.String(), err, nil)
+			want, err := c.store.Attempts(c.Context(), store.ByNode(id), q)
+			c.want("attempts of "+id, err, nil)
+			if !reflect.DeepEqual(got, want) {
+				c.broken("attempts of %s: %+v, want %+v as of node %q", ref, got, want, id)
+			}
+		}
+	}
+	for _, key := range []string{"1", "deploy al", "all", "eploy"} {
+		ref := store.ByNodeKey("2", "a", key)
+		_, err := c.store.Locate(c.Context(), ref)
+		c.want("locate "+ref.String(), err, state.ErrNotFound)
+		_, err = c.store.Attempts(c.Context(), ref, store.AttemptQuery{})
+		c.want("attempts of "+ref.String(), err, state.ErrNotFound)
+	}
 }
 
 func notFound(c *trial) {

@@ -7,6 +7,7 @@ import (
 	"math"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -102,6 +103,22 @@ var readMutants = []mutant{
 		name:   "knows no keys of nodes",
 		breaks: []string{"every node leads to its task", "unknown tasks and nodes are not found"},
 		spoil:  onRef(func(_ store.Store, ref store.Ref) store.Ref { return ref.Task() }),
+	},
+	{
+		name:   "finds keys in names",
+		breaks: []string{"a key is that of one node"},
+		spoil: onRef(func(s store.Store, ref store.Ref) store.Ref {
+			snap, err := s.Load(context.Background(), ref.Task())
+			if err != nil || ref.NodeKey == "" {
+				return ref
+			}
+			for i := range snap.Tree.Len() {
+				if n := snap.Tree.Node(i); strings.Contains(n.Name+n.Key, ref.NodeKey) {
+					return store.ByNode(n.ID)
+				}
+			}
+			return ref
+		}),
 	},
 	{
 		name:   "prefers the key",
