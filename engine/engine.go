@@ -19,9 +19,10 @@ type Engine struct {
 	opts     Options
 	observer observer
 	cache    *cache
-	opened   store.Position // the store's last position when the engine was opened
-	horizon  horizon
-	feed     bell // rings after each commit and on Close
+	// opened is the store's last position when the engine was opened, see began.
+	opened  atomic.Pointer[store.Position]
+	horizon horizon
+	feed    bell // rings after each commit and on Close
 	// committing is held from before a commit until its trees are visible, which
 	// a watch waits for.
 	committing sync.Mutex
@@ -61,11 +62,15 @@ func Open(ctx context.Context, s store.Store, o *Options) (*Engine, error) {
 		return nil, fmt.Errorf("engine: open: %w: no store", state.ErrInvalidArgument)
 	}
 	last, err := store.Last(ctx, s)
+	if part := (*store.UnavailableError)(nil); errors.As(err, &part) {
+		last, err = part.Known, nil
+	}
 	if err != nil {
 		return nil, fmt.Errorf("engine: open: %w", err)
 	}
-	e := &Engine{store: s, opts: opts, opened: last, most: opts.most(), observer: observer{opts.Logger, *opts.Hooks}}
+	e := &Engine{store: s, opts: opts, most: opts.most(), observer: observer{opts.Logger, *opts.Hooks}}
 	e.idle.L = &e.mu
+	e.opened.Store(&last)
 	e.horizon.at.Store(&last)
 	e.cache = newCache(opts.MaxLiveNodes, e.observer.evicted)
 	return e, nil

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"math"
 
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -39,7 +40,9 @@ func (in *Interruption) empty() bool { return len(in.Nodes) == 0 && len(in.Retri
 // retries pending, since before this engine was opened: after a crash, the work
 // that the last process left behind. The runner decides how to continue each task;
 // recovery never changes a state by itself. The iterator ends after yielding an
-// error, which is a [*store.UnreadableError] if some tasks could not be read.
+// error, which is a [*store.UnreadableError] if some tasks could not be read, and
+// matches [store.ErrUnavailable] if a part of the store could not be reached. It then
+// has yielded all other tasks. Call Interrupted again for the rest.
 //
 // [Fail] records that a leaf was interrupted, in any state of its containers and
 // whether or not it may be retried. For a leaf in Retries, [Fail] without [RetryAt]
@@ -76,6 +79,7 @@ func (e *Engine) Interrupted(ctx context.Context) iter.Seq2[Interruption, error]
 	}
 	return func(yield func(Interruption, error) bool) {
 		var passed store.PassedOver
+		var missing error
 		for t, err := range store.Pages("", list) {
 			var in Interruption
 			found := false
@@ -84,6 +88,8 @@ func (e *Engine) Interrupted(ctx context.Context) iter.Seq2[Interruption, error]
 			}
 			switch {
 			case passed.Add(t, err):
+			case errors.Is(err, store.ErrUnavailable): // of this task, or the last of all errors
+				missing = err
 			case err != nil:
 				yield(Interruption{}, err)
 				return
@@ -91,7 +97,7 @@ func (e *Engine) Interrupted(ctx context.Context) iter.Seq2[Interruption, error]
 				return
 			}
 		}
-		if err := passed.Err(); err != nil {
+		if err := passed.With(missing); err != nil {
 			yield(Interruption{}, err)
 		}
 	}
@@ -118,11 +124,31 @@ func (e *Engine) takeOver(ctx context.Context, leaser store.Leaser, t *store.Tas
 	return in, true, nil
 }
 
+// before is the sequence after which this engine has committed to the log that a
+// sequence is of.
+func (e *Engine) before(sequence uint64) uint64 {
+	opened := *e.opened.Load()
+	if opened.HistoryOf(sequence) == (store.History{}) {
+		return math.MaxUint64 // everything there is from before
+	}
+	return opened.In(sequence)
+}
+
+// began takes note of the first commit to a log that was empty when the engine was
+// opened, or could not be reached. There is one commit at a time.
+func (e *Engine) began(history store.History, first uint64) {
+	if opened := *e.opened.Load(); opened.HistoryOf(first) == (store.History{}) {
+		opened = opened.With(history, first-1)
+		e.opened.Store(&opened)
+	}
+}
+
 // interrupted returns the nodes of a task that were left behind before the
 // engine was opened.
 func (e *Engine) interrupted(ctx context.Context, t *store.Task) (Interruption, bool, error) {
 	in := Interruption{Task: t.Key}
-	if !e.opened.Has(t.Number) {
+	after := e.before(t.Number)
+	if t.Number > after {
 		return in, false, nil
 	}
 	snap, err := e.Load(ctx, store.Ref{Key: t.Key})
@@ -130,7 +156,7 @@ func (e *Engine) interrupted(ctx context.Context, t *store.Task) (Interruption, 
 		return in, false, ignoreNotFound(err)
 	}
 	since := make(map[string]bool)
-	for after := e.opened.In(t.Number); snap.Tree.Revision() > after; {
+	for snap.Tree.Revision() > after {
 		trs, err := e.Transitions(ctx, t.Key, after, 0)
 		if err != nil {
 			return in, false, ignoreNotFound(err)

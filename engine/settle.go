@@ -112,6 +112,7 @@ func (g *group) publish(results []store.Result, info *CommitInfo) {
 		}
 		info.Transitions += len(w.transitions)
 		first, revision := results[i].First, results[i].First+uint64(len(w.transitions))-1
+		g.engine.began(results[i].History, first)
 		alone = alone && last.Has(first-1)
 		last = last.With(results[i].History, revision)
 		if w.deleted {

@@ -71,6 +71,10 @@ type Tasks struct {
 	// Unreadable is how many tasks the page leaves out because their records are
 	// damaged.
 	Unreadable int `json:"unreadable,omitempty"`
+	// Missing has a text for each part of the store that could not be reached, which
+	// names it. The page leaves out the tasks of these parts, see
+	// [store.ListPage].
+	Missing []string `json:"missing,omitempty"`
 }
 
 // List returns a page of tasks. Its filter and order are the store's, see [store.ListQuery].
@@ -80,10 +84,18 @@ func (q *Query) List(ctx context.Context, filter store.ListQuery) (Tasks, error)
 		return Tasks{}, wrap(err)
 	}
 	list := Tasks{Tasks: make([]Task, 0, len(page.Tasks)), Cursor: page.Cursor, Unreadable: len(page.Unreadable)}
+	list.Missing = texts(page.Missing)
 	for i := range page.Tasks {
 		list.Tasks = append(list.Tasks, q.task(&page.Tasks[i]))
 	}
 	return list, nil
+}
+
+func texts(errs []error) (texts []string) {
+	for _, err := range errs {
+		texts = append(texts, err.Error())
+	}
+	return texts
 }
 
 func (q *Query) task(t *store.Task) Task {
@@ -126,6 +138,7 @@ func (q *Query) Search(ctx context.Context, filter store.ListQuery, text string)
 			}
 		}
 		found.Unreadable += len(page.Unreadable)
+		found.Missing = texts(page.Missing)
 		found.Cursor, filter.Cursor = page.Cursor, page.Cursor
 		if found.Cursor == "" || len(found.Tasks) == limit {
 			return found, nil

@@ -38,6 +38,11 @@ var (
 	ErrCorrupt = errors.New("store corrupt")
 	// ErrIncompatible: the file is another program's or of a newer version.
 	ErrIncompatible = errors.New("store incompatible")
+	// ErrUnavailable: the part of a store that a call needs, such as one of several
+	// databases, cannot be reached. The other parts work. Try again later: the part
+	// comes into use when it is back. A write did not happen, unless the error
+	// matches ErrFailed too.
+	ErrUnavailable = errors.New("part of the store not available")
 	// ErrClosed: the store or engine was closed.
 	ErrClosed = errors.New("closed")
 )
@@ -56,6 +61,21 @@ func (e *GapError) Error() string { return e.Err.Error() }
 
 // Unwrap returns Err.
 func (e *GapError) Unwrap() error { return e.Err }
+
+// UnavailableError says that a feed of several logs has nothing more to give until
+// the logs that cannot be reached are back. It matches [ErrUnavailable].
+type UnavailableError struct {
+	// Known is the last position that is known: in the logs that cannot be reached
+	// it may be earlier than their last, down to their beginning.
+	Known Position
+	Err   error
+}
+
+// Error says what Err does.
+func (e *UnavailableError) Error() string { return e.Err.Error() }
+
+// Unwrap returns Err.
+func (e *UnavailableError) Unwrap() error { return e.Err }
 
 // TooLargeError says that a write is more than the store takes at once. It matches
 // [state.ErrInvalidArgument].

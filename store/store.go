@@ -15,7 +15,7 @@ import (
 // transitions aside, to modify; a store keeps nothing that a caller gave it.
 //
 // Besides the errors named below every method may return [ErrClosed],
-// [ErrFailed], [ErrCorrupt] and the context's error.
+// [ErrFailed], [ErrUnavailable], [ErrCorrupt] and the context's error.
 type Store interface {
 	Reader
 
@@ -53,6 +53,8 @@ type Reader interface {
 	// while they are read appears at most once, by its state at the time its
 	// page is read. [state.ErrInvalidArgument] for a cursor that no List of the
 	// same order returned, for an unknown state, and for a business that is no ID.
+	// [ErrUnavailable] if no task of the query can be reached; if some can, the page
+	// says what is missing.
 	List(ctx context.Context, q ListQuery) (ListPage, error)
 
 	// Transitions returns, in order, up to limit transitions of a task with
@@ -72,7 +74,9 @@ type Reader interface {
 	// a position, deletes included, fewer only at the end. Their data has size and
 	// digest only. [ErrHistory] if this store never had the position, and
 	// [ErrTrimmed] if transitions after it are no longer kept; a store of several
-	// logs returns these in a [GapError].
+	// logs returns these in a [GapError]. If some of its logs cannot be reached, it
+	// gives the transitions of the others, and an [UnavailableError] when there are
+	// no more of these, and after [End].
 	Feed(ctx context.Context, after Position, limit int) (FeedPage, error)
 }
 
@@ -316,6 +320,12 @@ type ListPage struct {
 	// Unreadable are the tasks that the page leaves out because their headers
 	// cannot be read. Other tasks are not affected by a damaged record.
 	Unreadable []Unreadable
+	// Missing has an error for each part of the store that could not be reached.
+	// Each names the part and matches [ErrUnavailable]. The page leaves out the
+	// tasks of these parts. When a part is back, the pages that follow have its
+	// tasks from where it was left out; if the page is the last, they remain
+	// missing.
+	Missing []error
 }
 
 // Checker is implemented by stores that can examine their content.

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -64,6 +65,17 @@ func (p *PassedOver) Err() error {
 	return &UnreadableError{p.tasks}
 }
 
+// With is Err if err is nil. Otherwise it is an error that matches err and mentions
+// the unreadable tasks. It is no UnreadableError, because more is missing than tasks
+// that cannot be read.
+func (p *PassedOver) With(err error) error {
+	unreadable := p.Err()
+	if err != nil && unreadable != nil {
+		return fmt.Errorf("%w\n%v", err, unreadable) //nolint:errorlint // more is missing than that says
+	}
+	return cmp.Or(err, unreadable)
+}
+
 // Tasks iterates over the tasks that a query selects, newest recorded first, page
 // by page from its cursor on. For tasks that cannot be read see [Pages].
 func Tasks(ctx context.Context, r Reader, q ListQuery) iter.Seq2[*Task, error] {
@@ -75,10 +87,13 @@ func Tasks(ctx context.Context, r Reader, q ListQuery) iter.Seq2[*Task, error] {
 
 // Pages iterates over the tasks of all pages that list returns, beginning at a
 // cursor. It ends after yielding an error. It leaves out tasks whose headers cannot
-// be read: after all others, it then yields an [*UnreadableError].
+// be read: after all others, it then yields an [*UnreadableError]. If parts of the
+// store could not be reached to the end, it yields an error that matches
+// [ErrUnavailable] after all other tasks, and not an UnreadableError.
 func Pages(cursor string, list func(cursor string) (ListPage, error)) iter.Seq2[*Task, error] {
 	return func(yield func(*Task, error) bool) {
-		var passed []Unreadable
+		var passed PassedOver
+		var missing []error
 		for {
 			page, err := list(cursor)
 			if err != nil {
@@ -90,13 +105,14 @@ func Pages(cursor string, list func(cursor string) (ListPage, error)) iter.Seq2[
 					return
 				}
 			}
-			passed = append(passed, page.Unreadable...)
+			passed.tasks = append(passed.tasks, page.Unreadable...)
+			missing = page.Missing
 			if cursor = page.Cursor; cursor == "" {
 				break
 			}
 		}
-		if len(passed) > 0 {
-			yield(nil, &UnreadableError{passed})
+		if err := passed.With(errors.Join(missing...)); err != nil {
+			yield(nil, err)
 		}
 	}
 }

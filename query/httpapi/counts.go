@@ -34,7 +34,7 @@ func (h *Handler) countTasks(x *exchange) error {
 		s.field(`{"states":`, byName(&counts))
 		s.field(`,"unfinished":`, unfinished)
 		s.field(`,"has_failures":`, failures)
-		s.field(`,"more":`, f.Cursor != "" && !f.hides) // not every caller may know that there are others
+		s.field(`,"more":`, f.missing > 0 || f.Cursor != "" && !f.hides) // not every caller may know that there are others
 		s.text("}")
 		return nil
 	})

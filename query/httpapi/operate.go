@@ -47,7 +47,7 @@ type Operation struct {
 //
 // Its error is the answer if it matches one of the sentinels of package state or
 // [ErrNotOperable]. [ErrTryLater], [store.ErrConflict], [store.ErrFull],
-// [store.ErrFenced], [store.ErrClosed], [store.ErrFailed] and
+// [store.ErrFenced], [store.ErrClosed], [store.ErrFailed], [store.ErrUnavailable] and
 // [context.DeadlineExceeded] are answered as not available at the moment. Any
 // other error is logged and answered as an internal error.
 type Operator interface {
@@ -190,7 +190,7 @@ func operationError(err error) error {
 		return &unavailableError{message: err.Error()}
 	}
 	for _, reason := range []error{
-		store.ErrConflict, store.ErrFull, store.ErrFenced, store.ErrClosed, store.ErrFailed, context.DeadlineExceeded,
+		store.ErrConflict, store.ErrFull, store.ErrFenced, store.ErrClosed, store.ErrFailed, store.ErrUnavailable, context.DeadlineExceeded,
 	} {
 		if errors.Is(err, reason) {
 			return &unavailableError{message: "the operation could not be recorded: " + reason.Error(), cause: err}

@@ -112,7 +112,7 @@ func (x *exchange) verdict(err error) (status, code int, message string) {
 		return x.readingVerdict(err)
 	}
 	switch {
-	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFailed), errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrUnavailable), errors.Is(err, context.DeadlineExceeded):
 		return http.StatusServiceUnavailable, codeUnavailable, "the store is not available"
 	case errors.Is(err, state.ErrNotFound):
 		// Deleted while it was being read.

@@ -179,6 +179,9 @@ func (h *Handler) storeList(x *exchange) (err error) {
 		return err
 	}
 	head := &wire.Head{Items: len(page.Tasks), Cursor: h.positions.sealCursor(page.Cursor)}
+	for _, err := range page.Missing {
+		head.Missing = append(head.Missing, err.Error())
+	}
 	return x.lines(head, func(i int) any { return wire.OfTask(&page.Tasks[i]) })
 }
 
@@ -326,7 +329,7 @@ func (x *exchange) readingVerdict(err error) (status, code int, message string) 
 		return http.StatusOK, codeNotFound, err.Error()
 	case len(wire.ErrorNames(err)) == 0:
 		return http.StatusInternalServerError, codeInternal, (&internalError{}).Error()
-	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFailed):
+	case errors.Is(err, store.ErrClosed), errors.Is(err, store.ErrFailed), errors.Is(err, store.ErrUnavailable):
 		return http.StatusServiceUnavailable, codeUnavailable, err.Error()
 	case errors.Is(err, store.ErrCorrupt):
 		return http.StatusInternalServerError, codeInternal, err.Error()

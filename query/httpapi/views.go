@@ -2,6 +2,7 @@ package httpapi
 
 import (
 	"context"
+	"errors"
 	"slices"
 
 	"github.com/pipestatus/pipestatus/query"
@@ -77,6 +78,9 @@ func (h *Handler) listTasks(x *exchange) error {
 		if f.passed > 0 && !f.hides {
 			s.field(`,"unreadable":`, f.passed) // damaged, of no business that is known
 		}
+		if f.missing > 0 {
+			s.field(`,"missing":`, f.missing)
+		}
 		s.text("}")
 		return nil
 	})
@@ -91,6 +95,9 @@ func (h *Handler) listSome(x *exchange, f *listFilter, seen *int) (tasks []store
 	*seen += len(page.Tasks)
 	f.Cursor = page.Cursor
 	f.passed += len(page.Unreadable)
+	if f.missing = len(page.Missing); f.missing > 0 {
+		x.failure = errors.Join(page.Missing...)
+	}
 	last = f.Cursor == "" || *seen >= scanMax || len(page.Tasks) == 0
 	return slices.DeleteFunc(page.Tasks, func(t store.Task) bool { return !f.matches(x.r.Context(), &t) }), last, nil
 }
@@ -119,6 +126,7 @@ type listFilter struct {
 	hides   bool // there may be tasks that the caller may not see
 	allowed func(ctx context.Context, business string) bool
 	passed  int // tasks that cannot be read
+	missing int // parts of the store that cannot be reached
 }
 
 func (h *Handler) filter(x *exchange) (f listFilter, err error) {

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -16,6 +17,8 @@ import (
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
+	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
 func TestTheDataOfThePageHasItsShapes(t *testing.T) {
@@ -35,6 +38,35 @@ func TestTheDataOfThePageHasItsShapes(t *testing.T) {
 		"zone":       "/api/zone",
 	} {
 		t.Run(name, func(t *testing.T) { golden(t, name, f.get(path).Body.Bytes()) })
+	}
+}
+
+// parted is a store of which a part cannot be reached.
+type parted struct{ store.Reader }
+
+func (p *parted) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
+	page, err := p.Reader.List(ctx, q)
+	page.Missing = []error{fmt.Errorf("%w: password of member b", store.ErrUnavailable)}
+	return page, err
+}
+
+func TestTheListSaysThatAPartOfTheStoreIsMissing(t *testing.T) {
+	f := serve(t, nil)
+	f.recordExample()
+	f.handler = handlerOn(&parted{f.engine}, nil)
+	for path, want := range map[string]string{"/api/tasks": `"missing":1`, "/api/counts": `"more":true`} {
+		answer := f.get(path).Body.String()
+		if !strings.Contains(answer, want) || strings.Contains(answer, "password") {
+			t.Errorf("%s: %s, want %s and no secret", path, answer, want)
+		}
+	}
+	f.handler = handlerOn(&storetest.Wrapper{Store: store.NewMemory(), BeforeRead: func(context.Context, string) error {
+		return fmt.Errorf("%w: password of member b", store.ErrUnavailable)
+	}}, nil)
+	for _, path := range []string{"/api/tasks", "/api/status?bk_biz_id=2&task_id=10"} {
+		if w := f.get(path); w.Code != http.StatusServiceUnavailable || strings.Contains(w.Body.String(), "password") {
+			t.Errorf("%s: %d %s, want %d and no secret", path, w.Code, w.Body, http.StatusServiceUnavailable)
+		}
 	}
 }
 

@@ -32,6 +32,67 @@ func database(name string, server *pgtest.Server) sharded.Member {
 	}}
 }
 
+// An engine starts while one of two servers is down, and uses it when it is back.
+func TestStoreOpensWhileOneOfTwoServersIsDown(t *testing.T) {
+	t.Parallel()
+	servers := []*pgtest.Server{newServer(t, "fsync=off"), newServer(t, "fsync=off")}
+	open := func() (store.Store, *engine.Engine) {
+		s, err := sharded.Open(t.Context(), []sharded.Member{database("a", servers[0]), database("b", servers[1])}, &sharded.Options{
+			Place: func(business string) string { return business[:1] },
+			Retry: 20 * time.Millisecond,
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { s.Close() })
+		e, err := engine.Open(t.Context(), s, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { e.Close() })
+		return s, e
+	}
+	s, e := open()
+	for _, business := range []string{"a1", "b1"} {
+		if _, err := e.Create(t.Context(), business, "10"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	e.Close()
+	s.Close()
+	for down, business := range []string{"a1", "b1"} { // the first one has the records
+		other := []string{"b1", "a1"}[down]
+		if err := servers[down].Kill(); err != nil {
+			t.Fatal(err)
+		}
+		s, e := open()
+		task := "started without " + business[:1]
+		if _, err := e.Create(t.Context(), other, task); err != nil {
+			t.Errorf("a task on the server that is there: %v", err)
+		}
+		var lost *sharded.MemberError
+		if _, err := e.Create(t.Context(), business, task); !errors.Is(err, store.ErrUnavailable) || !errors.As(err, &lost) || lost.Member != business[:1] {
+			t.Errorf("a task on the server that is down: %v, want an error that names it", err)
+		}
+		if page, err := e.List(t.Context(), store.ListQuery{Business: other}); err != nil || len(page.Tasks) < 2 {
+			t.Errorf("%d tasks are listed, %v, want those on the server that is there", len(page.Tasks), err)
+		}
+		if page, err := e.List(t.Context(), store.ListQuery{}); err != nil || len(page.Missing) != 1 {
+			t.Errorf("of the list %d members are missing, %v, want one", len(page.Missing), err)
+		}
+		if err := servers[down].Start(); err != nil {
+			t.Fatal(err)
+		}
+		await(t, "the server to be used again", func() bool {
+			_, err := e.Create(t.Context(), business, task)
+			return err == nil
+		})
+		check(t, s.(store.Checker))
+		e.Close()
+		s.Close()
+	}
+}
+
 // Two databases, one of which is killed while an engine writes to both, and started
 // again later. A follower of the feed sees everything that was answered, once.
 func TestLosingAndRestoringOneOfTwoDatabasesLosesNothing(t *testing.T) {

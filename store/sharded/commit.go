@@ -49,7 +49,7 @@ func (s *sharded) Commit(ctx context.Context, writes []store.Write) ([]store.Res
 
 // isResult reports whether an error is one that a single write can have.
 func isResult(err error) bool {
-	return errors.Is(err, store.ErrConflict) || errors.Is(err, ErrLost) || errors.Is(err, ErrSplit)
+	return errors.Is(err, store.ErrConflict) || errors.Is(err, store.ErrUnavailable) || errors.Is(err, ErrSplit)
 }
 
 func validate(writes []store.Write) error {

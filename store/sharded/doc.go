@@ -11,16 +11,19 @@
 //
 // # Where a business is
 //
-// A business stays on its member. The first member records which one that is: before
-// the first task of a business it gets a finished task in the reserved business
-// [Directory]. Creating this record decides when two processes begin the same
-// business at once, even if their lists of members differ: one process creates the
-// record, and the other one reads it. The sharded store does not show these records.
+// A business stays on its member. The first member in the list keeps a record of
+// which one that is, made before the first task of the business. Two processes that
+// begin the same business at once agree by this record, even if their lists of members
+// differ: one creates the record, and the other one reads it. A new business goes to
+// the member that [Options.Place] names.
 //
-// A new business goes to the member that [Options.Place] names. A member may have
-// been a store by itself before, with businesses that have no record: these are
-// recorded where they are. A business without a record that has tasks on two members
-// is refused with [ErrSplit].
+// A record is a finished task in the reserved business [Directory]. The sharded store
+// does not show these tasks; a program that opens a member by itself sees them, and
+// must neither remove them nor create tasks there.
+//
+// A member may have been a store by itself before, with businesses that have no
+// record: these are recorded where they are. A business without a record that has
+// tasks on two members is refused with [ErrSplit].
 //
 // A process reads the record of a business once. A new business costs in addition a
 // list of one task from each member and a commit on the first member. A read of a
@@ -32,9 +35,58 @@
 // existing businesses stay where they are, positions and revisions stay valid, and
 // new businesses can go to the new member. An existing store can become the first
 // member without a change of its sequences. Each member keeps a record of its name
-// and number, written when the first business is placed on it. Open refuses a list
-// that contradicts these records: members in another order, or one database as two
+// and number, written when the first business is placed on it. A member that
+// contradicts its record is refused: members in another order, or one database as two
 // members. A position that names a removed member is [store.ErrHistory].
+//
+// # When a member is lost
+//
+// A member is lost if it cannot be opened, or if it answers with [store.ErrFailed] or
+// with an error that package store does not define. The sharded store tries to reach
+// it again, each [Options.Retry], and uses it from then on. Neither Open nor the engine
+// on the store needs all members, as long as one is there.
+//
+// Whatever needs a lost member fails at once, with a [*MemberError] that names it and
+// matches [store.ErrUnavailable]. Everything else works:
+//
+//   - Writes of its businesses fail individually; the other writes of the commit are
+//     made. A write with an unknown outcome also matches [store.ErrFailed]; repeat
+//     its operation with engine.Idempotent.
+//   - Reads of its businesses fail. A node with a generated ID is found on another
+//     member, but a missing node is not reported as missing.
+//   - A list of all businesses has the tasks of the other members, and names the lost
+//     one in [store.ListPage].Missing. Iterations, such as [store.Tasks] and the
+//     engine's Interrupted and Purge, do the rest of their work before they return the
+//     error.
+//   - The feed continues with the transitions of other members. When no more of these
+//     are left, it returns a [store.UnavailableError]. Positions stay at the lost
+//     member's place. When the member is back, readers continue there without gap or
+//     duplicate.
+//   - A new business can begin on another member if the lost one cannot have tasks of
+//     it: if it was empty when it became a member.
+//
+// A failed member is closed and opened again, which ends its leases: writes of tasks
+// that it held are refused with [store.ErrFenced] until they are taken over. If a
+// member returns as an older copy, readers of the feed get a [*store.GapError], and
+// its Resume position repeats nothing of the other members.
+//
+// The call that finds a member lost waits as long as the member's own retries take,
+// and an engine makes one commit at a time. Open waits for all members in the same
+// way. Set pgstore's Options.Recover to a few seconds, and the connect_timeout of its
+// connection string, to keep these waits short.
+//
+// # When the first member is lost
+//
+// Without its records no business can begin. The businesses of the other members need
+// them less: a process finds such a business by its tasks, and may create new tasks in
+// it, unless all its tasks are older than the record that the member has of itself.
+//
+// If the first member is lost for good, replace it by an empty store, or by a backup.
+// Nothing has to be done for the businesses of the others: each is recorded again, on
+// the member that has its tasks, before its next task is created. Only what the first
+// member itself had is lost. All members should be reachable until then: a business
+// that has no record and whose member is lost could begin a second time, on the member
+// that Options.Place names, and would be refused with [ErrSplit] from then on.
 //
 // # What it does not promise
 //
@@ -55,31 +107,4 @@
 //     such a list, and of the feed, reads a page from each member.
 //   - The position of a snapshot may be earlier than the last in the logs of other
 //     members.
-//
-// # When a member is lost
-//
-// A member is lost if it answers with [store.ErrFailed] or with an error that package
-// store does not define. The sharded store then tries in the background, each
-// [Options.Retry], to reach it again. Until then calls that need the member fail at
-// once with a [*MemberError] that matches [ErrLost]:
-//
-//   - Writes of its businesses fail individually; the other writes of the commit are
-//     made. A write with an unknown outcome also matches [store.ErrFailed]; repeat
-//     its operation with engine.Idempotent.
-//   - Reads of its businesses and lists of all businesses fail; reads of other
-//     businesses work. A node with a generated ID is found on another member, but a
-//     missing node is not reported as missing.
-//   - The feed continues with the transitions of other members. When no more of these
-//     are left, it returns the error. Positions stay at the lost member's place.
-//     When the member is back, readers continue there without gap or duplicate.
-//   - If the first member is lost, new businesses cannot begin.
-//
-// A failed member is closed and opened again, which ends its leases: writes of tasks
-// that it held are refused with [store.ErrFenced] until they are taken over. If a
-// member returns as an older copy, readers of the feed get a [*store.GapError], and
-// its Resume position repeats nothing of the other members.
-//
-// The call that finds a member lost waits as long as the member's own retries take,
-// and an engine makes one commit at a time. Set pgstore's Options.Recover to a few
-// seconds to keep this wait short. Open needs all members.
 package sharded

@@ -9,8 +9,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Feed implements [store.Reader]. If members are lost, it gives what the others have,
-// and their error only when there is no more of that.
+// Feed implements [store.Reader]. Errors of lost members come in a
+// [store.UnavailableError], when the others have no more.
 func (s *sharded) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
 	if err := s.ready(ctx); err != nil {
 		return store.FeedPage{}, err
@@ -35,21 +35,24 @@ func (s *sharded) Feed(ctx context.Context, after store.Position, limit int) (st
 		return store.FeedPage{}, err
 	}
 	feed := store.FeedPage{Transitions: merge(pages, limit), First: pages[0].First}
-	if lost != nil && (len(feed.Transitions) == 0 || after == store.End) {
-		return store.FeedPage{}, lost
-	}
 	if after != store.End {
 		feed.From = after
 	}
 	last, oldest := make([]store.Position, len(pages)), make([]store.Position, len(pages))
 	for i := range pages {
-		if errs[i] != nil { // what is known of it
+		switch {
+		case errs[i] == nil:
+			last[i], oldest[i] = pages[i].Last, pages[i].Start()
+		case after == store.End: // what is known of it
+			last[i] = s.members[i].seen()
+		default:
 			last[i], oldest[i] = from[i], from[i]
-			continue
 		}
-		last[i], oldest[i] = pages[i].Last, pages[i].Start()
 	}
 	feed.Last, feed.Oldest = store.Join(last...), store.Join(oldest...)
+	if lost != nil && len(feed.Transitions) == 0 {
+		return store.FeedPage{}, &store.UnavailableError{Known: feed.Last, Err: lost}
+	}
 	return feed, nil
 }
 
@@ -114,7 +117,7 @@ func (s *sharded) sorted(ctx context.Context, from []store.Position, errs []erro
 		switch {
 		case err == nil:
 			continue
-		case errors.Is(err, ErrLost):
+		case errors.Is(err, store.ErrUnavailable):
 			lost = errors.Join(lost, err)
 			continue
 		case errors.Is(err, store.ErrHistory):

@@ -22,8 +22,13 @@ import (
 // must not remove them.
 const Directory = "pipestatus.sharded"
 
-// selfBusiness has the record that a member keeps of itself.
-const selfBusiness = Directory + ".member"
+// selfBusiness has the record that a member keeps of itself. emptyBusiness has the
+// records that the first member keeps of those that were empty before that: they have
+// no business without a record.
+const (
+	selfBusiness  = Directory + ".member"
+	emptyBusiness = Directory + ".empty"
+)
 
 func reserved(business string) bool { return strings.HasPrefix(business, Directory) }
 
@@ -61,23 +66,48 @@ func (h *homes) find(ctx context.Context, business string) (*member, error) {
 		return m, nil
 	}
 	m, lost := h.recorded(ctx, business)
-	if m != nil || lost != nil && !errors.Is(lost, ErrLost) {
+	if m != nil || lost != nil && !errors.Is(lost, store.ErrUnavailable) {
 		return m, lost
 	}
-	// It has never had a task, or its tasks are older than the records.
-	found, errs := ask(h.members, func(m *member) (bool, error) { return m.has(ctx, business) })
-	for i := range found {
+	// It has never had a task, or its tasks are older than the records, or these
+	// cannot be read.
+	newest, errs := ask(h.members, func(m *member) (uint64, error) { return m.newest(ctx, business) })
+	for i := range newest {
 		switch {
-		case found[i] && m != nil:
+		case newest[i] > 0 && m != nil:
 			return nil, fmt.Errorf("%w: %q has tasks on %s and %s", ErrSplit, business, m.Name, h.members[i].Name)
-		case found[i]:
+		case newest[i] > 0:
 			m = h.members[i]
 		}
 	}
-	if m != nil {
-		return m, nil
+	if m == nil {
+		return nil, h.unknown(ctx, errs, lost)
 	}
-	return nil, errors.Join(append(errs, lost)...)
+	if lost != nil && m.recordedFirst(newest[m.number]) {
+		h.know(business, m)
+	}
+	return m, nil
+}
+
+// unknown reports why it is not known whether a business has tasks of which there is
+// no record: the records cannot be read, or members that may be older than their
+// records.
+func (h *homes) unknown(ctx context.Context, errs []error, lost error) error {
+	if lost != nil {
+		return errors.Join(append(errs, lost)...)
+	}
+	for i, err := range errs {
+		if errors.Is(err, store.ErrUnavailable) && h.beganEmpty(ctx, h.members[i]) {
+			errs[i] = nil
+		}
+	}
+	return errors.Join(errs...)
+}
+
+func (h *homes) know(business string, m *member) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.known[business] = m
 }
 
 // recorded returns the member that the first one has a record of, nil if there is
@@ -93,9 +123,7 @@ func (h *homes) recorded(ctx context.Context, business string) (m *member, err e
 	name := snap.Tree.Node(0).Name
 	for _, m := range h.members {
 		if m.Name == name {
-			h.mu.Lock()
-			defer h.mu.Unlock()
-			h.known[business] = m
+			h.know(business, m)
 			return m, nil
 		}
 	}
@@ -122,8 +150,11 @@ func (h *homes) settle(ctx context.Context, business string) (*member, error) {
 	}
 	for _, m := range []*member{h.members[0], m} {
 		if err := m.mark(ctx); err != nil {
-			return nil, err
+			return nil, fmt.Errorf("record where business %q is: %w", business, err)
 		}
+	}
+	if err := h.noteEmpty(ctx, m); err != nil {
+		return nil, fmt.Errorf("record where business %q is: %w", business, err)
 	}
 	err = h.members[0].record(ctx, state.Key{Business: Directory, Task: business}, m.Name)
 	if err != nil && !errors.Is(err, state.ErrExists) {
@@ -147,21 +178,33 @@ func (h *homes) chosen(business string) (*member, error) {
 	return nil, invalid("business %q is placed on %q, which is not among the members", business, name)
 }
 
-// has reports whether a member has a task of a business.
-func (m *member) has(ctx context.Context, business string) (found bool, err error) {
+// newest is the number of the newest task that a member has of a business, 0 if it
+// has none.
+func (m *member) newest(ctx context.Context, business string) (number uint64, err error) {
 	q := store.ListQuery{Business: business, Limit: 1}
-	for more := true; more && !found && err == nil; more = q.Cursor != "" {
+	for more := true; more && number == 0 && err == nil; more = q.Cursor != "" {
 		err = m.use(ctx, func(st store.Store) error {
 			page, err := st.List(ctx, q)
-			found, q.Cursor = len(page.Tasks) > 0, page.Cursor
+			if q.Cursor = page.Cursor; len(page.Tasks) > 0 {
+				number = page.Tasks[0].Number
+			}
 			return err
 		})
 	}
-	return found, err
+	return number, err
 }
 
-// self is what a member's own record says.
-func (m *member) self() string { return strconv.Itoa(m.number) + " " + m.Name }
+// recordedFirst reports whether the business of a task on the member was recorded
+// there before the task was created: the member's own record is older, and from then
+// on a business is recorded before its next task.
+func (m *member) recordedFirst(number uint64) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.self > 0 && m.self < number
+}
+
+// place is what a member's own record says.
+func (m *member) place() string { return strconv.Itoa(m.number) + " " + m.Name }
 
 // selfKey is the key of a member's own record.
 var selfKey = state.Key{Business: selfBusiness, Task: "self"}
@@ -173,29 +216,66 @@ func (m *member) verify(ctx context.Context, st store.Store) error {
 		return nil
 	}
 	if err != nil {
-		return &MemberError{m.Name, err}
+		return err
 	}
-	if name := snap.Tree.Node(0).Name; name != m.self() {
-		return &MemberError{m.Name, invalid("this is number %d, named %s, and what it opens was number and name %q", m.number, m.Name, name)}
+	if name := snap.Tree.Node(0).Name; name != m.place() {
+		return invalid("this is number %d, named %s, and what it opens was number and name %q", m.number, m.Name, name)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.marked = true
+	m.self = snap.Tree.Revision()
 	return nil
 }
 
 // mark has the member keep a record of itself.
 func (m *member) mark(ctx context.Context) error {
 	m.mu.Lock()
-	marked := m.marked
+	marked := m.self > 0
 	m.mu.Unlock()
 	if marked {
 		return nil
 	}
-	if err := m.record(ctx, selfKey, m.self()); err != nil && !errors.Is(err, state.ErrExists) {
+	if err := m.record(ctx, selfKey, m.place()); err != nil && !errors.Is(err, state.ErrExists) {
 		return err
 	}
-	return m.use(ctx, func(st store.Store) error { return m.verify(ctx, st) })
+	err := m.use(ctx, func(st store.Store) error { return m.verify(ctx, st) })
+	if errors.Is(err, state.ErrInvalidArgument) {
+		err = &MemberError{m.Name, err}
+	}
+	return err
+}
+
+// firstRecord is the revision of a member's own record if the member was empty before.
+const firstRecord = 3
+
+// noteEmpty records on the first member that a marked one was empty before.
+func (h *homes) noteEmpty(ctx context.Context, m *member) error {
+	m.mu.Lock()
+	due := m.self == firstRecord && !m.noted
+	m.mu.Unlock()
+	if !due {
+		return nil
+	}
+	err := h.members[0].record(ctx, state.Key{Business: emptyBusiness, Task: m.Name}, m.place())
+	if err != nil && !errors.Is(err, state.ErrExists) {
+		return err
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.noted = true
+	return nil
+}
+
+// beganEmpty reports whether a member is known to have been empty before its records.
+func (h *homes) beganEmpty(ctx context.Context, m *member) bool {
+	m.mu.Lock()
+	self := m.self
+	m.mu.Unlock()
+	if self > 0 {
+		return self == firstRecord
+	}
+	_, err := h.members[0].load(ctx, store.ByKey(emptyBusiness, m.Name))
+	return err == nil
 }
 
 // record creates a finished task with a name, so that it is nobody's to run.

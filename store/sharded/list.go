@@ -9,7 +9,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// List implements [store.Reader]. The tasks of one business are one member's.
+// List implements [store.Reader]. The tasks of one business are one member's. In a
+// list of all businesses, the tasks of lost members are missing.
 func (s *sharded) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
 	if q.Business == "" {
 		return s.merged(ctx, q, func(st store.Store, q store.ListQuery) (store.ListPage, error) { return st.List(ctx, q) })
@@ -44,6 +45,7 @@ type stretch struct {
 	*member
 	query  store.ListQuery
 	ended  bool // before this page
+	lost   bool
 	page   store.ListPage
 	looked int // how many tasks of it have been taken or left out
 }
@@ -73,7 +75,7 @@ func (s *sharded) merged(
 			return err
 		})
 	})
-	if err := errors.Join(errs...); err != nil {
+	if merged.Missing, err = missing(stretches, errs); err != nil {
 		return merged, err
 	}
 	for len(merged.Tasks) < q.Limit {
@@ -97,6 +99,27 @@ func (s *sharded) merged(
 		}
 	}
 	return merged, nil
+}
+
+// missing are the errors of lost members. If all that the page is from are lost, or
+// there is another error, there is no page.
+func missing(stretches []*stretch, errs []error) (lost []error, err error) {
+	asked := 0
+	for i, l := range stretches {
+		if !l.ended {
+			asked++
+		}
+		switch l.lost = errors.Is(errs[i], store.ErrUnavailable); {
+		case l.lost:
+			lost = append(lost, errs[i])
+		case errs[i] != nil:
+			return nil, errs[i]
+		}
+	}
+	if asked > 0 && len(lost) == asked {
+		return nil, errors.Join(lost...)
+	}
+	return lost, nil
 }
 
 // first is the stretch with the next task of the list, nil if there is no more. It
@@ -156,12 +179,14 @@ func marks(oldestFirst bool) string {
 }
 
 // cursor is that of the page that ends here, "" if there is no more. Of the oldest
-// first, a member that is at its end can get more at any time.
+// first, a member that is at its end can get more at any time. A lost member continues
+// from where it was, if it is back before the others have ended.
 func cursor(stretches []*stretch, oldestFirst bool) string {
 	text, more := marks(oldestFirst), false
 	for _, l := range stretches {
 		at := l.query.Cursor
 		switch bound := l.bound(); {
+		case l.lost:
 		case l.ended, l.exhausted() && l.page.Cursor == "" && !oldestFirst:
 			at = ended
 		case l.exhausted() && l.page.Cursor != "":

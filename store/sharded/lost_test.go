@@ -19,7 +19,7 @@ import (
 func wantLost(t testing.TB, what string, err error, member string) {
 	t.Helper()
 	var of *sharded.MemberError
-	if !errors.Is(err, sharded.ErrLost) || !errors.As(err, &of) || of.Member != member {
+	if !errors.Is(err, store.ErrUnavailable) || !errors.As(err, &of) || of.Member != member {
 		t.Errorf("%s: %v, want one that says that member %s is lost", what, err, member)
 	}
 }
@@ -45,8 +45,9 @@ func TestWritesOfOtherMembersCommitWhileOneIsLost(t *testing.T) {
 		_, err = s.Commit(t.Context(), []store.Write{create(t, "b1", "z", "")})
 		wantLost(t, "a commit that is the lost member's alone", err, "b")
 	}
-	_, err := s.List(t.Context(), store.ListQuery{})
-	wantLost(t, "a list of all businesses", err, "b")
+	wantMissing(t, s, store.ListQuery{}, "b", "a1/10", "c1/10", "a1/10x", "c1/10x", "a1/11x", "c1/11x")
+	_, err := s.List(t.Context(), store.ListQuery{Business: "b1"})
+	wantLost(t, "a list of its business", err, "b")
 	_, err = s.Load(t.Context(), store.ByKey("b1", "10"))
 	wantLost(t, "a load", err, "b")
 	_, err = s.Locate(t.Context(), store.ByNode("no such node"))

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -21,46 +22,72 @@ type member struct {
 	retry  time.Duration
 	logger *slog.Logger
 	life   context.Context // ends with Close
+	// leases says whether the members lend tasks. It is set before a call uses one.
+	leases bool
 	// running are goroutines of all members, for Close.
 	running *sync.WaitGroup
 
 	mu     sync.Mutex     // protects everything below
-	handle store.Store    // nil before it was opened
+	handle store.Store    // nil if it is not open
 	lost   error          // why it is lost, nil if it is not
-	known  store.Position // the last that this handle has seen
+	known  store.Position // the last that this process has seen
 	leased leased
-	marked bool          // its record is known to be there
+	self   uint64        // revision of its own record, 0 if none is known
+	noted  bool          // the first member has a record that it was empty before
 	back   chan struct{} // closed when it is back, or at Close; nil: nobody waits
 }
 
 // answers are the errors that a store gives without being lost.
 var answers = []error{
 	state.ErrNotFound, state.ErrExists, state.ErrInvalidArgument, store.ErrConflict, store.ErrTrimmed, store.ErrHistory,
-	store.ErrFull, store.ErrReplaced, store.ErrReadOnly, store.ErrCorrupt, store.ErrIncompatible, store.ErrFenced,
+	store.ErrFull, store.ErrReplaced, store.ErrReadOnly, store.ErrLocked, store.ErrCorrupt, store.ErrIncompatible, store.ErrFenced,
 }
 
-// begin opens the member for the first time.
+func isAnswer(err error) bool {
+	return slices.ContainsFunc(answers, func(answer error) bool { return errors.Is(err, answer) })
+}
+
+// begin opens the member for the first time. It is no error if the member cannot be
+// reached: then it is lost.
 func (m *member) begin(ctx context.Context) error {
 	st, err := m.Open(ctx)
-	if err != nil {
+	if err == nil {
+		m.mu.Lock()
+		m.handle = st
+		m.mu.Unlock()
+		err = m.examine(ctx, st)
+	}
+	switch {
+	case err == nil:
+		return nil
+	case ctx.Err() != nil, isAnswer(err):
 		return &MemberError{m.Name, err}
 	}
 	m.mu.Lock()
-	m.handle = st
-	m.mu.Unlock()
-	if err := m.ping(ctx, st); err != nil {
-		return &MemberError{m.Name, err}
+	defer m.mu.Unlock()
+	m.lost = err
+	m.logger.Warn("member lost", "member", m.Name, "error", err)
+	return nil
+}
+
+// examine asks an open store for its last position and for its own record.
+func (m *member) examine(ctx context.Context, st store.Store) error {
+	last, err := store.Last(ctx, st)
+	if err != nil {
+		return err
 	}
+	m.saw(last)
 	return m.verify(ctx, st)
 }
 
-// ping asks a store for its last position.
-func (m *member) ping(ctx context.Context, st store.Store) error {
-	last, err := store.Last(ctx, st)
-	if err == nil {
-		m.saw(last)
+// fits reports why a store cannot be the member.
+func (m *member) fits(st store.Store) error {
+	_, leases := st.(store.Leaser)
+	_, notifies := st.(store.Notifier)
+	if leases != m.leases || notifies != m.leases {
+		return invalid("it shares its tasks with other processes in another way than the other members")
 	}
-	return err
+	return nil
 }
 
 // saw takes note of a position of the member. Later ones may have been seen.
@@ -72,7 +99,8 @@ func (m *member) saw(at store.Position) {
 	}
 }
 
-// seen is the last position of the member that this handle has seen.
+// seen is the last position of the member that this process has seen, zero if it has
+// never been there.
 func (m *member) seen() store.Position {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -84,7 +112,7 @@ func (m *member) current() (store.Store, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.lost != nil {
-		return nil, &MemberError{m.Name, fmt.Errorf("%w: %s", ErrLost, m.lost.Error())}
+		return nil, &MemberError{m.Name, fmt.Errorf("%w: %s", store.ErrUnavailable, m.lost.Error())}
 	}
 	return m.handle, nil
 }
@@ -96,22 +124,16 @@ func (m *member) use(ctx context.Context, f func(st store.Store) error) error {
 		return err
 	}
 	err = f(st)
-	if err == nil {
-		return nil
-	}
-	for _, answer := range answers {
-		if errors.Is(err, answer) {
-			return err
-		}
-	}
 	switch {
+	case err == nil || isAnswer(err):
+		return err
 	case ctx.Err() != nil && errors.Is(err, ctx.Err()):
 		return err
 	case m.life.Err() != nil && errors.Is(err, store.ErrClosed):
 		return store.ErrClosed
 	}
 	m.lose(st, err)
-	return &MemberError{m.Name, fmt.Errorf("%w: %w", ErrLost, err)}
+	return &MemberError{m.Name, fmt.Errorf("%w: %w", store.ErrUnavailable, err)}
 }
 
 // lose takes note that a store failed, unless it has been replaced since, and has
@@ -140,44 +162,69 @@ func (m *member) recover() {
 	}
 }
 
-// restore tries once. A store that has failed or was closed is opened again.
+// restore tries once. A store that has failed or was closed is opened again, and one
+// that answered, but is not the member.
 func (m *member) restore() bool {
 	m.mu.Lock()
 	st, reason := m.handle, m.lost
 	m.mu.Unlock()
-	if errors.Is(reason, store.ErrFailed) || errors.Is(reason, store.ErrClosed) {
-		_ = st.Close() // it is of no use either way
-		next, err := m.Open(m.life)
-		if err != nil {
-			return false
+	if st == nil || errors.Is(reason, store.ErrFailed) || errors.Is(reason, store.ErrClosed) || isAnswer(reason) {
+		var err error
+		if st, err = m.reopen(); err != nil {
+			return m.failed(err)
 		}
-		if m.life.Err() != nil {
-			_ = next.Close() // nobody has used it
+		if st == nil {
 			return true
 		}
-		m.mu.Lock()
-		m.handle, st = next, next
-		m.lost = errReopened // it is not to be opened a second time for the same reason
-		m.leased.fence()
-		m.mu.Unlock()
 	}
-	err := m.ping(m.life, st)
-	if err == nil {
-		err = m.verify(m.life, st)
+	if err := m.examine(m.life, st); err != nil {
+		return m.failed(err)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err != nil {
-		m.lost = err
-		return false
-	}
 	m.lost = nil
 	m.logger.Info("member is back", "member", m.Name)
 	m.ring()
 	return true
 }
 
-var errReopened = errors.New("opened again, has not answered yet")
+// failed takes note of why an attempt to bring the member back has failed.
+func (m *member) failed(err error) (restored bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.lost = err
+	return false
+}
+
+// reopen opens the member in place of what it has. It returns nil if the member was
+// closed by then.
+func (m *member) reopen() (store.Store, error) {
+	m.mu.Lock()
+	st := m.handle
+	m.handle = nil
+	m.mu.Unlock()
+	if st != nil {
+		_ = st.Close() // it is of no use either way
+	}
+	next, err := m.Open(m.life)
+	switch {
+	case err != nil:
+		return nil, err
+	case m.life.Err() != nil:
+		return nil, next.Close() // nobody has used it
+	}
+	if err := m.fits(next); err != nil {
+		return nil, errors.Join(err, next.Close())
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.handle = next
+	m.lost = errReopened // it is not to be opened a second time for the same reason
+	m.leased.fence()
+	return next, nil
+}
+
+var errReopened = errors.New("opened, has not answered yet")
 
 // settle returns when no call begins to bring the member back any more, after life
 // has ended.

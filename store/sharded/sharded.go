@@ -15,9 +15,6 @@ import (
 )
 
 var (
-	// ErrLost says that a member cannot be reached. It is the Err of a
-	// [MemberError], which says which one.
-	ErrLost = errors.New("member lost")
 	// ErrSplit says that a business has tasks on two members, which were filled
 	// apart from each other, so that none can be chosen for it.
 	ErrSplit = errors.New("business on two members")
@@ -26,7 +23,8 @@ var (
 	ErrAmbiguous = errors.New("node ID on two members")
 )
 
-// MemberError is an error of one member. It matches what Err does.
+// MemberError is an error of one member. It matches what Err does. If the member is
+// lost, that is [store.ErrUnavailable].
 type MemberError struct {
 	Member string // its name
 	Err    error
@@ -43,8 +41,9 @@ type Member struct {
 	// Name is kept with the businesses that are placed on the member, and is in
 	// errors. It must be an ID, see [state.CheckID], and must not change.
 	Name string
-	// Open opens the member, and opens it again after a failure. What it returns
-	// is closed by the sharded store. It must not be nil.
+	// Open opens the member, and opens it again after a failure, and if it could not
+	// be opened before. What it returns is closed by the sharded store. It must not be
+	// nil.
 	Open func(ctx context.Context) (store.Store, error)
 }
 
@@ -76,8 +75,18 @@ type sharded struct {
 
 // Open opens all members at once and makes one store of them, which owns them. It is
 // a [store.Checker], and a [store.Leaser] and [store.Notifier] if its members are,
-// which all or none must be. An error matches [state.ErrInvalidArgument] if the list
-// of members makes no sense, or contradicts what they have recorded of it.
+// which all or none must be.
+//
+// Members that cannot be reached are lost until they can, as if they had been lost
+// after Open; at least one must be there. Open waits for the answers of all: set
+// their own limits, such as pgstore's Options.Recover and the connect_timeout of a
+// database's URL. Every [MemberError] of a lost member tells why it could not be
+// opened, so that a wrong URL shows.
+//
+// An error matches [state.ErrInvalidArgument] if the list of members makes no sense,
+// or contradicts what they have recorded of it. An error that package store defines,
+// such as [store.ErrLocked], [store.ErrCorrupt] and [store.ErrIncompatible], is no
+// reason to wait: Open then returns the [MemberError].
 func Open(ctx context.Context, members []Member, o *Options) (store.Store, error) {
 	var opts Options
 	if o != nil {
@@ -132,13 +141,27 @@ func (s *sharded) open(ctx context.Context) (leases bool, err error) {
 	if err := errors.Join(errs...); err != nil {
 		return false, err
 	}
-	for i, m := range s.members {
-		_, leaser := m.handle.(store.Leaser)
-		_, notifier := m.handle.(store.Notifier)
-		if leaser != notifier || i > 0 && leaser != leases {
-			return false, invalid("member %q shares its tasks with other processes in another way than the others", m.Name)
+	there := slices.IndexFunc(s.members, func(m *member) bool { return m.lost == nil })
+	if there < 0 {
+		for i, m := range s.members {
+			_, errs[i] = m.current()
 		}
-		leases = leaser
+		return false, errors.Join(errs...)
+	}
+	_, leases = s.members[there].handle.(store.Leaser)
+	for _, m := range s.members {
+		m.leases = leases
+		if m.lost != nil {
+			continue
+		}
+		if err := m.fits(m.handle); err != nil {
+			return false, &MemberError{m.Name, err}
+		}
+	}
+	for _, m := range s.members {
+		if m.lost != nil {
+			s.running.Go(m.recover)
+		}
 	}
 	return leases, nil
 }
@@ -168,12 +191,14 @@ func (s *sharded) ready(ctx context.Context) error {
 }
 
 // Check implements [store.Checker]. It checks each member, and that no business is
-// on two of them.
+// on two of them. If members are lost, it checks the others before it returns their
+// error.
 func (s *sharded) Check(ctx context.Context, report func(problem string)) error {
 	if err := s.ready(ctx); err != nil {
 		return err
 	}
 	where := make(map[string]*member)
+	var unfinished []error // of members that are lost
 	for _, m := range s.members {
 		err := m.use(ctx, func(st store.Store) error {
 			check := func(ctx context.Context, report func(string)) error { return store.Check(ctx, st, report) }
@@ -199,11 +224,14 @@ func (s *sharded) Check(ctx context.Context, report func(problem string)) error 
 			}
 			return nil
 		})
-		if err != nil {
+		switch {
+		case errors.Is(err, store.ErrUnavailable):
+			unfinished = append(unfinished, err)
+		case err != nil:
 			return err
 		}
 	}
-	return nil
+	return errors.Join(unfinished...)
 }
 
 // ask calls f for all members at once and returns what it does, in their order.

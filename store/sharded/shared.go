@@ -92,7 +92,7 @@ func (m *member) tookOver(key state.Key) {
 func (m *member) committed(writes []store.Write, results []store.Result) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, leases := m.handle.(store.Leaser); !leases {
+	if !m.leases {
 		return
 	}
 	for i := range writes {

@@ -48,6 +48,9 @@ type Head struct {
 	Oldest string `json:"oldest,omitempty"`
 	// Cursor is the cursor of the next page of a list.
 	Cursor string `json:"cursor,omitempty"`
+	// Missing is what a page of a list leaves out because it cannot be reached: the
+	// message of each error that matches [store.ErrUnavailable].
+	Missing []string `json:"missing,omitempty"`
 	// More says that the page has reached the server's limit.
 	More bool `json:"more,omitempty"`
 	// Ending says that the server is shutting down and the feed has ended.

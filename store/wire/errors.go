@@ -18,6 +18,7 @@ var sentinels = []struct {
 	{"trimmed", store.ErrTrimmed},
 	{"history", store.ErrHistory},
 	{"failed", store.ErrFailed},
+	{"unavailable", store.ErrUnavailable},
 	{"corrupt", store.ErrCorrupt},
 	{"incompatible", store.ErrIncompatible},
 	{"closed", store.ErrClosed},

@@ -43,6 +43,7 @@ var codes = []struct {
 	{store.ErrCorrupt, "corrupt"},
 	{store.ErrIncompatible, "corrupt"},
 	{store.ErrFailed, "failed"},
+	{store.ErrUnavailable, "unavailable"},
 	{store.ErrClosed, "closed"},
 	{store.ErrLocked, "locked"},
 	{store.ErrFull, "full"},

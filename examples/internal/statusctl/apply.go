@@ -64,7 +64,7 @@ Each line is answered by one line, in order, once it is durable:
 
 did is what a begin or a report recorded. A refusal has one of the codes
 not_found exists invalid_transition invalid_argument version_mismatch
-not_retryable not_skippable loop_limit conflict locked full failed corrupt
+not_retryable not_skippable loop_limit conflict locked full failed unavailable corrupt
 closed, for a batch also with the index of the operation that was refused. The
 answers to status and history are what they ask for. The next line need not wait
 for the answer; at most 64 are in flight. After "failed" and "corrupt" the exit

@@ -86,8 +86,14 @@ func (l *lister) list(ctx context.Context, r *reader, now time.Time) error {
 	if l.json {
 		show = l.writeJSON
 	}
-	if err := show(tasks, now); err != nil || tasks.Unreadable == 0 {
+	if err := show(tasks, now); err != nil {
 		return err
+	}
+	if len(tasks.Missing) > 0 {
+		return fmt.Errorf("%w: tasks are not listed: %s", store.ErrUnavailable, strings.Join(tasks.Missing, "; "))
+	}
+	if tasks.Unreadable == 0 {
+		return nil
 	}
 	return fmt.Errorf("%w: %s cannot be read and not listed", store.ErrCorrupt, count(tasks.Unreadable, "task"))
 }

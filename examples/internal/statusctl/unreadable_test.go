@@ -35,6 +35,30 @@ func (s *damagedStore) Load(ctx context.Context, ref store.Ref) (store.Snapshot,
 	return s.Store.Load(ctx, ref)
 }
 
+// partedStore is a store of which a part cannot be reached.
+type partedStore struct{ store.Store }
+
+func (s *partedStore) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
+	page, err := s.Store.List(ctx, q)
+	page.Missing = []error{fmt.Errorf("%w: member b", store.ErrUnavailable)}
+	return page, err
+}
+
+func TestListsAndExportsNameWhatIsMissing(t *testing.T) {
+	s := &partedStore{recorded(t)}
+	var out strings.Builder
+	l := &lister{tool: &tool{stdout: &out, zone: time.UTC, now: time.Now}, query: store.ListQuery{Limit: 50}}
+	err := l.list(t.Context(), newReader(s, time.UTC), time.Now())
+	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), "member b") || strings.Count(out.String(), "\n") < 4 {
+		t.Errorf("list: %v\n%s", err, out.String())
+	}
+	var export bytes.Buffer
+	err = writeExport(t.Context(), newReader(s, time.UTC), &export)
+	if !errors.Is(err, store.ErrUnavailable) || strings.Contains(export.String(), `"end"`) {
+		t.Errorf("export: %v\n%s", err, export.String())
+	}
+}
+
 func TestAnExportSkipsUnreadableTasks(t *testing.T) {
 	whole := recorded(t)
 	keys, err := allTasks(t.Context(), whole)

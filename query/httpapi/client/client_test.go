@@ -195,7 +195,7 @@ func TestErrorsOfTheStoreKeepTheirIdentity(t *testing.T) {
 	asked["feed"] = ofEverything(c)["feed"]
 	for _, want := range []error{
 		state.ErrInvalidArgument, state.ErrNotFound, store.ErrTrimmed, store.ErrHistory, store.ErrFailed,
-		store.ErrCorrupt, store.ErrIncompatible, store.ErrClosed,
+		store.ErrUnavailable, store.ErrCorrupt, store.ErrIncompatible, store.ErrClosed,
 	} {
 		failure = fmt.Errorf("%w: the detail", want)
 		for method, ask := range asked {
@@ -211,6 +211,28 @@ func TestErrorsOfTheStoreKeepTheirIdentity(t *testing.T) {
 		if err := ask(t.Context()); verdict(err) != "500" || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v", method, err)
 		}
+	}
+}
+
+// parted is a store of which a part cannot be reached.
+type parted struct{ store.Store }
+
+func (p *parted) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
+	page, err := p.Store.List(ctx, q)
+	page.Missing = []error{fmt.Errorf("%w: member b", store.ErrUnavailable)}
+	return page, err
+}
+
+func TestListsSayWhatIsMissing(t *testing.T) {
+	s := store.NewMemory()
+	recorded(t, s)
+	c := serve(t, &parted{s}, httpapi.Options{AuthorizeStore: everything}, nil)
+	page, err := c.List(t.Context(), store.ListQuery{})
+	if err != nil || len(page.Tasks) == 0 {
+		t.Fatalf("%d tasks, %v, want those of the other parts", len(page.Tasks), err)
+	}
+	if len(page.Missing) != 1 || !errors.Is(page.Missing[0], store.ErrUnavailable) || !strings.Contains(page.Missing[0].Error(), "member b") {
+		t.Errorf("missing are %v, want one part, by its name", page.Missing)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"iter"
+	"net/http"
 	"net/url"
 	"strconv"
 	"time"
@@ -126,6 +127,9 @@ func (c *Client) List(ctx context.Context, q store.ListQuery) (page store.ListPa
 	}
 	err = c.ask(ctx, "list", asked, func(head *wire.Head, next func(any) error) error {
 		page.Cursor = head.Cursor
+		for _, message := range head.Missing {
+			page.Missing = append(page.Missing, &Error{Status: http.StatusOK, Message: message, matches: []error{store.ErrUnavailable}})
+		}
 		page.Tasks, err = collect(head, next, (*wire.Task).Value)
 		return err
 	})

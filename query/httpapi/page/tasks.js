@@ -137,7 +137,7 @@ const tasksView = {
       const list = await this.page(signal);
       if (signal.aborted) return;
       this.show(list);
-      problem("");
+      problem(list.missing ? "A part of the store cannot be reached: its tasks are missing here." : "");
       mark("live", "live");
       await this.count(signal);
     } catch (e) {
@@ -165,6 +165,7 @@ const tasksView = {
       if (signal.aborted) return;
       all.tasks.push(...more.tasks);
       all.cursor = more.cursor;
+      all.missing = more.missing;
       all.now = more.now;
     }
     return all;
