@@ -13,7 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// account is what a store tells of its tasks and of how they came about.
+// account has the tasks of a store and their transitions.
 type account struct {
 	Tasks []store.Task
 	Nodes [][]state.Node
@@ -46,7 +46,8 @@ func (f *fixture) everything() (all account) {
 
 var exported = cmp.Exporter(func(reflect.Type) bool { return true })
 
-// inFlight records nodes in every state that somebody could think of ending.
+// inFlight records nodes in every state that an engine could be tempted to end
+// by itself.
 func (f *fixture) inFlight() {
 	f.Helper()
 	f.task("10", "root")
@@ -84,7 +85,7 @@ func TestTheEngineNeverActsByItself(t *testing.T) {
 		f.inFlight()
 		before := f.everything()
 		for _, wait := range []time.Duration{time.Minute, 24 * time.Hour, 10 * 365 * 24 * time.Hour} {
-			time.Sleep(wait) // past the time of the retry, in no time
+			time.Sleep(wait) // past the time of the retry; takes no real time
 			synctest.Wait()
 			if diff := cmp.Diff(before, f.everything(), exported); diff != "" {
 				t.Fatalf("after %v (-before +after):\n%s", wait, diff)

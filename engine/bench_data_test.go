@@ -12,9 +12,9 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// BenchmarkOutputs measures durable finishes and loops of many writers, each on a
-// task of its own, with an output of each finish and without one in slices that
-// alternate. with/without is how the rates compare.
+// BenchmarkOutputs measures durable finishes and loops of many writers, each on
+// a separate task, with and without an output of each finish in alternating
+// slices of time. with/without is the ratio of the rates.
 func BenchmarkOutputs(b *testing.B) {
 	for _, size := range []int{1 << 10, 16 << 10} {
 		b.Run(fmt.Sprintf("writers=256/bytes=%d", size), func(b *testing.B) {
@@ -36,7 +36,8 @@ func BenchmarkOutputs(b *testing.B) {
 	}
 }
 
-// outputs are nodes that finish with an output of so many bytes, if any.
+// outputs are nodes that finish with an output of so many bytes, or without
+// one.
 type outputs struct {
 	b      *testing.B
 	engine *engine.Engine

@@ -98,7 +98,7 @@ func BenchmarkWholeTasks(b *testing.B) {
 	}
 }
 
-// BenchmarkWatch measures how fast consumers read what is history.
+// BenchmarkWatch measures how fast consumers read past transitions.
 func BenchmarkWatch(b *testing.B) {
 	_, e := benchStore(b, filepath.Join(b.TempDir(), "tasks.db"))
 	fillStore(b, e, "t", 200)
@@ -127,8 +127,8 @@ func BenchmarkWatch(b *testing.B) {
 	}
 }
 
-// BenchmarkGrowth measures with many tasks stored what it also measures with a
-// thousand: -stored says how many.
+// BenchmarkGrowth measures the same with a thousand tasks stored and with the
+// number of tasks in -stored.
 func BenchmarkGrowth(b *testing.B) {
 	for _, stored := range []int{1_000, *storedTasks} {
 		s, e := benchStore(b, filepath.Join(b.TempDir(), "tasks.db"))
@@ -160,8 +160,8 @@ func BenchmarkGrowth(b *testing.B) {
 	}
 }
 
-// BenchmarkOpen measures opening a file after its store was closed, and one as
-// a killed process leaves it.
+// BenchmarkOpen measures opening a file after its store was closed, and after
+// its process was killed.
 func BenchmarkOpen(b *testing.B) {
 	for _, after := range []string{"close", "kill"} {
 		b.Run("after="+after, func(b *testing.B) {
@@ -184,7 +184,7 @@ func BenchmarkOpen(b *testing.B) {
 				}
 				b.StopTimer()
 				if after == "kill" {
-					// Closing would write back what the next Open is to find.
+					// A copy, because Close would write the journal back.
 					again := path + "."
 					copyPair(b, again, path)
 					s.Close()
@@ -198,8 +198,7 @@ func BenchmarkOpen(b *testing.B) {
 	}
 }
 
-// copyPair copies a store's file and its journal, which belong together until
-// the store is closed.
+// copyPair copies a store's file and its journal.
 func copyPair(b *testing.B, to, from string) {
 	b.Helper()
 	copyFile(b, to, from)

@@ -20,10 +20,10 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// BenchmarkTransitions measures durable transitions with some writers, each
-// on a task of its own. On the bolt store a bare bbolt Update of one 100-byte
-// value under ascending keys runs too, in slices that alternate with the
-// engine's, and x-bare is how many times faster transitions are than that.
+// BenchmarkTransitions measures durable transitions of writers, each on a
+// separate task. On the bolt store, bbolt's Update of a 100-byte value under
+// ascending keys runs in alternating slices of time, and x-bare is the ratio of
+// the rates.
 func BenchmarkTransitions(b *testing.B) {
 	for _, writers := range []int{1, 8, 32, 256, 1024} {
 		b.Run(fmt.Sprintf("writers=%d/store=memory", writers), func(b *testing.B) {
@@ -74,7 +74,7 @@ type writers struct {
 	took      time.Duration // of all rounds
 }
 
-// perRound is how many transitions each writer makes in a round.
+// perRound is the number of transitions of each writer in a round.
 const perRound = 16
 
 func newWriters(b *testing.B, s store.Store, n int) *writers {
@@ -107,7 +107,7 @@ func (w *writers) close() {
 	}
 }
 
-// round lets every writer make its transitions, one after the other.
+// round makes every writer record its transitions, one after the other.
 func (w *writers) round() {
 	begin := time.Now()
 	var wg sync.WaitGroup
@@ -138,7 +138,7 @@ func (w *writers) round() {
 
 func (w *writers) perSecond() float64 { return float64(w.done.Load()) / w.took.Seconds() }
 
-// report tells of transitions, not of rounds.
+// report reports the rate of transitions instead of rounds.
 func (w *writers) report(b *testing.B) {
 	slices.SortFunc(w.latencies, cmp.Compare[time.Duration])
 	at := func(percent int) float64 {
@@ -166,7 +166,7 @@ func newBare(b *testing.B) *bare {
 	return &bare{b: b, db: db}
 }
 
-// run updates for about as long as it is told, at least once.
+// run updates for about the given time, at least once.
 func (y *bare) run(atLeast time.Duration) {
 	value := make([]byte, 100)
 	for begin := time.Now(); ; {
@@ -199,8 +199,8 @@ func fileSize(b *testing.B, path string) int64 {
 	return info.Size()
 }
 
-// BenchmarkLoad measures what a query begins with: from memory, and from the
-// store when nothing is in memory.
+// BenchmarkLoad measures the beginning of a query: loading a tree from memory,
+// and from the store.
 func BenchmarkLoad(b *testing.B) {
 	for _, nodes := range []int{100, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("nodes=%d/from=memory", nodes), func(b *testing.B) {
@@ -220,7 +220,8 @@ func BenchmarkLoad(b *testing.B) {
 			}
 			b.ReportAllocs()
 			for b.Loop() {
-				// Two trees do not fit, so each is read whenever it is asked for.
+				// Two trees do not fit into memory, so each is read again and
+				// again.
 				for _, id := range []string{other.Node, root} {
 					if _, err := e.Load(b.Context(), store.ByNode(id)); err != nil {
 						b.Fatal(err)
@@ -231,8 +232,8 @@ func BenchmarkLoad(b *testing.B) {
 	}
 }
 
-// grown is an engine that keeps one tree in memory, on a file with a task of
-// so many nodes that is written back.
+// grown is an engine that keeps one tree in memory, on a written-back file with
+// a task of so many nodes.
 func grown(b *testing.B, nodes int) (e *engine.Engine, root string) {
 	path, ctx := filepath.Join(b.TempDir(), "tasks.db"), context.Background()
 	open := func() (*boltstore.Store, *engine.Engine) {
@@ -265,9 +266,9 @@ func grown(b *testing.B, nodes int) (e *engine.Engine, root string) {
 	return e, root
 }
 
-// BenchmarkGivenIDs measures what it costs to name nodes: 256 writers declare
-// nodes in tasks of their own, in turns with IDs of theirs and with generated ones,
-// and x-generated is how many times faster the former is.
+// BenchmarkGivenIDs measures the cost of naming nodes: 256 writers alternately
+// declare nodes with given and with generated IDs in separate tasks, and
+// x-generated is the ratio of the rates.
 func BenchmarkGivenIDs(b *testing.B) {
 	const writers, each = 256, 16
 	path := filepath.Join(b.TempDir(), "tasks.db")
@@ -293,7 +294,8 @@ func BenchmarkGivenIDs(b *testing.B) {
 				for i := 0; i < each && err == nil; i++ {
 					var opts []engine.Option
 					if given {
-						// As long as generated ones, and ascending as they do.
+						// The given IDs are as long as generated ones and also
+						// ascend.
 						opts = append(opts, engine.ID(fmt.Sprintf("%08x%012x%012x", time.Now().Unix(), round, w*each+i)))
 					}
 					_, err = e.Declare(b.Context(), root.Node, state.EndEvent, opts...)

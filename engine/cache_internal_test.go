@@ -12,8 +12,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// tree is a task of so many nodes at a revision, the root's ID being the
-// task's; it has ended or not.
+// tree is a task of so many nodes at a revision, ended or not. The root has the
+// task's ID.
 func tree(t *testing.T, task string, revision uint64, nodes int, end bool) *state.Tree {
 	t.Helper()
 	now := state.UnixInstant(0, 0)
@@ -35,7 +35,7 @@ func tree(t *testing.T, task string, revision uint64, nodes int, end bool) *stat
 	return tr.WithRevision(revision)
 }
 
-// inMemory lists the tasks that are in memory, of those given.
+// inMemory lists those of the given tasks that are in memory.
 func inMemory(c *cache, tasks ...string) (in []string) {
 	for _, task := range tasks {
 		if c.get(store.ByKey("2", task)) != nil {
@@ -71,8 +71,8 @@ func TestCacheRefusesTreesReadBeforeARemoval(t *testing.T) {
 	}
 }
 
-// A key that was freed and used again has other nodes; an ID that was freed
-// and used again leads to its new task, also when the old one goes.
+// A reused key has new nodes; a reused ID leads to its new task, even when the
+// old task is dropped.
 func TestCacheFollowsKeysAndIDsThatAreUsedAgain(t *testing.T) {
 	c := newCache(100, func(*state.Tree) {})
 	old := tree(t, "a", 5, 3, false)
@@ -122,7 +122,7 @@ func TestCacheDropsTheLeastRecentlyUsed(t *testing.T) {
 	}
 }
 
-// Ended tasks have a small bound of their own and do not displace others.
+// Ended tasks have a separate small bound and do not displace others.
 func TestCacheKeepsFewEndedTasks(t *testing.T) {
 	c := newCache(2*endedShare, func(*state.Tree) {})
 	c.put(tree(t, "live", 1, 1, false))
@@ -132,7 +132,7 @@ func TestCacheKeepsFewEndedTasks(t *testing.T) {
 	if in := inMemory(c, "live", "ended 7", "ended 8", "ended 9"); fmt.Sprint(in) != "[live ended 8 ended 9]" {
 		t.Errorf("kept %v", in)
 	}
-	// A task that ends moves over.
+	// A task that ends moves to the other ring.
 	c.put(tree(t, "live", 20, 1, true))
 	if n := c.rings[unfinished].nodes; n != 0 {
 		t.Errorf("%d nodes counted as unfinished", n)
@@ -142,8 +142,8 @@ func TestCacheKeepsFewEndedTasks(t *testing.T) {
 	}
 }
 
-// Another engine can delete a task and make it anew, with the same root and as
-// many other nodes.
+// Another engine can delete a task and create it again, with the same root and
+// as many other nodes.
 func TestALoadedTreeReplacesTheNodesOfItsPredecessor(t *testing.T) {
 	c := newCache(100, func(*state.Tree) {})
 	c.put(tree(t, "10", 5, 2, false))
@@ -167,7 +167,7 @@ func TestALoadedTreeReplacesTheNodesOfItsPredecessor(t *testing.T) {
 	}
 }
 
-// names lists what an index has.
+// names lists the names in an index.
 func names[K comparable](x *index[K]) (names []K) {
 	for i := range x.parts {
 		names = slices.AppendSeq(names, maps.Keys(x.parts[i].tasks))
@@ -175,7 +175,8 @@ func names[K comparable](x *index[K]) (names []K) {
 	return names
 }
 
-// The nodes of what was read for its key are not known before one is asked for.
+// A tree that was loaded by its key is not in the index of nodes until a node
+// is asked for.
 func TestCacheIndexesNodesOnFirstUse(t *testing.T) {
 	byKey := store.ByKey("2", "a")
 	for _, tc := range []struct {
@@ -205,7 +206,7 @@ func TestCacheIndexesNodesOnFirstUse(t *testing.T) {
 	}
 }
 
-// A reader that finds a tree by a node finds the node in it.
+// A tree that was found by a node has that node.
 func TestCacheReturnsTreesThatHaveTheNode(t *testing.T) {
 	const nodes = 500
 	c := newCache(10*nodes, func(*state.Tree) {})

@@ -10,8 +10,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// A clock outside the years 1 to 9999 gets into no record, whatever is asked
-// for: the request is refused and the store can be read as before.
+// A time outside the years 1 to 9999 is never recorded: every request is
+// refused, and the store stays readable.
 func TestWildClockIsRefusedByEveryOperation(t *testing.T) {
 	for name, wild := range map[string]time.Time{
 		"before the year 1":   time.Date(0, 12, 31, 23, 59, 59, 0, time.UTC),

@@ -19,7 +19,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// ledger is what was acknowledged: the answers by sequence.
+// ledger has the acknowledged answers by sequence.
 type ledger struct {
 	mu      sync.Mutex
 	results map[uint64]engine.Result
@@ -36,7 +36,7 @@ func (l *ledger) note(t testing.TB, results ...engine.Result) {
 	}
 }
 
-// expect holds what was acknowledged against what is stored: the same
+// expect compares the acknowledged operations with the stored ones: the same
 // sequences, nodes and versions, no more and no less.
 func (l *ledger) expect(f *fixture) {
 	f.Helper()
@@ -66,8 +66,8 @@ func (l *ledger) expect(f *fixture) {
 	}
 }
 
-// Many goroutines work on few tasks, several to a task, on an engine that has
-// to evict all the time, and read what they find.
+// Many goroutines work on few tasks, several on each, with an engine that
+// evicts all the time, and read trees.
 func TestManyGoroutinesOnFewTasks(t *testing.T) {
 	for name, on := range kindsOfStore {
 		t.Run(name, func(t *testing.T) {
@@ -95,7 +95,7 @@ func TestManyGoroutinesOnFewTasks(t *testing.T) {
 	}
 }
 
-// work takes nodes of a task through their lives by every way of asking.
+// work runs nodes of a task from creation to end by every kind of call.
 func work(f *fixture, l *ledger, worker int, root string, rounds int) {
 	r := rand.New(rand.NewPCG(uint64(worker), 0))
 	for i := range rounds {
@@ -133,7 +133,7 @@ func work(f *fixture, l *ledger, worker int, root string, rounds int) {
 	}
 }
 
-// browse reads until stop is closed. What it sees of a task never goes back.
+// browse reads until stop is closed. Its view of a task never goes back.
 func browse(f *fixture, stop chan struct{}) {
 	revisions := map[state.Key]uint64{}
 	for {
@@ -162,9 +162,9 @@ func browse(f *fixture, stop chan struct{}) {
 	}
 }
 
-// A store that is slow, conflicts, is full and heals again, by chance, under
-// two engines: everybody is answered, and what was acknowledged is exactly
-// what is stored.
+// Two engines share a store that at random is slow, conflicts, is full and
+// recovers: every caller gets an answer, and exactly the acknowledged
+// operations are stored.
 func TestUnreliableStoreUnderTwoEngines(t *testing.T) {
 	s := &storetest.Wrapper{Store: store.NewMemory()}
 	var calls atomic.Uint64
@@ -225,8 +225,8 @@ func TestUnreliableStoreUnderTwoEngines(t *testing.T) {
 	l.expect(f)
 }
 
-// Callers that give up at any moment harm nobody else, and no answer goes to
-// the wrong one.
+// Callers that cancel at any moment do not affect others, and every answer
+// reaches its caller.
 func TestCancelledCallsDoNotAffectOthers(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
@@ -252,7 +252,7 @@ func TestCancelledCallsDoNotAffectOthers(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		f.reopen() // commits what is queued
+		f.reopen() // commits the queued requests
 		snap, err := f.Load(f.ctx, store.ByNode("root"))
 		if err != nil {
 			f.Fatal(err)

@@ -11,8 +11,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// A task's whole life through the method of each operation: what it answers,
-// and what it leaves in the node.
+// A task from creation to end through the method of each operation: the
+// answers, and the values of the node.
 func TestMethodsRecordTheirOperation(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		sequence := uint64(0)
@@ -71,7 +71,7 @@ func TestMethodsRecordTheirOperation(t *testing.T) {
 		did(f.Reopen(f.ctx, "2", "10"))
 		shows(root, state.Running)
 
-		sequence++ // Enter takes two
+		sequence++ // Enter records two operations
 		sub := did(f.Enter(f.ctx, root, state.Subprocess)).Node
 		shows(sub, state.Running)
 		did(f.Revoke(f.ctx, root))
@@ -127,8 +127,8 @@ func TestOptionsOfNewNodesAreKept(t *testing.T) {
 	})
 }
 
-// Enter gives what it was given to the declaration, and time, actor and
-// idempotence to the start as well.
+// Enter applies its options to the declaration, and time, actor and idempotence
+// also to the start.
 func TestEnterDeclaresAndStarts(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		f.task("10", "root")
@@ -146,7 +146,7 @@ func TestEnterDeclaresAndStarts(t *testing.T) {
 				f.Errorf("%+v", tr)
 			}
 		}
-		defer func() { // and whatever became of the node
+		defer func() { // in any state of the node
 			for _, op := range []engine.Op{engine.Finish("a"), engine.Loop("a"), engine.Suspend("a")} {
 				f.record(op)
 				f.pause()
@@ -218,7 +218,8 @@ func TestABatchIsAtomic(t *testing.T) {
 				f.Errorf("refused %+v", refused)
 			}
 		})
-		// Each sees those before it; in another order they would be refused.
+		// Each operation sees the ones before it; in another order they would
+		// be refused.
 		f.record(engine.Finish("a"), engine.Finish("sub"), engine.Finish("root"))
 		f.pause()
 		f.expectStates(map[string]state.State{"root": state.Finished, "sub": state.Finished, "a": state.Finished})

@@ -65,7 +65,7 @@ func TestDataCountsInTheQueue(t *testing.T) {
 			return f.Submit(engine.Create("2", task, engine.Input(make([]byte, bytes))))
 		}
 		taken := []*engine.Pending{create("0", 60_000)}
-		synctest.Wait() // it is being committed
+		synctest.Wait() // until its commit runs
 		taken = append(taken, create("1", 40_000))
 		if _, err := create("2", 20_000).Wait(f.ctx); !errors.Is(err, engine.ErrQueueFull) {
 			t.Errorf("20 KB more than the queue takes: %v", err)

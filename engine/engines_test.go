@@ -12,7 +12,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// Several engines on one store: safe by revision.
+// Several engines on one store are safe because commits compare revisions.
 
 func TestOperationsApplyToTheStateThatAnotherEngineLeft(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
@@ -22,7 +22,7 @@ func TestOperationsApplyToTheStateThatAnotherEngineLeft(t *testing.T) {
 		if _, err := other.Finish(f.ctx, "a"); err != nil {
 			f.Fatal(err)
 		}
-		// Both rest on "a" RUNNING, which this engine still has in memory.
+		// Both depend on "a" RUNNING, which this engine still has in memory.
 		if _, err := f.Loop(f.ctx, "a"); err != nil {
 			f.Errorf("loop of what another engine finished: %v", err)
 		}
@@ -34,8 +34,8 @@ func TestOperationsApplyToTheStateThatAnotherEngineLeft(t *testing.T) {
 	})
 }
 
-// A refusal commits nothing that would tell of a conflict, and neither does an
-// idempotent repeat, so both have to be sure of what they rest on.
+// A refusal or an idempotent repeat commits nothing that could conflict, so the
+// engine checks the tree that it depends on first.
 func TestRefusalsAndRepeatsAreCheckedAgainstTheStore(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
@@ -65,8 +65,8 @@ func TestRefusalsAndRepeatsAreCheckedAgainstTheStore(t *testing.T) {
 	})
 }
 
-// An ID that another engine has freed is free, also to one that has the
-// deleted task in memory and looks because it refuses the request.
+// An ID that another engine has freed is free, even for an engine that still
+// has the deleted task in memory.
 func TestIDThatAnotherEngineFreedIsFree(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "gone")
@@ -85,8 +85,8 @@ func TestIDThatAnotherEngineFreedIsFree(t *testing.T) {
 	})
 }
 
-// What is in memory may lag behind another engine's commits, but a snapshot's
-// sequence never hides them from whoever watches after it.
+// Memory may lag behind another engine's commits, but a snapshot's position
+// never hides them from a later watch.
 func TestSnapshotSequencesNeverSkipCommitsOfAnotherEngine(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
@@ -103,7 +103,7 @@ func TestSnapshotSequencesNeverSkipCommitsOfAnotherEngine(t *testing.T) {
 			f.Errorf("revision %d at %s: 5 would be missed", snap.Tree.Revision(), snap.Position)
 		}
 
-		// The same where reading another task brought news of the sequence.
+		// The same holds if reading another task brought a later position.
 		other.record(engine.Resume("root"))
 		other.record(engine.Create("2", "12", engine.ID("new")))
 		if _, err := f.Load(f.ctx, store.ByNode("new")); err != nil {
@@ -118,8 +118,9 @@ func TestSnapshotSequencesNeverSkipCommitsOfAnotherEngine(t *testing.T) {
 	})
 }
 
-// What others commit is read when somebody asks, not with each commit: a fleet of
-// processes that only write would otherwise read all that each of them does.
+// The commits of others are read when a caller asks, not with each commit.
+// Otherwise every process of a fleet that only writes would read the commits of
+// all.
 func TestAnEngineThatOnlyWritesDoesNotReadTheCommitsOfOthers(t *testing.T) {
 	reads := 0
 	f := onStore(t, &storetest.Wrapper{Store: store.NewMemory(), BeforeRead: func(_ context.Context, method string) error {
@@ -204,9 +205,9 @@ func TestEnginesThatRaceForATaskLoseNothing(t *testing.T) {
 	})
 }
 
-// moved makes an engine whose memory has the ended task "11" with the root "f" and a
-// node "e" with the key "step". Another engine has since deleted that task and created
-// the task "10" with the root "f" and a node "d".
+// moved makes an engine with the ended task "11" in memory, which has the root
+// "f" and a node "e" with the key "step". Another engine has since deleted that
+// task and created the task "10" with the root "f" and a node "d".
 func moved(t *testing.T) *fixture {
 	s := store.NewMemory()
 	f := onStore(t, s, engine.Options{})
@@ -226,8 +227,9 @@ func moved(t *testing.T) *fixture {
 	return f
 }
 
-// The engine first refuses the operation for the deleted task, and then looks whether
-// the node is in use elsewhere. It is, in the task that the operation is about.
+// The engine first refuses the operation for the deleted task, and then checks
+// whether another task uses the node's ID. The task that has it is the one that
+// the operation means.
 func TestAnIDIsNotInUseElsewhereIfTheOperationIsAboutThatTask(t *testing.T) {
 	f := moved(t)
 	r, err := f.Begin(f.ctx, "f", state.ServiceActivity, engine.ID("d"))
@@ -257,8 +259,8 @@ func TestAttemptsByKeyAreThoseOfTheCurrentTask(t *testing.T) {
 	}
 }
 
-// The task was made anew, with a node that has the key too. The ID that the engine has
-// in memory for that key is no longer the ID of any node.
+// The task was created again, with a new node of the same key. The ID that the
+// engine has in memory for that key is no longer in use.
 func TestAttemptsByKeyAreFoundAlthoughTheIDInMemoryIsOutdated(t *testing.T) {
 	f := moved(t)
 	f.another().record(
@@ -271,8 +273,8 @@ func TestAttemptsByKeyAreFoundAlthoughTheIDInMemoryIsOutdated(t *testing.T) {
 	}
 }
 
-// Attempts by ID come from the store. Whoever reads them asks next for the task that the
-// node is in, to find out whether they may be shown.
+// Attempts by ID come from the store. A caller that reads them then asks for
+// the task of the node, to check the permission to show them.
 func TestANodeIsLocatedInTheTaskThatItsAttemptsAreOf(t *testing.T) {
 	f := moved(t)
 	f.another().record(engine.Create("3", "12", engine.ID("e"), engine.Input([]byte("secret"))))

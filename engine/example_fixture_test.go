@@ -12,7 +12,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// What the examples share and do not show.
+// Helpers of the examples.
 
 func check(err error) {
 	if err != nil {

@@ -34,7 +34,7 @@ type fixture struct {
 	reopens bool // at each pause
 }
 
-// epoch is what the fixture's clock shows first.
+// epoch is the first time of the fixture's clock.
 var epoch = time.Unix(1524730114, 0)
 
 var kindsOfStore = map[string]func(*testing.T, engine.Options) *fixture{"memory": onMemory, "bolt": onBolt}
@@ -111,15 +111,14 @@ func (f *fixture) close() {
 	}
 }
 
-// reopen closes the engine, and the file if there is one, and opens them
-// again.
+// reopen closes and opens the engine, and the file if there is one.
 func (f *fixture) reopen() {
 	f.Helper()
 	f.close()
 	f.open()
 }
 
-// pause is a moment at which the engine may have been closed and opened again.
+// pause reopens the engine if the fixture does so.
 func (f *fixture) pause() {
 	f.Helper()
 	if f.reopens {
@@ -163,7 +162,7 @@ func counting() func() string {
 	return func() string { return fmt.Sprintf("%032x", n.Add(1)) }
 }
 
-// id is the n-th ID that counting makes, good as a version too.
+// id is the n-th ID of counting, which is also a valid version.
 func id(n int) string { return fmt.Sprintf("%032x", n) }
 
 // record records operations that must be accepted.
@@ -182,7 +181,7 @@ func (f *fixture) task(task, root string) {
 	f.record(engine.Create("2", task, engine.ID(root)), engine.Start(root))
 }
 
-// activity declares a service activity and takes it through operations.
+// activity declares a service activity and applies operations to it.
 func (f *fixture) activity(parent, node string, then ...func(node string, opts ...engine.Option) engine.Op) {
 	f.Helper()
 	ops := []engine.Op{engine.Declare(parent, state.ServiceActivity, engine.ID(node))}
@@ -231,7 +230,7 @@ func (f *fixture) expectRefusal(err, want error) *state.Error {
 	return refused
 }
 
-// contents is everything that can be read from a store or engine.
+// contents is all readable data of a store or engine.
 type contents struct {
 	Last     uint64
 	Tasks    []store.Task
@@ -243,7 +242,7 @@ type contents struct {
 // read returns the contents of a store or engine.
 func read(t testing.TB, r store.Reader) contents {
 	t.Helper()
-	// Tests read after they cancelled, too.
+	// Tests also read after cancelling their context.
 	ctx := context.Background()
 	check := func(err error) {
 		t.Helper()
@@ -282,8 +281,8 @@ func read(t testing.TB, r store.Reader) contents {
 
 var byValue = cmpopts.EquateComparable(state.Version{}, state.Instant{})
 
-// expectUnchanged runs do and expects nothing in the engine or the store to
-// differ after it.
+// expectUnchanged runs do and expects that neither the engine nor the store
+// changes.
 func (f *fixture) expectUnchanged(do func()) {
 	f.Helper()
 	before, seq := read(f.T, f.store), f.Position().Sequence
@@ -301,8 +300,8 @@ func (f *fixture) expectUnchanged(do func()) {
 	}
 }
 
-// expectSame looks for the difference only if there is one: for deep trees that
-// takes long.
+// expectSame computes the difference only if there is one, since that takes
+// long for deep trees.
 func expectSame(t testing.TB, what string, before, after contents) {
 	t.Helper()
 	if !reflect.DeepEqual(before, after) {
@@ -310,8 +309,8 @@ func expectSame(t testing.TB, what string, before, after contents) {
 	}
 }
 
-// watched collects the sequences that a watch from a sequence yields up to
-// another, and fails if they are not all of those between.
+// watched collects the sequences that a watch yields between two positions, and
+// fails unless they are complete.
 func (f *fixture) watched(after, to uint64) (all []*state.Transition) {
 	f.Helper()
 	for tr, err := range f.Watch(f.ctx, f.Position().At(after)) {

@@ -8,7 +8,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// running records task 2/10, whose pipeline runs, and returns its root.
+// running records the running task 2/10 and returns its root.
 func running(t *testing.T, e *Engine) string {
 	t.Helper()
 	root, err := e.Create(t.Context(), "2", "10")
@@ -31,8 +31,8 @@ func request(t *testing.T, e *Engine, op Op) *Pending {
 	return p
 }
 
-// A group takes requests while it waits for more. What one of them found out
-// about a task need not hold for one that comes later.
+// A group accepts requests while it waits for more. The state of a task may
+// change between two of them.
 func TestARequestIsRefusedOnlyByTheStateItMeets(t *testing.T) {
 	ctx := context.Background()
 	s := store.NewMemory()
@@ -62,8 +62,8 @@ func TestARequestIsRefusedOnlyByTheStateItMeets(t *testing.T) {
 	}
 }
 
-// A task that a request found in memory may have gone from there, for good
-// reason, when the request is applied: then it is looked up again.
+// A task that a request found in memory may be dropped before the request is
+// applied. The engine then looks it up again.
 func TestARequestReloadsAnEvictedTask(t *testing.T) {
 	ctx := context.Background()
 	for how, forget := range map[string]func(*cache, state.Key){

@@ -16,9 +16,9 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// held is an engine on a memory store whose next commit waits, so that what is
-// submitted meanwhile becomes one group. release lets it go on and sets what
-// the group's commit answers.
+// held is an engine on a memory store whose next commit waits, so that requests
+// submitted during it become one group. release continues it and sets the
+// answers of the group's commit.
 type held struct {
 	*fixture
 	store  *storetest.Wrapper
@@ -81,8 +81,8 @@ func TestRequestsOfOneGroupAreAppliedInOrder(t *testing.T) {
 	}
 }
 
-// What rests on changes of the group that were not committed is answered with
-// the commit's error; what does not, with its own.
+// Answers that depend on uncommitted changes of the group get the commit's
+// error; others get their own.
 func TestAnswersThatDependOnAFailedCommitShareItsError(t *testing.T) {
 	h := hold(t)
 	before := h.Submit(engine.Resume("a"))                      // refused whatever comes
@@ -106,7 +106,7 @@ func TestAnswersThatDependOnAFailedCommitShareItsError(t *testing.T) {
 	}
 }
 
-// expectUnchangedBut expects do to change nothing but the task of the door.
+// expectUnchangedBut expects that do changes only the task of the held commit.
 func (h *held) expectUnchangedBut(do func()) {
 	before := h.node("a")
 	do()
@@ -115,7 +115,7 @@ func (h *held) expectUnchangedBut(do func()) {
 	}
 }
 
-// Nothing is to be seen of a commit before it has returned.
+// A commit is invisible until it has returned.
 func TestNothingIsVisibleBeforeItsCommitReturns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hold(t)
@@ -151,8 +151,8 @@ func TestNothingIsVisibleBeforeItsCommitReturns(t *testing.T) {
 	})
 }
 
-// Cancelling stops the waiting and undoes nothing; the engine continues with the
-// request, and its memory is not given to another.
+// Cancelling stops the wait and undoes nothing; the engine continues with the
+// request, and does not reuse its memory.
 func TestCancelledWaitLeavesTheRequestQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hold(t)
@@ -173,7 +173,7 @@ func TestCancelledWaitLeavesTheRequestQueued(t *testing.T) {
 				t.Errorf("got %v", err)
 			}
 		}
-		// Other requests come and go during this and get their own answers.
+		// Other requests during this get their own answers.
 		var wg sync.WaitGroup
 		for i := range 10 {
 			wg.Go(func() {
@@ -236,7 +236,7 @@ func TestConflictsAreTriedEightTimes(t *testing.T) {
 	}
 }
 
-// A conflict costs only the requests of its task another try.
+// A conflict only makes the requests of its task be tried again.
 func TestConflictLeavesOtherTasksOfTheGroupAlone(t *testing.T) {
 	h := hold(t)
 	commits := map[string]int{}
@@ -259,8 +259,8 @@ func TestConflictLeavesOtherTasksOfTheGroupAlone(t *testing.T) {
 	}
 }
 
-// A store that fails, is full, or fails in reading: everybody is answered,
-// nothing that was not committed shows, and the engine continues as far as the
+// Every caller gets an answer from a store that fails, is full, or cannot read.
+// Uncommitted changes stay invisible, and the engine continues as far as the
 // store does.
 func TestStoreErrorsAreAnswersAndLeaveNoTrace(t *testing.T) {
 	broken := errors.New("broken")
@@ -316,7 +316,7 @@ func errorIf(fails *atomic.Bool, err error) error {
 	return nil
 }
 
-// A commit that may or may not have happened is never shown as one that has.
+// A commit with an unknown outcome is never shown as successful.
 func TestCommitOfUnknownOutcomeIsNotShown(t *testing.T) {
 	s := &storetest.Wrapper{Store: store.NewMemory()}
 	f := onStore(t, s, engine.Options{})
@@ -331,8 +331,8 @@ func TestCommitOfUnknownOutcomeIsNotShown(t *testing.T) {
 	}
 }
 
-// What cannot be read cannot be judged: the answer is the store's error, and
-// the other requests of the group have theirs.
+// A request on an unreadable task gets the store's error, and the other
+// requests of the group get their own answers.
 func TestReadErrorsAreAnswers(t *testing.T) {
 	s := &storetest.Wrapper{Store: store.NewMemory()}
 	var failing atomic.Bool
@@ -365,7 +365,7 @@ func TestReadErrorsAreAnswers(t *testing.T) {
 	}
 }
 
-// Close commits what is queued, whoever leads, and answers everybody.
+// Close commits the queued requests, whoever leads, and answers all callers.
 func TestCloseCommitsAllQueuedRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, calling := range []bool{false, true} {
@@ -377,7 +377,7 @@ func TestCloseCommitsAllQueuedRequests(t *testing.T) {
 				return nil
 			}
 			var wg sync.WaitGroup
-			if calling { // a caller leads, and hands over to a goroutine
+			if calling { // a caller leads first, then a goroutine
 				wg.Go(func() {
 					if _, err := f.Suspend(f.ctx, "root"); err != nil {
 						t.Error(err)

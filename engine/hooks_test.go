@@ -48,8 +48,8 @@ func TestHooksReportTheEnginesActions(t *testing.T) {
 	}
 }
 
-// A panic in what the user plugged in harms nobody: everybody is answered and
-// the engine continues and closes.
+// A panic in a hook or logger affects no caller: all get answers, and the
+// engine continues and closes.
 func TestPanicsOfHooksAndLoggerHaveNoEffect(t *testing.T) {
 	for name, o := range map[string]engine.Options{
 		"committed": {Hooks: &engine.Hooks{Committed: func(engine.CommitInfo) { blowUp("committed") }}},
@@ -93,8 +93,8 @@ func (panicking) Handle(context.Context, slog.Record) error { blowUp("handle"); 
 func (h panicking) WithAttrs([]slog.Attr) slog.Handler      { return h }
 func (h panicking) WithGroup(string) slog.Handler           { return h }
 
-// The clock and the ID generator run before anything is queued, so a panic of
-// theirs is the caller's own and leaves the engine usable.
+// The clock and the ID generator run before anything is queued, so their panics
+// reach the caller and leave the engine usable.
 func TestPanicsOfClockAndIDsReachTheCaller(t *testing.T) {
 	now, newID := ticking(), counting()
 	var broken bool

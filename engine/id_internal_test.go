@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// Of one goroutine each ID is greater than the one before, and none comes twice,
-// also if many are made in a moment.
+// The IDs of one goroutine ascend without duplicates, even if it makes many in
+// a moment.
 func TestGeneratedIDsAscendAndAreUUIDs(t *testing.T) {
 	const each = 20_000
 	before := time.Now()
@@ -43,7 +43,8 @@ func TestGeneratedIDsAscendAndAreUUIDs(t *testing.T) {
 		for _, b := range b[:6] {
 			ms = ms<<8 | int64(b)
 		}
-		// Where many are made in a moment the times run ahead, by a millisecond for 4,096.
+		// With many IDs in a moment the times run ahead, by a millisecond for
+		// 4,096 IDs.
 		if ms < before.UnixMilli() || ms > after.UnixMilli()+int64(len(ids))/4096+1 {
 			t.Fatalf("%q is of %d, made from %d to %d", id, ms, before.UnixMilli(), after.UnixMilli())
 		}

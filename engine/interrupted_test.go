@@ -18,8 +18,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// interrupted collects what Interrupted yields: node IDs by task. It fails the
-// test if a task comes twice.
+// interrupted collects the results of Interrupted: node IDs by task. It fails
+// the test on a duplicate task.
 func (f *fixture) interrupted() map[string]string {
 	f.Helper()
 	all := map[string]string{}
@@ -35,7 +35,7 @@ func (f *fixture) interrupted() map[string]string {
 	return all
 }
 
-// Nobody else will send the retries that the last process announced.
+// No other process will send the retries that the last one announced.
 func TestInterruptedFindsPendingRetries(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		later := engine.RetryAt(epoch.Add(time.Hour))
@@ -75,7 +75,7 @@ func TestInterruptedFindsPendingRetries(t *testing.T) {
 	})
 }
 
-// What the documentation says to do is possible with whatever was left behind.
+// The documented recovery works for every kind of interrupted node.
 func TestTheRecipeForInterruptedNodesAlwaysWorks(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "suspended")
@@ -152,8 +152,8 @@ func TestInterruptedFindsNodesThatRanBeforeOpen(t *testing.T) {
 		check("after opening")
 		check("again")
 
-		// What the runner has dealt with is not interrupted any more, nor is
-		// what it has begun since.
+		// Nodes that the runner has handled, or has begun since, are not
+		// interrupted.
 		f.record(engine.Finish("a"), engine.Start("c"), engine.Loop("done"))
 		f.record(engine.Fail("b", "interrupted"), engine.Retry("b"), engine.Start("b"))
 		f.record(engine.Finish("survivor"))
@@ -166,8 +166,8 @@ func TestInterruptedFindsNodesThatRanBeforeOpen(t *testing.T) {
 	})
 }
 
-// The process dies: the file is closed under the engine, which has a request
-// in flight, and nothing is written back in order.
+// The process dies: the file is closed under the engine during a request, and
+// nothing is written back.
 func TestInterruptedAfterTheStoreWasClosedUnderTheEngine(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tasks.db")
 	s, err := boltstore.Open(path, nil)
@@ -193,8 +193,8 @@ func TestInterruptedAfterTheStoreWasClosedUnderTheEngine(t *testing.T) {
 	}
 }
 
-// Tasks come once each, over many pages, while the runner deals with them in
-// the loop and begins others.
+// Each task comes once, over many pages, while the runner handles them in the
+// loop and begins others.
 func TestInterruptedYieldsEachTaskOnceWhileTheRunnerWorks(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		const n = store.DefaultLimit + 200

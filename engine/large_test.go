@@ -17,21 +17,22 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// limited is an engine on a store that takes only so much for one task at once.
+// limited is an engine on a store that bounds the size of a write to one task.
 type limited struct {
 	*fixture
 	store *storetest.Wrapper
-	// conflicts are those that [engine.Hooks.Committed] was told of.
+	// conflicts counts those reported to [engine.Hooks.Committed].
 	conflicts atomic.Int64
 	largest   atomic.Int64 // bytes of data of one write
 	enter     chan struct{}
 	leave     chan struct{}
 }
 
-// limitOfBytes is what the stores take of data for one task at once, at most.
+// limitOfBytes is the most bytes of data that the stores accept in a write to
+// one task.
 const limitOfBytes = 256 << 10
 
-// forEachLimitedStore runs a test on stores that take no more than [limitOfBytes].
+// forEachLimitedStore runs a test on stores with [limitOfBytes].
 func forEachLimitedStore(t *testing.T, o engine.Options, test func(l *limited)) {
 	t.Run("bolt", func(t *testing.T) {
 		s, err := boltstore.Open(filepath.Join(t.TempDir(), "small.db"), &boltstore.Options{JournalSize: 1})
@@ -64,7 +65,8 @@ func dataOf(change *store.Write) (n int) {
 	return n
 }
 
-// onLimited has tasks 2/10 and 2/11 with running activities, "0" to "39" each.
+// onLimited makes tasks 2/10 and 2/11 with running activities, "0" to "39"
+// each.
 func onLimited(t *testing.T, s *storetest.Wrapper, o engine.Options) *limited {
 	l := &limited{store: s}
 	o.Hooks = &engine.Hooks{Committed: func(i engine.CommitInfo) { l.conflicts.Add(int64(i.Conflicts)) }}
@@ -82,7 +84,7 @@ func onLimited(t *testing.T, s *storetest.Wrapper, o engine.Options) *limited {
 
 func leafOf(task string, i int) string { return fmt.Sprintf("%s, %d", task, i) }
 
-// together has everything that submit queues wait for the same commit.
+// together makes all requests that submit queues wait for the same commit.
 func (l *limited) together(submit func()) {
 	var first atomic.Bool
 	l.enter, l.leave = make(chan struct{}), make(chan struct{})
@@ -102,7 +104,7 @@ func (l *limited) together(submit func()) {
 	close(l.leave)
 }
 
-// output is what leaf i put out, of n bytes.
+// output is the output of leaf i, of n bytes.
 func output(i, n int) []byte { return bytes.Repeat([]byte{byte(i)}, n) }
 
 // expectOutput expects a leaf to have finished with an output.

@@ -26,7 +26,7 @@ import (
 
 var loadFor = flag.Duration("load", 0, "write for this long from 1,024 goroutines, with 100 watchers, 10 pollers of 10,000 nodes, purges and backups; 0: a small form")
 
-// load is everything at once on one file.
+// load does everything at once on one file.
 type load struct {
 	*testing.T
 	*engine.Engine
@@ -39,7 +39,7 @@ type load struct {
 	lasts                             time.Duration
 	lag                               uint64 // how far writers may be ahead of a watcher
 
-	told, seen tally         // what writers were told, and what one watcher saw
+	told, seen tally         // acknowledged to writers, and seen by one watcher
 	seed       maphash.Seed  // of both
 	removed    atomic.Int64  // by purges
 	created    atomic.Int64  // by writers
@@ -50,7 +50,7 @@ type load struct {
 	purges     int
 }
 
-// tally tells two collections of acknowledgements apart without keeping them.
+// tally distinguishes two collections of acknowledgments without storing them.
 type tally struct{ count, sum, deletes atomic.Uint64 }
 
 func (l *load) add(to *tally, sequence uint64, node string) {
@@ -89,7 +89,7 @@ func (l *load) run(t *testing.T) {
 	l.T, l.dir, l.seed, l.stop = t, t.TempDir(), maphash.MakeSeed(), make(chan struct{})
 	l.progress = make([]atomic.Uint64, l.watchers)
 	path := filepath.Join(l.dir, "load.db")
-	// Little enough that writing back and trimming never stop.
+	// Small enough that writing back and trimming never stop.
 	bolt := &boltstore.Options{OverlayTransitions: 5000, FeedTransitions: int(4 * l.lag)}
 	var err error
 	if l.store, err = boltstore.Open(path, bolt); err != nil {
@@ -156,9 +156,8 @@ func (l *load) prepare() {
 	}
 }
 
-// write takes tasks through their lives, and each time two nodes of the wide
-// task at once to another state. It leaves one task open and returns its
-// revision.
+// write runs tasks from creation to end, and for each changes two nodes of the
+// wide task at once. It leaves one task open and returns its revision.
 func (l *load) write(w int, begin time.Time) uint64 {
 	task := ""
 	root := func() string { return task + ".root" }
@@ -191,8 +190,8 @@ func (l *load) write(w int, begin time.Time) uint64 {
 	return l.do(engine.Retry(node()))
 }
 
-// pace waits for the slowest watcher, which must not fall behind what the feed
-// keeps.
+// pace waits for the slowest watcher, which must not fall behind the oldest
+// transition in the feed.
 func (l *load) pace() {
 	for !l.Failed() {
 		slowest := l.Position().Sequence
@@ -206,8 +205,8 @@ func (l *load) pace() {
 	}
 }
 
-// watch expects every sequence once, in order. The first watcher takes note of
-// what they are; every second one begins in the middle.
+// watch expects every sequence once, in order. The first watcher records them;
+// every second one begins in the middle.
 func (l *load) watch(i int) {
 	var after store.Position
 	if i%2 == 1 {
@@ -245,8 +244,8 @@ func (l *load) until(pause time.Duration, f func()) {
 	}
 }
 
-// poll expects snapshots of the wide task that never go back, in which the
-// nodes that change together are in the same state, and which count right.
+// poll expects snapshots of the wide task that never go back, have correct
+// counts, and show nodes that change together in the same state.
 func (l *load) poll(i int) {
 	revision := uint64(0)
 	var answer []byte
@@ -257,8 +256,8 @@ func (l *load) poll(i int) {
 			l.Error(err)
 			return
 		}
-		// A tree that is not in memory comes from the store, which shows a commit
-		// before the engine has heard of it.
+		// A tree that is not in memory comes from the store, which shows a
+		// commit slightly before the engine does.
 		last, err := store.Last(l.Context(), l.Engine)
 		if err != nil {
 			l.Error(err)
@@ -305,7 +304,7 @@ func (l *load) purge() {
 	})
 }
 
-// backup expects copies that are whole and have all that was told before.
+// backup expects complete copies with everything acknowledged before.
 func (l *load) backup() {
 	path := filepath.Join(l.dir, "backup.db")
 	l.until(10*time.Millisecond, func() {
@@ -344,7 +343,7 @@ func (l *load) expectSound(s *boltstore.Store, when string) {
 	}
 }
 
-// expectAll holds what there is in the end against what everybody was told.
+// expectAll compares the final contents with everything acknowledged.
 func (l *load) expectAll(r store.Reader, left []uint64) {
 	l.Helper()
 	if l.seen.count.Load() != l.told.count.Load() || l.seen.sum.Load() != l.told.sum.Load() {

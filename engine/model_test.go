@@ -37,11 +37,10 @@ func members() func() (store.Store, error) {
 	return func() (store.Store, error) { return sharded.Open(context.Background(), all, o) }
 }
 
-// TestEngineAgreesWithTheModel drives two engines on a store with random
-// operations, and the model with the same, and compares all that can be seen.
-// The bolt store leaves next to nothing in its journal. -rapid.checks and
-// -rapid.steps make it as long as one likes; -v says what the operations came
-// to.
+// TestEngineAgreesWithTheModel applies random operations to two engines on a
+// store and to the model, and compares everything visible. The bolt store keeps
+// almost nothing in its journal. -rapid.checks and -rapid.steps set the length;
+// -v reports the outcomes of the operations.
 func TestEngineAgreesWithTheModel(t *testing.T) {
 	for name, open := range map[string]func(dir string, chance func(string) int) func() (store.Store, error){
 		"memory": func(string, func(string) int) func() (store.Store, error) {
@@ -92,7 +91,7 @@ func TestEngineAgreesWithTheModel(t *testing.T) {
 	}
 }
 
-// keptOpen is a store that outlives its closing, as a file does.
+// keptOpen is a store whose contents survive Close, like a file.
 type keptOpen struct{ store.Store }
 
 func (*keptOpen) Close() error { return nil }

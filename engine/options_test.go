@@ -96,8 +96,7 @@ func TestDefaultsGenerateDistinctAscendingIDs(t *testing.T) {
 	}
 }
 
-// IDs that the user's generator should not have made are refused like those
-// that a user gives.
+// Invalid IDs of the user's generator are refused like given ones.
 func TestInvalidGeneratedIDsAreRefused(t *testing.T) {
 	next := ""
 	f := onMemory(t, engine.Options{NewID: func() string { return next }})
@@ -124,7 +123,7 @@ func TestInvalidGeneratedIDsAreRefused(t *testing.T) {
 	})
 }
 
-// However little is kept in memory, answers and reads are the same.
+// Answers and reads do not depend on the number of trees in memory.
 func TestEvictedTreesAreReadAgain(t *testing.T) {
 	for name, on := range kindsOfStore {
 		t.Run(name, func(t *testing.T) {

@@ -8,10 +8,10 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// The order of checks where only the whole store can tell: what an operation
-// names may be in another task, and a tree in memory or one that is taken not
-// to exist may be wrong. Which request is refused first must not depend on
-// what is in memory, so each case also runs on an engine that holds nothing.
+// The order of checks where only the whole store knows: an operation may name a
+// node of another task, and memory may be wrong about a task. The order must
+// not depend on memory, so each case also runs on an engine with no trees in
+// memory.
 func TestChecksByTheStoreAreMadeInOrder(t *testing.T) {
 	declare := func(parent, node string, opts ...engine.Option) engine.Op {
 		return engine.Declare(parent, state.ServiceActivity, append(opts, engine.ID(node))...)
@@ -87,9 +87,9 @@ func TestChecksByTheStoreAreMadeInOrder(t *testing.T) {
 	}
 }
 
-// A batch that creates a task idempotently sees the task as it is, also when
-// it is not in memory: what follows is neither refused nor taken for done by
-// the looks of a new one.
+// A batch that creates a task idempotently sees the existing task, even when it
+// is not in memory: the later operations are neither refused, nor considered
+// repeats, because of the new task that it would have been.
 func TestABatchWithARepeatedCreateSeesTheExistingTask(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		begin := []engine.Op{
@@ -105,9 +105,9 @@ func TestABatchWithARepeatedCreateSeesTheExistingTask(t *testing.T) {
 	})
 }
 
-// A node ID that was declared in one task is refused in another although both
-// requests may be in the same commit; the other operations of that task are
-// not held responsible.
+// A node ID that was declared in one task is refused in another, even if both
+// requests are in the same commit; the other operations of that task are not
+// affected.
 func TestSameIDInTwoTasksOfOneCommit(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		f.task("10", "r1")

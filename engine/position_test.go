@@ -11,7 +11,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// firstEvent is what a watch after a position begins with.
+// firstEvent returns the first event of a watch after a position.
 func (f *fixture) firstEvent(after store.Position) (store.Event, error) {
 	for event, err := range f.Watch(f.ctx, after) {
 		return event, err
@@ -19,8 +19,8 @@ func (f *fixture) firstEvent(after store.Position) (store.Event, error) {
 	return store.Event{}, nil
 }
 
-// A consumer that followed a store further than its backup reaches must not go
-// on with the restored one as if nothing had happened.
+// A consumer that followed a store beyond its backup must not continue silently
+// with the restored one.
 func TestAWatchReportsARestoredBackup(t *testing.T) {
 	for name, backUp := range map[string]func(f *fixture, to string) error{
 		"made online": func(f *fixture, to string) error { return f.store.(*boltstore.Store).BackupTo(f.ctx, to) },
@@ -55,7 +55,7 @@ func TestAWatchReportsARestoredBackup(t *testing.T) {
 			}
 
 			restored := onStore(t, mustOpenBolt(t, backup), engine.Options{})
-			for _, records := range []int{0, 1, 9} { // behind the positions, level and past them
+			for _, records := range []int{0, 1, 9} { // before the positions, at them and after them
 				for range records {
 					restored.record(engine.Suspend("root"))
 					restored.record(engine.Resume("root"))

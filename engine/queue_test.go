@@ -16,7 +16,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// told collects what [engine.Hooks.Refused] is told.
+// told collects the calls of [engine.Hooks.Refused].
 type told struct {
 	mu  sync.Mutex // protects all
 	all []string
@@ -28,7 +28,7 @@ func (t *told) hook(ops []engine.Op, err error) {
 	t.all = append(t.all, fmt.Sprintf("%v: %v", ops, err))
 }
 
-// take returns what was told since the last time.
+// take returns the calls since the last take.
 func (t *told) take() string {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -106,7 +106,7 @@ func TestRefusalsOfSubmittedOperationsAreReported(t *testing.T) {
 }
 
 // withACommitHeld is an engine whose queue has room for so many operations, and
-// which commits one until hold is closed.
+// whose commit waits until hold is closed.
 func withACommitHeld(t *testing.T, queued int) (f *fixture, hold chan struct{}) {
 	t.Helper()
 	s := &storetest.Wrapper{Store: store.NewMemory()}
@@ -118,7 +118,7 @@ func withACommitHeld(t *testing.T, queued int) (f *fixture, hold chan struct{}) 
 		return nil
 	}
 	f.Submit(engine.Suspend("root"))
-	synctest.Wait() // it is being committed
+	synctest.Wait() // until its commit runs
 	return f, hold
 }
 
@@ -158,7 +158,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		// The cancelled one left nothing behind.
+		// The cancelled request has no effect.
 		if want := uint64(2 + 1 + 2*5 + 2); f.Position().Sequence != want {
 			t.Errorf("%d transitions, want %d", f.Position().Sequence, want)
 		}
@@ -188,7 +188,7 @@ func TestCloseAnswersCallersThatWaitForRoom(t *testing.T) {
 	})
 }
 
-// locates counts what a store is asked for while f runs.
+// locates counts the calls of the store's Locate while f runs.
 func locates(s *storetest.Wrapper, f func()) (n int) {
 	s.BeforeRead = func(_ context.Context, method string) error {
 		if method == "Locate" {
@@ -232,8 +232,7 @@ func TestGivenIDsAreLookedUpOnlyAfterARefusal(t *testing.T) {
 	}
 }
 
-// Requests that build on a node whose ID turns out to be taken are about the node
-// that has it.
+// Requests that build on a node whose ID is in use mean the node that has it.
 func TestRequestsAfterATakenIDReachTheExistingNode(t *testing.T) {
 	h := hold(t)
 	taken := h.Submit(engine.Declare("door", state.ServiceActivity, engine.ID("a")))

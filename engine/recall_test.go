@@ -7,7 +7,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// A tree has current attempts only; what earlier ones were is read.
+// A tree has current attempts only; earlier ones are read from the store.
 func TestARepeatAboutAnEarlierAttemptIsFoundInTheHistory(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		f.task("10", "root")
@@ -71,8 +71,7 @@ func TestARepeatIsFoundInALongHistory(t *testing.T) {
 	})
 }
 
-// The history of attempts that were superseded a moment ago is not in the store
-// yet.
+// Attempts that were superseded in the same group are not in the store yet.
 func TestARepeatIsFoundAmongUncommittedAttempts(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")

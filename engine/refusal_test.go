@@ -12,8 +12,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// What only the engine refuses, and operations that name their node by task. Package
-// state tests what the rules refuse.
+// Refusals by the engine alone, and operations that name their node by task.
+// Package state tests the refusals by the rules.
 func TestEveryRefusalOfTheEngineNamesTaskNodeStateAndOperation(t *testing.T) {
 	ten, unknown := state.Key{Business: "2", Task: "10"}, state.Key{Business: "2", Task: "12"}
 	root, key := engine.In("2", "10"), engine.Key("build")
@@ -127,7 +127,7 @@ func TestEveryRefusalOfTheEngineNamesTaskNodeStateAndOperation(t *testing.T) {
 	})
 }
 
-// expectError expects a refusal with all its fields, apart from the wording.
+// expectError expects a refusal with all its fields, except the text.
 func (f *fixture) expectError(what string, err error, want state.Error) {
 	f.Helper()
 	var refused *state.Error
@@ -157,7 +157,8 @@ func TestARefusedDeleteNamesTheRootAndItsState(t *testing.T) {
 	})
 }
 
-// The state is not known then: the task is no longer what the engine has seen.
+// The state is unknown then, because the task has changed since the engine saw
+// it.
 func TestAConflictThatDoesNotEndNamesTaskNodeAndOperation(t *testing.T) {
 	s := &storetest.Wrapper{Store: store.NewMemory()}
 	f := onStore(t, s, engine.Options{})

@@ -246,7 +246,7 @@ func TestClosedEngineAnswersErrClosed(t *testing.T) {
 				for what, err := range everyCall(ctx, f) {
 					var refused *state.Error
 					if what == "watch" && ctx == cancelled {
-						continue // it reads on after Close
+						continue // it also reads after Close
 					}
 					if !errors.Is(err, store.ErrClosed) || errors.As(err, &refused) {
 						f.Errorf("%s: %T %v", what, err, err)

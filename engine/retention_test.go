@@ -53,7 +53,7 @@ func TestDeleteFreesKeyAndIDs(t *testing.T) {
 }
 
 // A task older than the deletion takes over an ID that the deletion freed; the
-// store may get round to both at the same time.
+// store may write both at the same time.
 func TestFreedIDStaysWithItsNewOwner(t *testing.T) {
 	forEachStoreReopened(t, func(f *fixture) {
 		f.task("10", "root")
@@ -110,8 +110,8 @@ func TestDeleteRefusesBadInput(t *testing.T) {
 	})
 }
 
-// A task that changes between the look at it and its removal is looked at
-// again, and kept if it is unfinished by then.
+// A task that changes between the check and its removal is checked again, and
+// kept if it is then unfinished.
 func TestDeleteTriesAgainWhenTheTaskChanged(t *testing.T) {
 	s := &storetest.Wrapper{Store: store.NewMemory()}
 	f := onStore(t, s, engine.Options{})
@@ -143,7 +143,7 @@ func TestDeleteGivesUpOnATaskThatAlwaysChanges(t *testing.T) {
 	}
 }
 
-// slowReader is a store whose loads take their time after they have read.
+// slowReader is a store whose loads return long after they have read.
 type slowReader struct {
 	store.Store
 	afterLoad atomic.Pointer[func()]
@@ -219,7 +219,7 @@ func TestPurgeRemovesTheTasksThatRetentionSelects(t *testing.T) {
 	for name, tc := range map[string]struct {
 		retention engine.Retention
 		removed   string
-		of        int // that business and shown state select
+		of        int // number of tasks that business and shown state select
 	}{
 		"all that is not unfinished": {engine.Retention{}, "t0 t1 t2 t5 u0 u1 u2 u5", 12},
 		"a business":                 {engine.Retention{Business: "3"}, "u0 u1 u2 u5", 6},
@@ -254,7 +254,6 @@ func TestPurgeRemovesTheTasksThatRetentionSelects(t *testing.T) {
 	}
 }
 
-// What shows FAILED and waits for nobody was kept for ever, and nobody was told.
 func TestAnInvalidRetentionIsRefusedAndRemovesNothing(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
@@ -405,7 +404,7 @@ func TestPurgeEndsWithItsContextAndStoreErrors(t *testing.T) {
 	})
 }
 
-// Others wait for a commit of deletes, so it is bounded in what it removes.
+// Others wait for a commit of deletions, so its size is bounded.
 func TestPurgeOfLargeTasksUsesSmallCommits(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		s := &storetest.Wrapper{Store: store.NewMemory()}

@@ -11,8 +11,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Every recording of the production engine, on every store, straight and
-// reopened after every step.
+// Every recording of the production engine, on every store, once without
+// reopening and once reopened after every step.
 func TestEngineReproducesTheRecordings(t *testing.T) {
 	for _, s := range scenario.All(t) {
 		t.Run(s.Name, func(t *testing.T) {
@@ -66,7 +66,7 @@ func onMembers(t *testing.T) *fixture {
 	return onStore(t, s, engine.Options{})
 }
 
-// recorded is an operation of a recording as a user of the engine writes it.
+// recorded is an operation of a recording as a call of the engine.
 func recorded(op *state.Op) engine.Op {
 	at := engine.At(op.At.Time())
 	switch op.Kind {
@@ -94,14 +94,14 @@ func recorded(op *state.Op) engine.Op {
 	return simple[op.Kind](op.Node, at)
 }
 
-// simple are the operations that take a node and general options only.
+// simple has the operations that only take a node and general options.
 var simple = map[state.OpKind]func(node string, opts ...engine.Option) engine.Op{
 	state.Start: engine.Start, state.Finish: engine.Finish, state.Suspend: engine.Suspend,
 	state.Resume: engine.Resume, state.Revoke: engine.Revoke,
 }
 
-// The recordings carry their own times; a clock that is behind them, even by
-// decades, changes nothing.
+// The recordings have their own times; a clock that is earlier, even by
+// decades, makes no difference.
 func TestGivenTimesDoNotDependOnTheClock(t *testing.T) {
 	s := scenario.All(t)[0]
 	f := onMemory(t, engine.Options{Now: func() time.Time { return time.Unix(0, 0) }})

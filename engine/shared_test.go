@@ -13,8 +13,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// shared is a store as several processes share it: the test says which tasks
-// have no lease, and tells of other processes' commits.
+// shared is a store as several processes share it: the test sets the tasks
+// without a lease, and reports commits of other processes.
 type shared struct {
 	store.Store
 	lapsed map[string]bool // by task ID
@@ -51,7 +51,7 @@ func (s *shared) Changed() <-chan struct{} {
 	return s.changed
 }
 
-// tell says that somebody has committed.
+// tell reports a commit of another process.
 func (s *shared) tell() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -90,7 +90,7 @@ func TestInterruptedTakesOverTasksWithExpiredLeases(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	// In memory the engine has the task as it was before this.
+	// The engine's memory has the task from before this.
 	if _, err := e.Load(t.Context(), store.ByKey("2", "lost")); err != nil {
 		t.Fatal(err)
 	}

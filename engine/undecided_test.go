@@ -10,8 +10,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// gated is a store whose first commit waits, so that what is submitted
-// meanwhile becomes one group.
+// gated is a store whose first commit waits, so that requests submitted during
+// it become one group.
 type gated struct {
 	store.Store
 	began, open chan struct{}

@@ -83,7 +83,7 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 			t.Errorf("ended after %d with %v, want 2 transitions and an error", seen, last)
 		}
 
-		// Also in the middle of what could be yielded at once.
+		// This also holds in the middle of available events.
 		ctx, again := context.WithCancel(f.ctx)
 		defer again()
 		seen = 0
@@ -97,8 +97,8 @@ func TestWatchEndsWithItsContext(t *testing.T) {
 	})
 }
 
-// What was queued when Close was called is committed, and a watch yields it
-// before it ends.
+// Requests that were queued when Close was called are committed, and a watch
+// yields them before it ends.
 func TestWatchYieldsEverythingBeforeItEndsWithTheEngine(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		release := make(chan struct{})
@@ -131,7 +131,7 @@ func TestWatchYieldsEverythingBeforeItEndsWithTheEngine(t *testing.T) {
 		if len(got) != 3 || !errors.Is(last, store.ErrClosed) {
 			t.Errorf("got %v, then %v; want 1 to 3, then %v", got, last, store.ErrClosed)
 		}
-		// A late one gets the same.
+		// A later watch gets the same.
 		got, last = nil, nil
 		watch()
 		if len(got) != 3 || !errors.Is(last, store.ErrClosed) {
@@ -162,16 +162,16 @@ func TestAWatchReportsTrimmedTransitions(t *testing.T) {
 	f.watched(feed.First-1, feed.Last.Sequence)
 }
 
-// Whoever renders the snapshot on each transition must not be left with one
-// from before the last.
+// A consumer that renders a snapshot on each transition must not end with an
+// outdated one.
 func TestSnapshotsShowEveryTransitionThatAWatchHasYielded(t *testing.T) {
 	s := &storetest.Wrapper{Store: store.NewMemory()}
 	f := onStore(t, s, engine.Options{})
 	f.task("10", "root")
 	var wg sync.WaitGroup
 	s.AfterCommit = func(results []store.Result, err error) ([]store.Result, error) {
-		// The store shows the commit, the engine has not heard of it. This
-		// gives a watcher time to go wrong, and one that waits loses nothing.
+		// The store shows the commit, and the engine does not yet. The pause
+		// gives a faulty watcher time to fail.
 		seen := make(chan struct{})
 		wg.Go(func() {
 			defer close(seen)
@@ -242,8 +242,8 @@ func TestWatchersHaveNeitherGapNorDuplicateWhileManyWrite(t *testing.T) {
 	})
 }
 
-// Following a task from a snapshot: the snapshot and the transitions after it,
-// without those up to its revision, make up the task at any time.
+// A snapshot and the later transitions, without those up to its revision, give
+// the task at any time.
 func TestSnapshotAndWatchAfterItMissNothing(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")

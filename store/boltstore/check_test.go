@@ -16,10 +16,10 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
-// Each kind of damage is done to a sound file whose every record fits.
+// Each kind of damage is done to a file that is otherwise sound.
 func TestCheckReportsEachKindOfDamage(t *testing.T) {
 	// altered rewrites a record's body and seals it again, as a faulty program
-	// would: such damage no checksum tells.
+	// would. No checksum reveals such damage.
 	altered := func(key []byte, b bucket, change func(body []byte) []byte) func(tx *bolt.Tx) error {
 		return func(tx *bolt.Tx) error {
 			v := slices.Clone(b.in(tx).Get(key))
@@ -124,8 +124,8 @@ func TestCheckReportsEachKindOfDamage(t *testing.T) {
 	}
 }
 
-// Pages that lead back to themselves or out of the file are found without
-// following them for ever.
+// Check finds pages that lead back to themselves or out of the file, without
+// following them forever.
 func TestCheckFindsPagesThatLeadToWrongPages(t *testing.T) {
 	for name, alter := range map[string]func(child uint64, page uint64) uint64{
 		"back":   func(_, page uint64) uint64 { return page },

@@ -14,7 +14,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
-// Check examines one moment of the store, whatever others do.
+// Check examines one moment of the store, even during writes.
 func TestCheckReportsNothingInASoundStoreInUse(t *testing.T) {
 	dir := t.TempDir()
 	s := openQuick(t, filepath.Join(dir, "busy.db"), &Options{OverlayTransitions: 40})
@@ -54,8 +54,7 @@ func TestCheckReportsNothingInASoundStoreInUse(t *testing.T) {
 	}
 }
 
-// Such damage hurts no reader yet: a page that is lost, and keys on a page that
-// belong elsewhere.
+// Such damage affects no reader yet: a lost page, and keys on the wrong page.
 func TestCheckFindsLostPagesAndKeysOnTheWrongPage(t *testing.T) {
 	image, size, levels := tallFile(t, nodesBucket)
 	meta, ok := pages.ReadMeta(bytes.NewReader(image), int64(size))

@@ -10,11 +10,11 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// Each configuration makes another part of the write path the common one.
+// Each configuration makes a different part of the write path the common one.
 var configurations = []struct {
 	name    string
 	options boltstore.Options
-	long    bool // left to the long form
+	long    bool // only in the long form
 }{
 	{"defaults", boltstore.Options{}, false},
 	{"passes of a few transitions", boltstore.Options{OverlayTransitions: 40}, false},

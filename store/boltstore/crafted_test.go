@@ -19,8 +19,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
-// sealMeta gives the meta pages of an image checksums that fit, as somebody does
-// who makes a file on purpose.
+// sealMeta gives the meta pages of an image correct checksums, as an attacker
+// would.
 func sealMeta(image []byte, pageSize int) {
 	for at := pages.HeaderBytes; at < 2*pageSize && at+64 <= len(image); at += pageSize {
 		sum := fnv.New64a()
@@ -60,7 +60,7 @@ func craftedImage(t testing.TB) (image []byte, pageSize int) {
 // allocated is what each step of useCrafted allocates for a sound file.
 type allocated map[string]uint64
 
-// forSound returns what the steps allocate for an image as it is.
+// forSound returns the allocations of the steps for an unchanged image.
 func forSound(t testing.TB, image []byte) allocated {
 	path := filepath.Join(t.TempDir(), "sound.db")
 	if err := os.WriteFile(path, image, 0o600); err != nil {
@@ -71,8 +71,8 @@ func forSound(t testing.TB, image []byte) allocated {
 	return a
 }
 
-// expect returns a check that no step allocates more for a crafted file than for
-// a sound one and as many bytes as the file has.
+// expect returns a check that no step allocates more for a crafted file than
+// for a sound one plus the size of the file.
 func (a allocated) expect(t testing.TB, size int) func(step string, n uint64) {
 	return func(step string, n uint64) {
 		if most := a[step] + uint64(size); n > most {
@@ -81,8 +81,8 @@ func (a allocated) expect(t testing.TB, size int) func(step string, n uint64) {
 	}
 }
 
-// useCrafted does with a file whatever can be done, step by step, and fails
-// if a step answers with an error that says nothing of the damage.
+// useCrafted makes every kind of call with a file, step by step. It fails if a
+// step returns an error that does not mention damage.
 func useCrafted(t testing.TB, path string, allocates func(step string, n uint64)) {
 	t.Helper()
 	ctx := context.Background()
@@ -129,7 +129,7 @@ func useCrafted(t testing.TB, path string, allocates func(step string, n uint64)
 	})
 }
 
-// Whatever a file says of itself, no allocation is larger than it is.
+// No allocation is larger than the file, whatever sizes the file claims.
 func TestNoAllocationIsLargerThanAFileCanHold(t *testing.T) {
 	image, pageSize := craftedImage(t)
 	meta := func(at int, value uint64) func(image []byte) {

@@ -24,8 +24,8 @@ func next(said func()) *boltstore.Options {
 	})
 }
 
-// migrate opens a file of the schema before, says when it begins to change it
-// and when it has, and waits to be killed.
+// migrate opens a file of the previous schema, reports when it begins and ends
+// to change the file, and waits to be killed.
 func migrate(path string) error {
 	if _, err := boltstore.Open(path, next(func() { fmt.Println("migrating") })); err != nil {
 		return err
@@ -46,7 +46,7 @@ func TestProcessKilledDuringAMigrationLeavesTheFileBeforeOrAfterIt(t *testing.T)
 		dir := t.TempDir()
 		path := filepath.Join(dir, "victim.db")
 		copyFile(t, older, path)
-		// From the start, for the copy, or from the first change.
+		// Kills begin at the start, for the copy, or at the first change.
 		w.kill(t, "migrate", path, "", time.Duration(r.IntN(40_000))*time.Microsecond, i%3 == 0)
 		again := filepath.Join(t.TempDir(), "again.db") // so that looking changes nothing
 		for _, name := range listed(t, dir) {
@@ -60,7 +60,7 @@ func TestProcessKilledDuringAMigrationLeavesTheFileBeforeOrAfterIt(t *testing.T)
 				unfinished++
 			}
 		}
-		// As the version before sees it: its own file, or one it refuses.
+		// The previous version sees its own file, or one that it refuses.
 		copyFile(t, path, again)
 		switch s, err := boltstore.Open(again, &tiny); {
 		case err == nil:

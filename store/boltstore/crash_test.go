@@ -21,7 +21,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// witness is what a victim said.
+// witness has the reports of a victim.
 type witness struct {
 	sizes map[string]int   // of the outputs of tasks that were begun
 	acks  map[string][]ack // by task
@@ -39,7 +39,7 @@ func newWitness() *witness {
 	return &witness{sizes: make(map[string]int), acks: make(map[string][]ack), going: make(map[string]bool), gone: make(map[string]bool)}
 }
 
-// listen reads to the end. A last line without end was not said.
+// listen reads to the end. It ignores an incomplete last line.
 func (w *witness) listen(out io.Reader, said func(line string)) {
 	for r := bufio.NewReader(out); ; {
 		line, err := r.ReadString('\n')
@@ -64,8 +64,8 @@ func (w *witness) listen(out io.Reader, said func(line string)) {
 	}
 }
 
-// kill runs a victim and kills it some time after it has said something, or
-// after it was started.
+// kill runs a victim and kills it some time after its start or after one of its
+// reports.
 func (w *witness) kill(t *testing.T, job, path, name string, after time.Duration, sinceStart bool) {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -99,7 +99,7 @@ func (w *witness) kill(t *testing.T, job, path, name string, after time.Duration
 	}
 }
 
-// verify opens what the victim left and holds it against what was said.
+// verify opens the files of a killed victim and compares them with its reports.
 func (w *witness) verify(t *testing.T, path string, o *boltstore.Options) {
 	t.Helper()
 	s, err := boltstore.Open(path, o)
@@ -152,8 +152,8 @@ func (w *witness) verifyTask(t *testing.T, s *boltstore.Store, task string, size
 	verifyData(t, s, snap.Tree, trs, size)
 }
 
-// verifyData checks that the attempts of a task have the data that its transitions
-// must have brought, byte for byte, and no other.
+// verifyData checks that the attempts of a task have exactly the data of its
+// transitions, byte for byte.
 func verifyData(t *testing.T, s *boltstore.Store, tree *state.Tree, trs []*state.Transition, size int) {
 	t.Helper()
 	type datum struct {
@@ -204,8 +204,8 @@ func TestWriterOfLargeDataKilledAtAnyMomentLosesNothingAcknowledged(t *testing.T
 	killWriters(t, "large", kills(3, 60), 3, time.Second)
 }
 
-// killWriters kills n processes, of which some write to a file one after the
-// other.
+// killWriters kills n processes, some of which write to the same file one after
+// the other.
 func killWriters(t *testing.T, job string, n, lives int, within time.Duration) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 0))
@@ -254,7 +254,7 @@ func TestProcessKilledDuringDeletesLeavesNoPartialTask(t *testing.T) {
 	for i := 0; i < n; {
 		path := filepath.Join(t.TempDir(), "victim.db")
 		w := newWitness()
-		w.lived(t, path, 400) // each must be there or be going
+		w.lived(t, path, 400) // each must exist or be in deletion
 		for range min(3, n-i) {
 			w.kill(t, "delete", path, "life", time.Duration(r.IntN(60))*time.Millisecond, false)
 			w.verify(t, path, &tiny)
@@ -269,7 +269,7 @@ func TestProcessKilledDuringDeletesLeavesNoPartialTask(t *testing.T) {
 	}
 }
 
-// lived writes a file with tasks that ended, each acknowledged to w.
+// lived writes a file with ended tasks, each acknowledged to w.
 func (w *witness) lived(t *testing.T, path string, tasks int) {
 	t.Helper()
 	s := mustOpen(t, path, &tiny)

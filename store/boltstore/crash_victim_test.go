@@ -32,14 +32,14 @@ func TestMain(m *testing.M) {
 	goleak.VerifyTestMain(m)
 }
 
-// tiny makes every part of the write path happen all the time.
+// tiny makes every part of the write path happen frequently.
 var tiny = boltstore.Options{OverlayTransitions: 48, FeedTransitions: 300, LockTimeout: time.Minute}
 
-// sizes are those of the outputs of tasks, by their numbers: around those of pages
+// sizes has the sizes of outputs, by task number: sizes around those of pages
 // and blocks, up to the default limit.
 var sizes = []int{0, 1, 1 << 10, 4095, 4096, 4097, state.DefaultDataBytes}
 
-// jobs are what the process does besides what victim does itself.
+// jobs has the other kinds of work of a victim.
 var jobs = map[string]func(path string) error{"migrate": migrate}
 
 // openBoth opens a file and an engine on it.
@@ -52,9 +52,9 @@ func openBoth(path string, o *boltstore.Options) (*boltstore.Store, *engine.Engi
 	return s, e, err
 }
 
-// victim works until it is killed and says on its standard output what it was
-// told is done: "ack SEQUENCE NODE", and of tasks to delete "going
-// TASK" before and "gone TASK" after. It returns only on errors.
+// victim works until it is killed, and reports acknowledged work on its
+// standard output: "ack SEQUENCE NODE", and for the deletion of a task "going
+// TASK" before and "gone TASK" after it. It returns only on errors.
 func victim(job, path, name string) error {
 	if job, ok := jobs[job]; ok {
 		return job(path)
@@ -64,8 +64,8 @@ func victim(job, path, name string) error {
 		return err
 	}
 	fmt.Println("open")
-	// The runtime ends a process in which nothing can happen any more, such as one
-	// that is only to open the file.
+	// The runtime ends a process whose goroutines are all blocked, such as one
+	// that only opens the file.
 	defer time.AfterFunc(time.Hour, func() {}).Stop()
 	failed := make(chan error)
 	say := func(words ...any) { fmt.Println(words...) }
@@ -107,7 +107,7 @@ func victim(job, path, name string) error {
 func deleteTask(e *engine.Engine, task string, say func(...any)) error {
 	say("going", task)
 	if err := e.Delete(context.Background(), "2", task); errors.Is(err, state.ErrNotFound) {
-		return nil // in an earlier life
+		return nil // by an earlier victim
 	} else if err != nil {
 		return err
 	}
@@ -115,13 +115,13 @@ func deleteTask(e *engine.Engine, task string, say func(...any)) error {
 	return nil
 }
 
-// runTask takes a task with small data through its life.
+// runTask runs a task with small data from creation to end.
 func runTask(e *engine.Engine, task string, say func(...any)) error {
 	return runTaskOf(e, task, 16, false, say)
 }
 
-// runTaskOf takes a task through its life, its nodes some in batches, some step
-// by step, with outputs of a size, and deletes it or not.
+// runTaskOf runs a task from creation to end, with some nodes in batches,
+// others step by step, and with outputs of a size. It deletes some tasks.
 func runTaskOf(e *engine.Engine, task string, size int, deleted bool, say func(...any)) error {
 	record := func(ops ...engine.Op) error {
 		results, err := e.Record(context.Background(), ops...)
@@ -157,13 +157,13 @@ func runTaskOf(e *engine.Engine, task string, size int, deleted bool, say func(.
 	return deleteTask(e, task, say)
 }
 
-// dataOf is data that no other task has.
+// dataOf returns data that is unique to a task.
 func dataOf(task, what string, size int) []byte {
 	text := []byte(task + " " + what + " ")
 	return bytes.Repeat(text, size/len(text)+1)[:size]
 }
 
-// dataWith is the data that a transition of a task must have.
+// dataWith returns the data that a transition of a task must have.
 func dataWith(tr *state.Transition, size int) *state.Data {
 	task, isNode := tr.Task.Task, strings.HasSuffix(tr.Node(), ".node")
 	switch {

@@ -22,21 +22,21 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/steps"
 )
 
-// After each step of what a store does to its files the process may be killed or
-// the power lost. A kill leaves the files as they are. Of what a power cut leaves
-// this is assumed: what a file contains is what was synced last, and the names
-// in a directory are those of any moment since the directory was synced.
+// A process may be killed, or lose power, after each step of a change to its
+// files. A kill leaves the files unchanged. A power cut is assumed to leave the
+// last synced contents of each file, and the names in a directory as of any
+// moment since the directory was synced.
 
-// recording is a directory after each step of what was done to it.
+// recording has the contents of a directory after each step.
 type recording struct {
 	t       *testing.T
 	dir     string
 	mu      sync.Mutex // protects everything below
 	moments []*recorded
-	known   map[int]fs.FileInfo // the files there are
-	files   int                 // how many there were
-	durable map[int][]byte      // of each file, what was synced last
-	want    []*model            // any of these is right
+	known   map[int]fs.FileInfo // the present files
+	files   int                 // number of files so far
+	durable map[int][]byte      // the last synced contents of each file
+	want    []*model            // any of these is correct
 }
 
 // recorded is the directory after one step.
@@ -49,7 +49,7 @@ type recorded struct {
 	want    []*model
 }
 
-// record has every step in a directory recorded until the test ends or stop is
+// record records every step in a directory until the test ends or stop is
 // called.
 func recordSteps(t *testing.T, dir string, want *model) (r *recording, stop func()) {
 	t.Helper()
@@ -78,7 +78,8 @@ func (r *recording) step(k steps.Kind, path string) {
 	r.moments = append(r.moments, at)
 }
 
-// look reads the directory until it was the same twice: others may be writing.
+// look reads the directory until two readings agree, since others may be
+// writing.
 func (r *recording) look(what string) *recorded {
 	at := r.read(what)
 	for {
@@ -115,7 +116,7 @@ func (r *recording) read(what string) *recorded {
 	return at
 }
 
-// number tells files apart, also when they change their names.
+// number identifies a file, even after it was renamed.
 func (r *recording) number(info fs.FileInfo) int {
 	for number, known := range r.known {
 		if os.SameFile(known, info) {
@@ -127,21 +128,22 @@ func (r *recording) number(info fs.FileInfo) int {
 	return r.files
 }
 
-// expecting says what a crash may leave from now on.
+// expecting sets the models that a crash may leave from now on.
 func (r *recording) expecting(want ...*model) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.want = want
 }
 
-// crashed is what a crash has left.
+// crashed is the files that a crash leaves.
 type crashed struct {
 	when  string
 	files map[string][]byte
-	want  []*model // any of these is right
+	want  []*model // any of these is correct
 }
 
-// images are what a kill leaves after each step, and a power cut, each once.
+// images returns the images that a kill, or a power cut, leaves after each
+// step, each once.
 func (r *recording) images() (list []crashed) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -169,7 +171,7 @@ func (r *recording) images() (list []crashed) {
 	return list
 }
 
-// digest tells images apart.
+// digest distinguishes images.
 func (c *crashed) digest() (d string) {
 	for _, name := range slices.Sorted(maps.Keys(c.files)) {
 		data := c.files[name]
@@ -178,7 +180,8 @@ func (c *crashed) digest() (d string) {
 	return d
 }
 
-// survive opens what a crash has left, and again after it was written to.
+// survive opens the files that a crash has left, and again after writing to
+// them.
 func survive(t *testing.T, when, name string, c *crashed, o *Options) {
 	t.Helper()
 	dir := t.TempDir()
@@ -203,7 +206,7 @@ func survive(t *testing.T, when, name string, c *crashed, o *Options) {
 	m.expect(t, s, when)
 	m.do(t, s, state.Key{Business: "2", Task: "afterwards"}, newRoot("afterwards"))
 	must(t, s.Close())
-	// Those of other files go when they are a minute old.
+	// Leftovers of other files are removed when they are a minute old.
 	for left := range c.files {
 		own := strings.HasPrefix(left, files.TempName(path)) || strings.HasPrefix(left, files.TempName(path+journalSuffix))
 		if own && fileExists(filepath.Join(dir, left)) {
@@ -223,8 +226,8 @@ func survive(t *testing.T, when, name string, c *crashed, o *Options) {
 
 func fileExists(name string) bool { _, err := os.Lstat(name); return err == nil }
 
-// steppers are what is done to a store. Each begins with a killed store whose
-// journal has the newest part, unless it says otherwise.
+// steppers are changes of a store's files. Each begins with a killed store
+// whose journal has the newest part, unless it says otherwise.
 var steppers = map[string]struct {
 	empty bool // begins with an empty directory
 	o     Options

@@ -17,8 +17,8 @@ import (
 
 var crowded = flag.Int("crowd", 20_000, "tasks that BenchmarkLists lists")
 
-// member is what a list may ask of a task in a crowd, noted by what was done to the
-// task and not by what a store or a header says.
+// member has the values of a task that a list may filter by. They come from the
+// operations on the task, not from a store or a header.
 type member struct {
 	number     uint64
 	business   string
@@ -31,7 +31,7 @@ type member struct {
 	recorded, started, finished int64 // seconds, 0 for none
 }
 
-// ends are how tasks in a crowd go: from the root alone to all states.
+// ends has ways to bring tasks to all states, from a root without nodes on.
 var ends = []struct {
 	ops        []state.Op
 	shown      state.State
@@ -51,11 +51,11 @@ var ends = []struct {
 	{[]state.Op{{Kind: state.Start}, leaf(state.Declare), leaf(state.Start), {Kind: state.Revoke}}, state.Revoked, true, false, true, true},
 }
 
-// leaf is an operation on the leaf of a task, which its name stands for.
+// leaf returns an operation on a task's leaf, which is named after it.
 func leaf(kind state.OpKind) state.Op { return state.Op{Kind: kind, Node: "leaf"} }
 
-// joins is a task of a crowd and the write that records it. Its clock goes back
-// now and then.
+// joins returns a new task of the crowd and the write that records it. Its
+// clock sometimes goes back.
 func joins(i int) (*member, store.Write, error) {
 	end := ends[i%len(ends)]
 	m := &member{
@@ -132,7 +132,8 @@ func crowd(t testing.TB, s store.Store, n int) (all []*member) {
 	return all
 }
 
-// has reports whether a query selects a task, by the words of its documentation.
+// has reports whether a query selects a task, according to the query's
+// documentation.
 func (m *member) has(q *store.ListQuery) bool {
 	name := m.name
 	if name == "" {
@@ -153,8 +154,8 @@ func (m *member) has(q *store.ListQuery) bool {
 		within(q.Recorded, m.recorded) && within(q.Started, m.started) && within(q.Finished, m.finished)
 }
 
-// filters are lists by each condition for n tasks, those that few or no tasks meet
-// among them.
+// filters returns lists by each condition for n tasks, including conditions
+// that few or no tasks meet.
 func filters(n int) map[string]store.ListQuery {
 	at := func(share float64) state.Instant {
 		return state.UnixInstant(1_600_000_000+int64(60*share*float64(n)), 0)
@@ -197,7 +198,7 @@ func filters(n int) map[string]store.ListQuery {
 	}
 }
 
-// mixed is a list by several conditions of others.
+// mixed returns a list by several conditions of others.
 func mixed(r *rand.Rand, all []store.ListQuery) (q store.ListQuery) {
 	pick := func() *store.ListQuery { return &all[r.IntN(len(all))] }
 	q = *pick()
@@ -213,10 +214,10 @@ func mixed(r *rand.Rand, all []store.ListQuery) (q store.ListQuery) {
 	return q
 }
 
-// scanMost is how many tasks a page of any store is looked for in at most.
+// scanMost is the most tasks that any store scans for a page.
 const scanMost = 16_384
 
-// expectCrowd reads a list to its end and holds it against the crowd.
+// expectCrowd reads a list to its end and compares it with the crowd.
 func expectCrowd(t *testing.T, s store.Reader, all []*member, name string, q store.ListQuery) {
 	t.Helper()
 	var want, got []uint64
@@ -285,7 +286,7 @@ func TestEveryFilterListsTheMatchesAmongManyTasks(t *testing.T) {
 	}
 }
 
-// A page for which no task can be found costs no more than one of many.
+// A page without matching tasks costs no more than a full one.
 func TestAListThatMatchesNothingReadsABoundedNumberOfTasks(t *testing.T) {
 	const n = scanMost + 1
 	s := mustOpen(t, filepath.Join(t.TempDir(), "nothing.db"), nil)
@@ -313,7 +314,7 @@ func TestAListThatMatchesNothingReadsABoundedNumberOfTasks(t *testing.T) {
 }
 
 // BenchmarkLists reads a page of 100 by each filter among 1,000 tasks and among
-// as many as -crowd says.
+// the number of tasks in -crowd.
 func BenchmarkLists(b *testing.B) {
 	for _, n := range []int{1_000, *crowded} {
 		s := mustOpen(b, filepath.Join(b.TempDir(), "crowd.db"), nil)

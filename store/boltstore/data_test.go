@@ -13,7 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// What the largest output takes fits the journal as it is by default.
+// The largest output fits the default journal.
 func TestTheLargestDataIsKeptWithDefaults(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "large.db"), nil)
 	m := newModel()
@@ -27,9 +27,9 @@ func TestTheLargestDataIsKeptWithDefaults(t *testing.T) {
 	m.expect(t, s, "after its delete")
 }
 
-// expectCopied checks what a store answers from its journal, after a crash, from
-// its file, from a backup, from a compacted copy, when it is compacted itself,
-// and from what salvage makes of it.
+// expectCopied checks the answers of a store from its journal, after a crash,
+// from its file, from a backup, from a compacted copy, after compaction, and
+// after salvage.
 func (m *model) expectCopied(t *testing.T, s *Store, what string) {
 	t.Helper()
 	m.expect(t, s, what)
@@ -65,8 +65,8 @@ func TestDataOfAllSizesIsInEveryCopy(t *testing.T) {
 	m.expectCopied(t, s, "data of all sizes")
 }
 
-// A write that the journal does not take is refused by name, and others of the
-// same commit are kept.
+// A write that is too large for the journal is refused by name, and others of
+// the same commit are kept.
 func TestDataTooLargeForTheJournalIsRefused(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "small.db"), &Options{JournalSize: 1})
 	m := newModel()
@@ -99,8 +99,8 @@ func TestDataTooLargeForTheJournalIsRefused(t *testing.T) {
 	m.expect(t, s, "afterwards")
 }
 
-// Bytes that were altered are noticed when they are read, sizes and digests when
-// they are told, and nothing else is harmed.
+// Altered bytes are detected when they are read, altered sizes and digests when
+// they are listed, and other data stays readable.
 func TestAlteredDataIsNoticed(t *testing.T) {
 	for name, at := range map[string]int{"bytes": dataHead + 3, "digest": 4} {
 		path := filepath.Join(t.TempDir(), "altered.db")
@@ -134,8 +134,8 @@ func TestAlteredDataIsNoticed(t *testing.T) {
 	}
 }
 
-// Salvage brings data back, also a task's that is more than a commit takes, and
-// says what is lost.
+// Salvage restores data, even if a task has more than fits a commit, and
+// reports lost data.
 func TestSalvageRestoresData(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "whole.db")
 	s := openQuick(t, path, nil)

@@ -15,7 +15,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
-// replaceDescriptor lets a file's writes go elsewhere and returns how to undo it.
+// replaceDescriptor redirects a file's writes and returns a function that
+// undoes it.
 func replaceDescriptor(t testing.TB, f *os.File, by string) (undo func()) {
 	t.Helper()
 	fd := int(f.Fd())
@@ -38,8 +39,8 @@ func replaceDescriptor(t testing.TB, f *os.File, by string) (undo func()) {
 	}
 }
 
-// On /dev/full every write fails for want of room. The journal takes commits
-// until it is full, and the file takes them when there is room again.
+// On /dev/full every write fails for lack of room. The journal accepts commits
+// until it is full, and the file accepts them when it has room again.
 func TestFullDiskIsCleanLikeAFullFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "disk.db")
 	s := openQuick(t, path, &Options{OverlayTransitions: 20})
@@ -50,7 +51,7 @@ func TestFullDiskIsCleanLikeAFullFile(t *testing.T) {
 	}
 	s.writeBackAll()
 	s.quiet(t, func() {
-		// Room within the file, so that it need not grow: that would fail for
+		// The file has enough room and need not grow, which would fail for
 		// another reason.
 		room := []byte("room")
 		for _, f := range []func(b *bolt.Bucket) error{
@@ -74,7 +75,7 @@ func TestFullDiskIsCleanLikeAFullFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer readable.Close()
-	s.footing.leaves = pages.LeavesOf(readable, pageSize) // a device holds nothing of the file
+	s.footing.leaves = pages.LeavesOf(readable, pageSize) // the device has none of the file's pages
 	undo := replaceDescriptor(t, s.file, "/dev/full")
 	for i, full := 0, 0; full < 3; i++ {
 		c := m.large(t, fmt.Sprint("late", i), 10)
@@ -99,9 +100,8 @@ func TestFullDiskIsCleanLikeAFullFile(t *testing.T) {
 	m.expect(t, openQuick(t, path, nil), "reopened")
 }
 
-// The meta page may be on disk or not when its sync fails, and the frame when
-// the journal's fails: nothing is answered any more, and nothing is lost that
-// was acknowledged.
+// After a failed sync the meta page, or the journal's frame, may be on disk or
+// not: every later call fails, and nothing acknowledged is lost.
 func TestFailedSyncIsUnknown(t *testing.T) {
 	for _, what := range []string{"file", "journal"} {
 		t.Run(what, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestFailedSyncIsUnknown(t *testing.T) {
 			m := newModel()
 			m.commit(t, s, m.large(t, "1", 10))
 			s.writeBackAll()
-			// A pipe takes no pwrite at all: it stands for a disk that fails.
+			// A pipe refuses pwrite: it simulates a failing disk.
 			r, w, err := os.Pipe()
 			if err != nil {
 				t.Fatal(err)

@@ -20,7 +20,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
-// large is a change of a new task with a name of n bytes.
+// large returns a change that creates a task with a name of n bytes.
 func (m *model) large(t testing.TB, task string, n int) store.Write {
 	t.Helper()
 	c, err := m.change(state.Key{Business: "2", Task: task}, state.Op{Kind: state.Create, Node: task, Name: strings.Repeat("x", n)})
@@ -59,8 +59,8 @@ func TestFullFileRefusesCleanlyUntilThereIsRoom(t *testing.T) {
 				t.Errorf("the file has %d bytes, more than its bound", info.Size())
 			}
 
-			// It takes deletes, also after a crash, and uses the room that they
-			// give back.
+			// It accepts deletes, also after a crash, and reuses the room that
+			// they free.
 			for round := range 2 {
 				n := len(m.tasks) / 2
 				for key := range m.clone().tasks {
@@ -85,7 +85,7 @@ func TestFullFileRefusesCleanlyUntilThereIsRoom(t *testing.T) {
 	}
 }
 
-// A commit that is too large gets ErrFull, and a small one after it goes in.
+// A commit that is too large gets ErrFull, and a later small one is accepted.
 func TestCommitTooLargeForTheFileLeavesTheOthersAlone(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "full.db"), &Options{MaxSize: 1 << 20})
 	m := newModel()
@@ -101,7 +101,7 @@ func TestCommitTooLargeForTheFileLeavesTheOthersAlone(t *testing.T) {
 	m.expect(t, s, "afterwards")
 }
 
-// capture makes Open tell which file it opened.
+// capture makes Open report the file that it opened.
 func capture(o Options, file **os.File) *Options {
 	o.OpenFile = func(name string, flag int, mode fs.FileMode) (f *os.File, err error) {
 		f, err = os.OpenFile(name, flag, mode)
@@ -140,7 +140,7 @@ func TestFailedWriteStopsTheStoreUntilItIsReopened(t *testing.T) {
 			_, err = s.Feed(t.Context(), store.Position{}, 0)
 			expectFailed(t, "changes", err)
 			expectFailed(t, "check", s.Check(t.Context(), func(string) {}))
-			_ = s.Close() // it says that the file is closed already
+			_ = s.Close() // returns that the file is closed already
 
 			s = openQuick(t, path, nil)
 			if _, err := s.Load(t.Context(), store.Ref{Key: c.Key()}); err == nil {
@@ -153,7 +153,8 @@ func TestFailedWriteStopsTheStoreUntilItIsReopened(t *testing.T) {
 	}
 }
 
-// There may be no room for what nothing leads to, but not for what readers see.
+// A commit without room for pages that no page leads to yet has failed; one
+// whose meta page readers can see has an unknown outcome.
 func TestAVisibleCommitWithAnErrorHasAnUnknownOutcome(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "shown.db"), nil)
 	for _, errno := range files.NoRoom {
@@ -213,8 +214,8 @@ func damaged(t *testing.T, change func(pages []byte)) (path string, key state.Ke
 	return path, key, node
 }
 
-// Whatever the damage, Open or each call says that the file is corrupt or
-// answers; nothing panics, hangs, or leaves the file locked.
+// For any damage, Open or each call returns that the file is corrupt, or a
+// correct answer; no call panics, hangs, or leaves the file locked.
 func TestDamagedPagesAreCorruption(t *testing.T) {
 	noise := func(data []byte) {
 		for i := range data {
@@ -271,8 +272,7 @@ func TestDamagedPagesAreCorruption(t *testing.T) {
 	}
 }
 
-// What a damaged list of free pages makes of the next commit is worse than
-// what it is itself.
+// A damaged list of free pages would make the next commit destroy much more.
 func TestOpenDetectsADamagedFreelist(t *testing.T) {
 	field := func(at int, value byte) func(page []byte) {
 		return func(page []byte) { page[at] = value }

@@ -14,7 +14,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// The map of a truncated file faults where the file ends.
+// Access to the mapping of a truncated file faults beyond the end of the file.
 func TestFileTruncatedUnderTheStoreIsCorruption(t *testing.T) {
 	for _, pages := range []int64{0, 1, 2, 3, 8} {
 		t.Run(fmt.Sprint("to ", pages, " pages"), func(t *testing.T) {
@@ -65,15 +65,15 @@ func TestFileTruncatedUnderTheStoreIsCorruption(t *testing.T) {
 	}
 }
 
-// If the first pages go at the very moment a transaction begins, bbolt's locks
-// are lost. Nothing may wait for them afterwards.
+// If the first pages disappear at the moment a transaction begins, bbolt's
+// locks stay locked. Later calls must not wait for them.
 func TestStoreWithoutBboltsLocksStillCloses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "broken.db")
 	s := openQuick(t, path, nil)
 	m := newModel()
 	key := state.Key{Business: "2", Task: "1"}
 	m.do(t, s, key, newRoot("1"), activity("a", "1"))
-	s.pageSize = 0 // so that begin does not see it
+	s.pageSize = 0 // so that begin does not detect it
 	whole := s.image(t)
 	if err := os.Truncate(path, 0); err != nil {
 		t.Fatal(err)

@@ -11,7 +11,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// FORMAT.md is for readers; what can be compared with the code is compared here.
+// FORMAT.md is for readers; this test compares the tables with the code.
 func TestTheDocumentOfTheFormatIsThatOfTheFile(t *testing.T) {
 	text, err := os.ReadFile("FORMAT.md")
 	if err != nil {
@@ -36,7 +36,7 @@ func TestTheDocumentOfTheFormatIsThatOfTheFile(t *testing.T) {
 	}
 }
 
-// sizesOf is the table of what inputs and outputs take.
+// sizesOf returns the table of the sizes of inputs and outputs.
 func sizesOf() string {
 	var b strings.Builder
 	for _, size := range []int{0, 1, 1 << 10, state.DefaultDataBytes, state.MaxDataBytes} {
@@ -51,7 +51,7 @@ func sizesOf() string {
 	return b.String()
 }
 
-// numbers is the table of the numbers that stand for names.
+// numbers returns the table of the numbers that stand for names.
 func numbers() string {
 	var b strings.Builder
 	for n := 1; state.Kind(n).Valid() || state.State(n).Valid() || state.OpKind(n).Valid(); n++ {

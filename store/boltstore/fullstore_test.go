@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// What a full store can do. What deletes give back is used again.
+// A full store accepts deletes and reuses the room that they free.
 func TestAFullStoreIsReadCheckedCopiedAndEmptied(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "full.db")
@@ -51,7 +51,7 @@ func TestAFullStoreIsReadCheckedCopiedAndEmptied(t *testing.T) {
 	m.expect(t, s, "filled again")
 }
 
-// There is room for a commit in the journal, and none in the file.
+// The journal has room for a commit, and the file has none.
 func TestCloseOfAFullStoreReportsThatItsJournalStays(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "full.db")
 	s := openQuick(t, path, nil)
@@ -68,10 +68,10 @@ func TestCloseOfAFullStoreReportsThatItsJournalStays(t *testing.T) {
 		t.Errorf("error %v, want one that matches %q and names the journal", err, store.ErrFull)
 	}
 	must(t, s.Close()) // again
-	expectBeside(t, path, "full.db-journal")
+	expectNeighbors(t, path, "full.db-journal")
 	s = openQuick(t, path, nil)
 	m.expect(t, s, "reopened with more room")
 	must(t, s.Close())
-	expectBeside(t, path)
+	expectNeighbors(t, path)
 	m.expect(t, openQuick(t, path, nil), "closed with room")
 }

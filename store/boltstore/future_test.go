@@ -13,7 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// future calls f for each value of four bits that no record has today.
+// future calls f for each value of four bits that no record has yet.
 func future[T interface {
 	~uint8
 	Valid() bool
@@ -38,8 +38,8 @@ func expectError(t *testing.T, what string, err, want error) {
 	}
 }
 
-// What a later version may put into records is refused by this one: read as
-// something else it would be written back as that.
+// This version refuses records of a later version: it would otherwise rewrite
+// them with a different meaning.
 func TestStatesAndKindsOfALaterVersionAreRefused(t *testing.T) {
 	header := func(what string, change func(task *store.Task)) {
 		task := store.Task{
@@ -103,7 +103,8 @@ func aTransition() *state.Transition {
 	}
 }
 
-// So are flags: each says that something follows, or what it means.
+// It also refuses unknown flags, which say that more bytes follow or what they
+// mean.
 func TestFlagsOfALaterVersionAreRefused(t *testing.T) {
 	p := aProgress()
 	attempt := func(flags uint16) error {
@@ -161,8 +162,7 @@ func TestFlagsOfALaterVersionAreRefused(t *testing.T) {
 	}
 }
 
-// Nothing that is refused is written over, whatever is done to what is around
-// it.
+// A refused record is never overwritten, whatever happens to its neighbors.
 func TestRecordsOfALaterVersionStayAsTheyAre(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "later.db")
 	s := openQuick(t, path, nil)

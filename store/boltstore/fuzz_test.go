@@ -30,7 +30,7 @@ func story(t testing.TB, s *Store, commits, tasks int) *model {
 	return m
 }
 
-// extremes are transitions with the least and the most of everything.
+// extremes returns transitions with the smallest and largest values.
 func extremes() []*state.Transition {
 	first, last := state.UnixInstant(-62135596800, 0), state.UnixInstant(253402300799, 999_999_999)
 	full := state.Progress{
@@ -130,7 +130,7 @@ func TestRecordsReadBackAsTheyWereWritten(t *testing.T) {
 	}
 }
 
-// Whatever a store takes it can read again, from every kind of record.
+// Every kind of record that a store writes reads back.
 func TestWellFormedTransitionsReadBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 4000 {
@@ -204,14 +204,14 @@ func storedRecords(f *testing.F, b bucket, use func(k, v []byte) error) {
 	}
 }
 
-// unreadable reports whether err says what any bytes may be told: they are no
-// record, or one that a later version wrote.
+// unreadable reports whether err is one of the errors for arbitrary bytes: they
+// are no record, or one of a later version.
 func unreadable(err error) bool {
 	return errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrIncompatible)
 }
 
-// expectStable checks a decoder: it refuses as [unreadable] says, and what it
-// reads it reads again after being written anew.
+// expectStable checks a decoder: it only returns errors that [unreadable]
+// accepts, and a record that it reads, written again, reads the same.
 func expectStable[T any](t *testing.T, body []byte, decode func(body []byte) (T, error), encode func(T) []byte) {
 	t.Helper()
 	x, err := decode(body)
@@ -377,9 +377,9 @@ func FuzzFrame(f *testing.F) {
 	})
 }
 
-// Bytes altered anywhere in a file: every answer is right, or says that the
-// file is corrupt, or, where an index no longer leads to what is there, Check
-// says so. Nothing panics or hangs. The file was closed.
+// With bytes altered anywhere in a closed file, every answer is right, or says
+// that the file is corrupt, or, where an index entry leads to a missing record,
+// Check reports it. No call panics or hangs.
 func FuzzAlteredFile(f *testing.F) {
 	o := &Options{OverlayTransitions: 100}
 	path := filepath.Join(f.TempDir(), "whole.db")

@@ -15,8 +15,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/pages"
 )
 
-// bbolt falls back to the older meta page without a word, and with it goes what
-// the last commit acknowledged.
+// bbolt silently falls back to the older meta page, which would lose the last
+// acknowledged commit.
 func TestADamagedMetaPageOfTheLastCommitIsNoticed(t *testing.T) {
 	for more := range 4 { // an altered bit makes some numbers others than it makes of the next
 		t.Run(fmt.Sprint(more), func(t *testing.T) {
@@ -40,8 +40,8 @@ func TestADamagedMetaPageOfTheLastCommitIsNoticed(t *testing.T) {
 	})
 }
 
-// expectMetasExamined alters the meta pages of a store whose last commit made a
-// task "last".
+// expectMetasExamined alters the meta pages of a store whose last commit
+// created the task "last".
 func expectMetasExamined(t *testing.T, s *Store) {
 	t.Helper()
 	image, pageSize := s.closedImage(t), int(s.pageSize)
@@ -81,7 +81,7 @@ func expectMetasExamined(t *testing.T, s *Store) {
 			o := &Options{ReadOnly: true}
 			s, err := Open(path, o)
 			if inNumber && errors.Is(err, store.ErrCorrupt) {
-				continue // which of them is the older one is not known
+				continue // either page may be the older one
 			}
 			must(t, err)
 			var problems []string
@@ -97,8 +97,7 @@ func expectMetasExamined(t *testing.T, s *Store) {
 	}
 }
 
-// expectLastSalvaged expects the task of the last commit in what can be salvaged
-// of a file.
+// expectLastSalvaged expects salvage to find the task of the last commit.
 func expectLastSalvaged(t *testing.T, path string) {
 	t.Helper()
 	to := filepath.Join(t.TempDir(), "salvaged.db")

@@ -9,8 +9,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 )
 
-// What a killed process left goes, whatever it was to become; what somebody
-// works on, or what is not ours, stays.
+// All leftovers of killed processes are removed; files in use, and files of
+// others, stay.
 func TestOnlyUnfinishedCopiesAreRemoved(t *testing.T) {
 	source := openQuick(t, filepath.Join(t.TempDir(), "source.db"), nil)
 	m := newModel()

@@ -25,7 +25,7 @@ func init() {
 	jobs["copy beyond the size"] = copyBeyond
 }
 
-// fileLimit is less than what a job writes if it may.
+// fileLimit is less than the bytes that a job would write.
 const fileLimit = 800 << 10
 
 // sizeLimit limits the size of the files this process writes, or ends that.
@@ -49,8 +49,8 @@ func expectFull(what string, err, reason error) error {
 	return nil
 }
 
-// untilFull runs tasks, life-0 and so on, until there was no room for three of
-// them, and returns how many they were.
+// untilFull runs the tasks life-0 and so on, until there was no room for three
+// of them, and returns their number.
 func untilFull(e *engine.Engine, reason error, say func(...any)) (n int, err error) {
 	for full := 0; full < 3; n++ {
 		if err := runTask(e, fmt.Sprintf("life-%d", n), say); err != nil {
@@ -63,8 +63,8 @@ func untilFull(e *engine.Engine, reason error, say func(...any)) (n int, err err
 	return n, nil
 }
 
-// beyond fills a store up to a limit, then, if there is a way to lift it, goes
-// on. It says what was acknowledged, and in the end that it came there.
+// beyond fills a store up to a limit and, if lift is given, lifts the limit and
+// continues. It reports acknowledgments and, at the end, success.
 func beyond(path string, reason error, limit, lift func() error) error {
 	o := tiny
 	o.MaxSize = 4 << 20 // so that the file grows in small steps
@@ -95,17 +95,17 @@ func beyond(path string, reason error, limit, lift func() error) error {
 	return err
 }
 
-// copyBeyond has everything that makes a file of a store fail for want of room,
-// then succeed. Beside the store is another one, "older".
+// copyBeyond makes every operation that writes a copy of a store fail for lack
+// of room, then succeed. Another store, "older", is in the same directory.
 func copyBeyond(path string) error {
 	s, err := boltstore.Open(path, &tiny)
 	if err != nil {
 		return err
 	}
 	ctx := context.Background()
-	beside := func(name string) string { return filepath.Join(filepath.Dir(path), name) }
+	sibling := func(name string) string { return filepath.Join(filepath.Dir(path), name) }
 	open := func(name string, o *boltstore.Options) error {
-		s, err := boltstore.Open(beside(name), o)
+		s, err := boltstore.Open(sibling(name), o)
 		if err != nil {
 			return err
 		}
@@ -113,14 +113,14 @@ func copyBeyond(path string) error {
 	}
 	steps := []struct {
 		what  string
-		most  uint64 // the limit that is still too little
+		most  uint64 // the largest limit that is too small
 		write func() error
 	}{
-		{"backup", 64 << 10, func() error { return s.BackupTo(ctx, beside("backup")) }},
-		{"compacted copy", 64 << 10, func() error { return s.CompactTo(ctx, beside("compacted")) }},
+		{"backup", 64 << 10, func() error { return s.BackupTo(ctx, sibling("backup")) }},
+		{"compacted copy", 64 << 10, func() error { return s.CompactTo(ctx, sibling("compacted")) }},
 		{"compaction", 64 << 10, func() error { return s.Compact(ctx) }},
 		{"salvage", 64 << 10, func() error {
-			_, err := boltstore.Salvage(ctx, beside("older"), beside("salvaged"), nil)
+			_, err := boltstore.Salvage(ctx, sibling("older"), sibling("salvaged"), nil)
 			return err
 		}},
 		{"copy before a migration", 64 << 10, func() error { return open("older", next(func() {})) }},
@@ -152,7 +152,7 @@ func copyBeyond(path string) error {
 	return s.Close()
 }
 
-// limited runs a job to its end and returns what it said.
+// limited runs a job to its end and returns its reports.
 func limited(t *testing.T, job, path string) *witness {
 	t.Helper()
 	cmd := exec.Command(os.Args[0])
@@ -168,8 +168,8 @@ func limited(t *testing.T, job, path string) *witness {
 	return w
 }
 
-// A file that may not become longer is like a disk without room: the commit
-// leaves nothing, and the next may succeed.
+// A file at the size limit behaves like a full disk: the commit changes
+// nothing, and the next one may succeed.
 func TestFileBeyondTheSizeLimitIsFull(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "limited.db")
 	w := limited(t, "limit the size", path)

@@ -12,7 +12,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// keyed records a task with leaves of which each has a key.
+// keyed records a task whose leaves all have keys.
 func keyed(t testing.TB, s *Store, m *model, leaves int) state.Key {
 	t.Helper()
 	key := state.Key{Business: "2", Task: "keyed"}

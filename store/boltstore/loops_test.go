@@ -21,8 +21,8 @@ const tallTasks = 100
 
 func tallKey(i int) state.Key { return state.Key{Business: "2", Task: fmt.Sprint(i)} }
 
-// tallFile is the image of a closed file some of whose buckets have branches,
-// and their pages: by depth, the root of the bucket first.
+// tallFile returns the image of a closed file, in which some buckets have
+// branches, and its pages by depth, beginning with the root of the bucket.
 func tallFile(t *testing.T, b bucket) (image []byte, pageSize int, levels [][]uint64) {
 	t.Helper()
 	s := openQuick(t, filepath.Join(t.TempDir(), "tall.db"), nil)
@@ -52,7 +52,7 @@ func tallFile(t *testing.T, b bucket) (image []byte, pageSize int, levels [][]ui
 	return image, pageSize, levels
 }
 
-// children are the pages that a page leads to.
+// children returns the pages that a page leads to.
 func children(page []byte) (ids []uint64) {
 	if binary.NativeEndian.Uint16(page[8:]) == pages.Branch {
 		for i := range int(binary.NativeEndian.Uint16(page[10:])) {
@@ -62,7 +62,7 @@ func children(page []byte) (ids []uint64) {
 	return ids
 }
 
-// freePages are the pages that an image lists as free; there are some.
+// freePages returns the pages that an image lists as free, at least one.
 func freePages(t *testing.T, image []byte, meta *pages.Meta) (free []uint64) {
 	t.Helper()
 	_, err := pages.ReadFreelist(bytes.NewReader(image), meta.PageSize, meta, func(id uint64) { free = append(free, id) })
@@ -72,8 +72,8 @@ func freePages(t *testing.T, image []byte, meta *pages.Meta) (free []uint64) {
 	return free
 }
 
-// A page that leads back would have a reader go round until the process ends,
-// so Open refuses the file, wherever in it that page is.
+// A page that leads back would make a reader loop until the process ends. Open
+// therefore refuses the file, wherever the page is.
 func TestOpenDetectsAPageThatLeadsBack(t *testing.T) {
 	for b := feedBucket; b <= nodesBucket; b++ {
 		image, size, levels := tallFile(t, b)
@@ -102,8 +102,8 @@ func TestOpenDetectsAPageThatLeadsBack(t *testing.T) {
 	}
 }
 
-// A leaf that says it is a branch leads to no page that there is. Open does not
-// look at it, and a reader is told.
+// A leaf marked as a branch leads to pages that do not exist. Open does not
+// examine leaves, but a reader gets an error.
 func TestALeafMarkedAsABranchDoesNotTrapReaders(t *testing.T) {
 	image, size, levels := tallFile(t, nodesBucket)
 	leaves := levels[len(levels)-1]
@@ -143,8 +143,8 @@ func expectRefusedFile(t *testing.T, image []byte, what string) {
 	}
 }
 
-// A key that is not what it was stands out of order. Whoever goes on from it
-// must not come to where it was before.
+// An altered key is out of order. A caller that continues from it must not
+// return to an earlier key.
 func TestKeysOutOfOrderDoNotTrapReaders(t *testing.T) {
 	for _, b := range []bucket{tasksBucket, unfinishedBucket, businessBucket} {
 		image, size, levels := tallFile(t, b)

@@ -50,8 +50,8 @@ func TestBackupAnswersLikeTheStore(t *testing.T) {
 	}
 }
 
-// keepWriting commits to a task of its own until stop is closed, and keeps in
-// acked which of its nodes was acknowledged last.
+// keepWriting commits to a separate task until stop is closed, and stores in
+// acked the node that was acknowledged last.
 func keepWriting(t *testing.T, s *Store, name string, stop <-chan struct{}, acked *sync.Map) {
 	m := newModel()
 	key := state.Key{Business: name, Task: name}
@@ -157,8 +157,8 @@ func TestCompactionReleasesRoomAndChangesNoAnswer(t *testing.T) {
 	}
 }
 
-// Whoever waits for the lock of a file that is replaced gets the new file: the
-// old one has no name any more, and what is written to it would be lost.
+// A process that waits for the lock of a file that is being replaced gets the
+// new file: the old one has no name any more, and writes to it would be lost.
 func TestOpenThatWaitsDuringACompactionGetsTheNewFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "wait.db")
 	s := openQuick(t, path, nil)

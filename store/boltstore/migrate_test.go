@@ -19,10 +19,9 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// NextSchema is a schema after the present one, for tests. Its migration makes
-// everything but the meta bucket anew, record by record, and calls during with
-// how many it has made. The records stay as they are, so that this version can
-// read them.
+// NextSchema is a later schema, for tests. Its migration copies every record of
+// all buckets except meta, and calls during with the number of records so far.
+// The records stay unchanged, so this version can read them.
 func NextSchema(o Options, during func(n int) error) *Options {
 	o.schema = schema{schemaVersion + 1, maps.Clone(migrations)}
 	o.schema.migrations[schemaVersion] = func(tx *bolt.Tx) error {
@@ -67,8 +66,8 @@ func olderFile(t *testing.T) (m *model, path string) {
 	return m, path
 }
 
-// beside lists the files in a file's directory, without it.
-func beside(t *testing.T, path string) (names []string) {
+// neighbors lists the other files in a file's directory.
+func neighbors(t *testing.T, path string) (names []string) {
 	t.Helper()
 	entries, err := os.ReadDir(filepath.Dir(path))
 	if err != nil {
@@ -82,10 +81,10 @@ func beside(t *testing.T, path string) (names []string) {
 	return names
 }
 
-func expectBeside(t *testing.T, path string, want ...string) {
+func expectNeighbors(t *testing.T, path string, want ...string) {
 	t.Helper()
-	if got := beside(t, path); !slices.Equal(got, want) {
-		t.Errorf("beside the file are %q, want %q", got, want)
+	if got := neighbors(t, path); !slices.Equal(got, want) {
+		t.Errorf("next to the file are %q, want %q", got, want)
 	}
 }
 
@@ -111,7 +110,7 @@ func TestOlderFileIsMigratedAndACopyOfItKept(t *testing.T) {
 		s := openQuick(t, path, next)
 		m.expect(t, s, "migrated")
 		_ = s.Close()
-		expectBeside(t, path, "older.db.schema4")
+		expectNeighbors(t, path, "older.db.schema4")
 	}
 	if runs != 1 {
 		t.Errorf("the migration ran %d times", runs)
@@ -144,7 +143,7 @@ func TestMigrationsRunInOrderFromTheVersionOfTheFile(t *testing.T) {
 	if _, err := Open(path, o); !errors.Is(err, store.ErrIncompatible) || len(ran) > 0 {
 		t.Fatalf("without the second of three: %v after %d", err, ran)
 	}
-	expectBeside(t, path)
+	expectNeighbors(t, path)
 	for _, to := range []struct {
 		version byte
 		want    []byte
@@ -158,10 +157,10 @@ func TestMigrationsRunInOrderFromTheVersionOfTheFile(t *testing.T) {
 			t.Errorf("to version %d ran %d, want %d", to.version, ran, to.want)
 		}
 	}
-	expectBeside(t, path, "older.db.schema4", "older.db.schema6")
+	expectNeighbors(t, path, "older.db.schema4", "older.db.schema6")
 }
 
-// Every schema that a file in the field may have is one that Open takes.
+// Open accepts every schema that existing files may have.
 func TestEverySchemaHasAMigration(t *testing.T) {
 	for v := byte(1); v < schemaVersion; v++ {
 		if migrations[v] == nil {
@@ -210,7 +209,7 @@ func TestMigrationThatFailsLeavesTheFileAsItWas(t *testing.T) {
 				if !bytes.Equal(before, readFile(t, path)) {
 					t.Fatal("the file was changed")
 				}
-				expectBeside(t, path, "older.db.schema4")
+				expectNeighbors(t, path, "older.db.schema4")
 			}
 			s := openQuick(t, path, nil)
 			m.expect(t, s, "by the version before")
@@ -221,7 +220,7 @@ func TestMigrationThatFailsLeavesTheFileAsItWas(t *testing.T) {
 	}
 }
 
-// The bound of the file's size holds for a migration too.
+// The bound of the file's size also applies to a migration.
 func TestAMigrationWithoutRoomIsRefused(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "older.db")
 	s := openQuick(t, path, nil)
@@ -247,15 +246,15 @@ func TestCopyOfAnOlderFileNeverReplacesAnother(t *testing.T) {
 	}
 	write(t, path+".schema4.3", readFile(t, filepath.Join("testdata", "schema1.db.gz")))
 	m.expect(t, openQuick(t, path, NextSchema(Options{}, undisturbed)), "migrated")
-	expectBeside(t, path, "older.db.schema4", "older.db.schema4.2", "older.db.schema4.3", "older.db.schema4.4")
+	expectNeighbors(t, path, "older.db.schema4", "older.db.schema4.2", "older.db.schema4.3", "older.db.schema4.4")
 	if !bytes.Equal(readFile(t, path+".schema4"), foreign) {
 		t.Error("another file was changed")
 	}
 	m.expect(t, openQuick(t, path+".schema4.4", nil), "copy")
 }
 
-// A copy that a killed migration left is not the one to keep once the version
-// before has written more.
+// A copy that a killed migration left is outdated once the previous version has
+// written more.
 func TestTheCopyIsMadeAgainIfTheFileHasChanged(t *testing.T) {
 	m, path := olderFile(t)
 	fails := NextSchema(Options{}, func(int) error { return errors.New("killed") })
@@ -269,7 +268,7 @@ func TestTheCopyIsMadeAgainIfTheFileHasChanged(t *testing.T) {
 	m.commit(t, s, m.large(t, "later", 10))
 	_ = s.Close()
 	m.expect(t, openQuick(t, path, NextSchema(Options{}, undisturbed)), "migrated")
-	expectBeside(t, path, "older.db.schema4", "older.db.schema4.2")
+	expectNeighbors(t, path, "older.db.schema4", "older.db.schema4.2")
 	earlier.expect(t, openQuick(t, path+".schema4", nil), "first copy")
 	m.expect(t, openQuick(t, path+".schema4.2", nil), "second copy")
 }
@@ -281,11 +280,11 @@ func TestMigrationThroughALinkKeepsTheCopyNextToTheFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	m.expect(t, openQuick(t, link, NextSchema(Options{}, undisturbed)), "migrated")
-	expectBeside(t, path, "older.db.schema4")
-	expectBeside(t, link)
+	expectNeighbors(t, path, "older.db.schema4")
+	expectNeighbors(t, link)
 }
 
-// Without its copy the file is not touched.
+// Without a copy the file stays unchanged.
 func TestMigrationWithoutRoomForTheCopyDoesNotBegin(t *testing.T) {
 	m, older := olderFile(t)
 	path := filepath.Join(t.TempDir(), strings.Repeat("n", 240)) // too long with anything appended
@@ -295,6 +294,6 @@ func TestMigrationWithoutRoomForTheCopyDoesNotBegin(t *testing.T) {
 	if err == nil || !strings.Contains(err.Error(), "keep a copy of schema 4") || began {
 		t.Errorf("error %v, want one that says at what; began: %t", err, began)
 	}
-	expectBeside(t, path)
+	expectNeighbors(t, path)
 	m.expect(t, openQuick(t, path, nil), "as it was")
 }

@@ -37,14 +37,14 @@ func (m *model) expectList(t testing.TB, s *Store, q store.ListQuery) {
 	}
 }
 
-// datum is whose input or output data is: of which attempt of which node.
+// datum identifies an input or output by node, attempt and direction.
 type datum struct {
 	node    string
 	attempt int
 	output  bool
 }
 
-// all is all attempts of a node with their data.
+// all reads all attempts of a node with their data.
 func (task *modelTask) all(i int) (all []store.Attempt) {
 	n := task.tree.Node(i)
 	for j, a := range append(slices.Clone(task.attempts[n.ID]), n.Attempt) {
@@ -73,18 +73,18 @@ func sameAttempts(a, b []store.Attempt) bool {
 	})
 }
 
-// sizesOfData are sizes of inputs and outputs around those of pages and blocks,
+// sizesOfData has sizes of inputs and outputs around those of pages and blocks,
 // up to the default limit.
 var sizesOfData = []int{0, 1, 1 << 10, 4095, 4096, 4097, state.DefaultDataBytes}
 
-// bring lets a random operation bring data if the model has sizes for it.
-func (m *model) bring(r *rand.Rand, op *state.Op) {
+// addData adds data to a random operation if the model has sizes for it.
+func (m *model) addData(r *rand.Rand, op *state.Op) {
 	if len(m.sizes) == 0 || r.IntN(3) == 0 {
 		return
 	}
 	b := make([]byte, m.sizes[r.IntN(len(m.sizes))])
 	var word [8]byte
-	for i := 0; i < len(b); i += 8 { // what a sector or a page has is not what its neighbors have
+	for i := 0; i < len(b); i += 8 { // no sector or page equals its neighbors
 		copy(b[i:], binary.LittleEndian.AppendUint64(word[:0], r.Uint64()))
 	}
 	switch op.Kind {

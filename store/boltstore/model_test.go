@@ -16,14 +16,14 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// model writes a store the way an engine does and remembers what it must
-// answer.
+// model writes a store like an engine and remembers the answers that the store
+// must give.
 type model struct {
 	ticks int64
 	tasks map[state.Key]*modelTask
-	freed map[string]bool // node IDs that were in use and are not
+	freed map[string]bool // node IDs that are no longer in use
 	feed  []*state.Transition
-	sizes []int // of inputs and outputs that random changes bring; none if empty
+	sizes []int // of the inputs and outputs of random changes; no data if empty
 }
 
 type modelTask struct {
@@ -60,7 +60,7 @@ func (m *model) now() state.Instant {
 	return state.UnixInstant(1_700_000_000+m.ticks, int(m.ticks%1000))
 }
 
-// change computes a change of a task from where the model has it.
+// change computes a change of a task in the model.
 func (m *model) change(key state.Key, ops ...state.Op) (store.Write, error) {
 	tree := state.NewTree(key)
 	if task := m.tasks[key]; task != nil {
@@ -92,7 +92,7 @@ func (m *model) deletion(key state.Key) store.Write {
 	}
 }
 
-// accept takes note of a change that was committed.
+// accept adds a committed change to the model.
 func (m *model) accept(c store.Write, first uint64) {
 	key := c.Key()
 	task := m.tasks[key]
@@ -146,7 +146,7 @@ func (m *model) commit(t testing.TB, s *Store, changes ...store.Write) {
 	}
 }
 
-// do commits operations on one task, which the rules must allow.
+// do commits operations on one task, which must be legal.
 func (m *model) do(t testing.TB, s *Store, key state.Key, ops ...state.Op) {
 	t.Helper()
 	c, err := m.change(key, ops...)
@@ -156,14 +156,14 @@ func (m *model) do(t testing.TB, s *Store, key state.Key, ops ...state.Op) {
 	m.commit(t, s, c)
 }
 
-// random is a change the rules allow of one of the tasks "0" to "tasks-1":
-// also a delete, and a new task with the key and IDs of one that is gone.
+// random returns a legal change of one of the tasks "0" to "tasks-1", including
+// deletions, and new tasks with the key and IDs of a deleted one.
 func (m *model) random(r *rand.Rand, tasks int) store.Write {
 	key := state.Key{Business: fmt.Sprint(r.IntN(2)), Task: fmt.Sprint(r.IntN(tasks))}
 	task := m.tasks[key]
 	if task == nil {
 		root := newRoot(m.id(key, 0))
-		m.bring(r, &root)
+		m.addData(r, &root)
 		c, err := m.change(key, root, start(m.id(key, 0)))
 		if err != nil {
 			panic(err)
@@ -189,8 +189,8 @@ func (m *model) random(r *rand.Rand, tasks int) store.Write {
 	return c
 }
 
-// id is the ID of a task's node: short text for most, hex for the others, and
-// the same again for the next task with that key.
+// id returns the ID of a task's node: short text for most, hexadecimal for
+// others. The next task with that key has the same IDs.
 func (m *model) id(key state.Key, index int) string {
 	if index%3 == 2 {
 		return fmt.Sprintf("%012x%8s%012x", index, "00000000", 0x10*(1+len(key.Task))+int(key.Task[0])*256+int(key.Business[0]))
@@ -220,7 +220,7 @@ func (m *model) randomOp(r *rand.Rand, key state.Key, tree *state.Tree) state.Op
 	if r.IntN(4) == 0 {
 		op.Actor = "somebody"
 	}
-	m.bring(r, &op)
+	m.addData(r, &op)
 	return op
 }
 
@@ -231,8 +231,8 @@ func activity(node, parent string) state.Op {
 	return state.Op{Kind: state.Declare, Node: node, Parent: parent, NodeKind: state.ServiceActivity}
 }
 
-// differences calls report for each answer of the store that is not the
-// model's. An error of the store is reported through fail.
+// differences calls report for each answer of the store that differs from the
+// model's, and fail for an error of the store.
 func (m *model) differences(s *Store, report func(string), fail func(error)) {
 	ctx := context.Background()
 	var listed []store.Task
@@ -333,7 +333,8 @@ func nodesOf(tree *state.Tree) (nodes []state.Node) {
 	return nodes
 }
 
-// expect checks everything the store answers, and the store with itself.
+// expect compares all answers of the store with the model, and checks the
+// store.
 func (m *model) expect(t testing.TB, s *Store, when string) {
 	t.Helper()
 	m.differences(s, func(d string) { t.Errorf("%s: %s", when, d) }, func(err error) { t.Errorf("%s: %v", when, err) })
@@ -359,8 +360,8 @@ func openQuick(t testing.TB, path string, o *Options) *Store {
 // image is a file and its journal, nil if there is none.
 type image struct{ file, journal []byte }
 
-// image is the pair of files as it is: what a process would find that starts
-// after this one was killed. No write-back is in progress then.
+// image returns the pair of files as a process would find them that starts
+// after this one was killed. No write-back is running.
 func (s *Store) image(t testing.TB) (i image) {
 	t.Helper()
 	s.quiet(t, func() {
@@ -375,7 +376,7 @@ func (s *Store) image(t testing.TB) (i image) {
 	return i
 }
 
-// quiet runs f with the turn, while nothing is written back.
+// quiet runs f with the turn, while no write-back runs.
 func (s *Store) quiet(t testing.TB, f func()) {
 	t.Helper()
 	ctx := context.Background()
@@ -389,7 +390,7 @@ func (s *Store) quiet(t testing.TB, f func()) {
 	f()
 }
 
-// writeBackAll empties the overlay as far as the file lets it.
+// writeBackAll writes the overlay back as far as the file has room.
 func (s *Store) writeBackAll() {
 	_ = s.writer.LockUntil(context.Background())
 	defer s.writer.Unlock()
@@ -409,7 +410,7 @@ func (s *Store) closedImage(t testing.TB) []byte {
 	return data
 }
 
-// openImage opens a file alone.
+// openImage opens a file without a journal.
 func openImage(t testing.TB, file []byte, o *Options) *Store {
 	t.Helper()
 	return openPair(t, image{file: file}, o)

@@ -37,8 +37,8 @@ func init() {
 	}
 }
 
-// fill mounts a small filesystem below dir, fills it with a store, gives it
-// room again, and leaves the closed file in dir. It says what was acknowledged.
+// fill mounts a small filesystem below dir, fills it with a store, makes room
+// again, and leaves the closed file in dir. It reports acknowledgments.
 func fill(dir string, mount func(at string) error) error {
 	at := filepath.Join(dir, "mounted")
 	if err := errors.Join(os.Mkdir(at, 0o700), mount(at)); err != nil {
@@ -65,7 +65,7 @@ func fill(dir string, mount func(at string) error) error {
 	if _, err := s.Load(context.Background(), store.ByKey("2", "life-0")); err != nil {
 		return err
 	}
-	for i := range 10 { // a full disk takes deletes
+	for i := range 10 { // a full disk accepts deletes
 		if err := deleteTask(e, fmt.Sprintf("life-%d", i), say); err != nil {
 			return err
 		}
@@ -103,10 +103,9 @@ func fill(dir string, mount func(at string) error) error {
 	return err
 }
 
-// A disk that is really full, of the smallest size. The mount is seen by the
-// process alone that makes it, and goes with it. Where none can be made, this
-// says so; a bound of the file's size and a device that is always full are
-// tested everywhere.
+// A full disk of the smallest size. Only this process sees the mount, which
+// ends with it. The test reports where no disk can be mounted; other tests use
+// a bound of the file's size and a device that is always full.
 func TestFullFilesystemRefusesCleanlyAndLosesNothing(t *testing.T) {
 	kinds := []string{"tmpfs"}
 	if *boltstore.Long && os.Getuid() == 0 {

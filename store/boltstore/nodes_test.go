@@ -14,7 +14,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// alterNode alters what a file has of one node.
+// alterNode alters the bytes of one node in a file.
 func alterNode(tx *bolt.Tx, number uint64, index int, alter func(node []byte) []byte) error {
 	k := nodeKey(number, index/groupNodes*groupNodes)
 	v := slices.Clone(nodesBucket.in(tx).Get(k))
@@ -33,8 +33,8 @@ func alterNode(tx *bolt.Tx, number uint64, index int, alter func(node []byte) []
 	return errors.Join(err, nodesBucket.in(tx).Put(k, seal(k, appendGroup(nil, g.header, nodes))))
 }
 
-// What was declared or changed while the file was damaged is written all the same,
-// as far as the damage leaves anything to write, and what is damaged stays.
+// Nodes that are declared or changed while the file is damaged are written as
+// far as possible, and damaged records stay.
 func TestDamageOfAGroupLosesNoOtherNodes(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "damaged.db"), nil)
 	m := newModel()
@@ -80,13 +80,14 @@ func TestDamageOfAGroupLosesNoOtherNodes(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	// The transitions have everything, as long as the feed names the nodes.
+	// The transitions are complete, as long as the feed has the nodes' IDs.
 	if done, err := Salvage(t.Context(), path, path+".new", nil); err != nil || done != (Salvaged{Whole: 1}) {
 		t.Errorf("salvage: %+v, %v", done, err)
 	}
 }
 
-// The copy of the header is enough for a task, and the header for what lists say.
+// The copy of the header is enough to load a task, and the header is enough for
+// lists.
 func TestATaskIsReadWithoutItsRecordAmongTasks(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "damaged.db"), nil)
 	m := newModel()
@@ -113,7 +114,7 @@ func TestATaskIsReadWithoutItsRecordAmongTasks(t *testing.T) {
 	}
 }
 
-// Salvage reads files of the schema before.
+// Salvage reads files of the previous schema.
 func TestSalvageReadsNodesInSeparateRecords(t *testing.T) {
 	m := newestStory(t, openQuick(t, filepath.Join(t.TempDir(), "again.db"), nil))
 	path := image{unpacked(t, "schema3.db"), unpacked(t, "schema3.db-journal")}.write(t)
@@ -138,8 +139,8 @@ func FuzzNode(f *testing.F) {
 	})
 }
 
-// FuzzGroup reads anything as a record of nodes. What it has of each node, put into
-// a group again, is the same again.
+// FuzzGroup reads arbitrary bytes as a record of nodes. The bytes of its nodes,
+// put into a group again, read the same.
 func FuzzGroup(f *testing.F) {
 	seeds(f, nodesBucket, true)
 	f.Add([]byte{groupVersion, 0, 1, recordVersion})

@@ -14,7 +14,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
-// A pipe would make whoever opens it wait for a writer, and a device has no end.
+// Opening a pipe waits for a writer, and reading a device never ends.
 func TestOnlyRegularFilesAreOpenedOrSalvaged(t *testing.T) {
 	dir := t.TempDir()
 	pipe, link := filepath.Join(dir, "pipe"), filepath.Join(dir, "link")
@@ -56,7 +56,7 @@ func TestFilesArePrivateForAnyUmask(t *testing.T) {
 	}
 }
 
-// makeAllFiles makes a database and everything that is made of one.
+// makeAllFiles makes a database and all files that are derived from one.
 func makeAllFiles(t *testing.T, dir string) error {
 	in := func(name string) string { return filepath.Join(dir, name) }
 	s, err := boltstore.Open(in("database"), nil)

@@ -19,7 +19,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// alterBolt changes a bbolt file behind the store's back.
+// alterBolt changes a bbolt file without the store.
 func alterBolt(t testing.TB, path string, f func(tx *bolt.Tx) error) {
 	t.Helper()
 	db, err := bolt.Open(path, 0o600, nil)
@@ -194,7 +194,7 @@ func TestNewFilesAreTheOwnersAlone(t *testing.T) {
 	}
 }
 
-// Whoever comes first makes the file; nobody gets another one under that name.
+// The first process makes the file; all others open the same one.
 func TestManyCreateOneFileAtOnce(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file.db")
@@ -246,7 +246,8 @@ func TestCloseIsIdempotentAndLaterCallsSaySo(t *testing.T) {
 	}
 }
 
-// Close waits for readers, and what it writes back is not replayed.
+// Close waits for readers, and Open does not replay the transitions that Close
+// has written back.
 func TestCloseWritesBackAndWaitsForReaders(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file.db")
 	s := openQuick(t, path, nil)
@@ -291,8 +292,8 @@ func TestCloseWritesBackAndWaitsForReaders(t *testing.T) {
 	m.expect(t, s, "reopened")
 }
 
-// What a killed process left unfinished goes with the next Open, and nothing
-// else does.
+// The next Open removes the unfinished files of a killed process, and no
+// others.
 func TestOpenRemovesUnfinishedFiles(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "file.db")
@@ -307,10 +308,11 @@ func TestOpenRemovesUnfinishedFiles(t *testing.T) {
 		t.Fatal(err)
 	}
 	openQuick(t, path, nil)
-	expectBeside(t, path, slices.Insert(stay, 3, ".file.db.new-2")...)
+	expectNeighbors(t, path, slices.Insert(stay, 3, ".file.db.new-2")...)
 }
 
-// Who does not have the file's lock may be waiting for one who is replacing it.
+// A process without the file's lock may be waiting for one that replaces the
+// file.
 func TestOpenWithoutTheLockRemovesNothing(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "file.db")
 	openQuick(t, path, nil)
@@ -319,5 +321,5 @@ func TestOpenWithoutTheLockRemovesNothing(t *testing.T) {
 	if _, err := Open(path, &Options{LockTimeout: time.Millisecond}); !errors.Is(err, store.ErrLocked) {
 		t.Fatal(err)
 	}
-	expectBeside(t, path, filepath.Base(unfinished))
+	expectNeighbors(t, path, filepath.Base(unfinished))
 }

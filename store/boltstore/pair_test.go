@@ -24,7 +24,7 @@ import (
 // some, with everything written back, later still, and closed.
 type openedPair struct {
 	new, early, settled, late, closed image
-	m, earlyModel                     *model // in the end, and of early
+	m, earlyModel                     *model // at the end, and of early
 }
 
 func pairs(t *testing.T) (p openedPair) {
@@ -47,7 +47,7 @@ func pairs(t *testing.T) (p openedPair) {
 	return p
 }
 
-// refused opens an image, which must be refused and left as it is.
+// refused opens an image, which Open must refuse and leave unchanged.
 func (i image) refused(t *testing.T, what string) {
 	t.Helper()
 	path := i.write(t)
@@ -91,7 +91,7 @@ func TestFileWithoutItsJournalIsRefused(t *testing.T) {
 	}
 }
 
-// expectSetAside opens an image whose journal is not the file's.
+// expectSetAside opens an image with the journal of another file.
 func (i image) expectSetAside(t *testing.T, m *model, what string) {
 	t.Helper()
 	path := i.write(t)
@@ -101,7 +101,7 @@ func (i image) expectSetAside(t *testing.T, m *model, what string) {
 	m.do(t, s, state.Key{Business: "x", Task: "x"}, newRoot("x"))
 	m.expect(t, s, what+", written to")
 	_ = s.Close()
-	expectBeside(t, path, "image.db-journal.foreign", "image.db-journal.foreign.2")
+	expectNeighbors(t, path, "image.db-journal.foreign", "image.db-journal.foreign.2")
 	if got := readFile(t, path+journalSuffix+".foreign.2"); !slices.Equal(got, i.journal) {
 		t.Errorf("%s: the journal that was set aside is another", what)
 	}
@@ -112,7 +112,7 @@ func TestAJournalOfAnotherFileIsNeitherReadNorRemoved(t *testing.T) {
 	image{p.closed.file, other.late.journal}.expectSetAside(t, p.m.clone(), "of another file")
 	image{p.closed.file, []byte("no journal")}.expectSetAside(t, p.m.clone(), "no journal")
 
-	// The file was deleted, and a new one is made under its name.
+	// The file was deleted, and a new one has its name.
 	path := other.late.write(t)
 	if err := os.Remove(path); err != nil {
 		t.Fatal(err)
@@ -123,10 +123,11 @@ func TestAJournalOfAnotherFileIsNeitherReadNorRemoved(t *testing.T) {
 	m.do(t, s, state.Key{Business: "2", Task: "1"}, newRoot("1"))
 	_ = s.Close()
 	m.expect(t, openQuick(t, path, nil), "a new file, reopened")
-	expectBeside(t, path, "image.db-journal.foreign")
+	expectNeighbors(t, path, "image.db-journal.foreign")
 }
 
-// Between the steps of the first commit and of Close the pair is one of these.
+// Between the steps of the first commit and of Close, the pair of files is one
+// of these.
 func TestProcessKilledWhileTheJournalBeginsOrEndsLosesNothing(t *testing.T) {
 	p := pairs(t)
 	empty := newModel()
@@ -139,7 +140,7 @@ func TestProcessKilledWhileTheJournalBeginsOrEndsLosesNothing(t *testing.T) {
 		made := image{readFile(t, s.path), readFile(t, s.journalPath())}
 		empty.expect(t, openPair(t, made, nil), "the journal is made")
 		after := openPair(t, made, nil)
-		expectBeside(t, after.path)
+		expectNeighbors(t, after.path)
 
 		start := o.contents.Start()
 		c := checkpoint{journal: o.contents.Head.Journal, at: start}
@@ -171,12 +172,12 @@ func TestProcessKilledWhileTheJournalBeginsOrEndsLosesNothing(t *testing.T) {
 	p.m.expect(t, openPair(t, last, nil), "the journal is not removed yet")
 	s = openPair(t, last, nil)
 	_ = s.Close()
-	expectBeside(t, s.path)
+	expectNeighbors(t, s.path)
 	p.m.expect(t, openImage(t, readFile(t, s.path), nil), "closed at last")
 }
 
-// bbolt would use the older meta page without a word. What is damaged may be the
-// newest one: then the file is refused.
+// bbolt would silently use the older meta page. If the damaged one may be the
+// newest, Open refuses the file.
 func TestADamagedMetaPageLosesNoCommit(t *testing.T) {
 	p := pairs(t)
 	refused := 0
@@ -206,7 +207,8 @@ func TestADamagedMetaPageLosesNoCommit(t *testing.T) {
 	}
 }
 
-// A transaction of bbolt's that no frame names is discarded, whatever it did.
+// A bbolt transaction that no frame names is discarded, regardless of its
+// contents.
 func TestTransactionThatNoFrameNamesIsDiscarded(t *testing.T) {
 	p := pairs(t)
 	path := p.late.write(t)
@@ -216,8 +218,9 @@ func TestTransactionThatNoFrameNamesIsDiscarded(t *testing.T) {
 	image{readFile(t, path), p.late.journal}.refused(t, "two more transactions")
 }
 
-// Every bit of the journal that matters: what is acknowledged is there, or Open
-// says that the journal is corrupt. Only the last frame may be missing.
+// For every flipped bit of the journal, either all acknowledged transitions are
+// there, or Open says that the journal is corrupt. Only the last frame may be
+// missing.
 func TestFlippedBitsInTheJournalAreNoticed(t *testing.T) {
 	p := pairs(t)
 	c, err := journal.Read(bytes.NewReader(p.early.journal), int64(len(p.early.journal)))
@@ -255,7 +258,8 @@ func TestFlippedBitsInTheJournalAreNoticed(t *testing.T) {
 
 func TestReadOnlyJournalIsAnErrorAndChangesNothing(t *testing.T) {
 	if os.Getuid() == 0 || runtime.GOOS == "windows" {
-		// The system refuses root nothing: the option stands for it.
+		// Root may write to any file; the option replaces the missing
+		// permission.
 		p := pairs(t)
 		path := p.late.write(t)
 		o := &Options{OpenFile: func(name string, flag int, mode fs.FileMode) (*os.File, error) {
@@ -302,12 +306,12 @@ func TestJournalOfALinkLiesNextToTheFile(t *testing.T) {
 	s := openQuick(t, link, nil)
 	m := newModel()
 	m.do(t, s, state.Key{Business: "2", Task: "1"}, newRoot("1"))
-	expectBeside(t, path, "file.db-journal")
-	expectBeside(t, link)
+	expectNeighbors(t, path, "file.db-journal")
+	expectNeighbors(t, link)
 	m.expect(t, openPair(t, s.image(t), nil), "by its own name")
 }
 
-// A write that a quarter of the journal does not take is refused alone.
+// A write that does not fit a quarter of the journal is refused alone.
 func TestAWriteTooLargeForTheJournalIsReported(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "large.db"), &Options{JournalSize: 1})
 	m := newModel()
@@ -336,7 +340,7 @@ func TestAWriteTooLargeForTheJournalIsReported(t *testing.T) {
 	m.expect(t, s, "without the large one")
 }
 
-// A commit that takes more than a frame is committed in parts.
+// A commit that does not fit a frame is committed in parts.
 func TestCommitLargerThanAFrameIsSplitByTask(t *testing.T) {
 	o := &Options{JournalSize: 1}
 	s := openQuick(t, filepath.Join(t.TempDir(), "parts.db"), o)
@@ -353,7 +357,7 @@ func TestCommitLargerThanAFrameIsSplitByTask(t *testing.T) {
 	m.expect(t, openPair(t, s.image(t), o), "in parts, killed")
 }
 
-// By default the journal begins small and grows with what commits need.
+// By default the journal begins small and grows with the needs of commits.
 func TestJournalGrowsWithItsCommits(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "grows.db"), nil)
 	m := newModel()

@@ -16,23 +16,25 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
-// What is assumed of the disk when power fails: a sector of 512 bytes is
-// written whole or not at all; of what was written since the last sync any
-// sectors may be there, in any combination; what was written before is there;
-// and sectors that were not written to do not change.
+// The test assumes this of a disk when power fails: a sector of 512 bytes is
+// written completely or not at all; any combination of the sectors written
+// since the last sync may be there; earlier writes are there; and other sectors
+// do not change.
 //
-// bbolt writes a transaction in two steps with a sync after each: the data
-// pages, which nothing leads to yet, then one meta page. A commit writes one
-// frame and syncs it. Both happen at the same time, so the images a power cut
-// can leave are those of one, in any combination with those of the other. What
-// a sector is worth is told from the difference of the files before and after.
+// bbolt writes a transaction in two steps with a sync after each: first the
+// data pages, which no page leads to yet, then one meta page. A commit writes
+// one frame and syncs it. Both happen at the same time, so the possible images
+// after a power cut are those of one, in any combination with those of the
+// other. The difference of the files before and after shows the sectors that
+// were written.
 const sector = 512
 
-// cut is a file before and after some writes, which any sectors may be of.
+// cut is a file before and after some writes, of which any sectors may be on
+// disk.
 type cut struct {
 	before, after []byte
 	changed       []int // sectors that differ, by offset
-	needed        int   // where that ends which the sectors are needed for
+	needed        int   // end of the part that must be complete
 }
 
 func newCut(before, after []byte) *cut {
@@ -46,11 +48,11 @@ func newCut(before, after []byte) *cut {
 	return c
 }
 
-// image has any of the sectors that changed and that may be there, and says
-// whether it has all that changed and are needed.
+// image returns a file with a random choice of the changed sectors, and whether
+// it has all that are needed.
 func (c *cut) image(r *rand.Rand, may func(at int) bool) (image []byte, all bool) {
 	image = slices.Clone(c.before)
-	if r.IntN(3) > 0 && len(c.after) > len(image) { // it was made longer first, and that was synced
+	if r.IntN(3) > 0 && len(c.after) > len(image) { // the file was made longer and synced first
 		image = append(image, make([]byte, len(c.after)-len(image))...)
 	}
 	all = true
@@ -100,18 +102,18 @@ type outage struct {
 	s      *Store
 	m      *model
 	file   []byte        // the bbolt file as the last write-back left it
-	held   chan struct{} // a write-back has ended and is not published
-	heard  bool          // that was received
-	let    chan struct{} // it may be
+	held   chan struct{} // a write-back has ended and is not published yet
+	heard  bool          // held was received
+	let    chan struct{} // the write-back may be published
 	images int
 	waits  int // commits that began a write-back first
 }
 
-// taskData bounds the data that a task has before it is deleted, so that images
-// stay small enough to be many.
+// taskData bounds the data of a task until it is deleted, so that images are
+// small enough to make many.
 const taskData = 12 << 20
 
-// next is a change that the journal takes at all.
+// next returns a change that fits the journal.
 func (x *outage) next() store.Write {
 	for key, task := range x.m.tasks {
 		size := 0
@@ -129,7 +131,7 @@ func (x *outage) next() store.Write {
 	}
 }
 
-// takes is at most what a change takes in the journal.
+// takes is an upper bound of a change's size in the journal.
 func takes(c store.Write) int {
 	size := 4 << 10
 	for _, tr := range c.Transitions {
@@ -140,8 +142,8 @@ func takes(c store.Write) int {
 	return size
 }
 
-// commit commits a change and returns the journal around its frame. If it begins a
-// write-back before, it tries an image of that.
+// commit commits a change and returns the journal around its frame. If the
+// commit first begins a write-back, it tries an image of that.
 func (x *outage) commit(c store.Write, when string) moment {
 	x.t.Helper()
 	was, earlier := x.journal(), x.m.clone()
@@ -160,7 +162,7 @@ func (x *outage) commit(c store.Write, when string) moment {
 			if x.heard = x.last() > uint64(len(earlier.feed)); x.heard {
 				continue // the write-back follows the commit
 			}
-			x.waits++ // or is writing its frame: then either is right
+			x.waits++ // or is writing its frame: then either model is right
 			file, later := readFile(x.t, x.s.path), earlier.clone()
 			later.accept(c, uint64(len(earlier.feed))+1)
 			i := image{transaction{newCut(x.file, file), int(x.s.pageSize)}.image(x.r), x.journal()}
@@ -179,10 +181,10 @@ func (x *outage) commit(c store.Write, when string) moment {
 	return moment{x.frame(was, x.journal(), results[0].First), earlier, x.m.clone()}
 }
 
-// frame is the journal before and after the frame with a transition was written:
-// before, it had there what it had earlier, and everything else as it is now.
-// Frames that a commit writes before its own are synced by themselves. What
-// follows the payload in the last block is not needed.
+// frame returns the journal before and after the write of the frame with a
+// transition. Before means that its place still has the earlier bytes, and all
+// others the present ones. Earlier frames of the same commit are synced
+// separately. The bytes after the payload in the last block are not needed.
 func (x *outage) frame(was, now []byte, seq uint64) *cut {
 	const lengthAt, payloadAt = 36, 136 // in a frame
 	at := x.s.journal.Holding(seq, journal.Position{}).Offset
@@ -207,7 +209,7 @@ func (x *outage) last() uint64 {
 	return x.s.last
 }
 
-// try opens an image, which must be as one of the models is.
+// try opens an image, which must equal one of the models.
 func (x *outage) try(i image, when string, models ...*model) {
 	x.t.Helper()
 	x.images++
@@ -246,10 +248,10 @@ func (x *outage) tryMoment(file []byte, at moment, when string) {
 }
 
 // cycle commits until a write-back has begun, and tries images of every commit,
-// and of the write-back while more is committed.
+// and of the write-back during further commits.
 func (x *outage) cycle(images int, when string) (laps uint64) {
 	x.t.Helper()
-	for x.s.phase != writing { // commits alone: a write-back begins with one
+	for x.s.phase != writing { // only commits, until one begins a write-back
 		at := x.commit(x.next(), when+", commit")
 		x.tryMoment(x.file, at, when+", commit")
 	}
@@ -274,12 +276,13 @@ func (x *outage) cycle(images int, when string) (laps uint64) {
 	return laps
 }
 
-// fits reports whether a change need not wait for the write-back.
+// fits reports whether a change can be committed without waiting for the
+// write-back.
 func (x *outage) fits(c store.Write) bool {
 	return x.s.hasRoom(&commit{store: x.s, size: takes(c), next: x.s.last + 1 + uint64(len(c.Transitions))})
 }
 
-// outages are what power is cut to.
+// outages are the configurations of the test.
 var outages = map[string]struct {
 	o             Options
 	sizes         []int // of data

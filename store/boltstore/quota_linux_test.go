@@ -19,15 +19,16 @@ func init() {
 	}
 }
 
-// filtered is a system call with the argument, by index, that says how long it
-// makes a file, or -1.
+// filtered is a system call with the index of the argument that is the new
+// length of a file, or -1.
 type filtered struct{ call, argument int }
 
-// exceed has the system answer the call with EDQUOT from now on, in all
-// threads, if it would make a file longer than fileLimit. No way leads back.
+// exceed makes the system return EDQUOT for the call from now on, in all
+// threads, if it would make a file longer than fileLimit. This cannot be
+// undone.
 func (f filtered) exceed() error {
-	// Offsets in what the filter is given: the call, its architecture, then its
-	// arguments, of which the lower halves will do.
+	// Offsets in the filter's input: the call, its architecture, then its
+	// arguments, of which the lower halves are enough.
 	const (
 		load, equal, atLeast, answer = 0x20, 0x15, 0x35, 0x06 // BPF: ld abs, jeq, jge, ret
 		deny, allow                  = 0x00050000, 0x7fff0000
@@ -62,8 +63,8 @@ func (f filtered) exceed() error {
 	return nil
 }
 
-// Wherever a quota is met before readers could see the commit, nothing of it
-// is there.
+// If a quota is exceeded before readers could see the commit, the commit has no
+// effect.
 func TestFileBeyondItsQuotaIsFull(t *testing.T) {
 	for _, where := range []string{"writes", "truncates"} {
 		t.Run(where, func(t *testing.T) {

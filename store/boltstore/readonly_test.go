@@ -16,8 +16,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/files"
 )
 
-// forReading are options of a store that is opened for reading only, and fail
-// the test if the file is opened for anything else.
+// forReading returns options of a store that is opened for reading only. They
+// fail the test if the file is opened for writing.
 func forReading(t *testing.T) *Options {
 	return &Options{ReadOnly: true, LockTimeout: 50 * time.Millisecond, OpenFile: func(name string, flag int, perm fs.FileMode) (*os.File, error) {
 		if flag != os.O_RDONLY {
@@ -27,8 +27,7 @@ func forReading(t *testing.T) *Options {
 	}}
 }
 
-// A file that its writer left after a crash has the latest transitions in its
-// journal alone.
+// A file whose writer crashed has the latest transitions only in its journal.
 func TestAStoreOpenedForReadingAnswersEverythingAndChangesNothing(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "tasks.db")

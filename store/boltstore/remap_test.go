@@ -13,8 +13,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// A commit that maps a larger file waits for the readers there are, and those
-// that come wait for it. Nobody may hold what both need.
+// A commit that maps a larger file waits for the present readers, and new
+// readers wait for it. No goroutine may hold a lock that both need.
 func TestFileOutgrowsItsMappingDuringReadsAndAWriteBack(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "grows.db"), &Options{OverlayTransitions: 512, mapped: 1 << 15})
 	e, err := engine.Open(t.Context(), s, &engine.Options{MaxLiveNodes: 1})

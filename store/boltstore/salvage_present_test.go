@@ -13,8 +13,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// A task whose transitions are lost, but whose nodes are all in their place, is
-// as it was, with all attempts.
+// A task whose transitions are lost, but whose nodes are all readable, keeps
+// its nodes and all attempts.
 func TestSalvageMakesTransitionsFromCompleteNodes(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "whole.db"), &Options{FeedTransitions: 1})
 	m := newestStory(t, s)

@@ -44,9 +44,9 @@ func wreckImage(t testing.TB, o *Options) (image, *model) {
 	return s.image(t), m
 }
 
-// salvageImage salvages an image, which it must leave alone, and holds what
-// comes of it against the model: what is not reported is right, and nothing
-// is made up.
+// salvageImage salvages an image, which must stay unchanged, and compares the
+// result with the model: everything that is not reported as damaged must be
+// right.
 func (m *model) salvageImage(t testing.TB, damaged image, what string) (done Salvaged, reports []string) {
 	t.Helper()
 	path := damaged.write(t)
@@ -92,13 +92,13 @@ func (m *model) salvageImage(t testing.TB, damaged image, what string) (done Sal
 	return done, reports
 }
 
-// unnamed tells that a task is reported whose key could not be read.
+// unnamed reports that a task without a readable key was reported.
 func unnamed(reports []string) bool {
 	return slices.ContainsFunc(reports, func(r string) bool { return strings.HasPrefix(r, "task number") })
 }
 
-// differs says how a task in s is not what the model has, sequences aside; ""
-// if it is.
+// differs returns the difference between a task in s and the model, apart from
+// sequences; "" if there is none.
 func (task *modelTask) differs(s *Store, key state.Key) string {
 	ctx := context.Background()
 	snap, err := s.Load(ctx, store.Ref{Key: key})
@@ -128,8 +128,8 @@ func (task *modelTask) differs(s *Store, key state.Key) string {
 	return ""
 }
 
-// wasOnce reports whether a task in s, if it is there, is as the model was at
-// some moment.
+// wasOnce reports whether a task in s, if it exists, equals the model's at some
+// moment.
 func (task *modelTask) wasOnce(s *Store, key state.Key) bool {
 	snap, err := s.Load(context.Background(), store.Ref{Key: key})
 	if errors.Is(err, state.ErrNotFound) {
@@ -160,7 +160,8 @@ func TestSalvageCopiesASoundFileCompletely(t *testing.T) {
 	}
 }
 
-// Every page but the first two is lost in its turn, by zeros and by noise.
+// Every page but the first two is lost in turn, overwritten by zeros and by
+// noise.
 func TestSalvageFindsRecordsOutsideALostPage(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 3))
 	pageSize := os.Getpagesize()
@@ -237,7 +238,8 @@ func TestSalvageOfAlteredBytesCopiesNoWrongValue(t *testing.T) {
 	}
 }
 
-// The list of free pages has no checksum, and these have what was removed.
+// The list of free pages has no checksum, and the free pages have removed
+// records.
 func TestSalvageNoticesADamagedListOfFreePages(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "tasks.db"), wrecks["in place"])
 	m := story(t, s, 200, 8)
@@ -269,7 +271,7 @@ func TestSalvageNoticesADamagedListOfFreePages(t *testing.T) {
 			flip(fmt.Sprint("free page ", i), pages.HeaderBytes+8*i, bit)
 		}
 	}
-	// The list can only name its own page where that keeps the order.
+	// The list can only contain its own page where that keeps the order.
 	at := int(meta.Freelist)*pageSize + pages.HeaderBytes
 	own := 0
 	for own < free-1 && binary.NativeEndian.Uint64(whole.file[at+8*own:]) < meta.Freelist {
@@ -282,8 +284,8 @@ func TestSalvageNoticesADamagedListOfFreePages(t *testing.T) {
 	}
 }
 
-// The record that names the schema is sealed, so that damage to it is not taken
-// for a later version.
+// The record with the schema's version is sealed, so that a damaged one is not
+// mistaken for a later version.
 func TestSalvageDistinguishesADamagedFormatFromALaterOne(t *testing.T) {
 	whole, m := wreckImage(t, wrecks["twice"])
 	format := formatRecord(schemaVersion)

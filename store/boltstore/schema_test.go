@@ -23,9 +23,9 @@ import (
 
 var update = flag.Bool("update", false, "write the golden files anew")
 
-// schemaStory is what files of schema 1 hold: a task with every kind of record,
-// one that has ended, one that was deleted and whose key and IDs were taken
-// again, and one whose last transitions are only in the journal.
+// schemaStory is the content of the files of schema 1: a task with every kind
+// of record, an ended one, a deleted one whose key and IDs are in use again,
+// and one whose last transitions are only in the journal.
 func schemaStory(t testing.TB, s *Store) *model {
 	t.Helper()
 	m := newModel()
@@ -49,8 +49,8 @@ func schemaStory(t testing.TB, s *Store) *model {
 	return m
 }
 
-// newestStory is storyOfSchema2 and what came with schema 3, among it a task whose
-// nodes fill more than one record of schema 4.
+// newestStory is storyOfSchema2 with the additions of schema 3, among them a
+// task whose nodes fill more than one record of schema 4.
 func newestStory(t testing.TB, s *Store) *model {
 	t.Helper()
 	m := storyOfSchema2(t, s)
@@ -80,7 +80,7 @@ func newestStory(t testing.TB, s *Store) *model {
 	return m
 }
 
-// storyOfSchema2 is schemaStory and what came with schema 2.
+// storyOfSchema2 is schemaStory with the additions of schema 2.
 func storyOfSchema2(t testing.TB, s *Store) *model {
 	t.Helper()
 	m := schemaStory(t, s)
@@ -101,7 +101,8 @@ func storyOfSchema2(t testing.TB, s *Store) *model {
 	return m
 }
 
-// asOfSchema1 makes the model expect what records of schema 1 tell.
+// asOfSchema1 makes the model expect only the values that records of schema 1
+// have.
 func (m *model) asOfSchema1(t testing.TB) {
 	t.Helper()
 	for _, tr := range m.feed {
@@ -127,7 +128,7 @@ func (m *model) asOfSchema1(t testing.TB) {
 	}
 }
 
-// dump shows every record of every bucket.
+// dump returns every record of every bucket as text.
 func dump(t testing.TB, s *Store) string {
 	t.Helper()
 	var out strings.Builder
@@ -146,7 +147,7 @@ func dump(t testing.TB, s *Store) string {
 	return out.String()
 }
 
-// withoutIDs is a record with zeros where it has what is random.
+// withoutIDs returns a record with zeros instead of random bytes.
 func withoutIDs(t testing.TB, k, v []byte) []byte {
 	t.Helper()
 	switch string(k) {
@@ -196,7 +197,7 @@ func write(t testing.TB, path string, data []byte) {
 	}
 }
 
-// unpacked is what a packed file of testdata holds.
+// unpacked returns the contents of a packed file in testdata.
 func unpacked(t testing.TB, name string) []byte {
 	t.Helper()
 	packed, err := os.Open(filepath.Join("testdata", name+".gz"))
@@ -215,7 +216,7 @@ func unpacked(t testing.TB, name string) []byte {
 	return data
 }
 
-// The file was written when schema 1 was new. It is never written again.
+// The file was written when schema 1 was new, and must never be rewritten.
 func TestFileOfSchema1AnswersEverything(t *testing.T) {
 	m := schemaStory(t, openQuick(t, filepath.Join(t.TempDir(), "again.db"), nil))
 	m.asOfSchema1(t)
@@ -227,7 +228,7 @@ func TestFileOfSchema1AnswersEverything(t *testing.T) {
 	m.expect(t, s, "schema 1, with operations of schema 2")
 }
 
-// So was this one, with its journal, when schema 2 was.
+// This file and its journal were written when schema 2 was new.
 func TestFileOfSchema2AnswersEverything(t *testing.T) {
 	m := storyOfSchema2(t, openQuick(t, filepath.Join(t.TempDir(), "again.db"), nil))
 	path := image{unpacked(t, "schema2.db"), unpacked(t, "schema2.db-journal")}.write(t)
@@ -244,8 +245,8 @@ func TestFileOfSchema2AnswersEverything(t *testing.T) {
 	}
 }
 
-// And this one when schema 3 was, with a task whose newest nodes and changes are in
-// the journal only.
+// This file was written when schema 3 was new, with a task whose newest nodes
+// and changes are only in the journal.
 func TestFileOfSchema3AnswersEverything(t *testing.T) {
 	m := newestStory(t, openQuick(t, filepath.Join(t.TempDir(), "again.db"), nil))
 	path := image{unpacked(t, "schema3.db"), unpacked(t, "schema3.db-journal")}.write(t)

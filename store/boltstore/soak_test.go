@@ -19,7 +19,7 @@ import (
 var soakFor = flag.Duration("soak", 0, "create, run and purge tasks for this long, with every commit on disk; 0: a few seconds without syncs")
 
 // soak is work at a steady size: each generation creates and runs as many tasks
-// as are kept, and purges the others meanwhile.
+// as are kept, and purges the older ones.
 type soak struct {
 	tasks    int // kept, and made by each generation
 	warmUp   int // generations
@@ -29,7 +29,7 @@ type soak struct {
 	noPurge  bool
 }
 
-// figures are what must not grow, after a generation.
+// figures are the measurements after a generation that must not grow.
 type figures struct {
 	file, used   int64 // bytes
 	heap, memory uint64
@@ -47,8 +47,8 @@ func (f figures) largest(g figures) figures {
 	return figures{max(f.file, g.file), max(f.used, g.used), max(f.heap, g.heap), max(f.memory, g.memory), max(f.goroutines, g.goroutines)}
 }
 
-// beyond names the figures that are beyond the bound: half as much again as
-// the largest while warming up, and one step in which the file or the memory
+// beyond names the figures beyond their bounds: one and a half times the
+// largest during the warm-up, plus one step in which the file or the memory
 // grows.
 func (f figures) beyond(warm figures, step int64) (names []string) {
 	grew := func(name string, is, was, step int64) {
@@ -66,7 +66,7 @@ func (f figures) beyond(warm figures, step int64) (names []string) {
 	return names
 }
 
-// run returns what outgrew its bound.
+// run returns the figures that exceeded their bounds.
 func (k *soak) run(t *testing.T) (grown []string) {
 	t.Helper()
 	ctx := t.Context()
@@ -115,8 +115,8 @@ func (k *soak) run(t *testing.T) (grown []string) {
 	return grown
 }
 
-// generation creates and runs tasks from many goroutines, one of which purges
-// now and then.
+// generation creates and runs tasks from many goroutines, one of which
+// sometimes purges.
 func (k *soak) generation(t *testing.T, e *engine.Engine, n int) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -144,7 +144,7 @@ func (k *soak) generation(t *testing.T, e *engine.Engine, n int) {
 	purge()
 }
 
-// measure waits for goroutines that end by themselves.
+// measure waits for goroutines that end soon.
 func measure(t *testing.T, s *boltstore.Store, idle int) figures {
 	stats, err := s.Stats(t.Context())
 	if err != nil {
@@ -198,7 +198,7 @@ func TestFileAndMemoryStayBoundedAtASteadySize(t *testing.T) {
 	}
 }
 
-// The bounds are such that growth is beyond them.
+// Growth exceeds the bounds.
 func TestSoakDetectsGrowth(t *testing.T) {
 	for name, change := range map[string]func(k *soak){
 		"nothing is purged":          func(k *soak) { k.noPurge = true },

@@ -13,7 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// One record that cannot be read takes away no task but its own.
+// An unreadable record only affects its own task.
 func TestReadableTasksAreListedDespiteUnreadableOnes(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "tasks.db"), nil)
 	m := newModel()
@@ -56,7 +56,7 @@ func TestReadableTasksAreListedDespiteUnreadableOnes(t *testing.T) {
 		}
 	}
 
-	// Another task has a node that cannot be read.
+	// Another task has an unreadable node.
 	damage(nodesBucket, nodeKey(m.tasks[keys[3]].header.Number, 0))
 	var problems []string
 	if err := s.Check(t.Context(), func(p string) { problems = append(problems, p) }); err != nil {
@@ -87,8 +87,8 @@ func TestReadableTasksAreListedDespiteUnreadableOnes(t *testing.T) {
 	}
 }
 
-// Whatever of a task cannot be read, it can be deleted, its names are free then,
-// and nobody else's commits wait for it.
+// Any unreadable task can be deleted. Its key and IDs are then free, and the
+// commits of others do not wait for it.
 func TestAnUnreadableTaskCanBeDeleted(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tasks.db")
 	s := openQuick(t, path, &Options{OverlayTransitions: 20})
@@ -130,8 +130,8 @@ func TestAnUnreadableTaskCanBeDeleted(t *testing.T) {
 	m.expect(t, again, "reopened")
 }
 
-// The journal is believed no more than another writer: what no commit can have
-// recorded is damage, whatever its checksums say.
+// A journal is checked like any writer: frames that no commit can have recorded
+// are damage, even with correct checksums.
 func TestAJournalThatDoesNotFollowIsCorrupt(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "tasks.db"), nil)
 	m := newModel()

@@ -15,7 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// hanging is a consumer that takes nothing until it is told to.
+// hanging is a consumer that reads nothing until it is released.
 type hanging struct {
 	bytes.Buffer
 	asked, proceed chan struct{}
@@ -35,7 +35,7 @@ func (h *hanging) Write(p []byte) (int, error) {
 	return h.Buffer.Write(p)
 }
 
-// The file outgrows its mapping meanwhile, for which a commit waits for all
+// During this the file outgrows its mapping, for which a commit waits for all
 // readers.
 func TestAHangingConsumerOfABackupBlocksNobody(t *testing.T) {
 	dir := t.TempDir()
@@ -93,8 +93,8 @@ func TestAReaderContinuesWithTheOldFileDuringACompaction(t *testing.T) {
 	m.expect(t, openQuick(t, path, nil), "reopened")
 }
 
-// A commit, a compaction or a check may have to wait for another one, and never
-// for longer than its caller wants.
+// A commit, a compaction or a check may have to wait for another one, but not
+// beyond the end of its context.
 func TestEveryWaitEndsWithItsContext(t *testing.T) {
 	dir := t.TempDir()
 	s := openQuick(t, filepath.Join(dir, "tasks.db"), nil)

@@ -10,12 +10,12 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// displaced is an open store whose path leads elsewhere by now.
+// displaced is an open store whose path now leads elsewhere.
 type displaced struct {
 	s *Store
 	m *model
-	// own is where the store's file is now, "" if nowhere; others are files
-	// that are not the store's and must stay as they are.
+	// own is the present path of the store's file, "" if it has none; others
+	// are other files, which must stay unchanged.
 	own    string
 	others []string
 }
@@ -27,7 +27,7 @@ func must(t *testing.T, err error) {
 	}
 }
 
-// displacements are the ways in which a path comes to lead elsewhere.
+// displacements are ways to make a path lead elsewhere.
 var displacements = map[string]func(t *testing.T, dir string) displaced{
 	"moved away": func(t *testing.T, dir string) displaced {
 		d := openForDisplacement(t, filepath.Join(dir, "tasks.db"))
@@ -112,7 +112,7 @@ func (d *displaced) readOthers(t *testing.T) (images []string) {
 	return images
 }
 
-// The file that comes back is the same one, so nothing is lost by going on.
+// The file that was moved back is the same one, so the store can continue.
 func TestAFileMovedBackIsWrittenAgain(t *testing.T) {
 	dir := t.TempDir()
 	path, moved := filepath.Join(dir, "tasks.db"), filepath.Join(dir, "moved.db")
@@ -144,7 +144,7 @@ func TestARelativePathIsTheSameFileAfterAChangeOfDirectory(t *testing.T) {
 }
 
 // A hard link is a second name: after a compaction it would lead to the old
-// file, and what is committed from then on would be missing there.
+// file, without later commits.
 func TestCompactionLeavesAFileWithSeveralNamesAlone(t *testing.T) {
 	dir := t.TempDir()
 	path, second := filepath.Join(dir, "tasks.db"), filepath.Join(dir, "second.db")

@@ -14,8 +14,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/boltstore/internal/journal"
 )
 
-// A process is killed between any two commits, in stories full of deletes and of
-// keys and IDs taken again, while small generations are written back.
+// A process is killed between any two commits, in stories with many deletions
+// and reused keys and IDs, while small generations are written back.
 func TestProcessKilledBetweenCommitsLosesNothing(t *testing.T) {
 	seeds := uint64(6)
 	if *Long {
@@ -107,7 +107,7 @@ func TestFeedIsTrimmedAsFastAsItGrows(t *testing.T) {
 func TestTheFeedDropsTransitionsOlderThanItsAge(t *testing.T) {
 	o := &Options{OverlayTransitions: 1, FeedAge: 100e9}
 	s := openQuick(t, filepath.Join(t.TempDir(), "age.db"), o)
-	m := newModel() // its clock takes a step of a second for each operation
+	m := newModel() // its clock advances one second with each operation
 	for i := range 2 * trimMin {
 		m.do(t, s, state.Key{Business: "2", Task: fmt.Sprint(i)}, newRoot(fmt.Sprint(i)))
 	}
@@ -121,8 +121,7 @@ func TestTheFeedDropsTransitionsOlderThanItsAge(t *testing.T) {
 	m.expect(t, s, "after trimming")
 }
 
-// What makes a write-back fail as a whole loses nothing, and the next one is
-// tried again.
+// A failed write-back loses nothing, and is tried again.
 func TestFailedWriteBackLosesNothing(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "gather.db"), nil)
 	m := newModel()
@@ -133,7 +132,7 @@ func TestFailedWriteBackLosesNothing(t *testing.T) {
 	m.do(t, s, one, start("1"))
 	m.do(t, s, two, start("2"))
 
-	// Memory that is damaged stands for whatever may go wrong.
+	// Damaged memory represents any reason for a failure.
 	block := s.overlay.active.entries[m.tasks[two].header.Number].pieces[0].block
 	whole := slices.Clone(block)
 	clear(block)
@@ -152,7 +151,7 @@ func TestFailedWriteBackLosesNothing(t *testing.T) {
 	m.expect(t, s, "afterwards")
 }
 
-// Pages that are written in order are left nearly full.
+// Pages that are written in order stay nearly full.
 func TestWriteBackFillsPages(t *testing.T) {
 	s := openQuick(t, filepath.Join(t.TempDir(), "full.db"), &Options{OverlayTransitions: 400})
 	m := newModel()

@@ -16,10 +16,10 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// TestTreeAgreesWithTheModel does random operations on a few trees, which
-// together are a store, and on the model, and compares all that can be seen.
-// -rapid.checks and -rapid.steps make it as long as one likes; -v says what
-// the operations came to.
+// TestTreeAgreesWithTheModel applies random operations to a few trees, which
+// together are a store, and to the model, and compares everything visible.
+// -rapid.checks and -rapid.steps set the length; -v reports the outcomes of the
+// operations.
 func TestTreeAgreesWithTheModel(t *testing.T) {
 	came := map[string]int{}
 	chance := rapid.Map(rapid.SliceOfN(rapid.Bool(), 8, 8), model.Number)
@@ -62,16 +62,16 @@ type pair struct {
 	trees   map[state.Key]*state.Tree
 	headers map[state.Key]*store.Task
 	told    map[state.Key][]*state.Transition
-	history map[string][]state.Attempt        // by node, from what transitions superseded
+	history map[string][]state.Attempt        // superseded attempts by node, from transitions
 	data    map[string]map[int]*model.Attempt // data that transitions brought, by node and number of the attempt
-	last    *state.Tree                       // the tree before the last change, and what it was
+	last    *state.Tree                       // the tree before the last change
 	lastWas *model.Node
 	came    map[string]int
 }
 
 var byValue = cmpopts.EquateComparable(state.Version{}, state.Instant{})
 
-// same fails the test if what the tree says is not what the model says.
+// same fails the test if the tree and the model differ.
 func same(t *rapid.T, what string, tree, model any) {
 	t.Helper()
 	if !reflect.DeepEqual(tree, model) {
@@ -79,7 +79,7 @@ func same(t *rapid.T, what string, tree, model any) {
 	}
 }
 
-// do does the operations on both sides; they belong to one task.
+// do applies the operations to both sides; they are for one task.
 func (p *pair) do(t *rapid.T, ops ...state.Op) {
 	key := p.keyOf(ops[0])
 	before := p.trees[key]
@@ -137,8 +137,8 @@ func (p *pair) do(t *rapid.T, ops ...state.Op) {
 	p.accept(t, key, after.WithRevision(p.model.Revision(key)), transitions)
 }
 
-// recall looks up the attempt that a refused operation may be a repeat on, as an
-// engine does, and reports whether the operations are to be applied again.
+// recall looks up the attempt that a refused operation may be a repeat on, like
+// an engine, and reports whether to apply the operations again.
 func (p *pair) recall(ops []state.Op, err error) bool {
 	var refused *state.Error
 	if !errors.As(err, &refused) || !errors.Is(err, state.ErrVersionMismatch) {
@@ -157,8 +157,8 @@ func (p *pair) recall(ops []state.Op, err error) bool {
 	return op.Past != nil
 }
 
-// past is the attempt of node i that an operation names and that is no longer
-// current; nil if it names no such attempt.
+// past returns the earlier attempt of node i that an operation names, nil if it
+// names none.
 func (p *pair) past(tree *state.Tree, i int, op *state.Op) *state.Past {
 	n := tree.Node(i)
 	next := n.Attempt
@@ -172,8 +172,8 @@ func (p *pair) past(tree *state.Tree, i int, op *state.Op) *state.Past {
 	return nil
 }
 
-// refused compares a refusal. A tree cannot know that a node it does not have is in
-// another task, so that a batch is about two.
+// refused compares a refusal. A tree does not know that a missing node is in
+// another task, and that a batch is therefore for two tasks.
 func (p *pair) refused(t *rapid.T, key state.Key, ops []state.Op, want *model.Refusal, err error) {
 	t.Helper()
 	got, ok := model.RefusalOf(err)
@@ -188,7 +188,7 @@ func (p *pair) refused(t *rapid.T, key state.Key, ops []state.Op, want *model.Re
 	if want.Shape {
 		got = model.Refusal{Code: got.Code, Index: got.Index, Op: got.Op, Shape: true}
 	} else {
-		want.Task = key // it is the tree's, also if the operation names nothing
+		want.Task = key // the tree's, even if the operation names no task
 	}
 	same(t, "refusal", got, *want)
 	p.came["refused "+want.Code]++
@@ -228,7 +228,7 @@ func (p *pair) checkTransition(t *rapid.T, tr *state.Transition, op state.Op, wa
 	same(t, "changed nodes", changed, want.Changed)
 }
 
-// accept compares the new tree, in every way in which it can be come by, and
+// accept compares the new tree, made in every possible way, with the model, and
 // makes it the current one.
 func (p *pair) accept(t *rapid.T, key state.Key, tree *state.Tree, transitions []*state.Transition) {
 	want := p.model.Tree(key)
@@ -262,7 +262,7 @@ func (p *pair) accept(t *rapid.T, key state.Key, tree *state.Tree, transitions [
 	p.compareHeader(t, key, transitions)
 }
 
-// attempts are all attempts of node i with the data that transitions brought.
+// attempts returns all attempts of node i with the data from transitions.
 func (p *pair) attempts(tree *state.Tree, i int) (all []model.Attempt) {
 	n := tree.Node(i)
 	for _, a := range append(slices.Clip(p.history[n.ID]), n.Attempt) {
@@ -291,7 +291,7 @@ func built(t *rapid.T, tree *state.Tree) *state.Tree {
 	return c
 }
 
-// compareHeader compares what stores keep of a task beside its nodes.
+// compareHeader compares the headers that stores keep.
 func (p *pair) compareHeader(t *rapid.T, key state.Key, transitions []*state.Transition) {
 	h, tree := p.headers[key], p.trees[key]
 	for _, tr := range transitions {
@@ -308,7 +308,7 @@ func (p *pair) compareHeader(t *rapid.T, key state.Key, transitions []*state.Tra
 	same(t, "ended", tree.Ended(), want.State.Ended())
 }
 
-// forget deletes tasks some time after they ended, so that others begin.
+// forget deletes tasks some time after they ended, so that new ones begin.
 func (p *pair) forget(t *rapid.T) {
 	for _, key := range p.model.Keys() {
 		tree := p.trees[key]
@@ -328,15 +328,15 @@ func (p *pair) forget(t *rapid.T) {
 	}
 }
 
-// untouched checks that the tree before the last change is still what it was.
+// untouched checks that the tree before the last change is unchanged.
 func (p *pair) untouched(t *rapid.T) {
 	if p.last != nil {
 		same(t, "the tree before the last change", model.Of(p.last), p.lastWas)
 	}
 }
 
-// keyOf is the task an operation belongs to; for one that names no node of any
-// task, the task "2"/"10".
+// keyOf returns the task of an operation; "2"/"10" if it names no node of any
+// task.
 func (p *pair) keyOf(op state.Op) state.Key {
 	if op.ByTask() {
 		return op.Task
@@ -347,7 +347,7 @@ func (p *pair) keyOf(op state.Op) state.Key {
 	return state.Key{Business: "2", Task: "10"}
 }
 
-// taken is what an engine finds out about the ID of a node to be created.
+// taken reports whether the ID of a new node is in use, like an engine.
 func (p *pair) taken(op state.Op, key state.Key) bool {
 	if op.Kind != state.Create && op.Kind != state.Declare && op.Kind != state.Begin {
 		return false
