@@ -125,25 +125,34 @@ func (q *Query) Search(ctx context.Context, filter store.ListQuery, text string)
 		if err != nil {
 			return Tasks{}, wrap(err)
 		}
-		read := 0
-		for ; read < len(page.Tasks) && len(found.Tasks) < limit; read++ {
-			if t := &page.Tasks[read]; Mentions(t, text) {
-				found.Tasks = append(found.Tasks, q.task(t))
-			}
-		}
-		if read < len(page.Tasks) { // the cursor is after the last one that was found
-			filter.Limit = read
+		if read := until(page.Tasks, text, limit-len(found.Tasks)); read < len(page.Tasks) {
+			filter.Limit = read // so that the cursor is not after more than is wanted
 			if page, err = q.reader.List(ctx, filter); err != nil {
 				return Tasks{}, wrap(err)
+			}
+		}
+		for i := range page.Tasks {
+			if t := &page.Tasks[i]; Mentions(t, text) {
+				found.Tasks = append(found.Tasks, q.task(t))
 			}
 		}
 		found.Unreadable += len(page.Unreadable)
 		found.Missing = texts(page.Missing)
 		found.Cursor, filter.Cursor = page.Cursor, page.Cursor
-		if found.Cursor == "" || len(found.Tasks) == limit {
+		if found.Cursor == "" || len(found.Tasks) >= limit {
 			return found, nil
 		}
 	}
+}
+
+// until is how many of the first tasks have so many that mention a text, or all.
+func until(tasks []store.Task, text string, wanted int) (read int) {
+	for ; read < len(tasks) && wanted > 0; read++ {
+		if Mentions(&tasks[read], text) {
+			wanted--
+		}
+	}
+	return read
 }
 
 // Mentions reports whether the ID of a task, the ID of its root or the name that it

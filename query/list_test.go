@@ -1,6 +1,7 @@
 package query_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -131,6 +132,39 @@ func TestATaskWaitsForAPersonByOneRule(t *testing.T) {
 			t.Errorf("%s: its clock runs: %t", name, runs)
 		}
 	}
+}
+
+// shortPages gives half of the tasks that it is asked for at a time, as a store may
+// that looks for rare tasks or merges the pages of several logs.
+type shortPages struct{ store.Reader }
+
+func (s *shortPages) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
+	q.Limit = max(1, q.Limit/2)
+	return s.Reader.List(ctx, q)
+}
+
+func TestASearchAcrossShortPagesYieldsEachTaskOnce(t *testing.T) {
+	onEach(t, tasks, func(t *testing.T, r store.Reader) {
+		q := query.New(&shortPages{r}, &options)
+		for _, limit := range []int{1, 2, 3, 4, 5, 6, 7} {
+			filter, got := store.ListQuery{Limit: limit}, ""
+			for {
+				page, err := q.Search(t.Context(), filter, "task")
+				if err != nil || page.Cursor != "" && len(page.Tasks) != limit {
+					t.Fatalf("%d a page: %+v, %v", limit, page, err)
+				}
+				for _, task := range page.Tasks {
+					got += task.Task
+				}
+				if filter.Cursor = page.Cursor; page.Cursor == "" {
+					break
+				}
+			}
+			if want := "6543210"; got != want {
+				t.Errorf("%d a page: %s, want %s", limit, got, want)
+			}
+		}
+	})
 }
 
 func TestASearchFindsAPartOfANameOrID(t *testing.T) {
