@@ -63,6 +63,23 @@ func acknowledgedCommits(t *testing.T, b *broken, message []byte) {
 	check(t, b.store)
 }
 
+// The call that commits among others commits before it ends. An error that may have
+// come after that says nothing about the commit.
+func TestACommitIsLookedUpAfterAnErrorThatMayHaveComeLater(t *testing.T) {
+	t.Parallel()
+	for _, code := range []string{"57014", "53200", "XX000", "08006"} {
+		b := newBroken(t)
+		for i, op := range []engine.Op{engine.Suspend("a"), engine.Resume("a")} {
+			b.nextAnswer(func([]byte) []byte { return append(errorMessage("ERROR", code), ready...) })
+			results, err := b.engine.Record(t.Context(), op)
+			if want := uint64(5 + i); err != nil || results[0].Sequence != want {
+				t.Fatalf("a commit with the error %s for an answer: %+v, %v, want sequence %d", code, results, err, want)
+			}
+		}
+		check(t, b.store)
+	}
+}
+
 func TestAnAcknowledgedTakeoverHasHappenedDespiteLaterErrors(t *testing.T) {
 	t.Parallel()
 	for name, message := range lateErrors {

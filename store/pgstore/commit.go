@@ -60,6 +60,9 @@ func (s *Store) commitAtOnce(ctx context.Context, p *plan) ([]store.Result, erro
 		return nil, err
 	}
 	defer conn.Release()
+	if p.movesOne() {
+		return s.write(ctx, conn, p, s.move)
+	}
 	return s.write(ctx, conn, p, s.atOnce)
 }
 
@@ -201,10 +204,15 @@ type attempt struct {
 	history  store.History
 }
 
+// sender sends all writes of an attempt and the commit together, and sets what it
+// answers. It returns nil if and only if the server has acknowledged the commit or
+// has answered that the tasks are not as the plan has them.
+type sender func(ctx context.Context, conn *pgxpool.Conn, a *attempt) error
+
 // write sends all writes of a plan and the commit together, and returns the results.
 // If the answer is lost, it determines the outcome of the commit. A context that ends
 // does not end it any more.
-func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan, batch func(*attempt) *pgx.Batch) ([]store.Result, error) {
+func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan, send sender) ([]store.Result, error) {
 	if s.beforeWrite != nil {
 		s.beforeWrite()
 	}
@@ -212,13 +220,7 @@ func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan, batch fu
 	a := attempt{plan: p, token: s.commits.take(), alone: s.company.begin()}
 	defer s.company.end(&a)
 	sent, cancel := s.bounded(ctx)
-	b := batch(&a)
-	var err error
-	if a.alone {
-		err = commitBatch(sent, conn, b)
-	} else {
-		err = commitDurably(sent, conn, b)
-	}
+	err := send(sent, conn, &a)
 	cancel()
 	switch {
 	case err == nil && !a.happened:
@@ -257,16 +259,16 @@ func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithTimeout(ctx, s.opts.Recover)
 }
 
-// atOnce is the batch of an ordinary commit, without the COMMIT.
-func (s *Store) atOnce(a *attempt) *pgx.Batch {
+// atOnce makes an ordinary commit.
+func (s *Store) atOnce(ctx context.Context, conn *pgxpool.Conn, a *attempt) error {
 	b := new(pgx.Batch)
 	b.Queue(beginWrite)
 	s.queueWrites(b, a, true)
-	return b
+	return a.commit(ctx, conn, b)
 }
 
-// inSteps is the batch that ends a commit in two steps, without the COMMIT.
-func (s *Store) inSteps(a *attempt) *pgx.Batch {
+// inSteps ends a commit in two steps.
+func (s *Store) inSteps(ctx context.Context, conn *pgxpool.Conn, a *attempt) error {
 	b := new(pgx.Batch)
 	if d := &a.plan.deleted; len(d.tasks) > 0 {
 		b.Queue(s.sql.forgetKeys, d.keys.business, d.keys.task)
@@ -276,7 +278,15 @@ func (s *Store) inSteps(a *attempt) *pgx.Batch {
 		b.Queue(s.sql.forgetData, d.tasks)
 	}
 	s.queueWrites(b, a, false)
-	return b
+	return a.commit(ctx, conn, b)
+}
+
+// commit sends a batch and commits.
+func (a *attempt) commit(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) error {
+	if a.alone {
+		return commitBatch(ctx, conn, b)
+	}
+	return commitDurably(ctx, conn, b)
 }
 
 func (s *Store) queueWrites(b *pgx.Batch, a *attempt, checks bool) {

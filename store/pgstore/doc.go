@@ -16,7 +16,8 @@
 // not are left out with their error. The second writes all others, in the same
 // way. If another transaction took a name in between, the database refuses the
 // insert and the whole is tried again, which then finds the name. writing.go says
-// how the statements are made.
+// how the statements are made. A commit of one task, without labels or data, calls
+// a procedure instead, which does the same for less: see move.go.
 //
 // Tasks never wait for each other until sequences are given out, one commit at a
 // time. That turn ends before the disk has the commit, so commits share syncs,
@@ -64,9 +65,11 @@
 // transactions, row locks with SKIP LOCKED, INSERT with ON CONFLICT,
 // statements that modify data in WITH (each table once a statement), unnest of
 // several arrays WITH ORDINALITY, LATERAL, partial indexes, sequences and
-// advisory locks. LISTEN and NOTIFY only shorten waiting and
-// can be turned off. There are no triggers, no functions, no extensions, no
-// foreign keys and no types of its own. All tests pass with version 15. The contract,
+// advisory locks, and with PL/pgSQL, in which the one procedure is written.
+// LISTEN and NOTIFY only shorten waiting and can be turned off. There are no
+// triggers, no extensions, no foreign keys and no types of its own. Whoever
+// writes needs the right to execute the procedure, which everybody has by
+// default. All tests pass with version 15. The contract,
 // the model test and those of migrations, prepared transactions and faults passed with
 // 13, 14, 16, 17 and 18, but the failover test has run on 15 only.
 //

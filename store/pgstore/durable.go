@@ -30,6 +30,9 @@ import (
 // they could hold up. Another handle that begins to commit waits for one of
 // them, once.
 //
+// A call of move_task has both transactions in it. An error that may have come after
+// the first one has ended says nothing about the commit, which is then looked up.
+//
 // Readers see a commit before the disk has it, and must not answer it yet: before a
 // handle answers with something newer than the last sequence that it knows to be
 // durable, it makes the server flush its log. Reads of older data need no flush.

@@ -14,6 +14,7 @@ func TestTheLastOfEveryEnumerationBelongToTheSchema(t *testing.T) {
 		2: {Kind: state.ConvergeGateway, State: state.Finished, Op: state.Reopen},
 		3: {Kind: state.ConvergeGateway, State: state.Finished, Op: state.Label},
 		4: {Kind: state.ConvergeGateway, State: state.Finished, Op: state.Label},
+		5: {Kind: state.ConvergeGateway, State: state.Finished, Op: state.Label},
 	}[schemaVersion]
 	if !ok {
 		t.Fatalf("schema %d has no line", schemaVersion)

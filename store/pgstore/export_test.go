@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"math"
 	"time"
 )
 
@@ -38,8 +39,9 @@ const SchemaVersion = schemaVersion
 func (s *Store) InTwoSteps() { s.inTwoSteps = true }
 
 // WriteDurably has a commit's transaction wait for the disk itself, with the
-// feed's row locked: what that costs is measured against it.
-func (s *Store) WriteDurably() { s.sql.early = "''" }
+// turn taken: what that costs is measured against it. It is for handles with one
+// writer.
+func (s *Store) WriteDurably() { s.company.after = math.MinInt }
 
 // Opts is what the handle was opened with, defaults included.
 func (s *Store) Opts() Options { return s.opts }

@@ -18,7 +18,7 @@ var migrationFiles embed.FS
 
 // schemaVersion is the version of the tables that this package reads and
 // writes: the number of its last migration.
-const schemaVersion = 4
+const schemaVersion = 5
 
 // migrationLock is the key of the advisory lock under which tables are made.
 const migrationLock = 0x7069_7065_7374
@@ -146,7 +146,7 @@ func (s *Store) step(ctx context.Context, conn *pgx.Conn, version int) error {
 		`CREATE SCHEMA IF NOT EXISTS ` + schema,
 		`SET LOCAL search_path = ` + schema,
 		`CREATE TABLE IF NOT EXISTS schema_version (version integer PRIMARY KEY)`,
-		s.partitioned(string(text)),
+		s.sql.in(s.partitioned(string(text))),
 		fmt.Sprintf(`INSERT INTO schema_version VALUES (%d)`, version),
 	}
 	for _, sql := range statements {

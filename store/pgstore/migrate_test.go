@@ -132,3 +132,18 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestASchemaCanHaveAnyName(t *testing.T) {
+	t.Parallel()
+	pool := newPool(t)
+	for _, name := range []string{`it's "one" of \ mine`, "pipestatus.feed", "Ünited $1"} {
+		s := open(t, pool, pgstore.Options{Schema: name})
+		e := newEngine(t, s)
+		begin(t, e, "a")
+		enter(t, e, "a", "n")
+		if _, err := e.Finish(t.Context(), "n"); err != nil {
+			t.Errorf("schema %s: %v", name, err)
+		}
+		check(t, s)
+	}
+}

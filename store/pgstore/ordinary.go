@@ -16,8 +16,8 @@ import (
 //
 // Most commits are of a process that made the tasks' last transitions itself. It
 // knows their rows, so it can decide what to write without asking. Such a commit
-// is one round trip: its statement locks the rows that are still as they were and
-// writes if these are all of them. It fails if a name is taken. A commit that has
+// is one round trip: its statement, or move_task, locks the rows that are still as
+// they were and writes if these are all of them. It fails if a name is taken. A commit that has
 // written nothing is then made in two steps, as the package documentation
 // describes.
 

@@ -138,7 +138,7 @@ func (p *proxy) backward(client, server net.Conn) {
 				p.mu.Unlock()
 				continue
 			}
-			if bytes.HasSuffix(answer, []byte("COMMIT\x00"+ready)) {
+			if bytes.HasSuffix(answer, []byte("COMMIT\x00"+ready)) || bytes.HasSuffix(answer, []byte("CALL\x00"+ready)) {
 				answer, p.alter = alter(answer), nil
 			}
 		}

@@ -23,12 +23,10 @@ import "strings"
 // finish begins a history whenever it finds that: positions that the data never had
 // are then in no history, or after its end.
 type statements struct {
-	in    func(text string) string // puts the schema into another text
-	early string                   // but in tests what the constant says
-
+	in                                                                      func(text string) string // puts the schema into another text
 	lock, nodes, keys, ids, taskIDs                                         string
 	forgetKeys, forgetIDs, forgetNodes, forgetAttempts, forgetData          string
-	listen, notify, outcome                                                 string
+	listen, notify, outcome, move                                           string
 	loadByKey, loadByNode, flush                                            string
 	locateKey, locateNode, transitions, dataNames, dataBytes                string
 	keyed, attemptsByKey, attemptsByNode, attemptsByPlace                   string
@@ -60,13 +58,27 @@ const earLock = `1885957220`
 // unmoved is whether the feed is where it was at the last commit.
 const unmoved = `f.started = pg_postmaster_start_time() AND f.path = pg_relation_filepath(f.tableoid)`
 
+// inSchema returns a function that puts a schema, given as it has to be written in
+// SQL, into a text: before names and in the literals that name something.
+func inSchema(schema string) func(text string) string {
+	replace := []string{"pipestatus.", schema + "."}
+	for _, name := range []string{"feed", "task_ids", "holder_ids"} {
+		replace = append(replace, "'pipestatus."+name+"'", literal(schema+"."+name))
+	}
+	return strings.NewReplacer(replace...).Replace
+}
+
+// literal is a text as a literal, whatever standard_conforming_strings is.
+func literal(text string) string {
+	return `E'` + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(text) + `'`
+}
+
 // newStatements returns the statements for a schema, given as it has to be
 // written in SQL.
 func newStatements(schema string) *statements {
-	in := func(text string) string { return strings.ReplaceAll(text, "pipestatus.", schema+".") }
+	in := inSchema(schema)
 	return &statements{
-		in:    in,
-		early: early,
+		in: in,
 
 		lock: in(`
 SELECT q.i - 1, t.id, t.number, t.revision, t.holder, t.recorded_s, t.recorded_ns, t.shown, t.header
@@ -109,6 +121,8 @@ INSERT INTO pipestatus.commits AS o (holder, slot, n, base) VALUES ($1, $2, $3, 
 ON CONFLICT (holder, slot) DO UPDATE
 SET base = CASE o.n WHEN excluded.n THEN o.base ELSE -1 END, n = excluded.n, at = excluded.at
 RETURNING base, ` + noTimeout),
+
+		move: in(callMove),
 
 		loadByKey:  in(loadTree(`SELECT id AS task, 0 AS idx FROM pipestatus.task_keys WHERE business = $1 AND task = $2`)),
 		loadByNode: in(loadTree(`SELECT task, idx FROM pipestatus.node_ids WHERE id = $1`)),

@@ -134,7 +134,7 @@ func (s *statements) writes(a *attempt, holder int64, checks bool) []statement {
 	return []statement{
 		first.end(s.in, "SELECT 1 / count(*) FROM ready"),
 		{s.in("SELECT pg_advisory_xact_lock(" + turnLock + ", tableoid::integer) FROM pipestatus.feed"), nil},
-		last.end(s.in, "SELECT base, history, "+s.early+" FROM c"),
+		last.end(s.in, "SELECT base, history, "+early+" FROM c"),
 	}
 }
 

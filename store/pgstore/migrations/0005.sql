@@ -1,0 +1,72 @@
+-- The commit of one task, in one call: see move.go. A statement for each table
+-- costs the server less than one statement with a part for each table, and the
+-- call can end its transaction itself, so that the turn lasts no longer than the
+-- writes that need it.
+CREATE OR REPLACE PROCEDURE move_task(
+    the_task bigint, old_revision bigint, the_holder bigint,
+    new_shown smallint, new_unfinished boolean, new_failures boolean, new_header bytea,
+    -- A node that is declared, or nulls.
+    added_id bytea, added_idx integer, added_declaration bytea, added_progress bytea,
+    -- A node that changes, or nulls.
+    changed_idx integer, changed_progress bytea,
+    -- An attempt that is superseded, or nulls.
+    past_idx integer, past_n bigint, past_data bytea,
+    -- The first transition, and an array of all others or null.
+    first_data bytea, more_data bytea[],
+    -- The token.
+    the_handle bigint, the_slot integer, the_number bigint,
+    alone boolean,
+    INOUT last_before bigint, INOUT the_history uuid
+) LANGUAGE plpgsql AS $procedure$
+BEGIN
+    -- Each statement has to see what was committed before it.
+    IF current_setting('transaction_isolation') <> 'read committed' THEN
+        ROLLBACK;
+        SET TRANSACTION ISOLATION LEVEL READ COMMITTED;
+    END IF;
+    PERFORM FROM pipestatus.tasks t
+    WHERE t.id = the_task AND t.revision = old_revision AND t.holder = the_holder AND NOT t.gone
+    FOR NO KEY UPDATE SKIP LOCKED;
+    IF NOT FOUND THEN
+        RAISE division_by_zero USING MESSAGE = 'the task is not as the handle left it';
+    END IF;
+    IF added_id IS NOT NULL THEN
+        INSERT INTO pipestatus.node_ids (id, task, idx) VALUES (added_id, the_task, added_idx);
+        INSERT INTO pipestatus.nodes (task, idx, id, declaration, progress)
+        VALUES (the_task, added_idx, added_id, added_declaration, added_progress);
+    END IF;
+    IF changed_idx IS NOT NULL THEN
+        UPDATE pipestatus.nodes n SET progress = changed_progress WHERE n.task = the_task AND n.idx = changed_idx;
+    END IF;
+    IF past_idx IS NOT NULL THEN
+        INSERT INTO pipestatus.attempts (task, idx, n, data) VALUES (the_task, past_idx, past_n, past_data);
+    END IF;
+    IF NOT alone THEN
+        PERFORM set_config('synchronous_commit', 'off', true);
+    END IF;
+
+    PERFORM pg_advisory_xact_lock(1885957219, 'pipestatus.feed'::regclass::oid::integer);
+    UPDATE pipestatus.feed f SET last = f.last + 1 + coalesce(cardinality(more_data), 0)
+    WHERE f.one AND f.started = pg_postmaster_start_time() AND f.path = pg_relation_filepath(f.tableoid)
+    RETURNING f.last - 1 - coalesce(cardinality(more_data), 0), f.history INTO last_before, the_history;
+    IF NOT FOUND THEN
+        RAISE division_by_zero USING MESSAGE = 'the feed is not where it was at the last commit';
+    END IF;
+    INSERT INTO pipestatus.transitions (task, seq, data) VALUES (the_task, last_before + 1, first_data);
+    IF more_data IS NOT NULL THEN
+        INSERT INTO pipestatus.transitions (task, seq, data)
+        SELECT the_task, last_before + 1 + u.i, u.data FROM unnest(more_data) WITH ORDINALITY AS u (data, i);
+    END IF;
+    UPDATE pipestatus.tasks t SET revision = last_before + 1 + coalesce(cardinality(more_data), 0),
+        shown = new_shown, unfinished = new_unfinished, failures = new_failures, header = new_header
+    WHERE t.id = the_task;
+    INSERT INTO pipestatus.commits AS o (holder, slot, n, base) VALUES (the_handle, the_slot, the_number, last_before)
+    ON CONFLICT (holder, slot) DO UPDATE
+    SET n = excluded.n / (o.n < excluded.n)::integer, base = excluded.base, at = excluded.at;
+
+    IF NOT alone THEN
+        COMMIT;
+        PERFORM pg_logical_emit_message(true, 'pipestatus'::text, ''::text);
+    END IF;
+END
+$procedure$;
