@@ -29,7 +29,7 @@ var mayImport = map[string][]string{
 	"engine/internal":      {"state", "store"}, // for tests
 	"engine/enginetest":    {"state", "store", "engine", "engine/internal/model"},
 	"query":                {"state", "store"},
-	"query/httpapi":        {"state", "store", "store/wire", "query", "query/strictjson"},
+	"query/httpapi":        {"state", "store", "store/feed", "store/wire", "query", "query/strictjson"},
 	"query/httpapi/client": {"state", "store", "store/wire", "query/httpapi"},
 	"query/internal":       {"state", "store", "engine"}, // for tests
 	"query/picture":        {"state", "query"},
