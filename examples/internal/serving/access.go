@@ -28,6 +28,7 @@ type Access struct {
 // Bind declares the flags that fill a. [Access.Authenticator] reports errors in
 // them, since package flag would print secrets in its messages.
 func (a *Access) Bind(flags *flag.FlagSet) {
+	a.secrets, a.tokens, a.access = make(map[string]string), make(map[string]string), make(map[string]string)
 	add := func(name, usage string, set func(value string) error) {
 		flags.Func(name, usage, func(value string) error {
 			if err := set(value); err != nil && a.err == nil {
@@ -38,8 +39,8 @@ func (a *Access) Bind(flags *flag.FlagSet) {
 	}
 	add("app", "let in an application by `CODE:SECRET` or CODE:sha256:HASH (repeatable)", a.addApp)
 	add("trusted-app", "let the application `CODE` name its user by bk_username alone (repeatable)", a.addTrusted)
-	add("token", "let in a user by bk_token, as `TOKEN=USER` (repeatable)", a.addToken)
-	add("access-token", "let in a user by access_token alone, as `TOKEN=USER` (repeatable)", a.addAccessToken)
+	add("token", "let in a user by bk_token, as `TOKEN=USER` (repeatable)", func(value string) error { return addToken(a.tokens, value) })
+	add("access-token", "let in a user by access_token alone, as `TOKEN=USER` (repeatable)", func(value string) error { return addToken(a.access, value) })
 	add("host", "with -no-auth, answer also who asks by the host `NAME` (repeatable)", a.addHost)
 	flags.BoolVar(&a.all, "no-auth", false, "let in everybody who can reach the address")
 }
@@ -52,7 +53,7 @@ func (a *Access) addApp(value string) error {
 	if _, twice := a.secrets[code]; twice {
 		return fmt.Errorf("application %q comes twice", code)
 	}
-	put(&a.secrets, code, secret)
+	a.secrets[code] = secret
 	return nil
 }
 
@@ -64,20 +65,16 @@ func (a *Access) addTrusted(code string) error {
 	return nil
 }
 
-func (a *Access) addToken(value string) error { return putToken(&a.tokens, value) }
-
-func (a *Access) addAccessToken(value string) error { return putToken(&a.access, value) }
-
-func putToken(tokens *map[string]string, value string) error {
+func addToken(users map[string]string, value string) error {
 	// Tokens may end in "=", as base64 does.
 	at := strings.LastIndexByte(value, '=')
 	if at < 1 || at == len(value)-1 {
 		return errors.New("want TOKEN=USER")
 	}
-	if _, twice := (*tokens)[value[:at]]; twice {
+	if _, twice := users[value[:at]]; twice {
 		return errors.New("a token comes twice")
 	}
-	put(tokens, value[:at], value[at+1:])
+	users[value[:at]] = value[at+1:]
 	return nil
 }
 
@@ -87,13 +84,6 @@ func (a *Access) addHost(name string) error {
 	}
 	a.hosts = append(a.hosts, name)
 	return nil
-}
-
-func put(m *map[string]string, key, value string) {
-	if *m == nil {
-		*m = make(map[string]string)
-	}
-	(*m)[key] = value
 }
 
 // Given reports whether any of the flags was.
