@@ -76,10 +76,8 @@ func (q *Query) Estimate(ctx context.Context, business, task string, last int) (
 // EstimateOf is [Query.Estimate] for a tree and statistics that the caller has
 // already.
 func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
-	e := &Estimate{Runs: stats.Runs}
-	for _, n := range tree.Counts(0) {
-		e.Steps += n
-	}
+	counts := tree.Counts(0)
+	e := &Estimate{Runs: stats.Runs, Steps: counts.Total()}
 	if tree.Shown(0) != state.Running {
 		return e
 	}

@@ -136,7 +136,7 @@ func (d *display) stop(ctx context.Context, e *engine.Engine, s store.Store) {
 // note prints a message above the tree.
 func (d *display) note(text string) {
 	select {
-	case d.notes <- terminal.Printable(text):
+	case d.notes <- picture.Printable(text):
 	case <-d.done:
 	}
 }
@@ -219,5 +219,5 @@ func (d *display) line(e *engine.Engine, tr *state.Transition) {
 	if c.Error != "" {
 		label += ": " + picture.Cause(c.Error)
 	}
-	fmt.Fprintf(d.w, "%s  %-9s %s\n", tr.At.Time().Local().Format(time.TimeOnly), text, terminal.Printable(label))
+	fmt.Fprintf(d.w, "%s  %-9s %s\n", tr.At.Time().Local().Format(time.TimeOnly), text, picture.Printable(label))
 }

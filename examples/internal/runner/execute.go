@@ -21,6 +21,7 @@ import (
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/httpapi"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -307,9 +308,9 @@ func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 			if n.RetryAt.IsSet() {
 				again = ", and waits for its retry"
 			}
-			fmt.Fprintf(c.stderr, "\n%s failed%s:\n", terminal.Printable(labels[n.Key]), again)
+			fmt.Fprintf(c.stderr, "\n%s failed%s:\n", picture.Printable(labels[n.Key]), again)
 			for line := range strings.Lines(n.Error) {
-				fmt.Fprintf(c.stderr, "  %s\n", terminal.Printable(strings.TrimRight(line, " \r\n")))
+				fmt.Fprintf(c.stderr, "  %s\n", picture.Printable(strings.TrimRight(line, " \r\n")))
 			}
 		}
 	}
@@ -330,7 +331,7 @@ func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 	if tree.State(0) == state.Suspended {
 		shown = state.Suspended // also if something failed
 	}
-	fmt.Fprintf(c.stderr, "\n%s, recorded in %s\n", shown, terminal.Printable(c.where()))
+	fmt.Fprintf(c.stderr, "\n%s, recorded in %s\n", shown, picture.Printable(c.where()))
 	return code
 }
 
@@ -342,7 +343,7 @@ func quoted(s string) string {
 	if s != "" && !strings.ContainsFunc(s, special) {
 		return s
 	}
-	if terminal.Printable(s) == s {
+	if picture.Printable(s) == s {
 		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 	}
 	// The escapes of bash, ksh and zsh, for what is not to be printed.
@@ -355,7 +356,7 @@ func quoted(s string) string {
 			text.WriteString(`\` + c)
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&text, `\x%02x`, c)
-		case terminal.Printable(c) != c:
+		case picture.Printable(c) != c:
 			fmt.Fprintf(&text, `\U%08x`, r)
 		default:
 			text.WriteString(c)

@@ -35,12 +35,13 @@ func (o *attemptOutput) options() []engine.Option {
 	return []engine.Option{engine.Output(encodeData(o))}
 }
 
-// encodeData is a value as JSON that needs no escapes for HTML.
+// encodeData is a value as JSON without escapes for HTML. The value consists of texts
+// and numbers, or was decoded from JSON.
 func encodeData(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil { // of texts and numbers there is none
+	if err := e.Encode(v); err != nil { // there is none
 		panic(err)
 	}
 	return bytes.TrimSpace(b.Bytes())

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -42,7 +42,7 @@ func (c *call) takeOver(ctx context.Context, s *storage) (bool, error) {
 // tell tells the user something while no task runs.
 func (c *call) tell(format string, args ...any) {
 	if !c.quiet {
-		fmt.Fprintln(c.stderr, terminal.Printable(fmt.Sprintf(format, args...)))
+		fmt.Fprintln(c.stderr, picture.Printable(fmt.Sprintf(format, args...)))
 	}
 }
 

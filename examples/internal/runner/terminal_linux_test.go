@@ -11,7 +11,7 @@ import (
 	"testing"
 	"unsafe"
 
-	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query/picture"
 )
 
 // newTerminal opens a terminal, and the other end of it, which reads what is
@@ -89,8 +89,8 @@ func TestANarrowTerminalIsNotOverrun(t *testing.T) {
 	var frame string // the lines that were drawn
 	for line := range strings.Lines(printed) {
 		_, drawn, ok := strings.Cut(line, "\x1b[K")
-		if plain := terminal.Printable(strings.TrimRight(drawn, "\r\n")); ok && terminal.Columns(plain) >= 40 {
-			t.Errorf("%q takes %d columns", plain, terminal.Columns(plain))
+		if plain := picture.Printable(strings.TrimRight(drawn, "\r\n")); ok && picture.Columns(plain) >= 40 {
+			t.Errorf("%q takes %d columns", plain, picture.Columns(plain))
 		}
 		frame += drawn
 	}

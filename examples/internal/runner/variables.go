@@ -2,7 +2,6 @@ package runner
 
 import (
 	"encoding/json"
-	"fmt"
 	"maps"
 	"slices"
 	"strings"
@@ -211,13 +210,7 @@ func valueText(v any) (text string, scalar bool) {
 	case json.Number:
 		return v.String(), true
 	}
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil { // what was decoded from JSON has none
-		return fmt.Sprint(v), false
-	}
-	return strings.TrimSuffix(b.String(), "\n"), false
+	return string(encodeData(v)), false
 }
 
 // circles reports variables that refer to themselves.

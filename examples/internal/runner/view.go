@@ -5,7 +5,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
@@ -41,15 +40,15 @@ func (v *view) lines() (lines []viewLine) {
 func (v *view) add(lines *[]viewLine, i int, here, below string) {
 	shown := v.shown(i)
 	settled := shown == state.Finished
-	text, remarks, cause := fmt.Sprintf("%-9s %s", shown, here), terminal.Printable(v.remarks(i)), picture.Cause(v.tree.Node(i).Error)
-	room := v.columns - 1 - terminal.Columns(text)
-	name := terminal.Printable(v.name(i))
-	if cause != "" && (settled || terminal.Columns(name+remarks+"  "+cause) <= room) {
+	text, remarks, cause := fmt.Sprintf("%-9s %s", shown, here), picture.Printable(v.remarks(i)), picture.Cause(v.tree.Node(i).Error)
+	room := v.columns - 1 - picture.Columns(text)
+	name := picture.Printable(v.name(i))
+	if cause != "" && (settled || picture.Columns(name+remarks+"  "+cause) <= room) {
 		remarks, cause = remarks+"  "+cause, ""
 	}
 	// A long name must not push out what is happening.
-	text += terminal.Cut(name, max(room-terminal.Columns(remarks), room/3)) + remarks
-	text = terminal.Cut(text, v.columns-1)
+	text += picture.Fit(name, max(room-picture.Columns(remarks), room/3)) + remarks
+	text = picture.Fit(text, v.columns-1)
 	if name := shown.String(); v.colour && strings.HasPrefix(text, name) {
 		text = picture.Paint(shown, name) + text[len(name):]
 	}
@@ -77,16 +76,16 @@ const (
 // addCause adds the lines of an error below the line of its node.
 func (v *view) addCause(lines *[]viewLine, shown state.State, below, cause string) {
 	before := strings.Repeat(" ", 10) + below + "   "
-	if v.columns-1-terminal.Columns(before) < causeColumns {
+	if v.columns-1-picture.Columns(before) < causeColumns {
 		before = "  "
 	}
-	room := max(v.columns-1-terminal.Columns(before), 1)
+	room := max(v.columns-1-picture.Columns(before), 1)
 	for n := 1; cause != ""; n++ {
 		line, rest := cause, ""
 		if n < causeLines {
 			line, rest = split(cause, room)
 		}
-		line = terminal.Cut(line, room)
+		line = picture.Fit(line, room)
 		if v.colour {
 			line = picture.Paint(shown, line)
 		}
@@ -98,11 +97,11 @@ func (v *view) addCause(lines *[]viewLine, shown state.State, below, cause strin
 // split divides text after as many words as fit into some columns, in the middle
 // of the first word if that does not fit.
 func split(text string, columns int) (line, rest string) {
-	if terminal.Columns(text) <= columns {
+	if picture.Columns(text) <= columns {
 		return text, ""
 	}
 	at, space, taken := 0, 0, 0
-	for c, width := range terminal.Clusters(text) {
+	for c, width := range picture.Clusters(text) {
 		if taken += width; taken > columns {
 			break
 		}
@@ -125,7 +124,7 @@ func (v *view) summary() string {
 			parts = append(parts, fmt.Sprintf("%d %s", counts[s], strings.ToLower(s.String())))
 		}
 	}
-	return terminal.Cut(strings.Join(parts, ", "), v.columns-1)
+	return picture.Fit(strings.Join(parts, ", "), v.columns-1)
 }
 
 func (v *view) name(i int) string {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
-	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 )
@@ -83,7 +83,7 @@ func TestTheViewFitsTheTerminal(t *testing.T) {
 	tree, now := viewedTree(t)
 	v := view{tree: tree, now: now, columns: 20, colour: true}
 	for _, line := range append(texts(v.lines()), v.summary()) {
-		plain := terminal.Printable(line)
+		plain := picture.Printable(line)
 		if taken := len([]rune(plain)) + strings.Count(plain, "编") + strings.Count(plain, "译"); taken > 19 {
 			t.Errorf("%q takes %d columns", plain, taken)
 		}

@@ -121,16 +121,22 @@ func writeLine(w io.Writer, v any) error {
 	if ok {
 		line = append(line, '\n')
 	} else {
-		var b bytes.Buffer
-		enc := json.NewEncoder(&b)
-		enc.SetEscapeHTML(false)
-		if err := enc.Encode(v); err != nil {
+		var err error
+		if line, err = encoded(v); err != nil {
 			return err
 		}
-		line = b.Bytes()
 	}
 	_, err := w.Write(terminal.JSON(line))
 	return err
+}
+
+// encoded is v as a line of JSON without escapes of <, > and &.
+func encoded(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	err := enc.Encode(v)
+	return b.Bytes(), err
 }
 
 // writeEach writes a line with the record of each item.

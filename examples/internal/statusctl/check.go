@@ -4,7 +4,7 @@ import (
 	"context"
 	"fmt"
 
-	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/store"
 )
 
@@ -62,7 +62,7 @@ func (p *problems) show(line any, text string) {
 	case p.json:
 		p.err = writeLine(p.stdout, line)
 	default:
-		_, p.err = fmt.Fprintln(p.stdout, terminal.Printable(text))
+		_, p.err = fmt.Fprintln(p.stdout, picture.Printable(text))
 	}
 }
 

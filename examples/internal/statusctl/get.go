@@ -172,17 +172,13 @@ func writeAnswer(t *tool, answer any, result bool) error {
 // laidOut is a value as JSON with nothing in it for a terminal to obey, for people over several lines of which all but the
 // first are indented by so many levels.
 func (t *tool) laidOut(v any, level int) (string, error) {
-	var text, indented bytes.Buffer
-	encoder := json.NewEncoder(&text)
-	encoder.SetEscapeHTML(false)
-	if err := encoder.Encode(v); err != nil {
-		return "", err
+	text, err := encoded(v)
+	raw := terminal.JSON(bytes.TrimSpace(text))
+	if t.json || err != nil {
+		return string(raw), err
 	}
-	raw := terminal.JSON(bytes.TrimSpace(text.Bytes()))
-	if t.json {
-		return string(raw), nil
-	}
-	err := json.Indent(&indented, raw, strings.Repeat("    ", level), "    ")
+	var indented bytes.Buffer
+	err = json.Indent(&indented, raw, strings.Repeat("    ", level), "    ")
 	return indented.String(), err
 }
 

@@ -7,7 +7,6 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
@@ -93,7 +92,7 @@ func showHistory(ctx context.Context, t *tool, r *reader, args []string) error {
 		title += ", key " + node.Status.Key
 	}
 	title += " of task " + taskName(task)
-	if _, err := fmt.Fprintln(t.stdout, terminal.Printable(title)); err != nil {
+	if _, err := fmt.Fprintln(t.stdout, picture.Printable(title)); err != nil {
 		return err
 	}
 	if err := rows.write(t.stdout, wantsColors(t.stdout)); err != nil || len(data.rows) == 0 {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
@@ -163,7 +162,7 @@ func writeEstimate(t *tool, tree *state.Tree, e *query.Estimate) error {
 	if !e.End.IsZero() {
 		text += ", expected to end " + whenShown(e.End) + ", in " + picture.Duration(e.End.Sub(t.now()))
 	}
-	if _, err := fmt.Fprintf(t.stdout, "%s: %s\n", terminal.Printable(taskName(tree.Key())), text); err != nil {
+	if _, err := fmt.Fprintf(t.stdout, "%s: %s\n", picture.Printable(taskName(tree.Key())), text); err != nil {
 		return err
 	}
 	for _, l := range e.Late {
@@ -171,7 +170,7 @@ func writeEstimate(t *tool, tree *state.Tree, e *query.Estimate) error {
 		if name == "" {
 			name = "the whole"
 		}
-		_, err := fmt.Fprintf(t.stdout, "  late: %s, %s so far, usually %s at most\n", terminal.Printable(name), picture.Duration(l.Took), picture.Duration(l.Usual))
+		_, err := fmt.Fprintf(t.stdout, "  late: %s, %s so far, usually %s at most\n", picture.Printable(name), picture.Duration(l.Took), picture.Duration(l.Usual))
 		if err != nil {
 			return err
 		}
@@ -182,14 +181,11 @@ func writeEstimate(t *tool, tree *state.Tree, e *query.Estimate) error {
 // progress is how many of the steps of a task have finished: "15 of 18 steps", or "15
 // of about 31 steps" if earlier runs had more than are declared.
 func progress(tree *state.Tree, e *query.Estimate) string {
-	declared, about := 0, ""
-	for _, n := range tree.Counts(0) {
-		declared += n
-	}
-	if e.Steps > declared {
+	counts, about := tree.Counts(0), ""
+	if e.Steps > counts.Total() {
 		about = "about "
 	}
-	return fmt.Sprintf("%d of %s%s finished", tree.Counts(0)[state.Finished], about, count(e.Steps, "step"))
+	return fmt.Sprintf("%d of %s%s finished", counts[state.Finished], about, count(e.Steps, "step"))
 }
 
 func writeEstimateJSON(t *tool, tree *state.Tree, e *query.Estimate) error {

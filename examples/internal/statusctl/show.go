@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
@@ -47,7 +46,7 @@ func label(kind state.Kind, name string) string {
 }
 
 // short is a text as a terminal shows it, in at most so many columns.
-func short(text string, columns int) string { return terminal.Cut(terminal.Printable(text), columns) }
+func short(text string, columns int) string { return picture.Fit(picture.Printable(text), columns) }
 
 // taskName is the display name of a task.
 func taskName(key state.Key) string { return key.Business + "/" + key.Task }

@@ -19,7 +19,7 @@ type table struct {
 
 func (t *table) add(cells ...string) {
 	for i := range cells {
-		cells[i] = terminal.Printable(cells[i])
+		cells[i] = picture.Printable(cells[i])
 	}
 	t.rows = append(t.rows, cells)
 }
@@ -38,7 +38,7 @@ func (t *table) fit(w io.Writer) {
 	}
 	for _, row := range t.rows {
 		last := len(row) - 1
-		row[last] = terminal.Cut(row[last], max(room, 10))
+		row[last] = picture.Fit(row[last], max(room, 10))
 	}
 }
 
@@ -59,7 +59,7 @@ func (t *table) widths() (widths []int) {
 			if i == len(widths) {
 				widths = append(widths, 0)
 			}
-			widths[i] = max(widths[i], terminal.Columns(cell))
+			widths[i] = max(widths[i], picture.Columns(cell))
 		}
 	}
 	return widths
@@ -77,7 +77,7 @@ func (t *table) write(w io.Writer, colored bool) error {
 			}
 			b.WriteString(cell)
 			if i < len(row)-1 {
-				b.WriteString(strings.Repeat(" ", widths[i]-terminal.Columns(row[i])+2))
+				b.WriteString(strings.Repeat(" ", widths[i]-picture.Columns(row[i])+2))
 			}
 		}
 		if _, err := io.WriteString(w, strings.TrimRight(b.String(), " ")+"\n"); err != nil {

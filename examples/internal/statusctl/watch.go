@@ -110,7 +110,7 @@ func (w *watcher) line(out io.Writer, tr *state.Transition) error {
 	if w.json {
 		return writeLine(out, wire.OfTransition(tr))
 	}
-	_, err := fmt.Fprintln(out, terminal.Printable(transitionLine(tr, w.zone)))
+	_, err := fmt.Fprintln(out, picture.Printable(transitionLine(tr, w.zone)))
 	return err
 }
 

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/pipestatus/pipestatus/examples/internal/terminal"
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
@@ -75,7 +74,7 @@ func retried(tree *state.Tree, node int) []state.Node {
 
 // writeNoFailure says that nothing is FAILED, and what was before.
 func (t *tool) writeNoFailure(b *strings.Builder, snap store.Snapshot) {
-	name, shown := terminal.Printable(taskName(snap.Tree.Key())), snap.Tree.Shown(snap.Index)
+	name, shown := picture.Printable(taskName(snap.Tree.Key())), snap.Tree.Shown(snap.Index)
 	nodes, attempts := retried(snap.Tree, snap.Index), 0
 	for i := range nodes {
 		attempts += nodes[i].Retry()
@@ -87,7 +86,7 @@ func (t *tool) writeNoFailure(b *strings.Builder, snap store.Snapshot) {
 	fmt.Fprintf(b, "Nothing is FAILED now in %s, which shows %s; %s failed before:\n", name, shown, count(attempts, "attempt"))
 	for i := range nodes {
 		n := &nodes[i]
-		fmt.Fprintf(b, "    %s\n", terminal.Printable(fmt.Sprintf("%s, node %s, %s", pathName(snap.Tree, n), n.ID, picture.Remarks(&n.Attempt, t.zone))))
+		fmt.Fprintf(b, "    %s\n", picture.Printable(fmt.Sprintf("%s, node %s, %s", pathName(snap.Tree, n), n.ID, picture.Remarks(&n.Attempt, t.zone))))
 	}
 	fmt.Fprintf(b, "\"statusctl history NODE\" shows their errors.\n")
 }
@@ -125,7 +124,7 @@ func (t *tool) showFailures(snap store.Snapshot) error {
 		if colored {
 			shown = painted(shown)
 		}
-		fmt.Fprintf(&b, "%s  %s\n", shown, terminal.Printable(pathName(tree, n)))
+		fmt.Fprintf(&b, "%s  %s\n", shown, picture.Printable(pathName(tree, n)))
 		about := []string{"node " + n.ID}
 		if n.Finished.IsSet() {
 			about = append(about, shownTime(n.Finished, t.zone))
@@ -136,7 +135,7 @@ func (t *tool) showFailures(snap store.Snapshot) error {
 		if text := picture.Remarks(&n.Attempt, t.zone); text != "" {
 			about = append(about, text)
 		}
-		fmt.Fprintf(&b, "%s\n", terminal.Printable(strings.Join(about, ", ")))
+		fmt.Fprintf(&b, "%s\n", picture.Printable(strings.Join(about, ", ")))
 		for line := range strings.SplitSeq(picture.Plain(n.Error), "\n") {
 			b.WriteString(strings.TrimRight("    "+line, " ") + "\n")
 		}

@@ -4,16 +4,12 @@ package terminal
 import (
 	"bytes"
 	"fmt"
-	"iter"
 	"unicode/utf16"
 
 	"github.com/pipestatus/pipestatus/query/picture"
 )
 
-// Printable is text that is safe to print on a terminal, see [picture.Printable].
-func Printable(s string) string { return picture.Printable(s) }
-
-// JSON is a JSON text with escapes for the characters that [Printable] replaces. It
+// JSON is a JSON text with escapes for the characters that [picture.Printable] replaces. It
 // has the same value and is safe to print on a terminal.
 func JSON(text []byte) []byte {
 	if !bytes.ContainsFunc(text, func(r rune) bool { return r >= 0x7f }) {
@@ -23,19 +19,10 @@ func JSON(text []byte) []byte {
 		if r < ' ' { // between values
 			return string(r)
 		}
-		escaped := ""
+		var escaped []byte
 		for _, half := range utf16.AppendRune(nil, r) {
-			escaped += fmt.Sprintf(`\u%04x`, half)
+			escaped = fmt.Appendf(escaped, `\u%04x`, half)
 		}
-		return escaped
+		return string(escaped)
 	}))
 }
-
-// Clusters iterates over the characters of printable text, see [picture.Clusters].
-func Clusters(s string) iter.Seq2[string, int] { return picture.Clusters(s) }
-
-// Columns is the number of columns that printable text takes.
-func Columns(s string) int { return picture.Columns(s) }
-
-// Cut is printable text cut to a number of columns.
-func Cut(s string, limit int) string { return picture.Fit(s, limit) }
