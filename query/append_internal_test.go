@@ -7,7 +7,7 @@ import (
 	"unicode/utf8"
 )
 
-// wantString is s as encoding/json writes it, without its HTML escapes.
+// wantString is s as encoding/json encodes it, without HTML escapes.
 func wantString(t testing.TB, s string) string {
 	t.Helper()
 	var b bytes.Buffer

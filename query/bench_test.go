@@ -48,7 +48,7 @@ func load(b *testing.B, s store.Store, nodes int, shape string) {
 	e.Close()
 }
 
-// plainNode is the documented shape as one writes it without this package.
+// plainNode is the documented shape, written without this package.
 type plainNode struct {
 	Retry      int                   `json:"retry"`
 	Name       string                `json:"name"`
@@ -151,8 +151,8 @@ func BenchmarkStatus(b *testing.B) {
 	perNode(b, nodes)
 }
 
-// BenchmarkPast rebuilds a task of 1,000 nodes as it was in the end, from its
-// 3,000 transitions, and its timeline.
+// BenchmarkPast rebuilds the last state of a task of 1,000 nodes from its 3,000
+// transitions, and its timeline.
 func BenchmarkPast(b *testing.B) {
 	const nodes = 1000
 	for _, kind := range []string{"memory", "file"} {

@@ -84,7 +84,7 @@ func TestANodeHasAllItsAttemptsWithTheirData(t *testing.T) {
 	})
 }
 
-// counting counts what is read of attempts, and how much data at once.
+// counting counts reads of attempts, and the most data in one of them.
 type counting struct {
 	store.Reader
 	reads, largest int

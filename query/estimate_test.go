@@ -13,7 +13,7 @@ import (
 
 func TestAnEstimateContainsTheUsualPauses(t *testing.T) {
 	e := openEngine(t, store.NewMemory(), nil)
-	for i := range 3 { // a pause after each step, also after the last
+	for i := range 3 { // with a pause after each step
 		r := beginRun(t, e, fmt.Sprint("past", i), "deploy")
 		r.took("build", 5, 10)
 		r.took("approved", 100, 110)
@@ -94,7 +94,7 @@ func TestAnEstimateCountsTheStepsThatAreNotDeclaredYet(t *testing.T) {
 	r.declare("tell", state.ServiceActivity)
 	steps(5)
 	r.took("ship", 5, 6)
-	steps(4) // and no more the long way
+	steps(4) // and no longer the long way
 	r.do(engine.Suspend("now", at(7)))
 	steps(4)
 	beginRun(t, e, "now2", "unknown").took("only", 0, 1)

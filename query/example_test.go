@@ -40,7 +40,7 @@ func deployment(ctx context.Context) (*engine.Engine, error) {
 	return e, err
 }
 
-// A status is a value to look at, or JSON to send on.
+// A status is a Go value, and can be sent as JSON.
 func Example() {
 	ctx := context.Background()
 	e, err := deployment(ctx)
@@ -72,8 +72,8 @@ func Example() {
 	// {"result":true,"data":{"retry":0,"name":"deploy","finish_time":"2026-03-01 09:13:00 +0000","skip":false,"start_time":"2026-03-01 09:12:00 +0000","children":{},"state":"FAILED","version":"6f1c0000000000000000000000000003","id":"deploy","loop":1}}
 }
 
-// An unknown task is an error of its own type. In the documented envelope, it is an
-// answer.
+// An unknown task is an error with a separate type. In the documented envelope,
+// it is an answer.
 func ExampleNotFoundError() {
 	ctx := context.Background()
 	e, err := deployment(ctx)

@@ -66,7 +66,7 @@ func openFile(t testing.TB, path string) *boltstore.Store {
 	return s
 }
 
-// randomTree is a tree of at most size nodes that a random story led to.
+// randomTree is a tree of at most size nodes, made by random operations.
 func randomTree(t testing.TB, seed uint64, size int) *state.Tree {
 	t.Helper()
 	rnd := rand.New(rand.NewPCG(seed, 0))
@@ -133,7 +133,7 @@ func randomTree(t testing.TB, seed uint64, size int) *state.Tree {
 	return tree
 }
 
-// collect is all that an iterator yields before its first error.
+// collect returns everything that an iterator yields before its first error.
 func collect[T any](seq iter.Seq2[T, error]) ([]T, error) {
 	all := []T{}
 	for v, err := range seq {

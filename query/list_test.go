@@ -16,8 +16,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// tasks are seven in two businesses: 0 finished, 1 failed, 2 running, the rest
-// created. Recording one takes a second an operation.
+// tasks records seven tasks in two businesses: 0 finished, 1 failed, 2 running,
+// the rest created. Each operation takes a second.
 func tasks(t *testing.T, e *engine.Engine) {
 	for i := range 7 {
 		root := fmt.Sprint("root", i)

@@ -114,7 +114,7 @@ func TestATaskIDTakesPrecedenceOverANodeID(t *testing.T) {
 	})
 }
 
-// reads counts what is loaded.
+// reads counts loads.
 type reads struct {
 	store.Reader
 	loaded []string
@@ -254,7 +254,7 @@ func TestAnAnswerAllocatesNothingForEachNode(t *testing.T) {
 				}
 			}))
 		}
-		// One or none, or a few where the race detector empties pools.
+		// At most one, or a few where the race detector empties pools.
 		if allocs[0] > 5 || allocs[1] > 5 {
 			t.Errorf("%v allocations for 10 and 1,000 nodes", allocs)
 		}

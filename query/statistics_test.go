@@ -229,7 +229,7 @@ func TestAnEstimateFollowsTheRemainingSteps(t *testing.T) {
 	expect(25, 70)
 	expect(65, 85, " 1m5s/1m0s", "compile 45s/30s")
 	r.do(engine.Finish(r.id("compile"), at(66)))
-	// Another step, which no run had, takes the place of ship.
+	// Another step, unknown in earlier runs, replaces ship.
 	r.declare("sign", state.ServiceActivity)
 	r.do(engine.Start(r.id("sign"), at(66)))
 	r.do(engine.Suspend("now", at(67)))

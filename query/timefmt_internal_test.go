@@ -9,7 +9,7 @@ import (
 )
 
 // zones are locations with whole and odd offsets, with seconds in their local
-// mean time, with days that are shorter, longer, skipped and repeated.
+// mean time, and with days that are shorter, longer, skipped and repeated.
 func zones(t testing.TB) []*time.Location {
 	t.Helper()
 	list := []*time.Location{

@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 func TestASnapshotAndAWatchAfterItMissNothing(t *testing.T) {
 	const writers, nodes, readers = 3, 40, 12
 	for name, s := range map[string]store.Store{"memory": store.NewMemory(), "file": openFile(t, filepath.Join(t.TempDir(), "status.db"))} {
-		// With room for hardly any tree, some snapshots come from the store.
+		// With room for almost no tree, some snapshots come from the store.
 		e := openEngine(t, s, &engine.Options{MaxLiveNodes: 50})
 		for w := range writers {
 			record(t, e, engine.Create("2", fmt.Sprint(w), engine.ID(fmt.Sprint("root", w))), engine.Start(fmt.Sprint("root", w)))

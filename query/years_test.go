@@ -14,7 +14,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Other programs read no year 0 and no year 10000.
+// Other programs cannot read the years 0 and 10000.
 func TestTheYearsOfAnswersAre1To9999InEveryZone(t *testing.T) {
 	for _, test := range []struct {
 		at     time.Time

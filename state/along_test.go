@@ -26,8 +26,8 @@ func TestRetryAndLoopOfAContainerDoNotChangeNodesBelow(t *testing.T) {
 	}
 }
 
-// below has one node of every kind and state below s, also below containers
-// that a revoke does not take.
+// below has one node of every kind and state below s, also in containers that a
+// revoke does not change.
 func below() spec {
 	var children []spec
 	for _, st := range states {
@@ -101,7 +101,7 @@ func TestTheEndOfAContainerCancelsPendingRetriesBelow(t *testing.T) {
 			}
 			for _, id := range []string{"a", "b"} {
 				want := node(t, before, id)
-				want.RetryAt = none // the last transition's time stays
+				want.RetryAt = none // the time of the last transition stays unchanged
 				if diff := cmp.Diff(want, node(t, after, id), byValue); diff != "" {
 					t.Errorf("node %s (-want +got):\n%s", id, diff)
 				}
@@ -217,7 +217,7 @@ func TestAResetAlsoResetsTheNodesBelow(t *testing.T) {
 	}
 }
 
-// A runner computes the version by itself, so it never changes.
+// Runners compute this version, so the formula must never change.
 func TestTheVersionsBelowAResetAreDerived(t *testing.T) {
 	version, _ := state.ParseVersion("7447cc2801b630f497768493c02fb488")
 	for index, want := range map[int]string{1: "0022f793acbd3539b52c29179715d0e6", 70_000: "c6830cd0d272d85bc36701650967c789"} {

@@ -84,9 +84,8 @@ func BenchmarkDeclare(b *testing.B) {
 	}
 }
 
-// BenchmarkLiveNode measures the memory of a node in a tree of 1,000, the
-// bytes of its ID included: as a store loads it, and after it came to be by
-// operations.
+// BenchmarkLiveNode measures the memory of a node, including its ID, in a tree
+// of 1,000 nodes: loaded from a store, and made by operations.
 func BenchmarkLiveNode(b *testing.B) {
 	const nodes, trees = 1000, 50
 	for _, c := range []struct {
@@ -112,7 +111,7 @@ func BenchmarkLiveNode(b *testing.B) {
 	}
 }
 
-// heap is how many bytes are in use.
+// heap is the number of bytes in use.
 func heap() uint64 {
 	runtime.GC()
 	runtime.GC()

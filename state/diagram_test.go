@@ -44,8 +44,8 @@ func TestTheDiagramInTheDocumentMatchesTheRules(t *testing.T) {
 	}
 }
 
-// The rule that says where an operation leads and the code that leads there
-// must not drift apart.
+// The rule for the state after an operation must agree with the code that makes
+// it.
 func TestEffectsStayWithinTheTable(t *testing.T) {
 	for _, op := range onNodes {
 		r := &rules[op]
@@ -63,7 +63,7 @@ func TestEffectsStayWithinTheTable(t *testing.T) {
 	}
 }
 
-// reached are the states that op leads to from a state.
+// reached returns the states that op leads to from a state.
 func reached(t *testing.T, op OpKind, from State) (all set) {
 	t.Helper()
 	for _, ignore := range []bool{false, true} {
@@ -76,9 +76,9 @@ func reached(t *testing.T, op OpKind, from State) (all set) {
 	return all
 }
 
-// led applies op to a node in state from, a leaf if the operation is not for
-// the root, which had started at a time or not, and returns where it leads. A
-// failed leaf awaits its automatic retry.
+// led applies op to a node in state from, started at a time or not, and returns
+// the resulting state. The node is a leaf unless the operation is for the root.
+// A failed leaf waits for its automatic retry.
 func led(t *testing.T, op OpKind, from State, ignore bool, startedAt Instant) (to State, ok bool) {
 	t.Helper()
 	root := Attempt{State: Running}

@@ -38,7 +38,8 @@ func ExampleTree_Apply() {
 	// true
 }
 
-// Transitions carry outcomes: a tree comes back from them without any rule.
+// Transitions contain outcomes, so a tree can be rebuilt from them without the
+// rules.
 func ExampleTree_Replay() {
 	key := state.Key{Business: "2", Task: "10"}
 	now := state.UnixInstant(1524730114, 0)

@@ -21,7 +21,7 @@ var (
 	states  = []state.State{state.Created, state.Running, state.Failed, state.Suspended, state.Revoked, state.Finished}
 )
 
-// onExisting are the operations on nodes that exist.
+// onExisting has the operations on existing nodes.
 var onExisting = []state.OpKind{
 	state.Start, state.Finish, state.Fail, state.Retry, state.Skip, state.Loop, state.Reset, state.Reopen,
 	state.Suspend, state.Resume, state.Revoke,
@@ -30,8 +30,8 @@ var onExisting = []state.OpKind{
 // at is the moment sec seconds after the Unix epoch.
 func at(sec int64) state.Instant { return state.UnixInstant(sec, 0) }
 
-// The nodes of a described tree started at 5 and were last changed at 10;
-// operations come at 100.
+// The nodes of a described tree started at 5 and last changed at 10; operations
+// happen at 100.
 var started, changed, now = at(5), at(10), at(100)
 
 // v is the n-th version.
@@ -59,9 +59,9 @@ func describe(id string, kind state.Kind, st state.State, children []spec) spec 
 	return s
 }
 
-// pipeline, sub and act describe the root, a subprocess and a service
-// activity. Their version is v(i), i being their place in the order of
-// creation: depth first, as they are written down.
+// pipeline, sub and act describe the root, a subprocess and a service activity.
+// The version of the i-th node, in the order of creation (depth first, as
+// written), is v(i).
 func pipeline(st state.State, children ...spec) spec {
 	return describe("root", state.Pipeline, st, children)
 }
@@ -72,7 +72,7 @@ func sub(id string, st state.State, children ...spec) spec {
 
 func act(id string, st state.State) spec { return describe(id, state.ServiceActivity, st, nil) }
 
-// pending describes a failed activity that awaits its automatic retry.
+// pending describes a failed activity that waits for its automatic retry.
 func pending(id string) spec {
 	return act(id, state.Failed).with(func(n *state.Node) { n.RetryAt = at(500) })
 }
@@ -86,14 +86,14 @@ func noRetry(n *state.Node) { n.NoRetry = true }
 func noSkip(n *state.Node)  { n.NoSkip = true }
 func notYet(n *state.Node)  { n.Started = state.Instant{} }
 
-// retried and resetNode set the operation that began a node's attempt; along says
-// that a container above was reset.
+// retried and resetNode set the operation that began a node's attempt; along
+// says that a container above was reset.
 func retried(n *state.Node)   { n.Began = state.Retry }
 func resetNode(n *state.Node) { n.Began = state.Reset }
 func paused(n *state.Node)    { n.Paused = true }
 func along(n *state.Node)     { n.Began, n.Along = state.Reset, true }
 
-// treeOf builds the tree that is described.
+// treeOf builds the described tree.
 func treeOf(t testing.TB, root spec) *state.Tree {
 	t.Helper()
 	b := state.NewBuilder(key, 0)
@@ -171,8 +171,8 @@ func given(i state.Instant) func(*state.Op) {
 	return func(op *state.Op) { op.At = i }
 }
 
-// apply does operations that have to be accepted, and returns the last
-// transition too.
+// apply applies operations, which must be accepted, and also returns the last
+// transition.
 func apply(t testing.TB, tree *state.Tree, ops ...state.Op) (*state.Tree, *state.Transition) {
 	t.Helper()
 	next, outcomes, err := tree.Apply(state.Limits{}, ops...)
@@ -193,7 +193,7 @@ func node(t testing.TB, tree *state.Tree, id string) state.Node {
 }
 
 // refusedWith fails the test unless err is a refusal that matches want and no
-// other sentinel; a nil want says accepted.
+// other sentinel; a nil want expects success.
 func refusedWith(t testing.TB, err, want error) {
 	t.Helper()
 	if want == nil {
@@ -219,7 +219,7 @@ func refusedWith(t testing.TB, err, want error) {
 	}
 }
 
-// refusal is the *state.Error that err is.
+// refusal returns err as a *state.Error.
 func refusal(t testing.TB, err error) *state.Error {
 	t.Helper()
 	var refusal *state.Error
@@ -229,7 +229,7 @@ func refusal(t testing.TB, err error) *state.Error {
 	return refusal
 }
 
-// failer is what testing.TB and rapid.T share.
+// failer has the common methods of testing.TB and rapid.T.
 type failer interface {
 	Helper()
 	Fatalf(format string, args ...any)
@@ -302,8 +302,8 @@ func contents(tree *state.Tree) []content {
 	return all
 }
 
-// rows reads a table: a line of column heads, then lines of a row's head and
-// its cells. Every row is an operation, every column a state.
+// rows reads a table: a line with the heads of the columns, then lines with the
+// head of a row and its cells. Rows are operations, columns states.
 func rows(t *testing.T, table string, visit func(op state.OpKind, st state.State, cell string)) {
 	t.Helper()
 	lines := strings.Split(strings.TrimSpace(table), "\n")

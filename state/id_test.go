@@ -72,7 +72,7 @@ func TestIDsAre1To128BytesOfUTF8WithoutControlCharacters(t *testing.T) {
 				"actor":         on(state.Start, "root", func(op *state.Op) { op.Actor = c.id }),
 			} {
 				if what == "actor" && (c.id == "" || len(c.id) > state.MaxIDBytes) {
-					continue // nobody, or allowed
+					continue // no actor, or an allowed one
 				}
 				if err := op.Validate(); !errors.Is(err, want) {
 					t.Errorf("%s: %v", what, err)
@@ -120,7 +120,7 @@ func TestNamesAreCutAndMadeUTF8(t *testing.T) {
 					t.Errorf("%d bytes …%q, want %d bytes …%q", len(got), tail(got), len(c.want), tail(c.want))
 				}
 			}
-			// The name as it was given still recognizes a repeat.
+			// The uncut name still recognizes a repeat.
 			_, outcomes, err := tree.Apply(state.Limits{},
 				create("r", named(c.name), idempotent), declare("r", "a", named(c.name), idempotent))
 			if err != nil || outcomes[0].Transition != nil || outcomes[1].Transition != nil {
@@ -131,7 +131,7 @@ func TestNamesAreCutAndMadeUTF8(t *testing.T) {
 }
 
 func TestAFieldThatDoesNotApplyIsRefused(t *testing.T) {
-	beyond32 := int64(1) << 31 // negative as an int of 32 bits, which is refused as well
+	beyond32 := int64(1) << 31 // negative as an int of 32 bits, which is also refused
 	all := map[state.OpKind]state.Op{state.Create: create("n"), state.Declare: declare("p", "n")}
 	for _, kind := range onExisting {
 		all[kind] = on(kind, "n")

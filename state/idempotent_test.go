@@ -6,13 +6,13 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// superseding says that operation op made v(1) follow v(50).
+// superseding makes operation op the one that began v(1) after v(50).
 func superseding(op state.OpKind) func(*state.Node) {
 	return func(n *state.Node) { n.Began, n.Supersedes = op, v(50) }
 }
 
-// wasOnce says that an operation names an attempt that is no longer current, and
-// gives its entry in the history.
+// wasOnce makes an operation name an earlier attempt, with its entry in the
+// history.
 func wasOnce(st state.State, by state.OpKind, changes ...func(*state.Attempt)) func(*state.Op) {
 	a := state.Attempt{Version: v(40), State: st, Started: started}
 	for _, change := range changes {
@@ -153,7 +153,7 @@ func TestAnIdempotentOperationRecognizesItsRepeat(t *testing.T) {
 			on(state.Reset, "n", basedOn(50)), mismatch,
 		},
 
-		// Cases with the history of an attempt that is no longer current.
+		// Cases with the history of an earlier attempt.
 		{"history: it had started", leaf(state.Created), on(state.Start, "n", wasOnce(state.Revoked, 0)), repeat},
 		{"history: it had not started", leaf(state.Created), on(state.Start, "n", wasOnce(state.Revoked, 0, unstarted)), mismatch},
 		{"history: it had finished", leaf(state.Created), on(state.Finish, "n", wasOnce(state.Finished, state.Loop)), repeat},
@@ -249,7 +249,7 @@ func TestAnIdempotentOperationRecognizesItsRepeat(t *testing.T) {
 
 			c.op.Idempotent = false
 			if tree.Pending(0) > 0 {
-				return // the same retry can be announced again
+				return // announcing the same retry again is a repeat
 			}
 			if _, _, err := tree.Apply(state.Limits{}, c.op); c.want == repeat && err == nil {
 				t.Error("without being idempotent the repeat is accepted")

@@ -74,15 +74,15 @@ func sameContents(t *rapid.T, what string, got, want []content) {
 	}
 }
 
-// drawOps draws up to eight operations on nodes that exist or that those
-// before in the batch declare, most of them legal.
+// drawOps draws up to eight operations, most of them legal, on existing nodes
+// or on nodes that earlier operations of the batch declare.
 func drawOps(t *rapid.T, tree *state.Tree) (ops []state.Op) {
 	if tree.Len() == 0 {
 		return []state.Op{create("n0"), on(state.Start, "n0")}
 	}
 	nodes := tree.Len()
 	for range rapid.IntRange(1, 8).Draw(t, "operations") {
-		// From the end, for rapid prefers small numbers.
+		// Counted from the end, since rapid prefers small numbers.
 		i := nodes - 1 - rapid.IntRange(0, nodes-1).Draw(t, "node")
 		id := fmt.Sprint("n", i)
 		container := i < tree.Len() && tree.Kind(i).Container()

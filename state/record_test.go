@@ -36,7 +36,7 @@ func relabel(changes ...func(*state.Op)) state.Op {
 	return on(state.Label, "", append([]func(*state.Op){func(op *state.Op) { op.Task = key }}, changes...)...)
 }
 
-// running is a task that runs, made by operations.
+// running is a running task, made by operations.
 func running(t testing.TB, ops ...state.Op) *state.Tree {
 	t.Helper()
 	tree, _ := apply(t, state.NewTree(key), append([]state.Op{create("root"), on(state.Start, "root")}, ops...)...)
@@ -153,8 +153,8 @@ func TestABeginFindsItsNodeByKey(t *testing.T) {
 	}
 }
 
-// Indexes are merged as they grow, shared with older trees, and made late for
-// trees that were loaded.
+// Indexes are merged as they grow, shared with older trees, and made on demand
+// for loaded trees.
 func TestKeysAreFoundInTreesOfEverySizeAndOrigin(t *testing.T) {
 	tree := running(t)
 	trees := []*state.Tree{tree}
@@ -339,8 +339,8 @@ func TestReplayRestoresTheWholeRecord(t *testing.T) {
 	}
 }
 
-// An edge from an unknown node would make a program that draws the pipeline read
-// beyond its end.
+// An edge from an unknown node would make a program that draws the pipeline
+// read out of bounds.
 func TestEdgesFromUnknownNodesAreMalformed(t *testing.T) {
 	tree := running(t, declare("root", "a"))
 	_, tr := apply(t, tree, on(state.Start, "a"))

@@ -66,7 +66,7 @@ func TestALogWithVersionsCanBeDeliveredAgainFromItsBeginning(t *testing.T) {
 	})
 }
 
-// nameAttempt has an operation name the attempt that is current.
+// nameAttempt makes an operation name the current attempt.
 func nameAttempt(tree *state.Tree, op *state.Op) {
 	if tree.Len() == 0 || op.Kind == state.Create || op.Kind == state.Declare {
 		return

@@ -9,7 +9,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Every reason that RULES.md gives, with the node named by ID, by key, or as the root
+// Every reason in RULES.md, with the node named by ID, by key, or as the root
 // of its task.
 func TestEveryRefusalNamesTaskNodeStateAndOperation(t *testing.T) {
 	tree := treeOf(t, pipeline(state.Running,

@@ -9,8 +9,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// A room that is used again and again makes no difference to what comes out, and
-// trees do not depend on it.
+// Reusing a room does not change the results, and trees do not depend on it.
 func TestARoomCanBeUsedAgain(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		tree := state.NewTree(key)

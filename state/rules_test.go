@@ -7,8 +7,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// The tables below are the table of RULES.md again, spelled out for every own
-// state. "-" is invalid_transition. The nodes that are SUSPENDED have started.
+// The tables below repeat the table of RULES.md for every own state. "-" is
+// invalid_transition. The SUSPENDED nodes have started.
 
 const leafMoves = `
           CREATED    RUNNING    FAILED    SUSPENDED  REVOKED  FINISHED
@@ -64,7 +64,7 @@ func TestAnOperationLeadsFromOneOwnStateToAnother(t *testing.T) {
 		rows(t, c.moves, func(op state.OpKind, from state.State, to string) {
 			t.Run(fmt.Sprintf("%s a %s that is %s", op, c.what, from), func(t *testing.T) {
 				if op == state.Reopen && c.id != "root" {
-					return // it names a task and no node
+					return // the operation names a task and no node
 				}
 				tree := treeOf(t, c.tree(from))
 				after, outcomes, err := tree.Apply(state.Limits{}, on(op, c.id))

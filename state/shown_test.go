@@ -135,7 +135,7 @@ func TestALeafShowsItsOwnState(t *testing.T) {
 	}
 }
 
-// The specification's example, and what it says about recovery.
+// The specification's example, and its text about recovery.
 func TestAPipelineRecoversWhenItsFailedNodeIsRetriedOrSkipped(t *testing.T) {
 	tree := treeOf(t, pipeline(state.Running, act("a", state.Failed)))
 	if root := tree.Node(0); tree.Shown(0) != state.Failed || root.Finished.IsSet() {

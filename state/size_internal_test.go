@@ -5,8 +5,8 @@ import (
 	"unsafe"
 )
 
-// Memory comes in size classes: one more byte costs 16 or 32 in every live node. Put
-// new facts into unused bits or into the struct of rare values.
+// Memory is allocated in size classes: one more byte costs 16 or 32 in every
+// live node. Put new values into unused bits or into the struct of rare values.
 func TestNodesFillTheirSizeClasses(t *testing.T) {
 	if size := unsafe.Sizeof(node{}); size > 128 {
 		t.Errorf("a node takes %d bytes, at most 128", size)

@@ -10,7 +10,7 @@ import (
 )
 
 // grown is a pipeline to which n-1 nodes were added by operations: leaves in
-// eight subprocesses, so that siblings lie far apart.
+// eight subprocesses, so that siblings are far apart.
 func grown(t testing.TB, n int) *state.Tree {
 	t.Helper()
 	tree, _ := apply(t, state.NewTree(key), create("root"), on(state.Start, "root"))
@@ -24,7 +24,7 @@ func grown(t testing.TB, n int) *state.Tree {
 	return tree
 }
 
-// The sizes lie around those at which the index makes tables and the sequence
+// The sizes are around those at which the index makes tables and the sequence
 // of nodes gets another level.
 var sizes = []int{1, 2, 9, 15, 16, 17, 31, 32, 33, 64, 65, 1000, 1023, 1024, 1025, 2048, 2049}
 

@@ -30,7 +30,7 @@ func TestANodeHasEachVersionOnce(t *testing.T) {
 			t.Errorf("%s with a new version: %v", kind, err)
 		}
 	}
-	// Within a batch, also those that the tree no longer has.
+	// In a batch, also versions that the tree no longer has.
 	batch := append([]state.Op{again(state.Retry, 3)}, fails...)
 	batch = append(append(batch, again(state.Retry, 4)), fails...)
 	for _, n := range []byte{2, 3, 4} {

@@ -78,7 +78,7 @@ func TestDifferentNodesHaveDifferentTraces(t *testing.T) {
 	}
 }
 
-// Validate is called for every transition that is committed.
+// Validate runs for every committed transition.
 func TestAWellFormedTransitionIsExaminedWithoutAllocation(t *testing.T) {
 	tree, _ := apply(t, state.NewTree(key), create("n0"), on(state.Start, "n0"), declare("n0", "n1"))
 	n := node(t, tree, "n1")

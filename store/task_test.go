@@ -20,7 +20,8 @@ func TestTaskFollowsItsTransitions(t *testing.T) {
 		var task store.Task
 		var updated state.Instant
 		sequence := uint64(7)
-		// Bounded in tries: a revoked root soon has nothing left to do below.
+		// The number of tries is bounded, since a revoked root soon allows no
+		// operation below it.
 		for range 4_000 {
 			after, tr := step(r, tree, sequence)
 			if tr == nil {

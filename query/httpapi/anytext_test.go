@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Whatever text is kept comes back as it is, from every call and as an event.
+// Every stored text is unchanged in every answer and event.
 func TestTextOfAnyCharactersBreaksNoAnswerAndNoStream(t *testing.T) {
 	texts := []string{
 		"\u202atx\u202bt.\u202dexe\u202e\u202c", "\u2066a\u2067b\u2068c\u2069\u2069", "\u200b\u200d\ufeff\u3164",

@@ -13,7 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/query/httpapi"
 )
 
-// credentials are put into a request in one of the places they may be in.
+// credentials go into one of the possible places of a request.
 type credentials struct{ code, secret, token, user string }
 
 func (c credentials) fields() map[string]string {
@@ -83,7 +83,8 @@ func TestEveryCombinationOfMissingWrongAndRightCredentials(t *testing.T) {
 	}
 }
 
-// expected is what the documentation of the general parameters says.
+// expected is the outcome according to the documentation of the general
+// parameters.
 func expected(c credentials) (status int, message string) {
 	switch {
 	case c.code == "":

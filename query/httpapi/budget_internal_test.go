@@ -15,7 +15,7 @@ func claimed(t *testing.T, b *budget, client string, bytes int64) *claim {
 	return c
 }
 
-// wish is a claim that waits.
+// wish is a waiting claim.
 func wish(t *testing.T, b *budget, client string, bytes int64) <-chan *claim {
 	t.Helper()
 	b.mu.Lock()
@@ -72,7 +72,7 @@ func TestSmallClaimsDoNotWaitForLargeOnes(t *testing.T) {
 	(<-large).end()
 }
 
-// What waits ends the write that has stalled for longest, and no other.
+// A waiting claim ends the write that has stalled longest, and no other.
 func TestAStalledWriteIsCutWhenOthersWait(t *testing.T) {
 	b := newBudget(1024)
 	held := [2]*claim{claimed(t, b, "ann", 448), claimed(t, b, "bob", 448)}

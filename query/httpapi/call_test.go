@@ -196,8 +196,7 @@ func TestANodeOfAnotherTaskIsNotFound(t *testing.T) {
 	}
 }
 
-// What follows is a client as somebody writes it who has the specification
-// and nothing else.
+// The rest is a client as a reader of the specification alone would write it.
 
 type documentedNode struct {
 	Retry      int                       `json:"retry"`

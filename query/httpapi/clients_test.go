@@ -16,13 +16,14 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// What follows are clients as the public documentation of each family has them
-// written. All index every field of the envelope, whatever the answer is.
+// These are clients as the public documentation of each family shows them. All
+// read every field of the envelope, in any answer.
 
-// client sends one call: with its credentials, in its place, by its path.
+// client sends one call, with its credentials in a place, to a path.
 type client func(t *testing.T, base, call string, ids, parameters map[string]any) *http.Request
 
-// componentPost is the client of the component API that posts everything.
+// componentPost is a client of the component API that sends everything in the
+// body.
 func componentPost(t *testing.T, base, call string, ids, parameters map[string]any) *http.Request {
 	body := map[string]any{"bk_app_code": "esb_test", "bk_app_secret": "xxx", "bk_token": "t0ken"}
 	for _, more := range []map[string]any{ids, parameters} {
@@ -31,7 +32,8 @@ func componentPost(t *testing.T, base, call string, ids, parameters map[string]a
 	return posted(t, base+httpapi.DefaultPrefix+"/"+call+"/", body)
 }
 
-// componentGet is the client of the component API that asks by query.
+// componentGet is a client of the component API that sends everything in the
+// query.
 func componentGet(t *testing.T, base, call string, ids, parameters map[string]any) *http.Request {
 	if strings.HasPrefix(call, "get_tasks_") || strings.HasPrefix(call, "operate_") {
 		return componentPost(t, base, call, ids, parameters)
@@ -41,28 +43,28 @@ func componentGet(t *testing.T, base, call string, ids, parameters map[string]an
 	}, ids, parameters)
 }
 
-// gatewayHeader is the client of the API gateway: credentials in the header,
-// IDs in the path.
+// gatewayHeader is a client of the API gateway with credentials in the header
+// and IDs in the path.
 func gatewayHeader(t *testing.T, base, call string, ids, parameters map[string]any) *http.Request {
 	r := gateway(t, base, call, url.Values{}, ids, parameters)
 	r.Header.Set("X-Bkapi-Authorization", `{"bk_app_code":"esb_test","bk_app_secret":"xxx","bk_username":"ann"}`)
 	return r
 }
 
-// gatewaySystem is the same for services that act by themselves.
+// gatewaySystem is the same for services without a user.
 func gatewaySystem(t *testing.T, base, call string, ids, parameters map[string]any) *http.Request {
 	r := gatewayHeader(t, base+"/system", call, ids, parameters)
 	return r
 }
 
-// gatewayToken is the client of the API gateway with an access token.
+// gatewayToken is a client of the API gateway with an access token.
 func gatewayToken(t *testing.T, base, call string, ids, parameters map[string]any) *http.Request {
 	r := gateway(t, base, call, url.Values{}, ids, parameters)
 	r.Header.Set("X-Bkapi-Authorization", `{"access_token":"acc3ss"}`)
 	return r
 }
 
-// gatewayQuery is the client of the first gateway, with everything in the query.
+// gatewayQuery is a client of the first gateway, with everything in the query.
 func gatewayQuery(t *testing.T, base, call string, ids, parameters map[string]any) *http.Request {
 	return gateway(t, base, call, url.Values{"app_code": {"esb_test"}, "app_secret": {"xxx"}, "access_token": {"acc3ss"}}, ids, parameters)
 }
@@ -109,7 +111,7 @@ func got(t *testing.T, address string, query url.Values, more ...map[string]any)
 }
 
 func text(v any) string {
-	b, _ := json.Marshal(v) // what tests ask with marshals
+	b, _ := json.Marshal(v) // cannot fail for the values of tests
 	return strings.Trim(string(b), `"`)
 }
 
@@ -194,7 +196,7 @@ func TestTheClientsOfEachFamilyAreServed(t *testing.T) {
 	}
 }
 
-// answerTo is an answer all of whose fields a client may index.
+// answerTo is an answer with all fields that clients read.
 func answerTo(t *testing.T, r *http.Request) (answer map[string]any) {
 	t.Helper()
 	resp, err := http.DefaultClient.Do(r)

@@ -90,7 +90,7 @@ func TestDetailsHaveTheDataOfEveryAttempt(t *testing.T) {
 	})
 }
 
-// Answers stay JSON in UTF-8 whatever bytes a runner records.
+// Answers are JSON in UTF-8 for data of any bytes.
 func TestDataOfAnyBytesNeverBreaksAnAnswer(t *testing.T) {
 	for _, text := range []string{`["` + "\xff" + `"]`, `{"a":"` + "\xff" + `"}`, `{"` + "\xff" + `":1}`, strings.Repeat("[", 10_000) + strings.Repeat("]", 10_000)} {
 		f, data := serve(t, nil), []byte(text)
@@ -106,7 +106,7 @@ func TestDataOfAnyBytesNeverBreaksAnAnswer(t *testing.T) {
 			httpapi.DefaultPrefix + "/get_task_detail": 0, "/api/history": 4,
 		} {
 			if call == "/api/history" && utf8.Valid(data) {
-				times = 0 // it is text there
+				times = 0 // a text in that answer
 			}
 			w := f.get(call, "bk_biz_id", "2", "task_id", "10", "node_id", "build")
 			if body := w.Body.String(); w.Code != 200 || !json.Valid([]byte(body)) || !utf8.ValidString(body) || strings.Count(body, inBase64) != times {

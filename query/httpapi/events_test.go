@@ -24,7 +24,7 @@ import (
 type event struct {
 	name, comment string
 	id            uint64
-	position      string // as it came
+	position      string // unparsed
 	data          map[string]any
 }
 
@@ -37,7 +37,8 @@ type subscription struct {
 	business, task string
 }
 
-// subscribe opens a stream behind a sequence; last is "" to begin with a snapshot.
+// subscribe opens a stream after a sequence; with last "" it begins with a
+// snapshot.
 func subscribe(t *testing.T, url, business, task, last string) *subscription {
 	t.Helper()
 	ctx, cancel := context.WithCancel(t.Context())
@@ -63,7 +64,7 @@ func subscribe(t *testing.T, url, business, task, last string) *subscription {
 	return &subscription{resp, bufio.NewReader(resp.Body), cancel, business, task}
 }
 
-// next reads an event or a comment; an error is the stream's end.
+// next reads an event or a comment; the stream's end is an error.
 func (s *subscription) next() (e event, err error) {
 	for {
 		line, err := s.lines.ReadString('\n')
@@ -100,7 +101,7 @@ func (s *subscription) next() (e event, err error) {
 	}
 }
 
-// must reads the next event of a name, passing over comments.
+// must reads the next event with a name and skips comments.
 func (s *subscription) must(t *testing.T, name string) event {
 	t.Helper()
 	for {
@@ -147,7 +148,7 @@ func TestAStreamBeginsWithASnapshotAndHasEveryTransition(t *testing.T) {
 	}
 }
 
-// pump changes a task so many times.
+// pump changes a task n times.
 func (f *fixture) pump(task string, loops int) {
 	node := "node-" + task
 	for i := range loops {
@@ -204,8 +205,8 @@ func TestAClientThatReconnectsHasNoGapAndNoDuplicate(t *testing.T) {
 	clients.Wait()
 }
 
-// follow reads so many transitions of a task from the very first, and breaks
-// the connection now and then.
+// follow reads so many transitions of a task from the first on, and sometimes
+// breaks the connection.
 func (f *fixture) follow(url, task string, want int) (seen []uint64) {
 	last := "0"
 	for len(seen) < want {
@@ -238,7 +239,8 @@ func TestAPromptEventShowsTheTreeOfItsTransition(t *testing.T) {
 	server := listen(t, f.handler)
 	s := subscribe(t, server.URL, "2", "1", "")
 	s.must(t, "snapshot")
-	// Both in one commit: the tree in memory is at the second at once.
+	// Both transitions are in one commit, so the tree in memory is already at
+	// the second.
 	if _, err := f.engine.Record(t.Context(), engine.Fail("node-1", "x"), engine.Retry("node-1")); err != nil {
 		t.Fatal(err)
 	}
@@ -287,7 +289,7 @@ func TestADeletedTaskIsNotFoundAndItsSuccessorIsAnotherTask(t *testing.T) {
 	}
 }
 
-// atRest hides that an engine can be watched.
+// atRest hides the Watch method of an engine.
 type atRest struct{ store.Reader }
 
 func TestAStoreWithoutWatchIsAskedForChanges(t *testing.T) {
@@ -307,7 +309,7 @@ func TestAStoreWithoutWatchIsAskedForChanges(t *testing.T) {
 	}
 }
 
-// trimming is a feed that has lost what a watcher asks for, some times.
+// trimming is a feed that sometimes has lost the requested transitions.
 type trimming struct {
 	store.Reader
 	left atomic.Int64

@@ -5,7 +5,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Seal and Open are what a handler with a key makes of positions.
+// Seal and Open convert positions like a handler with a key.
 
 func Seal(key, business, task string, history store.History, sequence uint64) string {
 	return newPositions([]byte(key)).seal(state.Key{Business: business, Task: task}, history, sequence)
@@ -16,8 +16,8 @@ func Open(key, business, task, position string) (sequence uint64, ok bool) {
 	return sequence, ok
 }
 
-// Paths are those that a handler answers, with the methods of each, as an
-// OpenAPI description writes them.
+// Paths returns the paths of a handler, with their methods, in the form of an
+// OpenAPI description.
 func (h *Handler) Paths() map[string][]string {
 	paths := make(map[string][]string)
 	note := func(path string, r route) {

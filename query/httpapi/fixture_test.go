@@ -46,7 +46,7 @@ type fixture struct {
 	handler *httpapi.Handler
 }
 
-// serve makes a handler; o may be nil for one that lets everybody in.
+// serve makes a handler; o may be nil for one that admits every caller.
 func serve(t *testing.T, o *httpapi.Options) *fixture {
 	t.Helper()
 	e, err := engine.Open(t.Context(), store.NewMemory(), &engine.Options{Now: clock})
@@ -105,8 +105,8 @@ func (f *fixture) recordExample() {
 	)
 }
 
-// recordFlow adds a task whose nodes have keys and edges, one of which leads
-// back, and that has labels and waits for somebody.
+// recordFlow adds a labeled task that waits for a person, whose nodes have keys
+// and edges, one of which leads back.
 func (f *fixture) recordFlow() {
 	f.Helper()
 	version := func(n int) engine.Option { return engine.NewVersion(fmt.Sprintf("%032x", n)) }
@@ -158,7 +158,8 @@ func (f *fixture) do(r *http.Request) *httptest.ResponseRecorder {
 	return w
 }
 
-// request makes one with query parameters given as name, value, name, value.
+// request makes a request with query parameters given as name, value, name,
+// value.
 func request(method, path string, body io.Reader, query ...string) *http.Request {
 	values := make(url.Values)
 	for i := 0; i < len(query); i += 2 {
@@ -182,14 +183,15 @@ func post(path, contentType, body string) *http.Request {
 
 func postJSON(path, body string) *http.Request { return post(path, "application/json", body) }
 
-// refusal is the message of an answer, which must be the envelope around nothing.
+// refusal returns the message of an answer, which must be the envelope without
+// data.
 func refusal(t *testing.T, w *httptest.ResponseRecorder) string {
 	t.Helper()
 	message, _ := refused(t, w)
 	return message
 }
 
-// refused is the message and the code of a refusal.
+// refused returns the message and the code of a refusal.
 func refused(t *testing.T, w *httptest.ResponseRecorder) (message string, code int) {
 	t.Helper()
 	var fields map[string]any
@@ -205,20 +207,20 @@ func refused(t *testing.T, w *httptest.ResponseRecorder) (message string, code i
 	return message, int(number)
 }
 
-// named reports whether an envelope names its request.
+// named reports whether an envelope has the ID of its request.
 func named(fields map[string]any) bool {
 	request, _ := fields["request_id"].(string)
 	trace, _ := fields["trace_id"].(string)
 	return request != "" && trace != ""
 }
 
-// names are what differs from answer to answer.
+// names are the fields that differ from answer to answer.
 var names = regexp.MustCompile(`"(request_id|trace_id|position)":"[^"]*"`)
 
-// plain is an answer without what names it.
+// plain returns an answer without the names.
 func plain(body []byte) []byte { return names.ReplaceAll(body, []byte(`"$1":""`)) }
 
-// inProcess is an answer as it is without HTTP.
+// inProcess returns the answer of a call without HTTP.
 func inProcess(t *testing.T, body []byte) string {
 	t.Helper()
 	head, ok := bytes.CutSuffix(plain(body), []byte(`,"code":0,"message":"","request_id":"","trace_id":""}`))

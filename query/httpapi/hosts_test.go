@@ -55,8 +55,8 @@ func TestWithoutCredentialsOnlyKnownHostNamesAreAnswered(t *testing.T) {
 		{"0x7f.0.0.1", loopback, nil, false},
 		{"*", loopback, nil, false},
 
-		// No name leads to an address: what is asked for by one that is not
-		// loopback has come to it, but not over loopback.
+		// Names that lead to no loopback address: a request with such a name
+		// has not come over loopback.
 		{"10.1.2.3:8080", outside, nil, true},
 		{"[2001:db8::1]:8080", outside, nil, true},
 		{"10.1.2.3:8080", loopback, nil, false},
@@ -129,7 +129,7 @@ func TestTheHostIsCheckedOnARealConnection(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		r.Host = host // "": that of the URL
+		r.Host = host // "" means that of the URL
 		resp, err := server.Client().Do(r)
 		if err != nil {
 			t.Fatal(err)

@@ -66,7 +66,7 @@ func TestABodyThatArrivesTooLateIsRefused(t *testing.T) {
 	}
 }
 
-// A body that came in time leaves no deadline to the stream that follows.
+// A body that arrived in time leaves no deadline for the stream that follows.
 func TestAStreamOutlastsTheTimeForABody(t *testing.T) {
 	f := serve(t, &httpapi.Options{Authenticator: httpapi.NoAuth{}, ReadTimeout: 50 * time.Millisecond, Heartbeat: 20 * time.Millisecond})
 	f.recordExample()
@@ -91,7 +91,7 @@ func TestAStreamOutlastsTheTimeForABody(t *testing.T) {
 	}
 }
 
-// byName takes the user name's word.
+// byName trusts the user name.
 type byName struct{}
 
 func (byName) Authenticate(_ *http.Request, g httpapi.Credentials) (httpapi.Identity, error) {
@@ -125,8 +125,8 @@ func TestOneClientLeavesRoomForOthers(t *testing.T) {
 	}
 }
 
-// What holds up one client's trees, be it a reader or memory that the client has
-// used up by not reading its answers, holds up nobody else's.
+// A slow reader, or memory used up by unread answers, only delays the same
+// client's trees.
 func TestOneClientsTreesLeaveRoomForOthers(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
@@ -148,7 +148,7 @@ func TestOneClientsTreesLeaveRoomForOthers(t *testing.T) {
 		<-inside
 	}
 	go func() { codes <- ask("bob") }()
-	<-inside // bob's, since ann has her share
+	<-inside // bob's request, since ann has used her share
 	select {
 	case <-inside:
 		t.Error("a client reads more trees at once than its share")
@@ -207,7 +207,7 @@ func TestATaskThatIsNamedTwiceIsAnsweredOnce(t *testing.T) {
 	}
 }
 
-// pieces is a client that keeps nothing and notes the largest write.
+// pieces is a client that keeps nothing and records the largest write.
 type pieces struct {
 	header  http.Header
 	status  int
@@ -224,8 +224,8 @@ func (p *pieces) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// recordHeavy records a task whose every answer is long: names, error texts and
-// attempts of one node and of many.
+// recordHeavy records a task with long answers of every kind: names, error
+// texts, and attempts of one node and of many.
 func recordHeavy(f *fixture, task string) {
 	f.Helper()
 	text := strings.Repeat("x", state.MaxErrorBytes)
@@ -271,7 +271,7 @@ func TestLongAnswersAreMadeInPieces(t *testing.T) {
 			time.AfterFunc(time.Second, f.handler.Shutdown)
 		}
 		f.handler.ServeHTTP(p, r)
-		// A piece, and at most one text that its last value made longer.
+		// A piece, and at most one text by which its last value exceeds it.
 		if p.status != 200 || p.bytes < 150_000 || p.largest > 100_000 {
 			t.Errorf("%s: status %d, %d bytes, the largest piece has %d", name, p.status, p.bytes, p.largest)
 		}

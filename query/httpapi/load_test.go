@@ -16,8 +16,8 @@ import (
 
 var loadFor = flag.Duration("load", 2*time.Second, "how long 200 clients ask at once")
 
-// A runner writes while 200 clients ask, half of them for status and half of
-// them by events. None sees an error; how long a request takes is logged.
+// A runner writes while 200 clients ask, half of them for status and half for
+// events. No request fails; its time is logged.
 func TestManyClientsAreServedWhileARunnerWrites(t *testing.T) {
 	const clients, tasks = 200, 10
 	f := serve(t, nil)
@@ -29,8 +29,8 @@ func TestManyClientsAreServedWhileARunnerWrites(t *testing.T) {
 	client := &http.Client{Transport: &http.Transport{MaxIdleConnsPerHost: clients}}
 	defer client.CloseIdleConnections()
 
-	// Writers continue until all clients have left, so that none waits for an
-	// event that never comes.
+	// Writers continue until all clients have left, so that no client waits
+	// forever for an event.
 	var stop, left atomic.Bool
 	time.AfterFunc(*loadFor, func() { stop.Store(true) })
 	var group, writers sync.WaitGroup

@@ -50,7 +50,7 @@ func describe(t *testing.T, f *fixture) *described {
 	return d
 }
 
-// item is what the description has at a path.
+// item returns the part of the description at a path.
 func (d *described) item(path string) map[string]json.RawMessage {
 	item := d.Paths[path]
 	if ref, ok := item["$ref"]; ok {
@@ -83,7 +83,7 @@ func TestTheDescriptionCoversTheHandlersAnswers(t *testing.T) {
 		for _, method := range methodsOf(d.item(path)) {
 			asked := strings.NewReplacer("{task_id}", "10", "{bk_biz_id}", "2").Replace(path)
 			if asked == "/api/events" {
-				continue // it would not end
+				continue // the request would not end
 			}
 			w := f.do(request(strings.ToUpper(method), asked, nil, "bk_username", "ann"))
 			if w.Code == http.StatusNotFound || w.Code == http.StatusMethodNotAllowed {
@@ -154,12 +154,12 @@ func ask(method, path string, parameters map[string]string) *http.Request {
 	if method == "get" {
 		return request("GET", path, nil, query...)
 	}
-	body, _ := json.Marshal(inBody) // texts marshal
+	body, _ := json.Marshal(inBody) // cannot fail for texts
 	return postJSON(path, string(body))
 }
 
-// check reports what of a value a schema does not describe: enough of JSON
-// Schema for the description.
+// check reports the parts of a value that a schema does not describe. It knows
+// enough of JSON Schema for this description.
 func (d *described) check(schema, value any, at string) (problems []string) {
 	s, _ := schema.(map[string]any)
 	fail := func(format string, args ...any) {
@@ -275,8 +275,8 @@ func TestTheCheckOfTheDescriptionFindsErrors(t *testing.T) {
 	}
 }
 
-// What the client sends is described, so that a client in another language can
-// do the same.
+// The description covers the client's requests, so that clients can be written
+// in other languages.
 func TestTheDescriptionCoversTheClientsRequests(t *testing.T) {
 	f := serve(t, &httpapi.Options{
 		Authenticator:  httpapi.NoAuth{},

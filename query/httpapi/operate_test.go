@@ -15,11 +15,10 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// operator does what it is asked for to the record, as a runner would that has
-// nothing running.
+// operator records requested operations, like a runner without running steps.
 type operator struct {
 	engine *engine.Engine
-	err    error // instead, if it is set
+	err    error // returned instead, if set
 
 	mu   sync.Mutex
 	seen []httpapi.Operation
@@ -52,7 +51,7 @@ func (o *operator) Operate(ctx context.Context, op httpapi.Operation) error {
 	return err
 }
 
-// operable is a service that ann may operate, bob may look at.
+// operable is a service that ann may operate and bob may read.
 func operable(t *testing.T) (*fixture, *operator) {
 	f := serve(t, nil)
 	f.recordExample()
@@ -121,7 +120,7 @@ func TestAnOperationNeedsASeparatePermission(t *testing.T) {
 	if len(o.seen) > 0 {
 		t.Errorf("the runner was asked for %+v", o.seen)
 	}
-	// Without a say in it nobody may do anything.
+	// Without an operator nobody may operate.
 	f.handler = handlerOn(f.engine, &httpapi.Options{Authenticator: byName{}, Operator: o})
 	w := f.do(postJSON(operateTask+"?bk_username=ann", `{"bk_biz_id":2,"task_id":10,"action":"revoke"}`))
 	if refusal(t, w); w.Code != 403 {
@@ -197,8 +196,8 @@ func TestErrorsOfTheRunnerAreAnsweredByTheirKind(t *testing.T) {
 	}
 }
 
-// An unset variable of a client must not turn the pause of a node into that of
-// the whole task.
+// An unset variable of a client must not turn the suspension of a node into
+// that of the whole task.
 func TestANodeThatIsNullIsNotTheTask(t *testing.T) {
 	f, o := operable(t)
 	for _, node := range []string{`null`, `""`, `[]`, `{}`} {
@@ -228,8 +227,8 @@ func TestInputsReachTheRunner(t *testing.T) {
 	}
 }
 
-// Where everybody is let in, a page from elsewhere could send what it cannot
-// read the answer to.
+// Where every caller is admitted, a foreign page could send requests whose
+// answers it cannot read.
 func TestAForeignPageCannotOperate(t *testing.T) {
 	f, o := operable(t)
 	for header, refuse := range map[string]bool{

@@ -13,11 +13,12 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// hidden is what may differ with what happens elsewhere: it must tell nothing.
+// hidden has the values that may depend on other businesses. They must reveal
+// nothing.
 var hidden = regexp.MustCompile(`("position":|"cursor":|^id: )"?[A-Za-z0-9_-]{22,}"?`)
 
-// seen is everything that a caller of one business gets, once much or little has
-// happened in another.
+// seen is everything that a caller of one business gets, after few or many
+// events in another one.
 func seen(t *testing.T, elsewhere int) map[string]string {
 	f := serve(t, &httpapi.Options{
 		Authenticator: httpapi.NoAuth{}, Key: []byte(fmt.Sprint("another ", elsewhere)),
@@ -105,7 +106,7 @@ func TestAPositionIsValidOnlyForItsTaskAndKey(t *testing.T) {
 	}
 }
 
-// A store that was restored has other things happen at the same sequences.
+// A restored store has different transitions at the same sequences.
 func TestAPositionOfAnotherHistoryBeginsWithASnapshot(t *testing.T) {
 	f := serve(t, nil)
 	f.begin("1")

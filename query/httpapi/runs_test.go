@@ -37,7 +37,7 @@ func (f *fixture) recordRuns() {
 	}
 }
 
-// data is that of an answer, decoded into a value.
+// data decodes the data of an answer into a value.
 func (f *fixture) data(path string, into any) {
 	f.Helper()
 	var answer struct {
@@ -89,7 +89,7 @@ func TestTheUsualTimesOfARunAreThoseOfTheRunsLikeIt(t *testing.T) {
 			t.Errorf("%s: the check took %+v", query, n)
 		}
 	}
-	// A task without a name and labels has no runs like it.
+	// A task without a name and labels has no similar runs.
 	f.record(engine.Create("2", "alone", engine.ID("alone")), engine.Start("alone"))
 	var got usualTimes
 	f.data("/api/usual?bk_biz_id=2&task_id=alone", &got)
@@ -156,7 +156,7 @@ func TestRunsAreComparedWithinABusiness(t *testing.T) {
 	}
 }
 
-// What a list shows, its counts count: whatever it is filtered by.
+// The counts of a list match its tasks, for every filter.
 func TestTheCountsAgreeWithTheList(t *testing.T) {
 	f := serve(t, nil)
 	f.recordRuns()

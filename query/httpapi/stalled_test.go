@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/query/httpapi"
 )
 
-// stuck is a client that does not read.
+// stuck is a client that does not read its answers.
 type stuck struct {
 	*httptest.ResponseRecorder
 	leave chan struct{}
@@ -21,7 +21,7 @@ func (s *stuck) Write(p []byte) (int, error) {
 	return s.ResponseRecorder.Write(p)
 }
 
-// Clients of many names who do not read their answers use up the memory for
+// Clients with many names that do not read their answers use up the memory for
 // large answers, and others wait for it. Small answers wait for neither.
 func TestClientsThatDoNotReadBlockNoSmallAnswers(t *testing.T) {
 	f := serve(t, nil)

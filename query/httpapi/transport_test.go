@@ -114,7 +114,7 @@ func TestHEADIsGETWithoutBody(t *testing.T) {
 	f := serve(t, nil)
 	f.recordExample()
 	server := listen(t, f.handler)
-	// By default this client asks for compression in a GET only.
+	// By default the client only asks for compression in a GET.
 	server.Client().Transport.(*http.Transport).DisableCompression = true
 	for _, path := range []string{callPath + "?bk_biz_id=2&task_id=10", "/", "/api/tasks", callPath, "/nowhere", "/api/events?bk_biz_id=2&task_id=absent"} {
 		get, err := server.Client().Get(server.URL + path)
@@ -256,7 +256,8 @@ func TestRequestsAtOnceAreBounded(t *testing.T) {
 	}
 }
 
-// blockingClock blocks whoever asks for the time, in the middle of an answer.
+// blockingClock blocks every caller that reads the time, in the middle of an
+// answer.
 type blockingClock struct{ asked, answer chan struct{} }
 
 func (c *blockingClock) now() time.Time {

@@ -41,7 +41,7 @@ func TestTheDataOfThePageHasItsShapes(t *testing.T) {
 	}
 }
 
-// parted is a store of which a part cannot be reached.
+// parted is a store with an unreachable part.
 type parted struct{ store.Reader }
 
 func (p *parted) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
@@ -183,7 +183,7 @@ func TestAListRevealsNothingAboutHiddenTasks(t *testing.T) {
 			f.record(engine.Create(business, fmt.Sprintf("%s-%d", business, f.engine.Position().Sequence)))
 		}
 	}
-	// Six tasks that may be seen, with many others before, between and behind.
+	// Six visible tasks, with many others before, between and after them.
 	create("hidden", 30)
 	for range 6 {
 		create("2", 1)
@@ -255,7 +255,8 @@ func TestTheOtherConventionShowsFailuresFirstEverywhere(t *testing.T) {
 	}
 }
 
-// The library in the page is the file that its checksum names, with its license.
+// The library in the page is the file with that checksum, together with its
+// license.
 func TestTheLibraryInThePageIsTheOneBuilt(t *testing.T) {
 	library, err := os.ReadFile("page/dagre/dagre.js")
 	if err != nil {

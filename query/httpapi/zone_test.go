@@ -9,7 +9,7 @@ import (
 	"github.com/pipestatus/pipestatus/query/httpapi"
 )
 
-// With the changes that the handler tells, a client finds the same offset as
+// With the handler's list of changes, a client computes the same offset as
 // package time, at any moment.
 func TestTheZoneIsAnsweredWithItsChanges(t *testing.T) {
 	for _, name := range []string{"UTC", "Europe/Berlin", "America/New_York", "Asia/Kolkata", "Australia/Lord_Howe", "Pacific/Apia"} {

@@ -82,7 +82,7 @@ func (r *receiver) count() int {
 	return r.requests
 }
 
-// sequences are those of the events taken, without repeats.
+// sequences returns the sequences of the accepted events, without repeats.
 func (r *receiver) sequences() (all []uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -96,8 +96,8 @@ func (r *receiver) sequences() (all []uint64) {
 	return all
 }
 
-// inOrder checks that each event came, and those of a task in their order, not
-// counting repeats.
+// inOrder checks that every event arrived, those of a task in order, except for
+// repeats.
 func (r *receiver) inOrder(last uint64) {
 	r.t.Helper()
 	r.mu.Lock()

@@ -123,7 +123,7 @@ func dead(t *testing.T, long time.Duration, o notify.Options, header, value stri
 	e := enginetest.Engine(t)
 	record(t, e, 30)
 	begin := time.Now()
-	var mu sync.Mutex // the last request may still be there when the delivery ends
+	var mu sync.Mutex // the last request may still be running when the delivery ends
 	r := &receiver{t: t, answer: func(w http.ResponseWriter, _ *http.Request, _ int, _ *notify.Event) int {
 		mu.Lock()
 		defer mu.Unlock()

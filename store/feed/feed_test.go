@@ -27,7 +27,7 @@ func record(t *testing.T, e *engine.Engine, n int) {
 	}
 }
 
-// consume follows until it has seen everything, and returns the sequences.
+// consume follows the feed to its end and returns the sequences.
 func consume(t *testing.T, r store.Reader, b feed.Bookmark, o *feed.Options) (seen []uint64, err error) {
 	t.Helper()
 	for page, err := range feed.Follow(t.Context(), r, b, o) {
@@ -92,7 +92,7 @@ func TestTheStartIsSavedBeforeAnythingIsYielded(t *testing.T) {
 	expect(t, "from a position", got, err, 6)
 }
 
-// hidden hides everything of a reader except the contract.
+// hidden hides all methods of a reader except those of the contract.
 type hidden struct{ store.Reader }
 
 func TestFollowWaitsForTheNextCommit(t *testing.T) {
@@ -153,7 +153,7 @@ func TestFollowEndsWhenTheEngineCloses(t *testing.T) {
 	}
 }
 
-// forgetful has a feed that keeps only transitions after a sequence.
+// forgetful has a feed with only the transitions after a sequence.
 type forgetful struct {
 	store.Reader
 	kept uint64

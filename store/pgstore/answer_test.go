@@ -98,7 +98,7 @@ func TestAnAcknowledgedTakeoverHasHappenedDespiteLaterErrors(t *testing.T) {
 	}
 }
 
-// A trim says what it has removed, also if an error follows.
+// A trim returns what it has removed, even if an error follows.
 func TestAnAcknowledgedTrimHasHappenedDespiteLaterErrors(t *testing.T) {
 	t.Parallel()
 	b := newBroken(t)

@@ -24,7 +24,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore/pgtest"
 )
 
-// durable makes a server that keeps what it says it keeps, for measurements.
+// durable makes a server whose commits are durable, for measurements.
 var durable = sync.OnceValues(func() (s *pgtest.Server, err error) {
 	s, err = pgtest.New("shared_buffers=256MB", "max_wal_size=4GB")
 	durableServer = s
@@ -53,7 +53,7 @@ func durablePool(b *testing.B) *pgxpool.Pool {
 	return pool
 }
 
-// fleet is engines on one database, as in processes of their own.
+// fleet is engines on one database, as in separate processes.
 func fleet(b *testing.B, processes int, spoil func(*pgstore.Store)) []*engine.Engine {
 	b.Helper()
 	schema := newSchema()
@@ -69,7 +69,7 @@ func fleet(b *testing.B, processes int, spoil func(*pgstore.Store)) []*engine.En
 	return engines
 }
 
-// write lets writers loop an activity each, of their own tasks.
+// write makes each writer loop an activity of its own task.
 func write(b *testing.B, engines []*engine.Engine, writers int) {
 	b.Helper()
 	loops(b, engines, writers, func() bool { return false })
@@ -80,7 +80,7 @@ func write(b *testing.B, engines []*engine.Engine, writers int) {
 	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "transitions/s")
 }
 
-// rateOf is how many transitions a second writers make.
+// rateOf is the number of transitions of the writers in a second.
 func rateOf(b *testing.B, engines []*engine.Engine, writers int, span time.Duration) float64 {
 	b.Helper()
 	var n atomic.Int64
@@ -95,8 +95,8 @@ func rateOf(b *testing.B, engines []*engine.Engine, writers int, span time.Durat
 	return float64(n.Load()) / time.Since(begin).Seconds()
 }
 
-// loops lets each writer loop an activity of its own task, two transitions for each
-// time that more returns true. It makes missing tasks.
+// loops makes each writer loop an activity of its own task, two transitions for
+// each time that more returns true. It makes missing tasks.
 func loops(b *testing.B, engines []*engine.Engine, writers int, more func() bool) {
 	b.Helper()
 	ctx := context.Background()
@@ -138,9 +138,10 @@ func BenchmarkDurableTransitions(b *testing.B) {
 	}
 }
 
-// BenchmarkOrderOfTheFeed is what it costs to give sequences out one commit at
-// a time, with their lock held to the end of the commit and, for comparison, of
-// its sync. With one writer a process a transition is a commit.
+// BenchmarkOrderOfTheFeed measures the cost of assigning sequences one commit
+// at a time, with their lock held to the end of the commit and, for comparison,
+// to the end of its sync. With one writer in a process, each commit has one
+// transition.
 func BenchmarkOrderOfTheFeed(b *testing.B) {
 	for _, locked := range []string{"to the commit", "to the disk"} {
 		for _, processes := range []int{1, 4, 16} {
@@ -157,12 +158,13 @@ func BenchmarkOrderOfTheFeed(b *testing.B) {
 
 var tps = regexp.MustCompile(`tps = ([0-9.]+)`)
 
-// BenchmarkSimpleUpdate is pgbench's, on the same server: the yardstick.
+// BenchmarkSimpleUpdate is pgbench's simple update on the same server: the
+// yardstick.
 func BenchmarkSimpleUpdate(b *testing.B) {
 	y := newYardstick(b)
 	for _, clients := range []int{1, 16, 32} {
 		b.Run(fmt.Sprintf("clients=%d", clients), func(b *testing.B) {
-			n := max(b.N, 1_000) / clients // fewer say nothing
+			n := max(b.N, 1_000) / clients // fewer are not significant
 			b.ReportMetric(y.rate(b, clients, "-t", strconv.Itoa(n)), "transitions/s")
 		})
 	}
@@ -201,8 +203,8 @@ func grow(b *testing.B, e *engine.Engine, tasks int) {
 	wg.Wait()
 }
 
-// BenchmarkBytesPerNode reports what a node of a finished task of 20 takes on
-// disk, all tables and indexes included, and each of them.
+// BenchmarkBytesPerNode reports the size on disk of a node of a finished task
+// of 20, in all tables and indexes together and in each.
 func BenchmarkBytesPerNode(b *testing.B) {
 	const tasks = 2_000
 	for b.Loop() {
@@ -224,7 +226,7 @@ func BenchmarkBytesPerNode(b *testing.B) {
 	}
 }
 
-// hot is the part of a table's updates that wrote no index entries.
+// hot is the share of a table's updates that wrote no index entries.
 func hot(b *testing.B, pool *pgxpool.Pool, schema, table string) (part float64) {
 	b.Helper()
 	execSQL(b, pool, "SELECT pg_stat_clear_snapshot()")
@@ -237,7 +239,7 @@ SELECT coalesce(n_tup_hot_upd::float8 / nullif(n_tup_upd, 0), 1) FROM pg_stat_us
 	return part
 }
 
-// BenchmarkSnapshot is a cold one: a tree read from the database.
+// BenchmarkSnapshot reads trees from the database.
 func BenchmarkSnapshot(b *testing.B) {
 	for _, nodes := range []int{10, 100, 1_000, 10_000} {
 		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
@@ -279,7 +281,8 @@ func BenchmarkSnapshot(b *testing.B) {
 	}
 }
 
-// BenchmarkKey finds the last node of a task by its key, beside reading the tree.
+// BenchmarkKey finds the last node of a task by its key, compared with reading
+// the tree.
 func BenchmarkKey(b *testing.B) {
 	for _, nodes := range []int{100, 10_000} {
 		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
@@ -343,7 +346,7 @@ func (y yardstick) run(b *testing.B, args ...string) string {
 	return string(output)
 }
 
-// rate is how many transactions a second some clients make.
+// rate is the number of transactions of the clients in a second.
 func (y yardstick) rate(b *testing.B, clients int, limit ...string) float64 {
 	b.Helper()
 	args := append([]string{"-n", "-N", "-M", "prepared", "-c", strconv.Itoa(clients), "-j", strconv.Itoa(min(clients, 2))}, limit...)
@@ -358,8 +361,8 @@ func (y yardstick) rate(b *testing.B, clients int, limit ...string) float64 {
 	return v
 }
 
-// BenchmarkAgainstPgbench holds commits against pgbench's simple update, in turns
-// of a second or two, and tells medians.
+// BenchmarkAgainstPgbench compares commits with pgbench's simple update, in
+// turns of a second or two, and reports medians.
 func BenchmarkAgainstPgbench(b *testing.B) {
 	const rounds = 5
 	y := newYardstick(b)

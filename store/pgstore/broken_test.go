@@ -21,7 +21,7 @@ import (
 )
 
 // broken is a handle whose only connection goes through a proxy, and a fault
-// that befalls what the next commit sends second: its writes and the commit.
+// for the second message of the next commit: its writes and the commit.
 type broken struct {
 	proxy  *proxy
 	store  *pgstore.Store
@@ -32,8 +32,8 @@ type broken struct {
 	alter  atomic.Pointer[func(answer []byte) []byte]
 }
 
-// nextAnswer sets what becomes of the answer to what the next commit sends
-// second.
+// nextAnswer sets the fault for the answer to the second message of the next
+// commit.
 func (b *broken) nextAnswer(alter func(answer []byte) []byte) { b.alter.Store(&alter) }
 
 func newBroken(t *testing.T) *broken {
@@ -42,7 +42,8 @@ func newBroken(t *testing.T) *broken {
 	return brokenBehind(t, p, loopback(p.port(), "pool_max_conns=1"), pgstore.Options{}, false)
 }
 
-// newBrokenInTwoSteps is newBroken with a handle that makes no commit at once.
+// newBrokenInTwoSteps is newBroken with a handle that makes all commits in two
+// steps.
 func newBrokenInTwoSteps(t *testing.T) *broken {
 	t.Helper()
 	p := newProxy(t, server.Addr())
@@ -72,8 +73,8 @@ func brokenBehind(t *testing.T, p *proxy, connString string, o pgstore.Options, 
 	})
 	b.engine = newEngine(t, b.store)
 	begin(t, b.engine, "a")
-	// Statements are prepared on the connection the first time: a fault would
-	// meet that and not the commit.
+	// Prepares the statements, because the fault must meet the commit and not a
+	// preparation.
 	for _, op := range []engine.Op{engine.Suspend("a"), engine.Resume("a")} {
 		if _, err := b.engine.Record(t.Context(), op); err != nil {
 			t.Fatal(err)
@@ -109,14 +110,14 @@ var faults = map[string]func(client, server net.Conn, sent []byte){
 	},
 	"it is answered and a pooler says that the answer is lost": func(client, server net.Conn, sent []byte) {
 		client.Write([]byte("E\x00\x00\x00\x1eSERROR\x00C08006\x00Mwho knows\x00\x00"))
-		client.(*net.TCPConn).CloseWrite() // nothing comes after that
+		client.(*net.TCPConn).CloseWrite() // the server gets no more messages
 		deliver(server, sent)
 		client.Close()
 	},
 }
 
-// deliver sends what a client has sent, and nothing more, and waits until the
-// server has done with it.
+// deliver sends the client's bytes so far and no more, and waits until the
+// server has processed them.
 func deliver(server net.Conn, sent []byte) {
 	server.Write(sent)
 	server.(*net.TCPConn).CloseWrite()
@@ -134,7 +135,7 @@ func TestACommitOfALoneHandleIsMadeOnceHoweverItsConnectionBreaks(t *testing.T) 
 	commitsAreMadeOnce(t, newLone)
 }
 
-// newLone is newBroken with a handle that takes itself for alone.
+// newLone is newBroken with a handle that assumes to be alone.
 func newLone(t *testing.T) *broken {
 	t.Helper()
 	b := newBroken(t)
@@ -192,8 +193,8 @@ func commitsAreMadeOnce(t *testing.T, open func(t *testing.T) *broken) {
 	}
 }
 
-// A commit that was found not to have happened must not happen later, when
-// what was under way arrives after all.
+// A commit that was found not to have happened must not happen later, when its
+// delayed message arrives.
 func TestACommitThatArrivesTooLateIsVoid(t *testing.T) {
 	t.Parallel()
 	b := newBrokenInTwoSteps(t)
@@ -226,7 +227,7 @@ WHERE NOT l.granted AND a.query LIKE '%"`+b.schema+`"%FOR UPDATE%'`).Scan(&waiti
 	check(t, b.store)
 }
 
-// An ordinary commit holds nothing until it arrives, so the next try has been
+// An ordinary commit has no locks until it arrives, so the next try has been
 // answered by then.
 func TestAnOrdinaryCommitThatArrivesTooLateIsVoid(t *testing.T) {
 	t.Parallel()
@@ -281,7 +282,7 @@ func TestReadersContinueAfterBrokenConnections(t *testing.T) {
 	t.Parallel()
 	b := newBroken(t)
 	for range 3 {
-		b.proxy.setDown(false) // cuts what is open
+		b.proxy.setDown(false) // cuts the open connections
 		if _, err := b.store.Load(t.Context(), store.ByKey("2", "a")); err != nil {
 			t.Error(err)
 		}

@@ -12,7 +12,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// sample is a transition with everything in it.
+// sample is a transition with all fields.
 func sample() *state.Transition {
 	at := state.UnixInstant(1_500_000_000, 7)
 	attempt := state.Attempt{
@@ -59,7 +59,7 @@ func TestARecordWithEveryFieldReadsBack(t *testing.T) {
 	}
 }
 
-// Whatever a store takes it can read again, from every kind of record.
+// Every kind of record that a store writes reads back.
 func TestWellFormedTransitionsComeBack(t *testing.T) {
 	r := rand.New(rand.NewPCG(3, 4))
 	for range 4000 {
@@ -104,8 +104,8 @@ func TestRecordsThatAreCutShortAreCorrupt(t *testing.T) {
 	}
 }
 
-// What a later version may put into records is refused by this one, and is not
-// taken for damage.
+// This version refuses records of a later version, and does not consider them
+// damaged.
 func TestRecordsOfALaterVersionAreIncompatible(t *testing.T) {
 	whole := encodeTransition(sample())
 	for name, alter := range map[string]func(tr *state.Transition, b []byte){
@@ -134,7 +134,7 @@ func TestRecordsOfALaterVersionAreIncompatible(t *testing.T) {
 	}
 }
 
-// What can be decoded is encoded to something that decodes to the same.
+// A decoded record, encoded again, decodes to the same.
 func FuzzDecoders(f *testing.F) {
 	f.Add(encodeTransition(sample()))
 	f.Add(encodeAttempt(sample().Changes[0].Superseded))

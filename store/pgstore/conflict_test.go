@@ -20,7 +20,7 @@ import (
 )
 
 // A runner whose activities report all the time commits one change of the task
-// after the other. An operator who wants something of it too gets a turn.
+// after the other. An operator's request must get a turn.
 func TestARequestIsNotStarvedByABusyRunner(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
@@ -100,8 +100,7 @@ func TestTheLoserOfAConflictHasTheNextTurn(t *testing.T) {
 	check(t, claiming)
 }
 
-// What is claimed is let go of when the claim is not used: after a while, by a
-// commit of something else and by closing.
+// An unused claim is released: after a while, by another commit, and by Close.
 func TestAnUnusedClaimIsReleased(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()

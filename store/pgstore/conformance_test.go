@@ -37,7 +37,7 @@ func TestStoreKeepsTheContract(t *testing.T) {
 func factory(pool *pgxpool.Pool, o pgstore.Options) storetest.Factory {
 	o.Schema = newSchema()
 	return storetest.Factory{
-		// One store at a time is in use. Making tables takes longer than most
+		// The cases run one at a time. Making tables takes longer than most
 		// cases.
 		New: func(t testing.TB) store.Store {
 			s := open(t, pool, o)

@@ -48,8 +48,8 @@ func withDefaults(defaults ...string) string {
 	return loopback(server.Port, `pool_max_conns=6 options='`+strings.ReplaceAll(strings.Join(options, " "), `\`, `\\`)+`'`)
 }
 
-// The first start makes the tables and everything else is done under whatever
-// defaults sessions have.
+// With any session defaults, the first start makes the tables, and all
+// operations work.
 func TestAStoreWorksWithAnySessionDefaults(t *testing.T) {
 	t.Parallel()
 	modes := []string{"", " default_query_exec_mode=" + execMode, " default_query_exec_mode=simple_protocol"}
@@ -81,7 +81,7 @@ func TestAStoreWorksWithAnySessionDefaults(t *testing.T) {
 	}
 }
 
-// Where texts or bytes would not come back as they went, opening fails.
+// Opening fails with settings that would change texts or bytes.
 func TestSessionsThatWouldChangeTextsAreRefused(t *testing.T) {
 	t.Parallel()
 	for name, conn := range map[string]string{
@@ -110,8 +110,8 @@ func openConn(t *testing.T, conn string, o pgstore.Options) *pgstore.Store {
 	return s
 }
 
-// work is what a process does from its start to its end: everything that
-// writes, but for taking over.
+// work is the work of a process from start to end: all kinds of writes except
+// taking over.
 func work(t *testing.T, conn string, o pgstore.Options, task string) {
 	s, err := pgstore.Open(t.Context(), conn, &o)
 	if err != nil {
@@ -147,7 +147,7 @@ func work(t *testing.T, conn string, o pgstore.Options, task string) {
 				_, err = s.Feed(t.Context(), page.Last.At(page.First-1), 0)
 			}
 			if errors.Is(err, store.ErrTrimmed) {
-				err = nil // trimmed on meanwhile
+				err = nil // trimmed in between
 			}
 		}
 	}
@@ -172,8 +172,8 @@ func takeAllOver(t *testing.T, s *pgstore.Store, want int) {
 	}
 }
 
-// Nothing is written where the operator has said that nothing is to be, and
-// the error says so.
+// The store writes nothing where the operator has forbidden writes, and the
+// error says so.
 func TestADatabaseThatIsReadOnlyByDefaultIsNotWritten(t *testing.T) {
 	t.Parallel()
 	schema := newSchema()
@@ -195,9 +195,8 @@ func TestADatabaseThatIsReadOnlyByDefaultIsNotWritten(t *testing.T) {
 	}
 }
 
-// A commit that waits for its synchronous standby has not happened yet for
-// whoever asked for it. A timeout of the server must not make it look as if it
-// had.
+// A commit that waits for its synchronous standby has not happened yet for its
+// caller. A timeout of the server must not make it look finished.
 func TestAStatementTimeoutDoesNotAcknowledgeBeforeTheStandby(t *testing.T) {
 	t.Parallel()
 	primary := newServer(t, "fsync=off")

@@ -21,7 +21,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore/pgtest"
 )
 
-// setStandbys sets for which standbys a server's commits wait.
+// setStandbys sets the standbys that a server's commits wait for.
 func setStandbys(t *testing.T, pool *pgxpool.Pool, names string) {
 	t.Helper()
 	execSQL(t, pool, "ALTER SYSTEM SET synchronous_standby_names = '"+names+"'")
@@ -32,8 +32,8 @@ func setStandbys(t *testing.T, pool *pgxpool.Pool, names string) {
 	})
 }
 
-// A commit lets others go on before the disk and the standby have it. Until they
-// have it no reader tells of it, nor of what it removed.
+// A commit releases its locks before the disk and the standby have it. Until
+// they have it, no reader shows it or its removals.
 func TestAnswersWaitForTheStandby(t *testing.T) {
 	t.Parallel()
 	primary := newServer(t, "fsync=off")
@@ -122,11 +122,11 @@ func deletion(t *testing.T, pool *pgxpool.Pool, s *pgstore.Store, task string) s
 	return store.Write{Base: revision, Transitions: []*state.Transition{{Task: key, Op: state.Delete, At: now, Recorded: now}}}
 }
 
-// A crash takes the end of the server's log. What writers were answered and
-// readers were told is in what is left, under the same sequences.
+// A crash loses the end of the server's log. All acknowledged and shown
+// transitions are in the rest, under the same sequences.
 func TestAnsweredCommitsSurviveACrashOfTheServer(t *testing.T) {
 	t.Parallel()
-	// The server writes its log only for who waits.
+	// The server writes its log only for commits that wait.
 	server := newServer(t, "wal_writer_delay=10s", "wal_writer_flush_after=0", "full_page_writes=off")
 	var mu sync.Mutex
 	told := make(map[uint64]string) // nodes by sequence
@@ -202,7 +202,7 @@ func TestAnsweredCommitsSurviveACrashOfTheServer(t *testing.T) {
 	}
 }
 
-// wasTold checks that the feed is dense and has all that was told.
+// wasTold checks that the feed is dense and has everything in told.
 func wasTold(t *testing.T, server *pgtest.Server, told map[uint64]string) {
 	t.Helper()
 	s, err := pgstore.Open(t.Context(), server.ConnString(), nil)

@@ -54,7 +54,7 @@ func feed(t testing.TB, r store.Reader, after uint64) (all []*state.Transition) 
 		}
 		for _, tr := range page.Transitions {
 			if after++; tr.Sequence != after {
-				t.Fatalf("the feed has %d in place of %d", tr.Sequence, after)
+				t.Fatalf("the feed has %d instead of %d", tr.Sequence, after)
 			}
 			all = append(all, tr)
 		}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// BeforeWrite has f called between the round trips of each commit, with the
-// tasks locked. It must be set before the first use.
+// BeforeWrite calls f between the round trips of each commit, while the tasks
+// are locked. It must be set before the first use.
 func (s *Store) BeforeWrite(f func()) { s.beforeWrite = f }
 
 // ID is the handle's number.
@@ -26,8 +26,8 @@ func (s *Store) FeedTransitions(n int64) { s.opts.FeedTransitions = n }
 // TrimRows bounds the transitions that one transaction of a trim removes.
 func (s *Store) TrimRows(n int) { s.trimRows = n }
 
-// TrimOnce is one transaction of a trim: what it has removed and whether more
-// is left.
+// TrimOnce makes one transaction of a trim, and returns the number of removed
+// transitions and whether more are left.
 func (s *Store) TrimOnce(ctx context.Context) (removed int, more bool, err error) {
 	return s.trimSome(ctx)
 }
@@ -35,17 +35,17 @@ func (s *Store) TrimOnce(ctx context.Context) (removed int, more bool, err error
 // SchemaVersion is the version of the tables.
 const SchemaVersion = schemaVersion
 
-// InTwoSteps has no commit be ordinary. It must be set before the first use.
+// InTwoSteps makes all commits in two steps. It must be set before the first
+// use.
 func (s *Store) InTwoSteps() { s.inTwoSteps = true }
 
-// WriteDurably has a commit's transaction wait for the disk itself, with the
-// turn taken: what that costs is measured against it. It is for handles with one
-// writer.
+// WriteDurably makes a commit's transaction wait for the disk while it has the
+// turn, to measure the cost of that. It is for handles with one writer.
 func (s *Store) WriteDurably() { s.company.after = math.MinInt }
 
-// Opts is what the handle was opened with, defaults included.
+// Opts returns the options of the handle, including defaults.
 func (s *Store) Opts() Options { return s.opts }
 
-// AloneAfter is after how many commits in a row the handle takes itself for the
-// only one that commits. There must be no call in progress.
+// AloneAfter is the number of commits in a row after which the handle assumes
+// to be the only one that commits. No call may be in progress.
 func (s *Store) AloneAfter(commits int) { s.company.after = commits }

@@ -12,8 +12,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
 
-// The primary is killed while three processes work, one of which dies with it.
-// The others go on with the standby that was synchronous.
+// The primary is killed while three processes work, and one of them is killed
+// with it. The others continue with the synchronous standby.
 func TestAFailoverLosesNoAnsweredCommit(t *testing.T) {
 	t.Parallel()
 	primary := newServer(t, "fsync=off", "synchronous_standby_names=second")
@@ -74,8 +74,8 @@ func TestAFailoverLosesNoAnsweredCommit(t *testing.T) {
 	check(t, s)
 }
 
-// rescue ends the tasks that a dead runner left, once its leases have run out,
-// and that there are no others.
+// rescue ends the tasks that a dead runner left, once its leases have expired,
+// and checks that there are no others.
 func rescue(t *testing.T, s *pgstore.Store, pid string) {
 	t.Helper()
 	e := newEngine(t, s)

@@ -58,8 +58,9 @@ func TestAnOpenCommitNeitherBlocksNorReordersTheFeed(t *testing.T) {
 	check(t, reader)
 }
 
-// A sequence is given out by a transaction that may still fail: nobody gets a
-// higher one before that is decided, and if it fails somebody gets the same.
+// A transaction that may still fail assigns a sequence: no other commit gets a
+// higher one before the outcome, and after a failure another commit gets the
+// same one.
 func TestUncommittedSequencesAreInvisible(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
@@ -96,9 +97,10 @@ WHERE NOT l.granted AND a.query LIKE '%"`+schema+`"%'`).Scan(&waiting)
 	feed(t, s, 0)
 }
 
-// A prepared transaction is in progress until somebody ends it, also across the
-// server's restarts. Whatever it has written or locked, the feed of all other
-// tasks continues, and nothing appears behind what readers have seen.
+// A prepared transaction is in progress until it is ended explicitly, even
+// across restarts of the server. Whatever it has written or locked, the feed of
+// all other tasks continues, and no transition appears before ones that readers
+// have seen.
 func TestAPreparedTransactionNeitherBlocksNorReordersTheFeed(t *testing.T) {
 	t.Parallel()
 	for _, end := range []string{"COMMIT", "ROLLBACK"} {
@@ -145,7 +147,7 @@ func TestAPreparedTransactionNeitherBlocksNorReordersTheFeed(t *testing.T) {
 	}
 }
 
-// await polls for something that happens soon.
+// await polls until a condition holds, which must be soon.
 func await(t testing.TB, what string, happened func() bool) {
 	t.Helper()
 	for range 3_000 {
@@ -157,8 +159,8 @@ func await(t testing.TB, what string, happened func() bool) {
 	t.Fatalf("waited in vain for %s", what)
 }
 
-// A handle that takes itself for alone may be wrong: then its commits and those
-// of others wait for each other, and nothing else is different.
+// A handle that wrongly assumes to be alone and other handles wait for each
+// other's commits; nothing else is different.
 func TestHandlesThatWronglyAssumeToBeAloneKeepTheOrder(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
@@ -229,7 +231,7 @@ func TestEnginesOnOneDatabaseShareTasks(t *testing.T) {
 			}
 			for _, tr := range page.Transitions {
 				if after++; tr.Sequence != after {
-					t.Errorf("the feed has %d in place of %d", tr.Sequence, after)
+					t.Errorf("the feed has %d instead of %d", tr.Sequence, after)
 					return
 				}
 			}

@@ -29,8 +29,8 @@ var (
 	growthNodes = flag.Int("growthnodes", 5, "how many nodes each of those tasks has")
 )
 
-// stored is a database with finished tasks in it, and engines on it as in
-// processes of their own.
+// stored is a database with finished tasks, and engines on it as in separate
+// processes.
 type stored struct {
 	tasks   int
 	engines []*engine.Engine
@@ -91,7 +91,7 @@ func wholeTask(i int) []engine.Op {
 	return append(ops, engine.Finish(root))
 }
 
-// rate is how often f can be done in a second by some callers at once.
+// rate is how often callers can run f in a second, all at once.
 func rate(b *testing.B, callers int, f func(caller, i int) error) float64 {
 	b.Helper()
 	const span = time.Second
@@ -163,7 +163,8 @@ func growthNode(writer int) (task, node string) {
 	return task, task + ".n"
 }
 
-// transitions loops activities of unfinished tasks beside the finished ones.
+// transitions loops activities of unfinished tasks, with the finished ones
+// stored.
 func (d *stored) transitions(b *testing.B) float64 {
 	return 2 * rate(b, growthWriters, func(w, _ int) error {
 		e := d.engines[w%len(d.engines)]
@@ -176,7 +177,7 @@ func (d *stored) transitions(b *testing.B) float64 {
 	})
 }
 
-// bytes is what the database takes for each node, indexes included.
+// bytes is the size of the database for each node, with indexes.
 func (d *stored) bytes(b *testing.B) float64 {
 	b.Helper()
 	total := int64(0)
@@ -196,10 +197,10 @@ func median(values []float64) float64 {
 	return values[len(values)/2]
 }
 
-// BenchmarkGrowth compares what a store with many tasks does in a second with
-// what one of 1,000 does, in turns of a second each. Its flags say how many and
-// how large; with -v it tells how far it is. A million tasks need 8 GB and up
-// to an hour.
+// BenchmarkGrowth compares the rates of a store with many tasks with those of
+// one with 1,000, in turns of a second. Flags set the number and the size of
+// tasks; with -v it reports progress. A million tasks need 8 GB and up to an
+// hour.
 func BenchmarkGrowth(b *testing.B) {
 	const rounds = 7
 	for b.Loop() {

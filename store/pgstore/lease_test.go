@@ -42,7 +42,7 @@ func wantLapsed(t testing.TB, when string, s store.Leaser, want ...string) {
 	}
 }
 
-// expire makes a handle's leases run out, as if it had not renewed them.
+// expire lets a handle's leases expire, as without renewals.
 func expire(t testing.TB, pool *pgxpool.Pool, schema string, s *pgstore.Store) {
 	t.Helper()
 	execSQL(t, pool, "UPDATE "+pgx.Identifier{schema, "holders"}.Sanitize()+" SET expires = now() - interval '1 second' WHERE id = $1", s.ID())
@@ -57,7 +57,7 @@ func locate(t testing.TB, r store.Reader, ref store.Ref) store.Location {
 	return at
 }
 
-const hour = time.Hour // is not over before a test is
+const hour = time.Hour // longer than any test
 
 func TestTasksAreLeasedWhileTheirHandleLives(t *testing.T) {
 	t.Parallel()
@@ -196,7 +196,7 @@ func TestAHandleThatLostATaskIsFenced(t *testing.T) {
 	if err := rescuer.TakeOver(t.Context(), locate(t, rescuer, ref)); err != nil {
 		t.Fatal(err)
 	}
-	// The rescuer has not written: the revision alone would let this pass.
+	// The rescuer has not written, so the revision alone would not detect this.
 	before := locate(t, lost, ref).Revision
 	if _, err := e.Resume(t.Context(), "a"); !errors.Is(err, store.ErrFenced) {
 		t.Errorf("a change by who lost the task: %v, want %v", err, store.ErrFenced)

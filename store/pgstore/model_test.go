@@ -19,9 +19,9 @@ import (
 	"github.com/pipestatus/pipestatus/store/sharded"
 )
 
-// Three engines on one database, each with a handle of its own as in a process
-// of its own, against the model of the rules. -rapid.checks and -rapid.steps
-// make it as long as one likes; -v says what the operations came to.
+// Three engines on one database, each with a separate handle as in separate
+// processes, against the model of the rules. -rapid.checks and -rapid.steps set
+// the length; -v reports the outcomes of the operations.
 func TestThreeEnginesOnOneDatabaseAgreeWithTheModel(t *testing.T) {
 	t.Parallel()
 	agreeWithTheModel(t, newPool(t), pgstore.Options{Partitions: 2})

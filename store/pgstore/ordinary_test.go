@@ -12,8 +12,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
 
-// A process that continues its own tasks commits in one round trip, alone or
-// not: it creates tasks, declares nodes and moves them on.
+// A process that continues its own tasks commits in one round trip, whether it
+// is alone or not: it creates tasks, declares nodes, and changes their states.
 func TestAnOrdinaryCommitIsOneRoundTrip(t *testing.T) {
 	t.Parallel()
 	for name, after := range map[string]int{"alone": 0, "among others": math.MaxInt} {
@@ -46,7 +46,7 @@ func ordinaryCommits(t *testing.T, aloneAfter int) {
 			}
 			want := 1
 			if j == 0 {
-				want += 2 // the engine looks whether there is such a task
+				want += 2 // the engine checks whether the task exists
 			}
 			if n := p.sends() - before; i > 0 && n != want {
 				t.Errorf("commit %d: %d round trips, want %d", j, n, want)
@@ -56,8 +56,8 @@ func ordinaryCommits(t *testing.T, aloneAfter int) {
 	check(t, b.store)
 }
 
-// A handle finds out that another one changed a task, or took a name, and what is
-// right is recorded.
+// A handle detects that another one changed a task, or used a name, and the
+// correct change is recorded.
 func TestChangedTasksAreCommittedInTwoSteps(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()

@@ -15,15 +15,15 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 )
 
-// Values of default_query_exec_mode that do without what a session remembers.
+// Values of default_query_exec_mode that need no state in a session.
 const (
 	cacheDescribe = "cache_describe"
 	execMode      = "exec"
 )
 
-// startPooler starts pgbouncer in transaction mode before a server, of which it
-// uses so few sessions that every client meets all of them. It returns the
-// pooler's port on loopback.
+// startPooler starts pgbouncer in transaction mode before a server, with so few
+// sessions that every client uses all of them. It returns the pooler's port on
+// loopback.
 func startPooler(t testing.TB, serverPort int) (port int) {
 	t.Helper()
 	program, err := exec.LookPath("pgbouncer")
@@ -39,7 +39,7 @@ func startPooler(t testing.TB, serverPort int) (port int) {
 	port = l.Addr().(*net.TCPAddr).Port
 	l.Close()
 	config := filepath.Join(t.TempDir(), "pgbouncer.ini")
-	// A buffer that takes a whole commit has faults befall a whole commit.
+	// A buffer for a whole commit makes faults affect a whole commit.
 	text := fmt.Sprintf(`
 [databases]
 postgres = host=127.0.0.1 port=%d user=postgres
@@ -56,7 +56,7 @@ pkt_buf = 65536
 	if err := os.WriteFile(config, []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	// It ends with its input, and so with this process.
+	// The pooler ends with its input, and so with this process.
 	args := []string{"-c", `"$@" & child=$!; cat >/dev/null; kill -KILL $child`, "sh", program, config}
 	if os.Getuid() == 0 {
 		args = append(args, "-u", "nobody") // it refuses root
@@ -73,7 +73,7 @@ pkt_buf = 65536
 	}
 	t.Cleanup(func() {
 		leash.Close()
-		_ = cmd.Wait() // how it ended is in the log
+		_ = cmd.Wait() // the log has its error
 		if t.Failed() {
 			t.Logf("pgbouncer:\n%s", log.String())
 		}

@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// proxy passes connections on to a server until a fault is armed, which then
-// happens to the next thing that a client sends, or to the answer to that.
+// proxy forwards connections to a server. An armed fault affects the next
+// message of a client, or its answer.
 type proxy struct {
 	listener net.Listener
 	target   string
@@ -19,8 +19,8 @@ type proxy struct {
 	mu    sync.Mutex // protects everything below
 	fault func(client, server net.Conn, sent []byte)
 	alter func(answer []byte) []byte // what the client gets instead of an answer
-	sent  int                        // how often a client has sent something
-	down  bool                       // nothing gets through any more
+	sent  int                        // number of messages from clients
+	down  bool                       // forward nothing
 	conns map[net.Conn]bool
 }
 
@@ -42,29 +42,29 @@ func newProxy(t testing.TB, target string) *proxy {
 
 func (p *proxy) port() int { return p.listener.Addr().(*net.TCPAddr).Port }
 
-// arm sets what happens to what a client sends next. The fault owns both ends.
+// arm sets a fault for a client's next message. The fault owns both ends.
 func (p *proxy) arm(fault func(client, server net.Conn, sent []byte)) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.fault = fault
 }
 
-// armAnswer sets what becomes of the next answer that ends with a commit: all
-// messages up to and with the one that says that the server is ready again.
+// armAnswer sets a fault for the next answer that ends with a commit: all
+// messages up to the one that says that the server is ready again.
 func (p *proxy) armAnswer(alter func(answer []byte) []byte) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.alter = alter
 }
 
-// sends returns how often clients have sent something.
+// sends returns the number of messages from clients.
 func (p *proxy) sends() int {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return p.sent
 }
 
-// setDown cuts all connections, and lets no new ones through if down.
+// setDown cuts all connections, and refuses new ones if down is true.
 func (p *proxy) setDown(down bool) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -99,7 +99,7 @@ func (p *proxy) serve() {
 	}
 }
 
-// forward passes on what a client sends.
+// forward forwards a client's messages.
 func (p *proxy) forward(client, server net.Conn) {
 	buffer := make([]byte, 1<<20)
 	for {
@@ -124,7 +124,7 @@ func (p *proxy) forward(client, server net.Conn) {
 	}
 }
 
-// backward passes on what a server answers.
+// backward forwards a server's answers.
 func (p *proxy) backward(client, server net.Conn) {
 	defer client.Close()
 	buffer := make([]byte, 1<<20)

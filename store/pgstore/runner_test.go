@@ -26,8 +26,8 @@ import (
 const runnerEnv = "PGSTORE_TEST_RUNNER"
 
 // runner works on tasks until its input ends. It prints a line for each
-// operation that was answered: sequence, operation, node. Its name is that of
-// its process.
+// acknowledged operation: sequence, operation, node. Its name is that of its
+// process.
 func runner(conn string) int {
 	ctx := context.Background()
 	s, err := pgstore.Open(ctx, conn, &pgstore.Options{Recover: time.Minute, Lease: 2 * time.Second})
@@ -95,7 +95,7 @@ func runTask(ctx context.Context, e *engine.Engine, task string, mu *sync.Mutex)
 	return nil
 }
 
-// process is a runner that was started.
+// process is a started runner.
 type process struct {
 	cmd     *exec.Cmd
 	stdin   io.Closer
@@ -106,7 +106,7 @@ type process struct {
 	answered []answer
 }
 
-// answer is what a runner was told about one operation.
+// answer is an acknowledgment to a runner.
 type answer struct {
 	sequence uint64
 	op, node string
@@ -152,14 +152,14 @@ func (p *process) answers() []answer {
 	return slices.Clip(p.answered)
 }
 
-// wait waits for the end of a runner's output and of the runner.
+// wait waits for the end of a runner and its output.
 func (p *process) wait() error {
 	p.reading.Wait()
 	return p.cmd.Wait()
 }
 
-// verify holds what runners were told against the feed: everything is there
-// once, and nothing twice.
+// verify compares the runners' acknowledgments with the feed: each is there
+// exactly once.
 func verify(t *testing.T, s store.Reader, runners ...*process) {
 	t.Helper()
 	all := feed(t, s, 0)

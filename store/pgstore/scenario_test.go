@@ -17,9 +17,9 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
 
-// rivals are three engines on one database and one in memory, which is held
-// against the model of the rules elsewhere. They are given the same operations
-// and clock and generate the same IDs, so every answer has to be the same.
+// rivals are three engines on one database and one in memory, which other tests
+// compare with the model of the rules. They get the same operations and clock
+// and generate the same IDs, so every answer must be the same.
 type rivals struct {
 	testing.TB
 	memory *store.Memory
@@ -55,7 +55,7 @@ func newRivals(t testing.TB) *rivals {
 	return r
 }
 
-// record gives operations to the engine in memory and to one of the others.
+// record records operations in the engine in memory and in one of the others.
 func (r *rivals) record(shared int, what string, ops ...engine.Op) []engine.Result {
 	r.Helper()
 	want, refused := r.single.Record(r.Context(), ops...)
@@ -75,7 +75,7 @@ func (r *rivals) same(what string, got, want any, err, refused error) {
 	}
 }
 
-// compare compares everything that can be read.
+// compare compares all readable data.
 func (r *rivals) compare() {
 	r.Helper()
 	page, err := r.store.List(r.Context(), store.ListQuery{})
@@ -113,8 +113,8 @@ func (r *rivals) compareTask(key state.Key) {
 	}
 }
 
-// recording is what the recordings of the production engine have of what it
-// did; what a snapshot has to show afterwards the engine's own tests compare.
+// recording has the operations in the recordings of the production engine; the
+// engine's tests compare the expected snapshots.
 type recording struct {
 	Biz, Task string
 	Steps     []struct {
@@ -142,7 +142,7 @@ func TestRecordedScenariosHaveTheSameResultsAsInMemory(t *testing.T) {
 		if err := json.Unmarshal(text, &rec); err != nil {
 			t.Fatalf("%s: %v", file, err)
 		}
-		// The recordings share names. What is named apart can be in one store.
+		// The recordings share names. Renamed, they fit into one store.
 		apart := func(id string) string { return fmt.Sprintf("%d-%s", i, id[max(0, len(id)-58):]) }
 		n := 0
 		for _, step := range rec.Steps {

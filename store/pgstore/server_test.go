@@ -19,8 +19,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore/pgtest"
 )
 
-// server is what all tests use that do not end or break it. It forgets what it
-// has when it crashes, which it is not meant to here.
+// server is shared by all tests that do not stop or break it. It loses its data
+// in a crash.
 var server *pgtest.Server
 
 func TestMain(m *testing.M) {
@@ -52,7 +52,7 @@ func TestMain(m *testing.M) {
 	}())
 }
 
-// newServer starts a server that the test may end or break.
+// newServer starts a server that the test may stop or break.
 func newServer(t testing.TB, settings ...string) *pgtest.Server {
 	t.Helper()
 	s, err := pgtest.New(settings...)
@@ -65,7 +65,7 @@ func newServer(t testing.TB, settings ...string) *pgtest.Server {
 
 var schemas atomic.Int64
 
-// newSchema is the name of a schema that does not exist yet.
+// newSchema is the name of a new schema.
 func newSchema() string { return fmt.Sprintf("store %d", schemas.Add(1)) }
 
 // newPool returns connections to the tests' server.
@@ -94,11 +94,11 @@ func open(t testing.TB, pool *pgxpool.Pool, o pgstore.Options) *pgstore.Store {
 	return s
 }
 
-// tables are those that grow with what is stored.
+// tables are the tables that grow with the stored data.
 var tables = []string{"task_keys", "node_ids", "tasks", "labels", "data", "nodes", "attempts", "transitions", "commits", "histories"}
 
-// empty deletes everything in a store. It gives room back now and then only,
-// which takes longer than most tests.
+// empty deletes everything in a store. It reclaims room only sometimes, since
+// that takes longer than most tests.
 func empty(t testing.TB, pool *pgxpool.Pool, schema string) {
 	t.Helper()
 	var names []string

@@ -32,7 +32,7 @@ func database(name string, server *pgtest.Server) sharded.Member {
 	}}
 }
 
-// An engine starts while one of two servers is down, and uses it when it is back.
+// An engine starts while one of two servers is down, and uses it once it is up.
 func TestStoreOpensWhileOneOfTwoServersIsDown(t *testing.T) {
 	t.Parallel()
 	servers := []*pgtest.Server{newServer(t, "fsync=off"), newServer(t, "fsync=off")}
@@ -93,8 +93,9 @@ func TestStoreOpensWhileOneOfTwoServersIsDown(t *testing.T) {
 	}
 }
 
-// Two databases, one of which is killed while an engine writes to both, and started
-// again later. A follower of the feed sees everything that was answered, once.
+// Two databases, one of which is killed while an engine writes to both, and
+// started again later. A follower of the feed sees everything acknowledged,
+// once.
 func TestLosingAndRestoringOneOfTwoDatabasesLosesNothing(t *testing.T) {
 	t.Parallel()
 	servers := []*pgtest.Server{newServer(t, "fsync=off"), newServer(t, "fsync=off")}
@@ -121,7 +122,8 @@ func TestLosingAndRestoringOneOfTwoDatabasesLosesNothing(t *testing.T) {
 	for _, business := range []string{"a1", "b1"} {
 		running.Go(func() {
 			for i := 0; ctx.Err() == nil; i++ {
-				// What became of one that failed is not known: the next has another name.
+				// The outcome of a failed request is unknown, so the next one
+				// has another name.
 				task := fmt.Sprint(i)
 				if _, err := e.Create(ctx, business, task); err != nil {
 					time.Sleep(5 * time.Millisecond)

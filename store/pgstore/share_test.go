@@ -9,7 +9,7 @@ import (
 	"testing/synctest"
 )
 
-// asked lets n calls ask for the same, each once the ones before it wait.
+// asked makes n calls ask for the same, each while the ones before it wait.
 func asked(n int, call func(i int)) (wait func()) {
 	var calls sync.WaitGroup
 	for i := range n {
@@ -76,7 +76,7 @@ func TestACancelledCallDoesNotCancelTheAnswersOfOthers(t *testing.T) {
 				}
 			})
 		})
-		for _, cancel := range cancels[:3] { // the one that is answered, and two that wait
+		for _, cancel := range cancels[:3] { // the running one, and two that wait
 			cancel()
 			synctest.Wait()
 		}
@@ -91,7 +91,7 @@ func TestACancelledCallDoesNotCancelTheAnswersOfOthers(t *testing.T) {
 	})
 }
 
-// Calls of many goroutines that come and go all see what was done before them.
+// Calls of many goroutines all see the changes that were made before them.
 func TestNoCallGetsAnAnswerOlderThanItself(t *testing.T) {
 	var s shared[int, int64]
 	var now atomic.Int64

@@ -63,7 +63,7 @@ func TestTrimmingRemovesLongDeletedTasksFromTheFeed(t *testing.T) {
 	check(t, s)
 }
 
-// More than one transaction's worth, by several at the same time.
+// More than fits one transaction, by several at the same time.
 func TestTrimmingUsesSmallSteps(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
@@ -102,8 +102,8 @@ func TestTrimmingUsesSmallSteps(t *testing.T) {
 	check(t, s)
 }
 
-// A task with many transitions goes in several steps, and a trim that ends
-// between two of them leaves a feed and a store that are right.
+// Trimming a task with many transitions takes several steps, and a trim that
+// ends between two of them leaves a correct feed and store.
 func TestTrimmingALargeTaskUsesSmallSteps(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
@@ -145,8 +145,8 @@ func TestTrimmingALargeTaskUsesSmallSteps(t *testing.T) {
 	}
 }
 
-// What a purge or a trim has locked nobody else waits for: neither writers of
-// other tasks, nor readers, nor another trim.
+// No one waits for the locks of a purge or a trim: neither writers of other
+// tasks, nor readers, nor another trim.
 func TestAnOpenRemovalBlocksNobody(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
@@ -220,8 +220,7 @@ func TestAnOpenRemovalBlocksNobody(t *testing.T) {
 	check(t, other)
 }
 
-// Retention at work: two engines purge and trim while others write and one
-// follows the feed.
+// Two engines purge and trim while others write and one follows the feed.
 func TestPurgingAndTrimmingDuringWritesAndReads(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()
@@ -273,7 +272,7 @@ func TestPurgingAndTrimmingDuringWritesAndReads(t *testing.T) {
 			}
 			for _, tr := range page.Transitions {
 				if after++; tr.Sequence != after {
-					t.Errorf("the feed has %d in place of %d", tr.Sequence, after)
+					t.Errorf("the feed has %d instead of %d", tr.Sequence, after)
 					return
 				}
 			}

@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
 
-// One row that cannot be read takes away no task but its own.
+// An unreadable row only affects its own task.
 func TestReadableTasksAreListedDespiteUnreadableOnes(t *testing.T) {
 	t.Parallel()
 	pool, schema := newPool(t), newSchema()

@@ -60,7 +60,7 @@ func TestCommitsOfOtherHandlesAreReported(t *testing.T) {
 	}
 }
 
-// batches counts what goes to the server: each query or batch is a round trip.
+// batches counts messages to the server: each query or batch is a round trip.
 type batches struct{ n atomic.Int64 }
 
 func (b *batches) TraceQueryStart(ctx context.Context, _ *pgx.Conn, _ pgx.TraceQueryStartData) context.Context {
@@ -76,7 +76,7 @@ func (*batches) TraceQueryEnd(context.Context, *pgx.Conn, pgx.TraceQueryEndData)
 func (*batches) TraceBatchQuery(context.Context, *pgx.Conn, pgx.TraceBatchQueryData) {}
 func (*batches) TraceBatchEnd(context.Context, *pgx.Conn, pgx.TraceBatchEndData)     {}
 
-// Two hundred watchers of one handle wake up together and ask for the same.
+// Two hundred watchers of one handle wake up together and read the same page.
 func TestHundredsOfWatchersCostTheServerLikeAFew(t *testing.T) {
 	t.Parallel()
 	schema := newSchema()
@@ -102,7 +102,7 @@ func TestHundredsOfWatchersCostTheServerLikeAFew(t *testing.T) {
 	for range watchers {
 		all.Go(func() {
 			var after store.Position
-			for n := -2; n < commits; { // two began the task
+			for n := -2; n < commits; { // two commits began the task
 				changed := s.Changed()
 				page, err := s.Feed(ctx, after, 0)
 				if err != nil {
@@ -139,7 +139,7 @@ func TestHundredsOfWatchersCostTheServerLikeAFew(t *testing.T) {
 	}
 	all.Wait()
 	stop()
-	// One for each watcher and commit would be 4,000.
+	// One read for each watcher and commit would be 4,000.
 	if n := asked.n.Load(); n > 40*commits {
 		t.Errorf("%d round trips for %d watchers of %d commits", n, watchers, commits)
 	}

@@ -13,7 +13,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// memories are members that are there once.
+// memories returns members that exist already.
 func memories(n int) (members []sharded.Member) {
 	for i := range n {
 		m := store.NewMemory()
@@ -37,7 +37,8 @@ func open(t testing.TB, members []sharded.Member, o *sharded.Options) store.Stor
 	return s
 }
 
-// places are ways to spread the businesses of the suite, which are 2, 3 and a few.
+// places are ways to distribute the suite's businesses, which are 2, 3 and a
+// few.
 var places = map[string]func(business string) string{
 	"rendezvous": nil,
 	"on the first": func(string) string {

@@ -94,8 +94,8 @@ func TestEngineRecordsTasksOfAllMembersAtOnce(t *testing.T) {
 	sound(t, s)
 }
 
-// Two processes: a snapshot never shows a tree from before the position that it
-// carries, on any member.
+// With two processes, a snapshot never shows a tree from before its position,
+// on any member.
 func TestEngineShowsChangesOfAnotherOneOnAnyMember(t *testing.T) {
 	f := newFleet(t, "ab")
 	one, other := engineOn(t, f.open()), engineOn(t, f.open())
@@ -122,8 +122,8 @@ func TestEngineShowsChangesOfAnotherOneOnAnyMember(t *testing.T) {
 	}
 }
 
-// What ran when the engine was opened is interrupted on every member, and what has
-// begun since is not.
+// Nodes that ran when the engine was opened are interrupted on every member,
+// and nodes begun since are not.
 func TestEngineListsInterruptedNodesOnAnyMember(t *testing.T) {
 	f := newFleet(t, "ab")
 	before := engineOn(t, f.open())

@@ -16,10 +16,10 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// database is a member that can be lost and brought back, and that several handles
-// can open. What is in it survives that they close.
+// database is a member that can be lost and restored, and that several handles
+// can open. Its contents survive the close of a handle.
 type database struct {
-	store.Store // what it has
+	store.Store // the contents
 	name        string
 	down        atomic.Bool
 	opened      atomic.Int32
@@ -36,7 +36,7 @@ func (d *database) reach() error {
 	return nil
 }
 
-// handle is what a member opens.
+// handle is an open member.
 type handle struct {
 	storetest.Wrapper
 	mu     sync.Mutex // protects closed and failed
@@ -63,7 +63,8 @@ func (h *handle) usable(d *database) error {
 	return d.reach()
 }
 
-// fail makes the handle refuse everything, as after a commit of unknown outcome.
+// fail makes the handle refuse every call, as after a commit with an unknown
+// outcome.
 func (h *handle) fail() error {
 	h.mu.Lock()
 	defer h.mu.Unlock()
@@ -174,7 +175,7 @@ func step(t testing.TB, s store.Store, business, task string) {
 	commit(t, s, write(t, snap.Tree, op))
 }
 
-// changes reads all that comes after a position.
+// changes reads all changes after a position.
 func changes(t testing.TB, s store.Reader, after store.Position) (trs []*state.Transition, end store.Position) {
 	t.Helper()
 	for {
@@ -189,7 +190,7 @@ func changes(t testing.TB, s store.Reader, after store.Position) (trs []*state.T
 	}
 }
 
-// tasks are the keys that a list has, in its order.
+// tasks returns the keys in a list, in its order.
 func tasks(t testing.TB, s store.Reader, q store.ListQuery) (keys []string) {
 	t.Helper()
 	for task, err := range store.Tasks(t.Context(), s, q) {

@@ -15,7 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/sharded"
 )
 
-// wantLost checks that an error says which member is lost.
+// wantLost checks that an error names the lost member.
 func wantLost(t testing.TB, what string, err error, member string) {
 	t.Helper()
 	var of *sharded.MemberError
@@ -29,7 +29,7 @@ func TestWritesOfOtherMembersCommitWhileOneIsLost(t *testing.T) {
 	s := f.open()
 	commit(t, s, create(t, "a1", "10", ""), create(t, "b1", "10", ""), create(t, "c1", "10", ""))
 	f.databases[1].down.Store(true)
-	for round := range 2 { // the first finds it out
+	for round := range 2 { // the first detects the loss
 		task := fmt.Sprint("1", round)
 		results, err := s.Commit(t.Context(), []store.Write{
 			create(t, "b1", task+"x", ""), create(t, "a1", task+"x", ""), create(t, "c1", task+"x", ""), create(t, "b1", task+"y", ""),
@@ -123,8 +123,8 @@ func TestMemberThatFailedIsOpenedAgain(t *testing.T) {
 	}
 }
 
-// follow collects what a consumer of the feed sees until ctx ends. It begins again
-// after each error.
+// follow collects the events of the feed until ctx ends. It begins again after
+// each error.
 func follow(ctx context.Context, s store.Reader, bookmark feed.Bookmark, see func(*state.Transition)) {
 	for ctx.Err() == nil {
 		for page, err := range feed.Follow(ctx, s, bookmark, &feed.Options{Limit: 7, Poll: time.Millisecond}) {
@@ -164,7 +164,7 @@ func TestFollowerSeesEveryTransitionOnceDespiteLostMembers(t *testing.T) {
 				}
 				written[i] = append(written[i], results[0].First)
 				n++
-				if n%20 == 10 { // lost for a moment, at another time in each
+				if n%20 == 10 { // lost for a moment, at different times
 					f.databases[i].down.Store(true)
 					time.Sleep(time.Duration(2+i) * time.Millisecond)
 					f.databases[i].down.Store(false)
@@ -189,8 +189,8 @@ func TestFollowerSeesEveryTransitionOnceDespiteLostMembers(t *testing.T) {
 	sound(t, s)
 }
 
-// A member comes back as an older copy: that is an explicit error, and whoever gets
-// over it sees nothing of the other members twice.
+// A member that is restored as an older copy is an explicit error. A consumer
+// that continues after it sees no transition of the other members twice.
 func TestAMemberReplacedByABackupIsAGapOfThatMemberOnly(t *testing.T) {
 	f := newFleet(t, "ab")
 	s := f.open()

@@ -57,7 +57,8 @@ func TestASingleStoreBecomesTheFirstMemberUnchanged(t *testing.T) {
 	if len(trs) != 1 || trs[0].Sequence != results[1].First {
 		t.Errorf("%d transitions after the first one of the store by itself, want the second", len(trs))
 	}
-	// It stays where it is, also if it would be placed elsewhere today.
+	// A business stays on its member, even if it would be placed elsewhere
+	// today.
 	commit(t, s, create(t, "b1", "11", ""), create(t, "b2", "10", ""))
 	if got := tasks(t, f.databases[0], store.ListQuery{Business: "b1"}); len(got) != 2 {
 		t.Errorf("the first member has tasks %q, want both of the business", got)
@@ -98,8 +99,8 @@ func resultOf(results []store.Result, err error) error {
 	return err
 }
 
-// Two processes, one of which does not know the second member yet or places
-// businesses in another way, begin the same businesses at the same time.
+// Two processes begin the same businesses at the same time. One of them does
+// not know the second member yet, or places businesses differently.
 func TestProcessesThatBeginABusinessAtOnceAgreeWhereItIs(t *testing.T) {
 	f := newFleet(t, "abc")
 	two, three := f.members()[:2], f.members()
@@ -122,7 +123,8 @@ func TestProcessesThatBeginABusinessAtOnceAgreeWhereItIs(t *testing.T) {
 		})
 	}
 	wg.Wait()
-	// The first process cannot write where the third member was chosen, and says so.
+	// The first process cannot write to the third member, which was chosen, and
+	// returns an error.
 	if !errors.Is(failures[0], state.ErrInvalidArgument) && failures[0] != nil || failures[1] != nil || failures[2] != nil {
 		t.Fatal(failures)
 	}

@@ -9,7 +9,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// broken is a store with other methods where they are set.
+// broken is a store in which some methods are replaced.
 type broken struct {
 	store.Store
 	commit      func(ctx context.Context, changes []store.Write) ([]store.Result, error)
@@ -59,12 +59,12 @@ func (b *broken) Feed(ctx context.Context, after store.Position, limit int) (sto
 
 func (b *broken) Close() error { return b.close() }
 
-// mutant is a way to break a store, and the cases that must notice.
+// mutant is a way to break a store, and the cases that must detect it.
 type mutant struct {
 	name   string
 	breaks []string
 	spoil  func(s store.Store, b *broken)
-	forget int  // transitions that are lost by reopening
+	forget int  // number of transitions that reopening loses
 	same   bool // a restored backup continues the history of the original
 }
 
@@ -101,7 +101,7 @@ func mutants() []mutant {
 	return slices.Concat(commitMutants, readMutants, listMutants, pageMutants, positionMutants, valueMutants, lifeMutants)
 }
 
-// onResults spoils what Commit returns.
+// onResults alters the results of Commit.
 func onResults(f func(changes []store.Write, results []store.Result)) func(store.Store, *broken) {
 	return func(s store.Store, b *broken) {
 		b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
@@ -114,7 +114,7 @@ func onResults(f func(changes []store.Write, results []store.Result)) func(store
 	}
 }
 
-// onTransitions spoils copies of what Transitions and Feed return.
+// onTransitions alters copies of the results of Transitions and Feed.
 func onTransitions(f func(tr *state.Transition)) func(store.Store, *broken) {
 	spoiled := func(trs []*state.Transition) []*state.Transition {
 		trs = copyTransitions(trs)
@@ -136,7 +136,7 @@ func onTransitions(f func(tr *state.Transition)) func(store.Store, *broken) {
 	}
 }
 
-// onOutcomes spoils the node changes in the transitions.
+// onOutcomes alters the node changes in the transitions.
 func onOutcomes(f func(n *state.Change)) func(store.Store, *broken) {
 	return onTransitions(func(tr *state.Transition) {
 		for i := range tr.Changes {
@@ -145,7 +145,7 @@ func onOutcomes(f func(n *state.Change)) func(store.Store, *broken) {
 	})
 }
 
-// onQuery spoils what List is asked.
+// onQuery alters the arguments of List.
 func onQuery(f func(q *store.ListQuery)) func(store.Store, *broken) {
 	return func(s store.Store, b *broken) {
 		b.list = func(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
@@ -155,7 +155,7 @@ func onQuery(f func(q *store.ListQuery)) func(store.Store, *broken) {
 	}
 }
 
-// onPage spoils what List returns.
+// onPage alters the results of List.
 func onPage(f func(page *store.ListPage)) func(store.Store, *broken) {
 	return func(s store.Store, b *broken) {
 		b.list = func(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
@@ -166,7 +166,7 @@ func onPage(f func(page *store.ListPage)) func(store.Store, *broken) {
 	}
 }
 
-// onRef spoils what Load and Locate are asked for.
+// onRef alters the arguments of Load and Locate.
 func onRef(f func(s store.Store, ref store.Ref) store.Ref) func(store.Store, *broken) {
 	return func(s store.Store, b *broken) {
 		b.load = func(ctx context.Context, ref store.Ref) (store.Snapshot, error) { return s.Load(ctx, f(s, ref)) }
@@ -174,7 +174,7 @@ func onRef(f func(s store.Store, ref store.Ref) store.Ref) func(store.Store, *br
 	}
 }
 
-// onSnapshot spoils what Load returns.
+// onSnapshot alters the results of Load.
 func onSnapshot(f func(snap *store.Snapshot)) func(store.Store, *broken) {
 	return func(s store.Store, b *broken) {
 		b.load = func(ctx context.Context, ref store.Ref) (store.Snapshot, error) {

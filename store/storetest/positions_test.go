@@ -38,7 +38,7 @@ var positionMutants = []mutant{
 	},
 }
 
-// onFeed spoils the positions passed to Feed, except End, and its answers.
+// onFeed alters the positions passed to Feed, except End, and its results.
 func onFeed(ask func(s store.Store, after store.Position) store.Position, answer func(*store.FeedPage)) func(store.Store, *broken) {
 	return func(s store.Store, b *broken) {
 		b.changes = func(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {

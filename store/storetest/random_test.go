@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// Random transitions are well-formed, so that a store has to accept them.
+// Random transitions are well-formed, so a store must accept them.
 func TestRandomTransitionsAreWellFormed(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for range 20_000 {

@@ -38,7 +38,7 @@ func (r *recorder) Failed() bool {
 	return len(r.messages) > 0
 }
 
-// FailNow ends the goroutine that verdict runs the case in.
+// FailNow ends the goroutine in which verdict runs the case.
 func (r *recorder) FailNow() { runtime.Goexit() }
 
 // verdict runs a case and returns its failures.

@@ -47,7 +47,7 @@ func TestASocketWorksLikeAnAddress(t *testing.T) {
 	}
 }
 
-// apps are those that ask, by the business that they may see.
+// apps are the callers, by the business that they may see.
 var apps = &httpapi.Applications{
 	Secrets: map[string]string{"two": "s", "all": "s", "none": "s"}, Trusted: []string{"two", "all", "none"},
 }
@@ -56,7 +56,7 @@ func as(app string) *client.Options {
 	return &client.Options{Credentials: httpapi.Credentials{AppCode: app, AppSecret: "s", Username: "ann"}}
 }
 
-// questions are every method of a reader about the tasks of a business.
+// questions are all methods of a reader that concern one business.
 func questions(c *client.Client, business, root string) map[string]func(context.Context) error {
 	key := state.Key{Business: business, Task: "10"}
 	return map[string]func(context.Context) error{
@@ -82,7 +82,7 @@ func questions(c *client.Client, business, root string) map[string]func(context.
 	}
 }
 
-// ofEverything are the methods that tell of all businesses.
+// ofEverything are the methods that concern all businesses.
 func ofEverything(c *client.Client) map[string]func(context.Context) error {
 	return map[string]func(context.Context) error{
 		"list": func(ctx context.Context) error { _, err := c.List(ctx, store.ListQuery{}); return err },
@@ -96,7 +96,7 @@ func ofEverything(c *client.Client) map[string]func(context.Context) error {
 	}
 }
 
-// verdict is what an answer comes to: "" or the name of a refusal.
+// verdict is the outcome of an answer: "" or the name of a refusal.
 func verdict(err error) string {
 	var refused *client.Error
 	switch {
@@ -214,7 +214,7 @@ func TestErrorsOfTheStoreKeepTheirIdentity(t *testing.T) {
 	}
 }
 
-// parted is a store of which a part cannot be reached.
+// parted is a store with an unreachable part.
 type parted struct{ store.Store }
 
 func (p *parted) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
@@ -255,7 +255,7 @@ func TestVersionsThatDifferAreNamed(t *testing.T) {
 	}
 }
 
-// answering is a client of a server that answers everything with a text.
+// answering is a client of a server that always answers with the same text.
 func answering(t *testing.T, text string) *client.Client {
 	t.Helper()
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
@@ -342,7 +342,7 @@ func TestAWatchYieldsCommitsAtOnceAndEndsWithTheServer(t *testing.T) {
 		}
 		position = event.Position
 		switch {
-		case seen < 4: // what was there before
+		case seen < 4: // the earlier transitions
 		case seen < 50:
 			if _, err := e.Create(t.Context(), "2", fmt.Sprint("more ", seen)); err != nil {
 				t.Fatal(err)

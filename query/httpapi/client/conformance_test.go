@@ -51,7 +51,7 @@ func (r *remote) Feed(ctx context.Context, after store.Position, limit int) (sto
 	return r.Client.Feed(ctx, after, limit)
 }
 
-// everything lets everybody read the store.
+// everything permits all callers to read the store.
 func everything(context.Context, httpapi.Identity, string) bool { return true }
 
 // serve serves a store and returns a client of it, which ends with the test.

@@ -11,7 +11,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/storetest"
 )
 
-// long gives a task a number of transitions beyond its creation.
+// long gives a task n transitions in addition to its creation.
 func long(t *testing.T, e *engine.Engine, transitions int) {
 	t.Helper()
 	if _, err := e.Create(t.Context(), "2", "long", engine.ID("long")); err != nil {
@@ -28,7 +28,7 @@ func long(t *testing.T, e *engine.Engine, transitions int) {
 	}
 }
 
-// follow reports whether transitions are those with the sequences after one.
+// follow reports whether transitions have the sequences right after one.
 func follow(trs []*state.Transition, after uint64) bool {
 	for _, tr := range trs {
 		if after++; tr.Sequence != after {

@@ -9,8 +9,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// What an address asks for and the page cannot read is said, and nothing else is
-// shown for it.
+// The page reports the malformed part of an address, and shows nothing else.
 func TestAMalformedAddressShowsOnlyTheError(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
@@ -33,7 +32,8 @@ func TestAMalformedAddressShowsOnlyTheError(t *testing.T) {
 	p.until("$('mark').textContent === 'in the past' && location.hash.includes('as_of=') && $('nothing').hidden")
 }
 
-// A sort is of what is shown: the page says so, and the address keeps it.
+// A sort applies to the shown tasks only: the page says so, and the address
+// keeps it.
 func TestASortOfTheShownTasksIsMarkedAsSuch(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
@@ -55,8 +55,8 @@ func TestASortOfTheShownTasksIsMarkedAsSuch(t *testing.T) {
 	p.until(listed + " === 11 && $('sorted').hidden && location.hash.includes('sort=duration') && location.hash.includes('text=t-1')")
 }
 
-// The list, its counters, the address and the description of the service mean
-// the same time, and the fields name it.
+// The list, its counters, the address and the service's description use the
+// same time, and the fields name it.
 func TestTheChosenTimeIsThatOfListCountersAndDescription(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
@@ -86,7 +86,7 @@ func TestTheChosenTimeIsThatOfListCountersAndDescription(t *testing.T) {
 		}
 	}
 	p.until("[...$('f-time').options].map(o => o.value).sort().join() === 'finished,recorded,started'")
-	// Without a time, the address means what the service means.
+	// Without a time, the address means the service's default.
 	p.eval("location.hash = '#/?since=2025-01-01T00:00:00Z', 0", nil)
 	p.until(listed + " === 3 && $('f-time').value === 'recorded' && $('f-states').textContent.includes('3 FINISHED')")
 	p.click("#f-clear")
@@ -95,7 +95,7 @@ func TestTheChosenTimeIsThatOfListCountersAndDescription(t *testing.T) {
 	p.until("location.hash.includes('time=started')")
 }
 
-// A name of any length leaves room for the rest, and is there in whole.
+// A name of any length leaves room for the rest, and is available completely.
 func TestALongNameLeavesRoom(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)

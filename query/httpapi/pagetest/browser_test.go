@@ -28,7 +28,7 @@ import (
 
 var shots = flag.String("shots", "", "directory for pictures of the page")
 
-// patience bounds every wait; nothing depends on how long a thing takes.
+// patience bounds every wait. No test depends on a duration.
 const patience = 30 * time.Second
 
 // service is an engine behind a handler that can be stopped and started again
@@ -78,7 +78,7 @@ func (s *service) start() {
 	go s.server.Serve(listener)
 }
 
-// relocate has the service show its times in another zone.
+// relocate makes the service show its times in another zone.
 func (s *service) relocate(zone *time.Location) {
 	s.Helper()
 	s.stop()
@@ -106,8 +106,8 @@ func (s *service) record(ops ...engine.Op) {
 	}
 }
 
-// tab is one tab of the browser. Whatever goes wrong in it fails the
-// test: an exception, a violated policy, a request to somewhere else.
+// tab is one tab of the browser. Any problem in it fails the test: an
+// exception, a violated policy, a request to another server.
 type tab struct {
 	*testing.T
 	ctx  context.Context
@@ -117,7 +117,7 @@ type tab struct {
 	errors []string
 }
 
-// browser is where the pages of all tests are tabs.
+// browser is the browser whose tabs the pages of all tests are.
 var browser context.Context
 
 func TestMain(m *testing.M) {
@@ -147,13 +147,13 @@ func inBrowser(run func() int) int {
 		return 1
 	}
 	browser = ctx
-	// Most of a test is waiting for the page.
+	// A test mostly waits for the page.
 	if err := flag.Set("test.parallel", "4"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
 	code := run()
-	// This waits until the browser has gone and its profile can go.
+	// Waits until the browser has ended and its profile can be removed.
 	_ = chromedp.Cancel(ctx)
 	return code
 }
@@ -166,7 +166,7 @@ func open(s *service, path string) *tab {
 	s.Cleanup(expire)
 	p := &tab{T: s.T, ctx: ctx, base: "http://" + s.addr + "/"}
 	chromedp.ListenTarget(ctx, p.listen)
-	// All tabs are in sight, as those of several windows are.
+	// All tabs count as visible, like those of several windows.
 	p.run(network.Enable(), log.Enable(), emulation.SetFocusEmulationEnabled(true), chromedp.Navigate(p.base+path))
 	s.Cleanup(p.check)
 	return p
@@ -178,7 +178,7 @@ func (p *tab) listen(event any) {
 	case *runtime.EventExceptionThrown:
 		trouble = e.ExceptionDetails.Error()
 	case *log.EventEntryAdded:
-		// That a server is away is what some tests are about.
+		// Some tests stop the server on purpose.
 		if e.Entry.Level == log.LevelError && e.Entry.Source != log.SourceNetwork {
 			trouble = e.Entry.Text
 		}
@@ -233,12 +233,12 @@ func (p *tab) until(format string, args ...any) {
 	}
 }
 
-// row is an expression for the row of a node, by its name.
+// row is an expression for the row of a node with a name.
 func row(name string) string {
 	return "[...document.querySelectorAll('.row:not([hidden])')].find(r => r.querySelector('.name')?.title === " + quote(name) + ")"
 }
 
-// rowState is an expression for what that row shows as state.
+// rowState is an expression for the state in that row.
 func rowState(name string) string { return row(name) + "?.querySelector('.state').textContent" }
 
 func quote(value any) string {
@@ -246,14 +246,14 @@ func quote(value any) string {
 	return string(text)
 }
 
-// click clicks on what a person could: what is seen and enabled.
+// click clicks on an element that a person could click: visible and enabled.
 func click(what string) chromedp.Action {
 	return chromedp.Tasks{chromedp.WaitEnabled(what, chromedp.ByQuery), chromedp.Click(what, chromedp.ByQuery)}
 }
 
 func (p *tab) click(what string) { p.Helper(); p.run(click(what)) }
 
-// copied has the page put what it copies into window.copied.
+// copied makes the page store copied texts in window.copied.
 func (p *tab) copied() {
 	p.Helper()
 	p.eval("window.copied = '', navigator.clipboard.writeText = async (t) => { window.copied = t; }, 0", nil)
@@ -262,7 +262,7 @@ func (p *tab) copied() {
 // key presses one.
 func (p *tab) key(keys string) { p.Helper(); p.run(chromedp.KeyEvent(keys)) }
 
-// slide moves the slider as a hand does.
+// slide moves the slider like a hand.
 func (p *tab) slide(value int) {
 	p.Helper()
 	p.eval(fmt.Sprintf("slider = $('slider'), slider.value = %d, slider.dispatchEvent(new Event('input')), 0", value), nil)

@@ -118,7 +118,7 @@ func TestNodesAreFound(t *testing.T) {
 			p.until("%s", row("fetch files"))
 			p.eval(row("Verify")+".querySelector('.fold').click(), 0", nil)
 			p.until("!%s && %s", row("verify sums"), row("fetch files"))
-			// What is looked for is unfolded.
+			// The page unfolds found nodes.
 			p.click("#next-failure")
 			p.until("%s", row("verify sums"))
 		},
@@ -154,7 +154,7 @@ func zoomTheTimeline(p *tab) {
 	p.until(width + " < 400000")
 	p.key("0")
 	wide()
-	// The wheel zooms around the pointer: what is there stays there.
+	// The wheel zooms around the pointer: the point below it does not move.
 	var at []float64
 	p.eval("(r => [r.left + r.width / 4, r.top + 8])(document.querySelector('#axis .track').getBoundingClientRect())", &at)
 	p.run(input.DispatchMouseEvent(input.MouseWheel, at[0], at[1]).WithDeltaX(0).WithDeltaY(-100))
@@ -204,7 +204,7 @@ func TestTheJSONIsCopiedAndDownloaded(t *testing.T) {
 	p.copied()
 	p.eval("document.querySelector('#json-tools .copy').click(), 0", nil)
 	p.until("window.copied.length > 1000")
-	// The browser saves a file; the test looks at what it would save.
+	// The browser would save a file; the test checks its contents.
 	p.eval("URL.createObjectURL = (blob) => { blob.text().then((text) => (window.saved = text)); return 'data:,'; }, HTMLAnchorElement.prototype.click = function () { window.file = this.download; }, 0", nil)
 	p.click("#download")
 	p.until("window.saved === window.copied && window.file === '2-10.json'")

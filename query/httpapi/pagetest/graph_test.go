@@ -16,7 +16,7 @@ func box(name string) string {
 	return "[...document.querySelectorAll('.gnode')].find(g => g.querySelector('.gname').textContent === " + quote(name) + ")"
 }
 
-// right tells that one box stands to the right of another.
+// right says that one box is to the right of another.
 func right(a, b string) string {
 	return fmt.Sprintf("%s.getBoundingClientRect().left >= %s.getBoundingClientRect().right", box(b), box(a))
 }
@@ -71,7 +71,7 @@ func TestTheGraphShowsThePipeline(t *testing.T) {
 	p.shot("phone-graph")
 }
 
-// What was recorded is drawn: edges, the way back of a loop, keys and notes.
+// The graph draws recorded edges, the way back of a loop, keys and notes.
 func TestTheGraphDrawsRecordedFlows(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
@@ -83,7 +83,7 @@ func TestTheGraphDrawsRecordedFlows(t *testing.T) {
 	p := open(s, deployPath+"&tab=graph")
 	p.until("document.querySelectorAll('.arrow:not(.back)').length === 2 && document.querySelectorAll('.arrow.back').length === 1")
 	p.until("%s && %s && $('graph-note').hidden", right("build", "test"), right("test", "ship"))
-	// A step that is declared while one looks is drawn.
+	// A step that is declared while the graph is open is added.
 	s.record(engine.Declare("root", state.ServiceActivity, engine.ID("d"), engine.Name("tell"), engine.After("b")), engine.Suspend("d", engine.Note("waits for Ann")))
 	p.until("document.querySelectorAll('.arrow:not(.back)').length === 3")
 	p.eval(box("tell")+".dispatchEvent(new MouseEvent('click', {bubbles: true})), 0", nil)
@@ -91,7 +91,7 @@ func TestTheGraphDrawsRecordedFlows(t *testing.T) {
 	p.shot("graph-flows")
 }
 
-// Without flows the graph says that it knows none.
+// Without flows the graph says that none are recorded.
 func TestTheGraphReportsMissingFlows(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
@@ -103,7 +103,8 @@ func TestTheGraphReportsMissingFlows(t *testing.T) {
 	p.until("!$('graph-note').hidden && document.querySelectorAll('.gnode').length === 3 && !document.querySelector('.arrow')")
 }
 
-// With details open, the graph is next to them and what is chosen is in sight.
+// With details open, the graph is next to them and the selected node is
+// visible.
 func TestTheGraphIsUsableNextToTheDetails(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)

@@ -56,7 +56,7 @@ func TestLargeTasksAreShownCompletely(t *testing.T) {
 			p.click("#tab-timeline")
 			p.until("document.querySelectorAll('.bar').length > 5 && " + few)
 
-			// The graph is folded, and opens what is looked for.
+			// The graph is folded, and unfolds found nodes.
 			p.click("#tab-graph")
 			p.until("document.querySelectorAll('.gnode').length === %d && document.querySelectorAll('.arrow').length === %d", size.racks, size.racks-1)
 			p.until("%s?.querySelector('.gstate').textContent.includes('0 of %d')", box("rack-000"), size.hosts)

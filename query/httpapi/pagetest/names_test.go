@@ -9,8 +9,9 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Neither a name, an ID, a label, a key, a note, an actor nor an error text brings
-// what terminals obey, or a mark that turns a line, to any place of the page.
+// No name, ID, label, key, note, actor or error text puts control sequences of
+// terminals, or marks that change the direction of a line, into any part of the
+// page.
 func TestNoTextOfAPipelineKeepsControlsAnywhereOnThePage(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)

@@ -17,8 +17,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// recordNights records a pipeline that ran on two nights, the second of which
-// failed, a task of another name that runs, and one that has failures and runs.
+// recordNights records two nightly runs of a pipeline, of which the second
+// failed, a running task with another name, and a running task with failures.
 func recordNights(s *service) {
 	run := func(task string, begin time.Time, cause string) {
 		at := func(sec int) engine.Option { return engine.At(begin.Add(time.Duration(sec) * time.Second)) }
@@ -72,8 +72,7 @@ func recordWeeks(s *service) time.Time {
 	return now.Add(20 * time.Minute)
 }
 
-// An operator's questions are each answered by at most two clicks or by one
-// command.
+// Each of an operator's questions takes at most two clicks or one command.
 func TestAnOperatorsQuestionsTakeTwoClicksOrOneCommand(t *testing.T) {
 	t.Parallel()
 	s := newService(t, &httpapi.Options{
@@ -179,7 +178,7 @@ func TestAnOperatorsQuestionsTakeTwoClicksOrOneCommand(t *testing.T) {
 		if question.shows != "" {
 			p.run(chromedp.Navigate("about:blank"), chromedp.Navigate(p.base+question.from))
 			for i, what := range question.clicks {
-				if i > 0 { // what the click before asked for
+				if i > 0 { // wait for the effect of the click before
 					p.until("$('mark').textContent === 'live' && tasksView.list")
 				}
 				p.click(what)
@@ -203,7 +202,7 @@ func TestAnOperatorsQuestionsTakeTwoClicksOrOneCommand(t *testing.T) {
 	}
 }
 
-// Where the page may not operate a task, it offers the command that does.
+// Where the page may not operate a task, it offers the equivalent command.
 func TestForbiddenOperationsAreCommandsToCopy(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)

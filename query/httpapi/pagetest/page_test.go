@@ -15,8 +15,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// recordDeploy records a task in the middle of its work, with every sort of
-// thing a page has to show.
+// recordDeploy records an unfinished task with every kind of element that a
+// page can show.
 func recordDeploy(s *service) {
 	begin := time.Now().Add(-5 * time.Minute)
 	at := func(sec int) engine.Option { return engine.At(begin.Add(time.Duration(sec) * time.Second)) }
@@ -90,8 +90,8 @@ func TestTasksAreListedFilteredAndOpened(t *testing.T) {
 	p.until("$('t-name').textContent === 'Deploy shop 4.2' && %s === 'FINISHED'", rowState("Build"))
 }
 
-// What is typed stays as it was typed, and counts from when it is asked for:
-// neither an answer on its way nor the list's own refreshing takes it.
+// Typed text is not changed by an answer on its way or by the refresh of the
+// list, and applies once the user asks for it.
 func TestUpdatesDoNotChangeATypedFilter(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
@@ -234,8 +234,8 @@ func TestHostileTextsStayTexts(t *testing.T) {
 	}
 }
 
-// IDs are any text, also what means something to JavaScript, and numbers, which
-// its objects put in an order of their own.
+// IDs may be any text, including syntax of JavaScript, and numbers, which
+// JavaScript's objects sort.
 func TestNodesMayHaveAnyID(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
@@ -288,8 +288,8 @@ func TestTheListContinuesAfterTheServerRestarts(t *testing.T) {
 	p.until(listed + " === 50 && $('newer').disabled && $('problem').hidden")
 }
 
-// A text that turns the direction of writing turns nothing but itself: what
-// stands beside it is in its place, and keeps its letters in their order.
+// A text that changes the direction of writing only changes itself: its
+// neighbors stay in place, with their letters in order.
 func TestTextsDoNotTurnTheirNeighbors(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)

@@ -24,7 +24,7 @@ const shellPipeline = `{"id":"p","name":"Deploy","start_event":{"id":"s","type":
 "b":{"id":"b","name":"waits","type":"ServiceActivity","incoming":"f2","outgoing":"f3","component":{"code":"shell","inputs":{"command":{"value":"while [ -d %[1]s ]; do sleep 0.05; done"}}}}},
 "flows":{"f1":{"id":"f1","source":"s","target":"a"},"f2":{"id":"f2","source":"a","target":"b"},"f3":{"id":"f3","source":"b","target":"e"}}}`
 
-// runPipeline runs shellPipeline in the example runner, which anybody may
+// runPipeline runs shellPipeline in the example runner, which every caller may
 // operate, and opens its page.
 func runPipeline(t *testing.T, dir, needs string) *tab {
 	t.Helper()
@@ -68,7 +68,7 @@ func runPipeline(t *testing.T, dir, needs string) *tab {
 	return nil
 }
 
-// press presses the button of an action, twice if it asks again.
+// press presses the button of an action, twice if it asks for confirmation.
 func (p *tab) press(box, action string) {
 	p.Helper()
 	button := fmt.Sprintf("document.querySelector('#%s [data-action=%s]:not(:disabled)')", box, action)
@@ -106,7 +106,7 @@ func TestARealPipelineIsOperatedFromThePage(t *testing.T) {
 	}
 }
 
-// runner does to the record what it is asked for.
+// runner records requested operations.
 type runner struct{ e *engine.Engine }
 
 func (r *runner) Operate(ctx context.Context, op httpapi.Operation) error {

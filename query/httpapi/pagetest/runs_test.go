@@ -12,8 +12,9 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// recordReleases records two runs of a pipeline whose names differ, but not a
-// label: the second has one step more and one less, and a step took three attempts.
+// recordReleases records two runs of a pipeline with different names and one
+// common label: the second has an additional step, lacks another one, and one
+// of its steps took three attempts.
 func recordReleases(s *service) {
 	begin := time.Now().Add(-3 * time.Hour).Truncate(time.Second)
 	for i, steps := range [][]string{{"build", "unit tests", "docs"}, {"build", "unit tests", "sign"}} {
@@ -40,7 +41,7 @@ func TestTwoRunsAreShownSideBySide(t *testing.T) {
 	s := newService(t, nil)
 	recordReleases(s)
 	p := open(s, "#/task?bk_biz_id=2&task_id=release-2&tab=compare")
-	// No other run has that name, but one has a label of it.
+	// No other run has that name, but one has a common label.
 	p.until("$('with').value === '' && !$('no-rows').hidden")
 	p.run(chromedp.SetValue("#like", "pipeline=release", chromedp.ByQuery))
 	p.eval("$('like').dispatchEvent(new Event('change')), 0", nil)
@@ -60,7 +61,7 @@ func TestTwoRunsAreShownSideBySide(t *testing.T) {
 	p.run(chromedp.Reload())
 	p.until("$('tab-compare').ariaSelected === 'true' && $('with').value === 'release-1' && !%s && %s && $('d-name').textContent === 'sign'", row("Checks"), row("sign"))
 
-	// Any task can be named.
+	// Any task can be named for comparison.
 	s.record(engine.Create("2", "other", engine.ID("other")), engine.Start("other"))
 	p.run(chromedp.SetValue("#with-other", "other", chromedp.ByQuery))
 	p.eval("$('with-other').dispatchEvent(new Event('change')), 0", nil)

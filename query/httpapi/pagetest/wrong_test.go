@@ -15,7 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// streams counts the streams that a service has open at a time.
+// streams counts the open streams of a service.
 type streams struct {
 	handler       http.Handler
 	open, highest int
@@ -56,7 +56,8 @@ func (p *tab) wait(what string, holds func() bool) {
 	}
 }
 
-// A browser opens six connections to a server: ten tabs must not need ten.
+// A browser opens at most six connections to a server, so ten tabs must not
+// need ten.
 func TestTenTabsWork(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
@@ -194,7 +195,7 @@ func TestAnUnreachableServerIsNamedAndAskedAgain(t *testing.T) {
 		tab.until("!$('outage').hidden && $('outage-text').textContent.includes('The server does not answer: ') && $('mark').textContent === 'reconnecting'")
 		tab.until("/Next try in \\d+ s/.test($('outage-text').textContent)")
 	}
-	// What is known is shown.
+	// The page shows the known part.
 	p.eval(row("notify")+".click()", nil)
 	p.until("$('d-error').textContent.includes('connection refused')")
 	p.shot("away")
@@ -257,7 +258,7 @@ func TestASearchReadsOnToTheEnd(t *testing.T) {
 	for _, op := range ops {
 		s.record(op)
 	}
-	// More tasks than one request looks at.
+	// More tasks than one request examines.
 	for from := 0; from < 10_500; from += 500 {
 		waits := make(chan error)
 		for i := range 500 {

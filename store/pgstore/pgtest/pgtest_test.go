@@ -13,8 +13,8 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore/pgtest"
 )
 
-// A client of a server that lost its power finds out, also if what it waited
-// for was a standby.
+// A client of a crashed server gets an error, even while it waits for a
+// standby.
 func TestAKilledServerReleasesItsConnections(t *testing.T) {
 	server, err := pgtest.New("fsync=off", "synchronous_standby_names=nobody")
 	if err != nil {
@@ -38,8 +38,7 @@ func TestAKilledServerReleasesItsConnections(t *testing.T) {
 	if err := server.Kill(); err != nil {
 		t.Fatal(err)
 	}
-	// That it is committed here and that no standby is known to have it is all
-	// the same to this test.
+	// This test does not distinguish a local commit without a known standby.
 	<-ended
 	_, err = waiting.Exec(ctx, "SELECT 1")
 	if ctx.Err() != nil || !waiting.IsClosed() {
@@ -57,8 +56,8 @@ func connect(ctx context.Context, t *testing.T, server *pgtest.Server) *pgx.Conn
 	return conn
 }
 
-// Processes of a killed server that have not ended yet would keep the next
-// start from its data.
+// Processes of a killed server that have not ended yet would block the next
+// start.
 func TestAKilledServerCanBeStartedAtOnce(t *testing.T) {
 	server, err := pgtest.New("fsync=off")
 	if err != nil {
