@@ -25,8 +25,10 @@ func (r *Room) Clear() {
 	for _, m := range r.made[:r.used] {
 		*m = made{}
 	}
-	if r.used = 0; len(r.made) > roomKept {
-		r.made = nil
+	r.used = 0
+	if len(r.made) > roomKept {
+		clear(r.made[roomKept:])
+		r.made = r.made[:roomKept]
 	}
 	clear(r.outcomes[:cap(r.outcomes)])
 	if cap(r.outcomes) > roomKept {
@@ -34,8 +36,9 @@ func (r *Room) Clear() {
 	}
 }
 
-// roomKept bounds what is used again.
-const roomKept = 4096
+// roomKept bounds what is used again: a transition takes some 500 bytes here. Who
+// records more at once pays for the rest.
+const roomKept = 1024
 
 // transition returns room for one.
 func (r *Room) transition() *made {
