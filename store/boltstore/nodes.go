@@ -66,7 +66,7 @@ func decodeGroup(k, v []byte) (g group, err error) {
 		return g, d.end("nodes")
 	}
 	g.first = int(binary.BigEndian.Uint32(k[8:]))
-	if len(d.b) == 0 {
+	if d.left() == 0 {
 		d.fail()
 		return g, d.end("nodes")
 	}
@@ -78,10 +78,10 @@ func decodeGroup(k, v []byte) (g group, err error) {
 	if g.first == 0 {
 		g.header = d.bytes(d.int(maxInt))
 	}
-	if g.rest = d.b; len(g.rest) == 0 {
+	if g.rest = d.rest(); len(g.rest) == 0 {
 		d.fail()
 	}
-	d.b = nil
+	d.at = len(d.b)
 	return g, d.end("nodes")
 }
 
@@ -96,7 +96,7 @@ func (g *group) next() (node []byte, ok bool, err error) {
 	}
 	d := decoder{b: g.rest}
 	node = d.bytes(d.int(maxInt))
-	if g.rest = d.b; d.bad || len(node) == 0 {
+	if g.rest = d.rest(); d.bad || len(node) == 0 {
 		d.fail()
 		return nil, false, d.end("nodes")
 	}

@@ -307,7 +307,7 @@ func (r *blockReader) block(k, v []byte, tr *state.Transition) (count int, err e
 	}
 	d := sealed(k, v)
 	r.packed = true
-	r.restart(d.b, seqOf(k[8:])-1)
+	r.restart(d.rest(), seqOf(k[8:])-1)
 	r.d.bad, r.d.newer = d.bad, d.newer
 	for r.next(tr) {
 		count++

@@ -75,7 +75,7 @@ func readHistories(tx *bolt.Tx, last uint64) (store.Histories, error) {
 
 func decodeHistories(v []byte) (past store.Histories, err error) {
 	d := sealed(keyHistories, v)
-	for !d.bad && len(d.b) > 0 {
+	for !d.bad && d.left() > 0 {
 		var b store.Beginning
 		copy(b.History[:], d.bytes(len(b.History)))
 		b.After = d.uvarint()

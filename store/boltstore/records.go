@@ -151,10 +151,10 @@ func (d *decoder) task(number uint64) (t store.Task, err error) {
 	}
 	t.Recorded = d.maybe(state.Instant{})
 	t.Updated, t.Started, t.Finished = d.maybe(t.Recorded), d.maybe(t.Recorded), d.maybe(t.Recorded)
-	if len(d.b) > 0 {
+	if d.left() > 0 {
 		t.Pending = d.int(maxInt)
 	}
-	if len(d.b) > 0 {
+	if d.left() > 0 {
 		t.Labels = d.labels()
 	}
 	if !d.bad && (t.Revision < t.Number || t.Validate() != nil) {

@@ -230,7 +230,7 @@ func (f *scratch) indexedKey(k, v []byte) (ok bool, err error) {
 func keyOf(k []byte) (key state.Key, bad bool) {
 	d := decoder{b: k}
 	key = state.Key{Business: d.id(), Task: d.id()}
-	return key, d.bad || len(d.b) > 0 || key.Validate() != nil
+	return key, d.bad || d.left() > 0 || key.Validate() != nil
 }
 
 // record adds a sealed record of the file.

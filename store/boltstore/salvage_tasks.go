@@ -148,7 +148,7 @@ func (r *rebuilder) gather(number uint64) (*remains, error) {
 		d := decoder{b: v}
 		p := piece{first: seqOf(at[8:]), count: d.int(maxInt)}
 		key := state.Key{Business: d.id(), Task: d.id()}
-		if p.block = d.b; !t.headed {
+		if p.block = d.rest(); !t.headed {
 			t.header.Key = key
 		}
 		t.pieces = append(t.pieces, p)

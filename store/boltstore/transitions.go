@@ -228,7 +228,7 @@ func (r *blockReader) restart(block []byte, base uint64) {
 // next reads a transition into tr, except its task, and reports whether there
 // was one. It overwrites tr's changes.
 func (r *blockReader) next(tr *state.Transition) bool {
-	if len(r.d.b) == 0 {
+	if r.d.left() == 0 {
 		return false
 	}
 	step := r.d.uvarint()
@@ -245,7 +245,7 @@ func (r *blockReader) next(tr *state.Transition) bool {
 // readBlock reads a block to its end.
 func readBlock(d decoder, key state.Key, base uint64, packed bool, what string) ([]*state.Transition, error) {
 	r := blockReader{packed: packed}
-	r.restart(d.b, base)
+	r.restart(d.rest(), base)
 	r.d.bad = d.bad
 	var trs []*state.Transition
 	for {
@@ -290,7 +290,7 @@ func (r *blockReader) transition(tr *state.Transition) {
 	if flags&trData != 0 {
 		tr.Data = d.data()
 	}
-	n := d.int(uint64(len(d.b)) / changeMin)
+	n := d.int(uint64(d.left()) / changeMin)
 	r.superseded = r.superseded[:0]
 	tr.Changes = slices.Grow(tr.Changes[:0], n)[:n]
 	for i := range tr.Changes {
