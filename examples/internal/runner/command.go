@@ -21,9 +21,10 @@ type command struct {
 
 	// mu protects what follows, by which a running command is paused.
 	mu      sync.Mutex
-	leader  *os.Process // nil while it does not run
-	clock   *time.Timer // of the timeout, nil without one
-	since   time.Time   // when clock was set
+	started chan struct{} // see hasStarted
+	leader  *os.Process   // nil while it does not run
+	clock   *time.Timer   // of the timeout, nil without one
+	since   time.Time     // when clock was set
 	left    time.Duration
 	stopped bool
 }
@@ -67,6 +68,9 @@ func (c *command) run(ctx context.Context) ending {
 	err := cmd.Start()
 	if err == nil {
 		c.began(cmd.Process, func() { late(errTimeout) })
+	}
+	close(c.hasStarted())
+	if err == nil {
 		err = cmd.Wait()
 		c.over()
 	}
@@ -128,13 +132,24 @@ func (c *command) over() {
 	}
 }
 
-// pause stops the processes of the command's group until unpause. One that is
-// not running yet, or no more, cannot be paused.
+// hasStarted is closed when the command has been started, or could not be.
+func (c *command) hasStarted() chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.started == nil {
+		c.started = make(chan struct{})
+	}
+	return c.started
+}
+
+// pause stops the processes of the command's group until unpause. It waits for a
+// command whose run has just been called; one that has ended cannot be paused.
 func (c *command) pause() error {
+	<-c.hasStarted()
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.leader == nil {
-		return errors.New("its command is just beginning or ending")
+		return errors.New("its command has just ended")
 	}
 	if c.stopped {
 		return nil

@@ -173,3 +173,24 @@ func TestStoppingACommandInterruptsIt(t *testing.T) {
 		t.Errorf("one that never began ended as %+v", got)
 	}
 }
+
+// A person can pause a node as soon as it shows RUNNING, which is before its command
+// has started.
+func TestACommandIsPausedAtAnyMomentAfterItsBeginning(t *testing.T) {
+	for range 20 {
+		g, result := newGate(t), make(chan ending, 1)
+		c := &command{line: g.command(), grace: time.Minute}
+		go func() { result <- c.run(t.Context()) }()
+		if err := c.pause(); err != nil {
+			t.Error(err)
+		}
+		c.unpause()
+		g.open(t)
+		if e := <-result; e.problem != "" {
+			t.Errorf("it ends with %+v", e)
+		}
+		if err := c.pause(); err == nil {
+			t.Error("what has ended is paused")
+		}
+	}
+}
