@@ -6,7 +6,7 @@ import "fmt"
 type Limits struct {
 	Levels int // depth counting the root; 0: 100
 	Nodes  int // nodes of a task, the root included; 0: 100,000
-	// DataBytes is how long an input or output may be, at most MaxDataBytes;
+	// DataBytes is the most bytes of an input or output, at most MaxDataBytes;
 	// 0: DefaultDataBytes.
 	DataBytes int
 }
@@ -27,8 +27,8 @@ func (l Limits) withDefaults() Limits {
 
 // Outcome is the answer to one operation of an Apply.
 type Outcome struct {
-	// Node is the ID of the node the operation was about; for an idempotent
-	// Create that left it open, that of the existing root.
+	// Node is the ID of the operation's node. For an idempotent Create without a
+	// given ID it is that of the existing root.
 	Node string
 	// Version is the node's current version after the operation.
 	Version Version
@@ -60,9 +60,8 @@ func (t *Tree) Apply(limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 }
 
 // ApplyValid is [Tree.Apply] of operations that [Op.Validate] and
-// [Limits.CheckData] have accepted. The
-// transitions are in the room until that is cleared, and the outcomes until the
-// next ApplyValid with it.
+// [Limits.CheckData] have accepted. The transitions are in the room's memory
+// until it is cleared, and the outcomes until its next ApplyValid.
 func (t *Tree) ApplyValid(room *Room, limits Limits, ops ...Op) (*Tree, []Outcome, error) {
 	limits = limits.withDefaults()
 	next := *t
@@ -177,7 +176,7 @@ func (e *edit) declare(limits Limits) error {
 	return nil
 }
 
-// add finishes a node that Create or Declare began and puts it into the tree.
+// add completes a node that Create or Declare began and adds it to the tree.
 func (e *edit) add(n *node) {
 	i := e.tree.Len()
 	n.next, n.family = -1, newFamily(n.kind)
@@ -196,8 +195,8 @@ func (e *edit) add(n *node) {
 	e.finish(i)
 }
 
-// update does an operation on a node that exists. before are the outcomes of
-// those before it in the same Apply.
+// update applies an operation to an existing node. before are the outcomes of
+// earlier operations in the same Apply.
 func (e *edit) update(before []Outcome) error {
 	t, op := e.tree, e.op
 	i, err := t.target(op)
@@ -311,7 +310,8 @@ func (e *edit) repeat(i int) {
 	e.outcome = Outcome{Node: n.id, Version: n.progress().Version}
 }
 
-// time is the time given for the operation, or else the recording clock's.
+// time is the time given for the operation or, without one, the recording
+// clock's.
 func (op *Op) time() Instant {
 	if op.At.IsSet() {
 		return op.At

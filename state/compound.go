@@ -6,8 +6,8 @@ import "fmt"
 // another attempt of its node.
 const Interrupted = "interrupted"
 
-// beginsRoot reports whether the operation begins a root, which exists, has no
-// parent and is not declared.
+// beginsRoot reports whether the operation begins a root, which must exist, has
+// no parent and is not declared.
 func (op *Op) beginsRoot() bool { return op.Kind == Begin && op.NodeKind == Pipeline }
 
 // validateRoot checks the fields of the begin of a root.
@@ -19,7 +19,7 @@ func (op *Op) validateRoot() error {
 	return nil
 }
 
-// transitions are what the operation did, in order.
+// transitions returns all transitions of the operation, in order.
 func (o *Outcome) transitions() []*Transition {
 	switch {
 	case o.Steps != nil:

@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// DefaultDataBytes is how long an input or output may be unless
+	// DefaultDataBytes is the most bytes of an input or output, unless
 	// [Limits].DataBytes says otherwise.
 	DefaultDataBytes = 64 << 10
 	// MaxDataBytes is the upper bound of that option.
@@ -88,7 +88,7 @@ func (d *Data) IsJSON() bool {
 	return utf8.Valid(b) && json.Valid(b) && jsonDepth(b) <= maxJSONDepth
 }
 
-// jsonDepth is how deep valid JSON is nested.
+// jsonDepth is the depth of nesting of valid JSON.
 func jsonDepth(b []byte) (most int) {
 	depth, quoted := 0, false
 	for i := 0; i < len(b); i++ {
@@ -116,7 +116,8 @@ func (d *Data) String() string {
 	return fmt.Sprintf("%d bytes %x", d.size, d.digest[:8])
 }
 
-// takesInput and givesOutput report whether an operation brings data.
+// takesInput and givesOutput report whether an operation can have an input or
+// an output.
 
 func (k OpKind) takesInput() bool { return k == Create || k == Start || k == Loop }
 
@@ -139,8 +140,8 @@ func (tr *Transition) Output() *Data {
 	return nil
 }
 
-// validateData checks the data of a transition, which belongs to the attempt that
-// its first change leads to, and of which an attempt has one input and one output.
+// validateData checks the data of a transition. It belongs to the attempt of
+// the first change, which has at most one input and one output.
 func (tr *Transition) validateData() error {
 	switch {
 	case tr.Data == nil:
@@ -155,10 +156,11 @@ func (tr *Transition) validateData() error {
 	return nil
 }
 
-// errRootInput refuses an input of the root that does not come with its create.
+// errRootInput refuses an input of the root in any operation but its create.
 var errRootInput = fmt.Errorf("%w: a task gets its input when it is created", ErrInvalidArgument)
 
-// validateData checks that the operation may bring data, and that it has the bytes.
+// validateData checks that the operation may have its data, and that the data
+// has its bytes.
 func (op *Op) validateData() error {
 	begins := op.Kind.takesInput() || op.Kind == Begin
 	ends := op.Kind.givesOutput() || op.Kind == Report && (op.State == Finished || op.State == Failed)
@@ -188,11 +190,11 @@ func (l Limits) checkData(op *Op) error {
 	return nil
 }
 
-// CheckData returns an error that matches [ErrInvalidArgument] if an operation
-// brings more data than the limits allow.
+// CheckData returns an error that matches [ErrInvalidArgument] if an
+// operation's data is larger than the limits allow.
 func (l Limits) CheckData(op *Op) error { return l.withDefaults().checkData(op) }
 
-// data puts the data of the operation into its transition.
+// data sets the operation's data in its transition.
 func (e *edit) data() {
 	if e.transition.Data = e.op.Input; e.op.Output != nil {
 		e.transition.Data = e.op.Output

@@ -5,9 +5,9 @@ import (
 	"strings"
 )
 
-// differs is how an existing node is unlike the one that an operation makes in
-// container p, -1 for the root; "" if it is the same. A Begin compares no name, and
-// a key only if it gives one.
+// differs names the difference between an existing node and the one that an
+// operation makes in container p, -1 for the root; "" if there is none. A Begin
+// compares no name, and a key only if it gives one.
 func (t *Tree) differs(n *node, op *Op, p int) string {
 	var reasons []string
 	unlike := func(what string, has, wanted any) {
@@ -44,8 +44,8 @@ func (t *Tree) place(p int) string {
 }
 
 // repeatOf makes the operation a repeat of the one that made node i, if it is
-// idempotent and wants the same node in container p. Otherwise it returns exists,
-// with what differs if it is idempotent.
+// idempotent and asks for the same node in container p. Otherwise it returns
+// exists, with the difference if the operation is idempotent.
 func (e *edit) repeatOf(i, p int, exists error) error {
 	if !e.op.Idempotent {
 		return exists

@@ -20,8 +20,8 @@
 // conditions and effects of each, a diagram, and the reasons.
 //
 // The shown state of a container is computed from the nodes below, see
-// [Tree.Shown]. It is never stored as its own state: a pipeline stops showing FAILED
-// by itself when its failed node is retried or skipped.
+// [Tree.Shown]. It is never stored as the own state: a pipeline stops showing
+// FAILED as soon as its failed node is retried or skipped.
 //
 // # Trees are values
 //

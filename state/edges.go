@@ -13,8 +13,8 @@ type Edges struct {
 	packed string // uvarints: the first index, then the distances
 }
 
-// EdgesOf are edges from the nodes with these indices, in any order and
-// repeated or not.
+// EdgesOf returns the edges from the nodes with these indices, in any order and
+// with or without repeats.
 func EdgesOf(from ...int) Edges {
 	from = slices.Clone(from)
 	slices.Sort(from)

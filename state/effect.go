@@ -118,7 +118,8 @@ type along struct {
 
 func (a along) any() bool { return a != along{} }
 
-// takesAlong is the effect of the operation below a node of this family, if any.
+// takesAlong returns the effect of the operation below a node of this family,
+// if any.
 func (op *Op) takesAlong(f *family) (a along) {
 	if f == nil {
 		return along{}

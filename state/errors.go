@@ -7,27 +7,28 @@ import (
 	"strings"
 )
 
-// What an operation can be refused with. Every refusal is an [*Error] that
-// matches exactly one of these with errors.Is.
+// The reasons for a refusal. Every refusal is an [*Error] that matches exactly
+// one of these with errors.Is.
 var (
-	// ErrInvalidArgument: the request itself is malformed or beyond a limit.
+	// ErrInvalidArgument says that the request itself is malformed or beyond a
+	// limit.
 	ErrInvalidArgument = errors.New("invalid argument")
-	// ErrNotFound: there is no such task or node.
+	// ErrNotFound says that there is no such task or node.
 	ErrNotFound = errors.New("not found")
-	// ErrExists: the task key, the node ID, the node's key or the version of an
-	// attempt is taken.
+	// ErrExists says that the task key, the node ID, the node's key or the
+	// version of an attempt is in use.
 	ErrExists = errors.New("already exists")
-	// ErrVersionMismatch: the attempt the operation was based on is not the
-	// current one, as with a late callback.
+	// ErrVersionMismatch says that the attempt named by the operation is not
+	// the current one, as with a late callback.
 	ErrVersionMismatch = errors.New("version mismatch")
-	// ErrInvalidTransition: the node's own state, its place, its ancestors or
-	// its children do not allow the operation.
+	// ErrInvalidTransition says that the node's own state, its place, its
+	// ancestors or its children do not allow the operation.
 	ErrInvalidTransition = errors.New("invalid transition")
-	// ErrNotRetryable: the node was declared not retryable.
+	// ErrNotRetryable says that the node was declared not retryable.
 	ErrNotRetryable = errors.New("not retryable")
-	// ErrNotSkippable: the node was declared not skippable.
+	// ErrNotSkippable says that the node was declared not skippable.
 	ErrNotSkippable = errors.New("not skippable")
-	// ErrLoopLimit: the node has looped as often as it may.
+	// ErrLoopLimit says that the node has reached its limit of loops.
 	ErrLoopLimit = errors.New("loop limit reached")
 )
 
@@ -38,23 +39,23 @@ type Error struct {
 	// Task is the task of the node. It is not known if the operation named the
 	// node by an ID that no node has.
 	Task Key
-	// Node is the ID of the node that the operation is about, also if it named
-	// the node by task and key or as the root of its task. For a Create of a task
-	// that exists it is that of the root. For a node to be made it is the ID that
-	// was given, and not one that was generated.
+	// Node is the ID of the operation's node, even if the operation named it by
+	// task and key or as the root of its task. For a Create of an existing task
+	// it is the ID of the root. For a new node it is the given ID, and not a
+	// generated one.
 	Node string
 	Key  string // the node key that the operation named, instead or for a new node
-	// State is the own state of the node. For a node to be made it is that of the
+	// State is the own state of the node. For a new node it is that of the
 	// container.
 	State State
-	New   bool  // the operation was to make the node
+	New   bool  // the operation would have made the node
 	Index int   // position in the batch, 0 for a single operation
 	Batch bool  // the operation came with others
 	Err   error // one of the sentinels, or a conflict of the store's, perhaps wrapped with detail
 }
 
-// Error names operation, node, state and task, then the reason. Long IDs, which
-// were refused for it, are cut.
+// Error names operation, node, state and task, then the reason. It cuts long
+// IDs.
 func (e *Error) Error() string {
 	var b strings.Builder
 	if e.Batch {
@@ -90,9 +91,9 @@ func (e *Error) Error() string {
 	return b.String() + e.Err.Error()
 }
 
-// Refusal is why the operation at an index was refused, given the reason and its
-// task as it was before the operation. The tree of a task that is not known has no
-// nodes and the key that the operation gives.
+// Refusal returns the refusal of the operation at an index, given the reason
+// and its task before the operation. The tree of an unknown task has no nodes
+// and the key that the operation gives.
 func (t *Tree) Refusal(ops []Op, index int, err error) *Error {
 	op := &ops[index]
 	at := t.where(op)
@@ -105,14 +106,14 @@ func (t *Tree) Refusal(ops []Op, index int, err error) *Error {
 	}
 }
 
-// site is what a refusal tells of a node.
+// site has the properties of a node that a refusal names.
 type site struct {
 	node  string
 	state State
 	isNew bool
 }
 
-// where is the site of the node that an operation is about.
+// where returns the site of an operation's node.
 func (t *Tree) where(op *Op) site {
 	i, err := t.target(op)
 	switch {
@@ -131,7 +132,7 @@ func (t *Tree) where(op *Op) site {
 
 func (t *Tree) site(i int) site { return site{node: t.ID(i), state: t.State(i)} }
 
-// newSite is the site of a node to be made.
+// newSite returns the site of a new node.
 func (t *Tree) newSite(op *Op) site {
 	at := site{isNew: true}
 	if op.NodeGiven {
@@ -146,7 +147,7 @@ func (t *Tree) newSite(op *Op) site {
 	return at
 }
 
-// halfway is why a compound operation was refused after the first of its steps.
+// halfway returns the refusal of a compound operation after its first step.
 type halfway struct {
 	was site // before them
 	err error

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of what an operation may carry (see RULES.md).
+// Limits of the texts of an operation (see RULES.md).
 const (
 	// MaxIDBytes is the length limit of business, task and node IDs: 1 to 128
 	// bytes of UTF-8 without control characters.
@@ -17,7 +17,7 @@ const (
 	MaxActorBytes = 255
 	// MaxKeyBytes is that of node keys: 1 to 255 bytes.
 	MaxKeyBytes = 255
-	// MaxAfter is how many nodes can be said to lead to another one.
+	// MaxAfter is the most nodes that can lead to another one.
 	MaxAfter = 1000
 	// MaxNameBytes is the length to which a node's name is cut, the mark
 	// included. See [CutName].
@@ -52,8 +52,8 @@ func CheckID(what, id string) error { return checkText(what, id, MaxIDBytes) }
 // CheckNodeKey is [CheckID] for the key of a node, which may have 255 bytes.
 func CheckNodeKey(key string) error { return checkText("node key", key, MaxKeyBytes) }
 
-// CheckActor is [CheckID] for an actor, which may have 255 bytes or be "",
-// nobody.
+// CheckActor is [CheckID] for an actor, which may have 255 bytes, or be "" for
+// an unknown one.
 func CheckActor(actor string) error {
 	if actor == "" {
 		return nil
@@ -113,8 +113,8 @@ func CutName(name string) string {
 	if len(name) <= MaxNameBytes && utf8.ValidString(name) {
 		return name
 	}
-	// Replacing bytes only makes a text longer, so what lies behind the limit
-	// cannot survive the cut.
+	// Replacing bytes only makes a text longer, so bytes beyond the limit cannot
+	// survive the cut.
 	text := validUTF8(name[:min(len(name), MaxNameBytes+1)])
 	if len(text) <= MaxNameBytes {
 		return text
@@ -239,8 +239,9 @@ func ParseHexID(s string) (id [16]byte, ok bool) {
 }
 
 // AppendHexID appends the 32 lower-case hexadecimal digits of an ID, which
-// [ParseHexID] packs. It makes eight at a time: with encoding/hex, the two IDs of a
-// node were a sixth of the cost of reading it from a file and writing its status.
+// [ParseHexID] packs. It makes eight digits at a time: with encoding/hex, the
+// two IDs of a node took a sixth of the time to read it from a file and write
+// its status.
 func AppendHexID(dst []byte, id [16]byte) []byte {
 	const each = 0x0101010101010101
 	var digits [32]byte

@@ -48,7 +48,8 @@ type table struct {
 	slots  []int32
 }
 
-// tailMax is how many nodes are searched in line before a table is made.
+// tailMax is the number of nodes that are searched one by one before a table is
+// made.
 const tailMax = 16
 
 // seed differs between processes, so that an attacker cannot choose colliding IDs.

@@ -6,9 +6,9 @@ import (
 )
 
 // Instant is a moment with nanosecond resolution in the years 1 to 9999, or
-// unset (the zero Instant). It exists because every time in that range can be
-// given, that of the zero [time.Time] and Unix time 0 included, and because
-// it takes 16 bytes and no pointer. Instants can be compared with ==.
+// unset (the zero Instant). Unlike [time.Time], it distinguishes an unset time
+// from the zero time.Time and from Unix time 0, which can both be given. It
+// takes 16 bytes and no pointer. Instants can be compared with ==.
 type Instant struct {
 	sec  int64
 	nsec int32

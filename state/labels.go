@@ -10,7 +10,7 @@ import (
 
 // Limits of a task's labels.
 const (
-	// MaxLabels is how many labels a task has at most.
+	// MaxLabels is the most labels of a task.
 	MaxLabels = 32
 	// MaxLabelKeyBytes is the length limit of a label's key: 1 to 63 bytes of
 	// UTF-8 without control characters.
@@ -50,7 +50,7 @@ func (l Labels) All() iter.Seq2[string, string] {
 	}
 }
 
-// cutText takes a text with its length before it from the front.
+// cutText removes a text, with its length before it, from the front.
 func cutText(s string) (text, rest string) {
 	size, n := binary.Uvarint([]byte(s[:min(len(s), binary.MaxVarintLen64)]))
 	return s[n : n+int(size)], s[n+int(size):]

@@ -8,19 +8,18 @@ import "fmt"
 type Op struct {
 	Kind OpKind
 
-	// Node is the ID of the node the operation is about. For [Create] it is
-	// the ID of the new root, for [Declare] that of the new node; the caller of
-	// Apply generates it if the user gave none. Operations on existing nodes can
-	// name the node by Task and NodeKey instead; [Reopen] and [Label] name only
-	// the task.
+	// Node is the ID of the operation's node. For [Create] it is the ID of the
+	// new root, for [Declare] that of the new node; the caller of Apply
+	// generates it if the user gave none. Operations on existing nodes can name
+	// the node by Task and NodeKey instead; [Reopen] and [Label] name only the
+	// task.
 	Node string
-	// Task is the key of the task that the operation is about, where no ID
-	// says so: that of Create, Reopen and Label, and the one in which NodeKey
-	// and ParentKey are keys.
+	// Task is the key of the operation's task, where no ID determines it: in
+	// Create, Reopen and Label, and with NodeKey and ParentKey.
 	Task Key
-	// NodeKey is the key of the node the operation is about, if Node is "" and
-	// Task is given; "" is then the root. Not for Declare and Begin, whose node
-	// may be new: see Key.
+	// NodeKey is the key of the operation's node, if Node is "" and Task is
+	// given; "" is then the root. Not for Declare and Begin, whose node may be
+	// new: see Key.
 	NodeKey string
 	// Parent is the ID of the container that gets the node; if it is "", the
 	// container is the one with the key ParentKey in Task, or the root if that
@@ -133,9 +132,9 @@ type Op struct {
 	// of a task to be created, is in use elsewhere in the store. Create and
 	// Declare are then refused with [ErrExists] in the order the rules give.
 	Taken bool
-	// NodeGiven says that the user chose Node: an idempotent Create that left
-	// it open matches an existing task whatever its root is called, and only an
-	// ID that was given can be taken. Create, Declare and Begin only.
+	// NodeGiven says that the user chose Node. An idempotent Create without a
+	// given ID matches an existing task with any root, and only a given ID can
+	// be taken. Create, Declare and Begin only.
 	NodeGiven bool
 }
 

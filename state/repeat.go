@@ -27,9 +27,10 @@ func PastOf(a, next *Attempt) Past {
 	return p
 }
 
-// Recall looks in transitions, which are in order, for the attempt that an
-// operation names with Version or Loop, of the node with the given ID. It returns
-// nil if none of them superseded it, and the newest if versions were used twice.
+// Recall looks in transitions, which must be in order, for the attempt of the
+// node with the given ID that an operation names with Version or Loop. It
+// returns nil if none of them superseded it, and the newest one if a version
+// was used twice.
 func (op *Op) Recall(node string, transitions []*Transition) *Past {
 	for _, tr := range slices.Backward(transitions) {
 		for i := range tr.Changes {

@@ -143,7 +143,8 @@ type Builder struct {
 	slab  []node
 }
 
-// sizeBelieved bounds what a Builder allocates for nodes that are only expected.
+// sizeBelieved bounds the memory that a Builder allocates for nodes that are
+// only expected.
 const sizeBelieved = 1 << 16
 
 // NewBuilder begins the tree of a task; size is the number of nodes expected,

@@ -61,9 +61,9 @@ func (f *family) see(at Instant) {
 	}
 }
 
-// leafCountsAs is the state of a leaf for its containers, and 1 if it awaits its
-// automatic retry: then it shows FAILED itself and counts as RUNNING for all
-// containers above (RULES.md, shown state).
+// leafCountsAs returns the state of a leaf for its containers, and 1 if it
+// waits for its automatic retry: it then shows FAILED itself and counts as
+// RUNNING for all containers above (RULES.md, shown state).
 func (n *node) leafCountsAs() (shown State, pending int32) {
 	if n.pending() {
 		return Running, 1
@@ -123,9 +123,9 @@ func (t *Tree) ShownFailedFirst(dst []State) []State {
 		dst = make([]State, t.Len())
 	}
 	dst = dst[:t.Len()]
-	// Children come after their container, so going backwards every child has
-	// left its mark on the container when the container's turn comes. Until
-	// then its place in dst collects the marks.
+	// Children come after their container. In backward order, every child has
+	// therefore marked its container before the container's turn. Until then
+	// its place in dst holds the marks.
 	clear(dst)
 	const failed, running, suspended = 1, 2, 4
 	for i := t.Len() - 1; i >= 0; i-- {

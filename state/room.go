@@ -1,26 +1,26 @@
 package state
 
-// Room is where [Tree.ApplyValid] puts what it returns besides the tree:
-// outcomes, and transitions with all that they consist of. The zero Room is empty
-// and ready; it is not safe for concurrent use. Whoever commits many transitions
-// uses one again and again: what is in it was a fifth of all garbage, and each
-// piece lived for one commit.
+// Room is reusable memory for the results of [Tree.ApplyValid] except the tree:
+// outcomes, and transitions with all their parts. The zero Room is empty and
+// ready for use; it is not safe for concurrent use. A caller that commits many
+// transitions reuses one: these results were a fifth of all garbage, and each
+// lived for one commit only.
 type Room struct {
 	outcomes []Outcome
 	made     []*made
-	used     int // of these
+	used     int // number of used ones
 }
 
-// made is a transition with room for what most consist of: one change, which
-// may declare a node.
+// made is a transition with memory for its usual parts: one change, which may
+// declare a node.
 type made struct {
 	Transition
 	first    [1]Change
 	declared Declaration
 }
 
-// Clear takes all that is in the room out of it. Nothing that an ApplyValid
-// returned may be used any more, except for trees.
+// Clear makes the memory reusable. The results of earlier calls of ApplyValid
+// must not be used any more, except for trees.
 func (r *Room) Clear() {
 	for _, m := range r.made[:r.used] {
 		*m = made{}
@@ -36,11 +36,11 @@ func (r *Room) Clear() {
 	}
 }
 
-// roomKept bounds what is used again: a transition takes some 500 bytes here. Who
-// records more at once pays for the rest.
+// roomKept bounds the transitions whose memory is reused: each takes some 500
+// bytes. A larger commit allocates the rest anew.
 const roomKept = 1024
 
-// transition returns room for one.
+// transition returns memory for one transition.
 func (r *Room) transition() *made {
 	if r.used == len(r.made) {
 		r.made = append(r.made, new(made))
@@ -49,8 +49,8 @@ func (r *Room) transition() *made {
 	return r.made[r.used-1]
 }
 
-// results returns room for the outcomes of an Apply, where those of the one before
-// were.
+// results returns memory for the outcomes of an Apply, which overwrites the
+// previous ones.
 func (r *Room) results(n int) []Outcome {
 	if cap(r.outcomes) < n {
 		r.outcomes = make([]Outcome, n)

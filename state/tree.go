@@ -35,9 +35,9 @@ func (t *Tree) WithRevision(revision uint64) *Tree {
 	return &next
 }
 
-// SetRevision is [Tree.WithRevision] in place, without a copy. Only whoever got
-// the tree from an Apply may call it, before anybody else has the tree: to
-// everybody else trees are immutable.
+// SetRevision is [Tree.WithRevision] in place, without a copy. Only the caller
+// of Apply may call it, before it shares the tree: for all others, trees are
+// immutable.
 func (t *Tree) SetRevision(revision uint64) { t.revision = revision }
 
 // Len is the number of nodes, 0 if the task does not exist.
@@ -357,7 +357,7 @@ func (n *node) setProgress(p *Progress) {
 	}
 }
 
-// setRare is apart so that a rare that stays costs no memory.
+// setRare is a separate function, so that an unchanged rare costs no memory.
 func (n *node) setRare(r rare) { n.rare = &r }
 
 func flagIf(cond bool, flag uint8) uint8 {

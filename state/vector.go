@@ -2,12 +2,12 @@ package state
 
 import "slices"
 
-// vector is a persistent sequence of nodes: set returns a new vector
-// that shares all blocks off the path to the node. With blocks of 32 an update
-// copies at most 256 bytes a level, three levels for 32,768 nodes, and in a
-// series of them (see begin) no block twice. As many nodes as fit a block, which
-// is most tasks, need none: block and edition were two of the 22 allocations of
-// a transition.
+// vector is a persistent sequence of nodes: set returns a new vector that
+// shares all blocks except those on the path to the node. With blocks of 32, an
+// update copies at most 256 bytes a level, with three levels for 32,768 nodes,
+// and a series of updates (see begin) copies no block twice. Up to a block's
+// number of nodes, as in most tasks, no block is needed: a block and an edition
+// were two of the 22 allocations of a transition.
 type vector struct {
 	few   []*node // all nodes, unless there is a root
 	root  *block
@@ -19,7 +19,8 @@ type vector struct {
 }
 
 // edition marks the blocks that were made since the vector was last shared:
-// those are modified in place. It has a size so that no two are the same.
+// these are modified in place. It has a size, so that no two editions are
+// equal.
 type edition struct{ _ byte }
 
 // begin returns v for a series of private changes until [vector.end]. During the
@@ -107,8 +108,8 @@ func (b *block) with(edit *edition, shift uint8, i int, n *node) *block {
 	return b
 }
 
-// replaced is s with element i set, a copy unless it is one's own; i == len(s)
-// appends.
+// replaced returns s with element i set, in place if own is true and otherwise
+// as a copy; i == len(s) appends.
 func replaced[T any](s []T, i int, v T, own bool) []T {
 	switch {
 	case !own:

@@ -1,8 +1,9 @@
 package state
 
-// WantsVersions reports whether an operation whose version was given has to be
-// told, by VersionTaken, whether an earlier attempt of its node had that version.
-// The tree itself knows those of the current attempt and of the one before it.
+// WantsVersions reports whether an operation with a given version needs
+// VersionTaken, which says whether an earlier attempt of its node had that
+// version. The tree itself only knows the versions of the current attempt and
+// of the one before it.
 func (t *Tree) WantsVersions(op *Op) bool {
 	if !op.VersionGiven || op.VersionTaken {
 		return false

@@ -1,8 +1,8 @@
 package state
 
 // NodeView reads a node of a tree without copying it. It has the values that a
-// status shows; the full copy that [Tree.Node] makes was a third of the cost of
-// writing one. It never changes, keeps the node in memory, and is safe for
+// status shows; a full copy by [Tree.Node] took a third of the time of writing
+// a status. It never changes, keeps the node in memory, and is safe for
 // concurrent use. The methods of the zero NodeView panic.
 type NodeView struct{ n *node }
 

@@ -208,5 +208,5 @@ func (d *Declaration) validateShape(index int, kind Kind) error {
 	return nil
 }
 
-// malformed is the detail of an error that matches ErrMalformed in the end.
+// malformed is the detail of an error that will match ErrMalformed.
 func malformed(format string, args ...any) error { return fmt.Errorf(format, args...) }
