@@ -72,54 +72,25 @@ func diffTransition(got, want *state.Transition) string {
 	if got == nil {
 		return "it is nil"
 	}
-	if g, w := headOf(got), headOf(want); !reflect.DeepEqual(g, w) {
-		return fmt.Sprintf("%s, want %s", show(g), show(w))
+	g, w := *got, *want
+	g.Changes, g.Data, w.Changes, w.Data = nil, nil, nil, nil
+	if !reflect.DeepEqual(g, w) || len(got.Changes) != len(want.Changes) {
+		return fmt.Sprintf("%s with %d changes, want %s with %d", show(g), len(got.Changes), show(w), len(want.Changes))
 	}
 	if !got.Data.Equal(want.Data) || got.Data.Bytes() != nil {
 		return fmt.Sprintf("sequence %d has data of %s, want %s, named only", want.Sequence, got.Data, want.Data)
 	}
 	for i := range want.Changes {
-		if g, w := outcomeOf(&got.Changes[i]), outcomeOf(&want.Changes[i]); !reflect.DeepEqual(g, w) {
-			return fmt.Sprintf("sequence %d, change %d is %s, want %s", want.Sequence, i+1, show(g), show(w))
+		if g, w := &got.Changes[i], &want.Changes[i]; !reflect.DeepEqual(g, w) {
+			return fmt.Sprintf("sequence %d, change %d is %s, want %s", want.Sequence, i+1, showChange(g), showChange(w))
 		}
 	}
 	return ""
 }
 
-// head is a transition without its changes.
-type head struct {
-	sequence     uint64
-	task         state.Key
-	op           state.OpKind
-	at, recorded state.Instant
-	actor        string
-	shown        state.State
-	changes      int
-	labels       state.Labels
-}
-
-func headOf(tr *state.Transition) head {
-	return head{tr.Sequence, tr.Task, tr.Op, tr.At, tr.Recorded, tr.Actor, tr.Shown, len(tr.Changes), tr.Labels}
-}
-
-// outcome is a change with the values it points to.
-type outcome struct {
-	change            state.Change
-	isNew, supersedes bool
-	declaration       state.Declaration
-	superseded        state.Attempt
-}
-
-func outcomeOf(c *state.Change) outcome {
-	o := outcome{change: *c, isNew: c.Declared != nil, supersedes: c.Superseded != nil}
-	o.change.Declared, o.change.Superseded = nil, nil
-	if o.isNew {
-		o.declaration = *c.Declared
-	}
-	if o.supersedes {
-		o.superseded = *c.Superseded
-	}
-	return o
+// showChange is a change with the values that it points to.
+func showChange(c *state.Change) string {
+	return fmt.Sprintf("%s, declared %s, superseded %s", show(*c), show(c.Declared), show(c.Superseded))
 }
 
 // diffLists compares lists of comparable values.

@@ -8,7 +8,6 @@ import (
 	"io"
 	"maps"
 	"slices"
-	"strings"
 )
 
 // document is a pipeline as a file has it.
@@ -174,45 +173,31 @@ func locate(data []byte, offset int64, err error) error {
 	return fmt.Errorf("line %d: %w", 1+bytes.Count(data[:min(offset, int64(len(data)))], []byte("\n")), err)
 }
 
-// repeatedKeys returns the paths of keys that an object of a JSON text has
+// repeatedKeys returns the paths of keys that an object of a valid JSON text has
 // twice, of which decoding would keep the last without a word.
 func repeatedKeys(data []byte) (paths []string) {
-	type level struct {
-		keys map[string]bool // nil for an array
-		key  string
-		want bool // the next string is a key
-	}
-	var levels []*level
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
-	for {
-		token, err := d.Token()
-		if err != nil {
-			return paths
+	var walk func(path string)
+	walk = func(path string) {
+		begin, _ := d.Token()
+		if begin != json.Delim('{') && begin != json.Delim('[') {
+			return
 		}
-		top := &level{}
-		if len(levels) > 0 {
-			top = levels[len(levels)-1]
-		}
-		if key, ok := token.(string); ok && top.want {
-			if top.want, top.key = false, key; top.keys[key] {
-				path := make([]string, len(levels))
-				for i, l := range levels {
-					path[i] = l.key
+		seen := map[string]bool{}
+		for d.More() {
+			at := path
+			if begin == json.Delim('{') {
+				key, _ := d.Token()
+				if at = join(path, fmt.Sprint(key)); seen[at] {
+					paths = append(paths, at)
 				}
-				paths = append(paths, strings.Join(path, "."))
+				seen[at] = true
 			}
-			top.keys[key] = true
-			continue
+			walk(at)
 		}
-		top.want = top.keys != nil
-		switch token {
-		case json.Delim('{'):
-			levels = append(levels, &level{keys: map[string]bool{}, want: true})
-		case json.Delim('['):
-			levels = append(levels, &level{})
-		case json.Delim('}'), json.Delim(']'):
-			levels = levels[:len(levels)-1]
-		}
+		_, _ = d.Token() // the end
 	}
+	walk("")
+	return paths
 }
