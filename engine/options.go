@@ -16,7 +16,7 @@ type Options struct {
 	Limits state.Limits
 	// MaxLiveNodes bounds the nodes of the trees of unfinished tasks kept in
 	// memory; a live node takes about 220 bytes. Trees of other tasks get another
-	// 64th of that. The least recently used trees are dropped first. At least one
+	// 256th of that. The least recently used trees are dropped first. At least one
 	// tree of each sort is kept, regardless of its size. Default: 1,000,000.
 	MaxLiveNodes int
 	// MaxQueued bounds the operations that wait for a commit, for example while
