@@ -37,7 +37,7 @@ const (
 	timeOther
 )
 
-// appendTime appends a time relative to a base it often equals.
+// appendTime appends a time relative to a base, which it often equals.
 func appendTime(dst []byte, at, base state.Instant) []byte {
 	switch {
 	case !at.IsSet():
@@ -148,7 +148,7 @@ func (d *decoder) name() string { return d.text(state.CutName) }
 
 func (d *decoder) errorText() string { return d.text(state.CutError) }
 
-// text reads a text that a cut leaves as it is.
+// text reads a text and checks that cut leaves it unchanged.
 func (d *decoder) text(cut func(string) string) string {
 	s := string(d.bytes(d.count()))
 	if cut(s) != s {

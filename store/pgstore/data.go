@@ -77,8 +77,8 @@ type attemptReader struct {
 	index int32
 }
 
-// attempts reads the attempts without their data, and returns the task's revision. If
-// the node's place has been found, it is that one's.
+// attempts reads the attempts without their data, and returns the task's
+// revision. If a condition found the node, the attempts are of that node.
 func (r *attemptReader) attempts(ctx context.Context, s *Store, ref store.Ref, at place) (uint64, error) {
 	skip, limit := r.q.Bounds()
 	sql, args := s.sql.attemptsByKey, []any{ref.Key.Business, ref.Key.Task}
@@ -93,7 +93,7 @@ func (r *attemptReader) attempts(ctx context.Context, s *Store, ref store.Ref, a
 		return 0, err
 	}
 	var revision int64
-	var n *int64 // nil in the row of a node that has none
+	var n *int64 // nil in the row of a node without attempts
 	var progress, data pgtype.DriverBytes
 	var current state.Node
 	found := false
@@ -125,9 +125,9 @@ func (r *attemptReader) attempts(ctx context.Context, s *Store, ref store.Ref, a
 	return uint64(revision), nil
 }
 
-// data adds the inputs and outputs. Those of a task that was deleted since are
-// missing, as if it had been deleted before its attempts were read: then there is
-// no such node.
+// data adds the inputs and outputs. If the task has been deleted since, they
+// are missing, and the result is as if it had been deleted before its attempts
+// were read: there is no such node.
 func (r *attemptReader) data(ctx context.Context, s *Store) error {
 	first := r.page[0].Number()
 	rows, err := s.pool.Query(ctx, s.sql.dataNames, r.task, r.index, first, first+len(r.page)-1)

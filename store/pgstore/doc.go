@@ -5,23 +5,24 @@
 //
 // # Writing
 //
-// A commit is one round trip, however many changes it has, if the handle made the
-// last transitions of their tasks or creates them. One statement, or two if others
-// commit too, locks the rows of the tasks, checks that they are as the handle left
-// them, by revision and holder of the lease, and writes everything: names, nodes,
-// attempts, labels, data, and last what has sequences. If a task is not as
-// expected, nothing is written, and the commit is made in two round trips. The
-// first locks the tasks, in the order of their internal names, and looks up which
-// names are in use. Which changes apply is then decided here, and those that do
-// not are left out with their error. The second writes all others, in the same
-// way. If another transaction took a name in between, the database refuses the
-// insert and the whole is tried again, which then finds the name. writing.go says
-// how the statements are made. A commit of one task, without labels or data, calls
-// a procedure instead, which does the same for less: see move.go.
+// A commit is one round trip, regardless of the number of its changes, if the
+// handle made the last transitions of their tasks or creates the tasks. One
+// statement, or two if others commit too, locks the rows of the tasks, checks
+// by revision and lease that the tasks are as the handle left them, and writes
+// everything: names, nodes, attempts, labels, data, and finally the rows with
+// sequences. If a task has changed, nothing is written, and the commit is made
+// in two round trips. The first one locks the tasks, in the order of their
+// internal names, and looks up the names in use. The handle then decides which
+// changes apply, and leaves out the others with their error. The second round
+// trip writes the changes that apply, in the same way. If another transaction
+// took a name in between, the database refuses the insert, and both steps are
+// repeated with that knowledge. writing.go describes the statements. A commit
+// of one task, without labels or data, calls a procedure instead, which does
+// the same for less: see move.go.
 //
-// Tasks never wait for each other until sequences are given out, one commit at a
-// time. That turn ends before the disk has the commit, so commits share syncs,
-// and readers tell of nothing that the disk does not have; durable.go says how.
+// Tasks wait for each other only while sequences are assigned, one commit at a
+// time. This turn ends before the disk has the commit, so commits share syncs;
+// readers never return data that is not on disk; see durable.go.
 //
 // If another handle has changed a task since it was read, the change is left out with
 // [store.ErrConflict]. The engine then reads the task, applies its requests again and
@@ -61,33 +62,32 @@
 //
 // # Requirements
 //
-// PostgreSQL 13 or later, with READ COMMITTED and REPEATABLE READ
-// transactions, row locks with SKIP LOCKED, INSERT with ON CONFLICT,
-// statements that modify data in WITH (each table once a statement), unnest of
-// several arrays WITH ORDINALITY, LATERAL, partial indexes, sequences and
-// advisory locks, and with PL/pgSQL, in which the one procedure is written.
-// LISTEN and NOTIFY only shorten waiting and can be turned off. There are no
-// triggers, no extensions, no foreign keys and no types of its own. Whoever
-// writes needs the right to execute the procedure, which everybody has by
-// default. All tests pass with version 15. The contract,
-// the model test and those of migrations, prepared transactions and faults passed with
-// 13, 14, 16, 17 and 18, but the failover test has run on 15 only.
+// PostgreSQL 13 or later, with READ COMMITTED and REPEATABLE READ transactions,
+// row locks with SKIP LOCKED, INSERT with ON CONFLICT, statements that modify
+// data in WITH (each table once a statement), unnest of several arrays WITH
+// ORDINALITY, LATERAL, partial indexes, sequences and advisory locks, and
+// PL/pgSQL for the one procedure. LISTEN and NOTIFY only shorten waits and can
+// be turned off. The store uses no triggers, extensions, foreign keys or types.
+// Roles that write need the right to execute the procedure, which all roles
+// have by default. All tests pass with version 15. The contract, the model test
+// and those of migrations, prepared transactions and faults passed with 13, 14,
+// 16, 17 and 18, but the failover test has run on 15 only.
 //
-// Behind a pooler that shares sessions among transactions, set NoNotify and
-// pgx's default_query_exec_mode to cache_describe, exec or simple_protocol: its
-// default, cache_statement, and describe_exec rely on what the session knows of
-// an earlier statement. The keepalives that Open sets are then those between
-// the pooler and the server, and the pooler's own settings are to notice that a
-// client's machine is gone. Tests run behind pgbouncer 1.18 in transaction mode.
+// Behind a pooler that shares sessions among transactions, set NoNotify, and
+// set pgx's default_query_exec_mode to cache_describe, exec or simple_protocol:
+// the default, cache_statement, and describe_exec rely on state that the
+// session keeps from earlier statements. The keepalives that Open sets then
+// apply between the pooler and the server; the pooler's own settings must
+// detect a client whose machine is down. Tests run behind pgbouncer 1.18 in
+// transaction mode.
 //
-// No compatible distributed database was tried. By their
-// documentation, CockroachDB has neither advisory locks nor LISTEN and NOTIFY,
-// and partitions by list and range only: the first start would fail or be
-// unprotected from another at the same time. YugabyteDB has all of it in recent
-// releases, READ COMMITTED if a flag allows it. Citus locks rows for update
-// only in queries of a single shard, and keeps nothing unique across shards that
-// does not include what it distributes by, so it could carry a store in the
-// undistributed tables of one node alone.
+// No compatible distributed database was tried. According to its documentation,
+// CockroachDB has no advisory locks, no LISTEN and NOTIFY, and partitions only
+// by list and range: the first start would fail, or two starts at once would
+// conflict. Recent releases of YugabyteDB have everything, READ COMMITTED only
+// with a flag. Citus locks rows for update only in queries of a single shard,
+// and cannot enforce uniqueness across shards without the distribution column.
+// It could therefore only keep a store in undistributed tables of one node.
 //
 // # Cost
 //
@@ -114,62 +114,65 @@
 //	bytes a node, of 20 in a finished task, with indexes
 //	nodes 236, names 116, transitions (three a node) 562, tasks 48: 962 in all
 //
-// Earlier, a store of a million tasks of 5 nodes did 0.7 times as many snapshots a
-// second as one of a thousand, 0.75 times as many lists, and as many transitions.
-// When the page cache was empty, snapshots were 8 times as slow: they waited for
-// the disk.
+// In an earlier measurement, a store of a million tasks of 5 nodes did 0.7
+// times as many snapshots a second as one of a thousand, 0.75 times as many
+// lists, and as many transitions. With an empty page cache, snapshots took 8
+// times as long because they waited for the disk.
 //
 // # Large fleets
 //
 // This is an estimate from the figures above, not a measurement.
 //
-// The first thing to break is what a commit costs. 10,000 runners with a
-// transition a second each have little to group, and two cores carry about 1,350
-// such commits a second, the runners' part included. So that is 15 cores, or eight
-// stores of two cores each. The second limit is the turn that commits take: it
-// lasts from the statement that gives sequences out to the end of its transaction,
-// a fraction of a millisecond, and not as long as the disk or a synchronous
-// standby needs. A standby in another building makes commits slow but not few. As
-// long as nobody has measured how many turns a second a larger server makes, count
-// on 1,350 for one store: 10,000 commits a second are eight stores. The
-// fleet is then divided by business, each store a schema of its own for as long as
-// one server carries them, and on a server of its own later. Where processes have many writers, group commit makes this 16,000 to
-// 19,000 transitions a second on two cores. Numbering transitions after the fact
-// would free the commits of their turns and make every answer wait for whoever
-// numbers, since an answer is a sequence.
+// The first limit is the cost of a commit. 10,000 runners with a transition a
+// second each offer little to group, and two cores process about 1,350 such
+// commits a second, including the runners' part. That makes 15 cores, or eight
+// stores of two cores each. A second part of this limit is the turn that
+// commits take: it lasts from the statement that assigns sequences to the end
+// of its transaction, a fraction of a millisecond, and does not include the
+// wait for the disk or a synchronous standby. A standby in another building
+// therefore makes commits slow but not few. The number of turns a second on a
+// larger server has not been measured, so count on 1,350 commits a second for
+// each store: 10,000 need eight stores. The fleet is then divided by business:
+// each store is a schema, at first on the same server and later on its own
+// server. With many writers in each process, group commit makes this 16,000 to
+// 19,000 transitions a second on two cores. Assigning sequences after the
+// commits would avoid the turns, but every answer would wait for the
+// assignment, because an answer contains a sequence.
 //
-// The second are connections. 10,000 runners cannot have one each: PostgreSQL
-// is comfortable with some hundreds. A runner that commits once a second needs
-// one for 2 ms, so 100 shared ones would do, behind a pooler in transaction
-// mode; each commit and each reading call is one transaction. Watchers must then
-// poll: 10,000 that each ask once a second cost as much as they commit, so few
-// processes should watch and pass on what they see. In a process, watchers that
-// ask for the same share one answer. NOTIFY, which a process that commits sends 20
-// times a second at most, and only while somebody listens, wakes everyone and is to
-// be turned off. Leases want longer than 30 seconds: 10,000 renewals each 10
-// seconds are 1,000 small commits a second beside the others, each 100
-// seconds a tenth of that. They do not take turns, but they do sync.
+// The second limit is the number of connections. 10,000 runners cannot have one
+// each: PostgreSQL works well with some hundreds. A runner that commits once a
+// second needs one for 2 ms, so 100 shared ones are enough, behind a pooler in
+// transaction mode; each commit and each reading call is one transaction.
+// Watchers must then poll: 10,000 that each poll once a second cost as much as
+// the commits, so only few processes should watch and forward the events. In a
+// process, watchers with the same request share one answer. A process that
+// commits sends NOTIFY at most 20 times a second, and only if there are
+// listeners, but each one wakes all of them, so turn it off. Leases should be
+// longer than 30 seconds: 10,000 renewals every 10 seconds are 1,000 small
+// additional commits a second, and with 100 seconds a tenth of that. They take
+// no turns, but they do sync.
 //
-// The third is room. A billion nodes at 962 bytes are 0.96 TB; 562 GB of it
-// are transitions, three billion rows. Sixteen stores have 60 GB each, within
-// what one machine caches well enough, as what is read most is what was written
-// last. Options.Partitions divides the large tables by task, so that vacuuming
-// and index builds go in parts; 16 to 64 of them keep each under a few GB. The
-// largest index is that of node names, 40 bytes a node and written in the order
-// of generated IDs. Retention goes by tasks and not by partitions: the engine's
-// Purge deletes 64 in a commit, fewer of large ones, [Store.Trim] later removes
-// what the feed still kept of them, 10,000 transitions in a transaction, and
-// autovacuum must keep up with both. Neither locks anything that others want.
-// Partitions to be dropped would have to be by the time at which tasks end,
-// which is not known when their rows are written, and the names of nodes could
-// not be unique across them.
+// The third limit is room. A billion nodes at 962 bytes are 0.96 TB; 562 GB of
+// it are transitions, three billion rows. Sixteen stores have 60 GB each. One
+// machine can cache enough of that, because most reads are of recently written
+// data. Options.Partitions divides the large tables by task, so that vacuuming
+// and index builds work on one part at a time; 16 to 64 partitions keep each
+// part under a few GB. The largest index is that of node names, with 40 bytes a
+// node, written in the order of generated IDs. Retention removes tasks, not
+// partitions: the engine's Purge deletes 64 in a commit, fewer of large ones.
+// Later, [Store.Trim] removes their remaining transitions from the feed, 10,000
+// in a transaction. Autovacuum must keep up with both. Neither locks rows that
+// others need. To drop whole partitions, they would have to be divided by the
+// end time of tasks, which is unknown when rows are written, and the names of
+// nodes could not be unique across them.
 //
-// What also breaks: a transaction left open for hours, a forgotten session or a
-// logical backup, keeps every version of the one row in feed alive, a thousand
-// a second, through which each commit then has to go. Bound them with
-// idle_in_transaction_session_timeout and take backups from a standby. A client
-// whose machine dies between the packets of a commit holds the turn until the
-// server notices; Open sets the session's TCP keepalives to 25 seconds, a pool
-// of the caller's should too. And a failover that takes longer than a lease
-// makes every task look abandoned at once; Lease should be several times that.
+// Some settings matter as well. A transaction that stays open for hours, such
+// as a forgotten session or a logical backup, keeps every version of the feed's
+// only row alive, a thousand more each second, and every commit must skip them.
+// Bound such transactions with idle_in_transaction_session_timeout, and take
+// backups from a standby. A client whose machine dies between the packets of a
+// commit keeps the turn until the server notices; Open sets the session's TCP
+// keepalives to 25 seconds, and a caller's pool should do the same. A failover
+// that takes longer than a lease makes every task look abandoned at once; set
+// Lease to several times that.
 package pgstore

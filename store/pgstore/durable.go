@@ -26,9 +26,8 @@ import (
 // and the sequences stay without a gap; a new history begins (see sql.go).
 //
 // A handle that has been the only one to commit for a while saves the second
-// transaction: its commits wait for the disk themselves, since there is nobody
-// they could hold up. Another handle that begins to commit waits for one of
-// them, once.
+// transaction: its commits wait for the disk themselves, which delays no one.
+// If another handle begins to commit, it waits for one of these commits, once.
 //
 // A call of move_task has both transactions in it. An error that may have come after
 // the first one has ended says nothing about the commit, which is then looked up.
@@ -37,7 +36,7 @@ import (
 // handle answers with something newer than the last sequence that it knows to be
 // durable, it makes the server flush its log. Reads of older data need no flush.
 
-// durable is up to which sequence a handle knows the store to be on disk.
+// durable is the sequence up to which a handle knows the store to be on disk.
 type durable struct{ sequence atomic.Uint64 }
 
 func (d *durable) reached(sequence uint64) {
@@ -49,19 +48,19 @@ func (d *durable) reached(sequence uint64) {
 	}
 }
 
-// company tells whether others commit too: then the sequences of a handle's
-// commits do not follow each other.
+// company detects whether other handles commit too: the sequences of this
+// handle's commits then have gaps.
 type company struct {
 	mu      sync.Mutex // protects everything below
 	running int        // commits of this handle in progress
 	last    int64      // sequence of the last one that ended
-	streak  int        // how many followed each other
+	streak  int        // number of commits in a row without a gap
 
-	after int // aloneAfter but in tests
+	after int // aloneAfter; tests use other values
 }
 
-// aloneAfter is how many commits in a row nobody else may have interrupted
-// before a handle takes itself for alone.
+// aloneAfter is the number of commits in a row without a gap after which a
+// handle assumes to be alone.
 const aloneAfter = 16
 
 // begin begins a commit and reports whether it is alone.
@@ -110,7 +109,8 @@ func (s *Store) flush(ctx context.Context) error {
 	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		var last int64
 		var b pgx.Batch
-		// Also where transactions are read-only by default: it changes nothing.
+		// Even if transactions are read-only by default, because this changes
+		// nothing.
 		b.Queue(beginWrite + " READ WRITE")
 		b.Queue(s.sql.flush).QueryRow(func(row pgx.Row) error { return row.Scan(&last, nil, nil) })
 		err := commitBatch(ctx, conn, &b)
@@ -123,8 +123,8 @@ func (s *Store) flush(ctx context.Context) error {
 	})
 }
 
-// undecidedError is the error of a commit that others may see and a crash can still
-// undo.
+// undecidedError is the error of a commit that others may see but a crash can
+// still undo.
 type undecidedError struct{ cause error }
 
 func (e *undecidedError) Error() string { return "not known to be durable: " + e.cause.Error() }
@@ -157,8 +157,8 @@ func commitDurably(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) error 
 	return err
 }
 
-// announcements is how often at most a handle notifies those who listen, and
-// unheard how often it looks whether anybody does.
+// announcements is the shortest interval of a handle's notifications, and
+// unheard that of its checks for listeners.
 const (
 	announcements = 50 * time.Millisecond
 	unheard       = 500 * time.Millisecond
@@ -168,14 +168,14 @@ const (
 func (s *Store) announce() {
 	select {
 	case s.committed <- struct{}{}:
-	default: // they will be
+	default: // a notification is already due
 	}
 }
 
-// notify tells those who listen of commits until ctx ends. A transaction that
-// notifies holds a lock that all such transactions want, so commits do not
-// notify, and nobody does while nobody listens. Polling finds what cannot be
-// told.
+// notify notifies listeners of commits until ctx ends. A transaction that
+// notifies takes a lock that is common to all such transactions. Commits
+// therefore do not notify themselves, and notify does so only if there are
+// listeners. Polling finds commits without a notification.
 func (s *Store) notify(ctx context.Context) {
 	if s.opts.NoNotify {
 		return

@@ -42,7 +42,7 @@ func (l *leases) took(task int64) {
 	l.held[task] = struct{}{}
 }
 
-// committed takes note of tasks that were created or have ended.
+// committed records the tasks that were created or have ended.
 func (l *leases) committed(tasks []kept) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -56,8 +56,8 @@ func (l *leases) committed(tasks []kept) {
 	}
 }
 
-// register makes the handle known, and ends what an earlier one of the same
-// owner had.
+// register adds the handle to the table, and ends the leases of an earlier one
+// with the same owner.
 func (s *Store) register(ctx context.Context) error {
 	if err := s.pool.QueryRow(ctx, s.sql.holderID).Scan(&s.id); err != nil {
 		return err
@@ -81,8 +81,8 @@ func (s *Store) unregister(ctx context.Context) {
 	})
 }
 
-// keepLeases renews the leases until ctx ends. What fails is tried again with
-// the next renewal.
+// keepLeases renews the leases until ctx ends. After a failure, the next
+// renewal tries again.
 func (s *Store) keepLeases(ctx context.Context) {
 	if s.opts.Lease < 0 {
 		return
@@ -113,8 +113,8 @@ func (s *Store) TakeOver(ctx context.Context, at store.Location) error {
 		}
 		taken, exists := int64(0), true
 		err := s.transact(ctx, func(b *pgx.Batch) {
-			// The update begins with the row locked: what it finds out about
-			// the lease is then not about a holder of before.
+			// The row is already locked, so the update cannot see an earlier
+			// holder of the lease.
 			b.Queue(s.sql.lock, []string{at.Key.Business}, []string{at.Key.Task}).Exec(func(tag pgconn.CommandTag) error {
 				exists = tag.RowsAffected() > 0
 				return nil

@@ -14,9 +14,9 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// List implements [store.Reader]. Pages are full, unless the query asks for times
-// that only the headers tell, those of starts and ends: then a page is looked for
-// among 10,000 of the tasks that meet the other conditions.
+// List implements [store.Reader]. Pages are full, unless the query filters by
+// the times of starts or ends, which are only in the headers. A page is then
+// the result of scanning 10,000 of the tasks that meet the other conditions.
 func (s *Store) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
 	return s.list(ctx, &q, "")
 }
@@ -40,9 +40,9 @@ func (s *Store) list(ctx context.Context, q *store.ListQuery, condition string) 
 		if q.Started != (store.Span{}) || q.Finished != (store.Span{}) {
 			r.most = scanMax
 		}
-		// One more tells whether there is another page.
+		// One more task shows that there is another page.
 		sel.add(" LIMIT ?", r.most+1)
-		var last uint64 // that a task is not there can be the newest
+		var last uint64 // counts even without tasks: their absence can be the newest fact
 		var b pgx.Batch
 		b.Queue(sel.sql.String(), sel.args...).Query(r.read)
 		b.Queue(s.sql.last).QueryRow(func(row pgx.Row) error { return row.Scan(&last) })
@@ -53,7 +53,8 @@ func (s *Store) list(ctx context.Context, q *store.ListQuery, condition string) 
 	return page, err
 }
 
-// scanMax is how many tasks a page is looked for in that only headers tell of.
+// scanMax is the number of tasks that are scanned for a page with conditions on
+// headers.
 const scanMax = 10_000
 
 // selection is a query in the making.
@@ -74,8 +75,8 @@ func (s *selection) add(sql string, args ...any) {
 	s.sql.WriteString(sql)
 }
 
-// where adds the conditions of a query, and the order. Conditions that select
-// everything are left out, so that the planner sees which index serves.
+// where adds the conditions of a query, and the order. It leaves out conditions
+// that select everything, so that the planner finds the right index.
 func (s *selection) where(sql *statements, q *store.ListQuery, start uint64) {
 	number := "t.number"
 	for key, value := range q.Labels.All() {
@@ -95,7 +96,7 @@ func (s *selection) where(sql *statements, q *store.ListQuery, start uint64) {
 	}
 	switch q.Name {
 	case "":
-	case state.Pipeline.Class(): // what has no name shows it
+	case state.Pipeline.Class(): // tasks without a name show it
 		s.add(" AND t.name = ''")
 	default:
 		s.add(" AND t.name = ?", []byte(q.Name))
@@ -164,7 +165,7 @@ func (r *headerReader) read(rows pgx.Rows) error {
 	return err
 }
 
-// take takes a task of which the columns are known.
+// take adds a task with known columns.
 func (r *headerReader) take(t *store.Task, header []byte) {
 	err := decodeHeader(header, t)
 	if err == nil && t.Validate() != nil {

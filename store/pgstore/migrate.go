@@ -23,8 +23,8 @@ const schemaVersion = 5
 // migrationLock is the key of the advisory lock under which tables are made.
 const migrationLock = 0x7069_7065_7374
 
-// migrate brings the tables to schemaVersion. It checks the version without a lock, so
-// that processes can start with rights to the data only.
+// migrate migrates the tables to schemaVersion. It checks the version without a
+// lock, so that processes can start with rights to the data only.
 func (s *Store) migrate(ctx context.Context) error {
 	version, err := s.version(ctx, s.pool)
 	if err != nil {
@@ -43,9 +43,9 @@ func (s *Store) migrate(ctx context.Context) error {
 }
 
 // migrateOn makes the tables on a connection. The caller rolls back after an
-// error. Others that start wait for the lock and for the tables for as long as
-// that takes. They see the tables because each of their statements sees what
-// was committed before it.
+// error. Other processes that start during this wait for the lock and the
+// tables. They then see the tables, because each of their statements sees
+// everything committed before it.
 func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn) error {
 	var b pgx.Batch
 	b.Queue(beginWrite)
@@ -117,7 +117,7 @@ type querier interface {
 // version is the version of the tables, 0 without tables.
 func (s *Store) version(ctx context.Context, q querier) (version int, err error) {
 	var exists bool
-	// Not to_regclass: it may answer from what the session knew before it
+	// Not to_regclass, which may answer from the session's cache, from before it
 	// waited for the lock.
 	err = q.QueryRow(ctx, `
 SELECT count(*) > 0 FROM information_schema.tables WHERE table_schema = $1 AND table_name = 'schema_version'`,

@@ -23,9 +23,9 @@ type Options struct {
 	// tables. It has no effect on an existing store. Default: no partitions.
 	Partitions int
 	// Owner names this process in the table of leases. Opening a handle ends
-	// the leases of an earlier one of the same name, so a process that is
-	// started again under its old name finds its tasks at once instead of
-	// after Lease; the name must therefore be of one process at a time.
+	// the leases of an earlier one with the same name. A process that is
+	// restarted under its old name can therefore continue its tasks at once
+	// instead of after Lease. Only one process at a time may have the name.
 	// Default: a random name, after the host and process.
 	Owner string
 	// Lease is the duration of this handle's leases after the last renewal; they
@@ -52,7 +52,7 @@ type Options struct {
 // maxRecover is less than the time for which tokens of commits are kept.
 const maxRecover = 12 * time.Hour
 
-// maxSchema is how long a name may be before PostgreSQL cuts it.
+// maxSchema is the length at which PostgreSQL cuts names.
 const maxSchema = 63
 
 func (o *Options) withDefaults() (Options, error) {

@@ -20,7 +20,7 @@ type names struct {
 	ids [][]byte
 }
 
-// addNode adds a node that a change needs as it was.
+// addNode adds a node whose previous values a change needs.
 func (n *names) addNode(key state.Key, change, index int) {
 	n.nodes.add(key, change)
 	n.nodes.index = append(n.nodes.index, int32(index))
@@ -29,7 +29,7 @@ func (n *names) addNode(key state.Key, change, index int) {
 // keys are task keys as columns.
 type keys struct {
 	business, task []string
-	change         []int // whose key it is
+	change         []int // the change of each key
 }
 
 func (k *keys) add(key state.Key, change int) {
@@ -73,11 +73,11 @@ type found struct {
 type row struct {
 	id, holder int64
 	task       store.Task
-	nodes      map[int]state.Trace // those that the change needs
-	err        error               // why the task cannot be read
+	nodes      map[int]state.Trace // the nodes that the change needs
+	err        error               // the reason why the task cannot be read
 }
 
-// trace returns that of a node.
+// trace returns the trace of a node.
 func (r *row) trace(index int) (state.Trace, error) {
 	t, ok := r.nodes[index]
 	if !ok {
@@ -147,14 +147,14 @@ type plannedRow struct {
 	first, last int64
 }
 
-// labelRows are rows of labels of tasks with these numbers, which are 0 if the
-// commit gives the task its number: that of the task's first transition.
+// labelRows has the labels of tasks by number. The number is 0 if the commit
+// creates the task, whose number is then the sequence of its first transition.
 type labelRows struct {
 	key, value          [][]byte
 	task, number, first []int64
 }
 
-// add adds those of some labels that others do not have.
+// add adds the labels of a set that another set does not have.
 func (l *labelRows) add(labels, others state.Labels, task, number, first int64) {
 	for key, value := range labels.All() {
 		if v, has := others.Get(key); !has || v != value {
@@ -167,16 +167,16 @@ func (l *labelRows) add(labels, others state.Labels, task, number, first int64) 
 // planner decides which changes apply.
 type planner struct {
 	plan
-	found found
-	store *Store
-	gone  map[int64]bool  // tasks that earlier changes delete
-	taken map[string]bool // IDs that earlier changes declare
+	found   found
+	store   *Store
+	removed map[int64]bool  // tasks that earlier changes delete
+	taken   map[string]bool // IDs that earlier changes declare
 }
 
 // plan decides which changes apply and plans their writes. An error is an error of the
 // whole commit.
 func (s *Store) plan(changes []store.Write, f found) (*plan, error) {
-	p := &planner{found: f, store: s, gone: make(map[int64]bool), taken: make(map[string]bool)}
+	p := &planner{found: f, store: s, removed: make(map[int64]bool), taken: make(map[string]bool)}
 	p.results = make([]store.Result, len(changes))
 	for i := range changes {
 		c := &changes[i]
@@ -234,7 +234,7 @@ func (p *planner) takeIDs(c *store.Write) error {
 			}
 			id := tr.Changes[i].ID
 			task, exists := p.found.ids[id]
-			if exists && !p.gone[task] || p.taken[id] {
+			if exists && !p.removed[task] || p.taken[id] {
 				for _, id := range own {
 					delete(p.taken, id)
 				}
@@ -252,7 +252,7 @@ func (p *planner) add(i int, c *store.Write, r *row) {
 	p.results[i].First = uint64(len(p.transitions.task)) + 1
 	switch {
 	case c.Deletes():
-		p.gone[r.id] = true
+		p.removed[r.id] = true
 		p.deleted.tasks = append(p.deleted.tasks, r.id)
 		p.deleted.keys.add(c.Key(), i)
 	case c.Base == 0:
@@ -260,7 +260,7 @@ func (p *planner) add(i int, c *store.Write, r *row) {
 		p.createdIDs = append(p.createdIDs, r.id)
 	}
 	before := r.task.Labels
-	// Of a node that changes several times only the outcome is written.
+	// If a node changes several times, only the last values are written.
 	outcomes := make(map[int]*outcome, len(c.Transitions))
 	for _, tr := range c.Transitions {
 		p.nodes(r, tr, outcomes)
@@ -278,14 +278,15 @@ func (p *planner) add(i int, c *store.Write, r *row) {
 	}
 	number, first := int64(r.task.Number), int64(p.results[i].First)
 	if c.Base == 0 {
-		number = 0 // what the row has is not known yet
+		number = 0 // not known yet
 	}
 	p.oldLabels.add(before, after, r.id, number, first)
 	p.newLabels.add(after, before, r.id, number, first)
 	p.task(i, c, r)
 }
 
-// outcome is the place of a node's progress that a change has already written.
+// outcome is the index of the node's progress, if an earlier change of the
+// commit has one.
 type outcome struct {
 	column *[][]byte
 	at     int
@@ -342,7 +343,7 @@ func (p *planner) task(i int, c *store.Write, r *row) {
 	p.kept = append(p.kept, kept{task: r.id, created: c.Base == 0, ended: c.Deletes() || !h.Unfinished()})
 }
 
-// kept says what became of a task whose lease the handle may hold.
+// kept records the lease of a task: held, or ended.
 type kept struct {
 	task           int64
 	created, ended bool

@@ -24,8 +24,9 @@ func (s *Store) read(ctx context.Context, f func(ctx context.Context) error) err
 	return s.retry(ctx, f)
 }
 
-// observe runs a call that reads and returns the newest sequence in its answer, which
-// is made durable before the answer. The absence of a row can be newest too.
+// observe runs a call that reads and returns the newest sequence in its answer.
+// It makes that sequence durable before it returns. The absence of a row can
+// also be the newest fact.
 func (s *Store) observe(ctx context.Context, f func(ctx context.Context) (newest uint64, err error)) error {
 	return s.read(ctx, func(ctx context.Context) error {
 		newest, err := f(ctx)
@@ -103,11 +104,11 @@ func (s *Store) load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 	return snap, err
 }
 
-// readSnapshot reads a tree. It has none if there is no row.
+// readSnapshot reads a tree, nil without a row.
 func readSnapshot(rows pgx.Rows) (snap store.Snapshot, err error) {
 	var task store.Task
 	var revision, last int64
-	var header, nodes pgtype.DriverBytes // of the connection's buffer
+	var header, nodes pgtype.DriverBytes // in the connection's buffer
 	fields := []any{&last, (*[16]byte)(&snap.Position.History), &task.Key.Business, &task.Key.Task, &revision, &header, &snap.Index, &nodes}
 	_, err = pgx.ForEachRow(rows, fields, func() error {
 		snap.Position.Sequence, task.Revision = uint64(last), uint64(revision)
@@ -172,8 +173,8 @@ func (s *Store) Locate(ctx context.Context, ref store.Ref) (at store.Location, e
 	return at, err
 }
 
-// place is where a node is in the tables. The internal name of a task is never used
-// again.
+// place is the place of a node in the tables. The internal name of a task is
+// never used again.
 type place struct {
 	store.Location
 	task  int64
@@ -181,9 +182,9 @@ type place struct {
 	found bool
 }
 
-// placeOf looks for the node with a key among the declarations of its task, on the
-// server. That takes a fraction of what reading the tree does. If it does not find
-// the node, the tree tells why.
+// placeOf looks for the node with a key in the declarations of its task, on the
+// server. That takes a fraction of the time of reading the tree. If it finds no
+// node, the caller reads the tree for the error.
 func (s *Store) placeOf(ctx context.Context, ref store.Ref) (p place, err error) {
 	if !wellFormed(ref) {
 		return p, nil
@@ -250,7 +251,7 @@ func (s *Store) rowsOf(ctx context.Context, ref store.Ref, sql string, args []an
 	return revision, err
 }
 
-// feedQuery is what a page of the feed is asked for with.
+// feedQuery has the arguments of a page of the feed.
 type feedQuery struct {
 	after store.Position
 	limit int
@@ -269,7 +270,7 @@ func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (stor
 	if err != nil {
 		return store.FeedPage{}, err
 	}
-	feed.Transitions = slices.Clone(feed.Transitions) // those who share them may modify them
+	feed.Transitions = slices.Clone(feed.Transitions) // callers that share the page may modify it
 	return feed, nil
 }
 
@@ -316,8 +317,8 @@ func readEnds(row []byte, feed *store.FeedPage) (past store.Histories, err error
 	return past, nil
 }
 
-// clamp is a sequence as the database has them: none is as large as the
-// largest.
+// clamp bounds a sequence to the range of the database's type, which contains
+// all real ones.
 func clamp(seq uint64) int64 { return int64(min(seq, math.MaxInt64)) }
 
 func pageLimit(limit int) int {

@@ -19,8 +19,8 @@ type trouble int
 
 const (
 	permanent   trouble = iota // nothing
-	raced                      // another transaction came first: again at once
-	unreachable                // the server cannot be reached or used: again later
+	raced                      // another transaction was first: retry at once
+	unreachable                // the server cannot be reached or used: retry later
 )
 
 // brokenConnection reports whether an error that is not the server's is about
@@ -37,7 +37,7 @@ func brokenConnection(err error) bool {
 // conflict means that another transaction has made progress.
 const maxRaces = 30
 
-// troubleOf tells by the error of a call whose context has not ended.
+// troubleOf classifies the error of a call whose context has not ended.
 func troubleOf(err error) trouble {
 	var refused *pgconn.PgError
 	if errors.Is(err, store.ErrFailed) {
@@ -74,7 +74,7 @@ func aboutConnection(refused *pgconn.PgError) bool {
 // an error.
 func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) error {
 	deadline := time.Now().Add(s.opts.Recover)
-	pause := feed.Backoff{Min: 5 * time.Millisecond, Max: time.Second} // not all at the same moment
+	pause := feed.Backoff{Min: 5 * time.Millisecond, Max: time.Second} // spreads the retries of many callers
 	for races := 0; ; {
 		err := f(ctx)
 		if err == nil {
@@ -105,7 +105,8 @@ func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) er
 	}
 }
 
-// translate gives errors of the server that stores have names for those names.
+// translate replaces errors of the server by the corresponding errors of
+// package store.
 func translate(err error) error {
 	var refused *pgconn.PgError
 	if errors.Is(err, store.ErrFailed) || !errors.As(err, &refused) {

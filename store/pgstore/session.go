@@ -19,9 +19,9 @@ func prepareSessions(config *pgxpool.Config) {
 	config.AfterConnect = keepAlive
 }
 
-// keepAlive has the server notice within half a minute that a client's machine
-// is gone, which may hold a lock that everybody waits for. Servers that do not
-// know the settings do without.
+// keepAlive makes the server notice within half a minute that a client's
+// machine is down, which may hold a lock that all others need. Servers without
+// these settings work without them.
 func keepAlive(ctx context.Context, conn *pgx.Conn) error {
 	for _, set := range []string{"tcp_keepalives_idle = 10", "tcp_keepalives_interval = 5", "tcp_keepalives_count = 3"} {
 		if _, err := conn.Exec(ctx, "SET "+set); err != nil && conn.IsClosed() {
@@ -38,7 +38,7 @@ func (s *Store) checkSession(ctx context.Context) error {
 			return fmt.Errorf("%w: sessions have the client_encoding %q, not UTF8", state.ErrInvalidArgument, encoding)
 		}
 		switch mode := conn.Conn().Config().DefaultQueryExecMode; mode {
-		case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol: // these get answers as text
+		case pgx.QueryExecModeExec, pgx.QueryExecModeSimpleProtocol: // the modes that get answers as text
 			var output string
 			if err := conn.QueryRow(ctx, "SHOW bytea_output").Scan(&output); err != nil {
 				return err

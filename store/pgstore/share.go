@@ -6,28 +6,28 @@ import (
 	"sync"
 )
 
-// shared lets calls that ask for the same at the same time share an answer, so
-// that a hundred watchers who wake up together cost the server what one does. A
-// call never gets an answer that was begun before it, since it has to see what was
-// committed by then: calls that come while an answer is on its way share the
-// next one. The zero shared is ready.
+// shared makes simultaneous calls with the same arguments share an answer, so
+// that a hundred watchers that wake up together cost the server as much as one.
+// A call never gets an answer that began before it, since it must see
+// everything committed by then: calls during an answer share the next one. The
+// zero shared is ready for use.
 type shared[K comparable, V any] struct {
-	mu      sync.Mutex // protects current and what is in it
+	mu      sync.Mutex // protects current and its answers
 	current map[K]*answer[V]
 }
 
-// answer is one that is on its way or, as the next of such a one, will be.
+// answer is a running answer, or the next one after it.
 type answer[V any] struct {
 	done  chan struct{} // closed when the fields below are set
 	value V
 	err   error
-	// mu of what they are shared in protects these.
-	led  bool       // somebody gets it
-	next *answer[V] // of those who came since this one was begun; nil: nobody
+	// The shared's mu protects the rest.
+	led  bool       // a call is getting it
+	next *answer[V] // for the calls since this one began, nil if there are none
 }
 
-// do returns what f returns, to this call or to another one with the same key
-// for which f was begun later. If the other's context ended, it does it itself.
+// do returns the result of f, which may be called for this call or for a later
+// one with the same key. If that call's context ends, this call runs f itself.
 func (s *shared[K, V]) do(ctx context.Context, key K, f func(ctx context.Context) (V, error)) (value V, err error) {
 	s.mu.Lock()
 	before := s.current[key]
@@ -46,8 +46,8 @@ func (s *shared[K, V]) do(ctx context.Context, key K, f func(ctx context.Context
 	}
 	s.mu.Lock()
 	switch now := s.current[key]; {
-	case mine.led: // by another who waited for the same
-	case now != nil: // somebody came after all of those who waited
+	case mine.led: // by another call that waited for the same answer
+	case now != nil: // a later call has begun another answer
 		mine = now
 	default:
 		return s.lead(ctx, key, mine, f)
@@ -64,7 +64,7 @@ func (s *shared[K, V]) do(ctx context.Context, key K, f func(ctx context.Context
 	return mine.value, mine.err
 }
 
-// lead makes an answer the current one and gets it. The caller has locked mu.
+// lead makes an answer the current one and gets it. The caller holds mu.
 func (s *shared[K, V]) lead(ctx context.Context, key K, mine *answer[V], f func(ctx context.Context) (V, error)) (V, error) {
 	if s.current == nil {
 		s.current = make(map[K]*answer[V])

@@ -18,7 +18,7 @@ type Store struct {
 	ownPool bool
 	opts    Options
 	sql     *statements
-	id      int64 // of this handle, in the tables holders and commits
+	id      int64 // the number of this handle, in the tables holders and commits
 	leases  leases
 	commits tokens
 	claims  claims
@@ -29,19 +29,19 @@ type Store struct {
 	familiar  familiar
 	durable   durable
 	company   company
-	committed chan struct{} // has a value if there is something to announce
+	committed chan struct{} // has a value if there is a commit to announce
 
-	stop    context.CancelFunc // ends what runs in the background
-	running sync.WaitGroup     // what does
+	stop    context.CancelFunc // ends the background goroutines
+	running sync.WaitGroup     // the background goroutines
 
-	beforeWrite func() // nil but in tests: before a commit writes
-	inTwoSteps  bool   // false but in tests: no commit is ordinary
+	beforeWrite func() // for tests: called before a commit writes
+	inTwoSteps  bool   // for tests: no commit is ordinary
 	trimRows    int
 	holdFor     time.Duration
 
 	mu     sync.Mutex // protects everything below
 	closed bool
-	failed error          // not nil: refuse everything, see store.ErrFailed
+	failed error          // if not nil, the handle refuses every call, see store.ErrFailed
 	calls  sync.WaitGroup // in progress; none begins once closed
 }
 
@@ -52,11 +52,10 @@ var (
 	_ store.Notifier = (*Store)(nil)
 )
 
-// Open opens a store in the database that a connection string or URL names, as
-// pgx reads it, and makes its tables if there are none; o may be nil. The
-// string may list several hosts with target_session_attrs=read-write, which is
-// how a handle follows a failover. The error matches [store.ErrIncompatible] if
-// the tables are of a newer version.
+// Open opens a store in the database of a connection string or URL in the form
+// of pgx, and makes its tables if they do not exist; o may be nil. To follow
+// failovers, list several hosts with target_session_attrs=read-write. The error
+// matches [store.ErrIncompatible] if the tables are of a newer version.
 func Open(ctx context.Context, connString string, o *Options) (*Store, error) {
 	config, err := pgxpool.ParseConfig(connString)
 	if err != nil {
@@ -76,10 +75,10 @@ func Open(ctx context.Context, connString string, o *Options) (*Store, error) {
 	return s, nil
 }
 
-// OpenPool is [Open] with connections of the caller's, who closes the pool
-// after the store. A commit, each reading call and the renewal of leases take
-// one connection at a time. Sessions must have the client encoding UTF8, else
-// the error matches [state.ErrInvalidArgument].
+// OpenPool is [Open] with the connections of a caller's pool. The caller closes
+// the pool after the store. A commit, each reading call and the renewal of
+// leases take one connection at a time. Sessions must have the client encoding
+// UTF8, otherwise the error matches [state.ErrInvalidArgument].
 func OpenPool(ctx context.Context, pool *pgxpool.Pool, o *Options) (*Store, error) {
 	opts, err := o.withDefaults()
 	if err != nil {
@@ -160,7 +159,7 @@ func (s *Store) enter(ctx context.Context) error {
 	return nil
 }
 
-// fail makes the handle refuse everything from now on.
+// fail makes the handle refuse every later call.
 func (s *Store) fail(err error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

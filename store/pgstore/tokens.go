@@ -32,7 +32,7 @@ func (t *tokens) take() token {
 	return token{t.slots, t.last}
 }
 
-// done says that the outcome of a commit is known.
+// done releases the token of a commit with a known outcome.
 func (t *tokens) done(k token) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

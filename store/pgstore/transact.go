@@ -40,7 +40,7 @@ func commitBatch(ctx context.Context, conn *pgxpool.Conn, b *pgx.Batch) error {
 
 // transact runs statements as one transaction in one round trip. An error says
 // that the transaction has not happened, or that the connection broke before
-// the answer came; statements must allow for being run again in that case.
+// the answer arrived. Running the statements again must then do no harm.
 func (s *Store) transact(ctx context.Context, queue func(b *pgx.Batch)) error {
 	return s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		var b pgx.Batch
@@ -54,8 +54,8 @@ func (s *Store) transact(ctx context.Context, queue func(b *pgx.Batch)) error {
 	})
 }
 
-// rollback ends a transaction that has not committed. If it cannot, the pool
-// does away with the connection.
+// rollback ends an uncommitted transaction. If it cannot, the pool drops the
+// connection.
 func rollback(ctx context.Context, conn *pgxpool.Conn) {
 	if !conn.Conn().IsClosed() {
 		_, _ = conn.Exec(ctx, "ROLLBACK")

@@ -36,11 +36,11 @@ func (s *Store) Trim(ctx context.Context) (removed int, err error) {
 	return removed, err
 }
 
-// trimSome is one step: it removes some transitions and the tasks that have
-// none left, and reports how many those are and whether there may be more to do.
-// The feed begins after the tasks from the first step on, so readers never see the rest
-// of an interrupted trim, which the next trim removes. Like a commit it takes the
-// feed's lock last.
+// trimSome is one step: it removes some transitions, and the tasks without any
+// left. It reports the number of transitions and whether there may be more. The
+// feed begins after the tasks from the first step on, so readers never see the
+// rest of an interrupted trim, which the next trim removes. Like a commit it
+// takes the feed's lock last.
 func (s *Store) trimSome(ctx context.Context) (removed int, more bool, err error) {
 	err = s.pool.AcquireFunc(ctx, func(conn *pgxpool.Conn) error {
 		removed, more, err = s.trimOn(ctx, conn)
@@ -82,8 +82,8 @@ func (s *Store) trimOn(ctx context.Context, conn *pgxpool.Conn) (removed int, mo
 		removed = len(ids)
 		b.Queue(s.sql.trimTasks, ids)
 	}
-	// The feed's row is locked no longer than this takes, not until the disk has
-	// it: a trim that a crash undoes is repeated.
+	// The feed's row is locked until the commit and not until the disk has it:
+	// a trim that a crash undoes is repeated.
 	b.Queue("SET LOCAL synchronous_commit = off")
 	b.Queue(s.sql.trimFeed, last)
 	return removed, !allGone || len(ids) == trimTasks, commitBatch(ctx, conn, &b)

@@ -11,7 +11,7 @@ import (
 // changed tells waiting callers that the feed may have grown.
 type changed struct {
 	mu     sync.Mutex    // protects everything below
-	ch     chan struct{} // nil: nobody waits
+	ch     chan struct{} // nil if no caller waits
 	closed bool
 	wanted chan struct{} // has a value if somebody began to wait
 }
@@ -100,8 +100,8 @@ type ear struct {
 	conn  *pgx.Conn
 }
 
-// wait returns at a notification, when listening has begun, so that nothing
-// before it is missed, or when ctx ends.
+// wait returns at a notification, when ctx ends, or when listening has begun:
+// the caller then polls for earlier commits.
 func (e *ear) wait(ctx context.Context) {
 	switch {
 	case e.store.opts.NoNotify:
@@ -138,6 +138,6 @@ func (e *ear) close() {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
-	_ = e.conn.Close(ctx) // it is over either way
+	_ = e.conn.Close(ctx) // of no use any more
 	e.conn = nil
 }

@@ -43,9 +43,9 @@ On Debian or Ubuntu: apt-get install -y postgresql. Elsewhere: put their directo
 // its database are both called postgres. Methods that start or end it are for
 // one goroutine at a time.
 type Server struct {
-	Dir      string // everything it has, the socket too; Remove deletes it
+	Dir      string // its files, including the socket; Remove deletes it
 	Port     int    // on 127.0.0.1, and in the socket's name
-	Version  string // as the server gives it once it answers, such as "15.4"
+	Version  string // as the server reports it, such as "15.4"
 	programs string
 	settings []string
 	cmd      *exec.Cmd
@@ -189,11 +189,10 @@ func (s *Server) run(program string, args ...string) error {
 	return nil
 }
 
-// onLeash runs its arguments until its input ends, which it does with this
-// process, however that ends. The server gets an input that ends at once: a
-// process of it that is waiting for a standby when the server is killed reads
-// its next command from there, and without one from whatever file it has open
-// in its place.
+// onLeash runs its arguments until its input ends, which is when this process
+// ends for any reason. The server gets an empty input. Otherwise, when the
+// server is killed, a process of it that waits for a standby would read its
+// next command from any file that it has open as input.
 const onLeash = `exec 3<&0; "$@" </dev/null 3<&- & child=$!; (cat <&3; kill -QUIT $child) >/dev/null & wait $child`
 
 // Start starts a server that was killed, and waits until it answers.
@@ -201,7 +200,7 @@ func (s *Server) Start() error {
 	args := []string{"-c", onLeash, "postgres", s.Program("postgres"), "-D", s.data(), "-p", strconv.Itoa(s.Port), "-k", s.Dir}
 	settings := []string{
 		"listen_addresses=127.0.0.1", "shared_buffers=32MB", "max_connections=100",
-		"dynamic_shared_memory_type=mmap", // files of its own: a killed server leaves nothing elsewhere
+		"dynamic_shared_memory_type=mmap", // in its directory, so that a killed server leaves nothing elsewhere
 	}
 	for _, setting := range append(settings, s.settings...) {
 		args = append(args, "-c", setting)
@@ -212,8 +211,8 @@ func (s *Server) Start() error {
 	}
 	defer log.Close()
 	s.cmd = s.command("/bin/sh", args...)
-	// It prints nothing there, but what it starts has the pipe open as well, so
-	// that waiting for it is waiting for all its processes.
+	// Start prints nothing there, but the server has the pipe open as well, so
+	// Wait waits for all processes of the server.
 	s.cmd.Stdout, s.cmd.Stderr = io.Discard, log
 	if s.leash, err = s.cmd.StdinPipe(); err != nil {
 		return err
@@ -223,7 +222,7 @@ func (s *Server) Start() error {
 	}
 	s.ended = make(chan struct{})
 	go func(cmd *exec.Cmd, ended chan struct{}) {
-		_ = cmd.Wait() // how it ended is in the log
+		_ = cmd.Wait() // the log has its error
 		close(ended)
 	}(s.cmd, s.ended)
 	return s.await()
@@ -274,23 +273,22 @@ func (s *Server) pid() (int, error) {
 	return strconv.Atoi(line)
 }
 
-// Kill ends the server at once, as a power cut does, and waits until all its
-// processes have noticed and ended, so that it can be started again.
+// Kill ends the server at once, like a power cut, and waits until all its
+// processes have ended, so that it can be started again.
 func (s *Server) Kill() error {
 	pid, err := s.pid()
 	if err == nil {
 		err = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	// Its processes notice that it is gone and end, and then everything that
-	// onLeash has started has.
+	// The server's processes notice its end and end as well, and then all
+	// processes started by onLeash.
 	err = errors.Join(err, syscall.Kill(-s.cmd.Process.Pid, syscall.SIGKILL))
 	select {
 	case <-s.ended:
 	case <-time.After(time.Minute):
 		return errors.Join(err, errors.New("pgtest: some processes of a killed server still run"))
 	}
-	// The next start would take the process for alive for as long as nobody
-	// has collected it.
+	// Until the process is collected, the next start would consider it alive.
 	return errors.Join(err, os.Remove(filepath.Join(s.data(), "postmaster.pid")),
 		os.Remove(filepath.Join(s.Dir, fmt.Sprintf(".s.PGSQL.%d.lock", s.Port))))
 }
