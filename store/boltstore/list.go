@@ -64,6 +64,7 @@ func (l *lister) scan(tx *bolt.Tx) error {
 		return err
 	}
 	fresh := newFreshScan(o, l.q.OldestFirst, l.last)
+	headers := tasksBucket.in(tx).Cursor()
 	for range scanStep {
 		number := fresh.number
 		if number == 0 || disk.number > 0 && fresh.comesAfter(disk.number) {
@@ -84,7 +85,7 @@ func (l *lister) scan(tx *bolt.Tx) error {
 				return err
 			}
 		}
-		if err := l.consider(tx, o, number, header); err != nil || len(l.page.Tasks) == l.q.Limit {
+		if err := l.consider(headers, o, number, header); err != nil || len(l.page.Tasks) == l.q.Limit {
 			return err
 		}
 	}
@@ -162,8 +163,9 @@ func (f *freshScan) head(numbers []uint64) uint64 {
 }
 
 // consider adds a task to the page if the query selects it. header is its
-// record in the file, nil if that is still to be read.
-func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64, header []byte) error {
+// record in the file, nil if that is still to be read, with a cursor that a scan
+// uses for all headers.
+func (l *lister) consider(headers *bolt.Cursor, o *overlay, number uint64, header []byte) error {
 	if o.deleted(number) {
 		return nil
 	}
@@ -173,7 +175,7 @@ func (l *lister) consider(tx *bolt.Tx, o *overlay, number uint64, header []byte)
 	} else {
 		var err error
 		if header == nil {
-			t, err = readTask(tx, number)
+			t, err = seekTask(headers, number)
 		} else {
 			t, err = decodeTask(seqKey(number), header)
 		}

@@ -32,12 +32,17 @@ func readID(tx *bolt.Tx, id string) (p place, found bool, err error) {
 
 // readTask returns a header. A missing one is an error.
 func readTask(tx *bolt.Tx, number uint64) (store.Task, error) {
-	k := seqKey(number)
-	v := tasksBucket.in(tx).Get(k)
-	if v == nil {
+	return seekTask(tasksBucket.in(tx).Cursor(), number)
+}
+
+// seekTask is readTask with a cursor of the headers.
+func seekTask(headers *bolt.Cursor, number uint64) (store.Task, error) {
+	key := seqKey(number)
+	k, v := headers.Seek(key)
+	if !bytes.Equal(k, key) {
 		return store.Task{}, fmt.Errorf("%w: task %d has no header", store.ErrCorrupt, number)
 	}
-	return decodeTask(k, v)
+	return decodeTask(key, v)
 }
 
 // index returns the index of the node that a reference names. A node named by

@@ -17,6 +17,10 @@ import (
 // List implements [store.Reader]. Pages are full, unless the query filters by
 // the times of starts or ends, which are only in the headers. A page is then
 // the result of scanning 10,000 of the tasks that meet the other conditions.
+//
+// A rare name or label has an index in the order of the list. Each task that it leads
+// to is a row in another page of the table: a covering index would have to be written
+// with each transition.
 func (s *Store) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
 	return s.list(ctx, &q, "")
 }

@@ -1,6 +1,7 @@
 package pgstore
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -282,21 +283,23 @@ func (s *Store) feed(ctx context.Context, q feedQuery) (feed store.FeedPage, err
 	if err != nil {
 		return feed, err
 	}
-	var seq *int64
-	var business, task *string
+	var seq int64
+	var key state.Key
 	var data pgtype.DriverBytes
-	_, err = pgx.ForEachRow(rows, []any{&seq, &business, &task, &data}, func() error {
-		if seq == nil {
+	_, err = pgx.ForEachRow(rows, []any{&seq, &key.Business, &key.Task, &data}, func() error {
+		if seq == 0 {
 			past, err = readEnds(data, &feed)
 			return err
 		}
-		tr, err := decodeTransition(data, uint64(*seq), state.Key{Business: *business, Task: *task})
+		tr, err := decodeTransition(data, uint64(seq), key)
 		feed.Transitions = append(feed.Transitions, tr)
 		return err
 	})
 	if err != nil {
 		return feed, err
 	}
+	// They come in order, but nothing says that a union keeps it.
+	slices.SortFunc(feed.Transitions, func(a, b *state.Transition) int { return cmp.Compare(a.Sequence, b.Sequence) })
 	return feed, past.Check(q.after, feed.First, feed.Last.Sequence)
 }
 

@@ -156,11 +156,11 @@ SELECT n, what, bytes FROM pipestatus.data WHERE task = $1 AND idx = $2 AND n BE
 		ends:    in(`SELECT first, last, history FROM pipestatus.feed`),
 		history: in(`SELECT history FROM pipestatus.feed`),
 		last:    in(`SELECT last FROM pipestatus.feed`),
-		// The first row is the feed's own: its ends, its history, and the history that
+		// The row with sequence 0 is the feed's own: its ends, its history, and the history that
 		// was asked for with the next one, which is where that ends. The feed has no
 		// gaps, so a page is a range.
 		feed: in(`
-SELECT NULL::bigint AS seq, NULL::text AS business, NULL::text AS task, int8send(f.first) || int8send(f.last) || uuid_send(f.history) || coalesce((
+SELECT 0::bigint AS seq, ''::text AS business, ''::text AS task, int8send(f.first) || int8send(f.last) || uuid_send(f.history) || coalesce((
 	SELECT string_agg(uuid_send(h.id) || int8send(h.after), '' ORDER BY h.after)
 	FROM (
 		SELECT id, after FROM pipestatus.histories
@@ -170,9 +170,8 @@ FROM pipestatus.feed f
 UNION ALL (
 	SELECT r.seq, t.business, t.task, r.data
 	FROM pipestatus.transitions r JOIN pipestatus.tasks t ON t.id = r.task
-	WHERE r.seq > $2 AND r.seq <= $3
-)
-ORDER BY seq NULLS FIRST`),
+	WHERE r.seq > $2 AND r.seq <= $3 ORDER BY r.seq
+)`),
 		tasks: in(`
 SELECT t.business, t.task, t.number, t.revision, t.shown, t.recorded_s, t.recorded_ns, t.header
 FROM pipestatus.tasks t`),
