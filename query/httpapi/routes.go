@@ -160,13 +160,5 @@ func (c crossOrigin) greet(w http.ResponseWriter, r *http.Request) (done bool) {
 // intrudes reports whether a web page of another origin sends a request. With
 // [NoAuth], such a page could otherwise operate tasks that it cannot read.
 func (c crossOrigin) intrudes(r *http.Request) bool {
-	if origins := r.Header.Values("Origin"); len(origins) > 0 {
-		if c.allows(origins[0]) {
-			return false
-		}
-		u, err := url.Parse(origins[0])
-		return err != nil || len(origins) > 1 || u.Host == "" || u.Host != r.Host
-	}
-	site := r.Header.Get("Sec-Fetch-Site")
-	return site != "" && site != "same-origin" && site != "none"
+	return !c.allows(r.Header.Get("Origin")) && new(http.CrossOriginProtection).Check(r) != nil
 }
