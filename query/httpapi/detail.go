@@ -62,10 +62,9 @@ func (h *Handler) nodeDetail(x *exchange) error {
 		s.field(`,"inputs":`, data.Inputs)
 		s.field(`,"outputs":`, data.Outputs)
 		s.text(`,"histories":[`)
-		first := true
 		err := x.attempts(snap.Tree, &node, true, func(a *store.Attempt) {
 			if loop == 0 || a.Loop == loop {
-				s.element(&first, h.past(a))
+				s.element(h.past(a))
 			}
 		})
 		s.text("]}")
@@ -96,13 +95,12 @@ func (h *Handler) loopDetail(x *exchange, snap *store.Snapshot, node *state.Node
 	return x.respond("", func(s *sink) error {
 		var head past
 		s.text(`{"histories":[`)
-		first := true
 		err := x.attempts(snap.Tree, node, true, func(a *store.Attempt) {
 			switch {
 			case a.Version == last.Version:
 				head = h.past(a)
 			case a.Loop == loop:
-				s.element(&first, h.past(a))
+				s.element(h.past(a))
 			}
 		})
 		s.text("],")

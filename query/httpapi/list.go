@@ -127,9 +127,8 @@ func (h *Handler) taskList(x *exchange) error {
 	}
 	return x.respond("", func(s *sink) error {
 		s.text("[")
-		first := true
 		for i := range page {
-			s.element(&first, h.listedTask(x, &page[i]))
+			s.element(h.listedTask(x, &page[i]))
 		}
 		s.text("]")
 		return nil

@@ -158,9 +158,8 @@ func (x *exchange) story(s *sink, snap store.Snapshot, last *state.Transition) {
 	}
 	opened := appendJSON(nil, head)
 	s.text(string(opened[:len(opened)-1]) + `,"nodes":[`)
-	first := true
 	for i := 0; i < tree.Len() && s.err == nil; i++ {
-		s.element(&first, h.node(tree, shown, i))
+		s.element(h.node(tree, shown, i))
 	}
 	s.text("]}")
 }

@@ -48,10 +48,9 @@ func (h *Handler) usual(x *exchange) error {
 		}
 		s.field(`,"expected_steps":`, estimate.Steps)
 		s.text(`,"nodes":[`)
-		first := true
 		for i, n := range stats.Of(tree) {
 			if n != nil && n.Runs > 0 {
-				s.element(&first, usualNode{i, n.Runs, n.Failures, n.Finished, n.Median.Seconds(), n.P95.Seconds()})
+				s.element(usualNode{i, n.Runs, n.Failures, n.Finished, n.Median.Seconds(), n.P95.Seconds()})
 			}
 		}
 		s.text("]}")
@@ -96,10 +95,9 @@ func (h *Handler) compare(x *exchange) error {
 			s.field([]string{`{"a":`, `,"b":`}[i], tree.Key().Task)
 		}
 		s.text(`,"nodes":[`)
-		first := true
 		list := h.query.Compare(trees[0], trees[1])
 		for i := range list {
-			s.element(&first, h.compared(&list[i]))
+			s.element(h.compared(&list[i]))
 		}
 		s.text("]}")
 		return nil

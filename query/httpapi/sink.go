@@ -1,6 +1,8 @@
 package httpapi
 
 import (
+	"strings"
+
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -12,6 +14,7 @@ const pieceBytes = 64 << 10
 // takes nothing more.
 type sink struct {
 	buf   []byte
+	comma bool                     // the next element needs one before it
 	spill func(piece []byte) error // keeps nothing of piece
 	err   error
 }
@@ -19,6 +22,7 @@ type sink struct {
 // text adds JSON unchanged.
 func (s *sink) text(json string) {
 	s.buf = append(s.buf, json...)
+	s.comma = !strings.HasSuffix(json, "[") && !strings.HasSuffix(json, "{")
 	s.check()
 }
 
@@ -34,12 +38,13 @@ func (s *sink) field(json string, v any) {
 	s.value(v)
 }
 
-// element adds a value, and a comma before it unless it is the first.
-func (s *sink) element(first *bool, v any) {
-	if !*first {
+// element adds a value, and a comma before it unless it is the first after the text
+// that opens its list or object.
+func (s *sink) element(v any) {
+	if s.comma {
 		s.buf = append(s.buf, ',')
 	}
-	*first = false
+	s.comma = true
 	s.value(v)
 }
 

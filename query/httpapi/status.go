@@ -90,7 +90,6 @@ func (h *Handler) failures(s *sink, snap *store.Snapshot, a *statusAsked) {
 	if a.failed {
 		s.text(`,"failed_node_info":{`)
 	}
-	first := true
 	for i := range snap.Tree.Within(snap.Index) {
 		if i == snap.Index || shown(i) != state.Failed || s.err != nil {
 			continue
@@ -100,7 +99,7 @@ func (h *Handler) failures(s *sink, snap *store.Snapshot, a *statusAsked) {
 			waiting = append(waiting, id)
 		}
 		if a.failed {
-			s.element(&first, id)
+			s.element(id)
 			s.text(":")
 			s.value(failureOf(&n, id))
 		}

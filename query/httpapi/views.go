@@ -69,9 +69,8 @@ func (h *Handler) listTasks(x *exchange) error {
 	// without cursor.
 	return x.respond("", func(s *sink) error {
 		s.text(`{"tasks":[`)
-		first := true
 		for i := range rows {
-			s.element(&first, h.taskRow(&rows[i]))
+			s.element(h.taskRow(&rows[i]))
 		}
 		s.field(`],"cursor":`, h.positions.sealCursor(cursor))
 		s.field(`,"now":`, h.time(h.now()))
@@ -248,15 +247,14 @@ func (h *Handler) history(x *exchange) error {
 		s.field(`{"node_id":`, n.ID)
 		s.field(`,"position":`, h.position(snap))
 		s.text(`,"attempts":[`)
-		first := true
 		err := x.attempts(snap.Tree, &n, true, func(a *store.Attempt) {
 			row := h.attempt(&a.Attempt, a.State)
 			row.recorded = recordedOf(a.Input, a.Output)
-			s.element(&first, row)
+			s.element(row)
 		})
 		current := h.attempt(&n.Attempt, h.shown(snap.Tree)(n.Index))
 		current.Current, current.recorded = true, recordedOf(in, out)
-		s.element(&first, current)
+		s.element(current)
 		if err == nil {
 			s.text(`],"operations":[`)
 			err = x.operations(s, snap.Tree, n.ID)
@@ -268,13 +266,12 @@ func (h *Handler) history(x *exchange) error {
 
 // operations adds the operations on a node whose actor is known.
 func (x *exchange) operations(s *sink, tree *state.Tree, node string) error {
-	first := true
 	for tr, err := range x.h.query.Transitions(x.r.Context(), tree) {
 		switch {
 		case err != nil:
 			return err
 		case tr.Actor != "" && tr.Node() == node:
-			s.element(&first, x.h.step(tr))
+			s.element(x.h.step(tr))
 		}
 	}
 	return s.err
@@ -290,14 +287,13 @@ func (h *Handler) timeline(x *exchange) error {
 	return x.respond("", func(s *sink) error {
 		s.field(`{"position":`, h.position(snap))
 		s.text(`,"superseded":[`)
-		first := true
 		for tr, err := range h.query.Transitions(x.r.Context(), snap.Tree) {
 			if err != nil {
 				return err
 			}
 			for i := range tr.Changes {
 				if c := &tr.Changes[i]; c.Superseded != nil {
-					s.element(&first, superseded{c.ID, h.attempt(c.Superseded, c.Superseded.State)})
+					s.element(superseded{c.ID, h.attempt(c.Superseded, c.Superseded.State)})
 				}
 			}
 			if s.err != nil {
