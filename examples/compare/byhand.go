@@ -14,8 +14,7 @@ import (
 // byHand is the simplest use of bbolt: a bucket of JSON records and an Update for
 // each transition.
 type byHand struct {
-	db    *bolt.DB
-	tasks names
+	db *bolt.DB
 }
 
 type nodeRecord struct {
@@ -37,10 +36,6 @@ func (b *byHand) open(_ context.Context, dir string) (err error) {
 		_, err := tx.CreateBucket(nodesBucket)
 		return err
 	})
-}
-
-func (b *byHand) work(ctx context.Context, writers, nodes int, d time.Duration) (int, time.Duration, error) {
-	return eachUntil(writers, nodes, d, func() error { return b.record(ctx, b.tasks.next(), nodes) })
 }
 
 func (b *byHand) record(ctx context.Context, task string, n int) error {

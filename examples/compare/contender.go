@@ -2,18 +2,14 @@ package main
 
 import (
 	"context"
-	"time"
 )
 
 // contender is a way to record tasks and to answer their status.
 type contender interface {
 	// open makes a store in a new directory.
 	open(ctx context.Context, dir string) error
-	// work lets writers start and finish the nodes of tasks, one node after the
-	// other, for a duration: no task begins later, and all tasks end. It returns
-	// how many nodes were done durably, and the time taken.
-	work(ctx context.Context, writers, nodes int, d time.Duration) (done int, took time.Duration, err error)
-	// record makes a task of n nodes, all finished.
+	// record makes a task of n nodes and returns when all have finished durably.
+	// Several writers may call it at once.
 	record(ctx context.Context, task string, n int) error
 	// status is the state and the times of each node of a task as JSON, and
 	// how many nodes that is. The answer is valid until the next call, and
@@ -21,6 +17,11 @@ type contender interface {
 	status(ctx context.Context, task string) (answer []byte, nodes int, err error)
 	// close checks that what it did was in the durable setting, and ends it.
 	close(ctx context.Context) error
+}
+
+// employer is a contender that needs workers while tasks are recorded.
+type employer interface {
+	employ(ctx context.Context, workers int) (dismiss func() error, err error)
 }
 
 // entry is a contender with its description.

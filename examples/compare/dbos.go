@@ -18,9 +18,8 @@ import (
 // synchronous=NORMAL, on one connection even over a setting in the URL; so it
 // gets a handle of our own, with otherwise the same settings.
 type dbosTransact struct {
-	db    *sql.DB
-	dbos  dbos.Context
-	tasks names
+	db   *sql.DB
+	dbos dbos.Context
 }
 
 func (d *dbosTransact) open(ctx context.Context, dir string) (err error) {
@@ -50,10 +49,6 @@ func dbosTask(ctx dbos.Context, n int) (int, error) {
 }
 
 func dbosNode(context.Context) (int, error) { return 0, nil }
-
-func (d *dbosTransact) work(ctx context.Context, writers, nodes int, t time.Duration) (int, time.Duration, error) {
-	return eachUntil(writers, nodes, t, func() error { return d.record(ctx, d.tasks.next(), nodes) })
-}
 
 func (d *dbosTransact) record(ctx context.Context, task string, n int) error {
 	if err := ctx.Err(); err != nil {

@@ -28,7 +28,6 @@ type goWorkflows struct {
 	client  *client.Client
 	worker  *worker.Worker
 	stop    context.CancelFunc
-	tasks   names
 
 	mu        sync.Mutex // protects everything below
 	instances map[string]*workflow.Instance
@@ -68,10 +67,6 @@ func (g *goWorkflows) task(ctx workflow.Context, task string, n int) error {
 }
 
 func goWorkflowsNode(context.Context) (int, error) { return 0, nil }
-
-func (g *goWorkflows) work(ctx context.Context, writers, nodes int, d time.Duration) (int, time.Duration, error) {
-	return eachUntil(writers, nodes, d, func() error { return g.record(ctx, g.tasks.next(), nodes) })
-}
 
 func (g *goWorkflows) record(ctx context.Context, task string, n int) error {
 	done := make(chan struct{})

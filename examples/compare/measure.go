@@ -49,10 +49,14 @@ func measure(ctx context.Context, c *config, dir string, p *measuring.Progress) 
 				err = errors.Join(err, fmt.Errorf("%s: %w", e.name, closeErr))
 			}
 		}()
-		for _, n := range c.sizes {
-			if err := e.record(ctx, statusTask(n), n); err != nil {
-				return nil, fmt.Errorf("%s: %w", e.name, err)
+		err := employed(ctx, e.contender, writers[len(writers)-1], func() (err error) {
+			for _, n := range c.sizes {
+				err = errors.Join(err, e.record(ctx, statusTask(n), n))
 			}
+			return err
+		})
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", e.name, err)
 		}
 		found[i] = c.newResults()
 	}
@@ -86,7 +90,7 @@ type step struct {
 func (c *config) steps() (steps []step) {
 	for _, n := range writers {
 		steps = append(steps, step{rateFigure(n), func(ctx context.Context, e contender, r *results) error {
-			nodes, took, err := e.work(ctx, n, c.nodes, c.Window)
+			nodes, took, err := work(ctx, e, n, c.nodes, c.Window)
 			*r.rates[n] = append(*r.rates[n], float64(nodes)/took.Seconds())
 			return err
 		}})
@@ -101,7 +105,7 @@ func (c *config) steps() (steps []step) {
 			step{statusFigure(n, true), func(ctx context.Context, e contender, r *results) error {
 				worked := make(chan error, 1)
 				go func() {
-					_, _, err := e.work(ctx, writers[len(writers)-1], c.nodes, c.Window/2)
+					_, _, err := work(ctx, e, writers[len(writers)-1], c.nodes, c.Window/2)
 					worked <- err
 				}()
 				ms, err := askFor(ctx, e, n, c.Window/2)

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"strconv"
-	"time"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query"
@@ -26,7 +25,6 @@ type pipestatus struct {
 	store  *boltstore.Store
 	engine *engine.Engine
 	query  *query.Query
-	tasks  names
 	answer []byte // its memory is used again, as AppendJSON is meant
 }
 
@@ -39,10 +37,6 @@ func (p *pipestatus) open(ctx context.Context, dir string) (err error) {
 	}
 	p.query = query.New(p.engine, nil)
 	return nil
-}
-
-func (p *pipestatus) work(ctx context.Context, writers, nodes int, d time.Duration) (int, time.Duration, error) {
-	return eachUntil(writers, nodes, d, func() error { return p.record(ctx, p.tasks.next(), nodes) })
 }
 
 func (p *pipestatus) record(ctx context.Context, task string, n int) error {

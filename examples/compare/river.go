@@ -18,9 +18,8 @@ import (
 // riverQueue is River on SQLite, with one connection, as its driver advises,
 // and set to fetch jobs as often as it allows.
 type riverQueue struct {
-	db    *sql.DB
-	idle  *river.Client[*sql.Tx] // inserts and lists, works no jobs
-	tasks names
+	db   *sql.DB
+	idle *river.Client[*sql.Tx] // inserts and lists, works no jobs
 
 	mu   sync.Mutex // protects left
 	left map[string]*countdown
@@ -62,8 +61,8 @@ func (r *riverQueue) open(ctx context.Context, dir string) (err error) {
 	return err
 }
 
-// start has jobs worked by so many workers.
-func (r *riverQueue) start(ctx context.Context, workers int) (stop func() error, err error) {
+// employ implements [employer].
+func (r *riverQueue) employ(ctx context.Context, workers int) (stop func() error, err error) {
 	registry := river.NewWorkers()
 	river.AddWorker(registry, riverWorker{})
 	c, err := river.NewClient(riversqlite.New(r.db), &river.Config{
@@ -101,25 +100,8 @@ func (r *riverQueue) count(completed <-chan *river.Event) {
 	}
 }
 
-func (r *riverQueue) work(ctx context.Context, writers, nodes int, d time.Duration) (done int, took time.Duration, err error) {
-	stop, err := r.start(ctx, writers)
-	if err != nil {
-		return 0, 0, err
-	}
-	defer func() { err = errors.Join(err, stop()) }()
-	return eachUntil(writers, nodes, d, func() error { return r.insert(ctx, r.tasks.next(), nodes) })
-}
-
+// record inserts the jobs of a task and waits until they are completed.
 func (r *riverQueue) record(ctx context.Context, task string, n int) error {
-	stop, err := r.start(ctx, 32)
-	if err != nil {
-		return err
-	}
-	return errors.Join(r.insert(ctx, task, n), stop())
-}
-
-// insert inserts the jobs of a task and waits until they are completed.
-func (r *riverQueue) insert(ctx context.Context, task string, n int) error {
 	c := &countdown{n: n, zero: make(chan struct{})}
 	r.mu.Lock()
 	r.left[task] = c

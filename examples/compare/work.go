@@ -2,35 +2,52 @@ package main
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
 )
 
-// names are names of tasks, never the same twice.
-type names struct{ n atomic.Int64 }
+// lastTask is the number of the newest task, so that no name comes twice.
+var lastTask atomic.Int64
 
-func (n *names) next() string { return fmt.Sprintf("task-%d", n.n.Add(1)) }
-
-// eachUntil lets writers do task after task, with the given number of nodes each,
-// until the time is up, and waits for the last ones. It returns the total number of
-// nodes.
-func eachUntil(writers, nodes int, d time.Duration, task func() error) (done int, took time.Duration, err error) {
-	begin := time.Now()
+// work lets writers record tasks of so many nodes, one task after the other, for a
+// duration: no task begins later, and all tasks end. It returns how many nodes were
+// done, and the time taken.
+func work(ctx context.Context, c contender, writers, nodes int, d time.Duration) (done int, took time.Duration, err error) {
 	errs := make([]error, writers)
 	var total atomic.Int64
-	var wg sync.WaitGroup
-	for i := range writers {
-		wg.Go(func() {
-			for time.Since(begin) < d {
-				if errs[i] = task(); errs[i] != nil {
-					return
+	err = employed(ctx, c, writers, func() error {
+		begin := time.Now()
+		var wg sync.WaitGroup
+		for i := range writers {
+			wg.Go(func() {
+				for time.Since(begin) < d {
+					if errs[i] = c.record(ctx, fmt.Sprintf("task-%d", lastTask.Add(1)), nodes); errs[i] != nil {
+						return
+					}
+					total.Add(int64(nodes))
 				}
-				total.Add(int64(nodes))
-			}
-		})
+			})
+		}
+		wg.Wait()
+		took = time.Since(begin)
+		return cmp.Or(errs...)
+	})
+	return int(total.Load()), took, err
+}
+
+// employed calls f while the contender has so many workers, if it needs any.
+func employed(ctx context.Context, c contender, workers int, f func() error) error {
+	e, ok := c.(employer)
+	if !ok {
+		return f()
 	}
-	wg.Wait()
-	return int(total.Load()), time.Since(begin), cmp.Or(errs...)
+	dismiss, err := e.employ(ctx, workers)
+	if err != nil {
+		return err
+	}
+	return errors.Join(f(), dismiss())
 }
