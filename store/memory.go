@@ -68,7 +68,7 @@ func (m *Memory) Close() error {
 func (m *Memory) Load(ctx context.Context, ref Ref) (Snapshot, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	t, err := m.find(ctx, ref)
+	t, err := m.findLocked(ctx, ref)
 	if err != nil {
 		return Snapshot{}, err
 	}
@@ -81,7 +81,7 @@ func (m *Memory) Load(ctx context.Context, ref Ref) (Snapshot, error) {
 func (m *Memory) Locate(ctx context.Context, ref Ref) (Location, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	t, err := m.find(ctx, ref)
+	t, err := m.findLocked(ctx, ref)
 	if err != nil {
 		return Location{}, err
 	}
@@ -95,7 +95,7 @@ func (m *Memory) Locate(ctx context.Context, ref Ref) (Location, error) {
 func (m *Memory) List(ctx context.Context, q ListQuery) (ListPage, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if err := m.usable(ctx); err != nil {
+	if err := m.usableLocked(ctx); err != nil {
 		return ListPage{}, err
 	}
 	number, err := q.Start()
@@ -133,7 +133,7 @@ func (m *Memory) rank(number uint64) int {
 func (m *Memory) Transitions(ctx context.Context, key state.Key, after uint64, limit int) ([]*state.Transition, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	t, err := m.find(ctx, Ref{Key: key})
+	t, err := m.findLocked(ctx, Ref{Key: key})
 	if err != nil {
 		return nil, err
 	}
@@ -150,7 +150,7 @@ func (m *Memory) Transitions(ctx context.Context, key state.Key, after uint64, l
 func (m *Memory) Attempts(ctx context.Context, ref Ref, q AttemptQuery) ([]Attempt, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	t, err := m.find(ctx, ref)
+	t, err := m.findLocked(ctx, ref)
 	if err != nil {
 		return nil, err
 	}
@@ -187,7 +187,7 @@ func copyData(d *state.Data) *state.Data {
 func (m *Memory) Feed(ctx context.Context, after Position, limit int) (FeedPage, error) {
 	m.mu.RLock()
 	defer m.mu.RUnlock()
-	if err := m.usable(ctx); err != nil {
+	if err := m.usableLocked(ctx); err != nil {
 		return FeedPage{}, err
 	}
 	last := uint64(len(m.feed))
@@ -203,9 +203,9 @@ func (m *Memory) Check(ctx context.Context, report func(problem string)) error {
 	return Check(ctx, m, report)
 }
 
-// find returns a task with mu held.
-func (m *Memory) find(ctx context.Context, ref Ref) (*memoryTask, error) {
-	if err := m.usable(ctx); err != nil {
+// findLocked returns a task. The caller holds mu.
+func (m *Memory) findLocked(ctx context.Context, ref Ref) (*memoryTask, error) {
+	if err := m.usableLocked(ctx); err != nil {
 		return nil, err
 	}
 	t := m.tasks[ref.Key]
@@ -218,8 +218,8 @@ func (m *Memory) find(ctx context.Context, ref Ref) (*memoryTask, error) {
 	return t, nil
 }
 
-// usable returns, with mu held, the reason why a call must fail.
-func (m *Memory) usable(ctx context.Context) error {
+// usableLocked returns the reason why a call must fail. The caller holds mu.
+func (m *Memory) usableLocked(ctx context.Context) error {
 	if m.closed {
 		return ErrClosed
 	}

@@ -16,7 +16,7 @@ func (m *Memory) Commit(ctx context.Context, writes []Write) ([]Result, error) {
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if err := m.usable(ctx); err != nil {
+	if err := m.usableLocked(ctx); err != nil {
 		return nil, err
 	}
 	// Every check that can fail the whole commit comes before the first effect.

@@ -32,7 +32,7 @@ func (s *shared[K, V]) do(ctx context.Context, key K, f func(ctx context.Context
 	s.mu.Lock()
 	before := s.current[key]
 	if before == nil {
-		return s.lead(ctx, key, &answer[V]{done: make(chan struct{})}, f)
+		return s.answerAndUnlock(ctx, key, &answer[V]{done: make(chan struct{})}, f)
 	}
 	if before.next == nil {
 		before.next = &answer[V]{done: make(chan struct{})}
@@ -50,7 +50,7 @@ func (s *shared[K, V]) do(ctx context.Context, key K, f func(ctx context.Context
 	case now != nil: // a later call has begun another answer
 		mine = now
 	default:
-		return s.lead(ctx, key, mine, f)
+		return s.answerAndUnlock(ctx, key, mine, f)
 	}
 	s.mu.Unlock()
 	select {
@@ -64,8 +64,9 @@ func (s *shared[K, V]) do(ctx context.Context, key K, f func(ctx context.Context
 	return mine.value, mine.err
 }
 
-// lead makes an answer the current one and gets it. The caller holds mu.
-func (s *shared[K, V]) lead(ctx context.Context, key K, mine *answer[V], f func(ctx context.Context) (V, error)) (V, error) {
+// answerAndUnlock makes an answer the current one, releases mu, which the caller
+// holds, and gets the answer.
+func (s *shared[K, V]) answerAndUnlock(ctx context.Context, key K, mine *answer[V], f func(ctx context.Context) (V, error)) (V, error) {
 	if s.current == nil {
 		s.current = make(map[K]*answer[V])
 	}

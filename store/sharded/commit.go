@@ -8,8 +8,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Commit implements [store.Store]. Each member commits its writes at the same time
-// as the others. If one member has all writes, its error is the commit's.
+// Commit implements [store.Store]. All members commit their writes at the same
+// time. If one member has all writes, its error is the commit's.
 func (s *sharded) Commit(ctx context.Context, writes []store.Write) ([]store.Result, error) {
 	if err := validate(writes); err != nil {
 		return nil, err
@@ -64,7 +64,7 @@ func validate(writes []store.Write) error {
 	return nil
 }
 
-// homeOf is the member that a write is for.
+// homeOf returns the member for a write.
 func (s *sharded) homeOf(ctx context.Context, w *store.Write) (*member, error) {
 	if w.Base == 0 {
 		return s.homes.settle(ctx, w.Key().Business)
@@ -76,11 +76,11 @@ func (s *sharded) homeOf(ctx context.Context, w *store.Write) (*member, error) {
 	return m, err
 }
 
-// part is what of a commit is for one member.
+// part is the part of a commit for one member.
 type part struct {
 	member *member
 	writes []store.Write // with the member's own bases
-	places []int         // in the whole
+	places []int         // indexes in the whole commit
 }
 
 func (p *part) add(place int, w *store.Write) {
@@ -91,8 +91,8 @@ func (p *part) add(place int, w *store.Write) {
 	p.writes, p.places = append(p.writes, own), append(p.places, place)
 }
 
-// commit makes the part and puts its results into those of the whole. An error is
-// that of all its writes.
+// commit commits the part and copies its results into those of the whole. An
+// error is the result of all its writes.
 func (p *part) commit(ctx context.Context, results []store.Result) error {
 	sent, places := p.fenced(results)
 	if len(sent) == 0 {
@@ -108,7 +108,7 @@ func (p *part) commit(ctx context.Context, results []store.Result) error {
 			results[place].Err = err
 		}
 		if len(sent) < len(p.writes) {
-			return nil // the others have been answered
+			return nil // the errors are in the results
 		}
 		return err
 	}
@@ -124,8 +124,8 @@ func (p *part) commit(ctx context.Context, results []store.Result) error {
 	return nil
 }
 
-// fenced leaves out the writes of tasks whose lease an earlier handle of the member
-// had.
+// fenced leaves out the writes of tasks that an earlier handle of the member
+// had leased.
 func (p *part) fenced(results []store.Result) (sent []store.Write, places []int) {
 	for i := range p.writes {
 		if key := p.writes[i].Key(); p.writes[i].Base > 0 && p.member.fences(key) {

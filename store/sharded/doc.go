@@ -21,9 +21,9 @@
 // does not show these tasks; a program that opens a member by itself sees them, and
 // must neither remove them nor create tasks there.
 //
-// A member may have been a store by itself before, with businesses that have no
-// record: these are recorded where they are. A business without a record that has
-// tasks on two members is refused with [ErrSplit].
+// A member may have been a separate store before, with businesses that have no
+// record: each is recorded on the member where it is. A business without a
+// record that has tasks on two members is refused with [ErrSplit].
 //
 // A process reads the record of a business once. A new business costs in addition a
 // list of one task from each member and a commit on the first member. A read of a
@@ -46,8 +46,8 @@
 // it again, each [Options.Retry], and uses it from then on. Neither Open nor the engine
 // on the store needs all members, as long as one is there.
 //
-// Whatever needs a lost member fails at once, with a [*MemberError] that names it and
-// matches [store.ErrUnavailable]. Everything else works:
+// Every call that needs a lost member fails at once, with a [*MemberError] that
+// names it and matches [store.ErrUnavailable]. Everything else works:
 //
 //   - Writes of its businesses fail individually; the other writes of the commit are
 //     made. A write with an unknown outcome also matches [store.ErrFailed]; repeat
@@ -65,28 +65,31 @@
 //   - A new business can begin on another member if the lost one cannot have tasks of
 //     it: if it was empty when it became a member.
 //
-// A failed member is closed and opened again, which ends its leases: writes of tasks
-// that it held are refused with [store.ErrFenced] until they are taken over. If a
-// member returns as an older copy, readers of the feed get a [*store.GapError], and
-// its Resume position repeats nothing of the other members.
+// A failed member is closed and opened again, which ends its leases: writes of
+// tasks that it held are refused with [store.ErrFenced] until they are taken
+// over. If a member comes back as an older copy, readers of the feed get a
+// [*store.GapError]. Its Resume position repeats no transitions of the other
+// members.
 //
-// The call that finds a member lost waits as long as the member's own retries take,
-// and an engine makes one commit at a time. Open waits for all members in the same
-// way. Set pgstore's Options.Recover to a few seconds, and the connect_timeout of its
-// connection string, to keep these waits short.
+// The call that detects the loss of a member waits for the member's own
+// retries, and an engine makes one commit at a time. Open waits for all members
+// in the same way. To keep these waits short, set pgstore's Options.Recover to
+// a few seconds, and set the connect_timeout of its connection string.
 //
 // # When the first member is lost
 //
-// Without its records no business can begin. The businesses of the other members need
-// them less: a process finds such a business by its tasks, and may create new tasks in
-// it, unless all its tasks are older than the record that the member has of itself.
+// Without the records of the first member, no business can begin. The
+// businesses of the other members need the records less: a process finds such a
+// business by its tasks. It may create new tasks in the business, unless all
+// its tasks are older than the record that the member has of itself.
 //
-// If the first member is lost for good, replace it by an empty store, or by a backup.
-// Nothing has to be done for the businesses of the others: each is recorded again, on
-// the member that has its tasks, before its next task is created. Only what the first
-// member itself had is lost. All members should be reachable until then: a business
-// that has no record and whose member is lost could begin a second time, on the member
-// that Options.Place names, and would be refused with [ErrSplit] from then on.
+// If the first member is lost for good, replace it by an empty store, or by a
+// backup. The businesses of the other members need no repair: before the next
+// task of a business is created, the business is recorded again on the member
+// that has its tasks. Only the first member's own tasks are lost. Until all
+// businesses are recorded, all members should be reachable: a business without
+// a record whose member is lost could begin a second time, on the member that
+// Options.Place names. From then on it would be refused with [ErrSplit].
 //
 // # What it does not promise
 //

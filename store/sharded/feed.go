@@ -43,7 +43,7 @@ func (s *sharded) Feed(ctx context.Context, after store.Position, limit int) (st
 		switch {
 		case errs[i] == nil:
 			last[i], oldest[i] = pages[i].Last, pages[i].Start()
-		case after == store.End: // what is known of it
+		case after == store.End: // the last known position
 			last[i] = s.members[i].seen()
 		default:
 			last[i], oldest[i] = from[i], from[i]
@@ -56,7 +56,8 @@ func (s *sharded) Feed(ctx context.Context, after store.Position, limit int) (st
 	return feed, nil
 }
 
-// feed is what a member has after a position, without records of the directory.
+// feed returns a page of a member after a position, without records of the
+// directory.
 func (m *member) feed(ctx context.Context, after store.Position, limit int) (feed store.FeedPage, err error) {
 	for more := true; more && err == nil; {
 		err = m.use(ctx, func(st store.Store) error {
@@ -78,14 +79,14 @@ func (m *member) feed(ctx context.Context, after store.Position, limit int) (fee
 			return nil
 		})
 	}
-	if err != nil { // a part of it would have no position
+	if err != nil { // the page has no position for a part of it
 		return store.FeedPage{}, err
 	}
 	return feed, nil
 }
 
-// merge takes up to limit transitions of pages, those of each in their order, and
-// of different ones by the times of their recording.
+// merge merges up to limit transitions of pages. It keeps the order of each
+// page, and orders transitions of different pages by their times of recording.
 func merge(pages []store.FeedPage, limit int) (merged []*state.Transition) {
 	rest := make([][]*state.Transition, len(pages))
 	for i := range pages {
@@ -107,8 +108,8 @@ func merge(pages []store.FeedPage, limit int) (merged []*state.Transition) {
 	return merged
 }
 
-// sorted tells the errors of members apart: lost are those that the feed can do
-// without for a while. For a gap it says how to get over it.
+// sorted separates the errors of members: lost has those that the feed can
+// tolerate for a while. For a gap it adds the position after which to continue.
 func (s *sharded) sorted(ctx context.Context, from []store.Position, errs []error) (lost, err error) {
 	var history, trimmed, other []error
 	resume := make([]store.Position, len(from))

@@ -16,15 +16,15 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// Directory is the reserved business of the records that the first member keeps of
-// where each business is. It, and every business whose name begins with it, cannot
-// be used otherwise. Programs that open a member by itself see these tasks; they
-// must not remove them.
+// Directory is the reserved business of the first member's records of where
+// each business is. No task can be created in it, or in a business whose name
+// begins with it, through the sharded store. Programs that open a member
+// directly see these tasks; they must not remove them.
 const Directory = "pipestatus.sharded"
 
-// selfBusiness has the record that a member keeps of itself. emptyBusiness has the
-// records that the first member keeps of those that were empty before that: they have
-// no business without a record.
+// selfBusiness has the record that a member keeps of itself. emptyBusiness has
+// the first member's records of the members that were empty before their own
+// record: such a member has no business without a record.
 const (
 	selfBusiness  = Directory + ".member"
 	emptyBusiness = Directory + ".empty"
@@ -32,9 +32,9 @@ const (
 
 func reserved(business string) bool { return strings.HasPrefix(business, Directory) }
 
-// Rendezvous returns a function that spreads businesses evenly over members, for
-// [Options.Place]. With one more member only those businesses get another answer
-// that go to it.
+// Rendezvous returns a function for [Options.Place] that distributes businesses
+// evenly over members. An additional member only changes the result for the
+// businesses that go to it.
 func Rendezvous(members ...string) func(business string) (member string) {
 	return func(business string) (chosen string) {
 		var best uint64
@@ -48,13 +48,13 @@ func Rendezvous(members ...string) func(business string) (member string) {
 	}
 }
 
-// homes knows where businesses are.
+// homes finds the members of businesses.
 type homes struct {
 	members []*member
 	place   func(business string) string
 
 	mu    sync.RWMutex       // protects known
-	known map[string]*member // as recorded, which never changes
+	known map[string]*member // from records, which never change
 }
 
 // find returns the member that a business is on, nil if it is on none.
@@ -69,8 +69,8 @@ func (h *homes) find(ctx context.Context, business string) (*member, error) {
 	if m != nil || lost != nil && !errors.Is(lost, store.ErrUnavailable) {
 		return m, lost
 	}
-	// It has never had a task, or its tasks are older than the records, or these
-	// cannot be read.
+	// The business has never had a task, or its tasks are older than the
+	// records, or the records cannot be read.
 	newest, errs := ask(h.members, func(m *member) (uint64, error) { return m.newest(ctx, business) })
 	for i := range newest {
 		switch {
@@ -89,9 +89,9 @@ func (h *homes) find(ctx context.Context, business string) (*member, error) {
 	return m, nil
 }
 
-// unknown reports why it is not known whether a business has tasks of which there is
-// no record: the records cannot be read, or members that may be older than their
-// records.
+// unknown returns the reason why it is unknown whether a business has tasks
+// without a record: the records, or members that may have older tasks, cannot
+// be read.
 func (h *homes) unknown(ctx context.Context, errs []error, lost error) error {
 	if lost != nil {
 		return errors.Join(append(errs, lost)...)
@@ -110,8 +110,8 @@ func (h *homes) know(business string, m *member) {
 	h.known[business] = m
 }
 
-// recorded returns the member that the first one has a record of, nil if there is
-// no such record.
+// recorded returns the member in the first member's record of a business, nil
+// if there is no such record.
 func (h *homes) recorded(ctx context.Context, business string) (m *member, err error) {
 	snap, err := h.members[0].load(ctx, store.ByKey(Directory, business))
 	if errors.Is(err, state.ErrNotFound) {
@@ -140,7 +140,7 @@ func (h *homes) settle(ctx context.Context, business string) (*member, error) {
 	h.mu.RLock()
 	known := h.known[business]
 	h.mu.RUnlock()
-	if known != nil { // perhaps since then
+	if known != nil { // recorded since
 		return known, nil
 	}
 	if m == nil {
@@ -160,14 +160,14 @@ func (h *homes) settle(ctx context.Context, business string) (*member, error) {
 	if err != nil && !errors.Is(err, state.ErrExists) {
 		return nil, err
 	}
-	// Another process may have been first, with another choice.
+	// Another process may have recorded another member first.
 	if m, err = h.recorded(ctx, business); err == nil && m == nil {
 		err = fmt.Errorf("%w: the record of business %q was removed", store.ErrCorrupt, business)
 	}
 	return m, err
 }
 
-// chosen is where a new business goes.
+// chosen returns the member for a new business.
 func (h *homes) chosen(business string) (*member, error) {
 	name := h.place(business)
 	for _, m := range h.members {
@@ -178,8 +178,8 @@ func (h *homes) chosen(business string) (*member, error) {
 	return nil, invalid("business %q is placed on %q, which is not among the members", business, name)
 }
 
-// newest is the number of the newest task that a member has of a business, 0 if it
-// has none.
+// newest is the number of a business's newest task on a member, 0 without
+// tasks.
 func (m *member) newest(ctx context.Context, business string) (number uint64, err error) {
 	q := store.ListQuery{Business: business, Limit: 1}
 	for more := true; more && number == 0 && err == nil; more = q.Cursor != "" {
@@ -194,22 +194,24 @@ func (m *member) newest(ctx context.Context, business string) (number uint64, er
 	return number, err
 }
 
-// recordedFirst reports whether the business of a task on the member was recorded
-// there before the task was created: the member's own record is older, and from then
-// on a business is recorded before its next task.
+// recordedFirst reports whether the business of a task on the member was
+// recorded there before the task was created. That is certain if the member's
+// own record is older, because from then on a business is recorded before its
+// next task.
 func (m *member) recordedFirst(number uint64) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.self > 0 && m.self < number
 }
 
-// place is what a member's own record says.
+// place has the contents of a member's own record.
 func (m *member) place() string { return strconv.Itoa(m.number) + " " + m.Name }
 
 // selfKey is the key of a member's own record.
 var selfKey = state.Key{Business: selfBusiness, Task: "self"}
 
-// verify holds a store's own record, if it has one, against what it is to be.
+// verify checks a store's own record, if it has one, against its name and
+// number.
 func (m *member) verify(ctx context.Context, st store.Store) error {
 	snap, err := st.Load(ctx, store.Ref{Key: selfKey})
 	if errors.Is(err, state.ErrNotFound) {
@@ -227,7 +229,7 @@ func (m *member) verify(ctx context.Context, st store.Store) error {
 	return nil
 }
 
-// mark has the member keep a record of itself.
+// mark makes the member record itself.
 func (m *member) mark(ctx context.Context) error {
 	m.mu.Lock()
 	marked := m.self > 0
@@ -245,10 +247,11 @@ func (m *member) mark(ctx context.Context) error {
 	return err
 }
 
-// firstRecord is the revision of a member's own record if the member was empty before.
+// firstRecord is the revision of a member's own record if the member was empty
+// before it.
 const firstRecord = 3
 
-// noteEmpty records on the first member that a marked one was empty before.
+// noteEmpty records on the first member that a marked member was empty before.
 func (h *homes) noteEmpty(ctx context.Context, m *member) error {
 	m.mu.Lock()
 	due := m.self == firstRecord && !m.noted
@@ -266,7 +269,7 @@ func (h *homes) noteEmpty(ctx context.Context, m *member) error {
 	return nil
 }
 
-// beganEmpty reports whether a member is known to have been empty before its records.
+// beganEmpty reports whether a member was certainly empty before its records.
 func (h *homes) beganEmpty(ctx context.Context, m *member) bool {
 	m.mu.Lock()
 	self := m.self
@@ -278,7 +281,7 @@ func (h *homes) beganEmpty(ctx context.Context, m *member) bool {
 	return err == nil
 }
 
-// record creates a finished task with a name, so that it is nobody's to run.
+// record creates a finished task with a name. A finished task needs no runner.
 func (m *member) record(ctx context.Context, key state.Key, name string) error {
 	digest := sha256.Sum256([]byte(key.Business + "\x00" + key.Task))
 	root := hex.EncodeToString(digest[:16])

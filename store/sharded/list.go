@@ -9,8 +9,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// List implements [store.Reader]. The tasks of one business are one member's. In a
-// list of all businesses, the tasks of lost members are missing.
+// List implements [store.Reader]. The tasks of one business are on one member.
+// A list of all businesses lacks the tasks of lost members.
 func (s *sharded) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
 	if q.Business == "" {
 		return s.merged(ctx, q, func(st store.Store, q store.ListQuery) (store.ListPage, error) { return st.List(ctx, q) })
@@ -23,7 +23,7 @@ func (s *sharded) List(ctx context.Context, q store.ListQuery) (store.ListPage, 
 	case err != nil || reserved(q.Business):
 		return store.ListPage{}, err
 	case m == nil:
-		m = s.members[0] // which finds nothing, and says what is wrong with a query
+		m = s.members[0] // finds no task, and reports an invalid query
 	}
 	var page store.ListPage
 	err = m.use(ctx, func(st store.Store) (err error) {
@@ -44,14 +44,14 @@ func (s *sharded) List(ctx context.Context, q store.ListQuery) (store.ListPage, 
 type stretch struct {
 	*member
 	query  store.ListQuery
-	ended  bool // before this page
+	ended  bool // the member had ended before this page
 	lost   bool
 	page   store.ListPage
-	looked int // how many tasks of it have been taken or left out
+	looked int // number of its tasks that were examined
 }
 
-// merged merges the pages of all members, each in its own order. The page ends where
-// it is not known how that of a member continues.
+// merged merges the pages of all members, each in its own order. The page ends
+// where the continuation of a member's page is unknown.
 func (s *sharded) merged(
 	ctx context.Context, q store.ListQuery, list func(store.Store, store.ListQuery) (store.ListPage, error),
 ) (merged store.ListPage, err error) {
@@ -101,8 +101,8 @@ func (s *sharded) merged(
 	return merged, nil
 }
 
-// missing are the errors of lost members. If all that the page is from are lost, or
-// there is another error, there is no page.
+// missing returns the errors of lost members. It returns an error instead if
+// all members of the page are lost, or if there is another error.
 func missing(stretches []*stretch, errs []error) (lost []error, err error) {
 	asked := 0
 	for i, l := range stretches {
@@ -122,8 +122,9 @@ func missing(stretches []*stretch, errs []error) (lost []error, err error) {
 	return lost, nil
 }
 
-// first is the stretch with the next task of the list, nil if there is no more. It
-// is not known if a member has more than its page and that is at its end.
+// first returns the stretch with the next task of the list, nil at the end. The
+// next task is unknown if a member has more tasks than its page, which is used
+// up.
 func first(stretches []*stretch, oldestFirst bool) (next *stretch, known bool) {
 	for _, l := range stretches {
 		for !l.exhausted() && reserved(l.page.Tasks[l.looked].Key.Business) {
@@ -147,11 +148,11 @@ func first(stretches []*stretch, oldestFirst bool) (next *stretch, known bool) {
 	return next, true
 }
 
-// exhausted reports whether all of the page has been looked at.
+// exhausted reports whether all tasks of the page were examined.
 func (l *stretch) exhausted() bool { return l.looked == len(l.page.Tasks) }
 
-// bound is the number of the last task that was looked at, or one before the first,
-// in the order of the list.
+// bound is the number of the last examined task, or one before the first, in
+// the order of the list.
 func (l *stretch) bound() uint64 {
 	switch {
 	case l.looked > 0:
@@ -178,9 +179,10 @@ func marks(oldestFirst bool) string {
 	return newestMarks
 }
 
-// cursor is that of the page that ends here, "" if there is no more. Of the oldest
-// first, a member that is at its end can get more at any time. A lost member continues
-// from where it was, if it is back before the others have ended.
+// cursor returns the cursor of the page that ends here, "" at the end of the
+// list. In a list of the oldest first, a member at its end can get more tasks
+// at any time. A lost member continues from its place if it is back before the
+// others have ended.
 func cursor(stretches []*stretch, oldestFirst bool) string {
 	text, more := marks(oldestFirst), false
 	for _, l := range stretches {
@@ -203,7 +205,7 @@ func cursor(stretches []*stretch, oldestFirst bool) string {
 	return text
 }
 
-// stretches begin where the cursor says.
+// stretches returns the stretches that begin at the cursor.
 func (s *sharded) stretches(q store.ListQuery) (stretches []*stretch, err error) {
 	cursors := make([]string, len(s.members))
 	if q.Cursor != "" {

@@ -13,8 +13,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// member is a store in use. Its sequences here are those of its own; base is what
-// they are more in the whole.
+// member is one of the stores. It uses the store's own sequences; adding base
+// makes them sequences of the sharded store.
 type member struct {
 	Member
 	number int
@@ -22,22 +22,22 @@ type member struct {
 	retry  time.Duration
 	logger *slog.Logger
 	life   context.Context // ends with Close
-	// leases says whether the members lend tasks. It is set before a call uses one.
+	// leases says whether the members have leases. It is set before the first use.
 	leases bool
 	// running are goroutines of all members, for Close.
 	running *sync.WaitGroup
 
 	mu     sync.Mutex     // protects everything below
 	handle store.Store    // nil if it is not open
-	lost   error          // why it is lost, nil if it is not
-	known  store.Position // the last that this process has seen
+	lost   error          // the reason why the member is lost, nil if it is not
+	known  store.Position // the last position that this process has seen
 	leased leased
-	self   uint64        // revision of its own record, 0 if none is known
-	noted  bool          // the first member has a record that it was empty before
-	back   chan struct{} // closed when it is back, or at Close; nil: nobody waits
+	self   uint64        // revision of the member's own record, 0 if unknown
+	noted  bool          // the first member has a record that this one was empty before
+	back   chan struct{} // closed when the member is back, or at Close; nil if no caller waits
 }
 
-// answers are the errors that a store gives without being lost.
+// answers are the errors of a store that works.
 var answers = []error{
 	state.ErrNotFound, state.ErrExists, state.ErrInvalidArgument, store.ErrConflict, store.ErrTrimmed, store.ErrHistory,
 	store.ErrFull, store.ErrReplaced, store.ErrReadOnly, store.ErrLocked, store.ErrCorrupt, store.ErrIncompatible, store.ErrFenced,
@@ -47,8 +47,8 @@ func isAnswer(err error) bool {
 	return slices.ContainsFunc(answers, func(answer error) bool { return errors.Is(err, answer) })
 }
 
-// begin opens the member for the first time. It is no error if the member cannot be
-// reached: then it is lost.
+// begin opens the member for the first time. If it cannot be reached, it is
+// lost, and begin returns nil.
 func (m *member) begin(ctx context.Context) error {
 	st, err := m.Open(ctx)
 	if err == nil {
@@ -70,7 +70,7 @@ func (m *member) begin(ctx context.Context) error {
 	return nil
 }
 
-// examine asks an open store for its last position and for its own record.
+// examine reads the last position of an open store, and its own record.
 func (m *member) examine(ctx context.Context, st store.Store) error {
 	last, err := store.Last(ctx, st)
 	if err != nil {
@@ -80,7 +80,7 @@ func (m *member) examine(ctx context.Context, st store.Store) error {
 	return m.verify(ctx, st)
 }
 
-// fits reports why a store cannot be the member.
+// fits returns the reason why a store cannot be the member, nil if it can.
 func (m *member) fits(st store.Store) error {
 	_, leases := st.(store.Leaser)
 	_, notifies := st.(store.Notifier)
@@ -90,7 +90,7 @@ func (m *member) fits(st store.Store) error {
 	return nil
 }
 
-// saw takes note of a position of the member. Later ones may have been seen.
+// saw records a position of the member, unless a later one is known.
 func (m *member) saw(at store.Position) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -99,15 +99,15 @@ func (m *member) saw(at store.Position) {
 	}
 }
 
-// seen is the last position of the member that this process has seen, zero if it has
-// never been there.
+// seen returns the last known position of the member, zero if it was never
+// reached.
 func (m *member) seen() store.Position {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	return m.known
 }
 
-// current is the open store, or the error of a lost member.
+// current returns the open store, or the error of a lost member.
 func (m *member) current() (store.Store, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -117,7 +117,7 @@ func (m *member) current() (store.Store, error) {
 	return m.handle, nil
 }
 
-// use calls f with the open store, at once if the member is lost.
+// use calls f with the open store, or returns at once if the member is lost.
 func (m *member) use(ctx context.Context, f func(st store.Store) error) error {
 	st, err := m.current()
 	if err != nil {
@@ -136,8 +136,8 @@ func (m *member) use(ctx context.Context, f func(st store.Store) error) error {
 	return &MemberError{m.Name, fmt.Errorf("%w: %w", store.ErrUnavailable, err)}
 }
 
-// lose takes note that a store failed, unless it has been replaced since, and has
-// the member brought back.
+// lose marks the member as lost after an error of a store, unless that store
+// has been replaced since, and starts its recovery.
 func (m *member) lose(st store.Store, reason error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -149,7 +149,7 @@ func (m *member) lose(st store.Store, reason error) {
 	m.running.Go(m.recover)
 }
 
-// recover tries until the member answers again or is closed.
+// recover tries until the member is back or is closed.
 func (m *member) recover() {
 	for m.life.Err() == nil {
 		if m.restore() {
@@ -162,8 +162,8 @@ func (m *member) recover() {
 	}
 }
 
-// restore tries once. A store that has failed or was closed is opened again, and one
-// that answered, but is not the member.
+// restore tries once. It opens the store again if it has failed or was closed,
+// or if it is open but is not the member.
 func (m *member) restore() bool {
 	m.mu.Lock()
 	st, reason := m.handle, m.lost
@@ -184,11 +184,11 @@ func (m *member) restore() bool {
 	defer m.mu.Unlock()
 	m.lost = nil
 	m.logger.Info("member is back", "member", m.Name)
-	m.ring()
+	m.ringLocked()
 	return true
 }
 
-// failed takes note of why an attempt to bring the member back has failed.
+// failed records the error of an attempt to restore the member.
 func (m *member) failed(err error) (restored bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -196,22 +196,22 @@ func (m *member) failed(err error) (restored bool) {
 	return false
 }
 
-// reopen opens the member in place of what it has. It returns nil if the member was
-// closed by then.
+// reopen replaces the open store by a new one. It returns nil if the member was
+// closed in the meantime.
 func (m *member) reopen() (store.Store, error) {
 	m.mu.Lock()
 	st := m.handle
 	m.handle = nil
 	m.mu.Unlock()
 	if st != nil {
-		_ = st.Close() // it is of no use either way
+		_ = st.Close() // of no use any more
 	}
 	next, err := m.Open(m.life)
 	switch {
 	case err != nil:
 		return nil, err
 	case m.life.Err() != nil:
-		return nil, next.Close() // nobody has used it
+		return nil, next.Close() // still unused
 	}
 	if err := m.fits(next); err != nil {
 		return nil, errors.Join(err, next.Close())
@@ -219,35 +219,36 @@ func (m *member) reopen() (store.Store, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.handle = next
-	m.lost = errReopened // it is not to be opened a second time for the same reason
+	m.lost = errReopened // so that another error of the old store does not reopen it again
 	m.leased.fence()
 	return next, nil
 }
 
 var errReopened = errors.New("opened, has not answered yet")
 
-// settle returns when no call begins to bring the member back any more, after life
-// has ended.
+// settle waits until no call can start the recovery of the member any more,
+// after life has ended.
 func (m *member) settle() {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	m.ring()
+	m.ringLocked()
 }
 
-// returned is closed when the member is back, or at Close. The caller holds mu.
-func (m *member) returned() <-chan struct{} {
+// returnedLocked returns a channel that is closed when the member is back, or
+// at Close. The caller holds mu.
+func (m *member) returnedLocked() <-chan struct{} {
 	if m.back == nil {
 		m.back = make(chan struct{})
 	}
 	back := m.back
 	if m.life.Err() != nil {
-		m.ring()
+		m.ringLocked()
 	}
 	return back
 }
 
-// ring wakes those who wait for the member. The caller holds mu.
-func (m *member) ring() {
+// ringLocked wakes the callers that wait for the member. The caller holds mu.
+func (m *member) ringLocked() {
 	if m.back != nil {
 		close(m.back)
 		m.back = nil

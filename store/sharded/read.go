@@ -90,8 +90,8 @@ func (s *sharded) Transitions(ctx context.Context, key state.Key, after uint64, 
 	return m.numbered(trs), err
 }
 
-// own is the member's own sequence for one of the whole: what is after that in the
-// whole is after this in the member.
+// own returns the member's own sequence for one of the sharded store: later
+// sequences there are later ones here.
 func (m *member) own(sequence uint64) uint64 {
 	switch {
 	case sequence <= m.base:
@@ -102,8 +102,8 @@ func (m *member) own(sequence uint64) uint64 {
 	return sequence - m.base
 }
 
-// numbered are transitions with the sequences that they have in the whole. Those of
-// a store may be shared with others.
+// numbered returns copies of transitions with the sequences of the sharded
+// store. They are copies because a store may share its transitions.
 func (m *member) numbered(trs []*state.Transition) []*state.Transition {
 	if m.base == 0 {
 		return trs
@@ -117,8 +117,9 @@ func (m *member) numbered(trs []*state.Transition) []*state.Transition {
 	return trs
 }
 
-// readTask reads something of the task that a reference names, from the member that
-// it is on. keyOf is the task that was found, zero if the answer does not say that.
+// readTask reads a part of the task that a reference names, from its member.
+// keyOf returns the key of the task that was read, zero if the answer does not
+// contain it.
 func readTask[T any](
 	ctx context.Context, s *sharded, ref store.Ref, read func(context.Context, *member) (T, error), keyOf func(*T) state.Key,
 ) (answer T, m *member, err error) {
@@ -138,9 +139,9 @@ func readTask[T any](
 	return answer, m, err
 }
 
-// readNode asks all members at once. A generated ID is on one member only, so the
-// first answer ends the search. The others are not canceled, which would cost some
-// databases their connections.
+// readNode asks all members at once. A generated ID is on one member only, so
+// the first answer ends the search. The other calls are not canceled, because
+// that would cost some databases their connections.
 func readNode[T any](
 	ctx context.Context, s *sharded, ref store.Ref, read func(context.Context, *member) (T, error), keyOf func(*T) state.Key,
 ) (found T, m *member, err error) {

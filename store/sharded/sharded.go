@@ -15,16 +15,16 @@ import (
 )
 
 var (
-	// ErrSplit says that a business has tasks on two members, which were filled
-	// apart from each other, so that none can be chosen for it.
+	// ErrSplit says that a business has tasks on two members, which were
+	// separate stores before, so that it belongs to neither.
 	ErrSplit = errors.New("business on two members")
 	// ErrAmbiguous says that nodes on two members were given the same ID. Name
 	// the task as well.
 	ErrAmbiguous = errors.New("node ID on two members")
 )
 
-// MemberError is an error of one member. It matches what Err does. If the member is
-// lost, that is [store.ErrUnavailable].
+// MemberError is an error of one member. It matches the same errors as Err. Err
+// matches [store.ErrUnavailable] if the member is lost.
 type MemberError struct {
 	Member string // its name
 	Err    error
@@ -36,28 +36,29 @@ func (e *MemberError) Error() string { return fmt.Sprintf("member %s: %v", e.Mem
 // Unwrap returns Err.
 func (e *MemberError) Unwrap() error { return e.Err }
 
-// Member is one of the stores that a store is made of.
+// Member is one of the stores of a sharded store.
 type Member struct {
-	// Name is kept with the businesses that are placed on the member, and is in
-	// errors. It must be an ID, see [state.CheckID], and must not change.
+	// Name is recorded with the businesses on the member, and is in errors. It
+	// must be an ID, see [state.CheckID], and must not change.
 	Name string
-	// Open opens the member, and opens it again after a failure, and if it could not
-	// be opened before. What it returns is closed by the sharded store. It must not be
-	// nil.
+	// Open opens the member. It is called again after a failure, or if the
+	// member could not be opened before. The sharded store closes the result,
+	// which must not be nil.
 	Open func(ctx context.Context) (store.Store, error)
 }
 
 // Options configure [Open]. A nil *Options and zero fields stand for the
 // defaults.
 type Options struct {
-	// Place names the member where a business begins that has no task yet. It may
-	// be called from many goroutines. Default: [Rendezvous] of all members, so that
-	// each has about as many businesses.
+	// Place returns the name of the member for a business without tasks. It may
+	// be called from many goroutines. Default: [Rendezvous] of all members, so
+	// that each has about as many businesses.
 	Place func(business string) (member string)
 	// Retry is how long to wait until a lost member is tried again. Default: one
 	// second.
 	Retry time.Duration
-	// Logger is told that a member is lost, and that it is back. Default: silent.
+	// Logger gets a message when a member is lost, and when it is back.
+	// Default: no log.
 	Logger *slog.Logger
 }
 
@@ -66,8 +67,8 @@ type sharded struct {
 	members []*member
 	homes   homes
 
-	stop    context.CancelFunc // ends what runs in the background
-	running sync.WaitGroup     // what does
+	stop    context.CancelFunc // ends the background goroutines
+	running sync.WaitGroup     // the background goroutines
 
 	mu     sync.Mutex // protects closed
 	closed bool
@@ -77,16 +78,18 @@ type sharded struct {
 // a [store.Checker], and a [store.Leaser] and [store.Notifier] if its members are,
 // which all or none must be.
 //
-// Members that cannot be reached are lost until they can, as if they had been lost
-// after Open; at least one must be there. Open waits for the answers of all: set
-// their own limits, such as pgstore's Options.Recover and the connect_timeout of a
-// database's URL. Every [MemberError] of a lost member tells why it could not be
-// opened, so that a wrong URL shows.
+// Members that cannot be reached are lost at first, as if they had been lost
+// after Open; at least one must be reachable. Open waits for all members to
+// answer or fail. To bound the wait, set their own limits, such as pgstore's
+// Options.Recover and the connect_timeout of a database's URL. Every
+// [MemberError] of a lost member contains the reason why it could not be
+// opened, for example a wrong URL.
 //
-// An error matches [state.ErrInvalidArgument] if the list of members makes no sense,
-// or contradicts what they have recorded of it. An error that package store defines,
-// such as [store.ErrLocked], [store.ErrCorrupt] and [store.ErrIncompatible], is no
-// reason to wait: Open then returns the [MemberError].
+// An error matches [state.ErrInvalidArgument] if the list of members is
+// invalid, or contradicts the records of the members. For an error that package
+// store defines, such as [store.ErrLocked], [store.ErrCorrupt] and
+// [store.ErrIncompatible], the member is not lost: Open returns the
+// [MemberError].
 func Open(ctx context.Context, members []Member, o *Options) (store.Store, error) {
 	var opts Options
 	if o != nil {
@@ -135,7 +138,7 @@ func Open(ctx context.Context, members []Member, o *Options) (store.Store, error
 	return s, nil
 }
 
-// open opens the members and reports whether they lend tasks.
+// open opens the members and reports whether they have leases.
 func (s *sharded) open(ctx context.Context) (leases bool, err error) {
 	_, errs := ask(s.members, func(m *member) (struct{}, error) { return struct{}{}, m.begin(ctx) })
 	if err := errors.Join(errs...); err != nil {
@@ -180,7 +183,7 @@ func (s *sharded) Close() error {
 	return errors.Join(errs...)
 }
 
-// ready reports why a call may not go on.
+// ready returns the reason why a call cannot run, nil if it can.
 func (s *sharded) ready(ctx context.Context) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -198,7 +201,7 @@ func (s *sharded) Check(ctx context.Context, report func(problem string)) error 
 		return err
 	}
 	where := make(map[string]*member)
-	var unfinished []error // of members that are lost
+	var unfinished []error // of lost members
 	for _, m := range s.members {
 		err := m.use(ctx, func(st store.Store) error {
 			check := func(ctx context.Context, report func(string)) error { return store.Check(ctx, st, report) }
@@ -210,7 +213,7 @@ func (s *sharded) Check(ctx context.Context, report func(problem string)) error 
 			}
 			for t, err := range store.Tasks(ctx, st, store.ListQuery{}) {
 				if unreadable := (*store.UnreadableError)(nil); errors.As(err, &unreadable) {
-					return nil // the check has told of it
+					return nil // the check has reported it
 				}
 				if err != nil {
 					return err
@@ -234,7 +237,7 @@ func (s *sharded) Check(ctx context.Context, report func(problem string)) error 
 	return errors.Join(unfinished...)
 }
 
-// ask calls f for all members at once and returns what it does, in their order.
+// ask calls f for all members at once and returns the results in their order.
 func ask[T any](members []*member, f func(m *member) (T, error)) ([]T, []error) {
 	answers, errs := make([]T, len(members)), make([]error, len(members))
 	var wg sync.WaitGroup

@@ -8,7 +8,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// shared is a store whose members other processes write to as well.
+// shared is a sharded store whose members are shared with other processes.
 type shared struct {
 	*sharded
 	changed changed
@@ -48,14 +48,14 @@ func (s *shared) TakeOver(ctx context.Context, at store.Location) error {
 	return err
 }
 
-// leased are the tasks of a member whose leases the handles of this process have
-// or had. The zero leased has none.
+// leased has the tasks of a member that handles of this process have or had
+// leased. The zero leased is empty.
 type leased struct {
-	held   map[state.Key]struct{} // by the open handle
-	fenced map[state.Key]struct{} // by one before it
+	held   map[state.Key]struct{} // leased by the open handle
+	fenced map[state.Key]struct{} // leased by an earlier handle
 }
 
-// fence takes note that the handle was opened again: it has no leases.
+// fence moves all tasks to fenced, because a new handle has no leases.
 func (l *leased) fence() {
 	if l.fenced == nil {
 		l.fenced = make(map[state.Key]struct{})
@@ -74,7 +74,7 @@ func (l *leased) hold(key state.Key) {
 	delete(l.fenced, key)
 }
 
-// fences reports whether a handle before the open one had the lease of a task.
+// fences reports whether an earlier handle had the lease of a task.
 func (m *member) fences(key state.Key) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -88,7 +88,7 @@ func (m *member) tookOver(key state.Key) {
 	m.leased.hold(key)
 }
 
-// committed takes note of tasks that were created or have ended.
+// committed records the tasks that were created or have ended.
 func (m *member) committed(writes []store.Write, results []store.Result) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -119,11 +119,11 @@ func ends(w *store.Write) (ended bool) {
 	return ended || w.Deletes()
 }
 
-// changed tells those who wait that a member's feed may have grown.
+// changed wakes callers when a member's feed may have grown.
 type changed struct {
 	mu     sync.Mutex                  // protects everything below
-	ch     chan struct{}               // nil: nobody waits
-	waited map[*member]<-chan struct{} // of each member, what is being waited for
+	ch     chan struct{}               // nil if no caller waits
+	waited map[*member]<-chan struct{} // the channel of each member that is being waited for
 }
 
 // Changed implements [store.Notifier].
@@ -139,7 +139,7 @@ func (s *shared) Changed() <-chan struct{} {
 	}
 	for _, m := range s.members {
 		if c.waited[m] != nil {
-			continue // for a commit since then, which is no later than now
+			continue // a goroutine already waits for the member's next commit
 		}
 		tells := m.changed()
 		c.waited[m] = tells
@@ -148,7 +148,7 @@ func (s *shared) Changed() <-chan struct{} {
 	return c.ch
 }
 
-// wait rings when a member tells of something.
+// wait rings when a member reports a change.
 func (c *changed) wait(m *member, tells <-chan struct{}) {
 	<-tells
 	c.mu.Lock()
@@ -160,13 +160,13 @@ func (c *changed) wait(m *member, tells <-chan struct{}) {
 	}
 }
 
-// changed is closed when somebody else may have committed on the member, when it
-// is back after it was lost, or when the store closes.
+// changed returns a channel that is closed when another process may have
+// committed on the member, when the member is back, or when the store closes.
 func (m *member) changed() <-chan struct{} {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.lost != nil || m.life.Err() != nil {
-		return m.returned()
+		return m.returnedLocked()
 	}
 	return m.handle.(store.Notifier).Changed()
 }
