@@ -124,18 +124,18 @@ func (e *Engine) takeOver(ctx context.Context, leaser store.Leaser, t *store.Tas
 	return in, true, nil
 }
 
-// before is the sequence after which this engine has committed to the log that a
-// sequence is of.
+// before returns the sequence in the log of seq after which this engine has
+// committed.
 func (e *Engine) before(sequence uint64) uint64 {
 	opened := *e.opened.Load()
 	if opened.HistoryOf(sequence) == (store.History{}) {
-		return math.MaxUint64 // everything there is from before
+		return math.MaxUint64 // the engine has not committed to this log
 	}
 	return opened.In(sequence)
 }
 
-// began takes note of the first commit to a log that was empty when the engine was
-// opened, or could not be reached. There is one commit at a time.
+// began records the first commit to a log that was empty or unreachable when
+// the engine was opened. Only one commit runs at a time.
 func (e *Engine) began(history store.History, first uint64) {
 	if opened := *e.opened.Load(); opened.HistoryOf(first) == (store.History{}) {
 		opened = opened.With(history, first-1)

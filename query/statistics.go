@@ -55,9 +55,8 @@ type NodeStatistics struct {
 	// the order of creation.
 	Nth  int
 	Kind state.Kind
-	// Runs is the number of attempts, superseded ones included, that started
-	// and ended as FINISHED or FAILED by themselves. A skip is no attempt in
-	// this sense.
+	// Runs is the number of attempts, including superseded ones, that started and
+	// then finished or failed. It does not count skips.
 	Runs int
 	// Failures is how many of them failed, ignored failures included.
 	Failures int

@@ -11,44 +11,44 @@ import (
 // The errors of a store, in addition to [state.ErrNotFound], [state.ErrExists] and
 // [state.ErrInvalidArgument].
 var (
-	// ErrConflict: the task is at another revision than the change was
+	// ErrConflict says that the task is at another revision than the change was
 	// computed from. Load it and try again.
 	ErrConflict = errors.New("conflict: the task has changed")
-	// ErrTrimmed: the requested changes are older than those that the feed keeps.
+	// ErrTrimmed says that the requested changes are older than those that the feed keeps.
 	ErrTrimmed = errors.New("changes no longer kept")
-	// ErrHistory: this store never had the position, because it is another store
+	// ErrHistory says that this store never had the position, because it is another store
 	// or an earlier backup was restored. A program that follows the store must
 	// start again from the present content.
 	ErrHistory = errors.New("position of another history")
-	// ErrLocked: another process has the file open.
+	// ErrLocked says that another process has the file open.
 	ErrLocked = errors.New("locked by another process")
-	// ErrFull: there is no room for the change. Nothing was committed, and
+	// ErrFull says that there is no room for the change. Nothing was committed, and
 	// later commits may succeed.
 	ErrFull = errors.New("store full")
-	// ErrReplaced: the file of an open store was removed, renamed or replaced
+	// ErrReplaced says that the file of an open store was removed, renamed or replaced
 	// by another one. Nothing was committed, because the next open of the path
 	// would not find it. Reading and backups still work.
 	ErrReplaced = errors.New("store file removed or replaced")
-	// ErrReadOnly: the store was opened for reading only.
+	// ErrReadOnly says that the store was opened for reading only.
 	ErrReadOnly = errors.New("store opened for reading only")
-	// ErrFailed: a commit failed in a way that leaves its outcome unknown.
+	// ErrFailed says that a commit failed in a way that leaves its outcome unknown.
 	// The store refuses everything until it is reopened.
 	ErrFailed = errors.New("store failed, outcome unknown, reopen")
-	// ErrCorrupt: the stored data is damaged. Nothing is repaired or reset.
+	// ErrCorrupt says that the stored data is damaged. Nothing is repaired or reset.
 	ErrCorrupt = errors.New("store corrupt")
-	// ErrIncompatible: the file is another program's or of a newer version.
+	// ErrIncompatible says that the file is another program's or of a newer version.
 	ErrIncompatible = errors.New("store incompatible")
-	// ErrUnavailable: the part of a store that a call needs, such as one of several
+	// ErrUnavailable says that the part of a store that a call needs, such as one of several
 	// databases, cannot be reached. The other parts work. Try again later: the part
 	// comes into use when it is back. A write did not happen, unless the error
 	// matches ErrFailed too.
 	ErrUnavailable = errors.New("part of the store not available")
-	// ErrClosed: the store or engine was closed.
+	// ErrClosed says that the store or engine was closed.
 	ErrClosed = errors.New("closed")
 )
 
-// GapError says that a feed of several logs does not have what follows a position
-// in one of them. It matches [ErrTrimmed] or [ErrHistory].
+// GapError says that a feed of several logs lacks the transitions after a
+// position in one of them. It matches [ErrTrimmed] or [ErrHistory].
 type GapError struct {
 	// Resume is the position behind the gap: before the oldest transition that
 	// the log retains, and in the other logs where the reader was.
@@ -77,11 +77,11 @@ func (e *UnavailableError) Error() string { return e.Err.Error() }
 // Unwrap returns Err.
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
-// TooLargeError says that a write is more than the store takes at once. It matches
-// [state.ErrInvalidArgument].
+// TooLargeError says that a write is larger than the store accepts in one
+// commit. It matches [state.ErrInvalidArgument].
 type TooLargeError struct {
-	Bytes int // what the write takes
-	Limit int // what the store takes
+	Bytes int // size of the write
+	Limit int // the largest size that the store accepts
 }
 
 // Error says how much the write takes. It does not name the task, which the

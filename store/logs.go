@@ -9,10 +9,10 @@ import "encoding/binary"
 // with one log counts from 1. A task stays in one log: its transitions, and
 // nothing else of two logs, are in the order of their sequences.
 const (
-	// LogSize is how many sequences a log has. With [MaxLogs] logs all are
-	// integers that JSON programs read exactly.
+	// LogSize is the number of sequences of a log. With [MaxLogs] logs all
+	// sequences are integers that JSON programs read exactly.
 	LogSize = 100_000_000_000_000
-	// MaxLogs is how many logs a store can have.
+	// MaxLogs is the most logs of a store.
 	MaxLogs = 90
 )
 

@@ -143,7 +143,7 @@ func (s *Story) compareFeed() {
 	s.same("feed", byLog(s.entries(feed.Transitions)), byLog(want))
 }
 
-// byLog are the entries of each log, which has an order of its own.
+// byLog returns the entries by log, each log in its own order.
 func byLog(entries []model.Entry) map[int][]model.Entry {
 	logs := make(map[int][]model.Entry)
 	for _, e := range entries {

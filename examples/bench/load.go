@@ -136,7 +136,7 @@ func (c crew) work(ctx context.Context, e *engine.Engine, d time.Duration) (outc
 
 // fill records n finished tasks, each in one call as an import would, named
 // name-0 and so on and created with the options that options, if not nil, returns.
-// It calls told, if not nil, at intervals. Existing tasks stay as they are.
+// It calls told, if not nil, at intervals. Existing tasks stay unchanged.
 func fill(ctx context.Context, e *engine.Engine, name string, n int, options func(task int) []engine.Option, told func(done int)) error {
 	var next atomic.Int64
 	var mu sync.Mutex // held to call told

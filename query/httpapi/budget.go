@@ -74,7 +74,7 @@ func (b *budget) take(ctx context.Context, client string, bytes int64, patience 
 	}
 }
 
-// now takes a share without waiting, nil if there is none.
+// now takes a share without waiting, and returns nil if there is no room.
 func (b *budget) now(client string, bytes int64) *claim {
 	c := b.ask(client, bytes)
 	select {

@@ -108,8 +108,8 @@ func (p *positions) sealCursor(cursor string) string {
 	return base64.RawURLEncoding.EncodeToString(p.cursor.Seal(nonce, nonce, plain, nil))
 }
 
-// openCursor is the store's cursor; ok is false for a text that is none of
-// sealCursor's.
+// openCursor returns the store's cursor; ok is false if sealCursor did not make
+// the text.
 func (p *positions) openCursor(text string) (cursor string, ok bool) {
 	if text == "" {
 		return "", true

@@ -39,7 +39,7 @@ type question struct {
 	err error
 }
 
-// fail keeps the first error; nil is none.
+// fail keeps the first error. It ignores nil.
 func (q *question) fail(err error) { q.err = cmp.Or(q.err, err) }
 
 // given is the value of a plain parameter, ok only if it has one.

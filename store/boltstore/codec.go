@@ -46,11 +46,12 @@ func appendMaybe(dst []byte, at, base state.Instant) []byte {
 // read after that is zero. newer says that a later version of the program may have
 // written the record.
 //
-// What it has read it counts, because to write pointers is slow while the garbage
-// collector marks: that was a fifth of the time to load many trees.
+// The decoder counts the bytes it has read instead of shortening a slice,
+// because writing pointers is slow while the garbage collector marks: that took
+// a fifth of the time to load many trees.
 type decoder struct {
 	b     []byte
-	at    int // in b
+	at    int // offset in b of the rest
 	bad   bool
 	newer bool
 	ids   *texts // memory for hexadecimal IDs; nil allocates each separately
@@ -126,10 +127,10 @@ func unsealed(key, v []byte) decoder {
 
 func (d *decoder) fail() { d.bad, d.at = true, len(d.b) }
 
-// rest is what has not been read.
+// rest returns the bytes that have not been read.
 func (d *decoder) rest() []byte { return d.b[d.at:] }
 
-// left is its length.
+// left is the length of rest.
 func (d *decoder) left() int { return len(d.b) - d.at }
 
 // later is fail for a value that only a later version of the program knows: a kind, a

@@ -111,7 +111,8 @@ func (o *overlay) deleted(number uint64) bool {
 	return e != nil && e.deleted
 }
 
-// key returns the newest entry of the task with a key, nil if there is none.
+// key returns the newest entry of the task with a key, nil if the overlay does
+// not have one.
 func (o *overlay) key(key state.Key) *entry {
 	e := o.active.keys[key]
 	if e != nil || o.frozen == nil {
@@ -166,9 +167,9 @@ func (o *overlay) pieces(number uint64) []piece {
 	return list
 }
 
-// enter returns the entry of a task in the active generation. newest is the newest
-// entry that the overlay has of the task, if any. If not, header is that of the file,
-// nil if the task is new.
+// enter returns the entry of a task in the active generation, and adds one if
+// necessary. newest is the newest entry of the task in the overlay, or nil.
+// header is then the task's header in the file, nil if the task is new.
 func (o *overlay) enter(newest *entry, p *owned, header *store.Task) *entry {
 	g := o.active
 	if newest != nil && newest.in == g {
@@ -177,7 +178,7 @@ func (o *overlay) enter(newest *entry, p *owned, header *store.Task) *entry {
 	e := &entry{in: g, number: p.number, task: store.Task{Key: p.key, Number: p.number}}
 	if newest != nil {
 		e.task = newest.task
-		e.pieces = make([]piece, 0, len(newest.pieces)) // as many come, mostly
+		e.pieces = make([]piece, 0, len(newest.pieces)) // usually the same number
 	} else if header != nil {
 		e.task = *header
 	}
@@ -189,9 +190,9 @@ func (o *overlay) enter(newest *entry, p *owned, header *store.Task) *entry {
 	return e
 }
 
-// add takes a committed change of a task into its entry, which is in the active
-// generation. On replay the file may have a part of the change already; then the
-// header tells.
+// add adds a committed change of a task to its entry, which is in the active
+// generation. During replay the file may already have a part of the change; the
+// header then has the revision up to which it does.
 func (o *overlay) add(e *entry, p *owned, trs []*state.Transition) {
 	g := e.in
 	g.transitions += p.count

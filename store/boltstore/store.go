@@ -141,10 +141,10 @@ type Store struct {
 	lastID     []byte           // the highest key of a node ID in the file
 	enc        encoder
 	payload    []byte
-	plans      uint64 // how many were made
-	// What commits use, kept for its memory.
-	keys    map[state.Key]struct{} // tasks changed that the overlay does not have
-	ids     map[string]struct{}    // nodes declared
+	plans      uint64 // number of plans so far
+	// Sets that commits use, kept for their memory.
+	keys    map[state.Key]struct{} // changed tasks that the overlay does not have
+	ids     map[string]struct{}    // declared nodes
 	tasks   []*entry
 	planned []planned
 

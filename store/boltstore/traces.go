@@ -33,9 +33,9 @@ func (t *traces) set(index int, trace state.Trace) {
 	(*t)[i][index%tracesPiece] = trace
 }
 
-// trace returns the trace of a node of the task, whose newest entry is e, nil if
-// the overlay has none. The trace is in the overlay if a change of the node is;
-// otherwise it is read from the file.
+// trace returns the trace of a node of a task. e is the task's newest entry,
+// nil if the overlay has none. If the overlay has a change of the node, the
+// trace is there; otherwise it is read from the file.
 func (o *overlay) trace(e *entry, file func() (*bolt.Tx, error), number uint64, index int) (state.Trace, error) {
 	if e != nil {
 		if t := e.traces.get(index); t.IsSet() {

@@ -318,7 +318,7 @@ func encodeTransition(tr *state.Transition) []byte {
 	return b
 }
 
-// Flags beside the kind of a changed node.
+// Flags in the byte with the kind of a changed node.
 const (
 	changeDeclared   = 1 << 6
 	changeSuperseded = 1 << 7

@@ -83,7 +83,7 @@ func denseSequences(c *trial) {
 			log := store.LogOf(r.First)
 			if next[log] == 0 {
 				next[log] = 1
-				if c.factory.Logs { // which may have records of their own before
+				if c.factory.Logs { // a log may begin with other records
 					next[log] = r.First
 				}
 			}

@@ -98,7 +98,7 @@ func tourBack(w *writer) {
 		with(on(state.Fail, inner), func(op *state.Op) { op.Error = "r failed" }),
 		with(on(state.Finish, stage), func(op *state.Op) { op.Tolerate = true }),
 	)
-	// A begin gives an attempt that had not started a version of its own choice.
+	// A begin can give a version to an attempt that has not started.
 	s := task + ".s"
 	begin := state.Op{
 		Kind: state.Begin, Node: s, NodeGiven: true, Parent: task, NodeKind: state.ServiceActivity,

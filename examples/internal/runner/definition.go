@@ -81,9 +81,10 @@ func (r *region) contains(n *node) bool {
 	return false
 }
 
-// joining is the region that ends when n leads to the converge gateway: the
-// outermost of those n is in, or opens, that meet there. nil if there is none,
-// and the gateway only passes on what comes.
+// joining returns the region that ends when n leads to the converge gateway:
+// the outermost of the regions that n is in, or opens, and that meet there. It
+// returns nil if there is no such region; the gateway then only forwards its
+// input.
 func (n *node) joining(converge *node) (joined *region) {
 	if n.opens != nil && n.opens.converge == converge {
 		joined = n.opens

@@ -125,7 +125,7 @@ func (c *call) run(ctx context.Context, s *storage, def *definition, res *result
 	return code, errors.Join(err, e.Close())
 }
 
-// operable reports whether anybody may operate the task.
+// operable reports whether any user may operate the task.
 func (c *call) operable() bool { return c.operate || len(c.operators) > 0 }
 
 // serve begins to serve the engine's records; nil if that was not requested.
@@ -335,7 +335,7 @@ func (c *call) conclude(tree *state.Tree, labels map[string]string) int {
 	return code
 }
 
-// quoted is s as a shell takes it for one word.
+// quoted returns s as a shell reads it as one word.
 func quoted(s string) string {
 	special := func(r rune) bool {
 		return r >= utf8.RuneSelf || !unicode.IsLetter(r) && !unicode.IsDigit(r) && !strings.ContainsRune("_-./:@%+,", r)

@@ -118,8 +118,8 @@ func inOrder(start *node, steps func(*node) []*node) (found []*node) {
 	return found
 }
 
-// cycleWithout returns a cycle without any node that breaks it, nil if there
-// is none.
+// cycleWithout returns a cycle that no node breaks, nil if every cycle is
+// broken.
 func cycleWithout(breaks func(*node) bool, all []*node) []*node {
 	const open, done = 1, 2
 	mark := map[*node]int{}

@@ -167,8 +167,8 @@ func (r *run) performOnTask(ctx context.Context, b *batch, o *operation) error {
 	return refuse("a pipeline can be paused, resumed and revoked; %s is for one of its nodes", o.Action)
 }
 
-// named is the node with an ID of the record, or of the definition, nil if there
-// is none.
+// named returns the node with an ID of the record or of the definition, nil if
+// the ID is unknown.
 func (r *run) named(tree *state.Tree, id string) *node {
 	if i, ok := tree.Find(id); ok {
 		id = tree.Node(i).Key

@@ -13,9 +13,8 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// attemptInput is the input of an attempt, as the record keeps it: what a
-// command gets in its environment beside the variables of its pipeline, or the
-// variables that a subprocess begins with.
+// attemptInput is the recorded input of an attempt: a command's additions to
+// the environment of its pipeline, or the first variables of a subprocess.
 type attemptInput struct {
 	Inputs map[string]string `json:"inputs"`
 }
@@ -41,7 +40,7 @@ func encodeData(v any) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if err := e.Encode(v); err != nil { // there is none
+	if err := e.Encode(v); err != nil { // cannot fail
 		panic(err)
 	}
 	return bytes.TrimSpace(b.Bytes())

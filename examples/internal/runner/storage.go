@@ -15,8 +15,8 @@ import (
 // storage is a database that is open.
 type storage struct {
 	store.Store
-	// leases is the store as others see it who use it too, nil for a file,
-	// which nobody else can have open.
+	// leases is the store if other processes can use it too, nil for a file,
+	// which only one process can have open.
 	leases store.Leaser
 }
 

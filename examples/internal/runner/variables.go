@@ -91,8 +91,8 @@ func variableName(key string) string {
 	return strings.TrimSuffix(strings.TrimPrefix(key, "${"), "}")
 }
 
-// sources notes the nodes whose outputs become a variable; ok is false if there
-// are none.
+// sources records the nodes whose outputs become a variable; ok is false if no
+// node's does.
 func (b *builder) sources(path string, p *pipeline, name string, in input) (ok bool) {
 	add := func(act, key any) {
 		id, isText := act.(string)

@@ -70,5 +70,5 @@ func dashed(flags *flag.FlagSet) (names []string) {
 	return names
 }
 
-// quoted are words that need no quotes of their own, in quotes.
+// quoted puts words without special characters into quotes.
 func quoted(words []string) string { return "'" + strings.Join(words, " ") + "'" }

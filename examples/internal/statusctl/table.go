@@ -87,8 +87,8 @@ func (t *table) write(w io.Writer, colored bool) error {
 	return nil
 }
 
-// painted is the name of a state in its color; other texts, such as the column's
-// title, stay as they are.
+// painted returns the name of a state in its color, and any other text, such as
+// a column's title, unchanged.
 func painted(cell string) string {
 	if s, err := state.ParseState(cell); err == nil {
 		return picture.Paint(s, cell)

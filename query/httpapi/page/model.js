@@ -79,15 +79,15 @@ class Model {
     return n.kind === "pipeline" || n.kind === "subprocess";
   }
 
-  // working reports whether something goes on in a node: a leaf that runs or
-  // will be retried by itself, or a container that is between two steps.
+  // working reports whether work is in progress in a node: a leaf runs or waits
+  // for its automatic retry, or a container is between two steps.
   working(n) {
     if (!this.container(n)) return n.state === "RUNNING" || !!n.retry_at;
     return !n.finish_time && (n.state === "RUNNING" || !!n.counts?.RUNNING);
   }
 
-  // end is when an attempt ended or, if it has not, came to a stand: now where
-  // something goes on, else the last thing that happened in it.
+  // end is the time when an attempt ended or stopped: now while work is in
+  // progress in it, otherwise the time of its last change.
   end(n, now) {
     if (n.ended >= 0) return n.ended;
     if (this.working(n)) return now;
@@ -167,8 +167,8 @@ class Model {
     return [from, Math.max(this.working(this.root) ? now : this.lastTime(), from + 1)];
   }
 
-  // next is the next leaf behind a node, in the order of the rows and around its
-  // end, for which a condition holds; -1 if there is none.
+  // next returns the next leaf after a node that satisfies a condition, in the
+  // order of the rows and continuing from the first row; -1 without such a leaf.
   next(id, condition) {
     const all = this.visible(new Set());
     const from = all.findIndex(({ index }) => this.nodes[index].id === id);

@@ -8,7 +8,7 @@ class Outage {
     this.wait = Outage.least;
   }
 
-  // over takes it back that the server does not answer.
+  // over ends the outage.
   over() {
     this.wait = Outage.least;
     if (Outage.shown === this) $("outage").hidden = true;

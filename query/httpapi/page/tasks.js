@@ -188,7 +188,7 @@ const tasksView = {
     const counts = (this.counts = told ? { ...told.states, unfinished: told.unfinished, has_failures: told.has_failures } : this.counts || {});
     const shown = told?.more ? "+" : "";
     const names = [...states.filter((s) => s !== "FINISHED"), "FINISHED", "unfinished", "has_failures"];
-    // Buttons that stay as they are stay: a click may be on its way to one.
+    // Unchanged buttons are kept, because a click on one may be in progress.
     const drawn = JSON.stringify([counts, !!told, shown, [...this.asked.states]]);
     if ($("f-states").dataset.drawn === drawn) return;
     $("f-states").dataset.drawn = drawn;

@@ -5,8 +5,8 @@
 // All elements clean their texts; what goes to a title or elsewhere is cleaned there.
 const clean = (text) => plain(String(text)).replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/g, "\ufffd");
 
-// apart is text of which neither letters nor controls move what is beside it.
-// An element, not characters that isolate: those would be copied with it.
+// apart returns a text that cannot move its neighbors, whatever its letters and
+// controls. It is an element, because isolating characters would be copied too.
 const apart = (text) => element("bdi", "", text);
 
 // escapeUnseen is JSON with escapes for what does not show or turns the

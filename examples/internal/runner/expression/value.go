@@ -84,8 +84,8 @@ func (v value) asText() string {
 	return v.text
 }
 
-// formatReal writes a fraction with as many digits as it needs, and with a
-// point or an exponent, so that it is no integer.
+// formatReal writes a fraction with as many digits as necessary, and with a
+// point or an exponent, which distinguish it from an integer.
 func formatReal(f float64) string {
 	if size := math.Abs(f); size != 0 && (size < 1e-4 || size >= 1e16) {
 		return strconv.FormatFloat(f, 'e', -1, 64)
