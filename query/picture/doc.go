@@ -30,8 +30,8 @@ type Options struct {
 	// terminals. The caller decides whether the output is a terminal with
 	// colors. Default: no.
 	Color bool
-	// Columns is the width of a text tree: remarks are cut to fit, the other
-	// columns never. Default: no bound.
+	// Columns is the width of a text tree: names are cut to two fifths of it and
+	// remarks to what is left, IDs and keys never. Default: no bound.
 	Columns int
 	// Width is the width of a timeline in pixels, at least 480. The height follows
 	// from the rows. Default: 1000.

@@ -46,7 +46,7 @@ func ExampleAppendText() {
 	os.Stdout.Write(picture.AppendText(nil, snap.Tree, snap.Index, &picture.Options{Location: time.UTC}))
 
 	// Output:
-	// Task "2"/"10", started 2026-03-01 09:00:00 +0000: 1 FAILED, 1 FINISHED
+	// Task 2/10, started 2026-03-01 09:00:00 +0000: 1 FAILED, 1 FINISHED
 	// ✖ FAILED    release 1.4  13m 00s  root
 	// ✔ FINISHED  ├─ build     7m 00s   build   retried
 	// ✖ FAILED    └─ deploy    1m 00s   deploy  connection refused

@@ -16,8 +16,8 @@ const (
 // tree for people: a line about the task, then a line for each node with its
 // shown state, name or kind, duration, ID or key, retries, skips and loops, the
 // step that led back to it, its note, and the cause of its error. Columns are
-// aligned by the width of text on terminals; names of more than 60 columns are
-// cut. Every node is exactly one line without control sequences from names or
+// aligned by the width of text on terminals; names of more than 60 columns are cut,
+// and with the lines before them to two fifths of [Options.Columns]. Every node is exactly one line without control sequences from names or
 // errors. The lines end in newlines; their wording may change.
 func AppendText(dst []byte, tree *state.Tree, node int, o *Options) []byte {
 	d := newDrawing(tree, node, o)
@@ -47,12 +47,13 @@ func AppendText(dst []byte, tree *state.Tree, node int, o *Options) []byte {
 
 // title appends a line about the whole.
 func (d *drawing) title(dst []byte) []byte {
-	n := d.tree.Node(d.root)
+	n, key := d.tree.Node(d.root), d.tree.Key()
+	task := Printable(key.Business + "/" + key.Task)
 	if d.root == 0 {
-		dst = append(append(dst, "Task "...), Printable(d.tree.Key().String())...)
+		dst = append(append(dst, "Task "...), task...)
 	} else {
 		dst = append(append(dst, "Node "...), Printable(n.ID)...)
-		dst = append(append(dst, " of task "...), Printable(d.tree.Key().String())...)
+		dst = append(append(dst, " of task "...), task...)
 	}
 	if n.Started.IsSet() {
 		dst = d.appendTime(append(dst, ", started "...), n.Started)
@@ -77,8 +78,12 @@ type textRow struct {
 func (d *drawing) draw(rows *[]textRow, i int, here, below string) {
 	n := d.tree.Node(i)
 	shown := d.shown(i)
+	name := here + Fit(Label(n.Kind, n.Name), textName)
+	if d.Options.Columns > 0 {
+		name = Fit(name, max(d.Options.Columns*2/5, 20))
+	}
 	*rows = append(*rows, textRow{shown, [5]string{
-		lookOf(shown).symbol + " " + shown.String(), here + Fit(Label(n.Kind, n.Name), textName), d.took(&n), Printable(d.id(i)), Fit(d.remarks(&n), textRemarks),
+		lookOf(shown).symbol + " " + shown.String(), name, d.took(&n), Printable(d.id(i)), Fit(d.remarks(&n), textRemarks),
 	}})
 	for c := d.tree.FirstChild(i); c >= 0; {
 		next := d.tree.NextSibling(c)

@@ -41,7 +41,7 @@ func (a *Access) Bind(flags *flag.FlagSet) {
 	add("trusted-app", "let the application `CODE` name its user by bk_username alone (repeatable)", a.addTrusted)
 	add("token", "let in a user by bk_token, as `TOKEN=USER` (repeatable)", func(value string) error { return addToken(a.tokens, value) })
 	add("access-token", "let in a user by access_token alone, as `TOKEN=USER` (repeatable)", func(value string) error { return addToken(a.access, value) })
-	add("host", "with -no-auth, answer also who asks by the host `NAME` (repeatable)", a.addHost)
+	add("host", "with -no-auth, answer also requests to the host `NAME` (repeatable)", a.addHost)
 	flags.BoolVar(&a.all, "no-auth", false, "let in everybody who can reach the address")
 }
 

@@ -17,7 +17,7 @@ var backupCommand = command{
 	detail: `
 NEWFILE appears when it is complete and on disk; a file that is there already
 is left alone. It is a database like the original: to restore it, give it the
-original's name while nobody has that open.`,
+original's name while no process has the original open.`,
 	bind: func(flags *flag.FlagSet) action {
 		compact := flags.Bool("compact", false, "leave out all free room, which takes longer")
 		return func(ctx context.Context, t *tool, args []string) error {

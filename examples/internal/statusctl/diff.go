@@ -11,12 +11,13 @@ import (
 )
 
 var diffCommand = command{
-	name: "diff", args: "BIZ TASK TASK", summary: "compare two runs of a pipeline, node by node",
+	name: "diff", args: "BIZ TASK OTHER-TASK", summary: "compare two runs of a pipeline, node by node",
 	least: 3, most: 3,
 	detail: `
-Nodes are compared that are called alike, in containers that are called alike.
-Without -all only nodes that differ are shown: in state, in what happened to
-them, or in how long they took, by more than a tenth and a second.`,
+A node is compared with the one that has the same key or, without a key, the same
+name in the same container. Without -all only nodes that differ are shown: in
+state, in error, in the number of attempts, or in how long they took, by more than
+a tenth and a second.`,
 	bind: func(flags *flag.FlagSet) action {
 		all := flags.Bool("all", false, "also show nodes that do not differ")
 		return func(ctx context.Context, t *tool, args []string) error {

@@ -66,7 +66,7 @@ func showHistory(ctx context.Context, t *tool, r *reader, args []string) error {
 		}
 		return nil
 	}
-	rows, data := table{states: 2}, table{states: -1}
+	rows, data := table{states: 2, times: []int{3, 4}, spare: []int{6, 4}}, table{states: -1}
 	rows.add("LOOP", "RETRY", "STATE", "STARTED", "FINISHED", "TOOK", "VERSION", "REMARKS")
 	for a, err := range node.Attempts {
 		if err != nil {
@@ -95,6 +95,7 @@ func showHistory(ctx context.Context, t *tool, r *reader, args []string) error {
 	if _, err := fmt.Fprintln(t.stdout, picture.Printable(title)); err != nil {
 		return err
 	}
+	rows.fit(t.stdout)
 	if err := rows.write(t.stdout, wantsColors(t.stdout)); err != nil || len(data.rows) == 0 {
 		return err
 	}

@@ -21,9 +21,9 @@ var importCommand = command{
 	detail: `
 The export is read to its end first, and nothing is imported if it is damaged or
 not whole, if a task or a node ID comes twice in it, or if the database has one of
-them. Then the tasks are recorded, each whole or not at all. They answer every
-query as where they come from, but for sequences and revisions, which are the
-database's own.`,
+them. Then the tasks are recorded, each whole or not at all. Every query about
+them is answered as in the database that they come from, except for sequences and
+revisions, which are of the new database.`,
 	run: importTasks,
 }
 

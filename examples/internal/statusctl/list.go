@@ -18,6 +18,7 @@ import (
 var listCommand = command{
 	name: "list", summary: "list tasks, newest recorded first",
 	detail: timeDetail + `
+
 -since and -until bound when tasks were recorded, or with -time when they started
 or finished.
 
@@ -110,11 +111,12 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 		_, err := fmt.Fprintln(l.stdout, message)
 		return err
 	}
-	rows := table{states: 2}
+	rows := table{states: 2, times: []int{3}, spare: []int{5}}
 	labeled := slices.ContainsFunc(tasks.Tasks, func(k query.Task) bool { return len(k.Labels) > 0 })
 	head := []string{"BIZ", "TASK", "STATE", "STARTED", "TOOK", "NODES", "NAME"}
 	if labeled {
 		head = append(head, "LABELS")
+		rows.spare, rows.cut = []int{7, 5}, []int{7, 6}
 	}
 	rows.add(head...)
 	for i := range tasks.Tasks {
@@ -156,7 +158,7 @@ func parseStates(list string) (states []state.State, err error) {
 	for name := range strings.SplitSeq(list, ",") {
 		st, err := state.ParseState(strings.ToUpper(strings.TrimSpace(name)))
 		if err != nil {
-			return nil, err
+			return nil, fmt.Errorf("-state: %q is not CREATED, RUNNING, SUSPENDED, FAILED, FINISHED or REVOKED", name)
 		}
 		states = append(states, st)
 	}

@@ -157,7 +157,7 @@ func (t *tool) runCommand(ctx context.Context, c *command, args []string) error 
 	case len(args) < c.least:
 		return &usageError{c.name, "needs " + c.args}
 	case len(args) > c.most:
-		return &usageError{c.name, fmt.Sprintf("does not take %q", args[c.most])}
+		return &usageError{c.name, fmt.Sprintf("unexpected argument %q", args[c.most])}
 	}
 	err = own(ctx, t, args)
 	var usage *usageError

@@ -87,7 +87,7 @@ func TestExitCodesAndWhereProblemsAreReported(t *testing.T) {
 		{"an unknown flag", []string{"-what", "apply"}, exitUsage, "", "-what"},
 		{"an unknown flag of a command", []string{"list", "-what"}, exitUsage, "", "statusctl list: "},
 		{"an unknown zone", []string{"-tz", "Asia/Nowhere", "list"}, exitUsage, "", "Asia/Nowhere"},
-		{"too many arguments", []string{"apply", lines, lines}, exitUsage, "", "does not take"},
+		{"too many arguments", []string{"apply", lines, lines}, exitUsage, "", "unexpected argument"},
 		{"too few arguments", []string{"get", "2"}, exitUsage, "", "BIZ TASK|NODE"},
 		{"a state that there is not", []string{"list", "-db", db, "-state", "DONE"}, exitUsage, "", "DONE"},
 		{"a time that there is not", []string{"list", "-db", db, "-since", "yore"}, exitUsage, "", "-since"},

@@ -29,11 +29,12 @@ the application robot for any user:
   statusctl serve -app web:SECRET -token T=ann
   statusctl serve -app robot:SECRET -trusted-app robot
 
-Who is let in may see all tasks. What stands on a command line others on the
-machine can read: give secrets as sha256:HASH, HASH being
+All of them may see all tasks. Other users of the machine can read a command
+line: give secrets as sha256:HASH, where HASH is the output of
 'printf %s SECRET | sha256sum'. There is no TLS: listen on loopback, or put a
-proxy in front. With -no-auth only who asks by localhost, an address, the name
-in -addr or a -host is answered, so that no web page elsewhere can read along.
+proxy in front. With -no-auth, only requests to localhost, to an address, to the
+name in -addr or to a -host are answered, so that no web page elsewhere can read
+the tasks.
 Requests are logged to standard error, as JSON with -json.`,
 	bind: func(flags *flag.FlagSet) action {
 		var o serveOptions

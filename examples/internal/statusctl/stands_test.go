@@ -46,3 +46,15 @@ func TestWhyNamesEarlierFailedAttempts(t *testing.T) {
 		t.Errorf("%s, want\n%s", out, want)
 	}
 }
+
+func TestWhyTellsWhatASuspendedTaskWaitsFor(t *testing.T) {
+	db := t.TempDir() + "/a.db"
+	answers := succeed(t, waiting+`{"op":"suspend","node":"a","note":"approval of \u001b[2Jthe board","at":1524700004}`+"\n", "apply", "-db", db)
+	if strings.Contains(answers, `"ok":false`) {
+		t.Fatal(answers)
+	}
+	const want = "copy, node a, is suspended, waits: approval of the board\nNothing has failed in 2/10, which shows SUSPENDED.\n"
+	if out := noon(t, "why", "2", "10", "-db", db); out != want {
+		t.Errorf("%q, want %q", out, want)
+	}
+}

@@ -65,6 +65,7 @@ var undefinedFlag = regexp.MustCompile(`^flag provided but not defined: -(.*)$`)
 // withSuggestion is an error of flags, with the flag that was probably meant.
 func withSuggestion(problem string, flags *flag.FlagSet) string {
 	if m := undefinedFlag.FindStringSubmatch(problem); m != nil {
+		problem = "unknown flag -" + m[1]
 		if meant := closest(m[1], flagNames(flags)); meant != "" {
 			return problem + "; did you mean -" + meant + "?"
 		}

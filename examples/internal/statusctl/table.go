@@ -2,10 +2,13 @@ package statusctl
 
 import (
 	"io"
+	"math"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/pipestatus/pipestatus/examples/internal/terminal"
+	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
 )
@@ -15,6 +18,10 @@ import (
 type table struct {
 	states int // the column that is painted
 	rows   [][]string
+	// Where rows do not fit a terminal: times are columns whose zone goes to the
+	// heading, spare are columns to leave out, from right to left, and cut are columns
+	// to cut, in this order, the last one if none is named.
+	times, spare, cut []int
 }
 
 func (t *table) add(cells ...string) {
@@ -24,21 +31,81 @@ func (t *table) add(cells ...string) {
 	t.rows = append(t.rows, cells)
 }
 
-// fit cuts the last column where rows would be wider than w, if w is a terminal.
-// The other columns keep their width.
+// least is how much of a cell is left when it is cut.
+const least = 16
+
+// fit makes rows fit w, if w is a terminal, as far as possible.
 func (t *table) fit(w io.Writer) {
-	room := columnsOf(w)
-	if room == 0 {
-		return
+	if room := columnsOf(w); room > 0 {
+		t.fitIn(room)
 	}
-	for i, width := range t.widths() {
-		if i < len(t.rows[0])-1 {
-			room -= width + 2
+}
+
+func (t *table) fitIn(room int) {
+	if t.cut == nil {
+		t.cut = []int{len(t.rows[0]) - 1}
+	}
+	if t.excess(room, math.MaxInt) > 0 {
+		for _, i := range t.times {
+			t.shareZone(i)
 		}
 	}
-	for _, row := range t.rows {
-		last := len(row) - 1
-		row[last] = picture.Fit(row[last], max(room, 10))
+	for _, i := range t.spare {
+		if t.excess(room, least) <= 0 {
+			break
+		}
+		for k, row := range t.rows {
+			t.rows[k] = slices.Delete(row, i, i+1)
+		}
+		t.cut = slices.DeleteFunc(t.cut, func(c int) bool { return c == i })
+		for k, c := range t.cut {
+			if c > i {
+				t.cut[k]--
+			}
+		}
+	}
+	for _, i := range t.cut {
+		over := t.excess(room, math.MaxInt)
+		if over <= 0 {
+			return
+		}
+		most := max(t.widths()[i]-over, least)
+		for _, row := range t.rows {
+			row[i] = picture.Fit(row[i], most)
+		}
+	}
+}
+
+// excess is by how many columns rows are too wide, with so many columns at most in
+// each cell that may be cut.
+func (t *table) excess(room, most int) int {
+	total := -2
+	for i, width := range t.widths() {
+		if slices.Contains(t.cut, i) {
+			width = min(width, most)
+		}
+		total += width + 2
+	}
+	return total - room
+}
+
+// shareZone moves the zone of the times in a column to its heading, if it is the same
+// for all.
+func (t *table) shareZone(i int) {
+	const length = len(" +0000")
+	zone := ""
+	for _, row := range t.rows[1:] {
+		switch cell := row[i]; {
+		case cell == "":
+		case len(cell) != len(query.TimeLayout) || zone != "" && !strings.HasSuffix(cell, zone):
+			return
+		default:
+			zone = cell[len(cell)-length:]
+		}
+	}
+	t.rows[0][i] += zone
+	for _, row := range t.rows[1:] {
+		row[i] = strings.TrimSuffix(row[i], zone)
 	}
 }
 

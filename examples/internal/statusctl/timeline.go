@@ -11,8 +11,13 @@ import (
 	"github.com/pipestatus/pipestatus/query/picture"
 )
 
-// barWidth is the width of a timeline's bars.
-const barWidth = 40
+// barWidth is the width of a timeline's bars, narrowBars on a terminal on which they
+// would not fit.
+const (
+	barWidth   = 40
+	narrowBars = 20
+	wideEnough = 120
+)
 
 var timelineCommand = command{
 	name: "timeline", args: "BIZ TASK|NODE", summary: "show when each attempt of each node ran",
@@ -92,8 +97,15 @@ func drawSpans(t *tool, spans []query.Span) error {
 		_, err := fmt.Fprintln(t.stdout, "nothing has started")
 		return err
 	}
-	var rows table
-	rows.add("STATE", "NODE", "BEGAN", "TOOK", fmt.Sprintf("%s  (%s)", whenShown(from), picture.Duration(to.Sub(from))))
+	if _, err := fmt.Fprintf(t.stdout, "%s to %s, %s\n", whenShown(from), whenShown(to.In(from.Location())), picture.Duration(to.Sub(from))); err != nil {
+		return err
+	}
+	width := barWidth
+	if columns := columnsOf(t.stdout); columns > 0 && columns < wideEnough {
+		width = narrowBars
+	}
+	rows := table{cut: []int{1}}
+	rows.add("STATE", "NODE", "BEGAN", "TOOK", "")
 	for i := range spans {
 		s := &spans[i]
 		name := strings.Repeat("  ", s.Level-spans[0].Level) + spanLabel(s)
@@ -105,8 +117,9 @@ func drawSpans(t *tool, spans []query.Span) error {
 		if s.End.IsZero() && s.Stands.IsZero() {
 			took += " so far"
 		}
-		rows.add(s.State.String(), name, "+"+picture.Duration(s.Start.Sub(from)), took, bar(s.Start, spanEnd(s, t.now()), from, to))
+		rows.add(s.State.String(), name, "+"+picture.Duration(s.Start.Sub(from)), took, bar(width, s.Start, spanEnd(s, t.now()), from, to))
 	}
+	rows.fit(t.stdout)
 	return rows.write(t.stdout, wantsColors(t.stdout))
 }
 
@@ -134,14 +147,14 @@ func spanLabel(s *query.Span) string {
 	return text
 }
 
-// bar is a line from start to end on the scale from from to to.
-func bar(start, end, from, to time.Time) string {
+// bar is a line from start to end on a scale of a width from from to to.
+func bar(width int, start, end, from, to time.Time) string {
 	cell := func(at time.Time) int {
 		if !to.After(from) {
 			return 0
 		}
-		return int(barWidth * at.Sub(from).Seconds() / to.Sub(from).Seconds())
+		return int(float64(width) * at.Sub(from).Seconds() / to.Sub(from).Seconds())
 	}
-	left := min(cell(start), barWidth-1)
+	left := min(cell(start), width-1)
 	return strings.Repeat(" ", left) + strings.Repeat("━", max(cell(end)-left, 1))
 }

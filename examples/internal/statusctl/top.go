@@ -96,7 +96,7 @@ func (t *tool) showRunning(running []runningNode, ids bool) error {
 		_, err := fmt.Fprintln(t.stdout, "nothing is running")
 		return err
 	}
-	rows := table{states: -1}
+	rows := table{states: -1, times: []int{1}}
 	head := []string{"RUNNING", "SINCE", "TASK"}
 	if ids {
 		head = append(head, "ID")

@@ -35,7 +35,7 @@ func parseWhen(text string, zone *time.Location, now time.Time) (state.Instant, 
 	if days, err := strconv.ParseUint(strings.TrimSuffix(text, "d"), 10, 16); err == nil && strings.HasSuffix(text, "d") {
 		return state.InstantOf(now.AddDate(0, 0, -int(days))), nil
 	}
-	return state.Instant{}, fmt.Errorf("%q is no time", text)
+	return state.Instant{}, fmt.Errorf("%q is no time: it is one such as 03:12, yesterday, 2h or 2006-01-02", text)
 }
 
 // parseClock reads a time of day: the last one that is not after now, or that of

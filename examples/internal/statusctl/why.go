@@ -79,6 +79,15 @@ func (t *tool) writeNoFailure(b *strings.Builder, snap store.Snapshot) {
 	for i := range nodes {
 		attempts += nodes[i].Retry()
 	}
+	suspended := below(snap.Tree, snap.Index, func(n *state.Node) bool { return n.State == state.Suspended })
+	for i := range suspended {
+		n := &suspended[i]
+		text := fmt.Sprintf("%s, node %s, is suspended", pathName(snap.Tree, n), n.ID)
+		if n.Note != "" {
+			text += ", waits: " + n.Note
+		}
+		fmt.Fprintf(b, "%s\n", picture.Printable(text))
+	}
 	if attempts == 0 {
 		fmt.Fprintf(b, "Nothing has failed in %s, which shows %s.\n", name, shown)
 		return

@@ -1,0 +1,65 @@
+package statusctl
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/pipestatus/pipestatus/query/picture"
+)
+
+// narrowTable is a list with labels as it is made for terminals.
+func narrowTable() *table {
+	rows := &table{times: []int{1}, spare: []int{4, 2}, cut: []int{4, 3}}
+	rows.add("TASK", "STARTED", "NODES", "NAME", "LABELS")
+	rows.add("10", "2018-04-26 16:08:34 +0800", "17", "nightly build of the desktop client", "env=prod team=core region=eu")
+	rows.add("11", "", "3", strings.Repeat("\u6784", 30), "env=test")
+	rows.add("12", "2018-04-26 17:08:34 +0800", "3", "short", "")
+	return rows
+}
+
+func lines(t *testing.T, rows *table) []string {
+	t.Helper()
+	var out strings.Builder
+	if err := rows.write(&out, false); err != nil {
+		t.Fatal(err)
+	}
+	return strings.Split(strings.TrimSpace(out.String()), "\n")
+}
+
+func TestATableFitsTheTerminal(t *testing.T) {
+	for columns, heading := range map[int][]string{
+		140: {"TASK", "STARTED", "NODES", "NAME", "LABELS"},
+		90:  {"TASK", "STARTED", "+0800", "NODES", "NAME", "LABELS"},
+		70:  {"TASK", "STARTED", "+0800", "NODES", "NAME", "LABELS"},
+		50:  {"TASK", "STARTED", "+0800", "NODES", "NAME"},
+		44:  {"TASK", "STARTED", "+0800", "NAME"},
+	} {
+		rows := narrowTable()
+		rows.fitIn(columns)
+		got := lines(t, rows)
+		if strings.Join(strings.Fields(got[0]), " ") != strings.Join(heading, " ") {
+			t.Errorf("%d columns: the heading is %s", columns, got[0])
+		}
+		for _, line := range got {
+			if picture.Columns(line) > columns {
+				t.Errorf("%d columns: %q takes %d", columns, line, picture.Columns(line))
+			}
+		}
+		if !strings.Contains(got[1], "nightly build") || columns < 140 && strings.Contains(got[1], "+0800") {
+			t.Errorf("%d columns: %s", columns, got[1])
+		}
+	}
+}
+
+func TestTimesInDifferentZonesKeepThem(t *testing.T) {
+	rows := &table{times: []int{0}}
+	rows.add("STARTED", "NAME")
+	rows.add("2018-03-25 01:08:34 +0100", strings.Repeat("a", 60))
+	rows.add("2018-03-25 03:08:34 +0200", strings.Repeat("b", 60))
+	rows.fitIn(60)
+	for _, line := range lines(t, rows)[1:] {
+		if !strings.Contains(line, " +0") || picture.Columns(line) > 60 {
+			t.Error(line)
+		}
+	}
+}
