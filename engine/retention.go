@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -121,28 +122,31 @@ const (
 // Purge removes tasks with all their nodes, attempts and transitions. It counts
 // them and the tasks it kept, even if it returns an error. It works in small steps,
 // between which other commits get their turn. A task that changes during the purge
-// is kept.
+// is kept. If a part of the store cannot be reached, Purge removes the tasks of the other
+// parts before it returns an error that matches [store.ErrUnavailable].
 func (e *Engine) Purge(ctx context.Context, r Retention) (done Purged, err error) {
 	var pending []*Pending
+	var failure error
 	nodes := 0
 	for t, err := range r.Select(ctx, e, &done) {
 		if err != nil {
-			return done, err
+			failure = cmp.Or(failure, err)
+			break
 		}
 		pending = append(pending, e.submitDelete(&deletion{key: t.Key, root: t.Root, revision: t.Revision}, ""))
 		nodes += t.Nodes
 		if len(pending) == purgeTasks || nodes >= purgeNodes {
-			if err := countDeleted(ctx, pending, &done); err != nil {
-				return done, err
+			failure = cmp.Or(failure, countDeleted(ctx, pending, &done))
+			if pending, nodes = pending[:0], 0; failure != nil && !errors.Is(failure, store.ErrUnavailable) {
+				break
 			}
-			pending, nodes = pending[:0], 0
 		}
 	}
-	return done, countDeleted(ctx, pending, &done)
+	return done, cmp.Or(failure, countDeleted(ctx, pending, &done))
 }
 
-// countDeleted waits for deletes and counts them.
-func countDeleted(ctx context.Context, pending []*Pending, done *Purged) error {
+// countDeleted waits for deletes and counts them. It returns the first error.
+func countDeleted(ctx context.Context, pending []*Pending, done *Purged) (failure error) {
 	for _, p := range pending {
 		switch _, err := p.Wait(ctx); {
 		case err == nil:
@@ -152,10 +156,10 @@ func countDeleted(ctx context.Context, pending []*Pending, done *Purged) error {
 		case errors.Is(err, store.ErrCorrupt) || errors.Is(err, store.ErrIncompatible):
 			done.Unreadable++
 		default:
-			return err
+			failure = cmp.Or(failure, err)
 		}
 	}
-	return nil
+	return failure
 }
 
 // Delete removes a task with all its nodes, attempts and transitions, and

@@ -22,7 +22,9 @@ import (
 // never had the position, for example because a backup was restored. In both cases
 // load a snapshot and watch from its position. The iterator ends with the context's
 // error or, after the last commit, with [store.ErrClosed]; it ends after yielding
-// any error. Watch sees commits of a second engine on the same store with this
+// any error. If a part of the store cannot be reached, it yields the transitions of the
+// other parts and then an error that matches [store.ErrUnavailable]: watch again after
+// the last event. Watch sees commits of a second engine on the same store with this
 // engine's next commit, or soon if the store is a [store.Notifier].
 func (e *Engine) Watch(ctx context.Context, after store.Position) iter.Seq2[store.Event, error] {
 	notifier, shared := e.store.(store.Notifier)

@@ -296,6 +296,24 @@ func TestEngineOpensWithoutALostMemberAndFindsWhatWasInterruptedThere(t *testing
 	}
 }
 
+func TestPurgeRemovesTheTasksOfOtherMembersWhileOneIsLost(t *testing.T) {
+	f := newFleet(t, "ab")
+	s := f.open()
+	e := engineOn(t, s)
+	for _, business := range []string{"a1", "b1"} {
+		for i := range 70 { // more than it deletes at a time
+			root := must(e.Create(t.Context(), business, fmt.Sprint(i)))(t).Node
+			must(e.Revoke(t.Context(), root))(t)
+		}
+	}
+	f.database("b1").down.Store(true)
+	done, err := e.Purge(t.Context(), engine.Retention{})
+	wantLost(t, "a purge", err, "b")
+	if got := tasks(t, s, store.ListQuery{Business: "a1"}); done.Removed != 70 || len(got) != 0 {
+		t.Errorf("removed %d tasks, %d are left, want 70 and none", done.Removed, len(got))
+	}
+}
+
 // interrupted are the tasks that an engine finds interrupted.
 func interrupted(t testing.TB, e *engine.Engine) (found []string, err error) {
 	for in, err := range e.Interrupted(t.Context()) {
