@@ -16,7 +16,6 @@
 package pgtest
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -62,7 +61,7 @@ func New(settings ...string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	err = s.run("initdb", "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync")
+	err = output(s.command(s.Program("initdb"), "-D", s.data(), "-U", "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync"))
 	if err == nil {
 		err = s.Start()
 	}
@@ -74,14 +73,21 @@ func New(settings ...string) (*Server, error) {
 }
 
 // Standby makes a streaming standby of a server, under a name that the
-// server's setting synchronous_standby_names can have, and starts it.
+// server's setting synchronous_standby_names can have, and starts it. It copies
+// the files of the server and restarts it, which needs no program for backups.
 func (s *Server) Standby(name string, settings ...string) (*Server, error) {
-	standby, err := prepare(settings)
+	primary := fmt.Sprintf("primary_conninfo=host=%s port=%d user=postgres application_name=%s", s.Dir, s.Port, name)
+	standby, err := prepare(append(settings, primary))
 	if err != nil {
 		return nil, err
 	}
-	err = standby.run("pg_basebackup", "-D", standby.data(), "-R", "-X", "stream", "-c", "fast", "--no-sync",
-		"-d", s.ConnString()+" application_name="+name)
+	err = s.Kill()
+	if err == nil {
+		err = output(standby.command("/bin/sh", "-c", `cp -Rp "$0" data && touch data/standby.signal`, s.data()))
+	}
+	if err == nil {
+		err = s.Start()
+	}
 	if err == nil {
 		err = standby.Start()
 	}
@@ -179,12 +185,11 @@ func (s *Server) command(name string, args ...string) *exec.Cmd {
 	return cmd
 }
 
-func (s *Server) run(program string, args ...string) error {
-	var output bytes.Buffer
-	cmd := s.command(s.Program(program), args...)
-	cmd.Stdout, cmd.Stderr = &output, &output
-	if err := cmd.Run(); err != nil {
-		return fmt.Errorf("%s: %w\n%s", program, err, output.String())
+// output runs a command. Its error has the command's output.
+func output(cmd *exec.Cmd) error {
+	text, err := cmd.CombinedOutput()
+	if err != nil {
+		return fmt.Errorf("%s: %w\n%s", cmd.Path, err, text)
 	}
 	return nil
 }
@@ -295,7 +300,7 @@ func (s *Server) Kill() error {
 
 // Promote makes a standby a primary server.
 func (s *Server) Promote() error {
-	return s.run("pg_ctl", "promote", "-D", s.data(), "-w", "-t", "60")
+	return output(s.command(s.Program("pg_ctl"), "promote", "-D", s.data(), "-w", "-t", "60"))
 }
 
 // Remove stops the server, if it runs, and deletes its directory.
