@@ -100,14 +100,21 @@ func (c *cache) lookUp(ref store.Ref) (t *task) {
 }
 
 // put makes committed trees the current ones, unless the cache has newer ones.
-func (c *cache) put(trees ...*state.Tree) { c.replace(trees, make([]*task, len(trees))) }
-
-// replace is put with the tasks of the trees, which are nil where unknown. A
-// known task saves two hashes of its key.
-func (c *cache) replace(trees []*state.Tree, tasks []*task) {
+func (c *cache) put(trees ...*state.Tree) {
 	c.mu.Lock()
-	for i, tree := range trees {
-		c.nameLocked(c.setLocked(tree, tasks[i]))
+	for _, tree := range trees {
+		c.nameLocked(c.setLocked(tree, nil, nil))
+	}
+	c.shrinkAndUnlock()
+}
+
+// replace is put for the trees of works. A work that knows its task saves two
+// hashes of its key, and the tree before it a look at the old root, which is no
+// longer in the processor's caches.
+func (c *cache) replace(works []*work) {
+	c.mu.Lock()
+	for _, w := range works {
+		c.nameLocked(c.setLocked(w.tree, w.task, w.base))
 	}
 	c.shrinkAndUnlock()
 }
@@ -124,7 +131,7 @@ func (c *cache) offer(tree *state.Tree, ref store.Ref, removals uint64) {
 			// with other nodes than those in the index.
 			c.dropLocked(t)
 		}
-		c.setLocked(tree, nil)
+		c.setLocked(tree, nil, nil)
 	}
 	if t := c.tasks.get(tree.Key()); ref.Node != "" && t != nil && t.tree.Load().Revision() == tree.Revision() {
 		c.nameLocked(t) // even if the tree was already in the cache, or other trees were removed
@@ -133,16 +140,16 @@ func (c *cache) offer(tree *state.Tree, ref store.Ref, removals uint64) {
 }
 
 // setLocked adds or replaces a tree, unless the cache has one that is as new,
-// and returns its task. t is the task if it is already known, or nil. The
-// caller holds mu.
-func (c *cache) setLocked(tree *state.Tree, t *task) *task {
+// and returns its task. t is the task if it is already known, or nil, and base
+// the tree that this one was made from, or nil. The caller holds mu.
+func (c *cache) setLocked(tree *state.Tree, t *task, base *state.Tree) *task {
 	if t == nil || t.dropped.Load() {
 		t = c.tasks.get(tree.Key())
 	}
 	if t != nil && t.tree.Load().Revision() >= tree.Revision() {
 		return t
 	}
-	if t != nil && (t.tree.Load().ID(0) != tree.ID(0) || tree.Len() < t.named) {
+	if t != nil && t.tree.Load() != base && (t.tree.Load().ID(0) != tree.ID(0) || tree.Len() < t.named) {
 		// Another engine has deleted the task and created one with the same key.
 		c.dropLocked(t)
 		t = nil

@@ -30,8 +30,7 @@ type group struct {
 
 	changed []*work // the works with something to commit
 	changes []store.Write
-	trees   []*state.Tree // committed
-	tasks   []*task       // of trees, nil where the cache had none
+	shown   []*work // those committed that have a tree
 
 	room state.Room // for the transitions, until they are committed
 
@@ -71,12 +70,11 @@ func (g *group) recycle() {
 	clear(g.order)
 	clear(g.changed)
 	clear(g.changes)
-	clear(g.trees)
-	clear(g.tasks)
+	clear(g.shown)
 	g.room.Clear()
 	*g = group{
 		engine: g.engine, room: g.room, works: g.works, ids: g.ids, uncertain: g.uncertain, guessed: g.guessed, order: g.order[:0], slab: g.slab,
-		changed: g.changed[:0], changes: g.changes[:0], trees: g.trees[:0], tasks: g.tasks[:0],
+		changed: g.changed[:0], changes: g.changes[:0], shown: g.shown[:0],
 	}
 	g.engine.spare = g
 }

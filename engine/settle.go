@@ -119,10 +119,10 @@ func (g *group) publish(results []store.Result, info *CommitInfo) {
 			c.remove(w.key)
 		} else {
 			w.tree.SetRevision(revision)
-			g.trees, g.tasks = append(g.trees, w.tree), append(g.tasks, w.task)
+			g.shown = append(g.shown, w)
 		}
 	}
-	c.replace(g.trees, g.tasks)
+	c.replace(g.shown)
 	if info.Transitions > 0 {
 		g.engine.horizon.committed(alone, last)
 	}
