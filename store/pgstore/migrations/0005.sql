@@ -18,6 +18,10 @@ CREATE OR REPLACE PROCEDURE move_task(
     alone boolean,
     INOUT last_before bigint, INOUT the_history uuid
 ) LANGUAGE plpgsql AS $procedure$
+DECLARE
+    -- An expression costs a small part of what a statement does.
+    done text;
+    made integer := 1 + coalesce(cardinality(more_data), 0);
 BEGIN
     -- Each statement has to see what was committed before it.
     IF current_setting('transaction_isolation') <> 'read committed' THEN
@@ -42,13 +46,13 @@ BEGIN
         INSERT INTO pipestatus.attempts (task, idx, n, data) VALUES (the_task, past_idx, past_n, past_data);
     END IF;
     IF NOT alone THEN
-        PERFORM set_config('synchronous_commit', 'off', true);
+        done := set_config('synchronous_commit', 'off', true);
     END IF;
 
-    PERFORM pg_advisory_xact_lock(1885957219, 'pipestatus.feed'::regclass::oid::integer);
-    UPDATE pipestatus.feed f SET last = f.last + 1 + coalesce(cardinality(more_data), 0)
+    done := pg_advisory_xact_lock(1885957219, 'pipestatus.feed'::regclass::oid::integer);
+    UPDATE pipestatus.feed f SET last = f.last + made
     WHERE f.one AND f.started = pg_postmaster_start_time() AND f.path = pg_relation_filepath(f.tableoid)
-    RETURNING f.last - 1 - coalesce(cardinality(more_data), 0), f.history INTO last_before, the_history;
+    RETURNING f.last - made, f.history INTO last_before, the_history;
     IF NOT FOUND THEN
         RAISE division_by_zero USING MESSAGE = 'the feed is not where it was at the last commit';
     END IF;
@@ -57,16 +61,19 @@ BEGIN
         INSERT INTO pipestatus.transitions (task, seq, data)
         SELECT the_task, last_before + 1 + u.i, u.data FROM unnest(more_data) WITH ORDINALITY AS u (data, i);
     END IF;
-    UPDATE pipestatus.tasks t SET revision = last_before + 1 + coalesce(cardinality(more_data), 0),
+    UPDATE pipestatus.tasks t SET revision = last_before + made,
         shown = new_shown, unfinished = new_unfinished, failures = new_failures, header = new_header
     WHERE t.id = the_task;
-    INSERT INTO pipestatus.commits AS o (holder, slot, n, base) VALUES (the_handle, the_slot, the_number, last_before)
-    ON CONFLICT (holder, slot) DO UPDATE
-    SET n = excluded.n / (o.n < excluded.n)::integer, base = excluded.base, at = excluded.at;
+    -- A row that has the number already forbids the commit.
+    UPDATE pipestatus.commits c SET n = the_number / (c.n < the_number)::integer, base = last_before, at = now()
+    WHERE c.holder = the_handle AND c.slot = the_slot;
+    IF NOT FOUND THEN
+        INSERT INTO pipestatus.commits (holder, slot, n, base) VALUES (the_handle, the_slot, the_number, last_before);
+    END IF;
 
     IF NOT alone THEN
         COMMIT;
-        PERFORM pg_logical_emit_message(true, 'pipestatus'::text, ''::text);
+        done := pg_logical_emit_message(true, 'pipestatus'::text, ''::text);
     END IF;
 END
 $procedure$;
