@@ -26,9 +26,12 @@ func setStandbys(t *testing.T, pool *pgxpool.Pool, names string) {
 	t.Helper()
 	execSQL(t, pool, "ALTER SYSTEM SET synchronous_standby_names = '"+names+"'")
 	execSQL(t, pool, "SELECT pg_reload_conf()")
+	// Sessions wait once the checkpointer has told them, whatever they have read.
 	await(t, "the setting to be in force", func() bool {
-		var now string
-		return pool.QueryRow(context.Background(), "SHOW synchronous_standby_names").Scan(&now) == nil && now == names
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		_, err := pool.Exec(ctx, "SELECT pg_logical_emit_message(true, '', '')")
+		return (err == nil) == (names == "")
 	})
 }
 
