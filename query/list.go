@@ -111,9 +111,12 @@ func (q *Query) task(t *store.Task) Task {
 const searchPage = 500
 
 // Search is List of the tasks that mention a text, see [Mentions]; "" is in all of them.
-// It reads on until it has as many as the filter's limit or there are no more, so only
-// the last page is short. A text that few tasks mention makes it read many.
+// The name in the filter may be a pattern, see [TakePattern]. Search reads until it has
+// as many tasks as the filter's limit or there are no more, so only the last page is
+// short. A text or pattern of few tasks makes it read many.
 func (q *Query) Search(ctx context.Context, filter store.ListQuery, text string) (Tasks, error) {
+	named := TakePattern(&filter)
+	matches := func(t *store.Task) bool { return named(t) && Mentions(t, text) }
 	limit := filter.Limit
 	if limit <= 0 {
 		limit = store.DefaultLimit
@@ -125,14 +128,14 @@ func (q *Query) Search(ctx context.Context, filter store.ListQuery, text string)
 		if err != nil {
 			return Tasks{}, wrap(err)
 		}
-		if read := until(page.Tasks, text, limit-len(found.Tasks)); read < len(page.Tasks) {
+		if read := until(page.Tasks, matches, limit-len(found.Tasks)); read < len(page.Tasks) {
 			filter.Limit = read // so that the cursor is not after more than is wanted
 			if page, err = q.reader.List(ctx, filter); err != nil {
 				return Tasks{}, wrap(err)
 			}
 		}
 		for i := range page.Tasks {
-			if t := &page.Tasks[i]; Mentions(t, text) {
+			if t := &page.Tasks[i]; matches(t) {
 				found.Tasks = append(found.Tasks, q.task(t))
 			}
 		}
@@ -145,10 +148,10 @@ func (q *Query) Search(ctx context.Context, filter store.ListQuery, text string)
 	}
 }
 
-// until is how many of the first tasks have so many that mention a text, or all.
-func until(tasks []store.Task, text string, wanted int) (read int) {
+// until returns how many of the first tasks contain so many that match, or all.
+func until(tasks []store.Task, matches func(*store.Task) bool, wanted int) (read int) {
 	for ; read < len(tasks) && wanted > 0; read++ {
-		if Mentions(&tasks[read], text) {
+		if matches(&tasks[read]) {
 			wanted--
 		}
 	}
@@ -165,4 +168,26 @@ func Mentions(t *store.Task, text string) bool {
 		}
 	}
 	return false
+}
+
+// TakePattern removes the name from a filter if it is a pattern, which stores do not
+// know, and returns the condition that is left to check. In a pattern each * stands for
+// any characters, or none; all other characters stand for themselves, in the same case.
+// A name without * is left to the store, and every task meets the condition.
+func TakePattern(filter *store.ListQuery) (matches func(*store.Task) bool) {
+	parts := strings.Split(filter.Name, "*")
+	last := len(parts) - 1
+	if last == 0 {
+		return func(*store.Task) bool { return true }
+	}
+	filter.Name = ""
+	return func(t *store.Task) bool {
+		rest, found := strings.CutPrefix(t.DisplayName(), parts[0])
+		for _, part := range parts[1:last] {
+			if found {
+				_, rest, found = strings.Cut(rest, part)
+			}
+		}
+		return found && strings.HasSuffix(rest, parts[last])
+	}
 }

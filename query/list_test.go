@@ -167,7 +167,7 @@ func TestASearchAcrossShortPagesYieldsEachTaskOnce(t *testing.T) {
 	})
 }
 
-func TestASearchFindsAPartOfANameOrID(t *testing.T) {
+func TestASearchFindsAPartOfANameOrIDAndAPattern(t *testing.T) {
 	onEach(t, func(t *testing.T, e *engine.Engine) {
 		for i, name := range []string{"Nightly build", "nightly TEST", "release", "", "Release nightly"} {
 			record(t, e, engine.Create("b", fmt.Sprint("run-", i), engine.ID(fmt.Sprintf("ROOT%d", i)), engine.Name(name), at(0)))
@@ -198,6 +198,19 @@ func TestASearchFindsAPartOfANameOrID(t *testing.T) {
 		}
 		if got, err := q.Search(t.Context(), store.ListQuery{Name: "release"}, "run"); err != nil || len(got.Tasks) != 1 {
 			t.Errorf("of a name: %+v, %v", got, err)
+		}
+		for pattern, want := range map[string]string{
+			"*": "43210", "nightly*": "1", "*nightly*": "41", "Night*ly*d": "0", "N*ghtl*l*d": "0", "Nightly build": "0",
+			"nightly": "", "*build*build": "", "N*y build build": "", "Release*Release nightly": "", "**T": "1", "<class*": "3",
+		} {
+			page, err := q.Search(t.Context(), store.ListQuery{Name: pattern}, "")
+			got := ""
+			for _, task := range page.Tasks {
+				got += strings.TrimPrefix(task.Task, "run-")
+			}
+			if err != nil || got != want {
+				t.Errorf("name %q: %s, %v, want %s", pattern, got, err, want)
+			}
 		}
 	})
 }

@@ -87,8 +87,8 @@
 // which other clients can use too, needs the same credentials; parameters are in the
 // query:
 //
-//	GET api/tasks     bk_biz_id, state (repeated), unfinished, has_failures, name, labels (a JSON
-//	                  object), since, until, started_since, started_until, finished_since,
+//	GET api/tasks     bk_biz_id, state (repeated), unfinished, has_failures, name (whole, or with *
+//	                  for any characters), labels (a JSON object), since, until, started_since, started_until, finished_since,
 //	                  finished_until, oldest_first, text, cursor, limit
 //	GET api/task      bk_biz_id, task_id, as_of: the tree as a list of nodes
 //	GET api/status    bk_biz_id, task_id, as_of: the documented response with all extra fields

@@ -122,7 +122,8 @@ func (h *Handler) cursorToMore(x *exchange, f listFilter, seen int) (string, err
 type listFilter struct {
 	store.ListQuery
 	text    string
-	hides   bool // there may be tasks that the caller may not see
+	named   func(*store.Task) bool // reports whether the name matches the pattern
+	hides   bool                   // there may be tasks that the caller may not see
 	allowed func(ctx context.Context, business string) bool
 	passed  int // tasks that cannot be read
 	missing int // parts of the store that cannot be reached
@@ -151,13 +152,14 @@ func (h *Handler) filter(x *exchange) (f listFilter, err error) {
 		x.params.fail(malformed("cursor is malformed"))
 	}
 	x.params.filters(&f.ListQuery)
+	f.named = query.TakePattern(&f.ListQuery)
 	f.Limit = x.params.number("limit", listDefault, listMax)
 	return f, x.params.err
 }
 
-// matches reports whether the caller may see t and it mentions the text.
+// matches reports whether the caller may see t, its name matches and it mentions the text.
 func (f *listFilter) matches(ctx context.Context, t *store.Task) bool {
-	return (f.Business != "" || f.allowed(ctx, t.Key.Business)) && query.Mentions(t, f.text)
+	return (f.Business != "" || f.allowed(ctx, t.Key.Business)) && f.named(t) && query.Mentions(t, f.text)
 }
 
 func (h *Handler) taskRow(t *store.Task) taskRow {

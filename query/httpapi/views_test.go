@@ -121,6 +121,8 @@ func TestTasksAreFilteredAndPaged(t *testing.T) {
 		"limit=3&oldest_first=true":                  "t00 t01 t02",
 		"name=Backup+of+disk+t03":                    "t03",
 		"name=Backup+of+disk":                        "",
+		"name=B*disk+t0*&bk_biz_id=3":                "t05 t00",
+		"name=*t1*&state=FINISHED&limit=2":           "t18 t16",
 		`bk_biz_id=3&labels={"host":"h1"}`:           "t15 t10",
 		`labels={"host":"h2","env":"test"}&limit=2`:  "t24 t23",
 		`labels={"host":"h2","env":"live"}`:          "",

@@ -1,6 +1,7 @@
 package statusctl
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
@@ -23,20 +24,27 @@ var listCommand = command{
 or finished.
 
 -text finds a part of the task ID, of the ID of the root or of the name, in letters
-of either case. It looks at one task after the other until it has found enough of
-them; -name and -label find theirs at once, however many tasks there are.`,
+of either case. -name is the whole name, in the same case, or a pattern in which
+each * stands for any characters: -name 'nightly*'. A name and labels are found at
+once, however many tasks there are; for -text, for a pattern and for another order
+than the recorded one, one task after the other is read.
+
+With -sort started the task that started last comes first, with -sort took the one
+that has taken longest. STEPS counts steps that have finished; a pipeline or a
+subprocess is no step.`,
 	bind: func(flags *flag.FlagSet) action {
 		l := &lister{}
 		flags.StringVar(&l.query.Business, "biz", "", "only tasks of the business `ID`")
 		states := flags.String("state", "", "only tasks that show one of the `STATES`, such as FAILED,RUNNING")
 		flags.BoolVar(&l.query.Unfinished, "unfinished", false, "only tasks that have not ended or have a node running")
 		flags.BoolVar(&l.query.HasFailures, "failures", false, "only tasks in which a node or the task itself has failed")
-		flags.StringVar(&l.query.Name, "name", "", "only tasks with exactly this `NAME`")
+		flags.StringVar(&l.query.Name, "name", "", "only tasks with the `NAME`, or one that matches it")
 		flags.StringVar(&l.text, "text", "", "only tasks with `TEXT` in their name or ID")
 		labels := labelFlag(flags, "only tasks with the label `KEY=VALUE`; may be given several times")
 		which := flags.String("time", "recorded", "`WHAT` -since and -until bound: recorded, started or finished")
 		since := flags.String("since", "", "only tasks from `TIME` on")
 		until := flags.String("until", "", "only tasks before `TIME`")
+		flags.StringVar(&l.sort, "sort", "recorded", "in the `ORDER` recorded, started or took")
 		flags.BoolVar(&l.query.OldestFirst, "oldest", false, "the oldest recorded first")
 		flags.IntVar(&l.query.Limit, "limit", 50, "at most `N` tasks")
 		flags.StringVar(&l.query.Cursor, "cursor", "", "continue at the `CURSOR` of the previous page")
@@ -67,6 +75,12 @@ them; -name and -label find theirs at once, however many tasks there are.`,
 			default:
 				return &usageError{problem: fmt.Sprintf("-time is recorded, started or finished, not %q", *which)}
 			}
+			switch _, ok := orders[l.sort]; {
+			case !ok && l.sort != "recorded":
+				return &usageError{problem: fmt.Sprintf("-sort is recorded, started or took, not %q", l.sort)}
+			case ok && (l.query.OldestFirst || l.query.Cursor != ""):
+				return &usageError{problem: "-oldest and -cursor are for -sort recorded"}
+			}
 			return t.read(ctx, func(r *reader) error { return l.list(ctx, r, now) })
 		}
 	},
@@ -76,10 +90,45 @@ type lister struct {
 	*tool
 	query store.ListQuery
 	text  string
+	sort  string
+}
+
+// orders are the values of -sort for which all tasks are read: the tasks with the
+// largest figures come first.
+var orders = map[string]func(k *query.Task, now time.Time) int64{
+	"started": func(k *query.Task, _ time.Time) int64 { return k.Started.UnixMicro() },
+	"took": func(k *query.Task, now time.Time) int64 {
+		d, _ := lasted(k.Started, k.Finished, k.Stands(), now)
+		return int64(d)
+	},
+}
+
+// find reads a page of the list or, for another order than the recorded one, the
+// whole list, of which it keeps the first tasks.
+func (l *lister) find(ctx context.Context, r *reader, now time.Time) (query.Tasks, error) {
+	figure := orders[l.sort]
+	if figure == nil {
+		return r.Search(ctx, l.query, l.text)
+	}
+	filter, found := l.query, query.Tasks{Tasks: []query.Task{}}
+	filter.Limit = max(filter.Limit, 1000)
+	for {
+		page, err := r.Search(ctx, filter, l.text)
+		if err != nil {
+			return query.Tasks{}, err
+		}
+		all := append(found.Tasks, page.Tasks...)
+		slices.SortStableFunc(all, func(a, b query.Task) int { return cmp.Compare(figure(&b, now), figure(&a, now)) })
+		found.Tasks, found.Missing = all[:min(len(all), l.query.Limit)], page.Missing
+		found.Unreadable += page.Unreadable
+		if filter.Cursor = page.Cursor; filter.Cursor == "" {
+			return found, nil
+		}
+	}
 }
 
 func (l *lister) list(ctx context.Context, r *reader, now time.Time) error {
-	tasks, err := r.Search(ctx, l.query, l.text)
+	tasks, err := l.find(ctx, r, now)
 	if err != nil {
 		return err
 	}
@@ -106,14 +155,14 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 		case l.query.Cursor != "":
 			message = "no more tasks"
 		case l.query.Name != "":
-			message = "no tasks; -name is the whole name, -text a part of it"
+			message = "no tasks; -name is the whole name or a pattern such as 'nightly*', -text a part of it"
 		}
 		_, err := fmt.Fprintln(l.stdout, message)
 		return err
 	}
 	rows := table{states: 2, times: []int{3}, spare: []int{5}}
 	labeled := slices.ContainsFunc(tasks.Tasks, func(k query.Task) bool { return len(k.Labels) > 0 })
-	head := []string{"BIZ", "TASK", "STATE", "STARTED", "TOOK", "NODES", "NAME"}
+	head := []string{"BIZ", "TASK", "STATE", "STARTED", "TOOK", "STEPS", "NAME"}
 	if labeled {
 		head = append(head, "LABELS")
 		rows.spare, rows.cut = []int{7, 5}, []int{7, 6}
@@ -125,7 +174,7 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 		if name == state.Pipeline.Class() {
 			name = "" // it was given none
 		}
-		row := []string{k.Business, k.Task, k.State.String(), whenShown(k.Started), took(k.Started, k.Finished, k.Stands(), now), fmt.Sprint(k.Nodes), short(name, 60)}
+		row := []string{k.Business, k.Task, k.State.String(), whenShown(k.Started), took(k.Started, k.Finished, k.Stands(), now), steps(&k.Counts), short(name, 60)}
 		if labeled {
 			row = append(row, labelText(k.Labels))
 		}
@@ -148,6 +197,18 @@ func (l *lister) writeJSON(tasks query.Tasks, _ time.Time) error {
 		return err
 	}
 	return writeLine(l.stdout, map[string]string{"cursor": tasks.Cursor})
+}
+
+// steps says how far a task is, in the words of the runner.
+func steps(counts *state.Counts) string {
+	if counts.Total() == 0 {
+		return ""
+	}
+	text := fmt.Sprintf("%d of %d", counts[state.Finished], counts.Total())
+	if counts[state.Failed] > 0 {
+		text += fmt.Sprintf(", %d failed", counts[state.Failed])
+	}
+	return text
 }
 
 // parseStates reads names of states with commas between them.

@@ -90,6 +90,8 @@ func TestExitCodesAndWhereProblemsAreReported(t *testing.T) {
 		{"too many arguments", []string{"apply", lines, lines}, exitUsage, "", "unexpected argument"},
 		{"too few arguments", []string{"get", "2"}, exitUsage, "", "BIZ TASK|NODE"},
 		{"a state that there is not", []string{"list", "-db", db, "-state", "DONE"}, exitUsage, "", "DONE"},
+		{"an order that there is not", []string{"list", "-db", db, "-sort", "name"}, exitUsage, "", "-sort is recorded, started or took"},
+		{"a cursor in another order", []string{"list", "-db", db, "-sort", "took", "-cursor", "x"}, exitUsage, "", "-sort recorded"},
 		{"a time that there is not", []string{"list", "-db", db, "-since", "yore"}, exitUsage, "", "-since"},
 		{"memory where it makes no sense", []string{"list", "-db", ":memory:"}, exitUsage, "", ":memory:"},
 		{"a server that needs another program", []string{"list", "-db", "postgres://ann:s3cret@h/d"}, exitUsage, "", "postgres://ann@h/d: this program opens files; PostgreSQL is opened by"},

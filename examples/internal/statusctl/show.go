@@ -25,18 +25,30 @@ func whenShown(at time.Time) string {
 	return at.Format(query.TimeLayout)
 }
 
-// took is how long something lasted until it finished or, if it waits for a person,
-// came to a stand, or has been lasting; "" if it never started.
+// took is how long something lasted, "" if it never started.
 func took(started, finished, stands, now time.Time) string {
+	d, runs := lasted(started, finished, stands, now)
 	switch {
 	case started.IsZero():
 		return ""
-	case !finished.IsZero():
-		return picture.Duration(finished.Sub(started))
-	case !stands.IsZero():
-		return picture.Duration(stands.Sub(started))
+	case runs:
+		return picture.Duration(d) + " so far"
 	}
-	return picture.Duration(now.Sub(started)) + " so far"
+	return picture.Duration(d)
+}
+
+// lasted is how long something lasted until it finished or, if it waits for a person,
+// came to a stand, or has been lasting, and whether it still does.
+func lasted(started, finished, stands, now time.Time) (d time.Duration, runs bool) {
+	switch {
+	case started.IsZero():
+		return 0, false
+	case !finished.IsZero():
+		return finished.Sub(started), false
+	case !stands.IsZero():
+		return stands.Sub(started), false
+	}
+	return now.Sub(started), true
 }
 
 // label is the display name of a node: its name, its kind, or both where the name

@@ -113,11 +113,7 @@ func drawSpans(t *tool, spans []query.Span) error {
 			rows.add(s.State.String(), name, "", "", "")
 			continue
 		}
-		took := picture.Duration(spanEnd(s, t.now()).Sub(s.Start))
-		if s.End.IsZero() && s.Stands.IsZero() {
-			took += " so far"
-		}
-		rows.add(s.State.String(), name, "+"+picture.Duration(s.Start.Sub(from)), took, bar(width, s.Start, spanEnd(s, t.now()), from, to))
+		rows.add(s.State.String(), name, "+"+picture.Duration(s.Start.Sub(from)), took(s.Start, s.End, s.Stands, t.now()), bar(width, s.Start, spanEnd(s, t.now()), from, to))
 	}
 	rows.fit(t.stdout)
 	return rows.write(t.stdout, wantsColors(t.stdout))
@@ -126,13 +122,8 @@ func drawSpans(t *tool, spans []query.Span) error {
 // spanEnd is the end of an attempt, the time since which it waits, now if it runs, or
 // zero if it never began.
 func spanEnd(s *query.Span, now time.Time) time.Time {
-	switch {
-	case s.Start.IsZero() || !s.End.IsZero():
-		return s.End
-	case !s.Stands.IsZero():
-		return s.Stands
-	}
-	return now
+	d, _ := lasted(s.Start, s.End, s.Stands, now)
+	return s.Start.Add(d)
 }
 
 func spanLabel(s *query.Span) string {
