@@ -8,7 +8,7 @@
 //	node, err := e.Enter(ctx, root.Node, state.ServiceActivity, engine.Name("build"))
 //	_, err = e.Finish(ctx, node.Node)
 //
-// # What an answer means
+// # Answers
 //
 // When a method returns without error, its operations are as durable as the
 // store makes them. Nothing is answered, visible or published before its
@@ -25,7 +25,7 @@
 // conflicts in a row, the error matches [store.ErrConflict]: nothing was recorded,
 // and the caller can repeat the request.
 //
-// # Who commits
+// # Group commit
 //
 // At most one commit runs at a time. If none is running, a caller becomes the
 // leader: it commits its own operations and those of all callers in the queue.

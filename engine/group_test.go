@@ -365,7 +365,8 @@ func TestReadErrorsAreAnswers(t *testing.T) {
 	}
 }
 
-// Close commits the queued requests, whoever leads, and answers all callers.
+// Close commits the queued requests, whichever goroutine leads, and answers all
+// callers.
 func TestCloseCommitsAllQueuedRequests(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for _, calling := range []bool{false, true} {

@@ -124,8 +124,8 @@ func (q *Query) Statistics(ctx context.Context, runs Runs) (*Statistics, error) 
 	return s, nil
 }
 
-// Of is what is known of each node of a run of the pipeline, by its index, nil
-// where no run before had the node.
+// Of returns the statistics of each node of a run of the pipeline, by its index; nil
+// for a node that no earlier run had.
 func (s *Statistics) Of(tree *state.Tree) []*NodeStatistics { return s.of(newNaming(tree)) }
 
 func (s *Statistics) of(names *naming) []*NodeStatistics {

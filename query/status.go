@@ -31,7 +31,7 @@ type Status struct {
 	// has not finished; 0 before it starts, and 292 years at most.
 	Elapsed time.Duration
 	// Error is the text of the current attempt's failure, also of one that
-	// was ignored; "" if there was none.
+	// was ignored; "" without one.
 	Error        string
 	ErrorIgnored bool
 	// Counts is the number of leaves below a container, by shown state.
@@ -65,8 +65,8 @@ func (s *Status) Child(id string) *Status {
 	return nil
 }
 
-// MarshalJSON writes the documented shape, fields in the order of the
-// specification's example and then the extra ones. It does not escape <, > and &.
+// MarshalJSON writes the documented fields in the order of get_task_status and then
+// the extra ones. It does not escape <, > and &.
 // json.Marshal escapes them in its result; a [json.Encoder] does not after
 // SetEscapeHTML(false).
 func (s Status) MarshalJSON() ([]byte, error) { return s.append(nil), nil }

@@ -55,9 +55,8 @@ func (k Kind) String() string {
 	return kindTexts[k].name
 }
 
-// Class is the name of a node of this kind without a given name: the class string of
-// the specification's example, such as
-// "<class 'pipeline.core.flow.activity.ServiceActivity'>".
+// Class is the name that get_task_status shows for a node of this kind without a given
+// name, such as "<class 'pipeline.core.flow.activity.ServiceActivity'>".
 func (k Kind) Class() string {
 	if !k.Valid() {
 		return ""
@@ -71,11 +70,11 @@ func ParseKind(s string) (Kind, error) {
 	return parse("kind", s, kindEnd)
 }
 
-// State is one of the six documented states (specification, data.state). The zero
-// State is the state of a node before it exists.
+// State is one of the six states of get_task_status. The zero State is the state of a
+// node before it exists.
 type State uint8
 
-// The documented states.
+// The states.
 const (
 	Created State = iota + 1
 	Running

@@ -8,7 +8,7 @@ import (
 	"unicode/utf8"
 )
 
-// Limits of the texts of an operation (see RULES.md).
+// Limits of the texts of an operation.
 const (
 	// MaxIDBytes is the length limit of business, task and node IDs: 1 to 128
 	// bytes of UTF-8 without control characters.

@@ -82,8 +82,7 @@ type Attempt struct {
 	CameFrom int
 }
 
-// Retry is the retry count on the wire: retries and skips together
-// (specification, data.retry).
+// Retry is the retry count that get_task_status shows: retries and skips together.
 func (a *Attempt) Retry() int { return a.Retries + a.Skips }
 
 // Number is the number of the attempt among those of its node, from 1: each

@@ -2,12 +2,12 @@ package store
 
 import "encoding/binary"
 
-// A store keeps its transitions in one log, or in several, each with histories
-// and sequences of its own. The sequence of a transition is its number in its log,
-// counted from 1, plus [LogSize] for each log before that. So it is unique in the
-// store, the transitions of a write follow each other without gap, and a store
-// with one log counts from 1. A task stays in one log: its transitions, and
-// nothing else of two logs, are in the order of their sequences.
+// A store keeps its transitions in one log, or in several, each with separate
+// histories and sequences. The sequence of a transition is its number in its log,
+// counted from 1, plus [LogSize] for each log before that. It is therefore unique in
+// the store, the transitions of a write follow each other without gap, and a store
+// with one log counts from 1. A task stays in one log. Sequences do not order the
+// transitions of two logs.
 const (
 	// LogSize is the number of sequences of a log. With [MaxLogs] logs all
 	// sequences are integers that JSON programs read exactly.
@@ -47,8 +47,8 @@ func Join(logs ...Position) Position {
 	return p
 }
 
-// Logs is the opposite of [Join]. Logs at their beginning may be missing at the
-// end, but for the first.
+// Logs is the opposite of [Join]. It may leave out the last logs, except the first
+// one, if they are at their beginning.
 func (p Position) Logs() []Position {
 	logs := make([]Position, 1, 1+len(p.further)/logBytes)
 	logs[0] = Position{History: p.History, Sequence: p.Sequence}
@@ -89,8 +89,8 @@ func (p Position) In(sequence uint64) uint64 {
 // far as the position's histories are the transition's.
 func (p Position) Has(sequence uint64) bool { return sequence <= p.In(sequence) }
 
-// With is the position that stands behind the transition with a sequence in the
-// log of that, and where it was in others.
+// With is the position moved, in the log of a sequence only, to the place after the
+// transition with this sequence in this history.
 func (p Position) With(history History, sequence uint64) Position {
 	i := LogOf(sequence)
 	if i == 0 {
@@ -105,12 +105,12 @@ func (p Position) With(history History, sequence uint64) Position {
 	return Join(logs...)
 }
 
-// At is the position that stands at another sequence of the same history in the
-// log of that, and where it was in others.
+// At is the position moved, in the log of a sequence only, to this sequence of the
+// same history.
 func (p Position) At(sequence uint64) Position { return p.With(p.HistoryOf(sequence), sequence) }
 
-// Lag is how many transitions, of all logs, the position is behind another one.
-// It is 0 if it is nowhere behind.
+// Lag is the number of transitions, in all logs, after the position and up to another
+// one.
 func (p Position) Lag(other Position) (n uint64) {
 	for i, log := range other.Logs() {
 		if at := p.log(i).Sequence; at < log.Sequence {

@@ -30,8 +30,8 @@ func NewHistory() (h History) {
 //
 // In a store of several logs, such as one of store/sharded, History and Sequence
 // are those of its first log, and the position names those of the others as well.
-// What has no transition yet in a log is at its beginning, so a position from
-// before a log was added stays good.
+// A position from before a log was added stays valid: it is at the beginning of that
+// log.
 type Position struct {
 	History  History
 	Sequence uint64

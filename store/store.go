@@ -282,7 +282,7 @@ type ListQuery struct {
 // Span is the time from Since to before Until. An unset time is no bound.
 type Span struct{ Since, Until state.Instant }
 
-// Has reports whether a time is within the span. An unset one is in the zero Span
+// Has reports whether a time is within the span. An unset time is in the zero Span
 // only.
 func (s Span) Has(at state.Instant) bool {
 	if !at.IsSet() {

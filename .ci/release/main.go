@@ -76,7 +76,7 @@ func versions(repository, version string, dirs []string) error {
 	return nil
 }
 
-// tag is what names a version of the module in a directory.
+// tag names a version of the module in a directory.
 func tag(dir, version string) string { return path.Join(dir, version) }
 
 // proxy adds modules to a directory that GOPROXY can name, as the tags have them.

@@ -22,7 +22,7 @@ var (
 	firstDesc   = describe("feed_first_sequence", "First transition that the feed keeps.")
 	lastDesc    = describe("feed_last_sequence", "Last transition of the feed.")
 	pendingDesc = describe("to_write_back", "Committed transitions that are not in their place yet.")
-	upDesc      = describe("up", "1 if the store told its figures, 0 if it failed.")
+	upDesc      = describe("up", "1 if the store reported its figures, 0 if it failed.")
 )
 
 // figures are the values that a scrape reads from the store.

@@ -54,10 +54,10 @@ func (f *fixture) expect(t *testing.T, want string, names ...string) {
 }
 
 func TestTheEnginesActionsAreCounted(t *testing.T) {
-	var told int
+	var called int
 	f := newFixture(t, &engine.Hooks{
-		Committed: func(engine.CommitInfo) { told++ },
-		Refused:   func([]engine.Op, error) { told++ },
+		Committed: func(engine.CommitInfo) { called++ },
+		Refused:   func([]engine.Op, error) { called++ },
 	})
 	if _, err := f.Record(t.Context(), engine.Create("2", "10", engine.ID("root")), engine.Start("root")); err != nil {
 		t.Fatal(err)
@@ -77,8 +77,8 @@ pipestatus_refused_operations_total 1
 # TYPE pipestatus_transitions_total counter
 pipestatus_transitions_total 2
 `, "pipestatus_commits_total", "pipestatus_refused_operations_total", "pipestatus_transitions_total")
-	if told != 2 {
-		t.Errorf("the hooks after it were called %d times", told)
+	if called != 2 {
+		t.Errorf("the hooks after it were called %d times", called)
 	}
 }
 
@@ -118,7 +118,7 @@ func TestTheStoresFiguresAreExported(t *testing.T) {
 		t.Fatal(err)
 	}
 	const up = `
-# HELP pipestatus_store_up 1 if the store told its figures, 0 if it failed.
+# HELP pipestatus_store_up 1 if the store reported its figures, 0 if it failed.
 # TYPE pipestatus_store_up gauge
 pipestatus_store_up `
 	f.expect(t, up+`1

@@ -1,4 +1,4 @@
-// Goworkflows shows that the record of a runner with steps of its own holds what
+// Goworkflows shows that the record of a runner with its own kind of steps holds what
 // that runner knows: a workflow of cschleiden/go-workflows is recorded from its
 // history, with the names, the inputs and the outputs of its activities and what
 // led to each.
@@ -34,7 +34,7 @@ func main() {
 	}
 }
 
-// image is what build produces.
+// image is the result of build.
 type image struct {
 	Name  string `json:"name"`
 	Bytes int    `json:"bytes"`

@@ -55,7 +55,8 @@ type task struct {
 // step is an attempt of an activity.
 type step struct{ key, version string }
 
-// operations are what an event says. Each is one that can be delivered again.
+// operations returns the operations that record an event. Each can be delivered
+// again.
 func (t *task) operations(e *history.Event) []engine.Op {
 	at, in, again := engine.At(e.Timestamp), engine.In(t.business, t.id), engine.Idempotent()
 	switch a := e.Attributes.(type) {

@@ -81,7 +81,7 @@ type answer struct {
 	*exchange
 	tag         string
 	contentType string
-	z           *gzip.Writer // nil: as it is
+	z           *gzip.Writer // nil: not compressed
 	begun       bool
 	allowed     int64 // bytes that the deadline allows for
 }

@@ -80,7 +80,7 @@ func opening(b []byte) byte {
 	return 0
 }
 
-// recorded is the data of an attempt as it was recorded: as text, or in base64 if
+// recorded is the data of an attempt unchanged: as text, or in base64 if
 // it is no text. Fields are absent where there is no data.
 type recorded struct {
 	Input        string `json:"input,omitempty"`
@@ -110,7 +110,7 @@ func (x *exchange) data(tree *state.Tree, node *state.Node, a *state.Attempt) (i
 	return in, out, x.still(tree, node.ID, err)
 }
 
-// dataFactor is how often data is in memory while it is sent: as it was read, and
+// dataFactor is how often data is in memory while it is sent: as read, and
 // in the buffers in which it becomes JSON, which grow by doubling.
 const dataFactor = 8
 
@@ -124,8 +124,8 @@ func (s *dataSizes) add(page []store.Attempt) {
 	}
 }
 
-// bytes is what an answer with this data needs, a page of which is in memory at a
-// time.
+// bytes is the memory that an answer with this data needs. One page of the data is in
+// memory at a time.
 func (s *dataSizes) bytes() int64 { return min(s.all, store.DataPage) + dataFactor*s.largest }
 
 func dataSize(d *state.Data) int64 {
@@ -135,8 +135,7 @@ func dataSize(d *state.Data) int64 {
 	return int64(d.Size())
 }
 
-// dataBytes is what an answer with all inputs and outputs of a node needs for
-// them.
+// dataBytes is the memory for all inputs and outputs of a node in an answer.
 func (x *exchange) dataBytes(node string) (int64, error) {
 	var sizes dataSizes
 	for n := 0; ; {
@@ -183,7 +182,7 @@ func (h *Handler) nodeValues(x *exchange) error {
 	})
 }
 
-// inputBytes is what an answer with the input of a task needs for it.
+// inputBytes is the memory for the input of a task in an answer.
 func (x *exchange) inputBytes(trees []*state.Tree) (int64, error) {
 	key := trees[0].Key()
 	page, err := x.h.reader.Attempts(x.r.Context(), store.ByKey(key.Business, key.Task), store.AttemptQuery{Limit: 1})

@@ -73,7 +73,7 @@ const (
 	countMost = 100_000
 )
 
-// listAsked is what get_task_list is asked for.
+// listAsked holds the parameters of get_task_list.
 type listAsked struct {
 	keyword           string
 	started, finished *bool

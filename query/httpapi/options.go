@@ -147,8 +147,8 @@ func (o *Options) withDefaults() Options {
 	return d
 }
 
-// frames is the part of a policy that says who may frame the page. What would
-// end that part is left out.
+// frames is the part of a policy that says which sites may frame the page. It leaves
+// out origins with characters that would end the part.
 func (o *Options) frames() string {
 	policy := "frame-ancestors"
 	for _, origin := range o.Frames {

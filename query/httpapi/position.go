@@ -57,8 +57,8 @@ func (p *positions) seal(key state.Key, history store.History, sequence uint64) 
 	return base64.RawURLEncoding.EncodeToString(sealed)
 }
 
-// open is what [positions.seal] was given; ok is false for what this handler, or
-// one with the same key, never gave.
+// open is the inverse of [positions.seal]; ok is false if neither this handler nor one
+// with the same key made the text.
 func (p *positions) open(key state.Key, text string) (history store.History, sequence uint64, ok bool) {
 	if text == first {
 		return history, 0, true

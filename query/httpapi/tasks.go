@@ -79,7 +79,7 @@ func (h *Handler) summary(x *exchange, s *sink, tree *state.Tree, children bool)
 	return nil
 }
 
-// flowType is what all tasks here are.
+// flowType is the flow_type of all tasks.
 const flowType = "common"
 
 // created is when a task was created.

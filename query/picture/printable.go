@@ -52,6 +52,6 @@ const (
 	endOfTags = '\U000e007f' // after the tags that name the region of a flag
 )
 
-// joinedEmoji is what invisible characters make one emoji of.
+// joinedEmoji matches characters that invisible ones join to a single emoji.
 var joinedEmoji = regexp.MustCompile(`(?:[\p{So}\x{2190}-\x{2bff}][\x{fe0f}\x{1f3fb}-\x{1f3ff}]?\x{200d})+[\p{So}\x{2190}-\x{2bff}]|` +
 	`\x{1f3f4}[\x{e0030}-\x{e0039}\x{e0061}-\x{e007a}]{1,6}\x{e007f}`)

@@ -96,8 +96,8 @@ func Label(kind state.Kind, name string) string {
 }
 
 // Duration is a length of time for people, in full units: "250 ms", "3.2 s" from one
-// second on, "14 s" from ten seconds on, "9m 00s", "2h 05m", "3d 4h". What is shorter
-// than a millisecond is "1 ms", and what is not longer than zero "0 s". The page shows
+// second on, "14 s" from ten seconds on, "9m 00s", "2h 05m", "3d 4h". A shorter one
+// than a millisecond is "1 ms", and zero or a negative one is "0 s". The page shows
 // durations in the same way.
 func Duration(d time.Duration) string {
 	minutes, hours := int64(d/time.Minute), int64(d/time.Hour)

@@ -57,7 +57,7 @@ func craftedImage(t testing.TB) (image []byte, pageSize int) {
 	return s.closedImage(t), int(s.pageSize)
 }
 
-// allocated is what each step of useCrafted allocates for a sound file.
+// allocated has the bytes that each step of useCrafted allocates for a sound file.
 type allocated map[string]uint64
 
 // forSound returns the allocations of the steps for an unchanged image.

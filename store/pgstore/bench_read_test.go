@@ -76,7 +76,8 @@ func BenchmarkSnapshot(b *testing.B) {
 	}
 }
 
-// BenchmarkKey finds the last node of a task by its key, beside reading the tree.
+// BenchmarkKey compares finding the last node of a task by its key with reading the
+// tree.
 func BenchmarkKey(b *testing.B) {
 	for _, nodes := range []int{100, 10_000} {
 		b.Run(fmt.Sprintf("nodes=%d", nodes), func(b *testing.B) {
@@ -103,7 +104,7 @@ func BenchmarkKey(b *testing.B) {
 	}
 }
 
-// BenchmarkFeed reads pages of the feed, beside one row by its key.
+// BenchmarkFeed compares reading pages of the feed with reading one row by its key.
 func BenchmarkFeed(b *testing.B) {
 	for _, page := range []int{1, 100, 1_000} {
 		b.Run(fmt.Sprintf("page=%d", page), func(b *testing.B) {

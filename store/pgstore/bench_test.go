@@ -69,7 +69,7 @@ func fleet(b *testing.B, processes int, spoil func(*pgstore.Store)) []*engine.En
 	return engines
 }
 
-// write makes each writer loop an activity of its own task.
+// write makes each writer loop an activity of a separate task.
 func write(b *testing.B, engines []*engine.Engine, writers int) {
 	b.Helper()
 	loops(b, engines, writers, func() bool { return false })
@@ -95,7 +95,7 @@ func rateOf(b *testing.B, engines []*engine.Engine, writers int, span time.Durat
 	return float64(n.Load()) / time.Since(begin).Seconds()
 }
 
-// loops makes each writer loop an activity of its own task, two transitions for
+// loops makes each writer loop an activity of a separate task, two transitions for
 // each time that more returns true. It makes missing tasks.
 func loops(b *testing.B, engines []*engine.Engine, writers int, more func() bool) {
 	b.Helper()

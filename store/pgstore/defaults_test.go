@@ -20,7 +20,7 @@ import (
 	"github.com/pipestatus/pipestatus/store/pgstore"
 )
 
-// sessionDefaults are what a server, a database or a role may have set for
+// sessionDefaults are settings that a server, a database or a role may have for
 // every session.
 var sessionDefaults = map[string][]string{
 	"serializable transactions":    {"default_transaction_isolation=serializable", "default_transaction_deferrable=on"},

@@ -56,7 +56,7 @@ func TestAFailoverLosesNoAnsweredCommit(t *testing.T) {
 	for _, p := range runners[:2] {
 		n = max(n, len(p.answers()))
 	}
-	await(t, "the others to go on", progress(n+some, runners[:2]...))
+	await(t, "the others to continue", progress(n+some, runners[:2]...))
 
 	for i, p := range runners[:2] {
 		p.stdin.Close()

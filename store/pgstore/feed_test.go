@@ -98,7 +98,7 @@ WHERE NOT l.granted AND a.query LIKE '%"`+schema+`"%'`).Scan(&waiting)
 }
 
 // A prepared transaction is in progress until it is ended explicitly, even
-// across restarts of the server. Whatever it has written or locked, the feed of
+// across restarts of the server. Regardless of its writes and locks, the feed of
 // all other tasks continues, and no transition appears before ones that readers
 // have seen.
 func TestAPreparedTransactionNeitherBlocksNorReordersTheFeed(t *testing.T) {

@@ -32,7 +32,7 @@ func TestThreeEnginesBehindAPoolerAgreeWithTheModel(t *testing.T) {
 	agreeWithTheModel(t, newPoolerPool(t, execMode), pgstore.Options{NoNotify: true})
 }
 
-// Each engine has a handle of its own of a store that is made of three others. The first
+// Each engine has a separate handle of a store that is made of three others. The first
 // one has only the records of where the two businesses of the model are, which the
 // others have one each of, after a record of itself.
 func TestThreeEnginesOnThreeDatabasesAgreeWithTheModel(t *testing.T) {

@@ -189,7 +189,7 @@ func TestAnOpenRemovalBlocksNobody(t *testing.T) {
 		purged <- n.Removed
 	}()
 	<-held
-	work("beside the purge")
+	work("during the purge")
 	if _, err := other.Load(t.Context(), store.ByKey("2", "ended3")); err != nil {
 		t.Errorf("a task whose purge has not committed: %v", err)
 	}
@@ -207,7 +207,7 @@ func TestAnOpenRemovalBlocksNobody(t *testing.T) {
 	if _, err := tx.Exec(t.Context(), "SELECT 1 FROM "+gone+" WHERE gone ORDER BY revision LIMIT 3 FOR UPDATE"); err != nil {
 		t.Fatal(err)
 	}
-	work("beside the trim")
+	work("during the trim")
 	if n, err := other.Trim(t.Context()); err != nil || n != 2 {
 		t.Errorf("another trim removed %d tasks: %v, want the 2 that are left to it", n, err)
 	}

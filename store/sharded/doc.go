@@ -91,7 +91,7 @@
 // a record whose member is lost could begin a second time, on the member that
 // Options.Place names. From then on it would be refused with [ErrSplit].
 //
-// # What it does not promise
+// # Limits of the promises
 //
 // The contract of package store holds for each task, and among the tasks of one
 // business. Between businesses on different members there are fewer guarantees than

@@ -149,7 +149,7 @@ func TestExchangedMembersAreRefused(t *testing.T) {
 		"two of one name":        {a.member(), a.member()},
 		"none":                   {},
 		"one that has no Open":   {a.member(), {Name: "b"}},
-		"one whose name is none": {a.member(), opened("", b.handle())},
+		"one with an empty name": {a.member(), opened("", b.handle())},
 	} {
 		if _, err := sharded.Open(t.Context(), members, nil); !errors.Is(err, state.ErrInvalidArgument) {
 			t.Errorf("%s: %v, want one that matches %q", what, err, state.ErrInvalidArgument)

@@ -108,7 +108,7 @@ func (c *trial) byLog(trs []*state.Transition) []*state.Transition {
 	return sorted
 }
 
-// after is what was committed behind a position.
+// after returns the transitions that were committed after a position.
 func (c *trial) after(at store.Position) []*state.Transition {
 	return slices.DeleteFunc(c.history(), func(tr *state.Transition) bool { return at.Has(tr.Sequence) })
 }

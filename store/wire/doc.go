@@ -48,8 +48,8 @@ type Head struct {
 	Oldest string `json:"oldest,omitempty"`
 	// Cursor is the cursor of the next page of a list.
 	Cursor string `json:"cursor,omitempty"`
-	// Missing is what a page of a list leaves out because it cannot be reached: the
-	// message of each error that matches [store.ErrUnavailable].
+	// Missing has the message of each error that matches [store.ErrUnavailable]: of
+	// the parts of the store whose tasks a page of a list leaves out.
 	Missing []string `json:"missing,omitempty"`
 	// More says that the page has reached the server's limit.
 	More bool `json:"more,omitempty"`

@@ -10,7 +10,7 @@ import (
 	"github.com/pipestatus/pipestatus/store"
 )
 
-// payload has the input and output of an attempt; nil is none, which differs
+// payload has the input and output of an attempt; nil means no data, which differs
 // from an empty one.
 type payload struct{ input, output []byte }
 

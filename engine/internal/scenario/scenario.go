@@ -1,6 +1,6 @@
-// Package scenario reads recordings of the production engine on which the
-// specification is based: its operations, step by step, and the expected
-// snapshot after each step. Only tests import it. The steps are operations of
+// Package scenario reads recordings of the engine whose get_task_status this
+// module reproduces: its operations, step by step, and the expected snapshot
+// after each step. Only tests import it. The steps are operations of
 // package state, so that tests can compare a tree, an engine on any store and a
 // tool with the same recordings.
 package scenario

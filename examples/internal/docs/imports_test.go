@@ -116,7 +116,7 @@ func allowedFor(pkg string) ([]string, bool) {
 	return nil, false
 }
 
-// isModule reports whether a directory is a module of its own.
+// isModule reports whether a directory is the root of a module.
 func isModule(dir string) bool {
 	found, err := filepath.Glob(filepath.Join(dir, "go.mod"))
 	return err == nil && len(found) > 0

@@ -40,7 +40,7 @@ func promises(t *testing.T) (sentences []string) {
 	return sentences
 }
 
-// keptBy maps the promises of the table, shortened as they are there, to
+// keptBy maps the promises of the table, in their shortened form, to
 // package/test.
 func keptBy(t *testing.T) map[string][]string {
 	t.Helper()

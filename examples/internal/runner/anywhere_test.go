@@ -176,7 +176,7 @@ func (r *localRun) do(signals <-chan os.Signal, before func(commit int) error) (
 	}
 	defer e.Close()
 	task := state.Key{Business: "1", Task: "1"}
-	// What a process before knew is in the record alone.
+	// All that an earlier process knew is in the record.
 	def, res := r.def, newResults()
 	source, err := readDefinition(ctx, r.store, task)
 	isNew := errors.Is(err, state.ErrNotFound)
@@ -224,8 +224,8 @@ var errDisk = errors.New("the disk is gone")
 
 func proceed(int) error { return nil }
 
-// uninterrupted is what everythingTree comes to, with which results, and in how
-// many commits.
+// uninterrupted runs everythingTree without a crash. It returns the final shape, the
+// results and the number of commits.
 func uninterrupted(t *testing.T) (want, results []string, commits int) {
 	t.Helper()
 	whole := newEverythingRun(t)
@@ -281,7 +281,7 @@ func TestARunContinuesAfterACrashAtAnyCommit(t *testing.T) {
 		if _, err := r.do(nil, proceed); err != nil {
 			t.Fatalf("commit %d: %v", k, err)
 		}
-		// What was running when it crashed was retried.
+		// Activities that were running at the crash were retried.
 		if diff := cmp.Diff(withoutRetries(want), withoutRetries(r.shape())); diff != "" {
 			t.Errorf("after a crash at commit %d (-want +got):\n%s", k, diff)
 		}

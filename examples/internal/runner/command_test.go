@@ -54,11 +54,11 @@ func TestHowCommandsEnd(t *testing.T) {
 }
 
 // family is a command whose grandchild writes its process ID to a file and
-// then sleeps, and what the shell does meanwhile.
-func family(t *testing.T, meanwhile string) (line string, grandchild func() int) {
+// then sleeps, and the shell's own commands during that time.
+func family(t *testing.T, shell string) (line string, grandchild func() int) {
 	t.Helper()
 	file := filepath.Join(t.TempDir(), "pid")
-	line = fmt.Sprintf(`sh -c 'trap "" TERM; echo $$ > %[1]s.new; mv %[1]s.new %[1]s; while [ -e %[1]s ]; do sleep 0.02; done' & until [ -e %[1]s ]; do sleep 0.01; done; %[2]s`, file, meanwhile)
+	line = fmt.Sprintf(`sh -c 'trap "" TERM; echo $$ > %[1]s.new; mv %[1]s.new %[1]s; while [ -e %[1]s ]; do sleep 0.02; done' & until [ -e %[1]s ]; do sleep 0.01; done; %[2]s`, file, shell)
 	return line, func() int {
 		data, err := os.ReadFile(file)
 		if err != nil {
@@ -102,14 +102,14 @@ func TestRemainingProcessesEndWithTheirCommand(t *testing.T) {
 	gone(t, grandchild())
 }
 
-// Whatever a process does to leave its command, the timeout ends it.
+// The timeout ends every process of a command, even one that tried to leave it.
 func TestATimeoutKillsProcessesOutsideTheGroup(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
 		return // only there does the system tell what else belongs to a command
 	}
 	for name, format := range map[string]string{
-		"a session of its own":                "setsid %s & echo waiting; wait",
+		"a separate session":                  "setsid %s & echo waiting; wait",
 		"whose parents are gone":              "(setsid %s </dev/null >/dev/null 2>&1 &); echo waiting; sleep 60",
 		"with another environment":            "setsid env -i PATH=\"$PATH\" %s & echo waiting; wait",
 		"of a command that ends when asked":   "trap 'exit 0' TERM; (setsid %s </dev/null >/dev/null 2>&1 &); echo waiting; while :; do sleep 0.02; done",

@@ -72,7 +72,7 @@ func (c *call) work(ctx context.Context, s *storage, def *definition) (int, erro
 
 func (c *call) key() state.Key { return state.Key{Business: c.business, Task: c.task} }
 
-// run runs the task on an engine of its own, shows its progress, serves it if
+// run runs the task on a new engine, shows its progress, serves it if
 // that is asked for, and answers. It returns the exit code.
 func (c *call) run(ctx context.Context, s *storage, def *definition, res *results) (code int, err error) {
 	e, err := engine.Open(ctx, s, &engine.Options{Limits: state.Limits{DataBytes: state.MaxDataBytes}})

@@ -118,7 +118,7 @@ func TestProgressIsLinesWithoutATerminal(t *testing.T) {
 	}
 }
 
-// What a command writes comes to the terminal of whoever runs it.
+// The output of a command is shown in a terminal, which must not obey it.
 func TestTheTerminalObeysNoCommandsOutput(t *testing.T) {
 	t.Parallel()
 	tree := newTree("p")
@@ -172,7 +172,7 @@ func TestAnErrorKeepsItsIndentation(t *testing.T) {
 	}
 }
 
-// What is printed can be pasted, and shows nothing of what is not to be printed.
+// A quoted text can be pasted into a shell, and shows no unprintable characters.
 func TestQuotedIsOneWordForAShell(t *testing.T) {
 	for text, want := range map[string]string{
 		"/tmp/p.db":        "/tmp/p.db",

@@ -17,7 +17,7 @@ import (
 )
 
 // People pause, resume, retry, skip and force whatever they like, at any moment;
-// no action ends the run, and when they go on with everything it finishes.
+// no action ends the run, and when all nodes may continue it finishes.
 func TestThePipelineContinuesAfterRandomOperations(t *testing.T) {
 	t.Parallel()
 	done := 0
@@ -54,7 +54,7 @@ func TestThePipelineContinuesAfterRandomOperations(t *testing.T) {
 				case state.Suspended:
 					r.act(key, tree.ID(i), httpapi.Resume)
 				case state.Failed:
-					// What was skipped may have set what others need.
+					// A skipped node may have set variables that others need.
 					if n := tree.Node(i); n.Retry() > 5 || !r.act(key, tree.ID(i), httpapi.Retry) {
 						r.act(key, tree.ID(i), httpapi.Skip)
 					}

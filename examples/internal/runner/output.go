@@ -29,8 +29,8 @@ type output struct {
 	problem string // the first with what was to be set
 }
 
-// outputLine is a line that is being written. What a carriage return moves to
-// the left is overwritten by what follows, as on a terminal.
+// outputLine is a line that is being written. After a carriage return, further output
+// overwrites the line from its beginning, as on a terminal.
 type outputLine struct {
 	head     []byte // of a line that sets a variable, all that it may be
 	end      []byte

@@ -25,8 +25,7 @@ func oneActivity(t *testing.T) string {
 	return write(t, tree)
 }
 
-// What a database's name leads to that is no database stays as it is and is
-// named.
+// A file that is no database is left unchanged and named in the error.
 func TestARunOverwritesNoFile(t *testing.T) {
 	dir := t.TempDir()
 	in := func(name string) string { return dir + "/" + name }
@@ -63,7 +62,7 @@ func TestTheFilesOfARunArePrivateForAnyUmask(t *testing.T) {
 	definition := oneActivity(t)
 	for _, mask := range []string{"0", "022", "077"} {
 		dir := t.TempDir()
-		cmd := filetest.WithUmask(exec.Command(exe, "-quiet", definition), mask) // in a directory of its own
+		cmd := filetest.WithUmask(exec.Command(exe, "-quiet", definition), mask) // in a separate directory
 		cmd.Env = append(os.Environ(), asProgram+"=1", "TMPDIR="+dir)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Fatalf("umask %s: %v\n%s", mask, err, out)

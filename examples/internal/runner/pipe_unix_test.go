@@ -12,7 +12,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// What shows the progress, or reads the answer, may end before the pipeline.
+// The program that shows the progress, or reads the answer, may end before the
+// pipeline.
 func TestAPipelineFinishesWhenItsOutputIsClosed(t *testing.T) {
 	exe, err := os.Executable()
 	if err != nil {

@@ -136,7 +136,7 @@ var smallTrees = map[string]string{
 	"skippable_false_ignorable":  "_a FINISHED",
 	"error_ignorable_auto_retry": "_a FINISHED retry=2",
 	"executable_end":             `refused: end_event: type "ExecutableEndEvent"`,
-	// What a plain command has in ${} is the shell's, which fails.
+	// A ${} in a plain command is for the shell, which fails.
 	"mako_command_plain": "_a FAILED: exit status ",
 	"longline":           "a1 FAILED: exit status 1: " + strings.Repeat(".", headBytes) + "… 4003 bytes …" + strings.Repeat(".", endBytes-27) + " fatal: certificate expired",
 	"progress":           "a1 FAILED: exit status 1: fatal: disk quota exceeded",

@@ -26,7 +26,7 @@ type attemptOutput struct {
 	Lines    string            `json:"output,omitempty"`    // the last that a command wrote
 }
 
-// options are what records it, nothing for nil.
+// options are the options that record the output, none for nil.
 func (o *attemptOutput) options() []engine.Option {
 	if o == nil {
 		return nil
@@ -46,8 +46,8 @@ func encodeData(v any) []byte {
 	return bytes.TrimSpace(b.Bytes())
 }
 
-// results is what has happened in a task. The record has all of it as inputs and
-// outputs of attempts.
+// results are the results of the nodes of a task so far. The record has all of them
+// as inputs and outputs of attempts.
 type results struct {
 	known   values
 	pending values // what a batch adds that has not been committed

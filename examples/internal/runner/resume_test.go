@@ -200,26 +200,26 @@ func TestBranchesThatEndWhileSuspendedMeetAfterwards(t *testing.T) {
 
 func TestASuspendedBranchThatCannotLoopIsWaitedFor(t *testing.T) {
 	t.Parallel()
-	db, inLoop, beside := filepath.Join(t.TempDir(), "p.db"), newGate(t), newGate(t)
+	db, inLoop, outside := filepath.Join(t.TempDir(), "p.db"), newGate(t), newGate(t)
 	tree := parallelTree("ParallelGateway")
 	find(tree, "a")["component"].(object)["inputs"].(object)["command"] = object{
 		"value": `[ "$NODE_LOOP" -ne 2 ] || { ` + inLoop.command() + `; }; echo "::set n=$NODE_LOOP"`,
 	}
-	find(tree, "b")["component"].(object)["inputs"].(object)["command"] = object{"value": beside.command()}
+	find(tree, "b")["component"].(object)["inputs"].(object)["command"] = object{"value": outside.command()}
 	gateway(tree, "again", "ExclusiveGateway")
 	remove(tree, "a", "join")
 	chain(tree, "a", "again")
 	connect(tree, "again", "a", "${n} < 2")
 	connect(tree, "again", "join", "default")
 	signals, stderr, results := begun(t, db, tree, inLoop)
-	beside.await(t)
+	outside.await(t)
 	signals <- os.Interrupt
 	eventually(t, "it says that it is suspended", func() bool { return strings.Contains(stderr.String(), "suspended; waiting") })
 	// a ends in its second pass. again has finished before and cannot loop
 	// now, so nothing that is recorded as unfinished stands for this branch.
 	inLoop.open(t)
 	eventually(t, "a finishes again", func() bool { return strings.Count(stderr.String(), "finish    a\n") == 2 })
-	beside.open(t)
+	outside.open(t)
 	expect(t, ended(t, results), exitSuspended, pipelineName+" SUSPENDED", "  start FINISHED", "  fork FINISHED",
 		"  a FINISHED loop=2", "  again FINISHED", "  b FINISHED")
 	expect(t, callRunner(t, "-db", db, "-resume"), exitFinished, pipelineName+" FINISHED", "  start FINISHED", "  fork FINISHED",
@@ -330,7 +330,7 @@ func TestKilledInTheMiddleItResumes(t *testing.T) {
 		t.Fatal(err)
 	}
 	g.await(t)
-	for _, line := range []string{"finish    a\n", "finish    b\n"} { // beside it
+	for _, line := range []string{"finish    a\n", "finish    b\n"} { // next to it
 		eventually(t, line, func() bool { return strings.Contains(stderr.String(), line) })
 	}
 	if err := cmd.Process.Kill(); err != nil {

@@ -18,7 +18,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// outcome is what a call of the program came to.
+// outcome is the result of a call of the program.
 type outcome struct {
 	code   int
 	status *query.Status // nil if it printed none

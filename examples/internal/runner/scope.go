@@ -17,8 +17,8 @@ const (
 	maxSetBytes = 1 << 20
 )
 
-// scope is what the expressions of a node stand for: the variables of its
-// pipeline and the exit codes of all activities. It is for one moment.
+// scope has the values for the expressions of a node: the variables of its
+// pipeline and the exit codes of all activities. It is valid for one moment.
 type scope struct {
 	results *results
 	in      *pipeline
@@ -111,7 +111,7 @@ func fed(n *node, pass int, succeeded bool, output func(name string) (string, bo
 	return values
 }
 
-// size is what variables come to in the environment of a process.
+// size is the size of variables in the environment of a process.
 func size(variables map[string]string) (bytes int) {
 	const each = 16 // the pointer to it, "=" and the end
 	for name, text := range variables {

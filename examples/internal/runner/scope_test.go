@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What some program prints must not decide which programs run.
+// The output of a program must not decide which programs run.
 func TestCommandsCannotSetEnvironmentSettingsOfPrograms(t *testing.T) {
 	t.Parallel()
 	for name, allowed := range map[string]bool{

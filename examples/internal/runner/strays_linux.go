@@ -19,8 +19,8 @@ type stray struct {
 
 // look finds the processes of a command that live: what its leader started, by
 // the parents of each process, what has its mark, and what was found before.
-// What has both lost its parents before anybody looked and cleared its
-// environment is not found.
+// It does not find a process that has cleared its environment and lost its parents
+// between two calls.
 func (p *processes) look(leader int) {
 	entries, err := os.ReadDir("/proc")
 	if err != nil {

@@ -110,7 +110,7 @@ func encode(t *testing.T, tree object) []byte {
 	return data
 }
 
-// write writes a tree to a file of its own.
+// write writes a tree to a new file.
 func write(t *testing.T, tree object) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "pipeline.json")

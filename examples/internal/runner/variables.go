@@ -16,8 +16,8 @@ type variable struct {
 	sourced bool
 }
 
-// feed is what becomes the value of a variable when a node ends: one of its
-// outputs.
+// feed names the output of a node that becomes the value of a variable when the node
+// ends.
 type feed struct{ output, variable string }
 
 // The outputs that every node has. The others of an activity are what its

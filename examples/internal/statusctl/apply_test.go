@@ -178,7 +178,7 @@ func (f *failing) Commit(ctx context.Context, changes []store.Write) ([]store.Re
 }
 
 func TestOnlyFatalErrorsEndTheInput(t *testing.T) {
-	// Questions between the operations make each a commit of its own.
+	// Questions between the operations make each a separate commit.
 	in := strings.ReplaceAll(creates(4), "\n", "\n"+`{"op":"status","biz":"b","task":"0"}`+"\n")
 	for _, test := range []struct {
 		err   error

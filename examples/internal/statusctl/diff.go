@@ -64,7 +64,7 @@ func recordOf(s *query.Side) *sideRecord {
 	return &sideRecord{s.ID, s.Shown.String(), s.Loop, s.Retries, s.Skips, s.Took.Seconds(), s.Error}
 }
 
-// sideText is what a table shows of a side.
+// sideText is the text for a side in a table.
 func (t *tool) sideText(s *query.Side) string {
 	if s == nil {
 		return "–"

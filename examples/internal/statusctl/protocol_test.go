@@ -106,7 +106,7 @@ func TestEveryOperationTakesItsFieldsAndNoOthers(t *testing.T) {
 	}
 }
 
-// wrongScalar is a boolean where there should be none, or else a string.
+// wrongScalar is a boolean for a field that is no boolean, otherwise a string.
 func wrongScalar(field string) string {
 	switch field {
 	case "idempotent", "retryable", "skippable", "ignore", "abandon", "tolerate", "failed_first", "ops":

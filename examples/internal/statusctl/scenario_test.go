@@ -15,7 +15,7 @@ import (
 	"github.com/pipestatus/pipestatus/query"
 )
 
-// scenario is a recording of the engine that the specification comes from.
+// scenario is a recording of the engine whose get_task_status is reproduced.
 type scenario struct {
 	Biz, Task string
 	Steps     []struct {

@@ -9,7 +9,7 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// shownTime is a time in the specification's layout, "" if it is unset.
+// shownTime is a time in the layout of get_task_status, "" if it is unset.
 func shownTime(at state.Instant, zone *time.Location) string {
 	if !at.IsSet() {
 		return ""

@@ -19,7 +19,7 @@ func (t *tool) usage(global *flag.FlagSet) error {
 		b.WriteString("\n" + strings.TrimSpace(t.servers.Usage) + "\n")
 	}
 	b.WriteString("\nA file belongs to one process at a time: while its runner has it open, no command\n" +
-		"can open it. What only reads works through a runner that serves HTTP (-http):\n" +
+		"can open it. Commands that only read also work on a runner that serves HTTP (-http):\n" +
 		"-db http://HOST:PORT. Exit code: 0, 1 if something failed, 2 if the call itself is wrong.\n" +
 		"Run 'statusctl COMMAND -h' for more about a command.\n")
 	_, err := fmt.Fprint(t.stdout, b.String())

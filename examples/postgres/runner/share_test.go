@@ -120,7 +120,7 @@ func TestOneOfTwoStandbysFinishesAKilledRunnersTask(t *testing.T) {
 	killed := g.start(t, url, "killed")
 	killed.Signal(syscall.SIGKILL)
 	killed.Exit()
-	pgserver.Eventually(t, "one of them goes on", func() bool { return g.runs() == 2 })
+	pgserver.Eventually(t, "one of them continues", func() bool { return g.runs() == 2 })
 	g.open(t)
 	q := asked(t, url)
 	finished := "FINISHED: FINISHED/0 FINISHED/0 FINISHED/1 FINISHED/0 FINISHED/0"
@@ -178,7 +178,7 @@ func TestARunnerWithoutItsLeaseCannotRecord(t *testing.T) {
 	asleep := g.start(t, url, "1")
 	asleep.Signal(syscall.SIGSTOP)
 	second := pgserver.Start(t, "", "-store", url, "-resume", "-task", "1")
-	pgserver.Eventually(t, "the second goes on", func() bool { return g.runs() == 2 })
+	pgserver.Eventually(t, "the second continues", func() bool { return g.runs() == 2 })
 	g.open(t)
 	if code := second.Exit(); code != 0 {
 		t.Errorf("exit code %d of the second", code)

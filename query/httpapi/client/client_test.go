@@ -148,10 +148,10 @@ func TestACallerLearnsNothingWithoutPermission(t *testing.T) {
 	hidden, err := c.Load(t.Context(), store.ByNode("three"))
 	absent, absentErr := c.Load(t.Context(), store.ByNode("absent"))
 	if err == nil || hidden.Tree != nil || absent.Tree != nil || strings.ReplaceAll(err.Error(), "three", "absent") != absentErr.Error() {
-		t.Errorf("a node that may not be seen: %v, one that there is not: %v", err, absentErr)
+		t.Errorf("a node that may not be seen: %v, a missing one: %v", err, absentErr)
 	}
 	if snap, err := c.Load(t.Context(), store.ByKey("2", "10")); err != nil || snap.Position != (store.Position{}) {
-		t.Errorf("who may not read the feed gets its position %v, %v", snap.Position, err)
+		t.Errorf("a caller without permission for the feed gets its position %v, %v", snap.Position, err)
 	}
 }
 

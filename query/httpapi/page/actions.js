@@ -1,4 +1,4 @@
-// What a person may ask the runner to do, where there is one.
+// The actions that a person may request from the runner, if there is one.
 const actionsView = {
   // of the actions that a task or node may be ready for, by its state.
   forTask: new Map([
@@ -14,7 +14,8 @@ const actionsView = {
   ]),
   // All but these change what runs, and are asked for twice.
   harmless: new Set(["pause", "resume"]),
-  // What statusctl calls what the page cannot do; a command to copy.
+  // The names in statusctl of actions that the page cannot request: for a command to
+  // copy.
   recorded: new Map([["pause", "suspend"], ["resume", "resume"], ["revoke", "revoke"], ["retry", "retry"], ["skip", "skip"]]),
 
   // show puts buttons into a box, unless they are there already.

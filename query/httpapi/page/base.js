@@ -46,7 +46,7 @@ function nothing(message) {
   $("nothing-text").textContent = clean(message);
 }
 
-// unreadable is what the page says of a part of an address that it cannot read.
+// unreadable is the message for a part of an address that the page cannot read.
 const unreadable = (name, value, wanted) => "The address has " + name + "=" + value + ", which is not " + wanted + ".";
 const aTime = "a time such as 2006-01-02T15:04:05Z";
 
@@ -79,7 +79,7 @@ async function request(path, query, headers, signal, body) {
   return response;
 }
 
-// messageIn is what an answer says, in whatever form.
+// messageIn is the message of an answer: the field of that name, or the whole text.
 function messageIn(text) {
   try {
     return JSON.parse(text).message || text;

@@ -69,7 +69,7 @@ const detailsView = {
     $("d-attempts").replaceChildren(...data.attempts.toReversed().map((a, i) => this.attempt(a, data.attempts.length - i)));
   },
 
-  // operations are what persons did to the node, newest first.
+  // operations lists the operations by known actors on the node, newest first.
   operations(list) {
     if (!list.length) return [];
     const items = list.toReversed().map((step) => {

@@ -1,4 +1,4 @@
-// What helps to find a node: a filter, the counts of states, folding, jumps.
+// The means of finding a node: a filter, the counts of states, folding, jumps.
 const finding = {
   text: "",
   states: new Set(),

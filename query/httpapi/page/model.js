@@ -186,8 +186,8 @@ class Model {
   }
 }
 
-// remarks is what is out of the ordinary about an attempt, in the words that
-// the tools use too.
+// remarks describes unusual facts about an attempt, in the words that the tools use
+// too.
 function remarks(n) {
   const parts = [];
   const times = (count, what) => count && parts.push(what + (count > 1 ? " " + count + "×" : ""));

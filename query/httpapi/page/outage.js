@@ -1,5 +1,5 @@
-// Outage is what the page does while the server does not answer: it says why,
-// and when it tries again, which is later after each failure.
+// Outage handles a server that does not answer: it shows the reason and the time of the
+// next attempt, which is later after each failure.
 class Outage {
   static least = 250;
   static most = 30000;

@@ -69,7 +69,7 @@ const taskView = {
     rows.set(0, 28);
   },
 
-  // shown is what is looked at: the present or a moment of the past.
+  // shown is the model on the page: of the present or of a moment of the past.
   get shown() {
     return this.past || this.live;
   },
@@ -277,7 +277,7 @@ const taskView = {
     this.sliding = setTimeout(() => +$("slider").value === value && this.goTo(time), 120);
   },
 
-  // goTo shows the task as it was.
+  // goTo shows the task as of a past moment.
   async goTo(time) {
     const wanted = (this.wanted = time);
     const story = await this.attempt(() => load("task", { ...this.query, as_of: new Date(time).toISOString() }, this.opened.signal));
@@ -328,7 +328,7 @@ const taskView = {
     this.remember();
   },
 
-  // reveal chooses a node and shows its row, whatever is folded or filtered.
+  // reveal chooses a node and shows its row, even if that was folded or filtered out.
   reveal(index) {
     const model = this.shown;
     for (let p = model.nodes[index].parent; p >= 0; p = model.nodes[p].parent) finding.fold(model, model.nodes[p], false);

@@ -1,8 +1,7 @@
-// What the list is filtered by: the names in the address, and their fields. Its
-// time is which time the others bound: without it that of recording, as in the
-// service.
-// The address says what is asked for; what is in a field counts from when the
-// filter is sent. Times in the address name their zone.
+// The filters of the list: their names in the address, and their fields. A parameter
+// "time" names the time that since and until bound, by default that of recording, as
+// in the service. The address has the filters in use; the text of a field counts when
+// the form is sent. Times in the address name their zone.
 const filters = { bk_biz_id: "f-business", text: "f-text", since: "f-since", until: "f-until" };
 const times = ["started", "finished", "recorded"];
 
@@ -82,7 +81,7 @@ const tasksView = {
         if (!this.asked) this.fill();
         await this.refresh();
         outage.over();
-        // What took many requests is not asked for again all the time.
+        // A search that took many requests is repeated more rarely.
         await pause(this.requests > 1 ? 30000 : 3000);
         while (document.hidden && !opened.aborted) await pause(500);
       } catch (e) {
@@ -311,7 +310,7 @@ const taskStands = (t) => t.finish_time || (t.state !== "RUNNING" && !t.counts.R
 
 const taskEnd = (t) => Date.parse(taskStands(t)) || serverNow();
 
-// sorts are what the rows of a page can be sorted by.
+// sorts has the values that the rows of a page can be sorted by.
 const sorts = {
   started: (t) => Date.parse(t.start_time || t.recorded_time),
   duration: (t) => (t.start_time ? taskEnd(t) - Date.parse(t.start_time) : -1),

@@ -36,7 +36,7 @@ const zone = {
     return this.changes.findLast((c) => c.from <= ms) || { offset: 0, name: "" };
   },
 
-  // offset is what local time is ahead of UTC at a moment, in minutes.
+  // offset is the minutes by which local time is ahead of UTC at a moment.
   offset(ms) {
     if (this.mode === "UTC") return 0;
     return this.mode === "browser" ? -new Date(ms).getTimezoneOffset() : this.change(ms).offset;
@@ -63,8 +63,8 @@ const zone = {
     return new Date(ms + this.offset(ms) * 60000);
   },
 
-  // parse reads a local time such as 2006-01-02T15:04. What a change of the
-  // offset leaves out or has twice is read with the offset before it.
+  // parse reads a local time such as 2006-01-02T15:04. A time that a change of the
+  // offset leaves out or has twice is read with the offset before the change.
   parse(text) {
     const local = Date.parse(text + "Z");
     if (isNaN(local)) return NaN;

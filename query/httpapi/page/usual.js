@@ -1,5 +1,5 @@
-// What earlier runs of the pipeline tell about this one: how long its nodes
-// usually take, which of them are late, and when the task is expected to end.
+// Expectations from earlier runs of the pipeline: how long its nodes usually take,
+// which of them are late, and when the task is expected to end.
 const usual = {
   open(params) {
     this.like = params.get("like") || ""; // a label, or "" for the name
@@ -15,7 +15,8 @@ const usual = {
     this.took = 0; // milliseconds that the last answer took
   },
 
-  // runs are what selects the runs like this one; null if nothing does.
+  // query returns the parameters that select the runs like this one; null if nothing
+  // does.
   query(model) {
     const at = this.like.indexOf("=");
     if (at > 0) return { labels: JSON.stringify({ [this.like.slice(0, at)]: this.like.slice(at + 1) }) };
@@ -30,8 +31,8 @@ const usual = {
     this.load(view);
   },
 
-  // moved asks soon: the task has gone on. What takes the server long is asked for
-  // more rarely.
+  // moved asks again soon, because the task has changed. The longer the server takes
+  // to answer, the more rarely it is asked.
   moved() {
     this.askAt = Math.min(this.askAt, this.asked + 15000 + 50 * this.took);
   },

@@ -186,7 +186,7 @@ func TestTheSliderShowsThePast(t *testing.T) {
 	p.until("%s === 'RUNNING' && !%s && $('mark').textContent === 'in the past'", rowState("compile"), row("switch traffic"))
 	p.until("$('moment-text').textContent.includes('after start of compile')")
 	p.shot("past")
-	s.record(engine.Fail("migrate", "boom")) // the present goes on, unseen
+	s.record(engine.Fail("migrate", "boom")) // the present changes, unseen
 	p.click("#tab-json")
 	p.until("$('rows').textContent.includes('\"result\": true')")
 	p.run(click("#tab-tree"), click("#to-now"))

@@ -3,10 +3,10 @@
 -- a zero byte and 16 bytes for 32 lower-case hex digits, which halves the
 -- largest index, else the length and the text. Columns called header,
 -- declaration, progress and data are records that begin with the version of
--- their format; all that a query selects or sorts by is a column of its own.
+-- their format; all that a query selects or sorts by is a separate column.
 
--- The sequences: one row. Whoever commits raises last shortly before the commit
--- and so holds up all others for that moment, see sql.go.
+-- The sequences: one row. A commit raises last shortly before its end and delays all
+-- others for that moment, see sql.go.
 -- The feed of changes is transitions from first to last.
 CREATE TABLE feed (
     one   boolean PRIMARY KEY DEFAULT true CHECK (one),

@@ -10,14 +10,14 @@ import (
 // it.
 type Condition struct {
 	kind  kind
-	text  string       // as it is written, without quotes; the name that a reference has
+	text  string       // as written, without quotes; the name that a reference has
 	quote string       // around a quoted text
 	refs  *Template    // of a quoted text
 	ops   []string     // of a comparison one; of a chain one between each two of args
 	args  []*Condition // operands
 }
 
-// kind is what a part of a condition is.
+// kind is the kind of a part of a condition.
 type kind int
 
 const (

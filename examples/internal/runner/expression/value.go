@@ -113,7 +113,7 @@ func (v value) asInteger() (value, bool) {
 	return value{}, false
 }
 
-// same reports whether two values are equal as they are.
+// same reports whether two values are equal without a conversion.
 func (v value) same(w value) bool {
 	switch {
 	case v.isText() || w.isText():

@@ -15,9 +15,9 @@ import (
 
 const usage = `
 A server is PostgreSQL: postgres://USER@HOST:PORT/DATABASE. Several URLs with
-spaces between them, always in the same order, are one store. What a URL leaves
-out is taken from PGHOST, PGUSER, PGSSLMODE and the like. Leave the password to
-PGPASSWORD or ~/.pgpass: others on the machine can read a command line.`
+spaces between them, always in the same order, are one store. Missing parts of a
+URL come from PGHOST, PGUSER, PGSSLMODE and so on. Put the password in PGPASSWORD
+or ~/.pgpass, because other users of the machine can read a command line.`
 
 // PostgreSQL is the servers that the programs know.
 func PostgreSQL() *database.Servers {

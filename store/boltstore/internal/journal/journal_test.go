@@ -207,8 +207,8 @@ func TestDamagedHeaderIsUnreadableAndATruncatedJournalShort(t *testing.T) {
 	}
 }
 
-// What is a frame in one place or one journal is none in another: not in a
-// payload, not at another offset, not in a journal with another ID.
+// The bytes of a frame are no frame in a payload, at another offset, or in a journal
+// with another ID.
 func TestImageOfAFrameIsNoFrame(t *testing.T) {
 	data, ends := filled(t, 5)
 	path := create(t, testHead(), 0)
@@ -334,7 +334,7 @@ func TestTheFileMatchesTheFormat(t *testing.T) {
 	}
 }
 
-// Whatever the bytes, reading ends, and what it accepts is a chain of frames
+// Reading ends for any bytes, and what it accepts is a chain of frames
 // whose payloads read.
 func FuzzRead(f *testing.F) {
 	data, ends := filled(f, 4)
