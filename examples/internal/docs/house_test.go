@@ -18,6 +18,12 @@ var (
 	edge = regexp.MustCompile(`^\s*(\w+)(?:\[([\w/]+)\])? --> (\w+)(?:\[([\w/]+)\])?$`)
 	// named is a file or directory of the repository as CONTRIBUTING names it.
 	named = regexp.MustCompile("`((?:engine|state|store|query|examples|\\.ci)/[\\w./-]+)`")
+	// identifier is the last part of a name in Go or JavaScript.
+	identifier = regexp.MustCompile("`(?:\\w+\\.)?(\\w+)`")
+	// tableOf is the line before a table of the files of a package, and short a file
+	// or directory in one.
+	tableOf = regexp.MustCompile("^`([\\w/]+)`[,:]")
+	short   = regexp.MustCompile("`(\\w+\\.\\w+|internal/\\w+)`")
 )
 
 // importsOf are the packages of the repository that the files of one import.
@@ -85,14 +91,52 @@ func TestTheImportGraphInContributingMatchesTheCode(t *testing.T) {
 	}
 }
 
-func TestFilesThatContributingNamesExist(t *testing.T) {
-	found := named.FindAllStringSubmatch(read(t, "CONTRIBUTING.md"), -1)
-	if len(found) < 40 {
-		t.Errorf("only %d names found", len(found))
-	}
-	for _, name := range found {
-		if _, err := os.Stat(filepath.Join(root, name[1])); err != nil {
-			t.Error(err)
+// An entry that says which files to change names the files with their
+// directories, and identifiers that are in one of these files.
+func TestFilesAndIdentifiersThatContributingNamesExist(t *testing.T) {
+	files, identifiers := 0, 0
+	for paragraph := range strings.SplitSeq(read(t, "CONTRIBUTING.md"), "\n\n") {
+		var text strings.Builder
+		for _, found := range named.FindAllStringSubmatch(paragraph, -1) {
+			files++
+			if info, err := os.Stat(filepath.Join(root, found[1])); err != nil {
+				t.Error(err)
+			} else if !info.IsDir() {
+				text.WriteString(read(t, found[1]))
+			}
 		}
+		if !strings.HasPrefix(paragraph, "**") || text.Len() == 0 {
+			continue
+		}
+		for _, found := range identifier.FindAllStringSubmatch(paragraph, -1) {
+			identifiers++
+			if !regexp.MustCompile(`\b` + found[1] + `\b`).MatchString(text.String()) {
+				t.Errorf("%s is in no file of the entry %.40q", found[1], paragraph)
+			}
+		}
+	}
+	if files < 100 || identifiers < 30 {
+		t.Errorf("only %d names of files and %d identifiers found", files, identifiers)
+	}
+}
+
+// The tables of the files of a package name them without its directory.
+func TestFilesInTheTablesOfContributingExist(t *testing.T) {
+	_, tables, _ := strings.Cut(read(t, "CONTRIBUTING.md"), "## Files of the largest packages\n")
+	tables, _, _ = strings.Cut(tables, "\n## ")
+	dir, files := "", 0
+	for line := range strings.Lines(tables) {
+		if found := tableOf.FindStringSubmatch(line); found != nil {
+			dir = found[1]
+		}
+		for _, found := range short.FindAllStringSubmatch(line, -1) {
+			files++
+			if _, err := os.Stat(filepath.Join(root, dir, found[1])); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	if files < 100 {
+		t.Errorf("only %d names found", files)
 	}
 }

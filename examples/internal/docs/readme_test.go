@@ -5,6 +5,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -85,17 +86,35 @@ func TestReadmeIsShort(t *testing.T) {
 	}
 }
 
-var link = regexp.MustCompile(`(?:\]\(|src(?:set)?=")([^)"#:]+)`)
+var link = regexp.MustCompile(`(?:\]\(|src(?:set)?=")([^)" ]+)[)"]`)
+
+// anchors are those of the headings of a document.
+func anchors(text string) (all []string) {
+	for line := range strings.Lines(text) {
+		if heading, ok := strings.CutPrefix(strings.TrimLeft(line, "#"), " "); ok && line[0] == '#' {
+			all = append(all, strings.ReplaceAll(strings.ToLower(strings.TrimSpace(heading)), " ", "-"))
+		}
+	}
+	return all
+}
 
 func TestLinksOfTheDocumentsWork(t *testing.T) {
-	for _, name := range []string{"README.md", "CONTRIBUTING.md", "SECURITY.md", "engine/PROMISES.md", "state/RULES.md", "examples/bench/RESULTS.md", "examples/compare/RESULTS.md"} {
+	for _, name := range []string{
+		"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "engine/PROMISES.md", "state/RULES.md",
+		"store/boltstore/FORMAT.md", "examples/bench/RESULTS.md", "examples/compare/RESULTS.md",
+	} {
 		for _, found := range link.FindAllStringSubmatch(read(t, name), -1) {
-			target := filepath.Join(root, filepath.Dir(name), found[1])
-			if strings.HasPrefix(found[1], "http") || strings.Contains(found[1], " ") {
+			if strings.HasPrefix(found[1], "http") {
 				continue
 			}
-			if _, err := os.Stat(target); err != nil {
+			target, anchor, hasAnchor := strings.Cut(found[1], "#")
+			if target = filepath.Join(filepath.Dir(name), target); strings.HasPrefix(found[1], "#") {
+				target = name
+			}
+			if _, err := os.Stat(filepath.Join(root, target)); err != nil {
 				t.Errorf("%s: %v", name, err)
+			} else if hasAnchor && !slices.Contains(anchors(read(t, target)), anchor) {
+				t.Errorf("%s: %s has no heading %q", name, target, anchor)
 			}
 		}
 	}
