@@ -158,16 +158,18 @@ func until(tasks []store.Task, matches func(*store.Task) bool, wanted int) (read
 	return read
 }
 
-// Mentions reports whether the ID of a task, the ID of its root or the name that it
-// shows contains a text, in letters of either case.
+// Mentions reports whether the ID of a task, the ID of its root, the name that it
+// shows or one of its labels, which reads KEY=VALUE, contains a text, in letters of
+// either case.
 func Mentions(t *store.Task, text string) bool {
 	text = strings.ToLower(text)
-	for _, name := range []string{t.Key.Task, t.DisplayName(), t.Root} {
-		if strings.Contains(strings.ToLower(name), text) {
+	has := func(s string) bool { return strings.Contains(strings.ToLower(s), text) }
+	for key, value := range t.Labels.All() {
+		if has(key + "=" + value) {
 			return true
 		}
 	}
-	return false
+	return has(t.Key.Task) || has(t.DisplayName()) || has(t.Root)
 }
 
 // TakePattern removes the name from a filter if it is a pattern, which stores do not

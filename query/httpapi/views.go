@@ -37,43 +37,40 @@ const (
 	scanMax = 10_000
 )
 
+// listPage is a page of a list.
+type listPage struct {
+	rows   []store.Task
+	cursor string // "" for the last page
+	more   bool   // some tasks are on no page, because only so many are sorted
+}
+
 // listTasks lists the tasks of one business, or of all that the caller may see.
 func (h *Handler) listTasks(x *exchange) error {
 	f, err := h.filter(x)
 	if err != nil {
 		return err
 	}
-	var rows []store.Task
-	seen := 0
-	for wanted := f.Limit; len(rows) < wanted; {
-		// Read only the missing ones, so that the cursor is after the last.
-		f.Limit = wanted - len(rows)
-		tasks, last, err := h.listSome(x, &f, &seen)
-		if err != nil {
-			return err
-		}
-		rows = append(rows, tasks...)
-		if last {
-			break
-		}
+	var page listPage
+	if f.by.value != "" {
+		page, err = h.sortedPage(x, &f)
+	} else {
+		page, err = h.recordedPage(x, &f)
 	}
-	cursor := f.Cursor
-	if f.hides && f.Cursor != "" {
-		// A cursor without visible tasks after it would reveal tasks that the
-		// caller may not see.
-		if cursor, err = h.cursorToMore(x, f, seen); err != nil {
-			return err
-		}
+	if err != nil {
+		return err
 	}
 	// A page may be short, even empty, and not be the last, which is the one
 	// without cursor.
 	return x.respond("", func(s *sink) error {
 		s.text(`{"tasks":[`)
-		for i := range rows {
-			s.element(h.taskRow(&rows[i]))
+		for i := range page.rows {
+			s.element(h.taskRow(&page.rows[i]))
 		}
-		s.field(`],"cursor":`, h.positions.sealCursor(cursor))
+		s.field(`],"cursor":`, h.positions.sealCursor(page.cursor))
 		s.field(`,"now":`, h.time(h.now()))
+		if page.more {
+			s.field(`,"more":`, true)
+		}
 		if f.passed > 0 && !f.hides {
 			s.field(`,"unreadable":`, f.passed) // damaged, of no business that is known
 		}
@@ -83,6 +80,30 @@ func (h *Handler) listTasks(x *exchange) error {
 		s.text("}")
 		return nil
 	})
+}
+
+// recordedPage reads a page in the order of recording.
+func (h *Handler) recordedPage(x *exchange, f *listFilter) (page listPage, err error) {
+	seen := 0
+	for wanted := f.Limit; len(page.rows) < wanted; {
+		// Read only the missing ones, so that the cursor is after the last.
+		f.Limit = wanted - len(page.rows)
+		tasks, last, err := h.listSome(x, f, &seen)
+		if err != nil {
+			return page, err
+		}
+		page.rows = append(page.rows, tasks...)
+		if last {
+			break
+		}
+	}
+	page.cursor = f.Cursor
+	if f.hides && f.Cursor != "" {
+		// A cursor without visible tasks after it would reveal tasks that the
+		// caller may not see.
+		page.cursor, err = h.cursorToMore(x, *f, seen)
+	}
+	return page, err
 }
 
 // listSome continues reading, and reports whether it reached the end or the limit.
@@ -122,6 +143,7 @@ func (h *Handler) cursorToMore(x *exchange, f listFilter, seen int) (string, err
 type listFilter struct {
 	store.ListQuery
 	text    string
+	by      sorting
 	named   func(*store.Task) bool // reports whether the name matches the pattern
 	hides   bool                   // there may be tasks that the caller may not see
 	allowed func(ctx context.Context, business string) bool
@@ -154,6 +176,7 @@ func (h *Handler) filter(x *exchange) (f listFilter, err error) {
 	x.params.filters(&f.ListQuery)
 	f.named = query.TakePattern(&f.ListQuery)
 	f.Limit = x.params.number("limit", listDefault, listMax)
+	f.by = x.params.sorting()
 	return f, x.params.err
 }
 

@@ -23,10 +23,10 @@ var listCommand = command{
 -since and -until bound when tasks were recorded, or with -time when they started
 or finished.
 
--text finds a part of the task ID, of the ID of the root or of the name, in letters
-of either case. -name is the whole name, in the same case, or a pattern in which
-each * stands for any characters: -name 'nightly*'. A name and labels are found at
-once, however many tasks there are; for -text, for a pattern and for another order
+-text finds a part of the task ID, of the ID of the root, of the name or of a label
+such as host=web-1, in letters of either case. -name is the whole name, in the same
+case, or a pattern in which each * stands for any characters: -name 'nightly*'. A
+name and labels are found at once, however many tasks there are; for -text, for a pattern and for another order
 than the recorded one, one task after the other is read.
 
 With -sort started the task that started last comes first, with -sort took the one
@@ -39,7 +39,7 @@ subprocess is no step.`,
 		flags.BoolVar(&l.query.Unfinished, "unfinished", false, "only tasks that have not ended or have a node running")
 		flags.BoolVar(&l.query.HasFailures, "failures", false, "only tasks in which a node or the task itself has failed")
 		flags.StringVar(&l.query.Name, "name", "", "only tasks with the `NAME`, or one that matches it")
-		flags.StringVar(&l.text, "text", "", "only tasks with `TEXT` in their name or ID")
+		flags.StringVar(&l.text, "text", "", "only tasks with `TEXT` in their name, ID or a label")
 		labels := labelFlag(flags, "only tasks with the label `KEY=VALUE`; may be given several times")
 		which := flags.String("time", "recorded", "`WHAT` -since and -until bound: recorded, started or finished")
 		since := flags.String("since", "", "only tasks from `TIME` on")
