@@ -1,6 +1,6 @@
-// The actions that a person may request from the runner, if there is one.
+// The operations that a person may ask the runner for, if there is a runner.
 const actionsView = {
-  // of the actions that a task or node may be ready for, by its state.
+  // The actions that make sense for a task or node, by its state.
   forTask: new Map([
     ["CREATED", ["pause", "revoke"]], ["RUNNING", ["pause", "revoke"]],
     ["FAILED", ["pause", "revoke"]], ["SUSPENDED", ["resume", "revoke"]],
@@ -12,13 +12,12 @@ const actionsView = {
   labels: new Map([
     ["pause", "Pause"], ["resume", "Resume"], ["revoke", "Revoke"], ["retry", "Retry"], ["skip", "Skip"], ["forced_fail", "Make it fail"],
   ]),
-  // All but these change what runs, and are asked for twice.
+  // All other actions have lasting effects and need a second click.
   harmless: new Set(["pause", "resume"]),
-  // The names in statusctl of actions that the page cannot request: for a command to
-  // copy.
+  // The names of the actions in the commands that the page offers to copy.
   recorded: new Map([["pause", "suspend"], ["resume", "resume"], ["revoke", "revoke"], ["retry", "retry"], ["skip", "skip"]]),
 
-  // show puts buttons into a box, unless they are there already.
+  // show puts buttons into a box. It keeps buttons that are there already.
   show(box, actions, query) {
     const shown = JSON.stringify([actions, query]);
     if (box.dataset.shown === shown) return;
@@ -54,13 +53,13 @@ const actionsView = {
     return button;
   },
 
-  // command does to the record what an action does, where no runner has it open.
+  // command is a shell command that records an action if no runner has the file open.
   command(action, node) {
     const op = JSON.stringify({ op: this.recorded.get(action), node });
     return "echo '" + op.replaceAll("'", "'\\''") + "' | statusctl apply -db FILE";
   },
 
-  // offer puts buttons that copy commands into a box, where nothing else is allowed.
+  // offer puts buttons that copy commands into a box, where the page may not operate.
   offer(box, actions, node) {
     const shown = JSON.stringify(["copy", actions, node]);
     if (box.dataset.shown === shown) return;

@@ -1,6 +1,6 @@
-// Elements and requests. Every text that comes from a pipeline is cleaned and goes
-// through textContent: nothing here ever makes markup of it. Where something
-// follows one on its line, it is in an element of its own: apart.
+// Elements and requests. Every text that comes from a pipeline is cleaned and set
+// through textContent, so that it never becomes markup. Where something follows such
+// a text on its line, the text has an element of its own, see apart.
 
 const $ = (id) => document.getElementById(id);
 
@@ -9,6 +9,25 @@ function element(tag, className, text) {
   if (className) e.className = className;
   if (text !== undefined) e.textContent = clean(text);
   return e;
+}
+
+// renew gives an element new contents and keeps the parts of it that stay the same,
+// because a click or a selection may be under way on one of them. Parts are texts or
+// elements without listeners of their own.
+function renew(box, ...parts) {
+  parts.forEach((part, i) => {
+    const [old, next] = [box.childNodes[i], part instanceof Node ? part : document.createTextNode(part)];
+    if (!old) box.append(next);
+    else if (old.nodeName !== next.nodeName) old.replaceWith(next);
+    else if (old.nodeType === Node.TEXT_NODE) old.data === next.data || (old.data = next.data);
+    else if (!old.isEqualNode(next)) {
+      for (const name of old.getAttributeNames()) if (!next.hasAttribute(name)) old.removeAttribute(name);
+      // The policy of the page forbids to set a style by its attribute.
+      for (const name of next.getAttributeNames()) name === "style" ? (old.style.cssText = next.style.cssText) : old.setAttribute(name, next.getAttribute(name));
+      renew(old, ...next.childNodes);
+    }
+  });
+  while (box.childNodes.length > parts.length) box.lastChild.remove();
 }
 
 const kindLabel = (kind) => kind.replaceAll("_", " ");
@@ -21,7 +40,8 @@ function stateBadge(state, text) {
 const stateSymbols = { RUNNING: "▶", FAILED: "✖", SUSPENDED: "‖", CREATED: "○", REVOKED: "⊘", FINISHED: "✔" };
 const states = ["RUNNING", "FAILED", "SUSPENDED", "CREATED", "REVOKED", "FINISHED"];
 
-// counted are the states with a count, those that this page does not know last.
+// counted returns the states with a count. States that this page does not know come
+// last.
 function counted(counts) {
   return [...states, ...Object.keys(counts).filter((s) => !states.includes(s))].filter((s) => counts[s]);
 }
@@ -38,7 +58,7 @@ function problem(text) {
   $("problem").hidden = !text;
 }
 
-// nothing says why there is nothing to show, and hides what was shown.
+// nothing hides the current view and says why there is nothing to show.
 function nothing(message) {
   mark("", "");
   for (const id of ["tasks", "task"]) $(id).hidden = true;
@@ -46,11 +66,11 @@ function nothing(message) {
   $("nothing-text").textContent = clean(message);
 }
 
-// unreadable is the message for a part of an address that the page cannot read.
+// unreadable is the message about a part of an address that the page cannot read.
 const unreadable = (name, value, wanted) => "The address has " + name + "=" + value + ", which is not " + wanted + ".";
-const aTime = "a time such as 2006-01-02T15:04:05Z";
+const aTime = "a time such as 2006-01-02T15:04:05Z, yesterday 03:12, 2h or Unix seconds";
 
-// Credentials, if the service wants any, live as long as the tab.
+// Credentials, if the service asks for any, are kept until the tab is closed.
 const stored = "pipestatus";
 
 function credentials() {
@@ -59,13 +79,13 @@ function credentials() {
   return text ? { "X-Bkapi-Authorization": text.replace(/[\u0080-\uffff]/g, (c) => "\\u" + c.charCodeAt(0).toString(16).padStart(4, "0")) } : {};
 }
 
-// session names the credentials of this tab, and does not tell them.
+// session identifies the credentials of this tab without containing them.
 const session = () => sessionStorage.getItem(stored + ".session") || "";
 
 class Refused extends Error {}
 class SignedOut extends Error {}
 
-// request asks the service; a refusal is an error with its message.
+// request asks the service. If the service wants credentials, it shows the sign-in.
 async function request(path, query, headers, signal, body) {
   const address = "api/" + path + "?" + new URLSearchParams(query);
   const asked = { headers: { ...credentials(), ...headers }, signal, cache: "no-store" };
@@ -79,7 +99,7 @@ async function request(path, query, headers, signal, body) {
   return response;
 }
 
-// messageIn is the message of an answer: the field of that name, or the whole text.
+// messageIn is the message in an answer, which may be JSON, HTML or plain text.
 function messageIn(text) {
   try {
     return JSON.parse(text).message || text;
@@ -88,7 +108,7 @@ function messageIn(text) {
   }
 }
 
-// answer is the text of an answer that is no refusal.
+// answer returns the text of an answer and throws Refused for a refusal.
 async function answer(path, query, signal) {
   const response = await request(path, query, {}, signal);
   const text = await response.text();
@@ -98,7 +118,7 @@ async function answer(path, query, signal) {
   return text;
 }
 
-// operate asks the runner to do something.
+// operate asks the runner to carry out an operation.
 async function operate(what) {
   const response = await request("operate", {}, {}, undefined, what);
   const { result, message } = await response.json();

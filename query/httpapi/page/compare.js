@@ -19,7 +19,7 @@ const compareView = {
     if (this.only) params.set("only", "1");
   },
 
-  // load reads what the tab needs, and again when the task has gone on.
+  // load reads the comparison, again when the task has changed.
   async load(view) {
     if (!this.candidates) await this.loadCandidates(view);
     const [other, position] = [this.with, view.live.position];
@@ -35,7 +35,7 @@ const compareView = {
     view.draw();
   },
 
-  // loadCandidates reads the runs like this one; the one before it is chosen.
+  // loadCandidates reads the runs like this one and chooses the one before it.
   async loadCandidates(view) {
     const [of, like] = [usual.query(view.live), usual.like];
     this.candidates = [];
@@ -56,7 +56,7 @@ const compareView = {
     view.remember();
   },
 
-  // drawChoice offers the runs, and by what they are found.
+  // drawChoice offers the runs, and the labels by which to find them.
   drawChoice(view) {
     const option = (value, text) => {
       const o = element("option", "", text);
@@ -78,7 +78,7 @@ const compareView = {
   draw(view) {
     const shown = this.only ? this.nodes.filter((n) => n.differs) : this.nodes;
     this.shown = shown;
-    view.order = shown.map((n) => ({ index: n.b ? (view.shown.byID.get(n.b.node_id) ?? -1) : -1 }));
+    view.order = shown.map((n) => ({ id: n.b?.node_id }));
     $("no-rows").hidden = shown.length > 0;
     $("no-rows").textContent = this.other ? "The runs do not differ." : "Choose another run to compare this one with.";
     const head = element("div", "row");
@@ -88,26 +88,28 @@ const compareView = {
     a.append("run ", link);
     b.append("this run ", apart(view.live.task));
     head.append(element("span", "name", "Node"), a, b, element("span", "difference", "Difference"));
-    $("compare-head").replaceChildren(head);
+    renew($("compare-head"), head);
     rows.set(shown.length, matchMedia("(max-width: 720px)").matches ? 72 : 30);
   },
 
   fill(row, view, at) {
     const n = this.shown[at];
-    const { index } = view.order[at];
-    row.className = "row" + (n.differs ? " differs" : "") + (index >= 0 && n.b.node_id === view.chosen ? " chosen" : "");
+    if (!n) return; // the next frame has other rows
+    row.className = "row" + (n.differs ? " differs" : "") + (n.b && n.b.node_id === view.chosen ? " chosen" : "");
+    if (n.b) row.dataset.node = n.b.node_id;
+    else delete row.dataset.node;
     row.id = "row-" + at;
     row.role = "listitem";
     row.ariaLevel = row.ariaSelected = row.ariaExpanded = null;
     const name = element("span", "name");
     const title = n.name || (n.path.length ? kindLabel(n.kind) : "the whole");
-    // Above what only the other run had there are not the nodes it is in.
+    // A node of the other run alone is named with its containers, which have no rows.
     const above = n.b ? "" : n.path.slice(0, -1).map((p) => p.replace(/^<class '.*\.(\w+)'>$/, "$1") + " / ").join("");
     if (n.b) name.style.paddingLeft = n.path.length * 18 + "px";
     name.append(apart(above + title));
     if (n.name && n.path.length) name.append(" ", element("span", "kind", kindLabel(n.kind)));
     name.title = clean(above + title);
-    row.replaceChildren(name, this.side(n.a), this.side(n.b), this.difference(n));
+    renew(row, name, this.side(n.a), this.side(n.b), this.difference(n));
   },
 
   side(s) {
@@ -126,7 +128,7 @@ const compareView = {
   difference({ a, b }) {
     const parts = [];
     const both = a && b;
-    // A failure that comes early makes nothing faster.
+    // An attempt that failed early is not a faster one.
     if (both && a.start_time && b.start_time && a.state === "FINISHED" && b.state === "FINISHED") {
       const more = 1000 * (b.seconds - a.seconds);
       if (Math.abs(more) >= 50) parts.push((more > 0 ? "+" : "−") + showDuration(Math.abs(more)));

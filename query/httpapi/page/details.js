@@ -1,6 +1,6 @@
 // The details of one node: its error first, then its fields and attempts.
 const detailsView = {
-  // open shows another node, or none.
+  // open changes to another node. undefined closes the details.
   open(n) {
     $("details").hidden = !n;
     $("d-name").classList.remove("whole");
@@ -29,20 +29,20 @@ const detailsView = {
     field("Waits for", n.note);
     field("ID", n.id);
     field("Version", n.version);
-    $("d-fields").replaceChildren(...fields.flatMap(([k, v]) => {
+    renew($("d-fields"), ...fields.flatMap(([k, v]) => {
       const dd = element("dd");
       dd.append(k === "State" ? stateBadge(v) : apart(String(v)));
       return [element("dt", "", k), dd];
     }));
-    // The attempts are all that are recorded, also when the past is shown.
+    // The list has all recorded attempts, even if the page shows the past.
     const current = JSON.stringify([n.version, n.state, n.start_time, n.finish_time, n.error]);
     if (this.attemptsOf !== null && (view.past || this.attemptsOf === current)) return;
     this.attemptsOf = current;
     this.loadHistory(view);
   },
 
-  // drawError puts the whole text at the top, scrolled to its end, where
-  // programs say what went wrong.
+  // drawError puts the whole error text at the top, scrolled to its end, where programs
+  // say what went wrong.
   drawError(n) {
     if (this.errorOf === (n.error || "")) return;
     this.errorOf = n.error || "";
@@ -60,7 +60,7 @@ const detailsView = {
     const data = await view.attempt(() => load("history", { ...view.query, node_id: id }, view.opened.signal));
     if (of !== this.attemptsOf || id !== view.chosen) return;
     if (!data) {
-      this.attemptsOf = ""; // asked for again when something is drawn
+      this.attemptsOf = ""; // so that the next draw asks again
       return;
     }
     const current = data.attempts.at(-1);
@@ -69,7 +69,7 @@ const detailsView = {
     $("d-attempts").replaceChildren(...data.attempts.toReversed().map((a, i) => this.attempt(a, data.attempts.length - i)));
   },
 
-  // operations lists the operations by known actors on the node, newest first.
+  // operations lists what people did to the node, newest first.
   operations(list) {
     if (!list.length) return [];
     const items = list.toReversed().map((step) => {
@@ -103,8 +103,8 @@ const detailsView = {
     return item;
   },
 
-  // data shows what an attempt was given or produced: its last lines, all of it
-  // when a person asks, and a copy of what was recorded.
+  // data shows the input or output of an attempt: its last lines, all of it on request,
+  // and a button that copies the recorded bytes.
   data(title, text, base64, open) {
     if (!text && !base64) return [];
     const box = element("details", "data");

@@ -1,10 +1,10 @@
-// Stream keeps a model of a task up to date: with the events of the server,
-// behind the last one it has seen, with what another tab tells, or by asking.
-// EventSource cannot send the header with the credentials, fetch can.
+// Stream keeps a model of a task up to date: with the server's events after the last
+// one that it has seen, with the messages of another tab, or by asking. It uses fetch,
+// because EventSource cannot send the header with the credentials.
 class Stream {
   constructor(query, model, handlers) {
     this.query = query;
-    this.model = model; // its position is what has been seen
+    this.model = model; // its position is that of the last event
     this.handlers = handlers; // snapshot, transition, gone, live
     this.aborter = new AbortController();
     this.outage = new Outage();
@@ -51,7 +51,7 @@ class Stream {
     }
   }
 
-  // idle waits until this tab has another part, or for some time.
+  // idle waits for some time, or until the part of this tab changes.
   idle(ms) {
     return new Promise((done) => {
       const timer = setTimeout(done, ms);
@@ -68,7 +68,7 @@ class Stream {
     this.handlers.live();
   }
 
-  // ask reads the task if it is another one than before.
+  // ask reads the task if it has changed.
   async ask() {
     const response = await request("task", this.query, this.tag ? { "If-None-Match": this.tag } : {}, this.aborter.signal);
     if (response.status !== 304) {
@@ -83,7 +83,7 @@ class Stream {
     if (!this.closed) this.live();
   }
 
-  // hear takes what the tab with the stream tells.
+  // hear handles a message of the tab with the stream.
   hear(message) {
     if (this.closed) return;
     const at = this.model().position;
@@ -104,20 +104,20 @@ class Stream {
     }
   }
 
-  // behind asks, once at a time.
+  // behind asks because this tab has missed something, one request at a time.
   async behind() {
     if (this.asking) return;
     this.asking = true;
     try {
       await this.ask();
     } catch {
-      // The next beat of the other tab asks again.
+      // The next message of the other tab leads to another try.
     } finally {
       this.asking = false;
     }
   }
 
-  // connect reads one connection to its end.
+  // connect opens a stream and reads it to its end.
   async connect() {
     const response = await request("events", this.query, { "Last-Event-ID": this.model().position }, this.aborter.signal);
     if (!(response.headers.get("Content-Type") || "").startsWith("text/event-stream")) {
@@ -138,7 +138,7 @@ class Stream {
     }
   }
 
-  // inTime gives up on a connection without even a heartbeat.
+  // inTime gives up on a connection that has no heartbeat.
   async inTime(reading) {
     const timer = setTimeout(() => {
       this.silent = true;

@@ -1,11 +1,11 @@
-// The means of finding a node: a filter, the counts of states, folding, jumps.
+// The means to find a node: a filter, the counts by state, folding and jumps.
 const finding = {
   text: "",
   states: new Set(),
   quiet: false, // without events and gateways
   folded: new Set(),
 
-  // open takes over what the address says.
+  // open reads the filter from the address.
   open(params) {
     this.text = params.get("q") || "";
     this.states = new Set(params.getAll("show"));
@@ -34,18 +34,19 @@ const finding = {
     taskView.remember();
   },
 
-  // filtered shows what the filter leaves from its beginning.
+  // filtered shows the filtered nodes from the first one on.
   filtered() {
     $("rows").scrollTop = 0;
     this.changed();
   },
 
-  fold(model, n, folded) {
-    if (folded) this.folded.add(n.id);
-    else this.folded.delete(n.id);
+  fold(id, folded) {
+    if (folded) this.folded.add(id);
+    else this.folded.delete(id);
   },
 
-  // foldFinished folds what nobody needs to look into, or unfolds everything.
+  // foldFinished folds all finished containers. If all are folded, it unfolds
+  // everything.
   foldFinished() {
     const [done, folded] = [this.unfolded(taskView.shown), this.folds()];
     if (done.length) done.forEach((n) => folded.add(n.id));
@@ -53,17 +54,18 @@ const finding = {
     this.changed();
   },
 
-  // folds are the folded nodes of what is shown: rows or graph.
+  // folds holds the IDs of the folded nodes of the current tab.
   folds() {
     return taskView.tab === "graph" ? graphView.folded : this.folded;
   },
 
+  // unfolded returns the finished containers that are not folded, whatever their kind.
   unfolded(model) {
     const folded = this.folds();
     return model.nodes.filter((n) => n.index && n.state === "FINISHED" && model.children[n.index].length && !folded.has(n.id));
   },
 
-  // drawCounts are buttons that show only the nodes in a state.
+  // drawCounts draws the buttons that show only the nodes in a state.
   drawCounts(counts) {
     const shown = JSON.stringify([counts, [...this.states]]);
     if ($("t-counts").dataset.shown === shown && $("t-counts").childElementCount) return;
@@ -103,8 +105,8 @@ const finding = {
 
   jump(id) {
     if (!taskView.live) return;
-    const index = this.jumps[id](taskView.shown, taskView.chosen);
-    if (index >= 0) taskView.reveal(index);
+    const n = this.jumps[id](taskView.shown, taskView.chosen);
+    if (n) taskView.reveal(n.id);
   },
 };
 

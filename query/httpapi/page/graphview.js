@@ -1,12 +1,14 @@
-// The graph of a task: drawn, moved about, kept up to date.
+// The graph of a task: drawing it, moving about in it, keeping it up to date.
 const graphView = {
-  folded: new Set(),
-  large: 150, // more nodes than these are folded at first
+  folded: new Set(), // IDs of containers
+  large: 150, // a task with more nodes is folded at first
+  legible: 0.7, // the smallest scale at which texts can be read
 
   open(model) {
     this.folded = new Set();
+    this.parts = new Map(); // the drawn part of each large container, by its ID
     this.key = "";
-    this.drawn = new Map();
+    this.drawn = new Map(); // boxes by the ID of their node
     this.at = null;
     if (model.nodes.length > this.large) for (const n of model.nodes) if (n.index && this.isContainer(model, n)) this.folded.add(n.id);
   },
@@ -16,54 +18,53 @@ const graphView = {
   draw(view) {
     const model = view.shown;
     const down = matchMedia("(max-width: 720px)").matches;
-    const key = [model === view.live, model.shape, down, model.nodes.reduce((sum, n) => sum + n.loop, 0), ...this.folded].join("\n");
-    if (key !== this.key) this.layout(model, down);
+    // What a filter leaves of the containers in parts.
+    const kept = view.keep ? model.children.map((_, at) => (model.children[at].length > graphLayout.most ? graphLayout.candidates(model, at, view.keep).join() : "")) : [];
+    const key = [model === view.live, model.root.id, model.shape, down, model.nodes.reduce((sum, n) => sum + n.loop, 0), ...this.folded, ...[...this.parts].flat(), ...kept].join("\n");
+    if (key !== this.key) this.layout(model, view.keep, down);
     this.key = key;
-    for (const [index, box] of this.drawn) this.drawBox(view, model, model.nodes[index], box);
+    for (const [id, box] of this.drawn) this.drawBox(view, model, model.find(id), box);
     if (!this.at) this.fit();
   },
 
-  layout(model, down) {
-    const { w, h, boxes, arrows, unordered } = graphLayout.of(model, this.folded, down);
+  layout(model, keep, down) {
+    const { w, h, boxes, arrows, unordered } = graphLayout.of(model, this, keep, down);
     this.size = { w, h };
     this.drawn.clear();
-    const parts = [];
-    for (const box of boxes) {
-      const g = svgElement("g", { transform: `translate(${box.x},${box.y})` });
-      if (box.more) {
-        g.append(svgElement("rect", { class: "more", width: box.w, height: box.h, rx: 6 }), svgElement("text", { x: 12, y: 28 }, "and " + box.more + " more, in the tree"));
-      } else {
-        const n = model.nodes[box.index];
-        const folded = !box.inside && this.isContainer(model, n);
-        const shape = outline(n.kind, box);
-        if (folded) g.append(svgElement("rect", { class: "stack", x: 4, y: 4, width: box.w, height: box.h, rx: 6 }));
-        g.append(shape);
-        g.id = "box-" + box.index;
-        g.dataset.index = box.index;
-        g.setAttribute("role", "treeitem");
-        const name = svgElement("text", { class: "gname", x: folded || box.inside ? 26 : 14, y: 18 });
-        const state = svgElement("text", { class: "gstate", x: 14, y: 36 });
-        if (box.inside) {
-          state.setAttribute("x", box.w - 10);
-          state.setAttribute("y", 18);
-          state.setAttribute("text-anchor", "end");
-        }
-        if (folded || box.inside) {
-          g.append(svgElement("text", { class: "gfold", x: 10, y: 18 }, folded ? "▸" : "▾"));
-          g.setAttribute("aria-expanded", String(!folded));
-        }
-        const title = svgElement("title", {});
-        g.append(name, state, title);
-        this.drawn.set(box.index, { ...box, g, name, state, title, folded });
-      }
-      parts.push(g);
-    }
-    const lines = arrows.map((a) => svgElement("path", { class: a.back ? "arrow back" : "arrow", d: this.path(a.points), "marker-end": "url(#head)", "data-from": a.from, "data-to": a.to }));
-    // Open containers lie below the arrows in them, and those below the boxes.
-    const open = parts.filter((g) => this.drawn.get(+g.dataset.index)?.inside);
-    const rest = parts.filter((g) => !open.includes(g));
-    $("graph-all").replaceChildren(...open, ...lines, ...rest);
+    const drawn = boxes.map((box) => [box, box.index === undefined ? this.furtherBox(model, box) : this.nodeBox(model, box)]);
+    for (const [box, g] of drawn) g.setAttribute("transform", `translate(${box.x},${box.y})`);
+    const lines = arrows.map((a) => svgElement("path", { class: a.back ? "arrow back" : "arrow", d: this.path(a.points), "marker-end": "url(#head)" }));
+    // Open containers lie below the arrows in them, and the arrows below the boxes.
+    const groups = (open) => drawn.filter(([box]) => !!box.inside === open).map(([, g]) => g);
+    $("graph-all").replaceChildren(...groups(true), ...lines, ...groups(false));
     $("graph-note").hidden = !unordered;
+  },
+
+  // nodeBox is the box of a node. drawBox fills it.
+  nodeBox(model, box) {
+    const n = model.nodes[box.index];
+    const folded = !box.inside && this.isContainer(model, n);
+    const g = svgElement("g", { id: "box-" + box.index, "data-node": n.id, role: "treeitem" });
+    if (folded) g.append(svgElement("rect", { class: "stack", x: 4, y: 4, width: box.w, height: box.h, rx: 6 }));
+    g.append(outline(n.kind, box));
+    if (folded || box.inside) {
+      g.append(svgElement("text", { class: "gfold", x: 10, y: 18 }, folded ? "▸" : "▾"));
+      g.setAttribute("aria-expanded", String(!folded));
+    }
+    const name = svgElement("text", { class: "gname", x: folded || box.inside ? 26 : 14, y: 18 });
+    const state = svgElement("text", box.inside ? { class: "gstate", x: box.w - 10, y: 18, "text-anchor": "end" } : { class: "gstate", x: 14, y: 36 });
+    const title = svgElement("title", {});
+    g.append(name, state, title);
+    this.drawn.set(n.id, { ...box, g, name, state, title, folded });
+    return g;
+  },
+
+  // furtherBox is the box that leads to another part of a container.
+  furtherBox(model, { w, h, from, until, to, count, container }) {
+    const which = `Show ${from + 1} to ${until}`;
+    const g = svgElement("g", { class: "gpart", role: "treeitem", "aria-label": `${which} of ${count} nodes`, "data-container": model.nodes[container].id, "data-part": to });
+    g.append(svgElement("rect", { class: "more", width: w, height: h, rx: 6 }), svgElement("text", { class: "gname", x: 14, y: 18 }, which), svgElement("text", { class: "gstate", x: 14, y: 36 }, `of ${count} nodes`));
+    return g;
   },
 
   path(points) {
@@ -78,46 +79,47 @@ const graphView = {
     return `M${first.x},${first.y}` + bends.join("");
   },
 
+  // drawBox shows a node in its box, as far as something has changed.
   drawBox(view, model, n, box) {
     const dim = view.keep && !view.keep[n.index];
     const chosen = n.id === view.chosen;
-    const counts = this.isContainer(model, n) ? progress(n.counts || {}).join(" of ") : "";
+    const counts = this.isContainer(model, n) ? progress(n) : "";
     const took = model.duration(n, view.now());
     const state = stateSymbols[n.state] + " " + [n.state, box.folded ? counts : took, ...[...view.late(n), ...remarks(n)].slice(0, 1)].filter(Boolean).join(" · ");
     const shown = JSON.stringify([n.state, state, nameOf(n), chosen, dim, n.cause]);
     if (box.shown === shown) return;
     box.shown = shown;
     box.g.setAttribute("class", "gnode " + n.state + (chosen ? " chosen" : "") + (dim ? " dim" : "") + (box.inside ? " open" : ""));
-    box.name.textContent = clip(clean(nameOf(n)), box.inside ? Math.max(8, Math.floor(box.w / 9) - 16) : 20);
-    box.state.textContent = box.inside ? stateSymbols[n.state] + " " + n.state : clip(state, 27);
+    box.state.textContent = box.inside ? stateSymbols[n.state] + " " + n.state : fitText(state, box.w - 26, "11px");
+    const taken = (box.folded || box.inside ? 26 : 14) + (box.inside ? textWidth(box.state.textContent, "11px") + 18 : 10);
+    box.name.textContent = fitText(clean(nameOf(n)), box.w - taken, "600 13px");
     box.title.textContent = clean([nameOf(n), kindLabel(n.kind), state, n.cause].filter(Boolean).join("\n"));
     box.g.setAttribute("aria-label", clean([nameOf(n), kindLabel(n.kind), n.state, took, n.cause].filter(Boolean).join(", ")));
     box.g.setAttribute("aria-selected", String(chosen));
   },
 
-  // move sets what is seen: at is the place and the scale of the whole.
+  // move sets the visible section: at is the position and the scale of the whole.
   move(x, y, k) {
     this.at = { x, y, k: Math.max(0.05, Math.min(3, k)) };
     this.fitted = false;
     $("graph-all").setAttribute("transform", `translate(${this.at.x},${this.at.y}) scale(${this.at.k})`);
   },
 
-  // fit shows as much as can be read, from the beginning.
+  // fit shows as much as is legible, from the beginning.
   fit() {
     const { clientWidth: w, clientHeight: h } = $("graph");
     if (!w || !h) return;
-    const k = Math.max(0.7, Math.min(1, (w - 24) / this.size.w, (h - 24) / this.size.h));
+    const k = Math.max(this.legible, Math.min(1, (w - 24) / this.size.w, (h - 24) / this.size.h));
     this.move(Math.max(12, (w - k * this.size.w) / 2), Math.max(12, (h - k * this.size.h) / 2), k);
     this.fitted = true;
   },
 
-  // resized fits the graph into the room that is left, unless a person moved it,
-  // and keeps the chosen box in sight.
+  // resized fits the graph into its new room, unless a person has moved it, and keeps
+  // the chosen box in view.
   resized(view) {
     if (!this.size) return;
     if (!this.at || this.fitted) this.fit();
-    const chosen = view.shown?.byID.get(view.chosen);
-    if (this.at && chosen !== undefined) this.bring(chosen);
+    this.bring(view.chosen);
   },
 
   zoom(factor, x = $("graph").clientWidth / 2, y = $("graph").clientHeight / 2) {
@@ -126,9 +128,9 @@ const graphView = {
     this.move(x - f * (x - this.at.x), y - f * (y - this.at.y), k);
   },
 
-  // bring moves a box into sight.
-  bring(index) {
-    const box = this.drawn.get(index);
+  // bring moves the box of a node into view, if it has one.
+  bring(id) {
+    const box = this.drawn.get(id);
     if (!box || !this.at) return;
     const { clientWidth: w, clientHeight: h } = $("graph");
     const { k } = this.at;
@@ -139,62 +141,86 @@ const graphView = {
     const dy = y < margin ? margin - y : Math.min(0, h - margin - y - k * Math.min(box.h, (h - 2 * margin) / k));
     if (dx || dy) this.move(this.at.x + dx, this.at.y + dy, k);
     this.fitted = fitted;
-    $("graph").setAttribute("aria-activedescendant", "box-" + index);
+    $("graph").setAttribute("aria-activedescendant", box.g.id);
   },
 
-  // reveal unfolds what a node is in and brings it into sight.
-  reveal(view, index) {
+  // reveal draws a node, with all containers around it open at the part that has it,
+  // and brings it into view at a legible size.
+  reveal(view, id) {
     const model = view.shown;
-    for (let p = model.nodes[index].parent; p >= 0; p = model.nodes[p].parent) this.folded.delete(model.nodes[p].id);
+    let n = model.find(id);
+    for (const container of model.above(n)) {
+      this.folded.delete(container.id);
+      const place = graphLayout.candidates(model, container.index, view.keep).indexOf(n.index);
+      this.parts.set(container.id, Math.max(0, Math.floor(place / graphLayout.most)));
+      n = container;
+    }
     this.draw(view);
-    this.bring(index);
+    if (this.at && this.at.k < this.legible) this.zoom(this.legible / this.at.k);
+    this.bring(id);
   },
 
-  toggle(view, index) {
-    const n = view.shown.nodes[index];
-    if (!this.isContainer(view.shown, n)) return;
-    if (!this.folded.delete(n.id)) this.folded.add(n.id);
+  // turn draws another part of a container, if there is one, and brings its first node
+  // into view. It returns the ID of that node.
+  turn(view, container, part) {
+    const all = graphLayout.candidates(view.shown, view.shown.byID.get(container), view.keep);
+    const first = view.shown.nodes[all[part * graphLayout.most]]?.id;
+    if (first === undefined) return;
+    this.parts.set(container, part);
+    this.draw(view);
+    this.bring(first);
+    return first;
+  },
+
+  toggle(view, id) {
+    if (!this.isContainer(view.shown, view.shown.find(id))) return;
+    if (!this.folded.delete(id)) this.folded.add(id);
     view.drawRows();
-    this.bring(index);
+    this.bring(id);
   },
 
-  // step is the nearest box in a direction from the chosen one.
+  // step returns the ID of the nearest box in a direction from the chosen one.
   step(view, dx, dy) {
-    const from = this.drawn.get(view.shown.byID.get(view.chosen));
-    if (!from) return [...this.drawn.keys()][0] ?? -1;
-    let [best, least] = [-1, Infinity];
-    const middle = (b) => [b.x + Math.min(b.w, 168) / 2, b.y + Math.min(b.h, 46) / 2];
+    const from = this.drawn.get(view.chosen);
+    if (!from) return [...this.drawn.keys()][0];
+    let [best, least] = [undefined, Infinity];
+    const middle = (b) => [b.x + Math.min(b.w, graphLayout.box.w) / 2, b.y + Math.min(b.h, 46) / 2];
     const [fx, fy] = middle(from);
-    for (const [index, box] of this.drawn) {
+    for (const [id, box] of this.drawn) {
       const [x, y] = middle(box);
       const along = (x - fx) * dx + (y - fy) * dy;
       const across = Math.abs((x - fx) * dy) + Math.abs((y - fy) * dx);
-      if (along > 4 && along + 3 * across < least) [best, least] = [index, along + 3 * across];
+      if (along > 4 && along + 3 * across < least) [best, least] = [id, along + 3 * across];
     }
     return best;
   },
 
   action(view, event) {
-    const chosen = view.shown.byID.get(view.chosen);
-    const go = (dx, dy) => () => {
-      const index = this.step(view, dx, dy);
-      if (index < 0) return;
-      view.chosen = view.shown.nodes[index].id;
-      if (!$("details").hidden) view.choose(index);
+    const chosen = view.shown.find(view.chosen);
+    const choose = (id) => {
+      if (id === undefined) return;
+      view.chosen = id;
+      if (!$("details").hidden) view.choose(id);
       this.draw(view);
-      this.bring(index);
+      this.bring(id);
+    };
+    const go = (dx, dy) => () => choose(this.step(view, dx, dy));
+    const turn = (by) => () => {
+      const container = (chosen && view.shown.above(chosen)[0]) || view.shown.root;
+      choose(this.turn(view, container.id, (this.parts.get(container.id) || 0) + by));
     };
     return new Map(Object.entries({
       ArrowRight: go(1, 0), ArrowLeft: go(-1, 0), ArrowDown: go(0, 1), ArrowUp: go(0, -1),
+      PageDown: turn(1), PageUp: turn(-1),
       Home: () => this.fit(),
-      Enter: () => chosen !== undefined && view.choose(chosen),
-      " ": () => chosen !== undefined && this.toggle(view, chosen),
-      Escape: () => view.choose(-1),
+      Enter: () => chosen && view.choose(chosen.id),
+      " ": () => chosen && this.toggle(view, chosen.id),
+      Escape: () => view.choose(null),
     })).get(event.key);
   },
 };
 
-// Pointers: one drags, two zoom, a short one chooses or folds.
+// Pointers: one drags, two zoom, and a click chooses or folds.
 {
   const box = $("graph");
   const pointers = new Map();
@@ -220,15 +246,15 @@ const graphView = {
   });
   for (const end of ["pointerup", "pointercancel"]) box.addEventListener(end, (e) => pointers.delete(e.pointerId));
   box.addEventListener("click", (e) => {
-    const g = e.target.closest(".gnode");
+    const g = e.target.closest(".gnode, .gpart");
     if (!g || moved > 4) return;
-    const index = +g.dataset.index;
-    if (e.target.classList.contains("gfold")) graphView.toggle(taskView, index);
-    else taskView.choose(index);
+    if (g.dataset.part) graphView.turn(taskView, g.dataset.container, +g.dataset.part);
+    else if (e.target.classList.contains("gfold")) graphView.toggle(taskView, g.dataset.node);
+    else taskView.choose(g.dataset.node);
   });
   box.addEventListener("dblclick", (e) => {
     const g = e.target.closest(".gnode");
-    if (g) graphView.toggle(taskView, +g.dataset.index);
+    if (g) graphView.toggle(taskView, g.dataset.node);
   });
   box.addEventListener("wheel", (e) => {
     if (!graphView.at) return;

@@ -1,7 +1,7 @@
-// Keys that work everywhere on the page, and the list of all keys.
+// The keys that work everywhere on the page, and the list of all keys.
 const keyList = [
   ["?", "this list"], ["/", "find nodes, or filter the list"], ["f", "next failure"], ["r", "next running"], ["l", "longest running"],
-  ["1 … 5", "tree, timeline, graph, compare, JSON"], ["↑ ↓ Home End", "move in the rows"], ["← →", "fold and unfold; in the graph: move"], ["Space", "in the graph: fold and unfold"],
+  ["1 … 5", "tree, timeline, graph, compare, JSON"], ["↑ ↓ Home End", "move in the rows"], ["← →", "fold and unfold; in the graph: move"], ["Space", "in the graph: fold and unfold"], ["PgUp PgDn", "a page of rows; in the graph: another part of many nodes"],
   ["Enter", "details"], ["Esc", "close details"], ["+ − 0", "zoom the timeline or the graph"],
 ];
 

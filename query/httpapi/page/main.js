@@ -1,12 +1,11 @@
-// Where the parts meet: events of the page, and which view is open.
+// The events of the page, and which view is open.
 $("rows").addEventListener("keydown", (e) => taskView.key(e));
 $("rows").addEventListener("click", (e) => {
-  const at = rows.at(e);
-  if (at < 0 || taskView.tab === "json") return;
-  const { index } = taskView.order[at];
-  if (taskView.tab === "compare") return index >= 0 && taskView.choose(index);
-  if (e.target.className === "fold" && e.target.textContent) return taskView.fold(at, e.target.textContent === "▾");
-  taskView.choose(index);
+  // The row tells which node it shows: the order may have changed since it was drawn.
+  const id = e.target.closest(".row")?.dataset.node;
+  if (id === undefined) return;
+  if (e.target.className === "fold" && e.target.textContent) taskView.fold(id, e.target.textContent === "▾");
+  else taskView.choose(id);
 });
 for (const tab of taskView.tabs) $("tab-" + tab).addEventListener("click", () => taskView.live && taskView.show(tab));
 $("tabs").addEventListener("keydown", (e) => {
@@ -20,10 +19,10 @@ $("tabs").addEventListener("keydown", (e) => {
 });
 $("slider").addEventListener("input", () => taskView.live && taskView.slide());
 $("to-now").addEventListener("click", () => taskView.toNow());
-// A click shows the whole of a long name, and another its beginning.
+// A click shows the whole of a long name, and another click only its beginning.
 for (const e of document.querySelectorAll("h1.clamp, h2.clamp")) e.addEventListener("click", () => e.classList.toggle("whole"));
 $("close-details").addEventListener("click", () => {
-  taskView.choose(-1);
+  taskView.choose(null);
   $("rows").focus();
 });
 
@@ -34,12 +33,14 @@ $("sign-in-form").addEventListener("submit", (e) => {
   if ($("user-name").value) given.bk_username = $("user-name").value;
   sessionStorage.setItem(stored, JSON.stringify(given));
   sessionStorage.setItem(stored + ".session", Math.random().toString(36));
-  $("sign-in-form").reset();
+  // The rest stays, in case that the secret is wrong.
+  $("app-secret").value = "";
   route();
 });
 $("sign-out").addEventListener("click", () => {
   sessionStorage.removeItem(stored);
   sessionStorage.removeItem(stored + ".session");
+  $("sign-in-form").reset();
   route();
 });
 
@@ -77,10 +78,10 @@ function showSignIn(message) {
   problem(message);
   $("sign-in").hidden = false;
   $("sign-out").hidden = true;
-  $("app-code").focus();
+  $($("app-code").value ? "app-secret" : "app-code").focus();
 }
 
-// route opens what the address names.
+// route opens the view that the address names.
 function route() {
   leave();
   $("sign-out").hidden = !sessionStorage.getItem(stored);

@@ -1,6 +1,6 @@
 // Model is one task at one moment: its nodes by index, their children, and the
-// attempts that were superseded, by node ID. An ID may be any text, also
-// "constructor": it is looked up in maps and never in objects.
+// superseded attempts by node ID. An ID may be any text, even "constructor", so it is
+// a key of maps and never of objects.
 class Model {
   constructor(story) {
     this.superseded = new Map();
@@ -17,7 +17,7 @@ class Model {
     this.nodes = [];
     this.children = [];
     this.byID = new Map();
-    this.shape = 0; // changes with the set of nodes
+    this.shape = (this.shape || 0) + 1; // changes with the set of nodes
     story.nodes.forEach((n) => this.put(n));
   }
 
@@ -32,17 +32,18 @@ class Model {
     n.began = Date.parse(n.start_time || "");
     n.ended = Date.parse(n.finish_time || "");
     n.cause = n.error ? cause(n.error) : "";
+    n.text = ""; // what a filter looks at, once one has
     this.nodes[at] = n;
     this.ends = null;
   }
 
-  // apply takes the next transition over.
+  // apply applies the next transition.
   apply(moved) {
     this.position = moved.position;
     this.state = moved.state;
     this.last = moved;
     if (moved.labels) this.labels = moved.labels;
-    // Containers come behind what they contain there.
+    // A transition has containers after their content.
     [...moved.nodes].sort((a, b) => a.index - b.index).forEach((n) => this.put(n));
     for (const a of moved.superseded || []) this.attempts(a.node_id).push(a);
   }
@@ -51,14 +52,14 @@ class Model {
     return this.nodes[this.byID.get(id)];
   }
 
-  // attempts of a node that were superseded, oldest first.
+  // attempts returns the superseded attempts of a node, oldest first.
   attempts(id) {
     if (!this.superseded.has(id)) this.superseded.set(id, []);
     return this.superseded.get(id);
   }
 
-  // learn adds superseded attempts that are read from the service. Those that
-  // came by events since then stay, behind them.
+  // learn adds superseded attempts that the service returned. Attempts that events
+  // have added since then stay, after them.
   learn(superseded) {
     const told = this.superseded;
     this.superseded = new Map();
@@ -71,6 +72,13 @@ class Model {
     }
   }
 
+  // above returns the containers of a node, from the innermost to the root.
+  above(n) {
+    const list = [];
+    for (let p = this.nodes[n.parent]; p; p = this.nodes[p.parent]) list.push(p);
+    return list;
+  }
+
   get root() {
     return this.nodes[0];
   }
@@ -79,15 +87,15 @@ class Model {
     return n.kind === "pipeline" || n.kind === "subprocess";
   }
 
-  // working reports whether work is in progress in a node: a leaf runs or waits
-  // for its automatic retry, or a container is between two steps.
+  // working reports whether a node is active: a leaf that runs or awaits its
+  // automatic retry, or a container that runs or is between two steps.
   working(n) {
     if (!this.container(n)) return n.state === "RUNNING" || !!n.retry_at;
     return !n.finish_time && (n.state === "RUNNING" || !!n.counts?.RUNNING);
   }
 
-  // end is the time when an attempt ended or stopped: now while work is in
-  // progress in it, otherwise the time of its last change.
+  // end is when an attempt ended. For an attempt that has not ended, it is now if the
+  // node is active, and otherwise the time of the last event in it.
   end(n, now) {
     if (n.ended >= 0) return n.ended;
     if (this.working(n)) return now;
@@ -96,13 +104,13 @@ class Model {
     return this.ends[n.index] || now;
   }
 
-  // lastTime is when the last transition happened, or the last known end.
+  // lastTime is the time of the last transition or of the last known end.
   lastTime() {
     this.ends ||= this.lastBelow();
     return Math.max(Date.parse(this.last?.time || "") || 0, this.ends[0] || 0);
   }
 
-  // lastBelow is, for each node, the last known time in it.
+  // lastBelow returns for each node the last known time in it.
   lastBelow() {
     const ends = this.nodes.map((n) => Math.max(n.began || 0, n.ended || 0));
     for (let i = ends.length - 1; i > 0; i--) {
@@ -116,7 +124,7 @@ class Model {
     return n.began >= 0 ? showDuration(this.end(n, now) - n.began) : "";
   }
 
-  // story is how long the task took and how long ago it came to a stand.
+  // story tells how long the task took and how long ago it stopped.
   story(now) {
     const n = this.root;
     const took = this.duration(n, now);
@@ -125,10 +133,10 @@ class Model {
     return n.state.toLowerCase() + " after " + took + ", " + showAgo(this.end(n, now));
   }
 
-  // matching are the nodes that a filter asks for, and those above them; null
-  // stands for all.
+  // matching marks the nodes that a filter asks for and the containers above them.
+  // It returns null if the filter lets everything through.
   matching(filter) {
-    const text = filter.text.toLowerCase();
+    const text = filter.text.trim().toLowerCase();
     if (!text && !filter.states.size && !filter.quiet) return null;
     const keep = new Uint8Array(this.nodes.length);
     for (let i = this.nodes.length - 1; i >= 0; i--) {
@@ -136,7 +144,7 @@ class Model {
       const leaf = !this.container(n);
       const fits =
         (!filter.states.size || (leaf && filter.states.has(n.state))) &&
-        (!text || [n.name, n.id, n.key, kindLabel(n.kind), n.cause].some((t) => t?.toLowerCase().includes(text))) &&
+        (!text || this.textOf(n).includes(text)) &&
         !(filter.quiet && leaf && n.kind !== "service_activity");
       if (fits || keep[i]) {
         keep[i] = 1;
@@ -147,13 +155,20 @@ class Model {
     return keep;
   }
 
-  // visible is the order of the rows: depth first, without what is folded.
+  // textOf is the text in which a filter looks: the names of a node and the whole of
+  // its error.
+  textOf(n) {
+    return (n.text ||= clean([n.name, n.id, n.key, kindLabel(n.kind), n.note, n.error].filter(Boolean).join("\n")).toLowerCase());
+  }
+
+  // visible returns the rows in their order, depth first, without the content of
+  // folded containers.
   visible(folded, keep) {
     const order = [];
     const stack = [[0, 0]];
     while (stack.length) {
       const [index, level] = stack.pop();
-      order.push({ index, level });
+      order.push({ id: this.nodes[index].id, level });
       if (folded.has(this.nodes[index].id)) continue;
       const children = this.children[index];
       for (let i = children.length - 1; i >= 0; i--) if (!keep || keep[children[i]]) stack.push([children[i], level + 1]);
@@ -161,33 +176,31 @@ class Model {
     return order;
   }
 
-  // span is the time from the first start to the last thing that happened.
+  // span is the time from the first start to the last event.
   span(now) {
     const from = this.root.began || now;
     return [from, Math.max(this.working(this.root) ? now : this.lastTime(), from + 1)];
   }
 
-  // next returns the next leaf after a node that satisfies a condition, in the
-  // order of the rows and continuing from the first row; -1 without such a leaf.
+  // next returns the next leaf after a node for which a condition holds, in the order
+  // of the rows and from the beginning again after the end. It returns undefined if
+  // there is none.
   next(id, condition) {
-    const all = this.visible(new Set());
-    const from = all.findIndex(({ index }) => this.nodes[index].id === id);
-    const fits = ({ index }) => !this.container(this.nodes[index]) && condition(this.nodes[index]);
-    return (all.slice(from + 1).find(fits) || all.find(fits))?.index ?? -1;
+    const all = this.visible(new Set()).map((row) => this.find(row.id));
+    const from = all.findIndex((n) => n.id === id);
+    const fits = (n) => !this.container(n) && condition(n);
+    return all.slice(from + 1).find(fits) || all.find(fits);
   }
 
-  // longest is the leaf that has been running longest; -1 if none runs.
+  // longest returns the leaf that has been running longest, undefined if none runs.
   longest() {
-    let best = -1;
-    for (const n of this.nodes) {
-      if (n.state === "RUNNING" && !this.container(n) && (best < 0 || n.began < this.nodes[best].began)) best = n.index;
-    }
-    return best;
+    const running = this.nodes.filter((n) => n.state === "RUNNING" && !this.container(n));
+    return running.reduce((best, n) => (best && best.began <= n.began ? best : n), undefined);
   }
 }
 
-// remarks describes unusual facts about an attempt, in the words that the tools use
-// too.
+// remarks returns the unusual facts about an attempt, in the words that the other
+// tools use.
 function remarks(n) {
   const parts = [];
   const times = (count, what) => count && parts.push(what + (count > 1 ? " " + count + "×" : ""));

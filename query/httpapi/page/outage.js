@@ -1,5 +1,5 @@
-// Outage handles a server that does not answer: it shows the reason and the time of the
-// next attempt, which is later after each failure.
+// Outage is for the time in which the server does not answer: the page says why and
+// when it tries again, which is later after each failure.
 class Outage {
   static least = 250;
   static most = 30000;
@@ -8,13 +8,13 @@ class Outage {
     this.wait = Outage.least;
   }
 
-  // over ends the outage.
+  // over removes the message, because the server has answered.
   over() {
     this.wait = Outage.least;
     if (Outage.shown === this) $("outage").hidden = true;
   }
 
-  // after waits for the time to try again, or until a person wants to.
+  // after waits for the time of the next try, or until a person asks for it.
   async after(error, signal) {
     const until = Date.now() + this.wait * (0.75 + Math.random() / 2);
     this.wait = Math.min(this.wait * 2, Outage.most);
@@ -31,7 +31,7 @@ class Outage {
     }
   }
 
-  // end forgets it: the view was left.
+  // end removes the message, because the view was left.
   end() {
     if (Outage.shown === this) $("outage").hidden = true;
   }

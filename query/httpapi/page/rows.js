@@ -1,5 +1,6 @@
-// Rows is a list that only has elements for what can be seen, so that ten
-// thousand rows cost what forty do.
+// Rows is a list that has elements only for the visible rows, so that ten thousand
+// rows cost as much as forty. The view fills each element and marks it with the node
+// that it shows, so that an event is about the node that was drawn.
 class Rows {
   constructor(box, fill) {
     this.box = box;
@@ -20,7 +21,7 @@ class Rows {
     this.draw();
   }
 
-  // draw fills the visible rows at the next frame, however often it is called.
+  // draw fills the visible rows once at the next frame, even if it is called often.
   draw() {
     this.pending ||= requestAnimationFrame(() => {
       this.pending = 0;
@@ -40,7 +41,6 @@ class Rows {
       const index = first + slot;
       row.hidden = index >= last;
       if (row.hidden) return;
-      row.dataset.index = index;
       row.style.top = index * this.height + "px";
       row.style.height = this.height + "px";
       this.fill(row, index);
@@ -53,11 +53,5 @@ class Rows {
     else if (top + this.height > this.box.scrollTop + this.box.clientHeight) {
       this.box.scrollTop = top + this.height - this.box.clientHeight;
     }
-  }
-
-  // at is the row that an event happened in, -1 if in none.
-  at(event) {
-    const row = event.target.closest(".row");
-    return row ? +row.dataset.index : -1;
   }
 }

@@ -1,13 +1,13 @@
-// Company is the tabs of this browser that show tasks here. A browser opens six
-// connections to a server at most, and a stream takes one for as long as it
-// lasts: so of the tabs that show the same task one has a stream and tells the
-// others, only visible tabs have one, and only some of them at a time.
+// Company is the group of this browser's tabs that show tasks of this server. A browser
+// opens at most six connections to a server, and a stream uses one of them all the
+// time. So only visible tabs have streams, only some of them at a time, and of the tabs
+// that show the same task one has a stream and tells the others.
 class Company {
   static streams = 4;
-  static lost = 4000; // a tab that was not heard for that long has gone
+  static lost = 4000; // milliseconds after which a silent tab counts as closed
 
-  // changed is called when the part of this tab may be another; heard with what
-  // the tab with the stream tells.
+  // changed is called when the part of this tab may have changed, and heard with each
+  // message of the tab with the stream.
   constructor(key, changed, heard) {
     this.changed = changed;
     this.heard = heard;
@@ -33,7 +33,7 @@ class Company {
     this.channel.close();
   }
 
-  // turn gives the stream back soon after the tab is hidden.
+  // turn gives the stream up soon after the tab is hidden.
   turn() {
     clearTimeout(this.hiding);
     const take = () => {
@@ -63,7 +63,7 @@ class Company {
     this.changed();
   }
 
-  // leaders are the tabs that have a stream or wait for one, longest here first.
+  // leaders returns the tabs that have a stream or wait for one, the oldest tab first.
   leaders() {
     const visible = [this.me, ...this.others.values()].filter((tab) => tab.visible);
     visible.sort((a, b) => a.since - b.since || (a.id < b.id ? -1 : 1));
@@ -76,8 +76,8 @@ class Company {
     return this.leaders().find((tab) => tab.key === this.me.key);
   }
 
-  // part of this tab: lead (has a stream), follow (is told by one that has), poll
-  // (asks now and then), rest (hidden, asks rarely).
+  // part is what this tab does: lead (it has a stream), follow (a leader tells it), poll
+  // (it asks from time to time) or rest (it is hidden and asks rarely).
   part() {
     const leaders = this.leaders();
     const place = leaders.findIndex((tab) => tab.key === this.me.key);

@@ -1,4 +1,4 @@
-// One task: summary, the tabs, what is chosen, the point in time.
+// One task: its summary, the tabs, the chosen node and the point in time.
 const taskView = {
   tabs: ["tree", "timeline", "graph", "compare", "json"],
 
@@ -20,15 +20,17 @@ const taskView = {
     mark("", "loading");
     const outage = new Outage();
     const opened = this.opened.signal;
-    const then = params.has("as_of") ? moment(params.get("as_of")) : null;
-    if (Number.isNaN(then)) return nothing(unreadable("as_of", params.get("as_of"), aTime));
+    let then = null;
     while (!this.live) {
       try {
         await zone.learn(opened);
         const story = await load("task", this.query, opened);
+        learnClock(story.now);
+        if (params.has("as_of")) then = moment(params.get("as_of"));
+        if (Number.isNaN(then)) throw new Refused(unreadable("as_of", params.get("as_of"), aTime));
+        if (then > serverNow()) then = serverNow(); // nothing is known of the future
         const past = then !== null && (await load("task", { ...this.query, as_of: new Date(then).toISOString() }, opened));
         if (opened.aborted) return;
-        learnClock(story.now);
         this.live = new Model(story);
         if (past) this.setPast(then, past);
       } catch (e) {
@@ -47,8 +49,8 @@ const taskView = {
     this.follow();
     this.show(params.get("tab") || "tree");
     const node = this.shown.find(params.get("node_id"));
-    if (node && (this.tab === "json" || this.tab === "compare")) this.choose(node.index);
-    else if (node) this.reveal(node.index);
+    if (node && (this.tab === "json" || this.tab === "compare")) this.choose(node.id);
+    else if (node) this.reveal(node.id);
     if (then !== null) this.moved();
     usual.tick(this);
     this.timer = setInterval(() => this.tick(), 1000);
@@ -69,7 +71,7 @@ const taskView = {
     rows.set(0, 28);
   },
 
-  // shown is the model on the page: of the present or of a moment of the past.
+  // shown is the model that is looked at, of the present or of a past moment.
   get shown() {
     return this.past || this.live;
   },
@@ -78,7 +80,7 @@ const taskView = {
     return this.past ? this.pastTime : serverNow();
   },
 
-  // late says it of a node that is late.
+  // late is the remark about a node that is late.
   late(n) {
     return !this.past && usual.late(n, this.now()) ? ["late"] : [];
   },
@@ -115,7 +117,7 @@ const taskView = {
     else mark("live", "live");
   },
 
-  // changed draws once a frame, however many events there are.
+  // changed draws at most once a frame, even if there are many events.
   changed() {
     this.drawing ||= requestAnimationFrame(() => {
       this.drawing = 0;
@@ -143,9 +145,9 @@ const taskView = {
     $("t-state").textContent = root.state;
     $("t-name").textContent = $("t-name").title = clean(root.name || this.query.task_id);
     this.drawTitle();
-    const rest = [model.story(this.now()), progressText(root.counts || {})].filter(Boolean).join(" · ");
-    $("t-where").replaceChildren("business ", apart(this.query.bk_biz_id), " · task ", apart(this.query.task_id), " · " + rest);
-    $("t-labels").replaceChildren(...Object.entries(model.labels || {}).map(([k, v]) => labelLink(k, v)));
+    const rest = [model.story(this.now()), progressText(root)].filter(Boolean).join(" · ");
+    renew($("t-where"), "business ", apart(this.query.bk_biz_id), " · task ", apart(this.query.task_id), " · " + rest);
+    renew($("t-labels"), ...Object.entries(model.labels || {}).map(([k, v]) => labelLink(k, v)));
     usual.draw(this);
     finding.drawCounts(root.counts || {});
     finding.drawJumps(model);
@@ -195,9 +197,11 @@ const taskView = {
     if (this.tab === "compare") return compareView.fill(row, this, at);
     if (this.tab !== "json") return treeView.fill(row, this, at);
     row.className = "row";
-    row.replaceChildren(this.json[at]);
+    delete row.dataset.node;
+    renew(row, this.json[at]);
   },
 
+  // show opens a tab.
   show(tab) {
     this.tab = this.tabs.includes(tab) ? tab : "tree";
     for (const t of this.tabs) {
@@ -219,10 +223,11 @@ const taskView = {
     if (this.tab === "compare") compareView.load(this);
     if (this.tab === "timeline") this.loadTimeline();
     this.draw();
+    if (this.tab === "graph" && this.shown.find(this.chosen)) graphView.reveal(this, this.chosen);
     this.remember();
   },
 
-  // remember has the address say what is shown.
+  // remember writes into the address what is shown.
   remember() {
     if (!this.live) return;
     const params = new URLSearchParams(this.query);
@@ -255,7 +260,7 @@ const taskView = {
     this.draw();
   },
 
-  // attempt loads something that the page can do without for now.
+  // attempt loads data that is not needed at once. It returns null if that fails.
   async attempt(loading) {
     const opened = this.opened.signal;
     try {
@@ -306,65 +311,69 @@ const taskView = {
     if (this.tab === "json") this.loadJSON();
   },
 
-  fold(at, folded) {
-    finding.fold(this.shown, this.shown.nodes[this.order[at].index], folded);
+  fold(id, folded) {
+    finding.fold(id, folded);
     this.drawRows();
   },
 
-  // choose opens the details of a node, by index.
-  choose(index) {
-    const n = this.shown?.nodes[index];
-    this.chosen = n ? n.id : null;
+  // choose opens the details of a node, by its ID. null closes them.
+  choose(id) {
+    const n = this.shown?.find(id);
+    this.chosen = n ? id : null;
     detailsView.open(n);
     if (this.live) this.drawActions();
     if (this.tab === "graph") {
       graphView.draw(this);
-      if (n) graphView.bring(index);
+      graphView.bring(id);
     }
-    const at = this.tab === "tree" || this.tab === "timeline" ? this.position() : -1;
-    if (at >= 0) rows.show(at); // also in the room that the details leave
+    this.showChosen(); // in the room that the details leave
     rows.draw();
     detailsView.draw(this);
     this.remember();
   },
 
-  // reveal chooses a node and shows its row, even if that was folded or filtered out.
-  reveal(index) {
+  showChosen() {
+    const at = this.tab === "graph" || this.tab === "json" ? -1 : this.position();
+    if (at >= 0) rows.show(at);
+  },
+
+  // reveal chooses a node and shows it, even if it is folded away or filtered out.
+  reveal(id) {
     const model = this.shown;
-    for (let p = model.nodes[index].parent; p >= 0; p = model.nodes[p].parent) finding.fold(model, model.nodes[p], false);
+    for (const n of model.above(model.find(id))) finding.fold(n.id, false);
     if (this.tab === "json" || this.tab === "compare") this.show("tree");
     this.drawRows();
-    if (this.keep && !this.keep[index]) {
+    if (this.keep && !this.keep[model.byID.get(id)]) {
       finding.clear();
       this.drawRows();
     }
-    this.choose(index);
-    if (this.tab === "graph") return graphView.reveal(this, index);
+    this.choose(id);
+    if (this.tab === "graph") return graphView.reveal(this, id);
     this.move(this.position());
   },
 
-  // move takes the choice to another row.
+  // move chooses another row, by its place.
   move(at) {
     if (!this.order.length) return;
-    at = Math.max(0, Math.min(at, this.order.length - 1));
-    this.chosen = this.shown.nodes[this.order[at].index].id;
-    rows.show(at);
+    const { id } = this.order[Math.max(0, Math.min(at, this.order.length - 1))];
+    this.chosen = id;
+    rows.show(this.position());
     rows.draw();
-    $("rows").setAttribute("aria-activedescendant", "row-" + this.order[at].index);
-    if (!$("details").hidden) this.choose(this.order[at].index);
+    $("rows").setAttribute("aria-activedescendant", "row-" + this.shown.byID.get(id));
+    if (!$("details").hidden) this.choose(id);
   },
 
   position() {
-    return this.order.findIndex(({ index }) => this.shown.nodes[index].id === this.chosen);
+    return this.order.findIndex(({ id }) => id === this.chosen);
   },
 
   key(event) {
     if (this.tab === "json" || this.tab === "compare" || !this.live || event.ctrlKey || event.metaKey || event.altKey) return;
     const at = this.position();
     const page = Math.max(1, Math.floor($("rows").clientHeight / rows.height) - 1);
-    const row = this.order[at];
-    const container = row && this.shown.children[row.index].length > 0;
-    const folded = row && this.folded.has(this.shown.nodes[row.index].id);
+    const n = at >= 0 && this.shown.find(this.chosen);
+    const container = n && this.shown.children[n.index].length > 0;
+    const folded = n && this.folded.has(n.id);
     const actions = Object.entries({
       ArrowDown: () => this.move(at + 1),
       ArrowUp: () => this.move(at - 1),
@@ -372,11 +381,11 @@ const taskView = {
       PageUp: () => this.move(at - page),
       Home: () => this.move(0),
       End: () => this.move(this.order.length - 1),
-      ArrowRight: () => row && (container && folded ? this.fold(at, false) : this.move(at + 1)),
-      ArrowLeft: () => row && (container && !folded ? this.fold(at, true) : this.move(this.order.findIndex((o) => o.index === this.shown.nodes[row.index].parent))),
-      Enter: () => row && this.choose(row.index),
-      " ": () => row && this.choose(row.index),
-      Escape: () => this.choose(-1),
+      ArrowRight: () => n && (container && folded ? this.fold(n.id, false) : this.move(at + 1)),
+      ArrowLeft: () => n && (container && !folded ? this.fold(n.id, true) : this.move(this.order.findIndex((row) => row.id === this.shown.nodes[n.parent]?.id))),
+      Enter: () => n && this.choose(n.id),
+      " ": () => n && this.choose(n.id),
+      Escape: () => this.choose(null),
     });
     const action = new Map(actions).get(event.key);
     if (!action) return;
@@ -386,4 +395,8 @@ const taskView = {
 };
 
 const rows = new Rows($("rows"), (row, at) => taskView.fillRow(row, at));
-matchMedia("(max-width: 720px)").addEventListener("change", () => taskView.live && taskView.draw());
+matchMedia("(max-width: 720px)").addEventListener("change", () => {
+  if (!taskView.live) return;
+  taskView.draw();
+  taskView.showChosen(); // rows have another height
+});

@@ -1,11 +1,11 @@
-// The filters of the list: their names in the address, and their fields. A parameter
-// "time" names the time that since and until bound, by default that of recording, as
-// in the service. The address has the filters in use; the text of a field counts when
-// the form is sent. Times in the address name their zone.
+// The filters of the list: their names in the address, and their fields. The address
+// says what is asked for. What is typed into a field counts once the form is sent.
+// time says which time since and until bound. Without it, this is the time of
+// recording, as in the service.
 const filters = { bk_biz_id: "f-business", text: "f-text", since: "f-since", until: "f-until" };
 const times = ["started", "finished", "recorded"];
 
-// presets are ranges of time that people ask for, in local time.
+// presets are common ranges of time, in the zone of the page.
 const presets = {
   "last-hour": (now) => [now - 3600000, NaN],
   today: (now) => [zone.parse(zone.input(now).slice(0, 10) + "T00:00"), NaN],
@@ -16,15 +16,23 @@ const presets = {
   },
 };
 
-// progress is how many of the leaves below a container are done.
-function progress(counts) {
+// stepsOf counts the steps of a task or container: the finished ones and all. Until it
+// has ended, its runner may declare more, which the record cannot know.
+function stepsOf({ counts = {}, finish_time: ended }) {
   const all = counted(counts).reduce((sum, s) => sum + counts[s], 0);
-  return [counts.FINISHED || 0, all];
+  return { done: counts.FINISHED || 0, all, soFar: ended ? "" : " so far" };
 }
 
-function progressText(counts) {
-  const [done, all] = progress(counts);
-  return all ? done + " of " + all + " steps finished" : "";
+function progress(n) {
+  const { done, all, soFar } = stepsOf(n);
+  return all ? done + " of " + all + soFar : "";
+}
+
+function progressText(n) {
+  const { done, all, soFar } = stepsOf(n);
+  const steps = all === 1 ? " step" : " steps";
+  if (!all) return "";
+  return soFar ? done + " finished of " + all + steps + soFar : done + " of " + all + steps + " finished";
 }
 
 // labelLink leads to the tasks with a label.
@@ -47,24 +55,23 @@ const tasksView = {
     this.cursor = "";
     this.list = null;
     this.sort = readSort(params.get("sort"));
-    const wrong = this.wrong();
     this.opened = new AbortController();
-    if (wrong) return nothing(wrong);
     $("task-rows").replaceChildren();
     $("no-tasks").hidden = true;
     $("older").disabled = $("newer").disabled = true;
-    if (zone.changes.length) this.fill(); // at once: what is typed later stays
-    this.run(this.opened.signal);
+    if (zone.changes.length) this.fill(); // now, so that it overwrites nothing that is typed
+    if (!this.opened.signal.aborted) this.run(this.opened.signal);
   },
 
-  // wrong says what in the address cannot be read, "" if all can.
+  // wrong describes the part of the address that cannot be read, "" if there is none.
   wrong() {
     for (const name of ["since", "until"]) {
       const value = this.params.get(name);
       if (value && isNaN(moment(value))) return unreadable(name, value, aTime);
     }
-    const time = this.params.get("time");
-    return time === null || times.includes(time) ? "" : unreadable("time", time, "one of " + times.join(", "));
+    const [time, sort] = [this.params.get("time"), this.params.get("sort")];
+    if (time !== null && !times.includes(time)) return unreadable("time", time, "one of " + times.join(", "));
+    return sort && !this.sort ? unreadable("sort", sort, "one of started, -started, duration, -duration") : "";
   },
 
   close() {
@@ -79,10 +86,12 @@ const tasksView = {
         await zone.learn(opened);
         if (opened.aborted) break;
         if (!this.asked) this.fill();
+        if (opened.aborted) break;
+        const began = Date.now();
         await this.refresh();
         outage.over();
-        // A search that took many requests is repeated more rarely.
-        await pause(this.requests > 1 ? 30000 : 3000);
+        // A list that takes the service long is read less often.
+        await pause(Math.max(3000, Math.min(30000, 50 * (Date.now() - began))));
         while (document.hidden && !opened.aborted) await pause(500);
       } catch (e) {
         if (opened.aborted || e instanceof SignedOut) break;
@@ -97,13 +106,20 @@ const tasksView = {
     outage.end();
   },
 
-  // fill puts into the fields what the address asks for.
+  // fill puts into the fields what the address asks for. If it cannot be read, this
+  // says so and ends the view.
   fill() {
+    const wrong = this.wrong();
+    if (wrong) {
+      this.opened.abort();
+      return nothing(wrong);
+    }
     this.asked = { states: new Set(this.params.getAll("state")), labels: this.params.getAll("label") };
     for (const [name, id] of Object.entries(filters)) {
       const value = this.params.get(name) || "";
-      this.asked[name] = value.trim();
-      $(id).value = value && (name === "since" || name === "until") ? zone.input(moment(value)) : value;
+      const time = value && (name === "since" || name === "until") ? moment(value) : NaN;
+      this.asked[name] = isNaN(time) ? value.trim() : new Date(time).toISOString();
+      $(id).value = isNaN(time) ? value : zone.input(time);
     }
     this.asked.time = this.params.get("time") || "recorded";
     $("f-time").value = this.asked.since || this.asked.until ? this.asked.time : "started";
@@ -125,7 +141,8 @@ const tasksView = {
       else query.push(["state", state]);
     }
     if (labels.length) query.push(["labels", JSON.stringify(Object.fromEntries(labels.map((l) => [l.split("=", 1)[0], l.slice(l.indexOf("=") + 1)])))]);
-    for (const [name, value] of [["since", since], ["until", until]]) if (value) query.push([(time === "recorded" ? "" : time + "_") + name, new Date(moment(value)).toISOString()]);
+    for (const [name, value] of [["since", since], ["until", until]]) if (value) query.push([(time === "recorded" ? "" : time + "_") + name, value]);
+    if (this.sort) query.push(["sort", writeSort(this.sort)]);
     return query;
   },
 
@@ -142,15 +159,15 @@ const tasksView = {
     } catch (e) {
       if (signal.aborted) return;
       if (!(e instanceof Refused && this.cursor)) throw e;
-      // A service that started again does not know the cursors it gave before.
+      // A restarted service does not know the cursors that it returned before.
       this.cursors = [];
       this.cursor = "";
       return this.refresh();
     }
   },
 
-  // page reads on until a page is full: the service looks at so many tasks at a
-  // time, and of those only a few may match.
+  // page reads until a page is full. The service examines a limited number of tasks
+  // for a request, and only a few of them may match.
   async page(signal) {
     const query = this.query();
     const all = await load("tasks", query, signal);
@@ -170,11 +187,11 @@ const tasksView = {
     return all;
   },
 
-  // count asks now and then how many tasks are in each state.
+  // count asks from time to time how many tasks are in each state.
   async count(signal) {
     const asked = JSON.stringify([this.asked.bk_biz_id, this.asked.text, this.asked.since, this.asked.until, this.asked.time, this.asked.labels]);
     if (this.countedFor === asked && Date.now() < this.countAt) return;
-    const query = this.query().filter(([name]) => !["state", "unfinished", "has_failures", "limit", "cursor"].includes(name));
+    const query = this.query().filter(([name]) => !["state", "unfinished", "has_failures", "limit", "cursor", "sort"].includes(name));
     const counts = await load("counts", query, signal);
     if (signal.aborted) return;
     this.countedFor = asked;
@@ -182,12 +199,12 @@ const tasksView = {
     this.drawCounters(counts);
   },
 
-  // drawCounters are the filters by state, with how many tasks there are.
+  // drawCounters draws the filters by state, with the numbers of tasks.
   drawCounters(told) {
     const counts = (this.counts = told ? { ...told.states, unfinished: told.unfinished, has_failures: told.has_failures } : this.counts || {});
     const shown = told?.more ? "+" : "";
     const names = [...states.filter((s) => s !== "FINISHED"), "FINISHED", "unfinished", "has_failures"];
-    // Unchanged buttons are kept, because a click on one may be in progress.
+    // Unchanged buttons are kept, because a click may be under way on one.
     const drawn = JSON.stringify([counts, !!told, shown, [...this.asked.states]]);
     if ($("f-states").dataset.drawn === drawn) return;
     $("f-states").dataset.drawn = drawn;
@@ -223,50 +240,55 @@ const tasksView = {
 
   drawRows() {
     if (!this.list) return;
-    const had = document.activeElement?.dataset?.key;
-    const sorted = this.sort ? this.list.tasks.toSorted((a, b) => this.sort.sign * (sorts[this.sort.by](a) - sorts[this.sort.by](b))) : this.list.tasks;
-    $("task-rows").replaceChildren(...sorted.map((t) => this.row(t)));
-    if (had) [...$("task-rows").querySelectorAll("a")].find((a) => a.dataset.key === had)?.focus();
-    // The order is that of one page: others may have what belongs above.
-    $("sorted").hidden = !this.sort || !(this.list.cursor || this.cursors.length);
-    $("sorted").textContent = "Sorted among the " + this.list.tasks.length + " shown: tasks on other pages are not compared.";
+    // A row belongs to its task, wherever the task stands now.
+    const rows = new Map([...$("task-rows").children].map((row) => [row.dataset.key, row]));
+    const shown = this.list.tasks.map((t) => this.row(t, rows.get(this.key(t))));
+    const stay = shown.length === rows.size && shown.every((row, i) => row === $("task-rows").children[i]);
+    const had = document.activeElement;
+    if (!stay) $("task-rows").replaceChildren(...shown);
+    if (!stay && $("task-rows").contains(had)) had.focus({ preventScroll: true });
+    $("sorted").hidden = !this.sort || !this.list.more;
+    $("sorted").textContent = "Sorted among the newest 10,000 tasks. Older tasks are left out: bound the time to see them.";
     for (const th of document.querySelectorAll("#task-table th[data-sort]")) {
       th.ariaSort = this.sort?.by === th.dataset.sort ? (this.sort.sign < 0 ? "descending" : "ascending") : "none";
     }
   },
 
-  row(t) {
-    const row = element("tr");
+  key: (t) => JSON.stringify([t.bk_biz_id, t.task_id]),
+
+  // row is the row of a task, the one that it had if it had one.
+  row(t, row = element("tr")) {
+    const cells = [];
     const cell = (className, ...content) => {
       const td = element("td", className);
       td.append(...content);
-      row.append(td);
+      cells.push(td);
     };
+    row.dataset.key = this.key(t);
     const link = element("a", "clamp", t.name || t.task_id);
     link.title = clean(t.name || t.task_id);
     link.href = "#/task?" + new URLSearchParams({ bk_biz_id: t.bk_biz_id, task_id: t.task_id });
-    link.dataset.key = t.bk_biz_id + "/" + t.task_id;
     const labels = element("span", "labels");
     labels.append(...Object.entries(t.labels || {}).map(([k, v]) => labelLink(k, v)));
-    const [done, all] = progress(t.counts);
-    const steps = all ? done + " of " + all : "";
     const rest = counted(t.counts).filter((s) => s !== "FINISHED").map((s) => t.counts[s] + " " + s.toLowerCase()).join(", ");
     cell("", stateBadge(t.state));
     cell("", link, element("span", "hint", t.name ? t.task_id : ""), labels);
     cell("wide", clean(t.bk_biz_id));
-    cell("wide", steps, element("span", "hint", rest));
+    cell("wide", progress(t), element("span", "hint", rest));
     const started = showTime(t.start_time || t.recorded_time).split(" ");
     cell("time", element("span", t.start_time ? "" : "hint", started[0]), " ", element("span", t.start_time ? "" : "hint", started[1]), element("span", "hint", showAgo(t.start_time || t.recorded_time)));
     cell("time", ...this.took(t));
+    renew(row, ...cells);
     return row;
   },
 
-  // took is how long a task ran. The clock of one that waits for a person stood
-  // still when something happened last.
+  // took is how long a task ran. The clock of a task that waits for a person stopped
+  // at its last event.
   took(t) {
     if (!t.start_time) return [""];
     const stands = taskStands(t);
-    return [showDuration(taskEnd(t) - Date.parse(t.start_time)), element("span", "hint", stands ? t.state.toLowerCase() + " " + showAgo(stands) : "so far")];
+    const took = (Date.parse(stands) || serverNow()) - Date.parse(t.start_time);
+    return [element("span", "", showDuration(took)), element("span", "hint", stands ? t.state.toLowerCase() + " " + showAgo(stands) : "so far")];
   },
 
   // filter opens the list that the fields and some changes ask for.
@@ -281,17 +303,27 @@ const tasksView = {
     }
     if (params.has("since") || params.has("until")) params.set("time", $("f-time").value);
     if (this.sort) params.set("sort", writeSort(this.sort));
-    // Assigning the hash would open the view later, over what was typed since.
+    // Assigning the hash would open the view later and overwrite what is typed then.
     const address = "#/?" + params;
     if (location.hash !== address) history.pushState(null, "", address);
     route();
   },
 
-  // remember has the address say how the rows are sorted.
-  remember() {
-    if (this.sort) this.params.set("sort", writeSort(this.sort));
+  // sortBy sorts all tasks of the list by a column, and shows the first page.
+  sortBy(sort) {
+    this.sort = sort;
+    if (sort) this.params.set("sort", writeSort(sort));
     else this.params.delete("sort");
     history.replaceState(null, "", "#/?" + this.params);
+    this.cursors = [];
+    this.cursor = "";
+    this.again();
+  },
+
+  again() {
+    if (!this.asked) return;
+    $("older").disabled = $("newer").disabled = true;
+    this.refresh().catch((e) => e instanceof SignedOut || problem(e.message));
   },
 
   turn(older) {
@@ -299,24 +331,15 @@ const tasksView = {
       this.cursors.push(this.cursor);
       this.cursor = this.next;
     } else this.cursor = this.cursors.pop();
-    $("older").disabled = $("newer").disabled = true;
-    this.refresh().catch((e) => e instanceof SignedOut || problem(e.message));
+    this.again();
   },
 };
 
 // taskStands is when a task ended or, if it waits for a person, when something
-// happened last; "" while its clock runs.
+// happened last. It is "" while the clock of the task runs.
 const taskStands = (t) => t.finish_time || (t.state !== "RUNNING" && !t.counts.RUNNING && !t.pending ? t.updated_time : "");
 
-const taskEnd = (t) => Date.parse(taskStands(t)) || serverNow();
-
-// sorts has the values that the rows of a page can be sorted by.
-const sorts = {
-  started: (t) => Date.parse(t.start_time || t.recorded_time),
-  duration: (t) => (t.start_time ? taskEnd(t) - Date.parse(t.start_time) : -1),
-};
-
-// A sort in the address is its name, with a minus if the largest comes first.
+// A sort is the name of a column, with a minus if the largest value comes first.
 const writeSort = ({ by, sign }) => (sign < 0 ? "-" : "") + by;
 
 function readSort(text) {
@@ -328,9 +351,7 @@ for (const th of document.querySelectorAll("#task-table th[data-sort] button")) 
   th.addEventListener("click", () => {
     const by = th.parentElement.dataset.sort;
     const sort = tasksView.sort;
-    tasksView.sort = sort?.by !== by ? { by, sign: -1 } : sort.sign < 0 ? { by, sign: 1 } : null;
-    tasksView.remember();
-    tasksView.drawRows();
+    tasksView.sortBy(sort?.by !== by ? { by, sign: -1 } : sort.sign < 0 ? { by, sign: 1 } : null);
   });
 }
 $("filter").addEventListener("submit", (e) => {

@@ -1,14 +1,16 @@
-// The rows of a task: its tree, and the same with bars against time.
+// The rows of a task in the tree and, with bars on a time axis, in the timeline.
 const treeView = {
   height: () => (matchMedia("(max-width: 720px)").matches ? 44 : 28),
 
   fill(row, view, at) {
-    const { index, level } = view.order[at];
+    const { id, level } = view.order[at];
     const model = view.shown;
-    const n = model.nodes[index];
-    const container = model.children[index].length > 0;
-    row.className = n.id === view.chosen ? "row chosen" : "row";
-    row.id = "row-" + index;
+    const n = model.find(id);
+    if (!n) return; // the next frame has other rows
+    const container = model.children[n.index].length > 0;
+    row.className = id === view.chosen ? "row chosen" : "row";
+    row.dataset.node = id;
+    row.id = "row-" + n.index;
     row.role = "treeitem";
     row.ariaLevel = level + 1;
     row.ariaSelected = n.id === view.chosen;
@@ -20,8 +22,8 @@ const treeView = {
     name.title = clean(nameOf(n));
     const took = element("span", "duration", model.duration(n, view.now()));
     took.title = usual.long(n) && "usually " + usual.long(n);
-    if (view.tab === "timeline") return row.replaceChildren(name, this.track(view, n), stateBadge(n.state), took);
-    row.replaceChildren(name, this.notes(view, n), stateBadge(n.state), took, element("span", "usual", usual.short(n)));
+    if (view.tab === "timeline") return renew(row, name, this.track(view, n), stateBadge(n.state), took);
+    renew(row, name, this.notes(view, n), stateBadge(n.state), took, element("span", "usual", usual.short(n)));
   },
 
   notes(view, n) {
@@ -53,15 +55,17 @@ const treeView = {
     return track;
   },
 
-  // axis marks round times above the bars: a row like the others.
+  // axis marks round times above the bars, as a row like the others.
   axis(view) {
     const [from, to] = view.scale;
     const [whole] = view.shown.span(view.now());
     const most = matchMedia("(max-width: 720px)").matches ? 3 : 8;
     const step = roundStep((to - from) / most);
     const track = element("span", "track");
+    let last = -Infinity;
     for (let t = Math.ceil((from - whole) / step) * step; t < to - whole; t += step) {
-      const tick = element("span", "tick", t ? "+" + showDuration(t).replace(/(?<=[smhd]) 0[smh]$|\.0(?=s)/, "") : "0");
+      const tick = element("span", "tick", tickText(t, step, last));
+      last = t;
       tick.style.left = (100 * (t + whole - from)) / (to - from) + "%";
       track.append(tick);
     }

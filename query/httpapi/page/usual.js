@@ -1,4 +1,4 @@
-// Expectations from earlier runs of the pipeline: how long its nodes usually take,
+// The knowledge from earlier runs of the pipeline: how long its nodes usually take,
 // which of them are late, and when the task is expected to end.
 const usual = {
   open(params) {
@@ -15,8 +15,7 @@ const usual = {
     this.took = 0; // milliseconds that the last answer took
   },
 
-  // query returns the parameters that select the runs like this one; null if nothing
-  // does.
+  // query selects the runs like this one. It is null if nothing selects them.
   query(model) {
     const at = this.like.indexOf("=");
     if (at > 0) return { labels: JSON.stringify({ [this.like.slice(0, at)]: this.like.slice(at + 1) }) };
@@ -24,15 +23,15 @@ const usual = {
     return model.labels && Object.keys(model.labels).length ? { labels: JSON.stringify(model.labels) } : null;
   },
 
-  // tick asks at first, and now and then while the task runs.
+  // tick asks once, and again from time to time while the task runs.
   tick(view) {
     if (Date.now() < this.askAt || document.hidden || (this.asked && !view.live.working(view.live.root))) return;
     this.askAt = Date.now() + 60000;
     this.load(view);
   },
 
-  // moved asks again soon, because the task has changed. The longer the server takes
-  // to answer, the more rarely it is asked.
+  // moved asks soon, because the task has changed, but less often if the answer takes
+  // the server long.
   moved() {
     this.askAt = Math.min(this.askAt, this.asked + 15000 + 50 * this.took);
   },
@@ -52,19 +51,19 @@ const usual = {
     view.changed();
   },
 
-  // late reports whether a node runs for longer than almost all times before.
+  // late reports whether a node has been running for longer than in 95% of its runs.
   late(n, now) {
     const was = this.nodes.get(n.index);
     return n.state === "RUNNING" && was?.finished > 0 && now - n.began > 1000 * was.p95;
   },
 
-  // short is how long a node usually takes, "" if that is not known.
+  // short is how long a node usually takes, "" if this is not known.
   short(n) {
     const was = this.nodes.get(n.index);
     return was?.finished ? "usually " + showDuration(1000 * was.median) : "";
   },
 
-  // long is the same with what lies behind it.
+  // long is the same with the figures behind it.
   long(n) {
     const was = this.nodes.get(n.index);
     if (!was) return "";
@@ -72,16 +71,17 @@ const usual = {
     return times + was.failures + " of " + was.runs + (was.runs === 1 ? " run" : " runs") + " failed";
   },
 
-  // draw tells about the whole.
+  // draw shows how long the task usually takes and when it should end.
   draw(view) {
     const root = view.shown.root;
     const parts = [];
     if (this.short(root)) parts.push(this.short(root) + " (" + this.runs + (this.runs === 1 ? " run)" : " runs)"));
     if (!view.past && root.state === "RUNNING" && this.end) {
       const left = this.end - serverNow();
-      parts.push("expected to end " + (left > 0 ? showEnd(serverNow(), this.end) + ", in " + showDuration(left).replace(/ms$|\.\d/, "") : "any moment"));
+      parts.push("expected to end " + (left > 0 ? showEnd(serverNow(), this.end) + ", in " + showDuration(Math.max(1000, left)).replace(/\.\d/, "") : "any moment"));
     }
     $("t-usual").textContent = parts.join(" · ");
+    $("view").classList.toggle("usually", this.nodes.size > 0);
     const late = view.past ? 0 : view.shown.nodes.filter((n) => this.late(n, view.now()) && !view.shown.container(n)).length;
     $("next-late").hidden = !late;
     $("next-late").textContent = late + " late";

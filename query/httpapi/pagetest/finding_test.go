@@ -25,6 +25,14 @@ func recordImport(s *service) {
 	step("root", "start", "", state.StartEvent, 0)
 	step("root", "prepare", "Prepare", state.Subprocess, 1)
 	step("prepare", "fetch", "fetch files", state.ServiceActivity, 1)
+	// Containers that have finished in every way: by themselves, by a skip, with an
+	// error that was ignored.
+	step("prepare", "checks", "Checks", state.Subprocess, 1)
+	step("checks", "one", "check one", state.ServiceActivity, 1)
+	step("prepare", "more", "More checks", state.Subprocess, 1)
+	step("more", "two", "check two", state.ServiceActivity, 1)
+	s.record(engine.Finish("one", at(20)), engine.Fail("checks", "", at(20)), engine.Skip("checks", at(21)),
+		engine.Finish("two", at(20)), engine.Fail("more", "", engine.Ignore(), at(20)))
 	s.record(engine.Finish("start", at(1)), engine.Finish("fetch", at(60)), engine.Finish("prepare", at(61)))
 	step("root", "fork", "", state.ParallelGateway, 61)
 	s.record(engine.Finish("fork", at(61)))
@@ -35,7 +43,7 @@ func recordImport(s *service) {
 		step("verify", id, "verify "+id, state.ServiceActivity, 210)
 		s.record(engine.Fail(id, text, at(240)))
 	}
-	s.record(engine.Declare("root", state.ServiceActivity, engine.ID("publish"), engine.Name("publish"), at(210)))
+	s.record(engine.Declare("root", state.ServiceActivity, engine.ID("publish"), engine.Name("publish"), engine.Key("k-publish"), at(210)))
 }
 
 // onlyRows is true if the page shows these rows and no others.
@@ -57,9 +65,14 @@ func TestNodesAreFound(t *testing.T) {
 			p.run(chromedp.SendKeys("#find", "CHECKSUM", chromedp.ByQuery))
 			p.until("%s", onlyRows("Import", "Verify", "verify sums"))
 			p.until("location.hash.includes('q=CHECKSUM')")
-			p.eval("$('find').value = '', 0", nil)
-			p.run(chromedp.SendKeys("#find", "load", chromedp.ByQuery))
-			p.until("%s", onlyRows("Import", "load customers", "load orders"))
+			// By name, ID, key, kind and any part of the error text.
+			for text, found := range map[string][]string{
+				"load": {"load customers", "load orders"}, " load-B ": {"load orders"}, "k-publish": {"publish"},
+				"traceback": {"Verify", "verify sums"}, "gateway": {"parallel gateway"},
+			} {
+				p.eval("$('find').value = "+quote(text)+", $('find').dispatchEvent(new Event('input')), 0", nil)
+				p.until("%s", onlyRows(append(found, "Import")...))
+			}
 			p.run(chromedp.SendKeys("#find", " nothing", chromedp.ByQuery))
 			p.until("!$('no-rows').hidden && $('no-rows').textContent === 'No node fits the filter.'")
 		},
@@ -98,7 +111,7 @@ func TestNodesAreFound(t *testing.T) {
 		"the one that runs longest": func(p *tab) {
 			p.click("#longest-running")
 			p.until("%s", pick("load customers"))
-			p.eval("taskView.choose(-1), 0", nil)
+			p.eval("taskView.choose(null), 0", nil)
 			p.run(chromedp.Focus("#rows", chromedp.ByQuery))
 			p.key("l")
 			p.until("%s", pick("load customers"))
@@ -113,9 +126,10 @@ func TestNodesAreFound(t *testing.T) {
 		"with finished containers folded": func(p *tab) {
 			p.until("%s", row("fetch files"))
 			p.click("#fold-finished")
-			p.until("!%s && %s && $('fold-finished').textContent === 'Unfold all'", row("fetch files"), row("verify sums"))
+			p.until("%s && $('fold-finished').textContent === 'Unfold all'",
+				onlyRows("Import", "start event", "Prepare", "parallel gateway", "load orders", "load customers", "Verify", "verify rows", "verify sums", "publish"))
 			p.click("#fold-finished")
-			p.until("%s", row("fetch files"))
+			p.until("%s && %s && %s", row("fetch files"), row("check one"), row("check two"))
 			p.eval(row("Verify")+".querySelector('.fold').click(), 0", nil)
 			p.until("!%s && %s", row("verify sums"), row("fetch files"))
 			// The page unfolds found nodes.
@@ -172,7 +186,6 @@ func TestTheAddressLeadsToTheShownView(t *testing.T) {
 	p.run(chromedp.SendKeys("#find", "verify", chromedp.ByQuery))
 	p.click("#quiet")
 	p.click("#tab-timeline")
-	p.until("%s", onlyRows("Import", "Verify", "verify sums", "verify rows"))
 	p.eval(row("verify sums")+".click(), 0", nil)
 	p.until("%s", pick("verify sums"))
 	p.slide(950)

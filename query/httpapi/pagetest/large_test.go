@@ -38,7 +38,7 @@ func TestLargeTasksAreShownCompletely(t *testing.T) {
 			rack, last := fmt.Sprintf("rack-%03d", size.racks-1), fmt.Sprintf("host-%03d-%03d", size.racks-1, size.hosts-1)
 			const few = "document.querySelectorAll('.row').length < 80"
 			p := open(s, deployPath)
-			p.until("$('t-where').textContent.includes('0 of %d steps finished') && %s", size.racks*size.hosts, row("host-000-000"))
+			p.until("$('t-where').textContent.includes('0 finished of %d steps so far') && %s", size.racks*size.hosts, row("host-000-000"))
 			p.eval(fmt.Sprintf("$('rows').scrollTop = 28 * %d, 0", 1+(size.hosts+1)*size.racks/2), nil)
 			p.until("%s && "+few, row(fmt.Sprintf("rack-%03d", size.racks/2)))
 			p.eval("$('rows').scrollTop = 1e9, 0", nil)
@@ -52,7 +52,7 @@ func TestLargeTasksAreShownCompletely(t *testing.T) {
 			p.shot(fmt.Sprint("large-", size.nodes))
 			p.eval("$('find').value = 'host-001-', $('find').dispatchEvent(new Event('input')), 0", nil)
 			p.until("taskView.order.length === %d && %s", 2+size.hosts, row("host-001-000"))
-			p.eval("finding.clear(), 0", nil)
+			p.eval("finding.clear(), taskView.choose(null), 0", nil)
 			p.click("#tab-timeline")
 			p.until("document.querySelectorAll('.bar').length > 5 && " + few)
 

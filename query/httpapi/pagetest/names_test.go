@@ -48,7 +48,7 @@ func TestNoTextOfAPipelineKeepsControlsAnywhereOnThePage(t *testing.T) {
 	check(p, "the list")
 	p.click("#task-rows a")
 	p.until("taskView.live?.nodes.length === 3 && document.querySelectorAll('.row:not([hidden])').length === 3")
-	p.eval("taskView.reveal(2)", nil)
+	p.eval("taskView.reveal(taskView.live.nodes[2].id)", nil)
 	p.until("document.querySelectorAll('#d-attempts li').length === 1 && $('d-error').textContent.includes('re\ufffdd')")
 	for _, name := range []string{"tree", "timeline", "graph", "compare", "json"} {
 		p.click("#tab-" + name)
@@ -70,6 +70,30 @@ func TestNoTextOfAPipelineKeepsControlsAnywhereOnThePage(t *testing.T) {
 	p.eval("location.hash = '#/task?bk_biz_id=2&task_id=%1b[1mno%E2%80%AEne', 0", nil)
 	p.until("!$('nothing').hidden")
 	check(p, "an unknown task")
+}
+
+// The page and the other tools write durations in the same form.
+func TestThePageWritesDurationsAsTheToolsDo(t *testing.T) {
+	t.Parallel()
+	table, err := os.ReadFile("../../picture/testdata/durations.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var durations []struct {
+		Milliseconds float64
+		Shown        string
+	}
+	if err := json.Unmarshal(table, &durations); err != nil || len(durations) == 0 {
+		t.Fatal(err)
+	}
+	p := open(newService(t, nil), "")
+	for _, d := range durations {
+		var got string
+		if p.eval("showDuration("+quote(d.Milliseconds)+")", &got); got != d.Shown {
+			t.Errorf("%v ms read %q, want %q", d.Milliseconds, got, d.Shown)
+		}
+	}
+	p.until("showDuration(NaN) === '' && [0, 999, 5400, 59999, 60000, 90 * 60000, 50 * 3600000].map(ms => showAgo(serverNow() - ms)).join() === 'just now,just now,5 s ago,59 s ago,1m ago,1h ago,2d ago'")
 }
 
 // The page and the other tools find the same line of an error text.

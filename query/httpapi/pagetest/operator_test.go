@@ -122,7 +122,7 @@ func TestAnOperatorsQuestionsTakeTwoClicksOrOneCommand(t *testing.T) {
 		{
 			"how do two runs differ?", task + "night-2",
 			[]string{"#tab-compare"},
-			"$('with').value === 'night-1' && " + row("upload") + "?.textContent.includes('FINISHED30s') && " + row("upload") + ".textContent.includes('FAILED9m 0s') && " +
+			"$('with').value === 'night-1' && " + row("upload") + "?.textContent.includes('FINISHED30 s') && " + row("upload") + ".textContent.includes('FAILED9m 00s') && " +
 				row("upload") + ".querySelector('.difference').textContent === 'IOError: bucket is full'",
 			[]string{"diff", "2", "night-1", "night-2"},
 			[]string{"upload", "FINISHED 30s", "FAILED 9m 00s", "bucket is full"},
@@ -136,7 +136,7 @@ func TestAnOperatorsQuestionsTakeTwoClicksOrOneCommand(t *testing.T) {
 		{
 			"what is late?", "#/task?bk_biz_id=3&task_id=week-4",
 			[]string{"#next-late"},
-			"$('d-name').textContent === 'index' && $('d-fields').textContent.includes('Remarkslate') && $('d-fields').textContent.includes('10m 0s, 95% within 10m 0s · 0 of 3 runs failed') && " +
+			"$('d-name').textContent === 'index' && $('d-fields').textContent.includes('Remarkslate') && $('d-fields').textContent.includes('10m 00s, 95% within 10m 00s · 0 of 3 runs failed') && " +
 				row("index") + ".querySelector('.notes').textContent === 'late'",
 			[]string{"stats", "3", "Weekly report"},
 			[]string{"late: index, 1h 1", "m so far, usually 10m 00s at most"},

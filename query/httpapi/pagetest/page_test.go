@@ -326,13 +326,13 @@ func TestTextsDoNotTurnTheirNeighbors(t *testing.T) {
 			t.Errorf("%s does not show %q from left to right", element, text)
 		}
 	}
-	check("$('t-where')", " · 0 of 1 steps finished")
+	check("$('t-where')", " · 0 finished of 1 step so far")
 	p.shot("hebrew")
 	p.eval("location.hash = '', 0", nil)
 	p.until("$('task-rows').textContent.includes(%s)", quote(shownTurned))
 	p.click("#task-rows a")
 	p.until("$('t-name').textContent === %s && %s", quote(shownTurned), row(shownShut))
-	check("$('t-where')", " · 0 of 1 steps finished")
+	check("$('t-where')", " · 0 finished of 1 step so far")
 	check("$('t-counts')", "1 FAILED")
 	check(row(shownShut)+".querySelector('.name')", "service activity")
 	check(row(shownShut)+".querySelector('.state')", "FAILED")
@@ -389,6 +389,11 @@ func TestThePageFitsAPhone(t *testing.T) {
 	p.until("%s", row("compile"))
 	fits()
 	p.shot("phone-task")
+	for _, tab := range []string{"tree", "timeline", "graph"} {
+		p.click("#tab-" + tab)
+		p.until("[...document.querySelectorAll('#finding :is(button, input), #t-counts button')].filter(e => e.checkVisibility()).every(e => (r => r.width > 10 && r.left >= 0 && r.right <= 375)(e.getBoundingClientRect()))")
+	}
+	p.click("#tab-tree")
 	p.eval(row("compile")+".click()", nil)
 	p.until("document.querySelectorAll('#d-attempts li').length === 3")
 	fits()
@@ -414,13 +419,12 @@ func TestARefusedUserSignsIn(t *testing.T) {
 	p := open(s, deployPath)
 	p.until("!$('sign-in').hidden")
 	p.shot("sign-in")
-	enter := func(secret, token string) {
-		p.run(chromedp.SetValue("#app-code", "app", chromedp.ByQuery), chromedp.SetValue("#app-secret", secret, chromedp.ByQuery), chromedp.SetValue("#user-token", token, chromedp.ByQuery),
-			click("#sign-in-form .primary"))
-	}
-	enter("wrong", "t0kén")
+	p.run(chromedp.SetValue("#app-code", "app", chromedp.ByQuery), chromedp.SetValue("#app-secret", "wrong", chromedp.ByQuery), chromedp.SetValue("#user-token", "t0kén", chromedp.ByQuery),
+		click("#sign-in-form .primary"))
 	p.until("!$('sign-in').hidden && $('problem').textContent === 'bk_app_code or bk_app_secret is wrong'")
-	enter("s3cret", "t0kén")
+	// Only the secret has to be typed again.
+	p.until("$('app-code').value === 'app' && $('user-token').value === 't0kén' && $('app-secret').value === '' && document.activeElement === $('app-secret')")
+	p.run(chromedp.SendKeys("#app-secret", "s3cret\r", chromedp.ByQuery))
 	p.until("%s === 'RUNNING' && $('mark').textContent === 'live'", rowState("migrate database"))
 	s.record(engine.Finish("migrate"))
 	p.until("%s === 'FINISHED'", rowState("migrate database"))
@@ -430,5 +434,5 @@ func TestARefusedUserSignsIn(t *testing.T) {
 		t.Errorf("a secret in the address: %s", address)
 	}
 	p.click("#sign-out")
-	p.until("!$('sign-in').hidden && $('task').hidden")
+	p.until("!$('sign-in').hidden && $('task').hidden && $('app-code').value === '' && $('user-token').value === ''")
 }

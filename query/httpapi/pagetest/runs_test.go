@@ -47,7 +47,7 @@ func TestTwoRunsAreShownSideBySide(t *testing.T) {
 	p.eval("$('like').dispatchEvent(new Event('change')), 0", nil)
 	p.until("$('with').value === 'release-1' && %s", row("build"))
 	text := func(name string) string { return row(name) + "?.textContent" }
-	p.until("%s?.includes('FINISHED30s') && %s?.includes('FINISHED40s') && %s?.includes('+10s')", text("build"), text("build"), text("build"))
+	p.until("%s?.includes('FINISHED30 s') && %s?.includes('FINISHED40 s') && %s?.includes('+10 s')", text("build"), text("build"), text("build"))
 	p.until("%s?.includes('1 → 3 attempts') && %s?.includes('retried 2×')", text("unit tests"), text("unit tests"))
 	p.until("%s?.querySelectorAll('.side')[0].textContent === '– not in this run'", row("sign"))
 	p.until("%s?.querySelectorAll('.side')[1].textContent === '– not in this run'", row("Checks / docs"))
@@ -70,7 +70,7 @@ func TestTwoRunsAreShownSideBySide(t *testing.T) {
 	p.eval("$('with-other').dispatchEvent(new Event('change')), 0", nil)
 	p.until("!$('problem').hidden && $('problem').textContent.includes('absent')")
 	p.run(chromedp.EmulateViewport(390, 800, chromedp.EmulateMobile))
-	p.eval("compareView.choose(taskView, 'release-1'), compareView.load(taskView), taskView.choose(-1), 0", nil)
+	p.eval("compareView.choose(taskView, 'release-1'), compareView.load(taskView), taskView.choose(null), 0", nil)
 	p.until("document.documentElement.scrollWidth <= 390 && %s && $('problem').hidden", row("sign"))
 	p.shot("phone-compare")
 }

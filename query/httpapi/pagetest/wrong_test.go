@@ -143,7 +143,7 @@ func TestTimesAreReadAndShownInOneNamedZone(t *testing.T) {
 		p.until("$('zone').selectedOptions[0].textContent.includes('Europe/Berlin (UTC+')")
 		p.eval(row("step")+".click()", nil)
 		p.until("$('d-fields').textContent.includes('2024-10-27 01:30:00')")
-		p.until("$('d-attempts').textContent.includes('2024-10-27 01:30:00 – 04:30:00 · 4h 0m')")
+		p.until("$('d-attempts').textContent.includes('2024-10-27 01:30:00 – 04:30:00 · 4h 00m')")
 		p.slide(875) // 3.5 hours later, in winter time
 		p.until("$('moment-text').textContent.startsWith('2024-10-27 04:00:00')")
 		p.eval("$('zone').value = 'UTC', $('zone').dispatchEvent(new Event('change')), 0", nil)
@@ -175,12 +175,12 @@ func TestTheClockStopsWhereNothingRuns(t *testing.T) {
 		engine.Declare("sub", state.ServiceActivity, engine.ID("a"), engine.Name("step"), at(0)), engine.Start("a", at(3)),
 		engine.Fail("a", "boom", at(33)))
 	p := open(s, deployPath)
-	p.until("$('t-where').textContent.includes('failed after 33s, 2d ago')")
-	p.until("%s.querySelector('.duration').textContent === '33s' && %s.querySelector('.duration').textContent === '30s'", row("inner"), row("step"))
+	p.until("$('t-where').textContent.includes('failed after 33 s, 2d ago')")
+	p.until("%s.querySelector('.duration').textContent === '33 s' && %s.querySelector('.duration').textContent === '30 s'", row("inner"), row("step"))
 	p.click("#tab-timeline")
 	p.until("taskView.scale && taskView.scale[1] - taskView.scale[0] < 34000")
 	p.eval("location.hash = ''", nil)
-	p.until("$('task-rows').textContent.includes('33s') && $('task-rows').textContent.includes('failed 2d ago')")
+	p.until("$('task-rows').textContent.includes('33 s') && $('task-rows').textContent.includes('failed 2d ago')")
 }
 
 func TestAnUnreachableServerIsNamedAndAskedAgain(t *testing.T) {
@@ -301,6 +301,6 @@ func TestTheCountsOfListAndTaskAgree(t *testing.T) {
 	p := open(s, "")
 	p.until("$('task-rows').textContent.includes('5 of 9')")
 	p.click("#task-rows a")
-	p.until("$('t-where').textContent.includes('5 of 9 steps finished')")
+	p.until("$('t-where').textContent.includes('5 finished of 9 steps so far')")
 	p.until("[...document.querySelectorAll('#t-counts .count')].reduce((n, b) => n + parseInt(b.textContent), 0) === 9")
 }
