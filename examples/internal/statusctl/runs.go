@@ -178,14 +178,16 @@ func writeEstimate(t *tool, tree *state.Tree, e *query.Estimate) error {
 	return nil
 }
 
-// progress is how many of the steps of a task have finished: "15 of 18 steps", or "15
-// of about 31 steps" if earlier runs had more than are declared.
+// progress is how many of the steps of a task have finished, in the words of the page:
+// "15 finished of 18 steps so far", or "15 finished of about 31 steps" if earlier runs
+// had more than are declared.
 func progress(tree *state.Tree, e *query.Estimate) string {
-	counts, about := tree.Counts(0), ""
+	counts := tree.Counts(0)
+	about, soFar := "", " so far"
 	if e.Steps > counts.Total() {
-		about = "about "
+		about, soFar = "about ", ""
 	}
-	return fmt.Sprintf("%d of %s%s finished", counts[state.Finished], about, count(e.Steps, "step"))
+	return fmt.Sprintf("%d finished of %s%s%s", counts[state.Finished], about, count(e.Steps, "step"), soFar)
 }
 
 func writeEstimateJSON(t *tool, tree *state.Tree, e *query.Estimate) error {

@@ -46,6 +46,27 @@ function counted(counts) {
   return [...states, ...Object.keys(counts).filter((s) => !states.includes(s))].filter((s) => counts[s]);
 }
 
+// counters shows a button for each name: pressed says which are on, content what is on
+// the button, and press what it does. Buttons that are there already are kept.
+function counters(box, names, pressed, content, press) {
+  const had = new Map([...box.children].map((button) => [button.dataset.count, button]));
+  const focused = document.activeElement;
+  const buttons = names.map((name) => {
+    const button = had.get(name) || element("button", "count");
+    if (!had.has(name)) {
+      button.type = "button";
+      button.dataset.count = name;
+      button.addEventListener("click", () => press(name));
+    }
+    button.ariaPressed = pressed.has(name);
+    renew(button, content(name));
+    return button;
+  });
+  if (buttons.length === had.size && buttons.every((button, i) => button === box.children[i])) return;
+  box.replaceChildren(...buttons);
+  if (box.contains(focused)) focused.focus();
+}
+
 function mark(kind, text) {
   $("mark").className = kind;
   $("mark").textContent = text;

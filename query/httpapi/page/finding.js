@@ -67,25 +67,11 @@ const finding = {
 
   // drawCounts draws the buttons that show only the nodes in a state.
   drawCounts(counts) {
-    const shown = JSON.stringify([counts, [...this.states]]);
-    if ($("t-counts").dataset.shown === shown && $("t-counts").childElementCount) return;
-    const had = document.activeElement?.dataset?.count;
-    $("t-counts").dataset.shown = shown;
-    $("t-counts").replaceChildren(...counted(counts).map((s) => {
-      const button = element("button", "count");
-      button.type = "button";
-      button.dataset.count = s;
-      button.ariaPressed = this.states.has(s);
-      button.title = "Show only nodes that are " + s;
-      button.append(stateBadge(s, counts[s] + " " + s));
-      button.addEventListener("click", () => {
-        if (!this.states.delete(s)) this.states.add(s);
-        if (taskView.tab === "json" || taskView.tab === "compare") taskView.show("tree");
-        this.filtered();
-      });
-      return button;
-    }));
-    if (had) $("t-counts").querySelector("[data-count=" + CSS.escape(had) + "]")?.focus();
+    counters($("t-counts"), counted(counts), this.states, (s) => stateBadge(s, counts[s] + " " + s), (s) => {
+      if (!this.states.delete(s)) this.states.add(s);
+      if (taskView.tab === "json" || taskView.tab === "compare") taskView.show("tree");
+      this.filtered();
+    });
   },
 
   jumps: {

@@ -145,7 +145,7 @@ const taskView = {
     $("t-state").textContent = root.state;
     $("t-name").textContent = $("t-name").title = clean(root.name || this.query.task_id);
     this.drawTitle();
-    const rest = [model.story(this.now()), progressText(root)].filter(Boolean).join(" · ");
+    const rest = [model.story(this.now()), progressText(root, this.past ? 0 : usual.steps)].filter(Boolean).join(" · ");
     renew($("t-where"), "business ", apart(this.query.bk_biz_id), " · task ", apart(this.query.task_id), " · " + rest);
     renew($("t-labels"), ...Object.entries(model.labels || {}).map(([k, v]) => labelLink(k, v)));
     usual.draw(this);

@@ -28,10 +28,13 @@ function progress(n) {
   return all ? done + " of " + all + soFar : "";
 }
 
-function progressText(n) {
+// progressText is the same as a sentence. expected is how many steps the task should
+// have in the end, 0 if that is not known.
+function progressText(n, expected) {
   const { done, all, soFar } = stepsOf(n);
   const steps = all === 1 ? " step" : " steps";
   if (!all) return "";
+  if (soFar && expected > all) return done + " finished of about " + expected + " steps";
   return soFar ? done + " finished of " + all + steps + soFar : done + " of " + all + steps + " finished";
 }
 
@@ -202,29 +205,16 @@ const tasksView = {
   // drawCounters draws the filters by state, with the numbers of tasks.
   drawCounters(told) {
     const counts = (this.counts = told ? { ...told.states, unfinished: told.unfinished, has_failures: told.has_failures } : this.counts || {});
-    const shown = told?.more ? "+" : "";
-    const names = [...states.filter((s) => s !== "FINISHED"), "FINISHED", "unfinished", "has_failures"];
-    // Unchanged buttons are kept, because a click may be under way on one.
-    const drawn = JSON.stringify([counts, !!told, shown, [...this.asked.states]]);
-    if ($("f-states").dataset.drawn === drawn) return;
-    $("f-states").dataset.drawn = drawn;
-    const had = document.activeElement?.dataset?.count;
-    $("f-states").replaceChildren(...names.map((s) => {
-      const button = element("button", "count");
-      button.type = "button";
-      button.dataset.count = s;
-      button.ariaPressed = this.asked.states.has(s);
+    const more = told?.more ? "+" : "";
+    counters($("f-states"), [...states.filter((s) => s !== "FINISHED"), "FINISHED", "unfinished", "has_failures"], this.asked.states, (s) => {
       const words = s.replace("_", " ");
-      const number = counts[s] === undefined ? (told && states.includes(s) ? "0 " : "") : counts[s] + shown + " ";
-      button.append(states.includes(s) ? stateBadge(s, number + words) : number + words);
-      button.addEventListener("click", () => {
-        const next = new Set(this.asked.states);
-        if (!next.delete(s)) next.add(s);
-        this.filter({ states: next });
-      });
-      return button;
-    }));
-    if (had) $("f-states").querySelector("[data-count=" + CSS.escape(had) + "]")?.focus();
+      const number = counts[s] === undefined ? (told && states.includes(s) ? "0 " : "") : counts[s] + more + " ";
+      return states.includes(s) ? stateBadge(s, number + words) : number + words;
+    }, (s) => {
+      const next = new Set(this.asked.states);
+      if (!next.delete(s)) next.add(s);
+      this.filter({ states: next });
+    });
   },
 
   show(list) {

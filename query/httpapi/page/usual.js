@@ -10,6 +10,7 @@ const usual = {
     this.nodes = new Map(); // by index
     this.runs = 0;
     this.end = NaN;
+    this.steps = 0; // that the task should have in the end
     this.askAt = 0;
     this.asked = 0;
     this.took = 0; // milliseconds that the last answer took
@@ -48,6 +49,7 @@ const usual = {
     this.nodes = new Map(data.nodes.map((n) => [n.index, n]));
     this.runs = data.runs;
     this.end = Date.parse(data.expected_end || "");
+    this.steps = data.expected_steps;
     view.changed();
   },
 

@@ -125,13 +125,13 @@ func TestAnOperatorsQuestionsTakeTwoClicksOrOneCommand(t *testing.T) {
 			"$('with').value === 'night-1' && " + row("upload") + "?.textContent.includes('FINISHED30 s') && " + row("upload") + ".textContent.includes('FAILED9m 00s') && " +
 				row("upload") + ".querySelector('.difference').textContent === 'IOError: bucket is full'",
 			[]string{"diff", "2", "night-1", "night-2"},
-			[]string{"upload", "FINISHED 30s", "FAILED 9m 00s", "bucket is full"},
+			[]string{"upload", "FINISHED 30 s", "FAILED 9m 00s", "bucket is full"},
 		},
 		{
 			"when will it end?", "#/task?bk_biz_id=3&task_id=week-4", nil,
 			"$('t-usual').textContent.includes('usually 1h 30m (3 runs) · expected to end') && $('t-usual').textContent.includes(" + quote(end.In(s.opts.Query.Location).Format(time.TimeOnly)+", in 1") + ")",
 			[]string{"stats", "3", "Weekly report", "-tz", "UTC"},
-			[]string{"week-4: expected to end " + end.UTC().Format("2006-01-02 15:04:05 -0700") + ", in 1"},
+			[]string{"expected to end " + end.UTC().Format("2006-01-02 15:04:05 -0700") + ", in 1"},
 		},
 		{
 			"what is late?", "#/task?bk_biz_id=3&task_id=week-4",
