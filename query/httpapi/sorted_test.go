@@ -12,6 +12,7 @@ import (
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/query/httpapi"
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // recordSortable records tasks whose order differs by recording, start and duration:
@@ -93,5 +94,26 @@ func TestASortedListRevealsNothingAboutHiddenTasks(t *testing.T) {
 	more, last := f.tasks("sort=-started&limit=6&cursor=" + url.QueryEscape(cursor))
 	if len(ids) != 6 || len(more) != 4 || last != "" || slices.Contains(append(ids, more...), "1") {
 		t.Errorf("pages %v, %v and cursor %q", ids, more, last)
+	}
+}
+
+// endless is a store with an unreachable part and more tasks than are sorted.
+type endless struct{ parted }
+
+func (e *endless) List(ctx context.Context, q store.ListQuery) (store.ListPage, error) {
+	page, err := e.parted.List(ctx, store.ListQuery{Limit: 1})
+	page.Tasks, page.Cursor = slices.Repeat(page.Tasks, q.Limit), "more"
+	return page, err
+}
+
+func TestASortedListSaysThatTasksAreLeftOutOrMissing(t *testing.T) {
+	f := serve(t, nil)
+	f.recordExample()
+	f.handler = handlerOn(&endless{parted{f.engine}}, nil)
+	answer := f.get("/api/tasks?sort=started&limit=1").Body.String()
+	for _, want := range []string{`"more":true`, `"missing":1`} {
+		if !strings.Contains(answer, want) {
+			t.Errorf("%s: want %s", answer, want)
+		}
 	}
 }
