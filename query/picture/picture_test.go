@@ -225,3 +225,26 @@ func TestATextTreeShowsKeysEdgesThatLeadBackAndNotes(t *testing.T) {
 	o.Keys = true
 	golden(t, "flow.txt", picture.AppendText(nil, snap.Tree, snap.Index, &o))
 }
+
+func TestANarrowTextTreeLeavesOutIDsToShowErrors(t *testing.T) {
+	r := pictured(t, func(t *testing.T, e *engine.Engine) {
+		id := strings.Repeat("0123", 8)
+		stories.Record(t, e,
+			engine.Create("2", "10", engine.ID(id)), engine.Start(id),
+			engine.Declare(id, state.ServiceActivity, engine.ID("of-"+id), engine.Key("deploy")), engine.Start("of-"+id),
+			engine.Fail("of-"+id, "connection refused"))
+	})
+	snap, err := r.Load(t.Context(), store.ByKey("2", "10"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	o := look
+	o.Keys = true
+	for columns, withIDs := range map[int]bool{0: true, 72: false, 120: true} {
+		o.Columns = columns
+		text := string(picture.AppendText(nil, snap.Tree, 0, &o))
+		if strings.Contains(text, "0123") != withIDs || !strings.Contains(text, "deploy  ") || !strings.Contains(text, "connection refused") {
+			t.Errorf("in %d columns:\n%s", columns, text)
+		}
+	}
+}

@@ -16,33 +16,47 @@ const (
 // tree for people: a line about the task, then a line for each node with its
 // shown state, name or kind, duration, ID or key, retries, skips and loops, the
 // step that led back to it, its note, and the cause of its error. Columns are
-// aligned by the width of text on terminals; names of more than 60 columns are cut,
-// and with the lines before them to two fifths of [Options.Columns]. Every node is exactly one line without control sequences from names or
-// errors. The lines end in newlines; their wording may change.
+// aligned by the width of text on terminals. Names of more than 60 columns are cut;
+// what [Options.Columns] leaves out, it says. Every node is exactly one line without
+// control sequences from names or errors. The lines end in newlines; their wording may
+// change.
 func AppendText(dst []byte, tree *state.Tree, node int, o *Options) []byte {
 	d := newDrawing(tree, node, o)
 	dst = append(d.title(dst), '\n')
 	var rows []textRow
 	d.draw(&rows, node, "", "")
-	var widths [len(rows[0].cells) - 1]int
-	for i := range rows {
-		for c := range widths {
-			widths[c] = max(widths[c], Columns(rows[i].cells[c]))
+	widths, room := d.measure(rows)
+	if most := d.Options.Columns; most > 0 {
+		if d.Keys && room < min(widths[remarks], most/3) {
+			for i := range rows {
+				if tree.Node(rows[i].node).Key == "" {
+					rows[i].cells[ids] = ""
+				}
+			}
+			widths, room = d.measure(rows)
+		}
+		for i := range rows {
+			rows[i].cells[remarks] = Fit(rows[i].cells[remarks], max(room, 10))
 		}
 	}
-	room := d.Options.Columns
-	for _, width := range widths {
-		if width > 0 {
-			room -= width + 2
-		}
-	}
 	for i := range rows {
-		if last := &rows[i].cells[len(widths)]; d.Options.Columns > 0 {
-			*last = Fit(*last, max(room, 10))
-		}
-		dst = rows[i].append(dst, widths[:], d.Color)
+		dst = rows[i].append(dst, widths[:remarks], d.Color)
 	}
 	return dst
+}
+
+// measure returns the widths of the columns and the room for the remarks.
+func (d *drawing) measure(rows []textRow) (widths [cells]int, room int) {
+	room = d.Options.Columns
+	for c := range widths {
+		for i := range rows {
+			widths[c] = max(widths[c], Columns(rows[i].cells[c]))
+		}
+		if c != remarks && widths[c] > 0 {
+			room -= widths[c] + 2
+		}
+	}
+	return widths, room
 }
 
 // title appends a line about the whole.
@@ -67,11 +81,18 @@ func (d *drawing) title(dst []byte) []byte {
 	return dst
 }
 
-// textRow is a line of the tree.
+// textRow is the line of a node. Its cells are state, name, duration, ID, remarks.
 type textRow struct {
+	node  int
 	state state.State
-	cells [5]string // state, name, duration, ID, remarks
+	cells [cells]string
 }
+
+const (
+	ids     = 3
+	remarks = 4
+	cells   = 5
+)
 
 // draw adds the row of node i, whose name stands after the guides here, and
 // those of its children, after the guides below.
@@ -82,7 +103,7 @@ func (d *drawing) draw(rows *[]textRow, i int, here, below string) {
 	if d.Options.Columns > 0 {
 		name = Fit(name, max(d.Options.Columns*2/5, 20))
 	}
-	*rows = append(*rows, textRow{shown, [5]string{
+	*rows = append(*rows, textRow{i, shown, [cells]string{
 		lookOf(shown).symbol + " " + shown.String(), name, d.took(&n), Printable(d.id(i)), Fit(d.remarks(&n), textRemarks),
 	}})
 	for c := d.tree.FirstChild(i); c >= 0; {

@@ -3,7 +3,6 @@ package statusctl
 import (
 	"context"
 	"flag"
-	"strings"
 
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
@@ -80,7 +79,7 @@ func (t *tool) sideText(s *query.Side) string {
 }
 
 func (t *tool) showDifferences(a, b *state.Tree, list []query.Difference, all bool) error {
-	rows := table{states: -1}
+	rows := table{states: -1, cut: []int{0, 3}, paths: []int{0}}
 	rows.add("NODE", taskName(a.Key()), taskName(b.Key()), "ERROR")
 	for i := range list {
 		d := &list[i]
@@ -100,16 +99,13 @@ func (t *tool) showDifferences(a, b *state.Tree, list []query.Difference, all bo
 			}
 			continue
 		}
-		name, cause := "(the whole)", ""
-		if len(names) > 0 {
-			name = short(strings.Join(names, " / "), 60)
-		}
+		cause := ""
 		for _, s := range []*query.Side{d.B, d.A} {
 			if s != nil && cause == "" {
 				cause = picture.Cause(s.Error)
 			}
 		}
-		rows.add(name, t.sideText(d.A), t.sideText(d.B), short(cause, 120))
+		rows.add(pathText(names), t.sideText(d.A), t.sideText(d.B), short(cause, 120))
 	}
 	switch {
 	case t.json:

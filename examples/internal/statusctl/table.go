@@ -20,8 +20,9 @@ type table struct {
 	rows   [][]string
 	// Where rows do not fit a terminal: times are columns whose zone goes to the
 	// heading, spare are columns to leave out, from right to left, and cut are columns
-	// to cut, in this order, the last one if none is named.
-	times, spare, cut []int
+	// to cut, in this order, the last one if none is named. Of the columns of paths, see
+	// pathText, the beginnings are left out first.
+	times, spare, cut, paths []int
 }
 
 func (t *table) add(cells ...string) {
@@ -71,9 +72,29 @@ func (t *table) fitIn(room int) {
 		}
 		most := max(t.widths()[i]-over, least)
 		for _, row := range t.rows {
+			for slices.Contains(t.paths, i) && picture.Columns(row[i]) > most {
+				_, inner, found := strings.Cut(strings.TrimPrefix(row[i], leftOut), between)
+				if !found {
+					break
+				}
+				row[i] = leftOut + inner
+			}
 			row[i] = picture.Fit(row[i], most)
 		}
 	}
+}
+
+const (
+	between = " / " // the names of a path
+	leftOut = "…" + between
+)
+
+// pathText is the path of a node for people.
+func pathText(names []string) string {
+	if len(names) == 0 {
+		return "(the whole)"
+	}
+	return strings.Join(names, between)
 }
 
 // excess is by how many columns rows are too wide, with so many columns at most in

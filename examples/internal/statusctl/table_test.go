@@ -63,3 +63,18 @@ func TestTimesInDifferentZonesKeepThem(t *testing.T) {
 		}
 	}
 }
+
+func TestANarrowTableLeavesOutTheBeginningOfPaths(t *testing.T) {
+	for columns, want := range map[int]string{
+		60: "everywhere / in the north / restart the service", 38: "… / in the north / restart the service",
+		37: "… / restart the service", 25: "… / restart the service", 20: "… / restart the ser…",
+	} {
+		rows := &table{cut: []int{0}, paths: []int{0}}
+		rows.add("NODE")
+		rows.add(pathText([]string{"everywhere", "in the north", "restart the service"}))
+		rows.fitIn(columns)
+		if got := lines(t, rows)[1]; got != want {
+			t.Errorf("%d columns: %s, want %s", columns, got, want)
+		}
+	}
+}

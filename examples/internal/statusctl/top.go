@@ -6,7 +6,6 @@ import (
 	"flag"
 	"fmt"
 	"slices"
-	"strings"
 
 	"github.com/pipestatus/pipestatus/query/picture"
 	"github.com/pipestatus/pipestatus/state"
@@ -96,19 +95,19 @@ func (t *tool) showRunning(running []runningNode, ids bool) error {
 		_, err := fmt.Fprintln(t.stdout, "nothing is running")
 		return err
 	}
-	rows := table{states: -1, times: []int{1}}
-	head := []string{"RUNNING", "SINCE", "TASK"}
+	rows := table{states: -1, times: []int{1}, cut: []int{3}, paths: []int{3}}
+	head := []string{"RUNNING", "SINCE", "TASK", "NODE"}
 	if ids {
 		head = append(head, "ID")
 	}
-	rows.add(append(head, "NODE")...)
+	rows.add(head...)
 	for i := range running {
 		n := &running[i]
-		row := []string{picture.Duration(t.now().Sub(n.node.Started.Time())), shownTime(n.node.Started, t.zone), taskName(n.task)}
+		row := []string{picture.Duration(t.now().Sub(n.node.Started.Time())), shownTime(n.node.Started, t.zone), taskName(n.task), pathText(n.path)}
 		if ids {
 			row = append(row, n.node.ID)
 		}
-		rows.add(append(row, strings.Join(n.path, " / "))...)
+		rows.add(row...)
 	}
 	rows.fit(t.stdout)
 	return rows.write(t.stdout, false)

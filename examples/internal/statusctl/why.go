@@ -105,7 +105,7 @@ func pathName(tree *state.Tree, n *state.Node) string {
 	if n.Index == 0 {
 		return label(n.Kind, n.Name)
 	}
-	return strings.Join(path(tree, n.Index), " / ")
+	return pathText(path(tree, n.Index))
 }
 
 func (t *tool) showFailures(snap store.Snapshot) error {
