@@ -19,8 +19,9 @@ type Estimate struct {
 	// has finished.
 	End time.Time
 	// Steps is how many leaves the task is expected to have when it ends: those it
-	// has, and while it shows RUNNING those that most earlier runs had and that it can
-	// still come to. A task may declare its nodes one by one.
+	// has, and while it shows RUNNING those that it can still come to and that at least
+	// half of the earlier runs executed. Runs that were revoked do not count. A task may
+	// declare its nodes one by one.
 	Steps int
 	// Late are the nodes, containers included, whose current attempt has been
 	// running for longer than the 95th percentile of earlier runs, in the order
@@ -54,8 +55,8 @@ func RunsLike(tree *state.Tree) Runs {
 // see [RunsLike]; last is as in [Runs]. It expects each leaf to begin as long as usual
 // after the leaves that usually end before it, and to take as long as usual; both are
 // medians, and contain pauses, retries and loops. A leaf that has not started although
-// later ones have is expected to be passed over. For errors see [Query.Snapshot] and [Query.Statistics]. For a
-// task without a name and labels nothing is expected.
+// later ones have is expected to be passed over. For a task without a name and labels
+// nothing is expected. For errors see [Query.Snapshot] and [Query.Statistics].
 func (q *Query) Estimate(ctx context.Context, business, task string, last int) (*Estimate, error) {
 	snap, err := q.Snapshot(ctx, business, task)
 	if err != nil {
@@ -192,7 +193,7 @@ func newForecast(stats *Statistics, names *naming, now time.Duration) *forecast 
 	for i := range stats.Nodes {
 		n := &stats.Nodes[i]
 		s := here[n.identity]
-		if n.Kind.Container() || s != nil && s.begun || 2*n.Finished < stats.Runs {
+		if n.Kind.Container() || s != nil && s.begun || !n.usual || n.Runs == 0 {
 			continue // it has been counted, or usually does not run
 		}
 		if s == nil {

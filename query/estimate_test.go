@@ -103,3 +103,29 @@ func TestAnEstimateCountsTheStepsThatAreNotDeclaredYet(t *testing.T) {
 		t.Errorf("without earlier runs %d steps are expected; %v", got.Steps, err)
 	}
 }
+
+func TestAnEstimateExpectsTheStepsOfRunsThatCameToAnEnd(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), nil)
+	for i := range 3 {
+		r := beginRun(t, e, fmt.Sprint("past", i), "deploy")
+		r.took("build", 0, 10)
+		if i == 0 { // a rare step, which loops
+			r.took("repair", 10, 11)
+			for range 5 {
+				r.do(engine.Loop(r.id("repair"), at(11)), engine.Finish(r.id("repair"), at(12)))
+			}
+		}
+		r.declare("lint", state.ServiceActivity) // fails always, which is ignored
+		r.do(engine.Start(r.id("lint"), at(20)), engine.Fail(r.id("lint"), "warnings", engine.Ignore(), at(30)))
+		r.end(30)
+	}
+	for i := range 8 {
+		r := beginRun(t, e, fmt.Sprint("given up", i), "deploy")
+		r.do(engine.Revoke(r.task, at(1)))
+	}
+	beginRun(t, e, "now", "deploy")
+	q := query.New(e, &query.Options{Now: func() time.Time { return begin }})
+	if got, err := q.Estimate(t.Context(), "2", "now", 0); err != nil || got.Steps != 2 || !got.End.Equal(begin.Add(30*time.Second)) {
+		t.Errorf("%+v, %v; want the steps build and lint, and the end after 30 s", got, err)
+	}
+}

@@ -70,6 +70,7 @@ type NodeStatistics struct {
 	Finished int
 
 	identity           string
+	usual              bool // in at least half of the runs that came to an end of their own
 	took, begins, ends []time.Duration
 }
 
@@ -118,7 +119,8 @@ func (q *Query) Statistics(ctx context.Context, runs Runs) (*Statistics, error) 
 			break
 		}
 	}
-	for i := range s.Nodes {
+	for i := range slices.Backward(s.Nodes) { // the root last, since the others are compared with it
+		s.Nodes[i].usual = 2*len(s.Nodes[i].ends) >= len(s.Nodes[0].ends)
 		s.Nodes[i].finish()
 	}
 	return s, nil

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
@@ -16,20 +17,35 @@ import (
 const maxEstimates = 20
 
 // showRuns shows statistics of the last runs of a pipeline, and estimates for the
-// running ones.
-func showRuns(ctx context.Context, t *tool, r *reader, runs query.Runs) error {
-	stats, err := r.Statistics(ctx, runs)
+// running ones. If it is given a task, the runs are those like the task, for which
+// alone it shows an estimate.
+func showRuns(ctx context.Context, t *tool, r *reader, runs query.Runs, task string) error {
+	q := r.With(&query.Options{Location: t.zone, Now: t.now})
+	var tree *state.Tree
+	if task != "" {
+		snap, err := q.Snapshot(ctx, runs.Business, task)
+		if err != nil {
+			return err
+		}
+		last := runs.Last
+		tree, runs = snap.Tree, query.RunsLike(snap.Tree)
+		runs.Last = last
+	}
+	stats, err := q.Statistics(ctx, runs)
 	if err != nil {
 		return err
 	}
-	show := writeRuns
+	show, estimate := writeRuns, writeEstimate
 	if t.json {
-		show = writeRunsJSON
+		show, estimate = writeRunsJSON, writeEstimateJSON
 	}
-	if err := show(t, stats); err != nil || stats.Runs == 0 {
+	if err := show(t, stats); err != nil {
 		return err
 	}
-	return showRunning(ctx, t, r, runs, stats)
+	if tree != nil {
+		return estimate(t, tree, q.EstimateOf(tree, stats))
+	}
+	return eachRunning(ctx, r, runs, func(tree *state.Tree) error { return estimate(t, tree, q.EstimateOf(tree, stats)) })
 }
 
 func writeRuns(t *tool, stats *query.Statistics) error {
@@ -65,7 +81,7 @@ func writeRuns(t *tool, stats *query.Statistics) error {
 // nodeName is the display name of a node of several runs.
 func nodeName(n *query.NodeStatistics) string {
 	if len(n.Path) == 0 {
-		return "(the whole)"
+		return pathText(nil)
 	}
 	name := n.Path[len(n.Path)-1]
 	if name == n.Kind.Class() {
@@ -121,9 +137,8 @@ type lateRecord struct {
 	Usual float64  `json:"usual"`
 }
 
-// showRunning shows the expected ends of the newest running tasks.
-func showRunning(ctx context.Context, t *tool, r *reader, runs query.Runs, stats *query.Statistics) error {
-	q := r.With(&query.Options{Location: t.zone, Now: t.now})
+// eachRunning calls f with the newest running tasks.
+func eachRunning(ctx context.Context, r *reader, runs query.Runs, f func(*state.Tree) error) error {
 	shown := 0
 	filter := store.ListQuery{
 		Business: runs.Business, Name: runs.Name, Labels: state.LabelsOf(runs.Labels), Shown: []state.State{state.Running},
@@ -136,18 +151,14 @@ func showRunning(ctx context.Context, t *tool, r *reader, runs query.Runs, stats
 		if err != nil {
 			return err
 		}
-		snap, err := q.Snapshot(ctx, task.Key.Business, task.Key.Task)
+		snap, err := r.Snapshot(ctx, task.Key.Business, task.Key.Task)
 		if errors.Is(err, state.ErrNotFound) {
 			continue
 		}
 		if err != nil {
 			return err
 		}
-		write := writeEstimate
-		if t.json {
-			write = writeEstimateJSON
-		}
-		if err := write(t, snap.Tree, q.EstimateOf(snap.Tree, stats)); err != nil {
+		if err := f(snap.Tree); err != nil {
 			return err
 		}
 		if shown++; shown == maxEstimates {
@@ -159,18 +170,22 @@ func showRunning(ctx context.Context, t *tool, r *reader, runs query.Runs, stats
 
 func writeEstimate(t *tool, tree *state.Tree, e *query.Estimate) error {
 	text := progress(tree, e)
-	if !e.End.IsZero() {
-		text += ", expected to end " + whenShown(e.End) + ", in " + picture.Duration(e.End.Sub(t.now()))
+	left := e.End.Sub(t.now())
+	switch shown := tree.Shown(0); {
+	case shown != state.Running:
+		text += ", shows " + shown.String()
+	case e.End.IsZero():
+		text += ", no earlier run tells when it ends"
+	case left < time.Second:
+		text += ", expected to end any moment"
+	default:
+		text += ", expected to end " + whenShown(e.End) + ", in " + picture.Duration(left)
 	}
 	if _, err := fmt.Fprintf(t.stdout, "%s: %s\n", picture.Printable(taskName(tree.Key())), text); err != nil {
 		return err
 	}
 	for _, l := range e.Late {
-		name := strings.Join(l.Path, " / ")
-		if name == "" {
-			name = "the whole"
-		}
-		_, err := fmt.Fprintf(t.stdout, "  late: %s, %s so far, usually %s at most\n", picture.Printable(name), picture.Duration(l.Took), picture.Duration(l.Usual))
+		_, err := fmt.Fprintf(t.stdout, "  late: %s, %s so far, usually %s at most\n", picture.Printable(pathText(l.Path)), picture.Duration(l.Took), picture.Duration(l.Usual))
 		if err != nil {
 			return err
 		}
@@ -179,15 +194,18 @@ func writeEstimate(t *tool, tree *state.Tree, e *query.Estimate) error {
 }
 
 // progress is how many of the steps of a task have finished, in the words of the page:
-// "15 finished of 18 steps so far", or "15 finished of about 31 steps" if earlier runs
-// had more than are declared.
+// "15 finished of 18 steps so far", "15 finished of about 31 steps" if earlier runs had
+// more than are declared, or "18 of 18 steps finished" once the task has ended.
 func progress(tree *state.Tree, e *query.Estimate) string {
 	counts := tree.Counts(0)
-	about, soFar := "", " so far"
-	if e.Steps > counts.Total() {
-		about, soFar = "about ", ""
+	done, steps := counts[state.Finished], count(e.Steps, "step")
+	switch {
+	case tree.Ended():
+		return fmt.Sprintf("%d of %s finished", done, steps)
+	case e.Steps > counts.Total():
+		return fmt.Sprintf("%d finished of about %s", done, steps)
 	}
-	return fmt.Sprintf("%d finished of %s%s%s", counts[state.Finished], about, count(e.Steps, "step"), soFar)
+	return fmt.Sprintf("%d finished of %s so far", done, steps)
 }
 
 func writeEstimateJSON(t *tool, tree *state.Tree, e *query.Estimate) error {

@@ -17,7 +17,11 @@ func runsTold(t *testing.T) (db string) {
 		fmt.Fprintf(&ops, `{"op":%q,"node":%q,"at":%d%s}`+"\n", op, node, start+at, more)
 	}
 	begin := func(task string) {
-		fmt.Fprintf(&ops, `{"op":"create","biz":"2","task":%q,"id":%q,"name":"deploy","at":%d}`+"\n", task, task, start)
+		name := "deploy"
+		if task == "first" {
+			name = "never ended"
+		}
+		fmt.Fprintf(&ops, `{"op":"create","biz":"2","task":%q,"id":%q,"name":%q,"at":%d}`+"\n", task, task, name, start)
 		do(0, "start", task, "")
 		do(0, "declare", task+"b", `,"parent":"`+task+`","kind":"service_activity","name":"build"`)
 		do(0, "declare", task+"s", `,"parent":"`+task+`","kind":"subprocess","name":"checks"`)
@@ -40,6 +44,7 @@ func runsTold(t *testing.T) (db string) {
 		do(60+i, "finish", task, "")
 	}
 	begin("now")
+	begin("first")
 	begin("waits")
 	do(100, "suspend", "waits", "")
 	db = filepath.Join(t.TempDir(), "a.db")
@@ -55,11 +60,14 @@ func TestStatisticsOfRunsForPeopleAndPrograms(t *testing.T) {
 		"stats-runs":      {"stats", "2", "deploy"},
 		"stats-runs-json": {"stats", "2", "deploy", "-json", "-last", "1"},
 		"stats-runs-none": {"stats", "3", "deploy"},
+		"stats-task":      {"stats", "2", "-task", "now"},
+		"stats-task-done": {"stats", "2", "-task", "past1", "-last", "1"},
+		"stats-task-new":  {"stats", "2", "-task", "first"},
 		"usage-stats":     {"stats", "-h"},
 	} {
 		golden(t, "show/"+name+".golden", noon(t, append([]string{"-db", db}, args...)...))
 	}
-	for _, args := range [][]string{{"stats", "2"}, {"stats", "2", "deploy", "-last", "0"}} {
+	for _, args := range [][]string{{"stats", "2"}, {"stats", "2", "deploy", "-last", "0"}, {"stats", "2", "deploy", "-task", "now"}, {"stats", "-task", "now"}} {
 		if got := call(t.Context(), "", append(args, "-db", db)...); got.code != exitUsage {
 			t.Errorf("%v: %+v", args, got)
 		}

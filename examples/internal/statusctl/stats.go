@@ -23,23 +23,28 @@ Transitions to write back are durable and answered, but not in their place yet;
 opening a file takes longer with many.
 
 With BIZ and NAME: the last tasks with that name that have ended, or with -label
-those with the label, with or without a name. For each node:
-how many attempts ended, how many failed, the median and the 95th percentile of
-what the others took, and when the node usually begins and ends, counted from the
-start of the task. Then the tasks with that name that are running: how many of
-their steps have finished, when each is expected to end, and which of its nodes
-take longer than usual. "5 of about 12 steps" says that earlier runs had more steps
-than are declared yet. The expected end contains the pauses, retries and loops that
-earlier runs had.`,
+those with the label, with or without a name. For each node: how many attempts
+ended, how many failed, the median and the 95th percentile of what the others took,
+and when the node usually begins and ends, counted from the start of the task. Then
+the tasks with that name that are running: how many of their steps have finished,
+when each is expected to end, and which of its nodes take longer than usual.
+"5 finished of about 12 steps" says that earlier runs had more steps than are declared yet.
+The expected end contains the pauses, retries and loops that earlier runs had.
+
+With BIZ and -task: the same for one task and the earlier runs with its name or,
+without a name, with its labels.`,
 	bind: func(flags *flag.FlagSet) action {
 		last := flags.Int("last", query.DefaultRuns, "the last `N` runs")
 		labels := labelFlag(flags, "runs with the label `KEY=VALUE`; may be given several times")
+		task := flags.String("task", "", "when the task `ID` is expected to end, and the runs like it")
 		return func(ctx context.Context, t *tool, args []string) error {
 			switch {
-			case len(args) == 0 && len(labels) == 0:
+			case len(args) == 0 && len(labels) == 0 && *task == "":
 				return t.look(ctx, forReading, func(r store.Reader) error { return showStats(ctx, t, r) })
-			case len(args) == 0, len(args) == 1 && len(labels) == 0:
-				return &usageError{problem: "needs BIZ and NAME or a -label, or none of them"}
+			case len(args) == 0, len(args) == 1 && len(labels) == 0 && *task == "":
+				return &usageError{problem: "needs BIZ and NAME, -label or -task, or none of them"}
+			case *task != "" && len(args)+len(labels) > 1:
+				return &usageError{problem: "-task excludes NAME and -label"}
 			case *last < 1:
 				return &usageError{problem: "-last must be at least 1"}
 			}
@@ -47,7 +52,7 @@ earlier runs had.`,
 			if len(args) > 1 {
 				runs.Name = args[1]
 			}
-			return t.read(ctx, func(r *reader) error { return showRuns(ctx, t, r, runs) })
+			return t.read(ctx, func(r *reader) error { return showRuns(ctx, t, r, runs, *task) })
 		}
 	},
 }
