@@ -59,12 +59,9 @@ subprocess is no step.`,
 			}
 			l.query.Labels = state.LabelsOf(labels)
 			now := t.now()
-			var bounds store.Span
-			if bounds.Since, err = parseWhen(*since, t.zone, now); err != nil {
-				return &usageError{problem: "-since: " + err.Error()}
-			}
-			if bounds.Until, err = parseWhen(*until, t.zone, now); err != nil {
-				return &usageError{problem: "-until: " + err.Error()}
+			bounds, err := t.span(*since, *until)
+			if err != nil {
+				return err
 			}
 			switch *which {
 			case "recorded":

@@ -31,12 +31,23 @@ moment, so that others can record, and shows new transitions when it can. It
 sees nothing while a runner has the file open. For a database on a server, or a
 running program (-db http://HOST:PORT), it shows every transition at once.
 
-With -json each line has all values of every node that the transition changed.`,
+With -json each line has all values of every node that the transition changed, as
+in an export.
+` + timeDetail,
 	bind: func(flags *flag.FlagSet) action {
-		after := flags.Uint64("after", 0, "begin after transition `N`")
+		w := &watcher{trees: make(map[state.Key]*state.Tree)}
+		flags.Uint64Var(&w.from, "after", 0, "begin after transition `N`")
 		follow := flags.Bool("follow", false, "continue until interrupted, or until the output is closed")
-		return func(ctx context.Context, t *tool, _ []string) error {
-			w := &watcher{tool: t, from: *after}
+		flags.StringVar(&w.task.Business, "biz", "", "only tasks of the business `ID`")
+		flags.StringVar(&w.task.Task, "task", "", "only the task `ID`")
+		since := flags.String("since", "", "only what happened from `TIME` on")
+		until := flags.String("until", "", "only what happened before `TIME`")
+		flags.BoolVar(&w.ids, "ids", false, "show the IDs of the nodes")
+		return func(ctx context.Context, t *tool, _ []string) (err error) {
+			w.tool = t
+			if w.span, err = t.span(*since, *until); err != nil {
+				return err
+			}
 			if !*follow {
 				return w.show(ctx, false)
 			}
@@ -48,8 +59,41 @@ With -json each line has all values of every node that the transition changed.`,
 // watcher shows transitions.
 type watcher struct {
 	*tool
-	from uint64      // the last transition not to show, 0 for the oldest
-	seen feed.Memory // the last one shown
+	from  uint64      // the last transition not to show, 0 for the oldest
+	seen  feed.Memory // the last one shown
+	task  state.Key   // only its transitions, "" for all
+	span  store.Span  // only transitions of this time
+	ids   bool
+	trees map[state.Key]*state.Tree // of tasks, for the names of their nodes
+}
+
+// wants reports whether a transition is to be shown.
+func (w *watcher) wants(tr *state.Transition) bool {
+	return (w.task.Business == "" || tr.Task.Business == w.task.Business) &&
+		(w.task.Task == "" || tr.Task.Task == w.task.Task) && w.span.Has(tr.At)
+}
+
+// maxTrees bounds the trees in memory.
+const maxTrees = 50
+
+// name is the display name of a node, or its ID if the task has been deleted.
+func (w *watcher) name(ctx context.Context, r *reader, task state.Key, c *state.Change) string {
+	if c.Declared != nil {
+		return label(c.Kind, c.Declared.Name)
+	}
+	tree := w.trees[task]
+	if tree == nil || c.Index >= tree.Len() || tree.ID(c.Index) != c.ID {
+		snap, err := r.store.Load(ctx, store.ByNode(c.ID))
+		if err != nil {
+			return c.ID
+		}
+		if tree = snap.Tree; len(w.trees) == maxTrees {
+			clear(w.trees)
+		}
+		w.trees[task] = tree
+	}
+	n := tree.Node(c.Index)
+	return label(n.Kind, n.Name)
 }
 
 // follow shows transitions until ctx ends or the output is closed, which are its
@@ -80,7 +124,10 @@ func (w *watcher) show(ctx context.Context, wait bool) error {
 			}
 			out := bufio.NewWriter(w.stdout)
 			for _, tr := range page.Transitions {
-				if err := w.line(out, tr); err != nil {
+				if !w.wants(tr) {
+					continue
+				}
+				if err := w.line(ctx, r, out, tr); err != nil {
 					return err
 				}
 			}
@@ -106,16 +153,23 @@ func (w *watcher) begin(ctx context.Context, r *reader) error {
 	return err
 }
 
-func (w *watcher) line(out io.Writer, tr *state.Transition) error {
+func (w *watcher) line(ctx context.Context, r *reader, out io.Writer, tr *state.Transition) error {
 	if w.json {
 		return writeLine(out, wire.OfTransition(tr))
 	}
-	_, err := fmt.Fprintln(out, picture.Printable(transitionLine(tr, w.zone)))
+	node := ""
+	if len(tr.Changes) > 0 {
+		if node = w.name(ctx, r, tr.Task, &tr.Changes[0]); w.ids {
+			node += ", node " + tr.Changes[0].ID
+		}
+	}
+	_, err := fmt.Fprintln(out, picture.Printable(transitionLine(tr, node, w.zone)))
 	return err
 }
 
-// transitionLine is a transition for people. Parts of varying width come last.
-func transitionLine(tr *state.Transition, zone *time.Location) string {
+// transitionLine is a transition of a node for people. Parts of varying width come
+// last.
+func transitionLine(tr *state.Transition, node string, zone *time.Location) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%6d  %s  %-9s", tr.Sequence, shownTime(tr.At, zone), tr.Op)
 	if len(tr.Changes) == 0 {
@@ -127,10 +181,7 @@ func transitionLine(tr *state.Transition, zone *time.Location) string {
 	if c.From != 0 {
 		step = c.From.String() + " → " + step
 	}
-	fmt.Fprintf(&b, "%-23s  %s  %s", step, taskName(tr.Task), c.ID)
-	if c.Declared != nil {
-		b.WriteString("  " + label(c.Kind, c.Declared.Name))
-	}
+	fmt.Fprintf(&b, "%-23s  %s  %s", step, taskName(tr.Task), node)
 	if more := len(tr.Changes) - 1; more > 0 {
 		fmt.Fprintf(&b, ", and %d below", more)
 	}

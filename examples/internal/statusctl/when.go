@@ -8,6 +8,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store"
 )
 
 // timeDetail describes the times that flags accept.
@@ -36,6 +37,18 @@ func parseWhen(text string, zone *time.Location, now time.Time) (state.Instant, 
 		return state.InstantOf(now.AddDate(0, 0, -int(days))), nil
 	}
 	return state.Instant{}, fmt.Errorf("%q is no time: it is one such as 03:12, yesterday, 2h or 2006-01-02", text)
+}
+
+// span reads the values of -since and -until.
+func (t *tool) span(since, until string) (s store.Span, err error) {
+	now := t.now()
+	if s.Since, err = parseWhen(since, t.zone, now); err != nil {
+		return s, &usageError{problem: "-since: " + err.Error()}
+	}
+	if s.Until, err = parseWhen(until, t.zone, now); err != nil {
+		return s, &usageError{problem: "-until: " + err.Error()}
+	}
+	return s, nil
 }
 
 // parseClock reads a time of day: the last one that is not after now, or that of
