@@ -217,11 +217,18 @@ func parseStates(list string) (states []state.State, err error) {
 	for name := range strings.SplitSeq(list, ",") {
 		st, err := state.ParseState(strings.ToUpper(strings.TrimSpace(name)))
 		if err != nil {
-			return nil, fmt.Errorf("-state: %q is not CREATED, RUNNING, SUSPENDED, FAILED, FINISHED or REVOKED", name)
+			return nil, fmt.Errorf("-state: %q is not one of %s", name, strings.Join(stateNames(), ", "))
 		}
 		states = append(states, st)
 	}
 	return states, nil
+}
+
+func stateNames() (names []string) {
+	for s := state.Created; s <= state.Finished; s++ {
+		names = append(names, s.String())
+	}
+	return names
 }
 
 // labelFlag declares -label and returns the labels that it was given.

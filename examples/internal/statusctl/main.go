@@ -82,6 +82,16 @@ func commands() []command {
 	}
 }
 
+// commandNamed is the command with a name, nil if there is none.
+func commandNamed(name string) *command {
+	for _, c := range commands() {
+		if c.name == name {
+			return &c
+		}
+	}
+	return nil
+}
+
 // usageError is an invalid call.
 type usageError struct {
 	command string // "" before the command is known
@@ -128,14 +138,12 @@ func (t *tool) run(ctx context.Context, args []string) error {
 	case len(rest) == 0:
 		return &usageError{problem: "which command?"}
 	}
-	for _, c := range commands() {
-		switch {
-		case c.name != rest[0]:
-		case help:
-			return t.commandUsage(&c)
-		default:
-			return t.runCommand(ctx, &c, rest[1:])
-		}
+	switch c := commandNamed(rest[0]); {
+	case c == nil:
+	case help:
+		return t.commandUsage(c)
+	default:
+		return t.runCommand(ctx, c, rest[1:])
 	}
 	problem := fmt.Sprintf("unknown command %q", rest[0])
 	if meant := closest(rest[0], commandNames()); meant != "" {

@@ -1,9 +1,7 @@
 package statusctl
 
 import (
-	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -68,19 +66,39 @@ func TestTheCompletionOfBashCompletes(t *testing.T) {
 		t.Logf("without a shell to try it in: %v", err)
 		return
 	}
-	script := filepath.Join(t.TempDir(), "completion")
-	if err := os.WriteFile(script, []byte(noon(t, "completion", "bash")), 0o600); err != nil {
-		t.Fatal(err)
-	}
+	db := told(t)
+	script := noon(t, "completion", "bash") + `
+statusctl() { "$TOOL" "$@"; }
+COMP_LINE=$1 COMP_POINT=${#1}
+_statusctl
+echo "${COMPREPLY[@]}"
+`
 	for line, want := range map[string]string{
-		"statusctl tr": "tree", "statusctl list -lim": "-limit", "statusctl -db x tree -mer": "-mermaid",
+		"statusctl tr":                               "tree",
+		"statusctl list -lim":                        "-limit",
+		"statusctl -db x tree -mer":                  "-mermaid",
+		"statusctl -db " + db + " why ":              "2 7",
+		"statusctl why -db=" + db + " 2 1":           "10",
+		"statusctl why 2 -db " + db + " ":            "10 9",
+		"statusctl -db " + db + " diff 2 10 ":        "10 9",
+		"statusctl history 2 10 sp -db " + db:        "", // the database is completed by the shell
+		"statusctl -db " + db + " history 2 10 sp":   "split",
+		"statusctl -db " + db + " tree 2 10 -node e": "e8b128dff46637368b9b1bd921abc14e",
+		"statusctl list -state F":                    "FAILED FINISHED",
+		"statusctl list -state=F":                    "FAILED FINISHED",
+		"statusctl list -db " + db + " -biz 7":       "7",
+		"statusctl completion f":                     "fish",
+		"statusctl frobnicate 2 ":                    "",
+		"statusctl list -frobnicate ":                "",
+		"statusctl top 2 ":                           "",
+		"statusctl why -db " + db + ".none 2 ":       "",
 	} {
-		words := strings.Fields(line)
-		command := exec.Command(bash, "-c", `source "$0"; shift 0; COMP_WORDS=("$@"); COMP_CWORD=$(($# - 1)); _statusctl; echo "${COMPREPLY[@]}"`, script)
-		command.Args = append(command.Args, words...)
+		command := exec.Command(bash, "-c", script, "bash", line)
+		self := process(t)
+		command.Env = append(self.Env, "TOOL="+self.Path)
 		out, err := command.CombinedOutput()
 		if err != nil || strings.TrimSpace(string(out)) != want {
-			t.Errorf("%s: %s, %v", line, out, err)
+			t.Errorf("%s: %s, %v; want %s", line, out, err, want)
 		}
 	}
 }
