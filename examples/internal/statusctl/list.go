@@ -30,8 +30,8 @@ name and labels are found at once, however many tasks there are; for -text, for 
 pattern and for another order than the recorded one, one task after the other is
 read.
 
-With -sort started the task that started last comes first, with -sort took the one
-that has taken longest. STEPS counts steps that have finished; a pipeline or a
+With -sort started the task that started last comes first, with -sort duration the
+one that has taken longest. STEPS counts steps that have finished; a pipeline or a
 subprocess is no step.`,
 	bind: func(flags *flag.FlagSet) action {
 		l := &lister{}
@@ -45,7 +45,7 @@ subprocess is no step.`,
 		which := flags.String("time", "recorded", "`WHAT` -since and -until bound: recorded, started or finished")
 		since := flags.String("since", "", "only tasks from `TIME` on")
 		until := flags.String("until", "", "only tasks before `TIME`")
-		flags.StringVar(&l.sort, "sort", "recorded", "in the `ORDER` recorded, started or took")
+		flags.StringVar(&l.sort, "sort", "recorded", "in the `ORDER` recorded, started or duration")
 		flags.BoolVar(&l.query.OldestFirst, "oldest", false, "the oldest recorded first")
 		flags.IntVar(&l.query.Limit, "limit", 50, "at most `N` tasks")
 		flags.StringVar(&l.query.Cursor, "cursor", "", "continue at the `CURSOR` of the previous page")
@@ -75,7 +75,7 @@ subprocess is no step.`,
 			}
 			switch _, ok := orders[l.sort]; {
 			case !ok && l.sort != "recorded":
-				return &usageError{problem: fmt.Sprintf("-sort is recorded, started or took, not %q", l.sort)}
+				return &usageError{problem: fmt.Sprintf("-sort is recorded, started or duration, not %q", l.sort)}
 			case ok && (l.query.OldestFirst || l.query.Cursor != ""):
 				return &usageError{problem: "-oldest and -cursor are for -sort recorded"}
 			}
@@ -95,7 +95,7 @@ type lister struct {
 // largest figures come first.
 var orders = map[string]func(k *query.Task, now time.Time) int64{
 	"started": func(k *query.Task, _ time.Time) int64 { return k.Started.UnixMicro() },
-	"took": func(k *query.Task, now time.Time) int64 {
+	"duration": func(k *query.Task, now time.Time) int64 {
 		d, _ := lasted(k.Started, k.Finished, k.Stands(), now)
 		return int64(d)
 	},

@@ -61,7 +61,7 @@ func TestOutputForPeopleAndPrograms(t *testing.T) {
 		"list-nothing":        {"list", "-biz", "8"},
 		"list-pattern":        {"list", "-name", "nightly*"},
 		"list-started":        {"list", "-sort", "started"},
-		"list-took":           {"list", "-sort", "took", "-limit", "2"},
+		"list-duration":       {"list", "-sort", "duration", "-limit", "2"},
 		"list-text":           {"list", "-text", "NIGHTLY"},
 		"list-part-of-name":   {"list", "-name", "nightly"},
 		"tree":                {"tree", "2", "10"},
