@@ -54,6 +54,26 @@
 // default_transaction_read_only nothing is written and the server's error is
 // returned. Sessions of a caller's pool must have the client encoding UTF8.
 //
+// # Watchers
+//
+// Watchers and pollers of one handle share what they ask the server, so their
+// number does not matter to it:
+//
+//   - While nothing is committed, all watchers together cost one query each
+//     Options.Poll.
+//   - Watchers that have seen all but the latest 1,000 transitions share reads of
+//     the feed, whatever their pace: about 200 a second if there are many watchers,
+//     and never more than 1,000. Each read is one query, or two if its
+//     transitions have to be made durable first.
+//   - A watcher that is further behind reads pages of its own, of 1,000
+//     transitions.
+//   - Calls that load the same task at the same time share one query, and begin
+//     the next one together. Pollers of different tasks cost a query each.
+//
+// The benchmark BenchmarkWatchers shows it: with a writer of 220 commits a second
+// and watchers that take 0 to 3 ms for each transition, a handle asked the server
+// 142 times a second for one watcher, 614 for 10, 392 for 100 and 250 for 500.
+//
 // # Leases
 //
 // A task carries the number of the handle that holds its lease, and the
@@ -144,9 +164,8 @@
 // second needs one for 2 ms, so 100 shared ones are enough, behind a pooler in
 // transaction mode; each commit and each reading call is one transaction.
 // Watchers must then poll: 10,000 that each poll once a second cost as much as
-// the commits, so only few processes should watch and forward the events. In a
-// process, watchers with the same request share one answer. A process that
-// commits sends NOTIFY at most 20 times a second, and only if there are
+// the commits, so only few processes should watch and forward the events. A
+// process that commits sends NOTIFY at most 20 times a second, and only if there are
 // listeners, but each one wakes all of them, so turn it off. Leases should be
 // longer than 30 seconds: 10,000 renewals every 10 seconds are 1,000 small
 // additional commits a second, and with 100 seconds a tenth of that. They take

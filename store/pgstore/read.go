@@ -261,18 +261,25 @@ type feedQuery struct {
 // Feed implements [store.Reader].
 func (s *Store) Feed(ctx context.Context, after store.Position, limit int) (store.FeedPage, error) {
 	q := feedQuery{after, pageLimit(limit)}
-	feed, err := s.feeds.do(ctx, q, func(ctx context.Context) (feed store.FeedPage, err error) {
-		err = s.observe(ctx, func(ctx context.Context) (newest uint64, err error) {
-			feed, err = s.feed(ctx, q)
-			return feed.Last.Sequence, err
-		})
-		return feed, err
-	})
+	if page, ok, err := s.recent.feed(ctx, q, s.readFeed); ok || err != nil {
+		return page, err
+	}
+	page, err := s.feeds.do(ctx, q, func(ctx context.Context) (store.FeedPage, error) { return s.readFeed(ctx, q) })
 	if err != nil {
 		return store.FeedPage{}, err
 	}
-	feed.Transitions = slices.Clone(feed.Transitions) // callers that share the page may modify it
-	return feed, nil
+	s.recent.add(&page)
+	page.Transitions = slices.Clone(page.Transitions) // callers that share the page may modify it
+	return page, nil
+}
+
+// readFeed reads a page of the feed from the database.
+func (s *Store) readFeed(ctx context.Context, q feedQuery) (page store.FeedPage, err error) {
+	err = s.observe(ctx, func(ctx context.Context) (newest uint64, err error) {
+		page, err = s.feed(ctx, q)
+		return page.Last.Sequence, err
+	})
+	return page, err
 }
 
 func (s *Store) feed(ctx context.Context, q feedQuery) (feed store.FeedPage, err error) {

@@ -25,6 +25,7 @@ type Store struct {
 	changed changed
 	loads   shared[store.Ref, store.Snapshot]
 	feeds   shared[feedQuery, store.FeedPage]
+	recent  recent
 
 	familiar  familiar
 	durable   durable

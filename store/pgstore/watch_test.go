@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgxpool"
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/store"
@@ -82,17 +81,7 @@ func TestHundredsOfWatchersCostTheServerLikeAFew(t *testing.T) {
 	schema := newSchema()
 	writer := newEngine(t, open(t, newPool(t), pgstore.Options{Schema: schema}))
 	begin(t, writer, "a")
-	config, err := pgxpool.ParseConfig(server.ConnString() + " pool_max_conns=4")
-	if err != nil {
-		t.Fatal(err)
-	}
-	var asked batches
-	config.ConnConfig.Tracer = &asked
-	pool, err := pgxpool.NewWithConfig(t.Context(), config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(pool.Close)
+	pool, asked := counted(t, server.ConnString())
 	s := open(t, pool, pgstore.Options{Schema: schema, Lease: hour, Poll: hour})
 
 	const watchers, commits = 200, 20
