@@ -32,27 +32,35 @@ func database(name string, server *pgtest.Server) sharded.Member {
 	}}
 }
 
+// openFleet opens a store of members named a, b and so on, and an engine on it.
+// Businesses go to the member that is their first letter.
+func openFleet(t *testing.T, servers []*pgtest.Server) (store.Store, *engine.Engine) {
+	t.Helper()
+	var members []sharded.Member
+	for i, server := range servers {
+		members = append(members, database(string(rune('a'+i)), server))
+	}
+	s, err := sharded.Open(t.Context(), members, &sharded.Options{
+		Place: func(business string) string { return business[:1] },
+		Retry: 20 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	e, err := engine.Open(t.Context(), s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { e.Close() })
+	return s, e
+}
+
 // An engine starts while one of two servers is down, and uses it once it is up.
 func TestStoreOpensWhileOneOfTwoServersIsDown(t *testing.T) {
 	t.Parallel()
 	servers := []*pgtest.Server{newServer(t, "fsync=off"), newServer(t, "fsync=off")}
-	open := func() (store.Store, *engine.Engine) {
-		s, err := sharded.Open(t.Context(), []sharded.Member{database("a", servers[0]), database("b", servers[1])}, &sharded.Options{
-			Place: func(business string) string { return business[:1] },
-			Retry: 20 * time.Millisecond,
-		})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { s.Close() })
-		e, err := engine.Open(t.Context(), s, nil)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { e.Close() })
-		return s, e
-	}
-	s, e := open()
+	s, e := openFleet(t, servers)
 	for _, business := range []string{"a1", "b1"} {
 		if _, err := e.Create(t.Context(), business, "10"); err != nil {
 			t.Fatal(err)
@@ -65,7 +73,7 @@ func TestStoreOpensWhileOneOfTwoServersIsDown(t *testing.T) {
 		if err := servers[down].Kill(); err != nil {
 			t.Fatal(err)
 		}
-		s, e := open()
+		s, e := openFleet(t, servers)
 		task := "started without " + business[:1]
 		if _, err := e.Create(t.Context(), other, task); err != nil {
 			t.Errorf("a task on the server that is there: %v", err)
@@ -93,29 +101,76 @@ func TestStoreOpensWhileOneOfTwoServersIsDown(t *testing.T) {
 	}
 }
 
+// witness follows the feed and remembers the tasks that it has seen being created,
+// as often as it has seen that.
+type witness struct {
+	bookmark follow.Memory
+
+	mu   sync.Mutex // protects seen
+	seen map[string][]string
+}
+
+// follow follows until ctx ends. It begins again after each error.
+func (w *witness) follow(ctx context.Context, t *testing.T, s store.Store) {
+	for ctx.Err() == nil {
+		for page, err := range follow.Follow(ctx, s, &w.bookmark, &follow.Options{Limit: 50}) {
+			if errors.Is(err, store.ErrHistory) || errors.Is(err, store.ErrTrimmed) {
+				t.Error(err)
+				return
+			}
+			if err != nil {
+				break
+			}
+			w.mu.Lock()
+			for _, tr := range page.Transitions {
+				if tr.Op == state.Create {
+					w.seen[tr.Task.Business] = append(w.seen[tr.Task.Business], tr.Task.Task)
+				}
+			}
+			w.mu.Unlock()
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// sawAll waits until everything answered was seen, and checks that nothing was seen
+// twice.
+func (w *witness) sawAll(t *testing.T, answered map[string][]string) {
+	t.Helper()
+	await(t, "the follower to see everything", func() bool {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		for business, tasks := range answered {
+			if len(w.seen[business]) < len(tasks) {
+				return false
+			}
+		}
+		return true
+	})
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for business, tasks := range answered {
+		once := slices.Compact(slices.Sorted(slices.Values(w.seen[business])))
+		if len(once) != len(w.seen[business]) {
+			t.Errorf("business %s: %d transitions were seen, %d different ones", business, len(w.seen[business]), len(once))
+		}
+		for _, task := range tasks {
+			if _, ok := slices.BinarySearch(once, task); !ok {
+				t.Errorf("business %s: task %s was answered and not seen", business, task)
+			}
+		}
+	}
+}
+
 // Two databases, one of which is killed while an engine writes to both, and
 // started again later. A follower of the feed sees everything acknowledged,
-// once.
-func TestLosingAndRestoringOneOfTwoDatabasesLosesNothing(t *testing.T) {
+// once, and continues after a third database was added.
+func TestLosingRestoringAndAddingADatabaseLosesNothing(t *testing.T) {
 	t.Parallel()
 	servers := []*pgtest.Server{newServer(t, "fsync=off"), newServer(t, "fsync=off")}
-	s, err := sharded.Open(t.Context(), []sharded.Member{database("a", servers[0]), database("b", servers[1])}, &sharded.Options{
-		Place: func(business string) string { return business[:1] },
-		Retry: 20 * time.Millisecond,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { s.Close() })
-	e, err := engine.Open(t.Context(), s, nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { e.Close() })
-
-	var mu sync.Mutex // protects answered and seen
+	s, e := openFleet(t, servers)
+	var mu sync.Mutex // protects answered
 	answered := map[string][]string{}
-	seen := map[string][]string{}
 	counts := func() (a, b int) { mu.Lock(); defer mu.Unlock(); return len(answered["a1"]), len(answered["b1"]) }
 	ctx, stop := context.WithCancel(t.Context())
 	var running sync.WaitGroup
@@ -135,36 +190,24 @@ func TestLosingAndRestoringOneOfTwoDatabasesLosesNothing(t *testing.T) {
 			}
 		})
 	}
+	follower := &witness{seen: map[string][]string{}}
 	following, leave := context.WithCancel(t.Context())
 	var followers sync.WaitGroup
-	followers.Go(func() {
-		bookmark := new(follow.Memory)
-		for following.Err() == nil {
-			for page, err := range follow.Follow(following, s, bookmark, &follow.Options{Limit: 50}) {
-				if err != nil {
-					if errors.Is(err, store.ErrHistory) || errors.Is(err, store.ErrTrimmed) {
-						t.Error(err)
-						return
-					}
-					break
-				}
-				mu.Lock()
-				for _, tr := range page.Transitions {
-					if tr.Op == state.Create {
-						seen[tr.Task.Business] = append(seen[tr.Task.Business], tr.Task.Task)
-					}
-				}
-				mu.Unlock()
-			}
-			time.Sleep(5 * time.Millisecond)
-		}
-	})
+	followers.Go(func() { follower.follow(following, t, s) })
+
 	await(t, "both databases to be written to", func() bool { a, b := counts(); return a > 50 && b > 50 })
 	if err := servers[1].Kill(); err != nil {
 		t.Fatal(err)
 	}
 	before, _ := counts()
 	await(t, "the other database to be written to", func() bool { a, _ := counts(); return a > before+100 })
+	page, err := e.List(t.Context(), store.ListQuery{})
+	if lost := (*sharded.MemberError)(nil); err != nil || len(page.Missing) != 1 || !errors.As(page.Missing[0], &lost) || lost.Member != "b" {
+		t.Errorf("a list of all misses %v, %v, want member b", page.Missing, err)
+	}
+	if slices.ContainsFunc(page.Tasks, func(task store.Task) bool { return task.Key.Business != "a1" }) || len(page.Tasks) == 0 {
+		t.Errorf("a list of all has %d tasks, want those of the other database only", len(page.Tasks))
+	}
 	if err := servers[1].Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -172,27 +215,47 @@ func TestLosingAndRestoringOneOfTwoDatabasesLosesNothing(t *testing.T) {
 	await(t, "the lost database to be written to again", func() bool { _, b := counts(); return b > lost+50 })
 	stop()
 	running.Wait()
-	last, err := store.Last(t.Context(), s)
-	if err != nil {
-		t.Fatal(err)
-	}
-	await(t, "the follower to see everything", func() bool {
-		mu.Lock()
-		defer mu.Unlock()
-		return last != (store.Position{}) && len(seen["a1"]) >= len(answered["a1"]) && len(seen["b1"]) >= len(answered["b1"])
-	})
+	follower.sawAll(t, answered)
 	leave()
 	followers.Wait()
-	for business, tasks := range answered {
-		once := slices.Compact(slices.Sorted(slices.Values(seen[business])))
-		if len(once) != len(seen[business]) {
-			t.Errorf("business %s: %d transitions were seen, %d different ones", business, len(seen[business]), len(once))
+	check(t, s.(store.Checker))
+
+	tasks := keys(t, s)
+	e.Close()
+	s.Close()
+	s, e = openFleet(t, append(servers, newServer(t, "fsync=off")))
+	if got := keys(t, s); !slices.Equal(got, tasks) {
+		t.Errorf("with another database there are %d tasks, want the same %d", len(got), len(tasks))
+	}
+	for _, business := range []string{"c1", "a1", "b1"} {
+		if _, err := e.Create(t.Context(), business, "added"); err != nil {
+			t.Fatal(err)
 		}
-		for _, task := range tasks {
-			if _, ok := slices.BinarySearch(once, task); !ok {
-				t.Errorf("business %s: task %s was answered and not seen", business, task)
-			}
+		answered[business] = append(answered[business], "added")
+	}
+	following, leave = context.WithCancel(t.Context())
+	followers.Go(func() { follower.follow(following, t, s) })
+	follower.sawAll(t, answered)
+	leave()
+	followers.Wait()
+	for business, log := range map[string]int{"a1": 0, "b1": 1, "c1": 2} {
+		at, err := s.Locate(t.Context(), store.ByKey(business, "added"))
+		if err != nil || store.LogOf(at.Revision) != log {
+			t.Errorf("business %s is on database %d, %v, want %d", business, store.LogOf(at.Revision), err, log)
 		}
 	}
 	check(t, s.(store.Checker))
+}
+
+// keys lists all tasks in order.
+func keys(t *testing.T, s store.Store) (all []string) {
+	t.Helper()
+	for task, err := range store.Tasks(t.Context(), s, store.ListQuery{}) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, task.Key.String())
+	}
+	slices.Sort(all)
+	return all
 }
