@@ -137,9 +137,9 @@ func (e *Engine) before(sequence uint64) uint64 {
 // began records the first commit to a log that was empty or unreachable when
 // the engine was opened. Only one commit runs at a time.
 func (e *Engine) began(history store.History, first uint64) {
-	if opened := *e.opened.Load(); opened.HistoryOf(first) == (store.History{}) {
-		opened = opened.With(history, first-1)
-		e.opened.Store(&opened)
+	if opened := e.opened.Load(); opened.HistoryOf(first) == (store.History{}) {
+		next := opened.With(history, first-1)
+		e.opened.Store(&next)
 	}
 }
 

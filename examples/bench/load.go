@@ -182,7 +182,8 @@ func wholeTask(task string, options ...engine.Option) []engine.Op {
 	return append(ops, engine.Finish(root))
 }
 
-// newID generates an ID that ascends with time, like the engine's.
+// newID generates an ID that ascends with time, among the engine's own ones.
 func newID() string {
-	return fmt.Sprintf("%016x%016x", time.Now().UnixNano(), rand.Uint64())
+	now := time.Now()
+	return fmt.Sprintf("%012x7%03x%016x", now.UnixMilli(), now.Nanosecond()%1_000_000>>8, rand.Uint64())
 }

@@ -79,7 +79,7 @@ func (s *Store) writeOverlay(tx *bolt.Tx, o *overlay) (uint64, error) {
 		if g.last <= at.seq {
 			continue
 		}
-		if _, err := s.writeGeneration(tx, g, unexamined); err != nil {
+		if err := s.writeGeneration(tx, g, unexamined); err != nil {
 			return 0, err
 		}
 		at.seq = g.last

@@ -3,6 +3,7 @@ package boltstore
 import (
 	"bytes"
 	"fmt"
+	"math/rand/v2"
 	"path/filepath"
 	"testing"
 
@@ -64,6 +65,39 @@ func TestNodesAreFoundByKeyInTheJournalAndInTheFile(t *testing.T) {
 	if _, err = s.Locate(t.Context(), store.ByNodeKey("2", "keyed", "step 5")); err != nil {
 		t.Errorf("before it: %v", err)
 	}
+}
+
+func TestIDsInUseAreRefusedInWhateverOrderTheyCome(t *testing.T) {
+	s := openQuick(t, filepath.Join(t.TempDir(), "ids.db"), nil)
+	m := newModel()
+	draw := rand.New(rand.NewPCG(1, 2))
+	task := func(id int) state.Key { return state.Key{Business: "2", Task: fmt.Sprint(id)} }
+	root := func(id int) state.Op { return newRoot(fmt.Sprintf("%02d", id)) }
+	ids := draw.Perm(80)
+	for i, id := range ids {
+		m.do(t, s, task(id), root(id))
+		switch draw.IntN(4) {
+		case 0:
+			s.writeBackAll()
+		case 1:
+			of := ids[draw.IntN(i+1)]
+			m.commit(t, s, m.deletion(task(of)))
+			m.do(t, s, task(of), root(of)) // the ID is free again
+		}
+		for range 3 {
+			used := ids[draw.IntN(i+1)]
+			w, err := m.change(task(100), root(used))
+			if err != nil {
+				t.Fatal(err)
+			}
+			results, err := s.Commit(t.Context(), []store.Write{w})
+			if err != nil {
+				t.Fatal(err)
+			}
+			expectError(t, fmt.Sprintf("ID %02d after %d tasks", used, i+1), results[0].Err, state.ErrExists)
+		}
+	}
+	m.expect(t, s, "in the end")
 }
 
 // BenchmarkLookup locates a node of a task in the file, by its ID and by its key,

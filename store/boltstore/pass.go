@@ -91,7 +91,7 @@ func (p *pass) gather(tx *bolt.Tx, g *generation, removed map[uint64]struct{}) e
 	}
 	slices.SortFunc(entries, func(a, b *entry) int { return cmp.Compare(a.number, b.number) })
 	p.puts[idsBucket] = make([]put, 0, len(g.ids))
-	p.puts[nodesBucket] = make([]put, 0, max(len(g.ids), len(entries)))
+	p.puts[nodesBucket] = make([]put, 0, len(g.ids)/groupNodes+len(entries))
 	p.puts[transitionsBucket] = make([]put, 0, 2*len(entries))
 	p.puts[tasksBucket] = make([]put, 0, len(entries))
 	for _, e := range entries {
@@ -173,18 +173,6 @@ func (p *pass) write(tx *bolt.Tx, ready readiness) error {
 			if err := u.apply(to); err != nil {
 				return err
 			}
-		}
-	}
-	return nil
-}
-
-// highestID is the key of the highest node ID that the pass has put, nil if it
-// put none. It may be called after write.
-func (p *pass) highestID() []byte {
-	puts := p.puts[idsBucket]
-	for _, put := range slices.Backward(puts) {
-		if put.value != nil {
-			return put.key
 		}
 	}
 	return nil

@@ -20,9 +20,6 @@ func (s *Store) load(at checkpoint, instance journal.ID, o *openedJournal) error
 	s.overlay = newOverlay()
 	err := s.db.View(func(tx *bolt.Tx) error {
 		s.base = tx.ID()
-		if last, _ := idsBucket.in(tx).Cursor().Last(); last != nil {
-			s.lastID = append([]byte(nil), last...)
-		}
 		if o == nil {
 			return nil
 		}

@@ -138,7 +138,7 @@ type Store struct {
 	markAt     journal.Position // of the frame with mark's checkpoint
 	kept       journal.Position // of the frame with the checkpoint of the transaction that frames name; earlier frames are not needed once frames name mark
 	writes     bool             // this Store has committed, so past ends with its history
-	lastID     []byte           // the highest key of a node ID in the file
+	free       gap              // among the keys of node IDs in the file
 	enc        encoder
 	payload    []byte
 	plans      uint64 // number of plans so far

@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -37,7 +36,6 @@ type writeBack struct {
 	err     error
 	outcome outcome
 	mark    journal.Mark // of the transaction
-	lastID  []byte       // the highest ID that it put
 	grown   bool         // the journal has the size grow
 }
 
@@ -177,6 +175,7 @@ func (s *Store) publishWriteBack(w *writeBack) {
 	switch {
 	case w.err == nil:
 		s.mark, s.markAt = w.mark, w.checkpoint.at
+		s.free.known = false
 		s.measureRoom()
 		if w.removals != nil {
 			s.publishRemoval(w)
@@ -187,9 +186,6 @@ func (s *Store) publishWriteBack(w *writeBack) {
 			if e := w.generation.entries[number]; e != nil && e.deleted {
 				delete(s.ahead, number)
 			}
-		}
-		if bytes.Compare(w.lastID, s.lastID) > 0 {
-			s.lastID = w.lastID
 		}
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -252,11 +248,10 @@ func (s *Store) writeFrozen(w *writeBack) {
 		s.db.MaxSize -= keptForRemovals(s.opts.MaxSize)
 	}
 	w.outcome, w.err = s.transact(func(tx *bolt.Tx) (bool, error) {
-		var err error
 		if w.removals != nil {
 			return true, errors.Join(removeTasks(tx, w.removals, s.footing.ready), s.putMeta(tx, keyCheckpoint, w.checkpoint.record()))
 		}
-		if w.lastID, err = s.writeGeneration(tx, w.generation, s.footing.ready); err != nil {
+		if err := s.writeGeneration(tx, w.generation, s.footing.ready); err != nil {
 			return false, err
 		}
 		return true, s.putMeta(tx, keyCheckpoint, w.checkpoint.record())
@@ -279,17 +274,16 @@ func (s *Store) putMeta(tx *bolt.Tx, k, v []byte) error {
 	return metaBucket.in(tx).Put(k, v)
 }
 
-// writeGeneration writes a generation and returns the key of the highest node ID
-// that it put.
-func (s *Store) writeGeneration(tx *bolt.Tx, g *generation, ready readiness) (lastID []byte, err error) {
+// writeGeneration writes a generation.
+func (s *Store) writeGeneration(tx *bolt.Tx, g *generation, ready readiness) error {
 	var p pass
 	if err := p.gather(tx, g, s.ahead); err != nil {
-		return nil, err
+		return err
 	}
 	if err := p.write(tx, ready); err != nil {
-		return nil, err
+		return err
 	}
-	return p.highestID(), s.writeFeed(tx, &p, g, ready)
+	return s.writeFeed(tx, &p, g, ready)
 }
 
 // outcome is the known result of a transaction that returned an error.
