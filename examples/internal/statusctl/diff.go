@@ -111,9 +111,7 @@ func (t *tool) showDifferences(a, b *state.Tree, list []query.Difference, all bo
 	case t.json:
 		return nil
 	case len(rows.rows) == 1:
-		rows.rows = nil
-		rows.add("The runs do not differ.")
+		return t.write("The runs do not differ.\n")
 	}
-	rows.fit(t.stdout)
-	return rows.write(t.stdout, false)
+	return rows.show(t.stdout)
 }

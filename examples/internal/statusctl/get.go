@@ -92,6 +92,17 @@ func (l *look) show(
 	})
 }
 
+// looking is the bind of a command that shows a task, or a node with its content.
+func looking(show func(t *tool, snap store.Snapshot, o *picture.Options) error) func(*flag.FlagSet) action {
+	return func(flags *flag.FlagSet) action {
+		var look look
+		look.bind(flags, "with its content")
+		return func(ctx context.Context, t *tool, args []string) error {
+			return look.show(ctx, t, args, func(snap store.Snapshot, _ state.Instant, o *picture.Options) error { return show(t, snap, o) })
+		}
+	}
+}
+
 // moment is the time that -at gives, unset without it.
 func (l *look) moment(t *tool) (state.Instant, error) {
 	at, err := parseWhen(l.at, t.zone, t.now())
@@ -169,8 +180,8 @@ func writeAnswer(t *tool, answer any, result bool) error {
 	return err
 }
 
-// laidOut is a value as JSON with nothing in it for a terminal to obey, for people over several lines of which all but the
-// first are indented by so many levels.
+// laidOut is a value as JSON without control sequences of terminals. For people it has
+// several lines, of which all but the first are indented by so many levels.
 func (t *tool) laidOut(v any, level int) (string, error) {
 	text, err := encoded(v)
 	raw := terminal.JSON(bytes.TrimSpace(text))

@@ -95,15 +95,13 @@ func showHistory(ctx context.Context, t *tool, r *reader, args []string) error {
 	if _, err := fmt.Fprintln(t.stdout, picture.Printable(title)); err != nil {
 		return err
 	}
-	rows.fit(t.stdout)
-	if err := rows.write(t.stdout, wantsColors(t.stdout)); err != nil || len(data.rows) == 0 {
+	if err := rows.show(t.stdout); err != nil || len(data.rows) == 0 {
 		return err
 	}
 	if _, err := fmt.Fprintln(t.stdout); err != nil {
 		return err
 	}
-	data.fit(t.stdout)
-	return data.write(t.stdout, false)
+	return data.show(t.stdout)
 }
 
 // dataWidth is how many columns of an input or output people get to see.

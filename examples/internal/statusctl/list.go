@@ -178,8 +178,7 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 		}
 		rows.add(row...)
 	}
-	rows.fit(l.stdout)
-	if err := rows.write(l.stdout, wantsColors(l.stdout)); err != nil {
+	if err := rows.show(l.stdout); err != nil {
 		return err
 	}
 	if tasks.Cursor == "" {

@@ -136,7 +136,7 @@ func (t *tool) run(ctx context.Context, args []string) error {
 	case err != nil && !help:
 		return &usageError{problem: withSuggestion(err.Error(), global)}
 	case len(rest) == 0:
-		return &usageError{problem: "which command?"}
+		return &usageError{problem: "needs a command"}
 	}
 	switch c := commandNamed(rest[0]); {
 	case c == nil:

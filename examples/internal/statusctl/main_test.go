@@ -82,7 +82,7 @@ func TestExitCodesAndWhereProblemsAreReported(t *testing.T) {
 		stdout string // a part of it
 		stderr string
 	}{
-		{"no command", nil, exitUsage, "", "which command?"},
+		{"no command", nil, exitUsage, "", "needs a command"},
 		{"an unknown command", []string{"aply"}, exitUsage, "", `unknown command "aply"`},
 		{"an unknown flag", []string{"-what", "apply"}, exitUsage, "", "-what"},
 		{"an unknown flag of a command", []string{"list", "-what"}, exitUsage, "", "statusctl list: "},

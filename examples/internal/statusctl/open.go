@@ -165,9 +165,9 @@ func explain(err error) string {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
 	case errors.Is(err, store.ErrCorrupt):
-		return message(err) + "\nOf a damaged file, salvage copies what can still be read."
+		return message(err) + "\n'statusctl salvage' copies what can still be read of a damaged file."
 	case errors.Is(err, store.ErrLocked):
-		return message(err) + "\nIts runner, or another command, has it open. If it serves HTTP (-http, serve), read it there:\n-db http://HOST:PORT instead of the file. Or look at a backup."
+		return message(err) + "\nIts runner, or another command, has it open. If that serves HTTP (-http, serve), read it there,\nwith -db http://HOST:PORT instead of the file. Otherwise try again later, or look at a backup."
 	}
 	return message(err)
 }

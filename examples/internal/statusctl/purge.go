@@ -126,7 +126,7 @@ func listPurged(ctx context.Context, t *tool, from *reader, r engine.Retention) 
 		return nil
 	}
 	if found > 0 {
-		if err := rows.write(t.stdout, wantsColors(t.stdout)); err != nil {
+		if err := rows.show(t.stdout); err != nil {
 			return err
 		}
 	}

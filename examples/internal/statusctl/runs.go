@@ -74,8 +74,7 @@ func writeRuns(t *tool, stats *query.Statistics) error {
 		}
 		rows.add(fmt.Sprint(n.Runs), fmt.Sprint(n.Failures), median, p95, "+"+picture.Duration(n.Begins), "+"+picture.Duration(n.Ends), name)
 	}
-	rows.fit(t.stdout)
-	return rows.write(t.stdout, false)
+	return rows.show(t.stdout)
 }
 
 // nodeName is the display name of a node of several runs.

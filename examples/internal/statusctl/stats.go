@@ -167,5 +167,5 @@ func (f *figures) write(t *tool) error {
 	if f.Pending != nil {
 		rows.add("to write back", count(*f.Pending, "transition"))
 	}
-	return rows.write(t.stdout, false)
+	return rows.show(t.stdout)
 }

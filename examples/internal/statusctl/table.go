@@ -35,11 +35,13 @@ func (t *table) add(cells ...string) {
 // least is how much of a cell is left when it is cut.
 const least = 16
 
-// fit makes rows fit w, if w is a terminal, as far as possible.
-func (t *table) fit(w io.Writer) {
+// show writes the rows to w. On a terminal they fit it, as far as possible, and states
+// have their colors.
+func (t *table) show(w io.Writer) error {
 	if room := columnsOf(w); room > 0 {
 		t.fitIn(room)
 	}
+	return t.write(w, wantsColors(w))
 }
 
 func (t *table) fitIn(room int) {

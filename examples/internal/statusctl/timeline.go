@@ -115,8 +115,7 @@ func drawSpans(t *tool, spans []query.Span) error {
 		}
 		rows.add(s.State.String(), name, "+"+picture.Duration(s.Start.Sub(from)), took(s.Start, s.End, s.Stands, t.now()), bar(width, s.Start, spanEnd(s, t.now()), from, to))
 	}
-	rows.fit(t.stdout)
-	return rows.write(t.stdout, wantsColors(t.stdout))
+	return rows.show(t.stdout)
 }
 
 // spanEnd is the end of an attempt, the time since which it waits, now if it runs, or

@@ -109,6 +109,5 @@ func (t *tool) showRunning(running []runningNode, ids bool) error {
 		}
 		rows.add(row...)
 	}
-	rows.fit(t.stdout)
-	return rows.write(t.stdout, false)
+	return rows.show(t.stdout)
 }

@@ -8,7 +8,7 @@ import (
 
 func (t *tool) usage(global *flag.FlagSet) error {
 	var b strings.Builder
-	b.WriteString("statusctl works on a pipestatus database file.\n\n")
+	b.WriteString("statusctl works on a pipestatus database.\n\n")
 	b.WriteString("Usage: statusctl [flags] COMMAND [flags] [arguments]\n\nCommands:\n")
 	for _, c := range commands() {
 		fmt.Fprintf(&b, "  %-10s %s\n", c.name, c.summary)

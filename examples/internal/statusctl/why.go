@@ -1,8 +1,6 @@
 package statusctl
 
 import (
-	"context"
-	"flag"
 	"fmt"
 	"strings"
 
@@ -15,13 +13,7 @@ var whyCommand = command{
 	name: "why", args: "BIZ TASK|NODE", summary: "show what failed in a task or node, with the whole error texts",
 	least: 2, most: 2,
 	detail: timeDetail,
-	bind: func(flags *flag.FlagSet) action {
-		var look look
-		look.bind(flags, "with its content")
-		return func(ctx context.Context, t *tool, args []string) error {
-			return look.show(ctx, t, args, func(snap store.Snapshot, _ state.Instant, _ *picture.Options) error { return t.showFailures(snap) })
-		}
-	},
+	bind:   looking((*tool).showFailures),
 }
 
 // failureRecord is a failure in JSON. The time is a shown time.
@@ -108,7 +100,7 @@ func pathName(tree *state.Tree, n *state.Node) string {
 	return pathText(path(tree, n.Index))
 }
 
-func (t *tool) showFailures(snap store.Snapshot) error {
+func (t *tool) showFailures(snap store.Snapshot, _ *picture.Options) error {
 	tree := snap.Tree
 	failed := failures(tree, snap.Index)
 	if t.json {
@@ -149,6 +141,5 @@ func (t *tool) showFailures(snap store.Snapshot) error {
 			b.WriteString(strings.TrimRight("    "+line, " ") + "\n")
 		}
 	}
-	_, err := t.stdout.Write([]byte(b.String()))
-	return err
+	return t.write(b.String())
 }
