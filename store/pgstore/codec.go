@@ -66,8 +66,8 @@ type decoder struct {
 }
 
 // record begins to read a record.
-func record(b []byte) *decoder {
-	d := &decoder{b: b}
+func record(b []byte) decoder {
+	d := decoder{b: b}
 	if version := d.byte(); version > recordVersion {
 		d.later()
 	} else if version != recordVersion {
@@ -125,6 +125,15 @@ func (d *decoder) length() int {
 		return 0
 	}
 	return int(binary.BigEndian.Uint32(b))
+}
+
+// uint64 reads a bigint as the server sends it.
+func (d *decoder) uint64() uint64 {
+	b := d.bytes(8)
+	if d.bad {
+		return 0
+	}
+	return binary.BigEndian.Uint64(b)
 }
 
 func (d *decoder) uvarint(limit uint64) uint64 {

@@ -92,7 +92,7 @@ func (s *Store) load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 	if err != nil {
 		return snap, err
 	}
-	snap, err = readSnapshot(rows)
+	snap, err = readSnapshot(rows, ref)
 	switch {
 	case err != nil:
 		return snap, err
@@ -105,42 +105,71 @@ func (s *Store) load(ctx context.Context, ref store.Ref) (snap store.Snapshot, e
 	return snap, err
 }
 
-// readSnapshot reads a tree, nil without a row.
-func readSnapshot(rows pgx.Rows) (snap store.Snapshot, err error) {
-	var task store.Task
-	var revision, last int64
-	var header, nodes pgtype.DriverBytes // in the connection's buffer
-	fields := []any{&last, (*[16]byte)(&snap.Position.History), &task.Key.Business, &task.Key.Task, &revision, &header, &snap.Index, &nodes}
-	_, err = pgx.ForEachRow(rows, fields, func() error {
-		snap.Position.Sequence, task.Revision = uint64(last), uint64(revision)
-		if err := decodeHeader(header, &task); err != nil {
-			return err
+// readSnapshot reads a tree as loadTree gives it, nil without a row.
+func readSnapshot(rows pgx.Rows, ref store.Ref) (snap store.Snapshot, err error) {
+	task := store.Task{Key: ref.Key}
+	var builder *state.Builder
+	var index, added int
+	var early []*state.Node                                // that came before their turn
+	var id, declaration, progress, rest pgtype.DriverBytes // in the connection's buffer
+	add := func(n *state.Node) error {
+		if err := builder.Add(n); err != nil {
+			return fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, task.Key, err)
 		}
-		snap.Tree, err = readTree(&task, &decoder{b: nodes})
-		return err
+		added++
+		return nil
+	}
+	tag, err := pgx.ForEachRow(rows, []any{&index, &id, &declaration, &progress, &rest}, func() error {
+		if rest != nil {
+			if err := readRest(rest, ref, &task, &snap); err != nil {
+				return err
+			}
+			builder = state.NewBuilder(task.Key, task.Nodes)
+			builder.Label(task.Labels)
+		}
+		if index < 0 {
+			return nil
+		}
+		n := state.Node{Index: index}
+		if err := decodeNode(id, declaration, progress, &n); err != nil {
+			return fmt.Errorf("task %s, node %d: %w", task.Key, n.Index, err)
+		}
+		if builder == nil || n.Index != added {
+			kept := n // only such a node is on the heap
+			early = append(early, &kept)
+			return nil
+		}
+		return add(&n)
 	})
+	switch {
+	case err != nil || tag.RowsAffected() == 0:
+		return snap, err
+	case builder == nil:
+		return snap, fmt.Errorf("%w: %s has no root", store.ErrCorrupt, ref)
+	}
+	slices.SortFunc(early, func(a, b *state.Node) int { return cmp.Compare(a.Index, b.Index) })
+	for _, n := range early {
+		if err := add(n); err != nil {
+			return snap, err
+		}
+	}
+	if snap.Tree, err = builder.Tree(task.Revision); err != nil {
+		err = fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, task.Key, err)
+	}
 	return snap, err
 }
 
-// readTree reads all nodes of a task, as loadTree gives them.
-func readTree(task *store.Task, nodes *decoder) (*state.Tree, error) {
-	builder := state.NewBuilder(task.Key, task.Nodes)
-	builder.Label(task.Labels)
-	for len(nodes.b) > 0 {
-		n := state.Node{Index: nodes.length()}
-		id, declaration, progress := nodes.bytes(nodes.length()), nodes.bytes(nodes.length()), nodes.bytes(nodes.length())
-		if err := decodeNode(id, declaration, progress, &n); err != nil {
-			return nil, fmt.Errorf("task %s, node %d: %w", task.Key, n.Index, err)
-		}
-		if err := builder.Add(&n); err != nil {
-			return nil, fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, task.Key, err)
-		}
+// readRest reads what the row of the root has besides the node.
+func readRest(b []byte, ref store.Ref, task *store.Task, snap *store.Snapshot) error {
+	d := decoder{b: b}
+	snap.Position.Sequence = d.uint64()
+	copy(snap.Position.History[:], d.bytes(len(snap.Position.History)))
+	task.Revision = d.uint64()
+	if ref.Node != "" {
+		snap.Index = d.length()
+		task.Key.Business, task.Key.Task = string(d.bytes(d.length())), string(d.bytes(d.length()))
 	}
-	tree, err := builder.Tree(task.Revision)
-	if err != nil {
-		return nil, fmt.Errorf("%w: task %s: %w", store.ErrCorrupt, task.Key, err)
-	}
-	return tree, nil
+	return decodeHeader(d.b, task)
 }
 
 // Locate implements [store.Reader].

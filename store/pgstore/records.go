@@ -209,7 +209,7 @@ func encodeDeclaration(kind state.Kind, decl *state.Declaration) []byte {
 // decodeNodeKey reads the key in a declaration.
 func decodeNodeKey(declaration []byte) (string, error) {
 	d := record(declaration)
-	known[state.Kind](d, d.byte())
+	known[state.Kind](&d, d.byte())
 	var decl state.Declaration
 	d.declaration(&decl)
 	return decl.Key, d.end("declaration")
@@ -221,13 +221,13 @@ func encodeProgress(p *state.Progress) []byte {
 
 // decodeNode reads a row of nodes into n, all but its index and parent's ID.
 func decodeNode(id, declaration, progress []byte, n *state.Node) error {
-	d := &decoder{b: id}
+	d := decoder{b: id}
 	n.ID = d.id()
 	if err := d.end("node ID"); err != nil {
 		return err
 	}
 	d = record(declaration)
-	n.Kind = known[state.Kind](d, d.byte())
+	n.Kind = known[state.Kind](&d, d.byte())
 	d.declaration(&n.Declaration)
 	if err := d.end("declaration"); err != nil {
 		return err
@@ -278,7 +278,7 @@ func encodeHeader(t *store.Task) []byte {
 func decodeHeader(b []byte, t *store.Task) error {
 	d := record(b)
 	first := d.byte()
-	t.State = known[state.State](d, first&^(hasPending|hasLabels))
+	t.State = known[state.State](&d, first&^(hasPending|hasLabels))
 	t.Root, t.Name, t.Nodes = d.id(), d.name(), d.count()
 	for s := state.Created; s <= state.Finished; s++ {
 		t.Counts[s] = d.count()
@@ -344,7 +344,7 @@ func appendChange(dst []byte, c *state.Change, at state.Instant) []byte {
 func decodeTransition(b []byte, seq uint64, key state.Key) (*state.Transition, error) {
 	d := record(b)
 	first := d.byte()
-	tr := &state.Transition{Sequence: seq, Task: key, Op: known[state.OpKind](d, first&^(hasPending|hasLabels|hasData))}
+	tr := &state.Transition{Sequence: seq, Task: key, Op: known[state.OpKind](&d, first&^(hasPending|hasLabels|hasData))}
 	if tr.Shown = state.State(d.byte()); tr.Shown != 0 && !tr.Shown.Valid() {
 		d.later()
 	}

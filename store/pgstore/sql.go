@@ -124,8 +124,8 @@ RETURNING base, ` + noTimeout),
 
 		move: in(callMove),
 
-		loadByKey:  in(loadTree(`SELECT id AS task, 0 AS idx FROM pipestatus.task_keys WHERE business = $1 AND task = $2`)),
-		loadByNode: in(loadTree(`SELECT task, idx FROM pipestatus.node_ids WHERE id = $1`)),
+		loadByKey:  in(loadTree(`SELECT id AS task FROM pipestatus.task_keys WHERE business = $1 AND task = $2`, ``)),
+		loadByNode: in(loadTree(`SELECT task, idx FROM pipestatus.node_ids WHERE id = $1`, placeOfNode)),
 		locateKey: in(`
 SELECT t.business, t.task, t.revision FROM pipestatus.task_keys k JOIN pipestatus.tasks t ON t.id = k.id
 WHERE k.business = $1 AND k.task = $2`),
@@ -225,17 +225,20 @@ func writeToken(holder, slot, number string) string {
 	SET n = excluded.n / (o.n < excluded.n)::integer, base = excluded.base, at = excluded.at`
 }
 
-// loadTree reads a task that a query finds and its nodes, in one statement and so
-// at one moment. All nodes come in one value, which costs the server and the
-// client a fraction of what rows do.
-func loadTree(find string) string {
-	framed := func(column string) string { return "int4send(length(" + column + ")) || " + column }
+// loadTree reads a task that a query finds and its nodes, in any order, in one
+// statement and so at one moment: a row for each node, or one row without. The row
+// of the root has the rest in one value. place is what the caller does not know.
+// Each function call, and sorting, would show in the time of a small tree.
+func loadTree(find, place string) string {
 	return `
-SELECT f.last, f.history, t.business, t.task, t.revision, t.header, found.idx, (
-	SELECT string_agg(int4send(n.idx) || ` + framed("n.id") + ` || ` + framed("n.declaration") + ` || ` + framed("n.progress") + `, '')
-	FROM (SELECT * FROM pipestatus.nodes WHERE task = t.id ORDER BY idx) n)
-FROM (` + find + `) found JOIN pipestatus.tasks t ON t.id = found.task CROSS JOIN pipestatus.feed f`
+SELECT coalesce(n.idx, -1), n.id, n.declaration, n.progress, CASE WHEN n.idx > 0 THEN NULL ELSE
+	(SELECT int8send(f.last) || uuid_send(f.history) FROM pipestatus.feed f) || int8send(t.revision) || ` + place + `t.header END
+FROM (` + find + `) found JOIN pipestatus.tasks t ON t.id = found.task LEFT JOIN pipestatus.nodes n ON n.task = t.id`
 }
+
+// placeOfNode is the index of a node and the key of its task.
+const placeOfNode = `int4send(found.idx) || int4send(length(textsend(t.business))) || textsend(t.business)
+	|| int4send(length(textsend(t.task))) || textsend(t.task) || `
 
 // attempts reads a node, which is found by a join and a condition, and its
 // superseded attempts: a row for each attempt, or one row without attempts.

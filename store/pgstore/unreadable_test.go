@@ -5,6 +5,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/jackc/pgx/v5/pgxpool"
+
 	"github.com/pipestatus/pipestatus/state"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/pgstore"
@@ -67,6 +69,47 @@ func TestReadableTasksAreListedDespiteUnreadableOnes(t *testing.T) {
 	for i, want := range []error{store.ErrCorrupt, store.ErrCorrupt, nil} {
 		if !errors.Is(results[i].Err, want) {
 			t.Errorf("write %d: %v, want %v", i+1, results[i].Err, want)
+		}
+	}
+}
+
+// The rows of a tree come in any order. If one is missing, the tree is corrupt and
+// not absent.
+func TestATreeNeedsAllItsRowsInNoOrder(t *testing.T) {
+	t.Parallel()
+	// Without index scans, rows come in the order of the table.
+	pool, err := pgxpool.New(t.Context(), server.ConnString()+" enable_indexscan=off")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(pool.Close)
+	schema := newSchema()
+	s := open(t, pool, pgstore.Options{Schema: schema, Lease: hour})
+	e := newEngine(t, s)
+	begin(t, e, "a")
+	for _, node := range []string{"b", "c", "d"} {
+		enter(t, e, "a", node)
+	}
+	refs := []store.Ref{store.ByKey("2", "a"), store.ByNode("c")}
+	nodes := `"` + schema + `".nodes`
+	for _, last := range []string{"2", "0"} {
+		execSQL(t, pool, `WITH moved AS (DELETE FROM `+nodes+` WHERE idx = `+last+` RETURNING *) INSERT INTO `+nodes+` SELECT * FROM moved`)
+		for i, ref := range refs {
+			snap, err := s.Load(t.Context(), ref)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if snap.Index != 2*i || snap.Tree.Len() != 4 || snap.Tree.ID(0) != "a" || snap.Tree.ID(2) != "c" {
+				t.Errorf("%s after row %s moved: node %d of %d", ref, last, snap.Index, snap.Tree.Len())
+			}
+		}
+	}
+	for _, missing := range []string{"idx = 2", "idx = 0", "true"} {
+		execSQL(t, pool, "DELETE FROM "+nodes+" WHERE "+missing)
+		for _, ref := range refs {
+			if _, err := s.Load(t.Context(), ref); !errors.Is(err, store.ErrCorrupt) {
+				t.Errorf("%s without the nodes of which %s: %v", ref, missing, err)
+			}
 		}
 	}
 }
