@@ -127,13 +127,13 @@ type estimateRecord struct {
 	Late     []lateRecord `json:"late"`
 }
 
-// lateRecord is a node that takes longer than usual. Durations are seconds.
+// lateRecord is a node that takes longer than usual.
 type lateRecord struct {
 	Node  string   `json:"node"`
 	Key   string   `json:"key,omitempty"`
 	Path  []string `json:"path"`
-	Took  float64  `json:"took"`
-	Usual float64  `json:"usual"`
+	Took  float64  `json:"seconds"` // that it has been running
+	Usual float64  `json:"p95"`     // of earlier runs
 }
 
 // eachRunning calls f with the newest running tasks.
