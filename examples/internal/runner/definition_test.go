@@ -3,7 +3,6 @@ package runner
 import (
 	"errors"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -384,30 +383,4 @@ func line(t *testing.T, n *node) string {
 		t.Fatal(err)
 	}
 	return text
-}
-
-// The time to check a definition grows with its size. If it grew with the cube,
-// as it once did, this would take hours.
-func TestLargeDefinitionsAreCheckedInTimeThatGrowsWithThem(t *testing.T) {
-	const parts = 2_000
-	tree := newTree("p")
-	at := "p_start"
-	for i := range parts {
-		n := strconv.Itoa(i)
-		gateway(tree, "fork"+n, "ParallelGateway")
-		activity(tree, "a"+n, "true")
-		activity(tree, "b"+n, "true")
-		gateway(tree, "join"+n, "ConvergeGateway")
-		chain(tree, at, "fork"+n, "a"+n, "join"+n)
-		chain(tree, "fork"+n, "b"+n, "join"+n)
-		at = "join" + n
-	}
-	chain(tree, at, "p_end")
-	def, err := parseDefinition(encode(t, tree), false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if len(def.nodes) != 4*parts+2 {
-		t.Errorf("%d nodes", len(def.nodes))
-	}
 }

@@ -119,7 +119,7 @@ func TestProgressIsLinesWithoutATerminal(t *testing.T) {
 }
 
 // The output of a command is shown in a terminal, which must not obey it.
-func TestTheTerminalObeysNoCommandsOutput(t *testing.T) {
+func TestControlSequencesOfCommandsDoNotReachTheTerminal(t *testing.T) {
 	t.Parallel()
 	tree := newTree("p")
 	activity(tree, "a", `printf 'a\342\200\256b\302\2332J\033[2J\342\201\247c\342\200\250\r\000\377\n'; exit 3`)

@@ -51,25 +51,6 @@ func TestLinesAreReadOneByOne(t *testing.T) {
 	}
 }
 
-func TestALineOfAnyLengthTakesLittleMemory(t *testing.T) {
-	r := newLineReader(io.LimitReader(endless{}, 1<<30), maxLine)
-	if _, err := r.next(); !errors.Is(err, errLineTooLong) {
-		t.Fatal(err)
-	}
-	if cap(r.line) > 2*maxLine {
-		t.Errorf("%d bytes are held", cap(r.line))
-	}
-}
-
-type endless struct{}
-
-func (endless) Read(p []byte) (int, error) {
-	for i := range p {
-		p[i] = 'x'
-	}
-	return len(p), nil
-}
-
 func TestAFailedReadIsAnError(t *testing.T) {
 	broken := errors.New("broken")
 	r := newLineReader(io.MultiReader(strings.NewReader("a\nb"), iotest.ErrReader(broken)), maxLine)
