@@ -55,9 +55,10 @@ func (h *horizon) reached() store.Position {
 }
 
 // Position is the last position of the store that the engine knows: the position
-// after its own last transition, or the store's position at Open. Trees of tasks that
-// other engines changed before that position are no longer in memory: the call
-// reads what they have committed since the last one, which takes 250 ms at most.
+// after its own last transition, or the store's position at Open. Later reads show
+// what other engines committed before that position: the call looks up which tasks
+// they have changed since the last call, for 250 ms at most, and drops their trees
+// from memory.
 func (e *Engine) Position() store.Position {
 	h := &e.horizon
 	if h.own.Load() != nil {

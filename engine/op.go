@@ -120,10 +120,12 @@ func Begin(parent string, kind state.Kind, opts ...Option) Op {
 // Report says which state a step is in. It records the operations that lead the
 // node there, and nothing if the node is in that state. If events were lost, the
 // next report corrects the record. Report leaves a pending automatic retry of a
-// FAILED node unchanged; [Fail] cancels it. Options: Reason (with FAILED and
-// REVOKED), Output (with FINISHED and FAILED, ignored if the step is in that state
-// already), IfVersion or, for the root, IfLoop, with which no new attempt begins and
-// a late report of a superseded one records nothing; In, At, Actor.
+// FAILED node unchanged; [Fail] cancels it.
+//
+// Options: Reason (with FAILED and REVOKED), Output (with FINISHED and FAILED, ignored
+// if the step is in that state already), In, At, Actor, and IfVersion or, for the
+// root, IfLoop. The last two name an attempt: the report then begins no other one, and
+// records nothing if that attempt was superseded.
 func Report(node string, is state.State, opts ...Option) Op {
 	return newOp(state.Op{Kind: state.Report, Node: node, State: is}, opts)
 }
@@ -263,7 +265,7 @@ func IfLoop(loop int) Option { return func(o *Op) { o.op.Loop = loop } }
 // NewVersion is the version of the attempt that begins, for imports and tests.
 // Without it, or if it is "", the engine generates one. A version that an attempt
 // of the node has or had is refused with [state.ErrExists], and a [Begin] with it
-// records nothing. To know, the engine reads the earlier attempts of a node that
+// records nothing. For this, the engine reads the earlier attempts of a node that
 // has had more than two.
 func NewVersion(version string) Option {
 	return func(o *Op) {

@@ -15,9 +15,10 @@ type Options struct {
 	// Default: 100 levels, 100,000 nodes, 64 KiB.
 	Limits state.Limits
 	// MaxLiveNodes bounds the nodes of the trees of unfinished tasks kept in
-	// memory; a live node takes about 220 bytes. Trees of other tasks get another
-	// 256th of that. The least recently used trees are dropped first. At least one
-	// tree of each sort is kept, regardless of its size. Default: 1,000,000.
+	// memory; a live node takes about 220 bytes. Trees of other tasks have a bound of
+	// their own, a 256th of this one. The least recently used trees are dropped first.
+	// At least one tree of each sort is kept, regardless of its size. Default:
+	// 1,000,000.
 	MaxLiveNodes int
 	// MaxQueued bounds the operations that wait for a commit, for example while
 	// the disk hangs. Each takes about 600 bytes. When there are as many,
@@ -26,10 +27,11 @@ type Options struct {
 	// operations than that is queued alone. Every KiB of data counts as another
 	// operation. Default: 65,536.
 	MaxQueued int
-	// InOrder makes sequences follow the queue across tasks as well as within
-	// each task. Commits then hold fewer requests, because a commit cannot return
-	// to a task after it has taken a request for another. It is for tools whose
-	// users compare the two orders. Default: in order within each task.
+	// InOrder gives transitions their sequences in the order in which the requests
+	// were queued, across all tasks. Commits then hold fewer requests, because the
+	// requests of one task in a commit must follow each other in the queue. It is for
+	// tools whose users compare the order of requests with the feed. Default: in the
+	// order of requests within each task only.
 	InOrder bool
 	// Now is the recording clock. It is called from many goroutines.
 	// Default: time.Now.
@@ -75,7 +77,7 @@ type CommitInfo struct {
 	Requests    int           // Record and Submit calls in the group
 	Tasks       int           // tasks they changed
 	Transitions int           // transitions committed
-	Conflicts   int           // tasks whose write the store refused, except as too large; the engine tries a conflict again
+	Conflicts   int           // tasks whose write the store refused, except as too large; only after ErrConflict the engine tries again
 	Queued      int           // other requests, most of which came during the commit
 	Took        time.Duration // of the store's Commit
 	Err         error         // of the store's Commit as a whole

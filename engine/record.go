@@ -137,9 +137,9 @@ func (p *Pending) answer(err error) {
 // Record records operations on one task together, each seeing those before it,
 // all or none, and returns when they are durable: one result for each, or an
 // error. A [Create] can only come first. If ctx ends before the request is
-// queued, nothing is recorded; later, see [Pending.Wait]. A caller that commits
-// for the queue (see the package documentation) notices the end of ctx only
-// after that commit.
+// queued, nothing is recorded. If it ends after that, Record returns its error but
+// the request continues, as in [Pending.Wait]. A caller that commits for the queue
+// (see the package documentation) notices the end of ctx only after that commit.
 func (e *Engine) Record(ctx context.Context, ops ...Op) ([]Result, error) {
 	p := &Pending{done: make(chan struct{}), engine: e}
 	e.record(ctx, p, ops)

@@ -13,6 +13,9 @@
 // predicts when a running task will end, and [Query.Compare] puts two runs side
 // by side.
 //
+// In this package "documented" means: as Standard OPS of BlueKing documents its call
+// get_task_status, whose format the answers have.
+//
 // Package picture draws the answers, for terminals and for web pages.
 //
 // # Names in a request

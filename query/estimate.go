@@ -18,10 +18,10 @@ type Estimate struct {
 	// there is no estimate, because the task does not show RUNNING or no earlier run
 	// has finished.
 	End time.Time
-	// Steps is how many leaves the task is expected to have when it ends: those it
-	// has, and while it shows RUNNING those that it can still come to and that at least
-	// half of the earlier runs executed. Runs that were revoked do not count. A task may
-	// declare its nodes one by one.
+	// Steps is how many leaves the task is expected to have when it ends, since a runner
+	// may declare them one by one: those it has and, while it shows RUNNING, also those
+	// that it can still reach and that at least half of the earlier runs executed. Runs
+	// that were revoked do not count.
 	Steps int
 	// Late are the nodes, containers included, whose current attempt has been
 	// running for longer than the 95th percentile of earlier runs, in the order
@@ -55,8 +55,8 @@ func RunsLike(tree *state.Tree) Runs {
 // see [RunsLike]; last is as in [Runs]. It expects each leaf to begin as long as usual
 // after the leaves that usually end before it, and to take as long as usual; both are
 // medians, and contain pauses, retries and loops. A leaf that has not started although
-// later ones have is expected to be passed over. For a task without a name and labels
-// nothing is expected. For errors see [Query.Snapshot] and [Query.Statistics].
+// later ones have is expected to be passed over. A task without a name and labels has
+// no estimate. For errors see [Query.Snapshot] and [Query.Statistics].
 func (q *Query) Estimate(ctx context.Context, business, task string, last int) (*Estimate, error) {
 	snap, err := q.Snapshot(ctx, business, task)
 	if err != nil {

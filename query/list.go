@@ -158,9 +158,8 @@ func until(tasks []store.Task, matches func(*store.Task) bool, wanted int) (read
 	return read
 }
 
-// Mentions reports whether the ID of a task, the ID of its root, the name that it
-// shows or one of its labels, which reads KEY=VALUE, contains a text, in letters of
-// either case.
+// Mentions reports whether a task mentions a text: in its ID, the ID of its root, the
+// name that it shows or a label, as KEY=VALUE. Upper and lower case are the same.
 func Mentions(t *store.Task, text string) bool {
 	text = strings.ToLower(text)
 	has := func(s string) bool { return strings.Contains(strings.ToLower(s), text) }

@@ -29,8 +29,8 @@ type Options struct {
 	Now func() time.Time
 }
 
-// Fields is a set of fields that an answer has beyond the documented ones,
-// under the names that later versions of the documented call use.
+// Fields is a set of fields that an answer has beyond the documented ones. Those that
+// later versions of get_task_status have too bear the same names.
 type Fields uint16
 
 // The fields. Where nothing else is said, every node has them.
@@ -40,8 +40,8 @@ const (
 	FieldElapsedTime Fields = 1 << iota
 	// FieldErrorIgnored is error_ignored.
 	FieldErrorIgnored
-	// FieldErrorIgnorable is error_ignorable, the name that clients of later
-	// versions use for error_ignored.
+	// FieldErrorIgnorable is error_ignorable, the name of error_ignored in later
+	// versions of get_task_status.
 	FieldErrorIgnorable
 	// FieldStateRefreshAt is state_refresh_at: the time of the node's last
 	// transition, in RefreshLayout.
@@ -138,8 +138,8 @@ func (q *Query) Snapshot(ctx context.Context, business, task string) (store.Snap
 	return snap, nil
 }
 
-// Locate returns the place of the task or node that Snapshot would read, without
-// reading it. For errors see Snapshot.
+// Locate returns key and revision of the task that [Query.Snapshot] would read,
+// without reading it. For errors see there.
 func (q *Query) Locate(ctx context.Context, business, task string) (store.Location, error) {
 	if err := (state.Key{Business: business, Task: task}).Validate(); err != nil {
 		return store.Location{}, wrap(err)

@@ -131,8 +131,8 @@ func waits(started, finished bool, shown state.State, busy int) bool {
 }
 
 // Took is how long the current attempt of a node, by index, has taken: until it ended
-// or came to a stand, see [Stands], else until now. runs says that its clock runs. A
-// node that has not started took 0.
+// or began to wait for a person, see [Stands], else until now. runs says that its clock
+// runs. A node that has not started took 0.
 func Took(tree *state.Tree, node int, now state.Instant) (took time.Duration, runs bool) {
 	n := tree.Node(node)
 	stands := Stands(tree, node)

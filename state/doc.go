@@ -7,14 +7,14 @@
 // task with all its nodes: the root pipeline, subprocesses (both containers)
 // and leaves. An [Attempt] is one execution of a node, from its creation,
 // retry, loop, reset or reopening to its end; its [Version] names it. A
-// [Transition] is the effect of one accepted [Op], as outcomes: the new values of
-// every node it changed.
+// [Transition] is the effect of one accepted [Op]: the resulting values of every node
+// that it changed.
 //
 // # Rules
 //
 // [Tree.Apply] is the only place where the rules live. Everything else in the
-// module carries outcomes: a tree rebuilt from its transitions with
-// [Tree.Replay] equals the original, and no rule runs to do so.
+// module carries resulting values: a tree rebuilt from its transitions with
+// [Tree.Replay] equals the original, without running a rule.
 //
 // RULES.md in this directory documents the rules: the table of operations with the
 // conditions and effects of each, a diagram, and the reasons.

@@ -13,9 +13,9 @@ const (
 	// MaxIDBytes is the length limit of business, task and node IDs: 1 to 128
 	// bytes of UTF-8 without control characters.
 	MaxIDBytes = 128
-	// MaxActorBytes is that of actors: 1 to 255 bytes.
+	// MaxActorBytes is the length limit of actors: 1 to 255 bytes.
 	MaxActorBytes = 255
-	// MaxKeyBytes is that of node keys: 1 to 255 bytes.
+	// MaxKeyBytes is the length limit of node keys: 1 to 255 bytes.
 	MaxKeyBytes = 255
 	// MaxAfter is the most nodes that can lead to another one.
 	MaxAfter = 1000
@@ -45,8 +45,9 @@ func (k Key) Validate() error {
 	return CheckID("task ID", k.Task)
 }
 
-// CheckID reports, as an error that matches [ErrInvalidArgument] and calls the
-// ID what, whether id is not 1 to 128 bytes of UTF-8 without control characters.
+// CheckID returns an error that matches [ErrInvalidArgument] unless an ID is 1 to 128
+// bytes of UTF-8 without control characters. In its message the ID has the name what,
+// such as "node ID".
 func CheckID(what, id string) error { return checkText(what, id, MaxIDBytes) }
 
 // CheckNodeKey is [CheckID] for the key of a node, which may have 255 bytes.
@@ -239,10 +240,10 @@ func ParseHexID(s string) (id [16]byte, ok bool) {
 }
 
 // AppendHexID appends the 32 lower-case hexadecimal digits of an ID, which
-// [ParseHexID] packs. It makes eight digits at a time: with encoding/hex, the
-// two IDs of a node took a sixth of the time to read it from a file and write
-// its status.
+// [ParseHexID] packs.
 func AppendHexID(dst []byte, id [16]byte) []byte {
+	// Eight digits at a time: encoding/hex took a sixth of the time to read a node from
+	// a file and write its status.
 	const each = 0x0101010101010101
 	var digits [32]byte
 	for i := 0; i < len(id); i += 4 {

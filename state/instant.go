@@ -41,8 +41,8 @@ func (i Instant) Valid() bool {
 	return i.sec >= minUnix && i.sec <= maxUnix && i.nsec >= 0 && i.nsec <= 999_999_999
 }
 
-// CheckTime returns an error that matches [ErrInvalidArgument] and calls the time
-// what if i is unset or outside the years 1 to 9999 UTC.
+// CheckTime returns an error that matches [ErrInvalidArgument] if a time is unset or
+// outside the years 1 to 9999 UTC. In its message the time has the name what.
 func CheckTime(what string, i Instant) error {
 	switch {
 	case !i.set:

@@ -80,9 +80,8 @@ func (l Labels) String() string { return fmt.Sprint(maps.Collect(l.All())) }
 // Equal is l == o.
 func (l Labels) Equal(o Labels) bool { return l == o }
 
-// Validate reports, as an error that matches [ErrInvalidArgument], whether
-// there are too many labels, or one is too long or not UTF-8 without control
-// characters.
+// Validate returns an error that matches [ErrInvalidArgument] if there are too many
+// labels or [CheckLabel] refuses one.
 func (l Labels) Validate() error {
 	if l == (Labels{}) {
 		return nil
@@ -98,8 +97,8 @@ func (l Labels) Validate() error {
 	return nil
 }
 
-// CheckLabel reports, as an error that matches [ErrInvalidArgument], what is
-// wrong with a label.
+// CheckLabel returns an error that matches [ErrInvalidArgument] if the key of a label
+// is empty, or if its key or value is too long, or not UTF-8 without control characters.
 func CheckLabel(key, value string) error {
 	if err := checkText("label key", key, MaxLabelKeyBytes); err != nil {
 		return err

@@ -98,9 +98,9 @@ func (a *Attempt) Elapsed(now Instant) time.Duration {
 	return now.Since(a.Started)
 }
 
-// Transition is the effect of one accepted operation. It holds outcomes, so that
-// [Tree.Replay] and stores need no rules. Transitions are shared between goroutines
-// and must not be modified.
+// Transition is the effect of one accepted operation. It holds resulting values, so
+// that [Tree.Replay] and stores need no rules. Transitions are shared between
+// goroutines and must not be modified.
 type Transition struct {
 	// Sequence is the transition's number in its store, from 1 without gaps.
 	// 0 until it is committed.
@@ -135,7 +135,7 @@ func (tr *Transition) Node() string {
 	return tr.Changes[0].ID
 }
 
-// Change is the outcome of a transition for one node.
+// Change is the effect of a transition on one node.
 type Change struct {
 	ID    string
 	Index int

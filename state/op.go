@@ -190,9 +190,8 @@ func (op *Op) ByTask() bool {
 	return op.Node == ""
 }
 
-// Place is the ID of the node that determines the task of the operation if
-// [Op.ByTask] does not hold: the container of a Declare or Begin, otherwise the
-// node.
+// Place is the ID of the node by which the task of the operation is found, unless
+// [Op.ByTask] holds: the container of a Declare or Begin, otherwise the node.
 func (op *Op) Place() string {
 	if (op.Kind == Declare || op.Kind == Begin) && !op.beginsRoot() {
 		return op.Parent

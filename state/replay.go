@@ -10,7 +10,7 @@ import (
 var ErrMalformed = errors.New("malformed tree")
 
 // Replay returns the tree after transitions that followed t, at the sequence
-// of the last. It runs no rule: it carries outcomes. They must be well-formed
+// of the last. It runs no rule. The transitions must be well-formed
 // ([Transition.Validate]), follow from the nodes they change
 // ([Change.Follows]), and have the right shown state. The caller ensures that the ID
 // of a new node is not in use. An error matches [ErrMalformed].
@@ -30,8 +30,9 @@ func (t *Tree) Replay(transitions ...*Transition) (*Tree, error) {
 	return &next, nil
 }
 
-// Extend is Replay of a transition that was made from nodes and not from an
-// operation: Extend sets its shown state and its number of pending retries.
+// Extend is [Tree.Replay] of one transition whose shown state and number of pending
+// retries are not known yet: Extend sets both in tr. Tools need it that make
+// transitions from nodes instead of operations, such as salvage.
 func (t *Tree) Extend(tr *Transition) (*Tree, error) {
 	next := *t
 	next.nodes = next.nodes.begin()

@@ -51,7 +51,7 @@ func (q AttemptQuery) Full(page []Attempt) bool {
 }
 
 // Superseded reads superseded attempts of a node, oldest first and without their
-// data: up to limit of them without the first skip, as [Reader.Attempts] counts.
+// data. skip and limit are those of an [AttemptQuery].
 func Superseded(ctx context.Context, r Reader, ref Ref, skip, limit int) ([]state.Attempt, error) {
 	page, err := r.Attempts(ctx, ref, AttemptQuery{Skip: skip, Limit: limit})
 	if err != nil {

@@ -16,7 +16,7 @@ const (
 	MaxLogs = 90
 )
 
-// LogOf returns the number, from 0, of the log that a sequence is of.
+// LogOf returns the number, from 0, of the log that a sequence belongs to.
 func LogOf(sequence uint64) int {
 	if sequence >= MaxLogs*LogSize { // of no transition; in a position it is of the first
 		return 0
@@ -47,8 +47,9 @@ func Join(logs ...Position) Position {
 	return p
 }
 
-// Logs is the opposite of [Join]. It may leave out the last logs, except the first
-// one, if they are at their beginning.
+// Logs returns the positions in the single logs, of which [Join] makes this position.
+// Logs at the end of the list that are at their beginning may be missing, except the
+// first one.
 func (p Position) Logs() []Position {
 	logs := make([]Position, 1, 1+len(p.further)/logBytes)
 	logs[0] = Position{History: p.History, Sequence: p.Sequence}
@@ -76,17 +77,17 @@ func (p Position) log(i int) Position {
 	return further(p.further[(i-1)*logBytes:])
 }
 
-// HistoryOf is the history of the log that a sequence is of.
+// HistoryOf is the position's history in the log that a sequence belongs to.
 func (p Position) HistoryOf(sequence uint64) History { return p.log(LogOf(sequence)).History }
 
-// In is the sequence of the position in the log that another sequence is of.
+// In is the position's sequence in the log that another sequence belongs to.
 func (p Position) In(sequence uint64) uint64 {
 	i := LogOf(sequence)
 	return p.log(i).Sequence + uint64(i)*LogSize
 }
 
-// Has reports whether the transition with a sequence is before the position, as
-// far as the position's histories are the transition's.
+// Has reports whether the transition with a sequence is before the position. The
+// transition must be of the position's history.
 func (p Position) Has(sequence uint64) bool { return sequence <= p.In(sequence) }
 
 // With is the position moved, in the log of a sequence only, to the place after the

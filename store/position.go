@@ -38,8 +38,8 @@ type Position struct {
 	further  string // the logs after the first: see logs.go
 }
 
-// End stands for the end of the feed, wherever that is. [Reader.Feed] after
-// End has no transitions, and says what the feed keeps.
+// End stands for the present end of the feed. [Reader.Feed] after End returns no
+// transitions, and the positions between which the feed keeps them.
 var End = Position{Sequence: math.MaxUint64}
 
 // Last returns the position of a store's last transition.

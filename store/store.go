@@ -9,8 +9,8 @@ import (
 	"github.com/pipestatus/pipestatus/state"
 )
 
-// Store keeps tasks. All methods may be called from many goroutines. A
-// cancelled context ends a call before it has an effect or not at all.
+// Store keeps tasks. All methods may be called from many goroutines. A call
+// whose context is cancelled either returns before it has an effect or completes.
 // Everything a store returns is the caller's to keep and, trees and
 // transitions aside, to modify; a store keeps nothing that a caller gave it.
 //
@@ -19,15 +19,16 @@ import (
 type Store interface {
 	Reader
 
-	// Commit makes writes durable in one transaction, each for a different
-	// task, and returns one result for each. A write that does not apply is
-	// left out and has an error in its result; the others commit. Sequences are
-	// assigned in the order of the writes. An error means that no write
-	// was committed, except for [ErrFailed], where the outcome is unknown
-	// until the store is reopened. [ErrFull] leaves the store usable, and
-	// [state.ErrInvalidArgument] says that a write is malformed. A store of
-	// several logs makes one transaction for each, and an error of one of them is
-	// the result of its writes.
+	// Commit makes writes durable, each for a different task, and returns one
+	// result for each. A write that does not apply is left out and has an error
+	// in its result; the others commit. Sequences are assigned in the order of
+	// the writes. An error means that no write was committed, except for
+	// [ErrFailed], where the outcome is unknown until the store is reopened.
+	// [ErrFull] leaves the store usable, and [state.ErrInvalidArgument] says that
+	// a write is malformed. A commit is one transaction, but a store may divide a
+	// large one: if it becomes full in between, the later writes have ErrFull in
+	// their results. A store of several logs makes one transaction for each, and
+	// an error of one of them is the result of its writes.
 	Commit(ctx context.Context, writes []Write) ([]Result, error)
 
 	// Close waits for calls in progress and releases the store, also if it
@@ -168,9 +169,8 @@ type Result struct {
 	// by an earlier write of the same commit, [ErrCorrupt] or
 	// [ErrIncompatible] if what the store has of this task cannot be read, a
 	// [*TooLargeError] if the store cannot take so much for one task at once, or
-	// [ErrFull] if there was room for writes before this one and then no more:
-	// of a commit that is too large for one step, each step is durable by
-	// itself.
+	// [ErrFull] if there was room only for writes before this one, see
+	// [Store.Commit].
 	Err error
 }
 
