@@ -99,18 +99,9 @@ func (c *cache) lookUp(ref store.Ref) (t *task) {
 	return t
 }
 
-// put makes committed trees the current ones, unless the cache has newer ones.
-func (c *cache) put(trees ...*state.Tree) {
-	c.mu.Lock()
-	for _, tree := range trees {
-		c.nameLocked(c.setLocked(tree, nil, nil))
-	}
-	c.shrinkAndUnlock()
-}
-
-// replace is put for the trees of works. A work that knows its task saves two
-// hashes of its key, and the tree before it a look at the old root, which is no
-// longer in the processor's caches.
+// replace makes the committed trees of works the current ones, unless the cache has
+// newer ones. A work that knows its task saves two hashes of its key, and the tree
+// before it a look at the old root, which is no longer in the processor's caches.
 func (c *cache) replace(works []*work) {
 	c.mu.Lock()
 	for _, w := range works {

@@ -45,6 +45,9 @@ func inMemory(c *cache, tasks ...string) (in []string) {
 	return in
 }
 
+// put replaces a tree as a commit does.
+func (c *cache) put(tree *state.Tree) { c.replace([]*work{{tree: tree}}) }
+
 func TestCacheKeepsTheNewestTree(t *testing.T) {
 	c := newCache(100, func(*state.Tree) {})
 	c.put(tree(t, "a", 5, 3, false))

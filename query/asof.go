@@ -42,7 +42,7 @@ func (q *Query) AsOf(ctx context.Context, business, task string, t time.Time) (s
 func (q *Query) replay(ctx context.Context, business, task string,
 	begin func(*state.Tree), next func(*state.Transition) (more bool, err error),
 ) (store.Snapshot, error) {
-	var gone uint64
+	var deleted uint64
 	for {
 		snap, err := q.Snapshot(ctx, business, task)
 		if err != nil {
@@ -53,10 +53,10 @@ func (q *Query) replay(ctx context.Context, business, task string,
 		if err == nil {
 			return snap, nil
 		}
-		if !errors.Is(err, state.ErrNotFound) || snap.Tree.Revision() == gone {
+		if !errors.Is(err, state.ErrNotFound) || snap.Tree.Revision() == deleted {
 			return store.Snapshot{}, err
 		}
-		gone = snap.Tree.Revision()
+		deleted = snap.Tree.Revision()
 	}
 }
 

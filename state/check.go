@@ -28,7 +28,7 @@ func (t *Tree) check(r *rule, i int, n *node, op *Op) error {
 	case !r.from.has(n.state) && !(r.leafFrom.has(n.state) && n.mayLeave(op)):
 		return ErrInvalidTransition
 	case op.Kind == Fail && n.state == Failed && op.Output != nil:
-		return fmt.Errorf("%w: its output was to come when it failed", ErrInvalidTransition)
+		return fmt.Errorf("%w: an attempt gets its output when it fails, not later", ErrInvalidTransition)
 	case r.place == notRoot && i == 0:
 		return fmt.Errorf("%w: it is the root", ErrInvalidTransition)
 	case r.place == onlyRoot && i > 0:

@@ -135,7 +135,7 @@ func (t *Tree) beginAgain(n *node, op *Op, before []Outcome) ([]OpKind, error) {
 	}
 	steps := beginning(&p, n.parent < 0, n.family != nil)
 	if op.Input != nil && (len(steps) == 0 || !steps[len(steps)-1].takesInput()) {
-		return nil, fmt.Errorf("%w: an input, and no attempt begins", ErrInvalidArgument)
+		return nil, fmt.Errorf("%w: an input, although no attempt begins", ErrInvalidArgument)
 	}
 	return steps, nil
 }

@@ -39,7 +39,7 @@ func (t Trace) Holds(id string) bool { return t.kind.Container() && t.id == sumI
 func (c *Change) Follows(t Trace) error {
 	switch {
 	case (c.Declared == nil) != t.IsSet():
-		return fmt.Errorf("%w: node %q at %d is new or is not", ErrMalformed, c.ID, c.Index)
+		return fmt.Errorf("%w: node %q at %d: only a new node has a declaration", ErrMalformed, c.ID, c.Index)
 	case c.Declared != nil:
 		return nil
 	case t.kind != c.Kind || t.id != sumID(c.ID):

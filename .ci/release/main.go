@@ -91,7 +91,7 @@ func proxy(repository, version, out string, dirs []string) error {
 			return err
 		}
 		if len(file.Replace) > 0 {
-			return fmt.Errorf("%s has replaces", file.Module.Mod.Path)
+			return fmt.Errorf("%s has replace directives", file.Module.Mod.Path)
 		}
 		if err := add(repository, dir, module.Version{Path: file.Module.Mod.Path, Version: version}, out); err != nil {
 			return fmt.Errorf("%s: %w", file.Module.Mod.Path, err)

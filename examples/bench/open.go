@@ -120,7 +120,7 @@ func child(args []string) (exit int) {
 
 func recordForEver(ctx context.Context, args []string) error {
 	if len(args) != 2 {
-		return errors.New("not for use by hand")
+		return errors.New("only the benchmark uses this command")
 	}
 	enough, err := strconv.ParseInt(args[1], 10, 64)
 	if err != nil {

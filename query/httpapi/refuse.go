@@ -43,7 +43,7 @@ func (e *internalError) Error() string { return "internal error" }
 func (e *internalError) Unwrap() error { return e.cause }
 
 var (
-	errHost     = &requestError{http.StatusMisdirectedRequest, "this service is not to be asked for by the name in the Host header"}
+	errHost     = &requestError{http.StatusMisdirectedRequest, "this service does not answer to the name in the Host header"}
 	errIntruder = &requestError{http.StatusForbidden, "web pages of this origin may not do this"}
 	errLate     = &requestError{http.StatusRequestTimeout, "the body did not come in time"}
 	errTooMany  = &requestError{http.StatusTooManyRequests, "too many requests at once"}

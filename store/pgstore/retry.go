@@ -87,7 +87,7 @@ func (s *Store) retry(ctx context.Context, f func(ctx context.Context) error) er
 		switch trouble {
 		case raced:
 			if races++; races > maxRaces {
-				return fmt.Errorf("others came first %d times: %w", maxRaces, err)
+				return fmt.Errorf("other transactions were first %d times: %w", maxRaces, err)
 			}
 			if races < 3 {
 				continue

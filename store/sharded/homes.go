@@ -221,7 +221,7 @@ func (m *member) verify(ctx context.Context, st store.Store) error {
 		return err
 	}
 	if name := snap.Tree.Node(0).Name; name != m.place() {
-		return invalid("this is number %d, named %s, and what it opens was number and name %q", m.number, m.Name, name)
+		return invalid("this is member %d, named %s, but its store was recorded as member and name %q", m.number, m.Name, name)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -107,7 +107,7 @@ func (p *reading) data(r *Data) *state.Data {
 	}
 	data := state.NewData(append([]byte{}, *r.Bytes...))
 	if !data.Equal(named) {
-		p.keep(fmt.Errorf("%w: data of %s that says it is %s", state.ErrInvalidArgument, data, named))
+		p.keep(fmt.Errorf("%w: data of %s with the size or digest of %s", state.ErrInvalidArgument, data, named))
 	}
 	return data
 }

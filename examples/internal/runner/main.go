@@ -59,17 +59,17 @@ type call struct {
 	json               bool   // print the answer also on a terminal
 	failedFirst        bool   // show a container FAILED as soon as anything in it is
 	standby            bool   // continue the tasks of dead runners
-	owner              string // of leases, "" for one made up
+	owner              string // of leases, "" for a random one
 	lease              time.Duration
 	grace              time.Duration
 	http               string // where to serve while it runs, "" for nowhere
 	access             serving.Access
-	operate            bool                  // who may ask may also operate the task
+	operate            bool                  // every permitted user may also operate the task
 	operators          []string              // these users may
-	authenticator      httpapi.Authenticator // what access comes to, if it serves
+	authenticator      httpapi.Authenticator // made from access, if it serves
 	urls               []string              // endpoints for notifications
 	secret             string                // of these
-	endpoints          []notify.Endpoint     // what urls and secret come to
+	endpoints          []notify.Endpoint     // made from urls and secret
 	zone               *time.Location
 	signals            <-chan os.Signal
 	stdout, stderr     io.Writer

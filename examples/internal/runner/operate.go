@@ -215,7 +215,7 @@ func (r *run) skip(ctx context.Context, b *batch, n *node, o *operation) error {
 func (r *run) arrive(ctx context.Context, b *batch, n *node) error {
 	was := b.recorded(n)
 	if was.State != state.Suspended && !b.suspendedAbove(n) {
-		return refuse("the pipeline has not come to %s", n.label())
+		return refuse("the pipeline has not reached %s", n.label())
 	}
 	s, err := r.story(ctx, b.tree)
 	if err != nil {
@@ -240,7 +240,7 @@ func (r *run) arrive(ctx context.Context, b *batch, n *node) error {
 		return joined != nil && b.busy(joined)
 	})
 	if len(before) == 0 || busy {
-		return refuse("the pipeline has not come to %s", n.label())
+		return refuse("the pipeline has not reached %s", n.label())
 	}
 	return nil
 }

@@ -139,7 +139,7 @@ func TestASecondSignalStopsCommandsAndResumeRetriesThem(t *testing.T) {
 	signals <- syscall.SIGTERM
 	o := ended(t, results)
 	expect(t, o, exitSuspended, pipelineName+" FAILED", "  start FINISHED", "  a FAILED")
-	if !strings.Contains(o.stderr, "interrupted: the runner was told to stop") {
+	if !strings.Contains(o.stderr, "interrupted: the runner was stopped") {
 		t.Error("it does not say why")
 	}
 	g.open(t)

@@ -75,7 +75,7 @@ func (r *run) begin(ctx context.Context) error {
 }
 
 // errStopped is why commands end when the runner is told to stop.
-var errStopped = errors.New("interrupted: the runner was told to stop")
+var errStopped = errors.New("interrupted: the runner was stopped")
 
 // loop runs the pipeline until nothing is left to do: it has finished, it
 // waits for nodes that failed, or it was suspended by a first signal. A second

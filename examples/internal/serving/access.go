@@ -129,9 +129,9 @@ func (a *Access) Authenticator() (httpapi.Authenticator, error) {
 	case a.err != nil:
 		return nil, a.err
 	case !a.all && !a.named():
-		return nil, errors.New("who may ask? Give -app CODE:SECRET with -token TOKEN=USER or -trusted-app CODE, or -no-auth to let everybody in")
+		return nil, errors.New("nobody may send requests: give -app CODE:SECRET with -token TOKEN=USER or -trusted-app CODE, or -no-auth to let everybody in")
 	case a.all && a.named():
-		return nil, errors.New("-no-auth lets everybody in, so that -app, -trusted-app, -token and -access-token mean nothing")
+		return nil, errors.New("-no-auth lets everybody in: -app, -trusted-app, -token and -access-token have no effect")
 	case a.all:
 		return httpapi.NoAuth{}, nil
 	case len(a.secrets)+len(a.trusted)+len(a.tokens) == 0: // access tokens suffice

@@ -32,10 +32,10 @@ func TestEmptyOrContradictoryAccessFlagsAreRefused(t *testing.T) {
 		args   []string
 		reason string
 	}{
-		"nothing":                      {nil, "who may ask?"},
-		"a host name alone":            {[]string{"-host", "box"}, "who may ask?"},
-		"everybody and an application": {[]string{"-no-auth", "-app", "web:hunter2"}, "mean nothing"},
-		"everybody and a token":        {[]string{"-no-auth", "-token", "hunter2=ann"}, "mean nothing"},
+		"nothing":                      {nil, "nobody may send requests"},
+		"a host name alone":            {[]string{"-host", "box"}, "nobody may send requests"},
+		"everybody and an application": {[]string{"-no-auth", "-app", "web:hunter2"}, "have no effect"},
+		"everybody and a token":        {[]string{"-no-auth", "-token", "hunter2=ann"}, "have no effect"},
 		"an application without users": {[]string{"-app", "web:hunter2"}, "-trusted-app"},
 		"a token of no application":    {[]string{"-token", "hunter2=ann"}, "-app CODE:SECRET"},
 		"no code":                      {[]string{"-app", ":hunter2"}, "-app: want CODE:SECRET"},
@@ -49,7 +49,7 @@ func TestEmptyOrContradictoryAccessFlagsAreRefused(t *testing.T) {
 		"no token":                     {[]string{"-app", "web:hunter2", "-token", "=hunter2"}, "-token: want TOKEN=USER"},
 		"a token twice":                {[]string{"-app", "web:hunter2", "-token", "hunter2=ann", "-token", "hunter2=bob"}, "a token comes twice"},
 		"an access token of nobody":    {[]string{"-access-token", "hunter2="}, "-access-token: want TOKEN=USER"},
-		"everybody and access tokens":  {[]string{"-no-auth", "-access-token", "hunter2=ann"}, "mean nothing"},
+		"everybody and access tokens":  {[]string{"-no-auth", "-access-token", "hunter2=ann"}, "have no effect"},
 		"no host name":                 {[]string{"-no-auth", "-host", ""}, "-host: want a NAME"},
 		"a host name with port":        {[]string{"-no-auth", "-host", "box:8080"}, "-host: want a NAME"},
 		"an address for a host name":   {[]string{"-no-auth", "-host", "http://box"}, "-host: want a NAME"},

@@ -148,7 +148,7 @@ func TestAProgramWithoutPermissionIsNotRead(t *testing.T) {
 	}
 	elsewhere := httptest.NewServer(http.NotFoundHandler())
 	defer elsewhere.Close()
-	if got := call(t.Context(), "", "list", "-db", elsewhere.URL); got.code != exitFailed || !strings.Contains(got.stderr, "no server of a store") {
+	if got := call(t.Context(), "", "list", "-db", elsewhere.URL); got.code != exitFailed || !strings.Contains(got.stderr, "no answer of a server") {
 		t.Errorf("%+v", got)
 	}
 }

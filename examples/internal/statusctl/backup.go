@@ -15,8 +15,8 @@ var backupCommand = command{
 	name: "backup", args: "NEWFILE", summary: "copy the database into a new file",
 	least: 1, most: 1,
 	detail: `
-NEWFILE appears when it is complete and on disk; a file that is there already
-is left alone. It is a database like the original: to restore it, give it the
+NEWFILE appears when it is complete and on disk; an existing file is left
+unchanged. It is a database like the original: to restore it, give it the
 original's name while no process has the original open.`,
 	bind: func(flags *flag.FlagSet) action {
 		compact := flags.Bool("compact", false, "leave out all free room, which takes longer")
@@ -47,7 +47,7 @@ func backup(ctx context.Context, t *tool, s *boltstore.Store, name string, compa
 		err = write(ctx, name)
 	}
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already and left alone: %w", name, fs.ErrExist)
+		return fmt.Errorf("%s exists and is left unchanged: %w", name, fs.ErrExist)
 	}
 	if err != nil {
 		return err

@@ -35,7 +35,7 @@ func TestABackupOverwritesNothing(t *testing.T) {
 	}
 	for _, target := range []string{other, db} {
 		before := read(t, target)
-		if got := call(t.Context(), "", "backup", target, "-db", db); got.code != exitFailed || !strings.Contains(got.stderr, target+" is there already") {
+		if got := call(t.Context(), "", "backup", target, "-db", db); got.code != exitFailed || !strings.Contains(got.stderr, target+" exists and is left") {
 			t.Errorf("exit code %d\n%s%s", got.code, got.stdout, got.stderr)
 		}
 		if got := call(t.Context(), "", "backup", target, "-db", db, "-json"); got.code != exitFailed || !strings.HasPrefix(got.stdout, `{"ok":false,"code":"exists"`) {

@@ -150,7 +150,7 @@ func TestAnIncompleteExportIsRefused(t *testing.T) {
 		"an ID that cannot be":        strings.Replace(whole, `{"id":"`, `{"id":"\u0000`, 1),
 		"an invalid time":             strings.Replace(whole, `"at":"`, `"at":"x`, 1),
 		"a parent that is not there":  strings.Replace(whole, `"parent":"`, `"parent":"x`, 1),
-		"a field that is unknown":     strings.Replace(whole, `"actor":`, `"author":`, 1),
+		"an unknown field":            strings.Replace(whole, `"actor":`, `"author":`, 1),
 		"a field in capitals":         strings.Replace(whole, `"actor":`, `"ACTOR":`, 1),
 		"a field twice":               strings.Replace(whole, `"shown":`, `"shown":"RUNNING","shown":`, 1),
 		"a field of a node twice":     strings.Replace(whole, `{"id":`, `{"id":"x","id":`, 1),

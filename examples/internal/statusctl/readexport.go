@@ -93,7 +93,7 @@ func (in *importer) decode(v any) error {
 // encoding/json would accept it.
 func checkName(name string) error {
 	if strings.Trim(name, "abcdefghijklmnopqrstuvwxyz_") != "" {
-		return errors.New("a field that is unknown")
+		return errors.New("an unknown field")
 	}
 	return nil
 }

@@ -13,8 +13,8 @@ var salvageCommand = command{
 	name: "salvage", args: "NEWFILE", summary: "copy what can be read of a damaged database into a new file",
 	least: 1, most: 1,
 	detail: `
-The damaged file is only read. NEWFILE appears when it is complete and on disk; a
-file that is there already is left alone. Look first whether there is a backup.
+The damaged file is only read. NEWFILE appears when it is complete and on disk; an
+existing file is left unchanged. Check first whether there is a backup.
 
 Unreadable parts are reported, page by page, then task by task. A task is copied
 completely; or with all its nodes and attempts, but without its transitions; or
@@ -42,7 +42,7 @@ func salvage(ctx context.Context, t *tool, name string) error {
 	p := problems{tool: t}
 	done, err := boltstore.Salvage(ctx, t.db, name, p.report)
 	if errors.Is(err, fs.ErrExist) {
-		return fmt.Errorf("%s is there already and left alone: %w", name, fs.ErrExist)
+		return fmt.Errorf("%s exists and is left unchanged: %w", name, fs.ErrExist)
 	}
 	if err != nil {
 		return err

@@ -83,8 +83,8 @@ func TestSalvageOverwritesNoFileAndNeedsASource(t *testing.T) {
 		code   int
 		reason string
 	}{
-		"over itself":     {[]string{"-db", db, db}, exitFailed, "is there already"},
-		"over another":    {[]string{"-db", db, text}, exitFailed, "is there already"},
+		"over itself":     {[]string{"-db", db, db}, exitFailed, "exists and is left"},
+		"over another":    {[]string{"-db", db, text}, exitFailed, "exists and is left"},
 		"of no database":  {[]string{"-db", text, second}, exitFailed, "corrupt"},
 		"of nothing":      {[]string{"-db", second, second}, exitFailed, "no database to read"},
 		"of memory":       {[]string{"-db", memory, second}, exitUsage, memory},

@@ -111,8 +111,8 @@ func TestServeNeedsAccessFlags(t *testing.T) {
 		args   []string
 		reason string
 	}{
-		"nothing said":                 {nil, "who may ask?"},
-		"everybody and somebody":       {[]string{"-no-auth", "-app", "web:hunter2"}, "mean nothing"},
+		"nothing said":                 {nil, "nobody may send requests"},
+		"everybody and somebody":       {[]string{"-no-auth", "-app", "web:hunter2"}, "have no effect"},
 		"an application without users": {[]string{"-app", "web:hunter2"}, "-trusted-app"},
 		"a token of no application":    {[]string{"-token", "hunter2=ann"}, "-app CODE:SECRET"},
 		"a trusted one without secret": {[]string{"-app", "web:hunter2", "-trusted-app", "robot"}, `"robot" has no secret`},

@@ -18,7 +18,7 @@ import (
 
 // ErrAnswer says that an answer is not one of a server that lets programs read
 // its store, or is damaged, incomplete or too large.
-var ErrAnswer = errors.New("an answer that makes no sense")
+var ErrAnswer = errors.New("invalid answer")
 
 // Error is a refusal. With [errors.Is] it matches the errors of packages state
 // and store that the server's store returned, such as [state.ErrNotFound].
@@ -99,7 +99,7 @@ func read(body io.Reader, items func(head *wire.Head, next func(item any) error)
 		return err
 	}
 	if _, err := dec.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: more than its first line says", ErrAnswer)
+		return fmt.Errorf("%w: more lines than the first one says", ErrAnswer)
 	}
 	return nil
 }
@@ -132,7 +132,7 @@ func refusal(status int, body io.Reader) error {
 	case err != nil && status == http.StatusOK:
 		return senseless(err)
 	case err != nil || envelope.Result == nil || *envelope.Result:
-		return fmt.Errorf("%w: HTTP status %d from something that is no server of a store", ErrAnswer, status)
+		return fmt.Errorf("%w: HTTP status %d, and no answer of a server with a store", ErrAnswer, status)
 	case status == http.StatusNotFound:
 		envelope.Message += " (it is older than this program, or mounted elsewhere)"
 	}

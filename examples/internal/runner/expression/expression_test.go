@@ -193,7 +193,7 @@ func TestConditionsThatDoNotParse(t *testing.T) {
 		"${len(os)} == 5":         "${len(os)} is an expression",
 		`"${len(os)}" == "5"`:     "${len(os)} is an expression",
 		"$n == 40":                "a reference is written ${name}",
-		"'abc == 3":               "does not end",
+		"'abc == 3":               "closing quote",
 		"1.2.3 == 3":              "1.2.3 is no number",
 		"1e3 == 3":                "1e3 is no number",
 		"- == 3":                  "- is no number",

@@ -222,7 +222,7 @@ func (p *parser) word() {
 func (p *parser) quoted(quote string) {
 	end := strings.Index(p.rest[1:], quote)
 	if end < 0 {
-		p.fail("a text does not end")
+		p.fail("a text without a closing quote")
 		return
 	}
 	p.take(end + 2)
