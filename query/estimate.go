@@ -205,7 +205,7 @@ func newForecast(stats *Statistics, names *naming, now time.Duration) *forecast 
 	return f
 }
 
-// begin takes down what is known of a node that began at a time.
+// begin sets the times of a node that began at a time.
 func (f *forecast) begin(s *step, n *state.Node, began time.Duration, usual *NodeStatistics) {
 	s.begun, s.begins, s.ends = true, began, began
 	takes := time.Duration(0)

@@ -159,8 +159,8 @@ func (r *renderer) status(i int) *Status {
 	return &s
 }
 
-// describe is the status of node i without its version and what is below it. It
-// appends to after, which becomes After.
+// describe is the status of node i without its version and children. It appends to
+// after, which becomes After.
 func (r *renderer) describe(i int, after []string) Status {
 	n := r.tree.Node(i)
 	s := Status{

@@ -113,7 +113,7 @@ func (p *Past) did(op *Op) bool {
 	return p.Attempt.did(op)
 }
 
-// did reports whether op was done to an attempt that has come to its end.
+// did reports whether op was done to an attempt that has ended.
 func (a *Attempt) did(op *Op) bool {
 	switch op.Kind {
 	case Start:

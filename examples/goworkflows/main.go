@@ -105,8 +105,8 @@ func run(ctx context.Context, s store.Store) (err error) {
 	return errors.Join(c.WaitForWorkflowInstance(ctx, instance, 0), r.catchUp(ctx, instance), r.catchUp(ctx, instance))
 }
 
-// show prints the record: of each step what it is called, what led to it, and what
-// each attempt was given and produced.
+// show prints the record: the name of each step, the step that led to it, and the
+// input and output of each attempt.
 func show(ctx context.Context, out io.Writer, s store.Store) error {
 	q := query.New(s, nil)
 	snap, err := q.Snapshot(ctx, "shop", "deploy-7")

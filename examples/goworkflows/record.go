@@ -24,9 +24,8 @@ type recorder struct {
 	business  string
 }
 
-// catchUp records what an instance has come to. It can be called at any time and
-// from the beginning of the history each time: what the record has already
-// changes nothing.
+// catchUp records the history of an instance so far. It can be called at any time,
+// and begins with the first event each time: recorded events change nothing.
 func (r *recorder) catchUp(ctx context.Context, instance *workflow.Instance) error {
 	events, err := r.histories.GetWorkflowInstanceHistory(ctx, instance, nil)
 	if err != nil {

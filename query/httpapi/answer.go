@@ -122,7 +122,8 @@ func (a *answer) hurry() {
 	_ = http.NewResponseController(a.w).SetWriteDeadline(time.Now())
 }
 
-// slackBytes of an answer are what a client has the time of one event for.
+// slackBytes is the part of an answer that a client must read in the time for one
+// event, see [Options].WriteTimeout.
 const slackBytes = 8 << 20
 
 func (a *answer) begin() {

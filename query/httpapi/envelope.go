@@ -25,8 +25,8 @@ const requestIDHeader = "X-Bkapi-Request-Id"
 // ids name a request: its own name, and that of the trace it is part of.
 type ids struct{ request, trace string }
 
-// identify takes the names that a gateway in front gave, and makes up what it
-// did not.
+// identify returns the IDs that a gateway gave to a request, and generates missing
+// ones.
 func identify(r *http.Request) ids {
 	made := make([]byte, 32)
 	rand.Read(made) // never fails

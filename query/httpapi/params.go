@@ -15,8 +15,8 @@ import (
 )
 
 // params are the parameters of a request, each a list of texts: one for a
-// plain value, any number for a JSON array. A JSON value that is neither is
-// kept as what is wrong with it.
+// plain value, any number for a JSON array. For a JSON value that is neither, the
+// error is kept.
 type params map[string]param
 
 type param struct {

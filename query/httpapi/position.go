@@ -74,7 +74,7 @@ func (p *positions) open(key state.Key, text string) (history store.History, seq
 	return history, sequence, hmac.Equal(code, p.codeOf(key, plain))
 }
 
-// crypt enciphers or deciphers what follows the code.
+// crypt enciphers or deciphers the bytes after the code.
 func (p *positions) crypt(sealed []byte) {
 	code, text := sealed[:aes.BlockSize], sealed[aes.BlockSize:]
 	cipher.NewCTR(p.block, code).XORKeyStream(text, text)

@@ -73,7 +73,7 @@ func (s *sink) open(q *query.Query, tree *state.Tree, node int) {
 	}
 }
 
-// check hands on what is enough for a piece.
+// check passes the buffer on once it is large enough for a piece.
 func (s *sink) check() {
 	if s.err != nil {
 		s.buf = s.buf[:0]

@@ -120,7 +120,7 @@ func (h *Handler) interventions(x *exchange) error {
 	})
 }
 
-// waitsForPerson reports whether a task that has not come to its end has a node
+// waitsForPerson reports whether a task that has not ended has a node
 // that is suspended, or that failed and will not be retried by itself.
 func waitsForPerson(tree *state.Tree) bool {
 	switch tree.State(0) {
@@ -140,7 +140,7 @@ func waitsForPerson(tree *state.Tree) bool {
 	return false
 }
 
-// head is a node without what is below it, fields in the documented order.
+// head is a node without its children, fields in the documented order.
 type head struct {
 	Retry        int    `json:"retry"`
 	Name         string `json:"name"`

@@ -31,9 +31,9 @@ type taskRow struct {
 const (
 	listDefault = 50
 	listMax     = 500
-	// scanMax bounds how many tasks one list looks at for a text or for the
-	// businesses that the caller may see: that there are more than these and
-	// none for the caller among them is what a short page tells.
+	// scanMax bounds the tasks that one list reads in search of a text or of the
+	// businesses that the caller may see. A short page that is not the last one
+	// reveals only that there are more tasks than that.
 	scanMax = 10_000
 )
 

@@ -31,7 +31,7 @@ type Options struct {
 	// colors. Default: no.
 	Color bool
 	// Columns is the width of a text tree: names are cut to two fifths of it and
-	// remarks to what is left. IDs and keys are never cut, but with Keys the IDs of
+	// remarks to the rest. IDs and keys are never cut, but with Keys the IDs of
 	// nodes without a key are left out if remarks would have less than a third of it.
 	// Default: no bound.
 	Columns int

@@ -22,7 +22,7 @@ import (
 type pass struct {
 	puts [bucketCount][]put
 
-	records memory // what the puts point to
+	records memory // holds the keys and values of the puts
 
 	// Reused from task to task.
 	changed folded
@@ -115,8 +115,8 @@ func (p *pass) yield(done int) {
 	}
 }
 
-// cursor returns one for a bucket. It is the same each time: half of what a
-// cursor's look-up allocates is its own stack.
+// cursor returns the cursor of a bucket. It is reused, because half of the memory
+// that a cursor's look-up allocates is its stack.
 func (p *pass) cursor(tx *bolt.Tx, b bucket) *bolt.Cursor {
 	if p.cursors[b] == nil {
 		p.cursors[b] = b.in(tx).Cursor()

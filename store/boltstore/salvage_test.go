@@ -28,7 +28,7 @@ var (
 	salvageRounds = flag.Int("salvage.rounds", 6, "how many files of each kind are damaged at random")
 )
 
-// wrecks are files to be damaged: what they hold is in the journal as well as
+// wrecks are files to be damaged, with records in the journal as well as
 // in its place, in its place only, or in part only in the journal.
 var wrecks = map[string]*Options{
 	"twice":        {OverlayTransitions: 8},

@@ -192,8 +192,8 @@ func (f *found) readIDs(rows pgx.Rows) error {
 	return err
 }
 
-// attempt is one transaction that writes a plan, and what it answers: the
-// sequence before its first, and the history.
+// attempt is one transaction that writes a plan, with its outcome: the sequence
+// before its first, and the history.
 type attempt struct {
 	plan  *plan
 	token token
@@ -204,9 +204,9 @@ type attempt struct {
 	history  store.History
 }
 
-// sender sends all writes of an attempt and the commit together, and sets what it
-// answers. It returns nil if and only if the server has acknowledged the commit or
-// has answered that the tasks are not as the plan has them.
+// sender sends all writes of an attempt and the commit together, and sets the
+// outcome. It returns nil if and only if the server has acknowledged the commit or
+// has answered that the tasks differ from the plan.
 type sender func(ctx context.Context, conn *pgxpool.Conn, a *attempt) error
 
 // write sends all writes of a plan and the commit together, and returns the results.

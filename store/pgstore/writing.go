@@ -7,19 +7,18 @@ import (
 
 // # The statements that write
 //
-// A plan is written by one statement, whatever it has: a part for each table
-// that it changes, with the rows as arrays, or as plain values if there is one,
-// which costs the server half as much. The parts run in the order of what they
-// read from each other:
+// One statement writes a plan of any size: it has a part for each changed table,
+// with the rows as arrays, or as plain values for a single row, which cost the
+// server half as much. The parts read from each other, and therefore run in this
+// order:
 //
 //   - held locks the rows of the tasks that must be as the handle left them;
 //   - ready is one row if these are all of them, and the feed is where it was at
 //     the last commit, and else none, and then no other part does anything;
-//   - names come first among what is written, since an insert that has to wait
-//     for another transaction must not hold up the feed, and then everything
-//     that needs no sequence;
+//   - names are written first, since an insert that waits for another transaction
+//     must not delay the feed, and then everything that needs no sequence;
 //   - turn waits until no other commit gives out sequences;
-//   - base gives them out, and what has one follows.
+//   - base gives sequences out, and the rows with sequences follow.
 //
 // Where others commit too, it is three statements: all up to turn, turn, and the
 // rest. The rest then begins when the turn has come, and sees the last version
@@ -173,7 +172,7 @@ SELECT u.* FROM ready, `+w.rows(values("id", "bytea", a.id), values("task", "big
 	}
 }
 
-// contents writes what has no sequence.
+// contents writes the rows without sequences.
 func (w *writing) contents(p *plan) {
 	if a := &p.added; len(a.id) > 0 {
 		w.part("added", `
@@ -249,7 +248,7 @@ UPDATE pipestatus.feed f SET last = last + `+n+`,
 // row, since the planner cannot know that there is one row.
 const base = `(SELECT base FROM c)`
 
-// sequenced writes what has sequences.
+// sequenced writes the rows with sequences.
 func (w *writing) sequenced(p *plan) {
 	t := &p.transitions
 	w.later("transitions", `

@@ -139,8 +139,8 @@ func PrintJSON[T any](w io.Writer, rows []T) error {
 	return nil
 }
 
-// Progress shows on a terminal, in one line that is overwritten, what is being
-// measured. Elsewhere it only names each group.
+// Progress shows the current measurement on a terminal, in one line that it
+// overwrites. Elsewhere it only names each group.
 type Progress struct {
 	w        io.Writer
 	terminal bool

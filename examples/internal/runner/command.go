@@ -19,7 +19,7 @@ type command struct {
 	timeout time.Duration           // 0: none; the time in which it is paused does not count
 	grace   time.Duration           // between asking its processes to end and killing them
 
-	// mu protects what follows, by which a running command is paused.
+	// mu protects the fields below, which pause a running command.
 	mu      sync.Mutex
 	started chan struct{} // see hasStarted
 	leader  *os.Process   // nil while it does not run

@@ -30,7 +30,7 @@ type display struct {
 	task   state.Key
 	labels map[string]string // by key
 	notes  chan string
-	last   chan store.Position // ends it once it has shown what is before that
+	last   chan store.Position // ends it once it has shown everything before that
 	done   chan struct{}
 	drawn  int // lines on the terminal that the next frame replaces
 }

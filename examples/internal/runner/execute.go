@@ -346,7 +346,7 @@ func quoted(s string) string {
 	if picture.Printable(s) == s {
 		return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 	}
-	// The escapes of bash, ksh and zsh, for what is not to be printed.
+	// The escapes of bash, ksh and zsh, for unprintable characters.
 	var text strings.Builder
 	text.WriteString("$'")
 	for i := 0; i < len(s); {

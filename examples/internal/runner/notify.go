@@ -59,8 +59,8 @@ func (n *notifications) position(to notify.Endpoint) string {
 	return fmt.Sprintf("%s.notify-%x", n.database, digest[:6])
 }
 
-// end delivers what is left, for a while, and tells what then still is. The engine
-// must be open and the pipeline at its end.
+// end delivers the remaining events for a limited time, and reports those that were
+// not delivered. The engine must be open and the pipeline at its end.
 func (n *notifications) end(tell func(format string, args ...any)) {
 	n.stop()
 	n.running.Wait()

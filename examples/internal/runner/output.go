@@ -12,21 +12,21 @@ import (
 const (
 	// tailLines is how many lines of output an error text keeps.
 	tailLines = 10
-	// headBytes and endBytes are what is kept of the beginning and the end of a
-	// long line.
+	// headBytes and endBytes are the lengths of the beginning and the end that are
+	// kept of a long line.
 	headBytes, endBytes = 512, 512
 	// setPrefix begins a line that sets a variable.
 	setPrefix = "::set "
 )
 
-// output takes what a command writes. It keeps the last lines, for the error
+// output receives the output of a command. It keeps the last lines, for the error
 // text of a failure, and the variables that were set.
 type output struct {
 	maySet  func(name string) error // reports why a variable may not be set; nil: any may
 	lines   []string                // the last, at most tailLines
 	line    outputLine              // the one being written
 	set     map[string]string
-	problem string // the first with what was to be set
+	problem string // the first one with a line that sets a variable
 }
 
 // outputLine is a line that is being written. After a carriage return, further output
@@ -110,8 +110,8 @@ func (l *outputLine) keep(p []byte) {
 // sets reports whether the line sets a variable.
 func (l *outputLine) sets() bool { return bytes.HasPrefix(l.head, []byte(setPrefix)) }
 
-// shown is the line for people: without the middle if it is long, and what was
-// overwritten if it is blank.
+// shown is the line for people: without the middle if it is long, and the overwritten
+// text if it is blank.
 func (l *outputLine) shown() string {
 	text := string(l.head)
 	if len(text) > headBytes {

@@ -83,7 +83,7 @@ func (s *scope) all() map[string]string {
 	return values
 }
 
-// inputs renders what a node is given.
+// inputs renders the inputs of a node.
 func (s *scope) inputs(n *node) map[string]string {
 	values := map[string]string{}
 	for _, name := range slices.Sorted(maps.Keys(n.inputs)) {

@@ -131,7 +131,7 @@ type feedAt struct {
 	feed
 }
 
-// resolveFeeds gives the nodes what they feed.
+// resolveFeeds gives each node the variables that its outputs feed.
 func (b *builder) resolveFeeds() {
 	for _, f := range b.feeds {
 		n := b.nodes[f.id]

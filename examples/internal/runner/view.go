@@ -66,10 +66,10 @@ func (v *view) add(lines *[]viewLine, i int, here, below string) {
 }
 
 const (
-	// causeLines is how many lines of its own an error gets at most.
+	// causeLines is the most separate lines of an error.
 	causeLines = 2
-	// causeColumns is how many columns an error gets at least where the terminal
-	// has them, at the cost of the guide lines.
+	// causeColumns is the least width of an error, if the terminal has it, at the cost
+	// of the guide lines.
 	causeColumns = 24
 )
 
@@ -134,7 +134,7 @@ func (v *view) name(i int) string {
 	return strings.ReplaceAll(v.tree.Kind(i).String(), "_", " ")
 }
 
-// remarks is how long a node takes and what is out of the ordinary about it.
+// remarks is the duration of a node and unusual facts about it.
 func (v *view) remarks(i int) string {
 	n := v.tree.Node(i)
 	parts := []string{""}

@@ -50,7 +50,7 @@ func (c *Client) Load(ctx context.Context, ref store.Ref) (snap store.Snapshot, 
 	return snap, nil
 }
 
-// roomFor bounds the room that is made for what a head announces.
+// roomFor bounds the allocation for the number of items that a head announces.
 const roomFor = 10_000
 
 func tree(head *wire.Head, next func(any) error) (*state.Tree, error) {

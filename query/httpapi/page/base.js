@@ -46,8 +46,8 @@ function counted(counts) {
   return [...states, ...Object.keys(counts).filter((s) => !states.includes(s))].filter((s) => counts[s]);
 }
 
-// counters shows a button for each name: pressed says which are on, content what is on
-// the button, and press what it does. Buttons that are there already are kept.
+// counters shows a button for each name. pressed tells whether a button is pressed,
+// content returns its content, and press handles a click. Existing buttons are kept.
 function counters(box, names, pressed, content, press) {
   const had = new Map([...box.children].map((button) => [button.dataset.count, button]));
   const focused = document.activeElement;

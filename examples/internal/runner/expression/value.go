@@ -97,8 +97,8 @@ func formatReal(f float64) string {
 	return text
 }
 
-// asInteger is the value as an integer: a fraction without what follows its
-// point, a text if it reads as one.
+// asInteger is the value as an integer: a fraction is truncated, and a text must be
+// an integer.
 func (v value) asInteger() (value, bool) {
 	switch {
 	case v.integer != nil:
@@ -187,7 +187,8 @@ func align(v, w value) (value, value) {
 }
 
 // within reports whether v is one of a list, or a part of a text. In a list, an
-// integer also equals what can be made one, and a text what is written as it.
+// integer also equals a value that converts to it, and a text equals a value that is
+// written like it.
 func within(v, w value) (bool, error) {
 	switch {
 	case w.isList:
