@@ -70,8 +70,6 @@ func (t *task) use() {
 
 func newCache(bound int, evicted func(*state.Tree)) *cache {
 	c := &cache{evicted: evicted}
-	c.tasks.clear()
-	c.nodes.clear()
 	c.rings[unfinished].bound = bound
 	c.rings[ended].bound = bound / endedShare
 	return c

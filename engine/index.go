@@ -15,7 +15,7 @@ type index[K comparable] struct {
 
 type indexPart[K comparable] struct {
 	mu    sync.RWMutex
-	tasks map[K]*task
+	tasks map[K]*task // nil if empty
 }
 
 const indexParts = 64
@@ -39,6 +39,9 @@ func (x *index[K]) put(name K, t *task) {
 	p := x.part(name)
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.tasks == nil {
+		p.tasks = make(map[K]*task)
+	}
 	p.tasks[name] = t
 }
 
@@ -49,12 +52,12 @@ func (x *index[K]) remove(name K) {
 	delete(p.tasks, name)
 }
 
-// clear empties the index. It must also be called before the first use.
+// clear empties the index.
 func (x *index[K]) clear() {
 	for i := range x.parts {
 		p := &x.parts[i]
 		p.mu.Lock()
-		p.tasks = make(map[K]*task)
+		p.tasks = nil
 		p.mu.Unlock()
 	}
 }

@@ -1,7 +1,6 @@
 package boltstore
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"slices"
@@ -316,34 +315,4 @@ func (c *commit) taken(id string) (bool, error) {
 	}
 	number, found, err := c.store.free.search(tx)
 	return found && !o.deleted(number), err
-}
-
-// gap is a range of keys without a node ID in the file: the range around the ID
-// that was searched for last. IDs that ascend with time are all in the same one,
-// so that only the first one after a write-back needs a search.
-type gap struct {
-	key           []byte // of the ID last asked for
-	after, before []byte // a nil before is the end
-	known         bool
-}
-
-// has reports whether an ID is in the gap.
-func (g *gap) has(id string) bool {
-	g.key = appendID(g.key[:0], id)
-	return g.known && bytes.Compare(g.key, g.after) > 0 && (g.before == nil || bytes.Compare(g.key, g.before) < 0)
-}
-
-// search returns the task of the ID that [gap.has] was just asked for or, if the
-// file does not have that ID, makes g the gap around it.
-func (g *gap) search(tx *bolt.Tx) (number uint64, found bool, err error) {
-	c := idsBucket.in(tx).Cursor()
-	next, v := c.Seek(g.key)
-	if bytes.Equal(next, g.key) {
-		p, err := decodePlace(v)
-		return p.number, err == nil, err
-	}
-	g.known, g.before = true, bytes.Clone(next)
-	last, _ := before(c, g.key)
-	g.after = append(g.after[:0], last...)
-	return 0, false, nil
 }
