@@ -323,3 +323,14 @@ func rows(t *testing.T, table string, visit func(op state.OpKind, st state.State
 		}
 	}
 }
+
+// end is the first number after those of an enumeration, of which it gets the first.
+func end[E interface {
+	~uint8
+	Valid() bool
+}](e E) E {
+	for e.Valid() {
+		e++
+	}
+	return e
+}

@@ -157,7 +157,7 @@ func TestAFieldThatDoesNotApplyIsRefused(t *testing.T) {
 		{"parent", func(op *state.Op) { op.Parent = "p" }, kinds(state.Declare)},
 		{"kind", asSubprocess, kinds(state.Declare)},
 		{"kind pipeline", func(op *state.Op) { op.NodeKind = state.Pipeline }, nil},
-		{"kind unknown", func(op *state.Op) { op.NodeKind = state.ConvergeGateway + 1 }, nil},
+		{"kind unknown", func(op *state.Op) { op.NodeKind = end(state.Pipeline) }, nil},
 		{"name", named("x"), kinds(state.Create, state.Declare)},
 		{"no retry", func(op *state.Op) { op.NoRetry = true }, kinds(state.Declare)},
 		{"no skip", func(op *state.Op) { op.NoSkip = true }, kinds(state.Declare)},
@@ -191,7 +191,7 @@ func TestAFieldThatDoesNotApplyIsRefused(t *testing.T) {
 			}
 		}
 	}
-	for _, kind := range []state.OpKind{0, state.Delete, state.Reopen + 1} {
+	for _, kind := range []state.OpKind{0, state.Delete, end(state.Create)} {
 		op := state.Op{Kind: kind, Node: "n", Now: now}
 		if err := op.Validate(); !errors.Is(err, state.ErrInvalidArgument) {
 			t.Errorf("%s is applied: %v", kind, err)

@@ -245,7 +245,7 @@ func TestReplayRefusesInconsistentTransitions(t *testing.T) {
 		{"a node where there is one", tree, add, func(c *state.Change) { c.Index = 1 }},
 		{"a node before the first", tree, add, func(c *state.Change) { c.Index = -1 }},
 		{"a node of no kind", tree, add, func(c *state.Change) { c.Kind = 0 }},
-		{"a node of an unknown kind", tree, add, func(c *state.Change) { c.Kind = state.ConvergeGateway + 1 }},
+		{"a node of an unknown kind", tree, add, func(c *state.Change) { c.Kind = end(state.Pipeline) }},
 		{"a node in no state", tree, add, func(c *state.Change) { c.State = 0 }},
 		{"a second root", tree, add, func(c *state.Change) { c.Kind = state.Pipeline }},
 		{"a node in none", tree, add, func(c *state.Change) { c.Declared.ParentIndex = -1 }},

@@ -167,7 +167,7 @@
 // the commits, so only few processes should watch and forward the events. A
 // process that commits sends NOTIFY at most 20 times a second, and only if there are
 // listeners, but each one wakes all of them, so turn it off. Leases should be
-// longer than 30 seconds: 10,000 renewals every 10 seconds are 1,000 small
+// longer than [DefaultLease]: 10,000 renewals every 10 seconds are 1,000 small
 // additional commits a second, and with 100 seconds a tenth of that. They take
 // no turns, but they do sync.
 //

@@ -30,7 +30,7 @@ type Options struct {
 	Owner string
 	// Lease is the duration of this handle's leases after the last renewal; they
 	// are renewed after each third of it. Negative: the handle takes no leases,
-	// for tools that run no tasks. Default: 30 seconds.
+	// for tools that run no tasks. Default: [DefaultLease].
 	Lease time.Duration
 	// Recover is how long a call retries while the database cannot be reached,
 	// for example during a restart or failover, and how long a commit may take;
@@ -48,6 +48,9 @@ type Options struct {
 	// keeps. Default: 1,000,000.
 	FeedTransitions int64
 }
+
+// DefaultLease is the duration of leases unless [Options] have another one.
+const DefaultLease = 30 * time.Second
 
 // maxRecover is less than the time for which tokens of commits are kept.
 const maxRecover = 12 * time.Hour
@@ -70,7 +73,7 @@ func (o *Options) withDefaults() (Options, error) {
 		return d, fmt.Errorf("%w: schema %q", state.ErrInvalidArgument, d.Schema)
 	}
 	defaultTo(&d.Schema, "pipestatus")
-	defaultTo(&d.Lease, 30*time.Second)
+	defaultTo(&d.Lease, DefaultLease)
 	defaultTo(&d.Recover, 30*time.Second)
 	defaultTo(&d.Poll, time.Second)
 	defaultTo(&d.FeedTransitions, 1_000_000)

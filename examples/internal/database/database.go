@@ -37,6 +37,8 @@ type Servers struct {
 	Openers map[string]Opener
 	// Usage is lines on how to write URLs, for a program's usage.
 	Usage string
+	// Lease is the default of [Options].
+	Lease time.Duration
 }
 
 // programs lists programs that open other kinds of URLs.

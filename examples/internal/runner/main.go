@@ -252,6 +252,6 @@ func (c *call) parseEndpoints() error {
 // bindShared declares the flags of programs whose database others use too.
 func (c *call) bindShared(flags *flag.FlagSet) {
 	flags.BoolVar(&c.standby, "standby", false, "run what other runners of the business leave when they die, until Ctrl-C")
-	flags.DurationVar(&c.lease, "lease", 0, "how long a dead runner's tasks stay its own (default 30s)")
+	flags.DurationVar(&c.lease, "lease", 0, fmt.Sprintf("how long a dead runner's tasks stay its own (default %v)", c.servers.Lease))
 	flags.StringVar(&c.owner, "owner", "", "`NAME` of this runner alone: started again under it, it need not wait for its leases to run out")
 }

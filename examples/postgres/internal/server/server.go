@@ -24,6 +24,7 @@ func PostgreSQL() *database.Servers {
 	return &database.Servers{
 		Openers: map[string]database.Opener{"postgres": open, "postgresql": open},
 		Usage:   usage,
+		Lease:   pgstore.DefaultLease,
 	}
 }
 
