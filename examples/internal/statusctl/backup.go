@@ -64,7 +64,7 @@ func backup(ctx context.Context, t *tool, s *boltstore.Store, name string, compa
 }
 
 var compactCommand = command{
-	name: "compact", summary: "give back the room that removed tasks took",
+	name: "compact", summary: "release the room of removed tasks",
 	detail: `
 Writes a new file next to the database, which replaces it once it is complete
 and on disk. Until then there must be room for both. Where open files cannot be

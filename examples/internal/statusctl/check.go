@@ -9,9 +9,9 @@ import (
 )
 
 var checkCommand = command{
-	name: "check", summary: "read the whole database and report what does not fit together",
+	name: "check", summary: "read the whole database and report inconsistencies",
 	detail: `
-Repairs nothing. salvage copies what can still be read of a damaged file.`,
+Repairs nothing. salvage copies the readable parts of a damaged file.`,
 	run: func(ctx context.Context, t *tool, _ []string) error {
 		return t.look(ctx, forChecking, func(r store.Reader) error { return check(ctx, t, r) })
 	},

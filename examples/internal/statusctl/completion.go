@@ -15,7 +15,7 @@ import (
 // completionCommand is a function, since it lists the commands, including itself.
 func completionCommand() command {
 	return command{
-		name: "completion", args: "bash|zsh|fish", summary: "print what completes commands, flags and IDs in a shell",
+		name: "completion", args: "bash|zsh|fish", summary: "print a script that completes commands, flags and IDs in a shell",
 		least: 1, most: 1000,
 		detail: `
 bash: source <(statusctl completion bash)

@@ -47,7 +47,6 @@ func TestKeysEdgesNotesAndLabelsAreShown(t *testing.T) {
 		"flow-mermaid":      {"tree", "2", "10", "-mermaid"},
 		"flow-list":         {"list"},
 		"flow-list-json":    {"list", "-json", "-label", "env=prod"},
-		"usage-list":        {"list", "-h"},
 	} {
 		got := noon(t, append([]string{"-db", db}, args...)...)
 		golden(t, "show/"+name+".golden", recordedNow.ReplaceAllString(got, `"$1":"NOW"`))

@@ -16,14 +16,14 @@ import (
 const importSize = 4096
 
 var importCommand = command{
-	name: "import", args: "[FILE]", summary: "take in the tasks of an export, from FILE or standard input",
+	name: "import", args: "[FILE]", summary: "record the tasks of an export, from FILE or standard input",
 	most: 1,
 	detail: `
-The export is read to its end first, and nothing is imported if it is damaged or
-not whole, if a task or a node ID comes twice in it, or if the database has one of
-them. Then the tasks are recorded, each whole or not at all. Every query about
-them is answered as in the database that they come from, except for sequences and
-revisions, which are of the new database.`,
+The export is read to its end first. Nothing is imported if it is damaged or
+incomplete, if it has a task or a node ID twice, or if the database has one of
+them. Then the tasks are recorded, each completely or not at all. Queries about
+them have the same answers as in the original database, except for sequences and
+revisions, which are those of the new one.`,
 	run: importTasks,
 }
 

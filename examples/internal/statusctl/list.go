@@ -26,9 +26,8 @@ or finished.
 -text finds a part of the task ID, of the ID of the root, of the name or of a label
 such as host=web-1, in letters of either case. -name is the whole name, in the same
 case, or a pattern in which each * stands for any characters: -name 'nightly*'. A
-name and labels are found at once, however many tasks there are; for -text, for a
-pattern and for another order than the recorded one, one task after the other is
-read.
+name and labels are found by an index. -text, a pattern and another order than the
+recorded one read one task after the other.
 
 With -sort started the task that started last comes first, with -sort duration the
 one that has taken longest. STEPS counts steps that have finished; a pipeline or a

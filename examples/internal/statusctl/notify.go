@@ -17,18 +17,19 @@ var notifyCommand = command{
 	name: "notify", args: "URL", summary: "deliver transitions to an HTTP endpoint as signed CloudEvents",
 	detail: `
 Each transition is one POST, at least once and in order for each task. FILE keeps
-how far the endpoint has come: another call with it continues there, also after a
+the position of the endpoint: another call with it continues there, also after a
 crash. Use one FILE for one endpoint and one database.
 
-Without -follow it ends when everything is delivered that was recorded before.
-With -follow it delivers what a running program (-db http://HOST:PORT) or others
-on a server record, until it is interrupted. A runner delivers what it records
-itself: runner -notify URL.
+Without -follow it ends when it has delivered everything that was recorded before.
+With -follow it delivers the transitions that a running program (-db
+http://HOST:PORT) or the users of a server record, until it is interrupted. A runner
+delivers its own transitions: runner -notify URL.
 
 An endpoint that answers 410 ends it; after any other failure it tries again, with
-pauses of up to five minutes. If the database no longer has what comes next, it
-says so and ends. With -across-gaps it tells the endpoint so and continues with the
-oldest transition there is. 'go doc ./query/notify' describes the events.`,
+pauses of up to five minutes. If the database no longer has the next transition, it
+reports that and ends. With -across-gaps it reports the gap to the endpoint and
+continues with the oldest transition that is left. 'go doc ./query/notify' describes
+the events.`,
 	least: 1, most: 1,
 	bind: func(flags *flag.FlagSet) action {
 		var o notify.Options

@@ -10,7 +10,7 @@ import (
 )
 
 var salvageCommand = command{
-	name: "salvage", args: "NEWFILE", summary: "copy what can be read of a damaged database into a new file",
+	name: "salvage", args: "NEWFILE", summary: "copy the readable parts of a damaged database into a new file",
 	least: 1, most: 1,
 	detail: `
 The damaged file is only read. NEWFILE appears when it is complete and on disk; an

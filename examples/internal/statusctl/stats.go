@@ -17,10 +17,10 @@ var statsCommand = command{
 	name: "stats", args: "[BIZ [NAME]]", summary: "show how large the database is, or how long the runs of a pipeline take",
 	most: 2,
 	detail: `
-Without arguments: how much is in the database. Free room is used again by what
-is recorded later; compact gives it back. The feed is what watch can still show.
-Transitions to write back are durable and answered, but not in their place yet;
-opening a file takes longer with many.
+Without arguments: the size of the database. Later records use the free room, and
+compact releases it. The feed has the transitions that watch can still show.
+Transitions to write back are durable and visible, but not yet in their final place:
+with many of them, opening the file takes longer.
 
 With BIZ and NAME: the last tasks with that name that have ended, or with -label
 those with the label, with or without a name. For each node: how many attempts

@@ -13,7 +13,7 @@ import (
 )
 
 var topCommand = command{
-	name: "top", summary: "show what has been running longest, over all tasks",
+	name: "top", summary: "show the nodes of all tasks that have been running longest",
 	bind: func(flags *flag.FlagSet) action {
 		business := flags.String("biz", "", "only tasks of the business `ID`")
 		limit := flags.Int("limit", 20, "at most `N` nodes")

@@ -10,7 +10,7 @@ import (
 )
 
 var whyCommand = command{
-	name: "why", args: "BIZ TASK|NODE", summary: "show what failed in a task or node, with the whole error texts",
+	name: "why", args: "BIZ TASK|NODE", summary: "show the failures in a task or node, with their whole error texts",
 	least: 2, most: 2,
 	detail: timeDetail,
 	bind:   looking((*tool).showFailures),
