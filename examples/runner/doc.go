@@ -54,8 +54,9 @@
 // expression. Unknown fields are ignored. A ServiceActivity has
 //
 //   - component: {"code": "shell", "inputs": {"command": {"value": "make"}}};
-//     inputs may have command_windows as well, which Windows prefers. Any other
-//     input is a variable of this command only
+//     inputs may have command_windows as well, which Windows prefers. Each other
+//     input, such as "target": {"value": "docs"}, is a variable in the environment of
+//     this command only; it hides a variable of the pipeline with the same name
 //   - timeout: seconds after which the command and all it started is ended. The
 //     reference's timeout_config does the same, and may skip the activity
 //   - auto_retry: {"enable": true, "times": 3, "interval": 0.5}: how often, and
@@ -151,7 +152,7 @@
 // secret into a variable. A node's key is its ID in the definition, which answers
 // show as its ID, and the flows between nodes are recorded as edges. Therefore
 // statusctl export and import move a complete task, and -resume continues it
-// elsewhere.
+// elsewhere. The runner removes no task: statusctl purge does.
 //
 // A database on a server can be shared by runners. The runner of examples/postgres
 // is this one with PostgreSQL.

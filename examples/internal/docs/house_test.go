@@ -3,6 +3,7 @@ package docs_test
 import (
 	"go/parser" //nolint:depguard // part of the standard library
 	"go/token"  //nolint:depguard // too
+	"io/fs"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -20,6 +21,7 @@ var (
 	named = regexp.MustCompile("`((?:engine|state|store|query|examples|\\.ci)/[\\w./-]+)`")
 	// identifier is the last part of a name in Go or JavaScript.
 	identifier = regexp.MustCompile("`(?:\\w+\\.)?(\\w+)`")
+	testFunc   = regexp.MustCompile(`(?m)^func (Test\w+)\(`)
 	// tableOf is the line before a table of the files of a package, and short a file
 	// or directory in one.
 	tableOf = regexp.MustCompile("^`([\\w/]+)`[,:]")
@@ -91,10 +93,30 @@ func TestTheImportGraphInContributingMatchesTheCode(t *testing.T) {
 	}
 }
 
+// declared are the names of all tests of the repository.
+func declared(t *testing.T) map[string]bool {
+	t.Helper()
+	names := make(map[string]bool)
+	err := filepath.WalkDir(root, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(name, "_test.go") {
+			return err
+		}
+		text, err := os.ReadFile(name)
+		for _, found := range testFunc.FindAllSubmatch(text, -1) {
+			names[string(found[1])] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return names
+}
+
 // An entry that says which files to change names the files with their
-// directories, and identifiers that are in one of these files.
+// directories, identifiers that are in one of these files, and tests.
 func TestFilesAndIdentifiersThatContributingNamesExist(t *testing.T) {
-	files, identifiers := 0, 0
+	files, identifiers, tests := 0, 0, declared(t)
 	for paragraph := range strings.SplitSeq(read(t, "CONTRIBUTING.md"), "\n\n") {
 		var text strings.Builder
 		for _, found := range named.FindAllStringSubmatch(paragraph, -1) {
@@ -110,6 +132,9 @@ func TestFilesAndIdentifiersThatContributingNamesExist(t *testing.T) {
 		}
 		for _, found := range identifier.FindAllStringSubmatch(paragraph, -1) {
 			identifiers++
+			if tests[found[1]] {
+				continue
+			}
 			if !regexp.MustCompile(`\b` + found[1] + `\b`).MatchString(text.String()) {
 				t.Errorf("%s is in no file of the entry %.40q", found[1], paragraph)
 			}
