@@ -227,7 +227,7 @@ func TestUnreliableStoreUnderTwoEngines(t *testing.T) {
 
 // Callers that cancel at any moment do not affect others, and every answer
 // reaches its caller.
-func TestCancelledCallsDoNotAffectOthers(t *testing.T) {
+func TestCanceledCallsDoNotAffectOthers(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		f.task("10", "root")
 		var wg sync.WaitGroup

@@ -277,9 +277,9 @@ func ExampleEngine_Submit() {
 	// <nil>
 }
 
-// When the context of a runner is cancelled, the outcome of the step must still be
+// When the context of a runner is canceled, the outcome of the step must still be
 // recorded, with another context.
-func Example_cancelled() {
+func Example_canceled() {
 	_, e, done := started()
 	defer done()
 	ctx, cancel := context.WithCancel(context.Background())

@@ -242,7 +242,7 @@ type contents struct {
 // read returns the contents of a store or engine.
 func read(t testing.TB, r store.Reader) contents {
 	t.Helper()
-	// Tests also read after cancelling their context.
+	// Tests also read after canceling their context.
 	ctx := context.Background()
 	check := func(err error) {
 		t.Helper()

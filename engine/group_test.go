@@ -151,9 +151,9 @@ func TestNothingIsVisibleBeforeItsCommitReturns(t *testing.T) {
 	})
 }
 
-// Cancelling stops the wait and undoes nothing; the engine continues with the
+// Canceling stops the wait and undoes nothing; the engine continues with the
 // request, and does not reuse its memory.
-func TestCancelledWaitLeavesTheRequestQueued(t *testing.T) {
+func TestCanceledWaitLeavesTheRequestQueued(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := hold(t)
 		ctx, cancel := context.WithCancel(h.ctx)

@@ -62,7 +62,7 @@ func TestOpenReportsAnUnreadableStore(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if _, err := engine.Open(ctx, store.NewMemory(), nil); !errors.Is(err, context.Canceled) {
-		t.Errorf("cancelled: %v", err)
+		t.Errorf("canceled: %v", err)
 	}
 }
 

@@ -83,7 +83,7 @@ func TestRefusalsOfSubmittedOperationsAreReported(t *testing.T) {
 		} {
 			go func() {
 				if err := record(); !errors.Is(err, context.Canceled) {
-					t.Errorf("cancelled: %v", err)
+					t.Errorf("canceled: %v", err)
 				}
 			}()
 		}
@@ -158,7 +158,7 @@ func TestTheQueueIsBounded(t *testing.T) {
 				t.Error(err)
 			}
 		}
-		// The cancelled request has no effect.
+		// The canceled request has no effect.
 		if want := uint64(2 + 1 + 2*5 + 2); f.Position().Sequence != want {
 			t.Errorf("%d transitions, want %d", f.Position().Sequence, want)
 		}

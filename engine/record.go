@@ -102,8 +102,8 @@ func (p *Pending) Wait(ctx context.Context) ([]Result, error) {
 // await waits for the answer and returns true, or false if the context ends
 // first. If both have happened, it returns true.
 func (p *Pending) await(ctx context.Context) bool {
-	cancelled := ctx.Done()
-	if cancelled == nil {
+	canceled := ctx.Done()
+	if canceled == nil {
 		<-p.done // without a select, which would cost as much as the rest of the wait
 		return true
 	}
@@ -115,7 +115,7 @@ func (p *Pending) await(ctx context.Context) bool {
 	select {
 	case <-p.done:
 		return true
-	case <-cancelled:
+	case <-canceled:
 		return false
 	}
 }

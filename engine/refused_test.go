@@ -218,7 +218,7 @@ func TestDepthAndSizeOfATaskAreLimited(t *testing.T) {
 	})
 }
 
-func TestCancelledContextRecordsNothing(t *testing.T) {
+func TestCanceledContextRecordsNothing(t *testing.T) {
 	forEachStore(t, func(f *fixture) {
 		furnish(f)
 		ctx, cancel := context.WithCancel(f.ctx)
@@ -240,12 +240,12 @@ func TestClosedEngineAnswersErrClosed(t *testing.T) {
 			f.Fatal(err)
 		}
 		f.expectUnchanged(func() {
-			cancelled, cancel := context.WithCancel(f.ctx)
+			canceled, cancel := context.WithCancel(f.ctx)
 			cancel()
-			for _, ctx := range []context.Context{f.ctx, cancelled} {
+			for _, ctx := range []context.Context{f.ctx, canceled} {
 				for what, err := range everyCall(ctx, f) {
 					var refused *state.Error
-					if what == "watch" && ctx == cancelled {
+					if what == "watch" && ctx == canceled {
 						continue // it also reads after Close
 					}
 					if !errors.Is(err, store.ErrClosed) || errors.As(err, &refused) {

@@ -105,7 +105,7 @@ func TestDeleteRefusesBadInput(t *testing.T) {
 		cancel()
 		var refused *state.Error
 		if err := f.Delete(ctx, "2", "10"); !errors.Is(err, context.Canceled) || errors.As(err, &refused) {
-			t.Errorf("with a cancelled context: %T %v", err, err)
+			t.Errorf("with a canceled context: %T %v", err, err)
 		}
 	})
 }
@@ -395,7 +395,7 @@ func TestPurgeEndsWithItsContextAndStoreErrors(t *testing.T) {
 		ctx, cancel := context.WithCancel(f.ctx)
 		cancel()
 		if _, err := f.Purge(ctx, engine.Retention{}); !errors.Is(err, context.Canceled) {
-			t.Errorf("cancelled: %v", err)
+			t.Errorf("canceled: %v", err)
 		}
 		s.BeforeCommit = func(context.Context, []store.Write) error { return store.ErrFull }
 		if removed, err := f.Purge(f.ctx, engine.Retention{}); !errors.Is(err, store.ErrFull) || removed.Removed != 0 {

@@ -10,8 +10,8 @@ import (
 type Side struct {
 	state.Node
 	Shown state.State // by the convention of the [Query]
-	// Took is the time that the current attempt took until it ended or came to a
-	// stand, see [Stands], or has taken until now. It is 0 before the start.
+	// Took is the time that the current attempt took until it ended or began to wait
+	// for a person, see [Stands], or has taken until now. It is 0 before the start.
 	Took time.Duration
 }
 

@@ -70,7 +70,7 @@ type NodeStatistics struct {
 	Finished int
 
 	identity           string
-	usual              bool // in at least half of the runs that came to an end of their own
+	usual              bool // in at least half of the runs that were not revoked
 	took, begins, ends []time.Duration
 }
 

@@ -67,7 +67,7 @@ func TestARepeatInABatchLeavesTheOthers(t *testing.T) {
 	}
 	for i, repeat := range []bool{true, true, false, true} {
 		if (outcomes[i].Transition == nil) != repeat {
-			t.Errorf("operation %d recognised as a repeat: %t", i, !repeat)
+			t.Errorf("operation %d recognized as a repeat: %t", i, !repeat)
 		}
 	}
 	if got := node(t, after, "a").State; got != state.Finished {

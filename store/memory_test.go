@@ -166,7 +166,7 @@ func TestMemoryCheckNeedsAnOpenStore(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	if err := m.Check(ctx, report); !errors.Is(err, context.Canceled) {
-		t.Errorf("check with a cancelled context: %v", err)
+		t.Errorf("check with a canceled context: %v", err)
 	}
 	m.Close()
 	if err := m.Check(t.Context(), report); !errors.Is(err, store.ErrClosed) {

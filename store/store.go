@@ -10,7 +10,7 @@ import (
 )
 
 // Store keeps tasks. All methods may be called from many goroutines. A call
-// whose context is cancelled either returns before it has an effect or completes.
+// whose context is canceled either returns before it has an effect or completes.
 // Everything a store returns is the caller's to keep and, trees and
 // transitions aside, to modify; a store keeps nothing that a caller gave it.
 //

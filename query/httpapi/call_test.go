@@ -85,7 +85,7 @@ func TestBigIntegersAreExact(t *testing.T) {
 		t.Errorf("answer %s", w.Body)
 	}
 	if m := refusal(t, f.do(postJSON(callPath, `{"bk_biz_id":9007199254740992,"task_id":`+task+`}`))); !strings.Contains(m, "no task") {
-		t.Errorf("message %q for a neighbour's number", m)
+		t.Errorf("message %q for a neighbor's number", m)
 	}
 }
 

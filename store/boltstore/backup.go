@@ -67,7 +67,7 @@ func (s *Store) spooled(ctx context.Context, w io.Writer, near string, nameless 
 	if _, err := spool.Seek(0, io.SeekStart); err != nil {
 		return err
 	}
-	_, err = io.Copy(cancelled{ctx, w}, spool)
+	_, err = io.Copy(canceled{ctx, w}, spool)
 	return err
 }
 
@@ -84,7 +84,7 @@ func (s *Store) copyPages(ctx context.Context, w io.Writer) error {
 			return err
 		}
 		made := pairing{instance: newID()}
-		return writeTo(tx, &patched{w: cancelled{ctx, w}, at: at, patch: made.record()})
+		return writeTo(tx, &patched{w: canceled{ctx, w}, at: at, patch: made.record()})
 	})
 }
 
@@ -226,13 +226,13 @@ func (k *keeper) Write(p []byte) (n int, err error) {
 	return n, k.err
 }
 
-// cancelled is a writer that fails when its context ends.
-type cancelled struct {
+// canceled is a writer that fails when its context ends.
+type canceled struct {
 	ctx context.Context
 	w   io.Writer
 }
 
-func (c cancelled) Write(p []byte) (int, error) {
+func (c canceled) Write(p []byte) (int, error) {
 	if err := c.ctx.Err(); err != nil {
 		return 0, err
 	}

@@ -41,7 +41,7 @@ func TestBackupAnswersLikeTheStore(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if err := make(ctx, filepath.Join(dir, "cancelled")); !errors.Is(err, context.Canceled) {
+		if err := make(ctx, filepath.Join(dir, "canceled")); !errors.Is(err, context.Canceled) {
 			t.Errorf("%s with a context that ended: %v", name, err)
 		}
 	}

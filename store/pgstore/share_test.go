@@ -57,7 +57,7 @@ func TestCallsDuringAnAnswerShareTheNextOne(t *testing.T) {
 	})
 }
 
-func TestACancelledCallDoesNotCancelTheAnswersOfOthers(t *testing.T) {
+func TestACanceledCallDoesNotCancelTheAnswersOfOthers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var s shared[string, int]
 		gate := make(chan struct{})

@@ -8,7 +8,7 @@ import (
 var deleteCases = []testCase{
 	{
 		"a delete removes all of a task",
-		"after a delete nothing can be read of the task, its nodes, attempts and transitions, and its neighbours are untouched",
+		"after a delete nothing can be read of the task, its nodes, attempts and transitions, and its neighbors are untouched",
 		deleteRemoves,
 	},
 	{
@@ -34,15 +34,15 @@ var deleteCases = []testCase{
 }
 
 // doomed is a task with every kind of value, between two neighbors.
-func doomed(c *trial) (w *writer, neighbours []*writer) {
+func doomed(c *trial) (w *writer, neighbors []*writer) {
 	c.Helper()
-	neighbours = []*writer{c.started("2", "1"), c.started("2", "100")}
+	neighbors = []*writer{c.started("2", "1"), c.started("2", "100")}
 	w = c.task("2", "10")
 	tour(w)
-	for _, n := range neighbours {
+	for _, n := range neighbors {
 		n.do(declare(n.root()+".n", n.root(), state.ServiceActivity))
 	}
-	return w, neighbours
+	return w, neighbors
 }
 
 func nodeIDs(t *state.Tree) (ids []string) {
@@ -53,7 +53,7 @@ func nodeIDs(t *state.Tree) (ids []string) {
 }
 
 func deleteRemoves(c *trial) {
-	w, neighbours := doomed(c)
+	w, neighbors := doomed(c)
 	ids := nodeIDs(w.tree)
 	c.reopen()
 	w.expect()
@@ -61,20 +61,20 @@ func deleteRemoves(c *trial) {
 	c.expectAbsent(w.key(), ids...)
 	c.reopen()
 	c.expectAbsent(w.key(), ids...)
-	for _, n := range neighbours {
+	for _, n := range neighbors {
 		n.expect()
 	}
-	c.expectList(store.ListQuery{}, neighbours[1], neighbours[0])
+	c.expectList(store.ListQuery{}, neighbors[1], neighbors[0])
 }
 
 func deleteInFeed(c *trial) {
-	w, neighbours := doomed(c)
+	w, neighbors := doomed(c)
 	before := c.last()
 	c.reopen()
 	if r := c.commit(w.deletion())[0]; r.First != before+1 {
 		c.broken("the delete has sequence %d, want %d", r.First, before+1)
 	}
-	neighbours[0].do(on(state.Suspend, neighbours[0].root()))
+	neighbors[0].do(on(state.Suspend, neighbors[0].root()))
 	c.reopen()
 	c.expectFeed()
 	feed, err := c.store.Feed(c.Context(), c.at(before), 1)
@@ -85,7 +85,7 @@ func deleteInFeed(c *trial) {
 }
 
 func deleteFrees(c *trial) {
-	w, neighbours := doomed(c)
+	w, neighbors := doomed(c)
 	ids := nodeIDs(w.tree)
 	w.delete()
 	deleted := c.last()
@@ -93,18 +93,18 @@ func deleteFrees(c *trial) {
 
 	// Use its key with one of its IDs as the root, and another of its IDs elsewhere.
 	w.do(create(ids[1]), on(state.Start, ids[1]))
-	neighbours[0].do(declare(ids[2], neighbours[0].root(), state.ServiceActivity))
+	neighbors[0].do(declare(ids[2], neighbors[0].root(), state.ServiceActivity))
 	c.reopen()
 	w.expect()
-	neighbours[0].expect()
+	neighbors[0].expect()
 	if got := c.listed(w.key())[0].Number; got != deleted+1 {
 		c.broken("the task created again has number %d, want its first sequence %d", got, deleted+1)
 	}
 	c.expectAbsent(state.Key{Business: "2", Task: "none"}, ids[0], ids[3])
-	c.expectList(store.ListQuery{}, w, neighbours[1], neighbours[0])
+	c.expectList(store.ListQuery{}, w, neighbors[1], neighbors[0])
 
 	// Create the old task again, twice.
-	neighbours[0].delete()
+	neighbors[0].delete()
 	for range 2 {
 		w.delete()
 		tour(w)

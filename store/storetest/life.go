@@ -11,9 +11,9 @@ import (
 
 var lifeCases = []testCase{
 	{
-		"a cancelled context is refused",
+		"a canceled context is refused",
 		"a call whose context has ended returns the context's error and has no effect",
-		cancelled,
+		canceled,
 	},
 	{
 		"a closed store is closed",
@@ -46,14 +46,14 @@ func calls(s store.Store, change store.Write, ref store.Ref, node string) map[st
 	}
 }
 
-func cancelled(c *trial) {
+func canceled(c *trial) {
 	w := c.started("2", "10")
 	c.reopen()
 	d := w.draft(on(state.Suspend, "10"))
 	ctx, cancel := context.WithCancel(c.Context())
 	cancel()
 	for method, call := range calls(c.store, d.change, w.ref(), "10") {
-		c.want(method+" with a cancelled context", call(ctx), context.Canceled)
+		c.want(method+" with a canceled context", call(ctx), context.Canceled)
 	}
 	expired, cancel := context.WithTimeout(c.Context(), 0)
 	defer cancel()

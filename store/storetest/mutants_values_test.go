@@ -106,7 +106,7 @@ var valueMutants = []mutant{
 var lifeMutants = []mutant{
 	{
 		name:   "ignores contexts",
-		breaks: []string{"a cancelled context is refused"},
+		breaks: []string{"a canceled context is refused"},
 		spoil: func(s store.Store, b *broken) {
 			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {
 				return s.Commit(context.WithoutCancel(ctx), changes)
@@ -114,7 +114,7 @@ var lifeMutants = []mutant{
 		},
 	},
 	{
-		name:   "commits and says it was cancelled",
+		name:   "commits and says it was canceled",
 		breaks: []string{"a context that ends undoes nothing"},
 		spoil: func(s store.Store, b *broken) {
 			b.commit = func(ctx context.Context, changes []store.Write) ([]store.Result, error) {

@@ -24,7 +24,7 @@ var raceCases = []testCase{
 	{
 		"a context that ends undoes nothing",
 		"a Commit whose context ends at any time either applies and returns no error or has no effect",
-		cancelledMeanwhile,
+		canceledDuringCommit,
 	},
 }
 
@@ -100,7 +100,7 @@ func sameNames(c *trial) {
 	c.expectFeed()
 }
 
-func cancelledMeanwhile(c *trial) {
+func canceledDuringCommit(c *trial) {
 	w := c.started("2", "10")
 	for i := range 40 {
 		ctx, cancel := context.WithCancel(c.Context())

@@ -92,7 +92,7 @@ func (c *command) run(ctx context.Context) ending {
 }
 
 // markPrefix begins the environment variable by which a command's processes are
-// known, wherever they have gone.
+// recognized, even outside of its group.
 const markPrefix = "RUNNER_COMMAND="
 
 // ending is how a command ended that Run returned err for.

@@ -22,7 +22,7 @@ import (
 type display struct {
 	w        io.Writer
 	terminal *os.File // nil: lines
-	colour   bool
+	color    bool
 	quiet    bool
 
 	failedFirst bool // the convention of shown states
@@ -46,7 +46,7 @@ func newDisplay(c *call, def *definition) *display {
 		notes: make(chan string), last: make(chan store.Position), done: make(chan struct{}),
 	}
 	if isTerminal(c.stderr) && !c.quiet && os.Getenv("TERM") != "dumb" {
-		d.terminal, d.colour = c.stderr.(*os.File), os.Getenv("NO_COLOR") == ""
+		d.terminal, d.color = c.stderr.(*os.File), os.Getenv("NO_COLOR") == ""
 	}
 	return d
 }
@@ -159,7 +159,7 @@ func (d *display) draw(tree *state.Tree, fit bool) {
 	if !ok {
 		return
 	}
-	v := view{tree: tree, now: time.Now(), columns: columns, colour: d.colour, failedFirst: d.failedFirst}
+	v := view{tree: tree, now: time.Now(), columns: columns, color: d.color, failedFirst: d.failedFirst}
 	lines := v.lines()
 	if fit {
 		lines = fitted(lines, rows-2)

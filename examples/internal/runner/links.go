@@ -44,7 +44,7 @@ func (b *builder) flows(path string, doc *document, nodes map[string]*node) *flo
 
 // link resolves the flows of a node and holds its lists against them.
 func (b *builder) link(path string, n *node, e *element, ends *flowEnds) {
-	if !n.kind.Valid() { // which flows it may have nobody knows
+	if !n.kind.Valid() { // its permitted flows are unknown
 		return
 	}
 	least, most := 1, 1

@@ -210,8 +210,8 @@ func (r *run) skip(ctx context.Context, b *batch, n *node, o *operation) error {
 }
 
 // arrive leaves the nodes that have ended and lead to a node that has not begun,
-// which would begin now but for a pause. It refuses all others: only of a next
-// step it is certain that the pipeline comes to it.
+// which would begin now but for a pause. It refuses all others: only a next step is
+// certain to be reached.
 func (r *run) arrive(ctx context.Context, b *batch, n *node) error {
 	was := b.recorded(n)
 	if was.State != state.Suspended && !b.suspendedAbove(n) {
@@ -312,7 +312,7 @@ func (r *run) unsuspend(ctx context.Context, b *batch, p *pipeline) error {
 
 // continueIn begins the nodes of a pipeline that can begin.
 func (r *run) continueIn(ctx context.Context, b *batch, p *pipeline) error {
-	err := r.goOn(ctx, b, p, func(n *node) {
+	err := r.proceed(ctx, b, p, func(n *node) {
 		if b.recorded(n).State == state.Created {
 			b.enter(n, nil)
 		}

@@ -50,7 +50,7 @@ func encodeData(v any) []byte {
 // as inputs and outputs of attempts.
 type results struct {
 	known   values
-	pending values // what a batch adds that has not been committed
+	pending values // from a batch that has not been committed
 }
 
 // values are the exit codes of activities, and what variables were given, by
@@ -85,7 +85,7 @@ func (r *results) took(n *node, out *attemptOutput) {
 // give adds values for variables of a pipeline.
 func (r *results) give(p *pipeline, given map[string]string) { r.pending.give(p.id, given) }
 
-// settle keeps what is pending, since it is committed.
+// settle adds the pending results to the known ones, after their commit.
 func (r *results) settle() {
 	maps.Copy(r.known.exits, r.pending.exits)
 	for pipeline, given := range r.pending.variables {
@@ -94,7 +94,7 @@ func (r *results) settle() {
 	r.discard()
 }
 
-// discard drops what is pending.
+// discard drops the pending results.
 func (r *results) discard() { r.pending = newValues() }
 
 // variable is the value that a variable of a pipeline was given last.
@@ -123,7 +123,7 @@ func (r *results) exit(activity string) (int, bool) {
 	return code, ok
 }
 
-// readResults reads what has happened in a task that began with a definition.
+// readResults reads the results of a task that began with a definition.
 func readResults(ctx context.Context, from store.Reader, task state.Key, def *definition) (*results, error) {
 	snap, err := from.Load(ctx, store.Ref{Key: task})
 	if err != nil {

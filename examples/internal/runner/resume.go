@@ -28,15 +28,15 @@ func (r *run) resume(ctx context.Context) error {
 	}
 	b.record(engine.Report("", state.Running, r.in()))
 	b.resumed, b.releasesAll = append(b.resumed, r.def.root), true
-	if err := r.goOn(ctx, b, r.def.root, func(n *node) { r.again(b, n) }); err != nil {
+	if err := r.proceed(ctx, b, r.def.root, func(n *node) { r.again(b, n) }); err != nil {
 		return err
 	}
 	return r.commit(ctx, b)
 }
 
-// goOn continues a pipeline at its position: again handles nodes that have not ended,
+// proceed continues a pipeline at its position: again handles nodes that have not ended,
 // and ended nodes lead to their successors.
-func (r *run) goOn(ctx context.Context, b *batch, p *pipeline, again func(*node)) error {
+func (r *run) proceed(ctx context.Context, b *batch, p *pipeline, again func(*node)) error {
 	s, err := r.story(ctx, b.tree)
 	if err != nil {
 		return err

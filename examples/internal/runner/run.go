@@ -16,8 +16,8 @@ import (
 // and records everything; others only wait for commands.
 //
 // The nodes that are active (entered and not left) are where the pipeline is.
-// Leaving a node and entering what follows is one commit, so that the database
-// always says where that is.
+// Leaving a node and entering its successors is one commit, so that the database
+// always has this position.
 type run struct {
 	engine  *engine.Engine
 	task    state.Key
@@ -74,7 +74,7 @@ func (r *run) begin(ctx context.Context) error {
 	return r.commit(ctx, b)
 }
 
-// errStopped is why commands end when the runner is told to stop.
+// errStopped is the cause of commands that end because the runner was stopped.
 var errStopped = errors.New("interrupted: the runner was stopped")
 
 // loop runs the pipeline until nothing is left to do: it has finished, it

@@ -12,7 +12,7 @@ import (
 const (
 	// maxValueBytes limits the value of a variable.
 	maxValueBytes = 64 << 10
-	// maxSetBytes limits what all variables of a pipeline come to: a process
+	// maxSetBytes limits the total size of the variables of a pipeline: a process
 	// cannot be started with more than a few megabytes.
 	maxSetBytes = 1 << 20
 )

@@ -15,7 +15,7 @@ type view struct {
 	tree    *state.Tree
 	now     time.Time
 	columns int
-	colour  bool
+	color   bool
 
 	failedFirst bool // the convention of shown states
 	shown       func(i int) state.State
@@ -35,8 +35,7 @@ func (v *view) lines() (lines []viewLine) {
 
 // add adds the line of node i, whose name stands after the guide lines here,
 // and those of its children, after the guide lines below. An error that does not
-// fit on the line of its node gets lines of its own, as long as the node is of
-// interest.
+// fit on the line of its node gets separate lines, unless the node has finished.
 func (v *view) add(lines *[]viewLine, i int, here, below string) {
 	shown := v.shown(i)
 	settled := shown == state.Finished
@@ -49,7 +48,7 @@ func (v *view) add(lines *[]viewLine, i int, here, below string) {
 	// A long name must not push out what is happening.
 	text += picture.Fit(name, max(room-picture.Columns(remarks), room/3)) + remarks
 	text = picture.Fit(text, v.columns-1)
-	if name := shown.String(); v.colour && strings.HasPrefix(text, name) {
+	if name := shown.String(); v.color && strings.HasPrefix(text, name) {
 		text = picture.Paint(shown, name) + text[len(name):]
 	}
 	*lines = append(*lines, viewLine{text, settled})
@@ -86,7 +85,7 @@ func (v *view) addCause(lines *[]viewLine, shown state.State, below, cause strin
 			line, rest = split(cause, room)
 		}
 		line = picture.Fit(line, room)
-		if v.colour {
+		if v.color {
 			line = picture.Paint(shown, line)
 		}
 		*lines = append(*lines, viewLine{text: before + line})
@@ -143,7 +142,7 @@ func (v *view) remarks(i int) string {
 		parts = append(parts, picture.Duration(took))
 	}
 	pending := n.RetryAt
-	n.RetryAt = state.Instant{} // told by how long it is away
+	n.RetryAt = state.Instant{} // shown as the remaining time
 	if text := picture.Remarks(&n.Attempt, time.UTC); text != "" {
 		parts = append(parts, text)
 	}

@@ -81,17 +81,17 @@ func TestTheViewShowsUnusualFacts(t *testing.T) {
 
 func TestTheViewFitsTheTerminal(t *testing.T) {
 	tree, now := viewedTree(t)
-	v := view{tree: tree, now: now, columns: 20, colour: true}
+	v := view{tree: tree, now: now, columns: 20, color: true}
 	for _, line := range append(texts(v.lines()), v.summary()) {
 		plain := picture.Printable(line)
 		if taken := len([]rune(plain)) + strings.Count(plain, "编") + strings.Count(plain, "译"); taken > 19 {
 			t.Errorf("%q takes %d columns", plain, taken)
 		}
 		if strings.Count(line, "\x1b[3") != strings.Count(line, "\x1b[0m") || strings.HasPrefix(plain, "RUNNING") && !strings.HasPrefix(line, "\x1b[34m") {
-			t.Errorf("%q is not coloured", line)
+			t.Errorf("%q is not colored", line)
 		}
 	}
-	v.columns, v.colour = 46, false
+	v.columns, v.color = 46, false
 	want := []string{"FAILED    │  └─ 编译 com…  1.0 s  retry in 2…", "          │        last words"}
 	if got := texts(v.lines())[3:5]; !slices.Equal(got, want) {
 		t.Errorf("a long name leaves no room: %q, want %q", got, want)
