@@ -117,22 +117,36 @@
 //	go test -run '^$' -bench . -growth 1000000 -timeout 0
 //
 // Commits on two cores that server and engines shared, by a Unix socket, medians of
-// five rounds in turns with pgbench, which did 3,500 to 3,700 simple updates a
-// second with one client and 7,500 with 16:
+// five rounds in turns with pgbench, which did 2,100 simple updates a second with
+// one client and 7,500 with 16, and medians and ranges of nine such runs:
 //
-//	transitions/s, group commit included     before    now     x pgbench
-//	one process, one writer                  1,397     2,142   0.61
-//	16 processes, one writer each            980       1,346   0.18
-//	one process, 256 writers                 10,196    19,242
-//	four processes, 64 writers each          9,936     16,236
+//	transitions/s, group commit included     before    now       x pgbench
+//	one process, one writer                  1,397     2,480     1.25 (1.11 to 1.34)
+//	16 processes, one writer each            980       3,380     0.45 (0.37 to 0.55)
+//	one process, 256 writers                 10,196    31,000
+//	four processes, 64 writers each          9,936     27,400
 //
-// "Before" is a commit of nine statements, with an engine that read the feed after
-// each commit of others and an index that made every transition write an entry
-// into each index of tasks. "Now" is one statement, not yet divided in two for
-// commits among others.
+// Four processes do 0.91 times as much as one of 256 writers (0.75 to 1.06).
+//
+// "Before" is a commit of nine statements, on a day when round trips took half as
+// long: pgbench did 3,600 updates with one client and 7,500 with 16. A commit has
+// one round trip and an update has five, so with one writer the ratio depends on
+// them.
+//
+// A commit of one of 16 processes takes 320 microseconds of the server's processor
+// time and 90 of the process. 120 of them are for the turn: the sequence, and above
+// all waiting for the lock and waking up. The transaction that waits for the disk
+// takes 35. With four processes of 64 writers, both cores are busy, and all work
+// takes 1.4 times the processor time, also that of the processes, which do the same
+// as one of 256.
+//
+// A snapshot of 10 nodes takes 1.4 to 1.7 times as long as a SELECT of one row by
+// key, 1.6 in the median. The round trip is the same. The server takes 30
+// microseconds instead of 15, since it opens four tables instead of one, and the
+// handle takes 9 for decoding. Before, it took 1.9 times as long.
 //
 //	bytes a node, of 20 in a finished task, with indexes
-//	nodes 236, names 116, transitions (three a node) 562, tasks 48: 962 in all
+//	nodes 232, names 116, transitions (three a node) 556, tasks 55: 959 in all
 //
 // In an earlier measurement, a store of a million tasks of 5 nodes did 0.7
 // times as many snapshots a second as one of a thousand, 0.75 times as many
@@ -144,18 +158,18 @@
 // This is an estimate from the figures above, not a measurement.
 //
 // The first limit is the cost of a commit. 10,000 runners with a transition a
-// second each offer little to group, and two cores process about 1,350 such
-// commits a second, including the runners' part. That makes 15 cores, or eight
+// second each offer little to group, and two cores process about 3,400 such
+// commits a second, including the runners' part. That makes six cores, or three
 // stores of two cores each. A second part of this limit is the turn that
 // commits take: it lasts from the statement that assigns sequences to the end
 // of its transaction, a fraction of a millisecond, and does not include the
 // wait for the disk or a synchronous standby. A standby in another building
 // therefore makes commits slow but not few. The number of turns a second on a
-// larger server has not been measured, so count on 1,350 commits a second for
-// each store: 10,000 need eight stores. The fleet is then divided by business:
+// larger server has not been measured, so count on 3,400 commits a second for
+// each store: 10,000 need three stores. The fleet is then divided by business:
 // each store is a schema, at first on the same server and later on its own
-// server. With many writers in each process, group commit makes this 16,000 to
-// 19,000 transitions a second on two cores. Assigning sequences after the
+// server. With many writers in each process, group commit makes this 27,000 to
+// 31,000 transitions a second on two cores. Assigning sequences after the
 // commits would avoid the turns, but every answer would wait for the
 // assignment, because an answer contains a sequence.
 //
@@ -171,7 +185,7 @@
 // additional commits a second, and with 100 seconds a tenth of that. They take
 // no turns, but they do sync.
 //
-// The third limit is room. A billion nodes at 962 bytes are 0.96 TB; 562 GB of
+// The third limit is room. A billion nodes at 959 bytes are 0.96 TB; 556 GB of
 // it are transitions, three billion rows. Sixteen stores have 60 GB each. One
 // machine can cache enough of that, because most reads are of recently written
 // data. Options.Partitions divides the large tables by task, so that vacuuming
@@ -187,7 +201,7 @@
 //
 // Some settings matter as well. A transaction that stays open for hours, such
 // as a forgotten session or a logical backup, keeps every version of the feed's
-// only row alive, a thousand more each second, and every commit must skip them.
+// only row alive, three thousand more each second, and every commit must skip them.
 // Bound such transactions with idle_in_transaction_session_timeout, and take
 // backups from a standby. A client whose machine dies between the packets of a
 // commit keeps the turn until the server notices; Open sets the session's TCP

@@ -20,10 +20,10 @@ import (
 //   - turn waits until no other commit gives out sequences;
 //   - base gives sequences out, and the rows with sequences follow.
 //
-// Where others commit too, it is three statements: all up to turn, turn, and the
-// rest. The rest then begins when the turn has come, and sees the last version
-// of the row in feed. A statement that began before has to evaluate itself a
-// second time for that, with the turn taken.
+// Where others commit too, it is two statements: all up to turn, and the rest. The
+// rest then begins when the turn has come, and sees the last version of the row in
+// feed. A statement that began before has to evaluate itself a second time for
+// that, with the turn taken.
 
 // column is one of the columns of some rows.
 type column struct {
@@ -124,6 +124,7 @@ func (s *statements) writes(a *attempt, holder int64, checks bool) []statement {
 	first.expect(p, checks)
 	first.names(p)
 	first.contents(p)
+	first.turn()
 	last.sequences(p, a.alone, checks)
 	last.sequenced(p)
 	last.later("token", writeToken(last.arg(holder), last.arg(a.token.slot), last.arg(a.token.number)))
@@ -131,8 +132,7 @@ func (s *statements) writes(a *attempt, holder int64, checks bool) []statement {
 		return []statement{last.end(s.in, "SELECT base, history, "+noTimeout+" FROM c")}
 	}
 	return []statement{
-		first.end(s.in, "SELECT 1 / count(*) FROM ready"),
-		{s.in("SELECT pg_advisory_xact_lock(" + turnLock + ", tableoid::integer) FROM pipestatus.feed"), nil},
+		first.end(s.in, "SELECT 1 / count(*) FROM turn"),
 		last.end(s.in, "SELECT base, history, "+early+" FROM c"),
 	}
 }
@@ -219,12 +219,17 @@ func (w *writing) after() string {
 	return "WHERE " + b.String() + " >= 0"
 }
 
-// sequences gives out the sequences, and waits for the turn if the statement is
-// the only one. Waiting for that is cheaper than waiting for the row in feed.
+// turn waits for the turn, once the parts so far are complete. Waiting for that is
+// cheaper than waiting for the row in feed.
+func (w *writing) turn() {
+	w.later("turn", `SELECT pg_advisory_xact_lock(`+turnLock+`, f.tableoid::integer) FROM ready, pipestatus.feed f `+w.after())
+}
+
+// sequences gives out the sequences, in the turn that the same statement waited for
+// if it is the only one.
 func (w *writing) sequences(p *plan, alone, checks bool) {
 	inTurn := ` WHERE one`
 	if alone {
-		w.later("turn", `SELECT pg_advisory_xact_lock(`+turnLock+`, f.tableoid::integer) FROM ready, pipestatus.feed f `+w.after())
 		inTurn += ` AND (SELECT count(*) FROM turn) = 1`
 	} else {
 		w.later("ready", `SELECT`)
