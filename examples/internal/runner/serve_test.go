@@ -37,18 +37,9 @@ func servedRun(t *testing.T, g gate, args ...string) (url string, signals chan o
 // it.
 func serveTree(t *testing.T, tree object, g gate, args ...string) (url string, signals chan os.Signal, results chan outcome) {
 	t.Helper()
-	signals, results = make(chan os.Signal), make(chan outcome, 1)
-	stderr := &syncBuffer{}
-	args = append([]string{"-http", "127.0.0.1:0", "-grace", "1h", "-db", filepath.Join(t.TempDir(), "p.db"), "-task", "t1"}, args...)
-	args = append(args, write(t, tree))
-	go func() { results <- callWith(t, signals, stderr, args...) }()
+	r := remotely(t, tree, "", args...)
 	g.await(t)
-	t.Cleanup(http.DefaultClient.CloseIdleConnections)
-	found := servingAt.FindStringSubmatch(stderr.String())
-	if found == nil {
-		t.Fatalf("it does not say where it serves:\n%s", stderr)
-	}
-	return found[1], signals, results
+	return r.url, r.signals, r.results
 }
 
 func request(t *testing.T, url string) (*http.Response, *bufio.Reader) {
