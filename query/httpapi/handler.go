@@ -148,9 +148,9 @@ func (h *Handler) authenticate(x *exchange, inPath params) (err error) {
 	return err
 }
 
-// authorise takes the business that the request names and checks that the
+// authorize takes the business that the request names and checks that the
 // caller may see it, before anything is looked up.
-func (h *Handler) authorise(x *exchange) error {
+func (h *Handler) authorize(x *exchange) error {
 	if x.business = x.params.id("bk_biz_id"); x.params.err != nil {
 		return x.params.err
 	}
@@ -174,7 +174,7 @@ func (h *Handler) forbidden(message string) error {
 
 // target takes business and task.
 func (h *Handler) target(x *exchange) error {
-	err := h.authorise(x)
+	err := h.authorize(x)
 	x.task = x.params.id("task_id")
 	return cmp.Or(err, x.params.err)
 }

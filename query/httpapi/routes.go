@@ -32,9 +32,9 @@ func (h *Handler) calls() map[string]route {
 		"get_task_node_detail":                {get: true, post: true, inPath: task, prepare: (*Handler).target, serve: (*Handler).nodeDetail},
 		"get_task_node_data":                  {get: true, post: true, inPath: task, prepare: (*Handler).target, serve: (*Handler).nodeValues},
 		"get_task_detail":                     {get: true, post: true, inPath: task, prepare: (*Handler).target, serve: (*Handler).taskDetail},
-		"get_task_list":                       {get: true, post: true, inPath: tasks, prepare: (*Handler).authorise, serve: (*Handler).taskList},
-		"get_tasks_status":                    {post: true, inPath: tasks, prepare: (*Handler).authorise, serve: (*Handler).tasksStatus},
-		"get_tasks_manual_intervention_state": {post: true, inPath: tasks, prepare: (*Handler).authorise, serve: (*Handler).interventions},
+		"get_task_list":                       {get: true, post: true, inPath: tasks, prepare: (*Handler).authorize, serve: (*Handler).taskList},
+		"get_tasks_status":                    {post: true, inPath: tasks, prepare: (*Handler).authorize, serve: (*Handler).tasksStatus},
+		"get_tasks_manual_intervention_state": {post: true, inPath: tasks, prepare: (*Handler).authorize, serve: (*Handler).interventions},
 	}
 	if h.opts.Operator != nil {
 		calls["operate_task"] = route{post: true, changes: true, inPath: task, serve: (*Handler).operateTask}

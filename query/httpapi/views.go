@@ -153,7 +153,7 @@ type listFilter struct {
 
 func (h *Handler) filter(x *exchange) (f listFilter, err error) {
 	if x.params.text("bk_biz_id") != "" {
-		if err := h.authorise(x); err != nil {
+		if err := h.authorize(x); err != nil {
 			return f, err
 		}
 		f.Business = x.business
