@@ -88,6 +88,7 @@ type lister struct {
 	query store.ListQuery
 	text  string
 	sort  string
+	more  int // tasks that a sorted list leaves out
 }
 
 // orders are the values of -sort for which all tasks are read: the tasks with the
@@ -118,6 +119,7 @@ func (l *lister) find(ctx context.Context, r *reader, now time.Time) (query.Task
 		slices.SortStableFunc(all, func(a, b query.Task) int { return cmp.Compare(figure(&b, now), figure(&a, now)) })
 		found.Tasks, found.Missing = all[:min(len(all), l.query.Limit)], page.Missing
 		found.Unreadable += page.Unreadable
+		l.more += len(all) - len(found.Tasks)
 		if filter.Cursor = page.Cursor; filter.Cursor == "" {
 			return found, nil
 		}
@@ -180,11 +182,13 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 	if err := rows.show(l.stdout); err != nil {
 		return err
 	}
-	if tasks.Cursor == "" {
-		return nil
+	switch {
+	case tasks.Cursor != "":
+		return l.tool.write("more: -cursor ", tasks.Cursor, "\n")
+	case l.more > 0:
+		return l.tool.write(count(l.more, "more task"), ": -limit\n")
 	}
-	_, err := fmt.Fprintf(l.stdout, "more: -cursor %s\n", tasks.Cursor)
-	return err
+	return nil
 }
 
 func (l *lister) writeJSON(tasks query.Tasks, _ time.Time) error {
