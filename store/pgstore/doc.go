@@ -140,10 +140,10 @@
 // takes 1.4 times the processor time, also that of the processes, which do the same
 // as one of 256.
 //
-// A snapshot of 10 nodes takes 1.4 to 1.7 times as long as a SELECT of one row by
-// key, 1.6 in the median. The round trip is the same. The server takes 30
-// microseconds instead of 15, since it opens four tables instead of one, and the
-// handle takes 9 for decoding. Before, it took 1.9 times as long.
+// A snapshot of 10 nodes takes 1.4 times as long as a SELECT of one row by key when
+// the machine is quiet, and 1.6 times when it is not. The round trip is the same. The server
+// takes 30 microseconds instead of 15, since it opens four tables instead of one,
+// and the handle takes 9 for decoding.
 //
 //	bytes a node, of 20 in a finished task, with indexes
 //	nodes 232, names 116, transitions (three a node) 556, tasks 55: 959 in all
