@@ -193,7 +193,7 @@ func writeEstimate(t *tool, tree *state.Tree, e *query.Estimate) error {
 }
 
 // progress is how many of the steps of a task have finished, in the words of the page:
-// "15 finished of 18 steps so far", "15 finished of about 31 steps" if earlier runs had
+// "15 of 18 steps finished so far", "15 of about 31 steps finished" if earlier runs had
 // more than are declared, or "18 of 18 steps finished" once the task has ended.
 func progress(tree *state.Tree, e *query.Estimate) string {
 	counts := tree.Counts(0)
@@ -202,9 +202,9 @@ func progress(tree *state.Tree, e *query.Estimate) string {
 	case tree.Ended():
 		return fmt.Sprintf("%d of %s finished", done, steps)
 	case e.Steps > counts.Total():
-		return fmt.Sprintf("%d finished of about %s", done, steps)
+		return fmt.Sprintf("%d of about %s finished", done, steps)
 	}
-	return fmt.Sprintf("%d finished of %s so far", done, steps)
+	return fmt.Sprintf("%d of %s finished so far", done, steps)
 }
 
 func writeEstimateJSON(t *tool, tree *state.Tree, e *query.Estimate) error {

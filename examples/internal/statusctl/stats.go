@@ -28,8 +28,9 @@ ended, how many failed, the median and the 95th percentile of what the others to
 and when the node usually begins and ends, counted from the start of the task. Then
 the tasks with that name that are running: how many of their steps have finished,
 when each is expected to end, and which of its nodes take longer than usual.
-"5 finished of about 12 steps" says that earlier runs had more steps than are declared yet.
-The expected end contains the pauses, retries and loops that earlier runs had.
+"5 of about 12 steps finished" says that earlier runs had more steps than are
+declared yet. The expected end contains the pauses, retries and loops that earlier
+runs had.
 
 With BIZ and -task: the same for one task and the earlier runs with its name or,
 without a name, with its labels.`,

@@ -19,6 +19,7 @@ const finding = {
     if (this.text) params.set("q", this.text);
     for (const state of this.states) params.append("show", state);
     if (this.quiet) params.set("quiet", "1");
+    if (this.finishedFolded()) params.set("fold", "finished");
   },
 
   clear() {
@@ -48,10 +49,19 @@ const finding = {
   // foldFinished folds all finished containers. If all are folded, it unfolds
   // everything.
   foldFinished() {
-    const [done, folded] = [this.unfolded(taskView.shown), this.folds()];
+    const [done, folded] = [this.unfolded(), this.folds()];
     if (done.length) done.forEach((n) => folded.add(n.id));
     else folded.clear();
     this.changed();
+  },
+
+  // finishedFolded reports whether all finished containers are folded in the rows,
+  // except for those around the chosen node.
+  finishedFolded() {
+    const [model, chosen] = [taskView.shown, taskView.shown.find(taskView.chosen)];
+    const around = chosen ? model.above(chosen) : [];
+    const done = this.finished().filter((n) => !around.includes(n));
+    return done.length > 0 && done.every((n) => this.folded.has(n.id));
   },
 
   // folds holds the IDs of the folded nodes of the current tab.
@@ -59,10 +69,15 @@ const finding = {
     return taskView.tab === "graph" ? graphView.folded : this.folded;
   },
 
-  // unfolded returns the finished containers that are not folded, whatever their kind.
-  unfolded(model) {
+  // finished returns the finished containers, whatever their kind.
+  finished() {
+    const model = taskView.shown;
+    return model.nodes.filter((n) => n.index && n.state === "FINISHED" && model.children[n.index].length);
+  },
+
+  unfolded() {
     const folded = this.folds();
-    return model.nodes.filter((n) => n.index && n.state === "FINISHED" && model.children[n.index].length && !folded.has(n.id));
+    return this.finished().filter((n) => !folded.has(n.id));
   },
 
   // drawCounts draws the buttons that show only the nodes in a state.
@@ -84,7 +99,7 @@ const finding = {
   drawJumps(model) {
     $("next-failure").disabled = !model.root.counts?.FAILED;
     $("next-running").disabled = $("longest-running").disabled = !model.root.counts?.RUNNING;
-    const [done, folded] = [this.unfolded(model).length, this.folds().size];
+    const [done, folded] = [this.unfolded().length, this.folds().size];
     $("fold-finished").textContent = done || !folded ? "Fold finished" : "Unfold all";
     $("fold-finished").disabled = !done && !folded;
   },

@@ -2,7 +2,7 @@
 // itself, since arrows join only nodes of the same container. Then it is a box in the
 // container above. Of a container with very many nodes, one part is drawn at a time.
 const graphLayout = {
-  box: { w: 184, h: 46 },
+  box: { w: 200, h: 46 },
   pad: 14,
   head: 26, // of an open container, above what is in it
   most: 400, // nodes in a part of a container
@@ -57,12 +57,12 @@ const graphLayout = {
   // further puts the box that leads to another part next to a layout.
   further(layout, down, side, box) {
     const [x, y, w, h] = down ? ["y", "x", "h", "w"] : ["x", "y", "w", "h"];
-    const room = box[w] + 44;
+    const room = box[w] + 32;
     if (side === "before") {
       for (const cell of layout.cells) cell[x] += room;
       for (const a of layout.arrows) for (const p of a.points) p[x] += room;
     }
-    layout.cells.push({ ...box, [x]: side === "before" ? 0 : layout[w] + 44, [y]: Math.max(0, (layout[h] - box[h]) / 2) });
+    layout.cells.push({ ...box, [x]: side === "before" ? 0 : layout[w] + 32, [y]: Math.max(0, (layout[h] - box[h]) / 2) });
     layout[w] += room;
     layout[h] = Math.max(layout[h], box[h]);
   },
@@ -78,7 +78,7 @@ const graphLayout = {
   // affect the order.
   layered(cells, arrows, down) {
     const g = new dagre.graphlib.Graph({ multigraph: true });
-    g.setGraph({ rankdir: down ? "TB" : "LR", nodesep: 18, ranksep: 44, edgesep: 12 });
+    g.setGraph({ rankdir: down ? "TB" : "LR", nodesep: 18, ranksep: 32, edgesep: 12 });
     g.setDefaultEdgeLabel(() => ({}));
     cells.forEach((cell, i) => g.setNode(i, { width: cell.w, height: cell.h }));
     arrows.forEach((a, i) => {

@@ -1,16 +1,16 @@
 // The graph of a task: drawing it, moving about in it, keeping it up to date.
 const graphView = {
-  folded: new Set(), // IDs of containers
   large: 150, // a task with more nodes is folded at first
-  legible: 0.7, // the smallest scale at which texts can be read
+  legible: 0.75, // the smallest scale at which texts can be read
 
   open(model) {
-    this.folded = new Set();
+    // IDs of the folded containers, the same as in the rows unless the task is large.
+    this.folded = finding.folded;
     this.parts = new Map(); // the drawn part of each large container, by its ID
     this.key = "";
     this.drawn = new Map(); // boxes by the ID of their node
     this.at = null;
-    if (model.nodes.length > this.large) for (const n of model.nodes) if (n.index && this.isContainer(model, n)) this.folded.add(n.id);
+    if (model.nodes.length > this.large) this.folded = new Set(model.nodes.filter((n) => n.index && this.isContainer(model, n)).map((n) => n.id));
   },
 
   isContainer: (model, n) => model.children[n.index].length > 0,
@@ -90,8 +90,8 @@ const graphView = {
     if (box.shown === shown) return;
     box.shown = shown;
     box.g.setAttribute("class", "gnode " + n.state + (chosen ? " chosen" : "") + (dim ? " dim" : "") + (box.inside ? " open" : ""));
-    box.state.textContent = box.inside ? stateSymbols[n.state] + " " + n.state : fitText(state, box.w - 26, "11px");
-    const taken = (box.folded || box.inside ? 26 : 14) + (box.inside ? textWidth(box.state.textContent, "11px") + 18 : 10);
+    box.state.textContent = box.inside ? stateSymbols[n.state] + " " + n.state : fitText(state, box.w - 26, "12px");
+    const taken = (box.folded || box.inside ? 26 : 14) + (box.inside ? textWidth(box.state.textContent, "12px") + 18 : 10);
     box.name.textContent = fitText(clean(nameOf(n)), box.w - taken, "600 13px");
     box.title.textContent = clean([nameOf(n), kindLabel(n.kind), state, n.cause].filter(Boolean).join("\n"));
     box.g.setAttribute("aria-label", clean([nameOf(n), kindLabel(n.kind), n.state, took, n.cause].filter(Boolean).join(", ")));
@@ -176,6 +176,7 @@ const graphView = {
     if (!this.isContainer(view.shown, view.shown.find(id))) return;
     if (!this.folded.delete(id)) this.folded.add(id);
     view.drawRows();
+    view.remember();
     this.bring(id);
   },
 

@@ -45,6 +45,7 @@ const taskView = {
     }
     outage.over();
     $("task").hidden = false;
+    if (params.get("fold") === "finished") for (const n of finding.finished()) finding.fold(n.id, true);
     graphView.open(this.live);
     this.follow();
     this.show(params.get("tab") || "tree");
@@ -314,6 +315,7 @@ const taskView = {
   fold(id, folded) {
     finding.fold(id, folded);
     this.drawRows();
+    this.remember();
   },
 
   // choose opens the details of a node, by its ID. null closes them.

@@ -32,10 +32,9 @@ function progress(n) {
 // have in the end, 0 if that is not known.
 function progressText(n, expected) {
   const { done, all, soFar } = stepsOf(n);
-  const steps = all === 1 ? " step" : " steps";
   if (!all) return "";
-  if (soFar && expected > all) return done + " finished of about " + expected + " steps";
-  return soFar ? done + " finished of " + all + steps + soFar : done + " of " + all + steps + " finished";
+  if (soFar && expected > all) return done + " of about " + expected + " steps finished";
+  return done + " of " + all + (all === 1 ? " step" : " steps") + " finished" + soFar;
 }
 
 // labelLink leads to the tasks with a label.
@@ -207,7 +206,7 @@ const tasksView = {
     const counts = (this.counts = told ? { ...told.states, unfinished: told.unfinished, has_failures: told.has_failures } : this.counts || {});
     const more = told?.more ? "+" : "";
     counters($("f-states"), [...states.filter((s) => s !== "FINISHED"), "FINISHED", "unfinished", "has_failures"], this.asked.states, (s) => {
-      const words = s.replace("_", " ");
+      const words = s.replace("has_", "with ");
       const number = counts[s] === undefined ? (told && states.includes(s) ? "0 " : "") : counts[s] + more + " ";
       return states.includes(s) ? stateBadge(s, number + words) : number + words;
     }, (s) => {

@@ -64,7 +64,9 @@ const treeView = {
     const track = element("span", "track");
     let last = -Infinity;
     for (let t = Math.ceil((from - whole) / step) * step; t < to - whole; t += step) {
-      const tick = element("span", "tick", tickText(t, step, last));
+      // The last text would be cut off at the end of the axis.
+      const room = (to - whole - t) / (to - from) > 0.8 / most;
+      const tick = element("span", "tick", room ? tickText(t, step, last) : "");
       last = t;
       tick.style.left = (100 * (t + whole - from)) / (to - from) + "%";
       track.append(tick);

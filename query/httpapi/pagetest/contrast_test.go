@@ -144,6 +144,7 @@ func TestEverythingHasContrast(t *testing.T) {
 				p.legible(fmt.Sprintf("%s at %d", view.name, width))
 				p.until("[document.documentElement, document.querySelector('main:not([hidden])')].every(e => e.scrollWidth <= e.clientWidth)")
 				p.until("[...document.querySelectorAll('#t-counts, #finding, #tabs')].every(e => e.closest('[hidden]') || e.hidden || e.clientHeight > 20)")
+				p.until("[...document.querySelectorAll('.tick')].every(e => !e.textContent || e.closest('[hidden]') || e.getBoundingClientRect().right <= e.parentElement.getBoundingClientRect().right)")
 				p.shot(fmt.Sprintf("view-%s-%d", strings.ReplaceAll(view.name, " ", "-"), width))
 			}
 		})

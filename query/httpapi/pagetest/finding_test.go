@@ -124,10 +124,24 @@ func TestNodesAreFound(t *testing.T) {
 			p.until("%s", row("parallel gateway"))
 		},
 		"with finished containers folded": func(p *tab) {
+			folded := []string{"Import", "start event", "Prepare", "parallel gateway", "load orders", "load customers", "Verify", "verify rows", "verify sums", "publish"}
 			p.until("%s", row("fetch files"))
 			p.click("#fold-finished")
 			p.until("%s && $('fold-finished').textContent === 'Unfold all'",
-				onlyRows("Import", "start event", "Prepare", "parallel gateway", "load orders", "load customers", "Verify", "verify rows", "verify sums", "publish"))
+				onlyRows(folded...))
+			// The graph and the address say the same.
+			p.until("location.hash.includes('fold=finished')")
+			p.click("#tab-graph")
+			p.until("%s?.ariaExpanded === 'false' && !%s && $('fold-finished').textContent === 'Unfold all'", box("Prepare"), box("fetch files"))
+			p.click("#next-failure")
+			p.run(chromedp.Reload())
+			p.until("$('tab-graph').ariaSelected === 'true' && %s?.ariaExpanded === 'false' && location.hash.includes('fold=finished')", box("Prepare"))
+			p.eval("graphView.toggle(taskView, 'prepare'), 0", nil)
+			p.until("%s && !%s && !location.hash.includes('fold=')", box("fetch files"), box("check one"))
+			p.eval("graphView.toggle(taskView, 'prepare'), 0", nil)
+			p.until("location.hash.includes('fold=finished')")
+			p.click("#tab-tree")
+			p.until("%s", onlyRows(folded...))
 			p.click("#fold-finished")
 			p.until("%s && %s && %s", row("fetch files"), row("check one"), row("check two"))
 			p.eval(row("Verify")+".querySelector('.fold').click(), 0", nil)

@@ -124,6 +124,7 @@ func TestTheGraphIsUsableNextToTheDetails(t *testing.T) {
 			p.until("(g => (d => g.right <= d.left || g.bottom <= d.top)($('details').getBoundingClientRect()))($('graph').getBoundingClientRect())")
 			p.until("$('graph').getBoundingClientRect().height > 120 && $('graph').getBoundingClientRect().width > 300")
 		}
+		p.until("parseFloat(getComputedStyle(document.querySelector('.gstate')).fontSize) * graphView.at.k >= 9")
 		p.shot(fmt.Sprint("graph-details-", width))
 	}
 }

@@ -38,7 +38,7 @@ func TestLargeTasksAreShownCompletely(t *testing.T) {
 			rack, last := fmt.Sprintf("rack-%03d", size.racks-1), fmt.Sprintf("host-%03d-%03d", size.racks-1, size.hosts-1)
 			const few = "document.querySelectorAll('.row').length < 80"
 			p := open(s, deployPath)
-			p.until("$('t-where').textContent.includes('0 finished of %d steps so far') && %s", size.racks*size.hosts, row("host-000-000"))
+			p.until("$('t-where').textContent.includes('0 of %d steps finished so far') && %s", size.racks*size.hosts, row("host-000-000"))
 			p.eval(fmt.Sprintf("$('rows').scrollTop = 28 * %d, 0", 1+(size.hosts+1)*size.racks/2), nil)
 			p.until("%s && "+few, row(fmt.Sprintf("rack-%03d", size.racks/2)))
 			p.eval("$('rows').scrollTop = 1e9, 0", nil)

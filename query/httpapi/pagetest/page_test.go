@@ -326,13 +326,13 @@ func TestTextsDoNotTurnTheirNeighbors(t *testing.T) {
 			t.Errorf("%s does not show %q from left to right", element, text)
 		}
 	}
-	check("$('t-where')", " · 0 finished of 1 step so far")
+	check("$('t-where')", " · 0 of 1 step finished so far")
 	p.shot("hebrew")
 	p.eval("location.hash = '', 0", nil)
 	p.until("$('task-rows').textContent.includes(%s)", quote(shownTurned))
 	p.click("#task-rows a")
 	p.until("$('t-name').textContent === %s && %s", quote(shownTurned), row(shownShut))
-	check("$('t-where')", " · 0 finished of 1 step so far")
+	check("$('t-where')", " · 0 of 1 step finished so far")
 	check("$('t-counts')", "1 FAILED")
 	check(row(shownShut)+".querySelector('.name')", "service activity")
 	check(row(shownShut)+".querySelector('.state')", "FAILED")
@@ -424,7 +424,12 @@ func TestARefusedUserSignsIn(t *testing.T) {
 	p.until("!$('sign-in').hidden && $('problem').textContent === 'bk_app_code or bk_app_secret is wrong'")
 	// Only the secret has to be typed again.
 	p.until("$('app-code').value === 'app' && $('user-token').value === 't0kén' && $('app-secret').value === '' && document.activeElement === $('app-secret')")
+	// An outage at that moment only delays it.
+	s.stop()
 	p.run(chromedp.SendKeys("#app-secret", "s3cret\r", chromedp.ByQuery))
+	p.until("!$('outage').hidden && $('sign-in').hidden")
+	s.start()
+	p.eval("$('outage-retry').click(), 0", nil)
 	p.until("%s === 'RUNNING' && $('mark').textContent === 'live'", rowState("migrate database"))
 	s.record(engine.Finish("migrate"))
 	p.until("%s === 'FINISHED'", rowState("migrate database"))

@@ -301,7 +301,7 @@ func TestTheCountsOfListAndTaskAgree(t *testing.T) {
 	p := open(s, "")
 	p.until("$('task-rows').textContent.includes('5 of 9')")
 	p.click("#task-rows a")
-	p.until("$('t-where').textContent.includes('5 finished of 9 steps so far')")
-	p.until("progressText({ counts: { FINISHED: 5 }, finish_time: 'x' }) === '5 of 5 steps finished' && progressText({ counts: { FINISHED: 1 } }, 31) === '1 finished of about 31 steps'")
+	p.until("$('t-where').textContent.includes('5 of 9 steps finished so far')")
+	p.until("progressText({ counts: { FINISHED: 5 }, finish_time: 'x' }) === '5 of 5 steps finished' && progressText({ counts: { FINISHED: 1 } }, 31) === '1 of about 31 steps finished'")
 	p.until("[...document.querySelectorAll('#t-counts .count')].reduce((n, b) => n + parseInt(b.textContent), 0) === 9")
 }
