@@ -90,7 +90,7 @@ func (b *bench) measureSnapshots(ctx context.Context) (err error) {
 		s := all[n]
 		ns, allocs := s.memory.Median(), s.allocs.Median()
 		r := measured(snapshotFigure(n), ns, "ns/node").against("ns/node encoding/json", s.plain.Median()).faster()
-		b.add(r.goal("≥ 5 × faster, ≤ 500 ns/node", *r.Ratio >= 5 && ns <= 500),
+		b.add(r.goal("≥ 10 × faster, ≤ 100 ns/node", *r.Ratio >= 10 && ns <= 100),
 			// A few allocations for the whole answer count as 0 per node.
 			measured(allocsFigure(n), allocs, "").goal("0", allocs < 0.05))
 		r = measured(coldFigure(n), s.cold.Median(), "ns/node").against("ns/node from memory", ns)
