@@ -91,32 +91,29 @@ func (s *selection) where(sql *statements, q *store.ListQuery, start uint64) {
 		}
 		s.add(sql.in(" AND EXISTS (SELECT 1 FROM pipestatus.labels o WHERE o.key = ? AND o.value = ? AND o.number = t.number)"), []byte(key), []byte(value))
 	}
-	if q.Business != "" {
-		if state.CheckID("business ID", q.Business) != nil {
-			s.add(" AND false") // it may not even be text to the database
-		} else {
-			s.add(" AND t.business = ?", q.Business)
-		}
-	}
-	switch q.Name {
-	case "":
-	case state.Pipeline.Class(): // tasks without a name show it
-		s.add(" AND t.name = ''")
-	default:
-		s.add(" AND t.name = ?", []byte(q.Name))
-	}
-	if len(q.Shown) > 0 {
-		shown := make([]int16, len(q.Shown))
-		for i, st := range q.Shown {
-			shown[i] = int16(st)
-		}
-		s.add(" AND t.shown = ANY (?)", shown)
-	}
 	if q.Unfinished {
 		s.add(" AND t.unfinished")
 	}
 	if q.HasFailures {
 		s.add(" AND t.failures")
+	}
+	if len(q.Shown) > 0 { // as constants, so that the planner knows how many tasks show them
+		s.sql.WriteString(" AND t.shown IN (")
+		for i, st := range q.Shown {
+			s.sql.WriteString(strings.Repeat(", ", min(i, 1)) + strconv.Itoa(int(st)))
+		}
+		s.sql.WriteString(")")
+	}
+	var equal []equation
+	if q.Name == state.Pipeline.Class() { // tasks without a name show it
+		s.add(" AND t.name = ''")
+	} else if q.Name != "" {
+		equal = append(equal, equation{"t.name", []byte(q.Name)})
+	}
+	if q.Business != "" && state.CheckID("business ID", q.Business) != nil {
+		s.add(" AND false") // it may not even be text to the database
+	} else if q.Business != "" {
+		equal = append(equal, equation{"t.business", q.Business})
 	}
 	if q.Recorded.Since.IsSet() {
 		sec, nsec := q.Recorded.Since.Unix()
@@ -126,11 +123,34 @@ func (s *selection) where(sql *statements, q *store.ListQuery, start uint64) {
 		sec, nsec := q.Recorded.Until.Unix()
 		s.add(" AND (t.recorded_s, t.recorded_ns) < (?, ?)", sec, nsec)
 	}
-	if q.OldestFirst {
-		s.add(" AND "+number+" > ? ORDER BY "+number, start)
-	} else {
-		s.add(" AND "+number+" < ? ORDER BY "+number+" DESC", start)
+	// A name is rarer than anything else, and the planner knows how rare states are.
+	led := number == "t.number" && len(equal) > 0 && (equal[0].column == "t.name" || len(q.Shown) == 0 && !q.Unfinished && !q.HasFailures)
+	for i, e := range equal {
+		if i > 0 || !led {
+			s.add(" AND "+e.column+" = ?", e.value)
+		}
 	}
+	beyond, within, direction := "<", ">=", " DESC"
+	if q.OldestFirst {
+		beyond, within, direction = ">", "<=", ""
+	}
+	if !led {
+		s.add(" AND "+number+" "+beyond+" ? ORDER BY "+number+direction, start)
+		return
+	}
+	// As an equation, the condition would let the planner take the index of all
+	// tasks for the order, and look through them for the value: it plans a prepared
+	// statement for any value, as if all were equally frequent. As a range, the
+	// condition leaves only the index that begins with the column for the order.
+	e := equal[0]
+	s.add(" AND ("+e.column+", t.number) "+beyond+" (?, ?) AND "+e.column+" "+within+" ?", e.value, start, e.value)
+	s.add(" ORDER BY " + e.column + direction + ", t.number" + direction)
+}
+
+// equation is the condition that a column has a value.
+type equation struct {
+	column string
+	value  any
 }
 
 // headerReader reads a page of tasks from the rows of a query, of which there may
