@@ -225,7 +225,8 @@ func (p *tab) until(format string, args ...any) {
 	condition := fmt.Sprintf(format, args...)
 	for deadline := time.Now().Add(patience); ; time.Sleep(20 * time.Millisecond) {
 		var ok bool
-		p.eval("!!("+condition+")", &ok)
+		// While the page is loading, its script has not run.
+		p.eval("typeof $ !== 'undefined' && !!("+condition+")", &ok)
 		if ok {
 			return
 		}
