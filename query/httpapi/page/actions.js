@@ -46,7 +46,8 @@ const actionsView = {
         problem("");
       } catch (e) {
         if (e instanceof SignedOut) return;
-        problem(e instanceof Refused ? e.message : "The service does not answer.");
+        if (e instanceof Refused) problem(e.message);
+        else Outage.tell();
       }
       button.disabled = false;
     });

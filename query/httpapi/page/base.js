@@ -77,6 +77,7 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
 function problem(text) {
   $("problem").textContent = clean(text || "");
   $("problem").hidden = !text;
+  Outage.told = false;
 }
 
 // nothing hides the current view and says why there is nothing to show.

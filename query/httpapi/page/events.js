@@ -43,10 +43,11 @@ class Stream {
         if (this.closed || e instanceof SignedOut) return;
         if (this.aborter.signal.aborted && !this.silent) continue; // another part
         this.alive = false;
-        this.trouble = this.silent ? "nothing was heard for 45 s" : e.message;
+        this.trouble = this.silent ? "nothing was heard for 45 s" : Outage.reason(e);
+        if (this.silent) this.outage.since ??= serverNow() - 45000;
         this.silent = false;
         this.company.beat();
-        await this.outage.after(new Error(this.trouble), this.ended.signal);
+        await this.outage.after(this.trouble, this.ended.signal);
       }
     }
   }
@@ -93,12 +94,8 @@ class Stream {
       return this.behind();
     }
     if (message.what === "gone") return this.gone();
-    if (message.live === false && message.trouble) {
-      $("outage-text").textContent = "The server does not answer: " + message.trouble + ".";
-      $("outage").hidden = false;
-      Outage.shown = this.outage;
-      mark("reconnecting", "reconnecting");
-    } else if (message.live) {
+    if (message.live === false) this.outage.say(message.trouble);
+    else if (message.live) {
       this.live();
       if (message.position !== at) this.behind();
     }

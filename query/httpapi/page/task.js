@@ -39,7 +39,7 @@ const taskView = {
           outage.end();
           return nothing(e.message);
         }
-        await outage.after(e, opened);
+        await outage.after(Outage.reason(e), opened);
         if (opened.aborted) return outage.end();
       }
     }
@@ -77,8 +77,10 @@ const taskView = {
     return this.past || this.live;
   },
 
+  // now is the moment of what is shown. While the server does not answer, that is when
+  // the outage began.
   now() {
-    return this.past ? this.pastTime : serverNow();
+    return this.past ? this.pastTime : this.stream?.outage.since ?? serverNow();
   },
 
   // late is the remark about a node that is late.

@@ -102,7 +102,7 @@ const tasksView = {
           outage.over();
           problem(e.message);
           await pause(3000);
-        } else await outage.after(e, opened);
+        } else await outage.after(Outage.reason(e), opened);
       }
     }
     outage.end();

@@ -124,14 +124,52 @@ func (r *runner) Operate(ctx context.Context, op httpapi.Operation) error {
 	return err
 }
 
-func TestATaskIsOperatedFromThePage(t *testing.T) {
-	t.Parallel()
+// operable is a service whose tasks every caller may operate.
+func operable(t *testing.T) *service {
+	t.Helper()
 	r := new(runner)
 	s := newService(t, &httpapi.Options{
 		Authenticator: httpapi.NoAuth{}, Operator: r,
 		AuthorizeOperation: func(context.Context, httpapi.Identity, httpapi.Operation) bool { return true },
 	})
 	r.e = s.engine
+	return s
+}
+
+// While the server is away, one message says so and the clocks stand. Once the page is
+// live again, no message is left.
+func TestAnOutageIsToldOnceAndForgotten(t *testing.T) {
+	t.Parallel()
+	s := operable(t)
+	recordDeploy(s)
+	p := open(s, deployPath)
+	p.until("$('mark').textContent === 'live' && %s === 'RUNNING'", rowState("migrate database"))
+	const pause = "document.querySelector('#t-actions [data-action=pause]:not(:disabled)')"
+	// The page may not have noticed yet that the server is away.
+	p.eval("operate = async () => { throw new TypeError('Failed to fetch'); }, "+pause+".click(), 0", nil)
+	p.until("$('problem').textContent === 'The server does not answer.' && " + pause)
+	s.stop()
+	p.until("!$('outage').hidden && $('problem').hidden && !$('outage').textContent.includes('fetch') && $('mark').textContent === 'reconnecting'")
+	p.eval(pause+".click(), 0", nil)
+	p.until("%s && $('problem').hidden", pause)
+	p.shot("outage")
+	const took = "?.querySelector('.duration').textContent"
+	var first, second string
+	p.eval("taskView.draw(), "+row("migrate database")+took, &first)
+	p.eval("clockAhead += 3600000, taskView.draw(), new Promise((done) => setTimeout(() => done("+row("migrate database")+took+"), 100))", nil)
+	p.until("$('t-where').textContent.includes('running for 5m')")
+	p.eval(row("migrate database")+took, &second)
+	if first != second {
+		t.Errorf("a duration grows from %q to %q while the server is away", first, second)
+	}
+	s.start()
+	p.eval("$('outage-retry').click(), 0", nil) // it may be over already
+	p.until("$('outage').hidden && $('problem').hidden && $('mark').textContent === 'live' && %s !== %s", row("migrate database")+took, quote(first))
+}
+
+func TestATaskIsOperatedFromThePage(t *testing.T) {
+	t.Parallel()
+	s := operable(t)
 	recordDeploy(s)
 	s.record(engine.Fail("migrate", "boom"))
 	p := open(s, deployPath)
