@@ -203,11 +203,12 @@ const tasksView = {
 
   // drawCounters draws the filters by state, with the numbers of tasks.
   drawCounters(told) {
-    const counts = (this.counts = told ? { ...told.states, unfinished: told.unfinished, has_failures: told.has_failures } : this.counts || {});
-    const more = told?.more ? "+" : "";
+    if (told) this.counts = { ...told.states, unfinished: told.unfinished, has_failures: told.has_failures, more: told.more };
+    const counts = this.counts || {};
+    const more = counts.more ? "+" : "";
     counters($("f-states"), [...states.filter((s) => s !== "FINISHED"), "FINISHED", "unfinished", "has_failures"], this.asked.states, (s) => {
       const words = s.replace("has_", "with ");
-      const number = counts[s] === undefined ? (told && states.includes(s) ? "0 " : "") : counts[s] + more + " ";
+      const number = counts[s] === undefined ? (this.counts && states.includes(s) ? "0 " : "") : counts[s] + more + " ";
       return states.includes(s) ? stateBadge(s, number + words) : number + words;
     }, (s) => {
       const next = new Set(this.asked.states);
@@ -260,7 +261,8 @@ const tasksView = {
     const labels = element("span", "labels");
     labels.append(...Object.entries(t.labels || {}).map(([k, v]) => labelLink(k, v)));
     const rest = counted(t.counts).filter((s) => s !== "FINISHED").map((s) => t.counts[s] + " " + s.toLowerCase()).join(", ");
-    cell("", stateBadge(t.state));
+    cell("", stateBadge(t.state), element("span", "narrow", ""));
+    if (t.counts.FAILED) cells[0].lastChild.append(stateBadge("FAILED", t.counts.FAILED + " failed"));
     cell("", link, element("span", "hint", t.name ? t.task_id : ""), labels);
     cell("wide", clean(t.bk_biz_id));
     cell("wide", progress(t), element("span", "hint", rest));
