@@ -18,6 +18,11 @@ $("tabs").addEventListener("keydown", (e) => {
   next.focus();
 });
 $("slider").addEventListener("input", () => taskView.live && taskView.slide());
+$("at").addEventListener("input", () => $("at").setCustomValidity(""));
+$("at-form").addEventListener("submit", (e) => {
+  e.preventDefault();
+  taskView.jump();
+});
 $("to-now").addEventListener("click", () => taskView.toNow());
 // A click shows the whole of a long name, and another click only its beginning.
 for (const e of document.querySelectorAll("h1.clamp, h2.clamp")) e.addEventListener("click", () => e.classList.toggle("whole"));

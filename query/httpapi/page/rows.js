@@ -47,11 +47,13 @@ class Rows {
     });
   }
 
+  // show scrolls to a row: as little as possible to a row next to the visible ones,
+  // and otherwise so that the row is in the middle.
   show(index) {
     const top = index * this.height;
-    if (top < this.box.scrollTop) this.box.scrollTop = top;
-    else if (top + this.height > this.box.scrollTop + this.box.clientHeight) {
-      this.box.scrollTop = top + this.height - this.box.clientHeight;
-    }
+    const [above, below] = [this.box.scrollTop - top, top + this.height - this.box.scrollTop - this.box.clientHeight];
+    if (Math.max(above, below) > this.height) this.box.scrollTop = top + (this.height - this.box.clientHeight) / 2;
+    else if (above > 0) this.box.scrollTop = top;
+    else if (below > 0) this.box.scrollTop += below;
   }
 }

@@ -226,6 +226,7 @@ const taskView = {
     if (this.tab === "compare") compareView.load(this);
     if (this.tab === "timeline") this.loadTimeline();
     this.draw();
+    this.showChosen();
     if (this.tab === "graph" && this.shown.find(this.chosen)) graphView.reveal(this, this.chosen);
     this.remember();
   },
@@ -283,6 +284,16 @@ const taskView = {
     const time = Math.ceil(from + ((to - from) * value) / 1000);
     $("moment-text").textContent = showTime(time, true);
     this.sliding = setTimeout(() => +$("slider").value === value && this.goTo(time), 120);
+  },
+
+  // jump shows the task as of the time in the field, which may be written as in an
+  // address.
+  jump() {
+    const time = moment($("at").value.trim());
+    $("at").setCustomValidity(Number.isNaN(time) ? "This is not " + aTime + "." : "");
+    if (!$("at").reportValidity() || !this.live) return;
+    problem("");
+    this.goTo(Math.min(time, serverNow()));
   },
 
   // goTo shows the task as of a past moment.
