@@ -35,17 +35,19 @@ const compareView = {
     view.draw();
   },
 
-  // loadCandidates reads the runs like this one and chooses the one before it.
+  // loadCandidates reads the runs like this one, the last started one first, and
+  // chooses the one that started before it.
   async loadCandidates(view) {
     const [of, like] = [usual.query(view.live), usual.like];
     this.candidates = [];
-    const query = { bk_biz_id: view.query.bk_biz_id, limit: 50, ...of };
+    const query = { bk_biz_id: view.query.bk_biz_id, limit: 50, sort: "-started", ...of };
     const list = of && (await view.attempt(() => load("tasks", query, view.opened.signal)));
     if (like !== usual.like) return;
-    const at = (list?.tasks || []).findIndex((t) => t.task_id === view.live.task);
+    const started = (t) => milliseconds(t.start_time || t.recorded_time);
+    const before = (t) => started(t) < (view.live.root.began || Infinity);
     const others = (list?.tasks || []).filter((t) => t.task_id !== view.live.task);
     this.candidates = others;
-    if (!this.with) this.choose(view, (others[Math.max(at, 0)] || others[0])?.task_id || "");
+    if (!this.with) this.choose(view, (others.find(before) || others[0])?.task_id || "");
     this.drawChoice(view);
   },
 

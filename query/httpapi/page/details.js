@@ -91,7 +91,7 @@ const detailsView = {
     item.append(head);
     if (a.start_time) {
       const end = a.finish_time ? " – " + showEnd(a.start_time, a.finish_time) : "";
-      const took = a.finish_time ? " · " + showDuration(Date.parse(a.finish_time) - Date.parse(a.start_time)) : "";
+      const took = a.finish_time ? " · " + showDuration(milliseconds(a.finish_time) - milliseconds(a.start_time)) : "";
       item.append(element("p", "hint time", showTime(a.start_time) + end + took));
     }
     if (a.error) {

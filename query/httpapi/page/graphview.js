@@ -38,6 +38,7 @@ const graphView = {
     const groups = (open) => drawn.filter(([box]) => !!box.inside === open).map(([, g]) => g);
     $("graph-all").replaceChildren(...groups(true), ...lines, ...groups(false));
     $("graph-note").hidden = !unordered;
+    $("graph-note").textContent = (arrows.length ? "Where there are no arrows, no flows are recorded" : "No flows are recorded here") + ": the steps are in the order in which they were created.";
   },
 
   // nodeBox is the box of a node. drawBox fills it.

@@ -78,9 +78,16 @@ function leave() {
   for (const id of ["sign-in", "tasks", "task", "nothing", "outage"]) $(id).hidden = true;
 }
 
+// formWords are the names of the fields of the sign-in, by the names that the service
+// has for them.
+const formWords = { bk_app_code: "Application code", bk_app_secret: "Application secret", bk_token: "User token", bk_username: "User name" };
+
 function showSignIn(message) {
   leave();
-  problem(message);
+  problem(message.replace(/bk_\w+/g, (name, at) => {
+    const words = formWords[name] || name;
+    return at ? words.toLowerCase() : words;
+  }));
   $("sign-in").hidden = false;
   $("sign-out").hidden = true;
   $($("app-code").value ? "app-secret" : "app-code").focus();

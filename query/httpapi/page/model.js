@@ -29,8 +29,8 @@ class Model {
       if (n.parent >= 0) this.children[n.parent].push(at);
       this.shape++;
     }
-    n.began = Date.parse(n.start_time || "");
-    n.ended = Date.parse(n.finish_time || "");
+    n.began = milliseconds(n.start_time || "");
+    n.ended = milliseconds(n.finish_time || "");
     n.cause = n.error ? cause(n.error) : "";
     n.text = ""; // what a filter looks at, once one has
     this.nodes[at] = n;
@@ -107,7 +107,7 @@ class Model {
   // lastTime is the time of the last transition or of the last known end.
   lastTime() {
     this.ends ||= this.lastBelow();
-    return Math.max(Date.parse(this.last?.time || "") || 0, this.ends[0] || 0);
+    return Math.max(milliseconds(this.last?.time || "") || 0, this.ends[0] || 0);
   }
 
   // lastBelow returns for each node the last known time in it.
@@ -129,6 +129,8 @@ class Model {
     const n = this.root;
     const took = this.duration(n, now);
     if (!took) return "";
+    const running = n.counts?.RUNNING;
+    if (n.state === "SUSPENDED" && running) return "suspended · " + running + (running === 1 ? " step" : " steps") + " still running, " + took + " since the start";
     if (this.working(n)) return "running for " + took;
     return n.state.toLowerCase() + " after " + took + ", " + showAgo(this.end(n, now));
   }

@@ -27,8 +27,8 @@ class Outage {
     Outage.shown = this;
     if (Outage.told) problem("");
     mark("reconnecting", "reconnecting");
-    const known = view?.live || view?.list ? "This is as of " + showTime(this.since).slice(11) + "." : "";
-    $("outage-text").textContent = ["The server does not answer" + (reason && ": " + reason) + ".", known, rest].filter(Boolean).join(" ");
+    const known = view?.live || view?.list ? "The page shows the state of " + showTime(this.since).slice(11) + "." : "";
+    $("outage-text").textContent = ["The server does not answer" + (reason ? ": " + reason : "") + ".", known, rest].filter(Boolean).join(" ");
     $("outage").hidden = false;
   }
 

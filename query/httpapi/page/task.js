@@ -149,7 +149,7 @@ const taskView = {
     $("t-name").textContent = $("t-name").title = clean(root.name || this.query.task_id);
     this.drawTitle();
     const rest = [model.story(this.now()), progressText(root, this.past ? 0 : usual.steps)].filter(Boolean).join(" · ");
-    renew($("t-where"), "business ", apart(this.query.bk_biz_id), " · task ", apart(this.query.task_id), " · " + rest);
+    renew($("t-where"), "business ", apart(this.query.bk_biz_id), " · task ", apart(this.query.task_id), " · " + rest, ...(root.note ? [" · waits for ", apart(root.note)] : []));
     renew($("t-labels"), ...Object.entries(model.labels || {}).map(([k, v]) => labelLink(k, v)));
     usual.draw(this);
     finding.drawCounts(root.counts || {});
@@ -189,7 +189,7 @@ const taskView = {
     if (this.tab === "graph") return graphView.draw(this);
     this.scale = timeWindow.of(model.span(this.now()));
     rows.set(this.order.length, treeView.height());
-    if (this.tab === "timeline") $("axis").replaceChildren(treeView.axis(this));
+    if (this.tab === "timeline") treeView.drawAxis(this);
   },
 
   get folded() {

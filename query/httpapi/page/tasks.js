@@ -278,7 +278,7 @@ const tasksView = {
   took(t) {
     if (!t.start_time) return [""];
     const stands = taskStands(t);
-    const took = (Date.parse(stands) || serverNow()) - Date.parse(t.start_time);
+    const took = (milliseconds(stands) || serverNow()) - milliseconds(t.start_time);
     return [element("span", "", showDuration(took)), element("span", "hint", stands ? t.state.toLowerCase() + " " + showAgo(stands) : "so far")];
   },
 

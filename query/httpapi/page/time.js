@@ -101,7 +101,8 @@ function moment(text) {
   return now - [...text.matchAll(/([\d.]+)(ms|[dhms])/g)].reduce((sum, [, count, unit]) => sum + count * units[unit], 0);
 }
 
-const milliseconds = (time) => (typeof time === "string" ? Date.parse(time || "") : time);
+// milliseconds is a moment in milliseconds, with the fraction of one that Date ignores.
+const milliseconds = (time) => (typeof time === "string" ? Date.parse(time) + +("0." + (time.match(/\.\d{3}(\d+)/)?.[1] || "0")) : time);
 
 // showTime is a moment, as text or in milliseconds, with its date.
 function showTime(time, fraction) {
@@ -119,6 +120,7 @@ function showEnd(start, end) {
 // showDuration is a duration in its two largest units, in the form of the other tools.
 function showDuration(ms) {
   if (isNaN(ms)) return "";
+  ms = Math.round(ms * 1000) / 1000; // such as 1000.9999999999999 for 1.001 s
   if (ms <= 0) return "0 s";
   const s = Math.floor(ms / 1000);
   const two = (n) => String(n).padStart(2, "0");

@@ -29,8 +29,8 @@ const treeView = {
   notes(view, n) {
     const late = view.late(n);
     const notes = element("span", n.error && !n.error_ignored ? "notes bad" : late.length ? "notes late" : "notes");
-    notes.append(apart([...late, ...remarks(n), n.cause.slice(0, 300)].filter(Boolean).join(" · ")));
-    notes.title = n.cause;
+    notes.append(apart([...late, ...remarks(n), n.note && "waits for " + n.note, n.cause.slice(0, 300)].filter(Boolean).join(" · ")));
+    notes.title = clean(n.note || n.cause);
     return notes;
   },
 
@@ -38,7 +38,7 @@ const treeView = {
     const track = element("span", "track");
     const [from, to] = view.scale;
     const bar = (a, end, old) => {
-      const start = Date.parse(a.start_time || "");
+      const start = milliseconds(a.start_time || "");
       if (!start || start > to || end < from) return;
       const bar = element("span", "bar " + a.state + (old ? " old" : ""));
       const left = Math.max(start - from, 0);
@@ -49,10 +49,19 @@ const treeView = {
     };
     const now = view.now();
     for (const a of view.live.attempts(n.id)) {
-      if (!view.past || Date.parse(a.start_time || "") < (n.began || view.pastTime)) bar(a, Date.parse(a.finish_time || "") || now, true);
+      if (!view.past || milliseconds(a.start_time || "") < (n.began || view.pastTime)) bar(a, milliseconds(a.finish_time || "") || now, true);
     }
     bar(n, view.shown.end(n, now), false);
     return track;
+  },
+
+  // drawAxis leaves out the last text if it does not fit.
+  drawAxis(view) {
+    const axis = this.axis(view);
+    $("axis").replaceChildren(axis);
+    const track = axis.querySelector(".track");
+    const last = track.lastChild;
+    if (last && last.offsetLeft + last.offsetWidth > track.clientWidth) last.textContent = "";
   },
 
   // axis marks round times above the bars, as a row like the others.
@@ -64,9 +73,7 @@ const treeView = {
     const track = element("span", "track");
     let last = -Infinity;
     for (let t = Math.ceil((from - whole) / step) * step; t < to - whole; t += step) {
-      // The last text would be cut off at the end of the axis.
-      const room = (to - whole - t) / (to - from) > 0.8 / most;
-      const tick = element("span", "tick", room ? tickText(t, step, last) : "");
+      const tick = element("span", "tick", tickText(t, step, last));
       last = t;
       tick.style.left = (100 * (t + whole - from)) / (to - from) + "%";
       track.append(tick);

@@ -102,6 +102,61 @@ func TestAPastTimeIsTyped(t *testing.T) {
 	p.eval("zone.mode = 'server', localStorage.clear(), 0", nil)
 }
 
+func TestTheReasonOfASuspensionIsInItsRow(t *testing.T) {
+	t.Parallel()
+	s := newService(t, nil)
+	recordDeploy(s)
+	s.record(engine.Suspend("migrate", engine.Note("the backup")), engine.Resume("warm"), engine.Start("switch"), engine.Suspend("root", engine.Note("an approval")))
+	p := open(s, deployPath)
+	p.until("%s?.querySelector('.notes').textContent === 'waits for the backup'", row("migrate database"))
+	p.until("$('t-state').textContent === 'SUSPENDED' && /suspended · 2 steps still running, 5m \\d\\ds since the start · .*waits for an approval$/.test($('t-where').textContent)")
+	p.shot("suspended")
+}
+
+func TestTheNoteOnFlowsFitsTheGraph(t *testing.T) {
+	t.Parallel()
+	s := newService(t, nil)
+	s.record(engine.Create("2", "10", engine.ID("root")), engine.Start("root"))
+	for _, sub := range []string{"one", "two"} {
+		s.record(engine.Declare("root", state.Subprocess, engine.ID(sub), engine.Name(sub)), engine.Start(sub),
+			engine.Declare(sub, state.ServiceActivity, engine.ID(sub+"a")), engine.Declare(sub, state.ServiceActivity, engine.ID(sub+"b"), engine.After(sub+"a")))
+	}
+	p := open(s, deployPath+"&tab=graph")
+	p.until("document.querySelectorAll('.arrow').length === 2 && $('graph-note').textContent.startsWith('Where there are no arrows, ')")
+	p.eval("graphView.toggle(taskView, 'one'), graphView.toggle(taskView, 'two'), 0", nil)
+	p.until("document.querySelectorAll('.arrow').length === 0 && $('graph-note').textContent.startsWith('No flows are recorded here')")
+}
+
+// At any width, no text of the time axis is cut, and a state has more than a color.
+func TestTheTimelineIsReadableAtAnyWidth(t *testing.T) {
+	t.Parallel()
+	s := newService(t, nil)
+	begin := time.Now().Add(-time.Hour)
+	s.record(engine.Create("2", "10", engine.ID("root"), engine.Name("Axis"), engine.At(begin)), engine.Start("root", engine.At(begin)))
+	s.record(engine.Declare("root", state.ServiceActivity, engine.ID("a"), engine.Name("step"), engine.At(begin)), engine.Start("a", engine.At(begin)))
+	s.record(engine.Finish("a", engine.At(begin.Add(14*time.Minute+40*time.Second))), engine.Finish("root", engine.At(begin.Add(14*time.Minute+40*time.Second))))
+	p := open(s, deployPath+"&tab=timeline")
+	for _, width := range []int64{1280, 700, 390, 330} {
+		p.resize(width)
+		p.until("document.querySelectorAll('.tick').length > 2 && innerWidth === %d", width)
+		p.until(`(right => [...document.querySelectorAll('.tick')].every(e => !e.textContent || e.getBoundingClientRect().right <= right))(document.querySelector('#axis .track').getBoundingClientRect().right)`)
+		p.until("(e => e?.offsetWidth >= 15 && getComputedStyle(e, '::before').content === '\"✔\"')(%s?.querySelector('.state'))", row("step"))
+		p.shot(fmt.Sprint("axis-", width))
+	}
+}
+
+// The order of recording need not be that of the runs.
+func TestTheRunBeforeIsTheOneThatStartedBefore(t *testing.T) {
+	t.Parallel()
+	s := newService(t, nil)
+	for _, day := range []int{3, 1, 2, 4} {
+		task, at := fmt.Sprint("day-", day), engine.At(time.Now().AddDate(0, 0, day-10))
+		s.record(engine.Create("2", task, engine.ID(task), engine.Name("Daily"), at), engine.Start(task, at), engine.Finish(task, at))
+	}
+	p := open(s, "#/task?bk_biz_id=2&task_id=day-3&tab=compare")
+	p.until("$('with').value === 'day-2' && [...$('with').options].map(o => o.value).join() === 'day-4,day-2,day-1'")
+}
+
 func TestTheCountsStayWithAFilterByState(t *testing.T) {
 	t.Parallel()
 	s := newService(t, nil)
@@ -112,4 +167,21 @@ func TestTheCountsStayWithAFilterByState(t *testing.T) {
 	p.click("#f-states [data-count=FAILED]")
 	p.until(listed + " === 1 && $('mark').textContent === 'live'")
 	p.until(created)
+}
+
+// The page shows durations in full units, like Go, even if they are measured finer.
+func TestDurationsAreCutLikeThoseOfTheOtherTools(t *testing.T) {
+	t.Parallel()
+	s := newService(t, nil)
+	from := time.Now().Add(-time.Hour).Truncate(time.Second).Add(900 * time.Microsecond)
+	s.record(engine.Create("2", "10", engine.ID("root"), engine.At(from)), engine.Start("root", engine.At(from)))
+	for _, id := range []string{"finer", "exact"} {
+		s.record(engine.Declare("root", state.ServiceActivity, engine.ID(id), engine.Name(id), engine.At(from)), engine.Start(id, engine.At(from)))
+	}
+	s.record(engine.Finish("finer", engine.At(from.Add(53_400*time.Microsecond))), engine.Finish("exact", engine.At(from.Add(1001*time.Millisecond))))
+	p := open(s, deployPath)
+	p.until("%s?.querySelector('.duration').textContent === '53 ms' && %s?.querySelector('.duration').textContent === '1.0 s'", row("finer"), row("exact"))
+	p.until("showDuration(1000 * 0.053) === '53 ms' && showDuration(1000 * 10.01) === '10 s' && showDuration(1000 * 1.1) === '1.1 s'")
+	p.eval(row("finer")+".click(), 0", nil)
+	p.until("$('d-attempts').textContent.includes('53 ms')")
 }

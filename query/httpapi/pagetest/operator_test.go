@@ -213,6 +213,7 @@ func TestForbiddenOperationsAreCommandsToCopy(t *testing.T) {
 	p.eval(row("step")+".click()", nil)
 	p.eval("window.copied = '', navigator.clipboard.writeText = async (t) => { window.copied = t; }, document.querySelector('#d-actions [data-copy=retry]').click(), 0", nil)
 	p.until(`window.copied === %s`, quote(`echo '{"op":"retry","node":"it'\''s"}' | statusctl apply -db FILE`))
+	p.until("$('d-command').offsetWidth > 0 && $('d-command').textContent.includes('FILE stands for')")
 	p.until("document.querySelectorAll('#t-actions button').length === 0")
 	p.until("!$('d-command').hidden && $('d-command').textContent.includes('stop the program or server that has the file open')")
 }

@@ -421,7 +421,7 @@ func TestARefusedUserSignsIn(t *testing.T) {
 	p.shot("sign-in")
 	p.run(chromedp.SetValue("#app-code", "app", chromedp.ByQuery), chromedp.SetValue("#app-secret", "wrong", chromedp.ByQuery), chromedp.SetValue("#user-token", "t0kén", chromedp.ByQuery),
 		click("#sign-in-form .primary"))
-	p.until("!$('sign-in').hidden && $('problem').textContent === 'bk_app_code or bk_app_secret is wrong'")
+	p.until("!$('sign-in').hidden && $('problem').textContent === 'Application code or application secret is wrong'")
 	// Only the secret has to be typed again.
 	p.until("$('app-code').value === 'app' && $('user-token').value === 't0kén' && $('app-secret').value === '' && document.activeElement === $('app-secret')")
 	// An outage at that moment only delays it.

@@ -192,7 +192,7 @@ func TestAnUnreachableServerIsNamedAndAskedAgain(t *testing.T) {
 	p.until("%s && $('mark').textContent === 'live'", row("notify"))
 	s.stop()
 	for _, tab := range []*tab{list, p} {
-		tab.until("!$('outage').hidden && /^The server does not answer(: the connection was closed)?\\. This is as of \\d\\d:\\d\\d:\\d\\d\\./.test($('outage-text').textContent) && $('mark').textContent === 'reconnecting'")
+		tab.until("!$('outage').hidden && /^The server does not answer(: the connection was closed)?\\. The page shows the state of \\d\\d:\\d\\d:\\d\\d\\./.test($('outage-text').textContent) && $('mark').textContent === 'reconnecting'")
 		tab.until("/Next try in \\d+ s/.test($('outage-text').textContent)")
 	}
 	// The page shows the known part.
