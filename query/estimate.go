@@ -15,9 +15,14 @@ type Estimate struct {
 	// Runs is how many past runs the estimate rests on.
 	Runs int
 	// End is when the task is expected to end, not before the present; zero if
-	// there is no estimate, because the task does not show RUNNING or no earlier run
-	// has finished.
+	// there is no estimate, because the task does not show RUNNING, waits for a person
+	// or no earlier run has finished.
 	End time.Time
+	// Waits says that the task cannot end before a person acts, even while other
+	// steps run: FAILED if a node has failed and awaits no automatic retry, else
+	// SUSPENDED if one is suspended, else the zero State. Nodes in a container that has
+	// ended do not count.
+	Waits state.State
 	// Steps is how many leaves the task is expected to have when it ends, since a runner
 	// may declare them one by one: those it has and, while it shows RUNNING, also those
 	// that it can still reach and that at least half of the earlier runs executed. Runs
@@ -78,7 +83,7 @@ func (q *Query) Estimate(ctx context.Context, business, task string, last int) (
 // already.
 func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
 	counts := tree.Counts(0)
-	e := &Estimate{Runs: stats.Runs, Steps: counts.Total()}
+	e := &Estimate{Runs: stats.Runs, Steps: counts.Total(), Waits: waitsFor(tree)}
 	if tree.Shown(0) != state.Running {
 		return e
 	}
@@ -88,10 +93,32 @@ func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
 	e.Late = late(stats, names, now)
 	if len(stats.Nodes) > 0 && stats.Nodes[0].Finished > 0 {
 		f := newForecast(stats, names, now.Since(root.Started))
-		e.End = q.time(root.Started).Add(f.end())
 		e.Steps += f.undeclared()
+		if e.Waits == 0 {
+			e.End = q.time(root.Started).Add(f.end())
+		}
 	}
 	return e
+}
+
+// waitsFor is the state of the nodes for which a task waits for a person, see
+// [Estimate].
+func waitsFor(tree *state.Tree) (found state.State) {
+	open := make([]bool, tree.Len()) // neither the node nor a container above has ended
+	for i := range open {
+		n := tree.Node(i)
+		if i > 0 && !open[n.ParentIndex] {
+			continue
+		}
+		open[i] = !n.State.Ended()
+		switch {
+		case n.State == state.Failed && i > 0 && !n.RetryAt.IsSet():
+			return state.Failed
+		case n.State == state.Suspended:
+			found = state.Suspended
+		}
+	}
+	return found
 }
 
 // late finds the nodes that take longer than usual.

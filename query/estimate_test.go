@@ -129,3 +129,39 @@ func TestAnEstimateExpectsTheStepsOfRunsThatCameToAnEnd(t *testing.T) {
 		t.Errorf("%+v, %v; want the steps build and lint, and the end after 30 s", got, err)
 	}
 }
+
+func TestATaskThatWaitsForAPersonHasNoExpectedEnd(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), nil)
+	for i := range 3 {
+		r := beginRun(t, e, fmt.Sprint("past", i), "deploy")
+		r.took("build", 0, 10)
+		r.took("ship", 10, 20)
+		r.end(20)
+	}
+	r := beginRun(t, e, "now", "deploy")
+	waits := func(want state.State) {
+		t.Helper()
+		q := query.New(e, &query.Options{Now: func() time.Time { return begin.Add(8 * time.Second) }})
+		got, err := q.Estimate(t.Context(), "2", "now", 0)
+		if err != nil || got.Waits != want || got.End.IsZero() != (want != 0) {
+			t.Errorf("it is expected to end %v and waits for %v, want %v; %v", got.End, got.Waits, want, err)
+		}
+	}
+	r.declare("ship", state.ServiceActivity) // runs all the time
+	r.do(engine.Start(r.id("ship"), at(0)))
+	r.declare("build", state.ServiceActivity)
+	r.do(engine.Start(r.id("build"), at(0)), engine.Fail(r.id("build"), "full", engine.RetryAt(begin.Add(9*time.Second)), at(1)))
+	waits(0) // for the retry
+	r.do(engine.Retry(r.id("build"), at(2)), engine.Start(r.id("build"), at(2)), engine.Fail(r.id("build"), "full", at(3)))
+	waits(state.Failed)
+	r.do(engine.Retry(r.id("build"), at(4)), engine.Suspend(r.id("build"), at(4)))
+	waits(state.Suspended)
+	r.do(engine.Resume(r.id("build"), at(5)))
+	waits(0)
+	r.declare("checks", state.Subprocess)
+	r.declare("checks/lint", state.ServiceActivity)
+	r.do(engine.Start(r.id("checks"), at(5)), engine.Start(r.id("lint"), at(5)), engine.Fail(r.id("lint"), "3 warnings", at(6)))
+	waits(state.Failed)
+	r.do(engine.Finish(r.id("checks"), engine.Tolerate(), at(7)))
+	waits(0)
+}

@@ -122,7 +122,8 @@ func writeRunsJSON(t *tool, stats *query.Statistics) error {
 type estimateRecord struct {
 	Business string       `json:"bk_biz_id"`
 	Task     string       `json:"task_id"`
-	End      string       `json:"expected_end"` // a shown time, "" without an estimate
+	End      string       `json:"expected_end"`    // a shown time, "" without an estimate
+	Waits    string       `json:"waits,omitempty"` // for a person, because a node is FAILED or SUSPENDED
 	Steps    int          `json:"expected_steps"`
 	Late     []lateRecord `json:"late"`
 }
@@ -171,8 +172,14 @@ func writeEstimate(t *tool, tree *state.Tree, e *query.Estimate) error {
 	text := progress(tree, e)
 	left := e.End.Sub(t.now())
 	switch shown := tree.Shown(0); {
-	case shown != state.Running:
+	case tree.Ended() || e.Waits == 0 && shown != state.Running:
 		text += ", shows " + shown.String()
+	case e.Waits == state.Failed:
+		text += ", waits for a person: a step failed"
+	case e.Waits == state.Suspended && tree.State(0) == state.Suspended:
+		text += ", waits for a person: the task is suspended"
+	case e.Waits == state.Suspended:
+		text += ", waits for a person: a step is suspended"
 	case e.End.IsZero():
 		text += ", no earlier run tells when it ends"
 	case left < time.Second:
@@ -210,6 +217,9 @@ func progress(tree *state.Tree, e *query.Estimate) string {
 func writeEstimateJSON(t *tool, tree *state.Tree, e *query.Estimate) error {
 	record := estimateRecord{
 		Business: tree.Key().Business, Task: tree.Key().Task, End: whenShown(e.End), Steps: e.Steps, Late: make([]lateRecord, 0, len(e.Late)),
+	}
+	if e.Waits != 0 {
+		record.Waits = e.Waits.String()
 	}
 	for _, l := range e.Late {
 		record.Late = append(record.Late, lateRecord{l.Node, l.Key, append([]string{}, l.Path...), l.Took.Seconds(), l.Usual.Seconds()})

@@ -47,6 +47,10 @@ func runsTold(t *testing.T) (db string) {
 	begin("first")
 	begin("waits")
 	do(100, "suspend", "waits", "")
+	begin("stuck") // while another step runs
+	do(1, "start", "stucks", "")
+	do(1, "start", "stucku", "")
+	do(2, "fail", "stucku", `,"error":"flaky"`)
 	db = filepath.Join(t.TempDir(), "a.db")
 	if answers := succeed(t, ops.String(), "apply", "-db", db); strings.Contains(answers, `"ok":false`) {
 		t.Fatal(answers)
@@ -63,6 +67,7 @@ func TestStatisticsOfRunsForPeopleAndPrograms(t *testing.T) {
 		"stats-task":      {"stats", "2", "-task", "now"},
 		"stats-task-done": {"stats", "2", "-task", "past1", "-last", "1"},
 		"stats-task-new":  {"stats", "2", "-task", "first"},
+		"stats-task-held": {"stats", "2", "-task", "waits", "-last", "1"},
 		"usage-stats":     {"stats", "-h"},
 	} {
 		golden(t, "show/"+name+".golden", noon(t, append([]string{"-db", db}, args...)...))
