@@ -18,6 +18,10 @@ type Estimate struct {
 	// there is no estimate, because the task does not show RUNNING, waits for a person
 	// or no earlier run has finished.
 	End time.Time
+	// Overdue is by how much End has moved since a step, or the pause before one,
+	// exceeded its expected time; 0 once that is over. While it is not 0, End moves
+	// with the present.
+	Overdue time.Duration
 	// Waits says that the task cannot end before a person acts, even while other
 	// steps run: FAILED if a node has failed and awaits no automatic retry, else
 	// SUSPENDED if one is suspended, else the zero State. Nodes in a container that has
@@ -95,7 +99,9 @@ func (q *Query) EstimateOf(tree *state.Tree, stats *Statistics) *Estimate {
 		f := newForecast(stats, names, now.Since(root.Started))
 		e.Steps += f.undeclared()
 		if e.Waits == 0 {
-			e.End = q.time(root.Started).Add(f.end())
+			end := f.end()
+			e.End = q.time(root.Started).Add(end)
+			e.Overdue = end - newForecast(stats, names, math.MinInt64).end()
 		}
 	}
 	return e

@@ -165,3 +165,38 @@ func TestATaskThatWaitsForAPersonHasNoExpectedEnd(t *testing.T) {
 	r.do(engine.Finish(r.id("checks"), engine.Tolerate(), at(7)))
 	waits(0)
 }
+
+func TestAnEstimateTellsForHowLongItHasBeenMoving(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), nil)
+	for i := range 3 {
+		r := beginRun(t, e, fmt.Sprint("past", i), "deploy")
+		r.took("build", 5, 15)
+		r.took("ship", 20, 30)
+		r.end(30)
+	}
+	overdue := func(now, want int) {
+		t.Helper()
+		q := query.New(e, &query.Options{Now: func() time.Time { return begin.Add(time.Duration(now) * time.Second) }})
+		got, err := q.Estimate(t.Context(), "2", "now", 0)
+		if err != nil || got.Overdue != time.Duration(want)*time.Second {
+			t.Errorf("after %d s it is overdue by %v, want %d s; %v", now, got.Overdue, want, err)
+		}
+	}
+	r := beginRun(t, e, "now", "deploy")
+	overdue(5, 0)
+	overdue(7, 2) // the step does not begin
+	r.declare("build", state.ServiceActivity)
+	r.do(engine.Start(r.id("build"), at(7)))
+	overdue(7, 0)
+	overdue(17, 0)
+	overdue(100, 83)
+	r.do(engine.Fail(r.id("build"), "full", engine.RetryAt(begin.Add(200*time.Second)), at(100)))
+	overdue(150, 0)
+	overdue(210, 10)
+	r.do(engine.Retry(r.id("build"), at(210)), engine.Start(r.id("build"), at(210)), engine.Finish(r.id("build"), at(212)))
+	overdue(217, 0)
+	overdue(220, 3)
+	r.took("ship", 221, 222)
+	overdue(222, 0)
+	overdue(230, 8) // the task does not end
+}

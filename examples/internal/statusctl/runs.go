@@ -123,6 +123,7 @@ type estimateRecord struct {
 	Business string       `json:"bk_biz_id"`
 	Task     string       `json:"task_id"`
 	End      string       `json:"expected_end"`    // a shown time, "" without an estimate
+	Overdue  float64      `json:"overdue"`         // seconds; while it is not 0, the end moves with the present
 	Waits    string       `json:"waits,omitempty"` // for a person, because a node is FAILED or SUSPENDED
 	Steps    int          `json:"expected_steps"`
 	Late     []lateRecord `json:"late"`
@@ -184,8 +185,13 @@ func writeEstimate(t *tool, tree *state.Tree, e *query.Estimate) error {
 		text += ", no earlier run tells when it ends"
 	case left < time.Second:
 		text += ", expected to end any moment"
+	case e.Overdue > 0:
+		text += ", expected to end in " + picture.Duration(left) + " at the earliest"
 	default:
 		text += ", expected to end " + whenShown(e.End) + ", in " + picture.Duration(left)
+	}
+	if e.Overdue > 0 {
+		text += ", late by " + picture.Duration(e.Overdue) + " so far"
 	}
 	if _, err := fmt.Fprintf(t.stdout, "%s: %s\n", picture.Printable(taskName(tree.Key())), text); err != nil {
 		return err
@@ -216,7 +222,7 @@ func progress(tree *state.Tree, e *query.Estimate) string {
 
 func writeEstimateJSON(t *tool, tree *state.Tree, e *query.Estimate) error {
 	record := estimateRecord{
-		Business: tree.Key().Business, Task: tree.Key().Task, End: whenShown(e.End), Steps: e.Steps, Late: make([]lateRecord, 0, len(e.Late)),
+		Business: tree.Key().Business, Task: tree.Key().Task, End: whenShown(e.End), Overdue: e.Overdue.Seconds(), Steps: e.Steps, Late: make([]lateRecord, 0, len(e.Late)),
 	}
 	if e.Waits != 0 {
 		record.Waits = e.Waits.String()

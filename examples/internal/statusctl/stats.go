@@ -30,8 +30,9 @@ the tasks with that name that are running: how many of their steps have finished
 when each is expected to end, and which of its nodes take longer than usual.
 "5 of about 12 steps finished" says that earlier runs had more steps than are
 declared yet. The expected end contains the pauses, retries and loops that earlier
-runs had. A task that waits for a person, because a step failed or is suspended, has
-no expected end.
+runs had. While a step takes longer than usual, or does not begin, the expected end
+moves: the task is late by what it has moved so far. A task that waits for a person,
+because a step failed or is suspended, has no expected end.
 
 With BIZ and -task: the same for one task and the earlier runs with its name or,
 without a name, with its labels.`,
