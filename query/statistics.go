@@ -37,6 +37,11 @@ type Statistics struct {
 	// Unreadable is how many tasks were left out because their records are
 	// damaged.
 	Unreadable int
+	// Waiting is how many failed runs were left out because they have not ended: they
+	// show FAILED and wait for a person. No other figure counts them or their failures.
+	// If there are as many runs as requested, only those newer than the oldest of these
+	// count.
+	Waiting int
 	// Nodes are the nodes of these tasks: the root first, then those of the
 	// newest run from top to bottom, then those that only older runs had.
 	Nodes []NodeStatistics
@@ -76,7 +81,8 @@ type NodeStatistics struct {
 
 // Statistics reads the last runs of a pipeline and returns for each of its nodes
 // how often it ran and failed, and how long it took. It reads the tree of each
-// run and the history of nodes that have one. The error matches
+// run and the history of nodes that have one. Runs that have not ended have no place
+// in it, even if they failed, see [Statistics].Waiting. The error matches
 // [state.ErrInvalidArgument] if runs has neither name nor labels, or asks for more
 // than MaxRuns. Having no such runs is no error.
 func (q *Query) Statistics(ctx context.Context, runs Runs) (*Statistics, error) {
@@ -104,6 +110,7 @@ func (q *Query) Statistics(ctx context.Context, runs Runs) (*Statistics, error) 
 			return nil, wrap(err)
 		}
 		if !task.State.Ended() {
+			s.Waiting++
 			continue
 		}
 		switch err := s.add(ctx, q.reader, task); {

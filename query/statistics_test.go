@@ -133,6 +133,28 @@ func TestStatisticsAreOfTheNewestRunsOfOneBusiness(t *testing.T) {
 	}
 }
 
+func TestStatisticsTellHowManyFailedRunsHaveNotEnded(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), nil)
+	for i := range 6 {
+		r := beginRun(t, e, fmt.Sprint("run", i), "deploy")
+		r.declare("build", state.ServiceActivity)
+		r.do(engine.Start(r.id("build"), at(0)))
+		switch i {
+		case 0, 2, 3: // failed, and left
+			r.do(engine.Fail(r.id("build"), "full", at(1)))
+		case 1, 4:
+			r.do(engine.Finish(r.id("build"), at(1)))
+			r.end(1)
+		}
+	}
+	for last, want := range map[int]int{1: 0, 2: 2, 3: 3} {
+		stats, err := query.New(e, nil).Statistics(t.Context(), query.Runs{Business: "2", Name: "deploy", Last: last})
+		if err != nil || stats.Waiting != want || stats.Runs != min(last, 2) || stats.Nodes[1].Failures != 0 {
+			t.Errorf("of the last %d: %+v, %v; want %d that wait", last, stats, err, want)
+		}
+	}
+}
+
 func TestStatisticsFollowANodeByItsKey(t *testing.T) {
 	e := openEngine(t, store.NewMemory(), nil)
 	for i, label := range []string{"test", "prod", "prod"} {

@@ -56,6 +56,9 @@ func writeRuns(t *tool, stats *query.Statistics) error {
 	if stats.Unreadable > 0 {
 		title += fmt.Sprintf(", and %s that cannot be read", count(stats.Unreadable, "task"))
 	}
+	if stats.Waiting > 0 {
+		title += fmt.Sprintf("\nnot counted, since they have not ended: %s that failed", count(stats.Waiting, "run"))
+	}
 	if _, err := fmt.Fprintln(t.stdout, title); err != nil || stats.Runs == 0 {
 		return err
 	}

@@ -47,6 +47,8 @@ func runsTold(t *testing.T) (db string) {
 	begin("first")
 	begin("waits")
 	do(100, "suspend", "waits", "")
+	begin("left")
+	do(2, "fail", "leftb", `,"error":"full"`)
 	begin("stuck") // while another step runs
 	do(1, "start", "stucks", "")
 	do(1, "start", "stucku", "")

@@ -25,9 +25,10 @@ with many of them, opening the file takes longer.
 With BIZ and NAME: the last tasks with that name that have ended, or with -label
 those with the label, with or without a name. For each node: how many attempts
 ended, how many failed, the median and the 95th percentile of what the others took,
-and when the node usually begins and ends, counted from the start of the task. Then
-the tasks with that name that are running: how many of their steps have finished,
-when each is expected to end, and which of its nodes take longer than usual.
+and when the node usually begins and ends, counted from the start of the task. Runs
+that failed and have not ended are only counted as such. Then the tasks with that
+name that are running: how many of their steps have finished, when each is expected
+to end, and which of its nodes take longer than usual.
 "5 of about 12 steps finished" says that earlier runs had more steps than are
 declared yet. The expected end contains the pauses, retries and loops that earlier
 runs had. While a step takes longer than usual, or does not begin, the expected end
