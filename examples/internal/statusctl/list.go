@@ -30,8 +30,8 @@ name and labels are found by an index. -text, a pattern and another order than t
 recorded one read one task after the other.
 
 With -sort started the task that started last comes first, with -sort duration the
-one that has taken longest. STEPS counts steps that have finished; a pipeline or a
-subprocess is no step.`,
+one that has taken longest. STEPS counts steps that have finished, FAILED those that
+are FAILED; a pipeline or a subprocess is no step.`,
 	bind: func(flags *flag.FlagSet) action {
 		l := &lister{}
 		flags.StringVar(&l.query.Business, "biz", "", "only tasks of the business `ID`")
@@ -159,26 +159,7 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 		_, err := fmt.Fprintln(l.stdout, message)
 		return err
 	}
-	rows := table{states: 2, times: []int{3}, spare: []int{5}}
-	labeled := slices.ContainsFunc(tasks.Tasks, func(k query.Task) bool { return len(k.Labels) > 0 })
-	head := []string{"BIZ", "TASK", "STATE", "STARTED", "TOOK", "STEPS", "NAME"}
-	if labeled {
-		head = append(head, "LABELS")
-		rows.spare, rows.cut = []int{7, 5}, []int{7, 6}
-	}
-	rows.add(head...)
-	for i := range tasks.Tasks {
-		k := &tasks.Tasks[i]
-		name := k.Name
-		if name == state.Pipeline.Class() {
-			name = "" // it was given none
-		}
-		row := []string{k.Business, k.Task, k.State.String(), whenShown(k.Started), took(k.Started, k.Finished, k.Stands(), now), steps(&k.Counts), short(name, 60)}
-		if labeled {
-			row = append(row, labelText(k.Labels))
-		}
-		rows.add(row...)
-	}
+	rows := l.rows(tasks.Tasks, now)
 	if err := rows.show(l.stdout); err != nil {
 		return err
 	}
@@ -191,24 +172,59 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 	return nil
 }
 
+// rows is a table of tasks. On a narrow terminal, failures stay and other columns go.
+func (l *lister) rows(tasks []query.Task, now time.Time) *table {
+	has := func(holds func(k *query.Task) bool) bool {
+		return slices.ContainsFunc(tasks, func(k query.Task) bool { return holds(&k) })
+	}
+	head := []string{"BIZ", "TASK", "STATE", "STARTED", "TOOK", "STEPS"}
+	rows := &table{states: 2, times: []int{3}, year: now.In(l.zone).Format("2006-"), spare: []int{5}}
+	failed := has(func(k *query.Task) bool { return k.Counts[state.Failed] > 0 })
+	if failed {
+		head = append(head, "FAILED")
+	}
+	named := len(head)
+	head = append(head, "NAME")
+	rows.cut = []int{named}
+	labeled := has(func(k *query.Task) bool { return len(k.Labels) > 0 })
+	if labeled {
+		head = append(head, "LABELS")
+		rows.spare, rows.cut = []int{named + 1, 5}, []int{named + 1, named}
+	}
+	if !has(func(k *query.Task) bool { return k.Business != tasks[0].Business }) {
+		rows.spare = append(rows.spare, 0)
+	}
+	rows.add(head...)
+	for i := range tasks {
+		k := &tasks[i]
+		name := k.Name
+		if name == state.Pipeline.Class() {
+			name = "" // it was given none
+		}
+		row := []string{k.Business, k.Task, k.State.String(), whenShown(k.Started), took(k.Started, k.Finished, k.Stands(), now), "", short(name, 60)}
+		if steps := k.Counts.Total(); steps > 0 {
+			row[5] = fmt.Sprintf("%d of %d", k.Counts[state.Finished], steps)
+		}
+		if failed {
+			row = slices.Insert(row, 6, "")
+			if n := k.Counts[state.Failed]; n > 0 {
+				row[6] = fmt.Sprint(n)
+			}
+		}
+		if labeled {
+			row = append(row, labelText(k.Labels))
+		}
+		rows.add(row...)
+	}
+	return rows
+}
+
 func (l *lister) writeJSON(tasks query.Tasks, _ time.Time) error {
 	err := writeEach(l.stdout, tasks.Tasks, func(k *query.Task) *query.Task { return k })
 	if err != nil || tasks.Cursor == "" {
 		return err
 	}
 	return writeLine(l.stdout, map[string]string{"cursor": tasks.Cursor})
-}
-
-// steps says how far a task is, in the words of the runner.
-func steps(counts *state.Counts) string {
-	if counts.Total() == 0 {
-		return ""
-	}
-	text := fmt.Sprintf("%d of %d", counts[state.Finished], counts.Total())
-	if counts[state.Failed] > 0 {
-		text += fmt.Sprintf(", %d failed", counts[state.Failed])
-	}
-	return text
 }
 
 // parseStates reads names of states with commas between them.

@@ -19,10 +19,11 @@ type table struct {
 	states int // the column that is painted
 	rows   [][]string
 	// Where rows do not fit a terminal: times are columns whose zone goes to the
-	// heading, spare are columns to leave out, from right to left, and cut are columns
+	// heading and whose year, such as "2006-", is left out if all have it, spare are columns to leave out, from right to left, and cut are columns
 	// to cut, in this order, the last one if none is named. Of the columns of paths, see
 	// pathText, the beginnings are left out first.
 	times, spare, cut, paths []int
+	year                     string
 }
 
 func (t *table) add(cells ...string) {
@@ -53,12 +54,20 @@ func (t *table) fitIn(room int) {
 			t.shareZone(i)
 		}
 	}
+	if t.year != "" && t.excess(room, least) > 0 {
+		for _, i := range t.times {
+			t.leaveOutYear(i)
+		}
+	}
 	for _, i := range t.spare {
 		if t.excess(room, least) <= 0 {
 			break
 		}
 		for k, row := range t.rows {
 			t.rows[k] = slices.Delete(row, i, i+1)
+		}
+		if t.states > i {
+			t.states--
 		}
 		t.cut = slices.DeleteFunc(t.cut, func(c int) bool { return c == i })
 		for k, c := range t.cut {
@@ -129,6 +138,18 @@ func (t *table) shareZone(i int) {
 	t.rows[0][i] += zone
 	for _, row := range t.rows[1:] {
 		row[i] = strings.TrimSuffix(row[i], zone)
+	}
+}
+
+// leaveOutYear removes the year from the times in a column, if it is the same for all.
+func (t *table) leaveOutYear(i int) {
+	for _, row := range t.rows[1:] {
+		if row[i] != "" && !strings.HasPrefix(row[i], t.year) {
+			return
+		}
+	}
+	for _, row := range t.rows[1:] {
+		row[i] = strings.TrimPrefix(row[i], t.year)
 	}
 }
 

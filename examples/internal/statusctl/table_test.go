@@ -3,8 +3,11 @@ package statusctl
 import (
 	"strings"
 	"testing"
+	"time"
 
+	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/query/picture"
+	"github.com/pipestatus/pipestatus/state"
 )
 
 // narrowTable is a list with labels as it is made for terminals.
@@ -75,6 +78,31 @@ func TestANarrowTableLeavesOutTheBeginningOfPaths(t *testing.T) {
 		rows.fitIn(columns)
 		if got := lines(t, rows)[1]; got != want {
 			t.Errorf("%d columns: %s, want %s", columns, got, want)
+		}
+	}
+}
+
+func TestAListKeepsFailuresOnANarrowTerminal(t *testing.T) {
+	now := time.Date(2026, 3, 29, 9, 30, 0, 0, time.UTC)
+	task := query.Task{Business: "2", Task: "2026-03-29-12", Name: "nightly build of the client", State: state.Running, Started: now.Add(-time.Hour)}
+	task.Counts[state.Finished], task.Counts[state.Failed], task.Counts[state.Running] = 3, 1, 2
+	other := task
+	other.Task, other.Started = "2026-01-01-7", now.AddDate(-1, 0, 0)
+	l := &lister{tool: &tool{zone: time.UTC}}
+	for _, test := range []struct {
+		columns int
+		tasks   []query.Task
+		want    string
+	}{
+		{140, []query.Task{task}, "BIZ TASK STATE STARTED TOOK STEPS FAILED NAME 2 2026-03-29-12 RUNNING 2026-03-29 08:30:00 +0000 1h 00m so far 3 of 6 1 nightly build of the client"},
+		{95, []query.Task{task}, "BIZ TASK STATE STARTED +0000 TOOK STEPS FAILED NAME 2 2026-03-29-12 RUNNING 03-29 08:30:00 1h 00m so far 3 of 6 1 nightly build of t…"},
+		{80, []query.Task{task}, "TASK STATE STARTED +0000 TOOK FAILED NAME 2026-03-29-12 RUNNING 03-29 08:30:00 1h 00m so far 1 nightly build of…"},
+		{80, []query.Task{other}, "TASK STATE STARTED +0000 TOOK FAILED NAME 2026-01-01-7 RUNNING 2025-03-29 09:30:00 365d 0h so far 1 nightly build o…"},
+	} {
+		rows := l.rows(test.tasks, now)
+		rows.fitIn(test.columns)
+		if got := strings.Join(strings.Fields(strings.Join(lines(t, rows), " ")), " "); got != test.want {
+			t.Errorf("%d columns: %s\nwant %s", test.columns, got, test.want)
 		}
 	}
 }
