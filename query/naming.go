@@ -1,6 +1,7 @@
 package query
 
 import (
+	"iter"
 	"slices"
 	"strconv"
 
@@ -37,19 +38,24 @@ func newNaming(tree *state.Tree) *naming {
 }
 
 // inOrder iterates over the nodes from top to bottom, as a tree is drawn.
-func (m *naming) inOrder(yield func(i int) bool) {
-	t := m.tree
-	for i := 0; i >= 0; {
-		if !yield(i) {
-			return
-		}
-		next := t.FirstChild(i)
-		for next < 0 && i >= 0 {
-			if next = t.NextSibling(i); next < 0 {
-				i = t.Parent(i)
+func (m *naming) inOrder(yield func(i int) bool) { topDown(m.tree, 0)(yield) }
+
+// topDown iterates over a node and all nodes below it, as a tree is drawn: each
+// container before its content, children in the order of creation.
+func topDown(t *state.Tree, from int) iter.Seq[int] {
+	return func(yield func(int) bool) {
+		for i := from; yield(i); {
+			next := t.FirstChild(i)
+			for next < 0 {
+				if i == from {
+					return
+				}
+				if next = t.NextSibling(i); next < 0 {
+					i = t.Parent(i)
+				}
 			}
+			i = next
 		}
-		i = next
 	}
 }
 

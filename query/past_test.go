@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -290,4 +291,28 @@ func TestTimelineHasEveryAttemptOfEveryNodeBelow(t *testing.T) {
 			t.Errorf("failed first: %v %v", whole[0], err)
 		}
 	})
+}
+
+func TestATimelineHasTheContentOfAContainerBelowIt(t *testing.T) {
+	e := openEngine(t, store.NewMemory(), nil)
+	r := beginRun(t, e, "run", "deploy")
+	for _, path := range []string{"build", "checks", "ship", "checks/lint", "checks/inner", "tell", "inner/unit"} {
+		kind := state.ServiceActivity
+		if path == "checks" || path == "checks/inner" {
+			kind = state.Subprocess
+		}
+		r.declare(path, kind)
+	}
+	for of, want := range map[string]string{
+		"run": "deploy build checks lint inner unit ship tell", r.id("checks"): "checks lint inner unit", r.id("unit"): "unit",
+	} {
+		spans, err := query.New(e, nil).Timeline(t.Context(), "2", of)
+		names := make([]string, 0, len(spans))
+		for _, s := range spans {
+			names = append(names, s.Name)
+		}
+		if got := strings.Join(names, " "); got != want || err != nil {
+			t.Errorf("%s: %s, %v; want %s", of, got, err, want)
+		}
+	}
 }

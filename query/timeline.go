@@ -31,9 +31,9 @@ type Span struct {
 	Error   string
 }
 
-// Timeline returns every attempt of every node asked for and below it: nodes
-// in the order of creation, attempts oldest first. For errors see
-// [Query.Snapshot].
+// Timeline returns every attempt of every node asked for and below it: nodes as a
+// tree is drawn, each container before its content, and attempts oldest first. For
+// errors see [Query.Snapshot].
 func (q *Query) Timeline(ctx context.Context, business, task string) ([]Span, error) {
 	var superseded map[int][]*state.Attempt
 	snap, err := q.replay(ctx, business, task, func(*state.Tree) {
@@ -52,7 +52,7 @@ func (q *Query) Timeline(ctx context.Context, business, task string) ([]Span, er
 	r := q.renderer(snap.Tree, snap.Index)
 	defer r.release()
 	var spans []Span
-	for i := range snap.Tree.Within(snap.Index) {
+	for i := range topDown(snap.Tree, snap.Index) {
 		n := snap.Tree.Node(i)
 		base := Span{Node: n.ID, Index: i, Parent: n.ParentIndex, Level: snap.Tree.Level(i), Kind: n.Kind, Name: n.DisplayName()}
 		for _, a := range superseded[i] {
