@@ -36,8 +36,8 @@ func sameThrough(t *testing.T, file, address string, flags ...string) {
 		want, got := at(file), at(address)
 		want.stderr = strings.ReplaceAll(want.stderr, file, address)
 		if strings.HasPrefix(line, "list -limit") { // cursors are enciphered
-			want.stdout, _, _ = strings.Cut(want.stdout, "more:")
-			got.stdout, _, _ = strings.Cut(got.stdout, "more:")
+			want.stderr, _, _ = strings.Cut(want.stderr, "more:")
+			got.stderr, _, _ = strings.Cut(got.stderr, "more:")
 		}
 		if got != want {
 			t.Errorf("%s: through the program exit code %d\n%s%s\nfrom the file exit code %d\n%s%s",

@@ -20,8 +20,10 @@ var listCommand = command{
 	name: "list", summary: "list tasks, newest recorded first",
 	detail: timeDetail + `
 
--since and -until bound when tasks were recorded, or with -time when they started
-or finished.
+-since and -until bound when tasks started, or with -time when they ended (finished)
+or when the database got them (recorded). A task that failed and waits for a person
+has not ended, and no time bounds when it failed: to see all failures of today, list
+-failures without -since, or with a -since before the oldest of these tasks started.
 
 -text finds a part of the task ID, of the ID of the root, of the name or of a label
 such as host=web-1, in letters of either case. -name is the whole name, in the same
@@ -37,11 +39,11 @@ are FAILED; a pipeline or a subprocess is no step.`,
 		flags.StringVar(&l.query.Business, "biz", "", "only tasks of the business `ID`")
 		states := flags.String("state", "", "only tasks that show one of the `STATES`, such as FAILED,RUNNING")
 		flags.BoolVar(&l.query.Unfinished, "unfinished", false, "only tasks that have not ended or have a node running")
-		flags.BoolVar(&l.query.HasFailures, "failures", false, "only tasks in which a node or the task itself has failed")
+		flags.BoolVar(&l.query.HasFailures, "failures", false, "only tasks in which a node or the task itself has failed, whenever that was")
 		flags.StringVar(&l.query.Name, "name", "", "only tasks with the `NAME`, or one that matches it")
 		flags.StringVar(&l.text, "text", "", "only tasks with `TEXT` in their name, ID or a label")
 		labels := labelFlag(flags, "only tasks with the label `KEY=VALUE`; may be given several times")
-		which := flags.String("time", "recorded", "`WHAT` -since and -until bound: recorded, started or finished")
+		which := flags.String("time", "started", "`WHAT` -since and -until bound: started, finished or recorded")
 		since := flags.String("since", "", "only tasks from `TIME` on")
 		until := flags.String("until", "", "only tasks before `TIME`")
 		flags.StringVar(&l.sort, "sort", "recorded", "in the `ORDER` recorded, started or duration")
@@ -70,7 +72,7 @@ are FAILED; a pipeline or a subprocess is no step.`,
 			case "finished":
 				l.query.Finished = bounds
 			default:
-				return &usageError{problem: fmt.Sprintf("-time is recorded, started or finished, not %q", *which)}
+				return &usageError{problem: fmt.Sprintf("-time is started, finished or recorded, not %q", *which)}
 			}
 			switch _, ok := orders[l.sort]; {
 			case !ok && l.sort != "recorded":
@@ -156,8 +158,7 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 		case l.query.Name != "":
 			message = "no tasks; -name is the whole name or a pattern such as 'nightly*', -text a part of it"
 		}
-		_, err := fmt.Fprintln(l.stdout, message)
-		return err
+		return l.remark(message)
 	}
 	rows := l.rows(tasks.Tasks, now)
 	if err := rows.show(l.stdout); err != nil {
@@ -165,11 +166,18 @@ func (l *lister) write(tasks query.Tasks, now time.Time) error {
 	}
 	switch {
 	case tasks.Cursor != "":
-		return l.tool.write("more: -cursor ", tasks.Cursor, "\n")
+		return l.remark("more: -cursor " + tasks.Cursor)
 	case l.more > 0:
-		return l.tool.write(count(l.more, "more task"), ": -limit\n")
+		return l.remark(count(l.more, "more task") + ": -limit")
 	}
 	return nil
+}
+
+// remark writes a line about the list to where problems go, so that a pipe gets tasks
+// only.
+func (l *lister) remark(text string) error {
+	_, err := fmt.Fprintln(l.stderr, text)
+	return err
 }
 
 // rows is a table of tasks. On a narrow terminal, failures stay and other columns go.

@@ -33,7 +33,7 @@ func noon(t *testing.T, args ...string) string {
 		t.Fatal(err)
 	}
 	var out strings.Builder
-	tool := &tool{stdin: strings.NewReader(""), stdout: &out, stderr: io.Discard, zone: zone, db: "pipestatus.db"}
+	tool := &tool{stdin: strings.NewReader(""), stdout: &out, stderr: &out, zone: zone, db: "pipestatus.db"}
 	tool.now = func() time.Time { return time.Unix(1524731121, 0) }
 	if err := tool.run(t.Context(), args); err != nil {
 		t.Fatal(err)
@@ -117,6 +117,31 @@ func TestOutputForPeopleAndPrograms(t *testing.T) {
 				t.Error("output has escape sequences")
 			}
 		})
+	}
+}
+
+func TestAPipeGetsTasksOnly(t *testing.T) {
+	db := told(t)
+	for line, want := range map[string]string{
+		"list -since 2999-01-01": "no tasks\n", "list -limit 1": "more: -cursor ", "list -limit 1 -sort started": "2 more tasks: -limit\n",
+	} {
+		got := call(t.Context(), "", append(strings.Fields(line), "-db", db)...)
+		if lines := strings.Count(got.stdout, "\n"); !strings.HasPrefix(got.stderr, want) || lines != 0 && lines != 2 {
+			t.Errorf("%s: %+v", line, got)
+		}
+	}
+}
+
+func TestTheTimesOfAListAreThoseOfTheStart(t *testing.T) {
+	db := told(t) // recorded now, started in 2018
+	for line, want := range map[string]int{
+		"-since 2018-04-25 -until 2018-04-27": 2, "-since 2020-01-01": 0, "-since 2020-01-01 -time recorded": 3,
+		"-since 2018-04-26 -until 2018-04-27 -time finished": 1,
+	} {
+		got := call(t.Context(), "", append(strings.Fields("list -json -tz UTC "+line), "-db", db)...)
+		if tasks := strings.Count(got.stdout, "\n"); tasks != want {
+			t.Errorf("%s: %d tasks, want %d", line, tasks, want)
+		}
 	}
 }
 
