@@ -86,7 +86,7 @@ func (c *command) run(ctx context.Context) ending {
 		e.problem += "\n" + out.problem
 	}
 	if e.problem != "" && e.tail != "" {
-		e.problem += "\n" + e.tail
+		e.problem = e.tail + "\n" + e.problem // where picture.Cause finds it
 	}
 	return e
 }

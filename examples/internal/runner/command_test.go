@@ -15,6 +15,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/pipestatus/pipestatus/query/picture"
 )
 
 func TestHowCommandsEnd(t *testing.T) {
@@ -33,13 +35,13 @@ func TestHowCommandsEnd(t *testing.T) {
 	}{
 		{"true", 0, "", nil},
 		{"echo fine; echo ::set a=1; echo ::set b=x=y; echo ::set a=2", 0, "", map[string]string{"a": "2", "b": "x=y"}},
-		{"echo one; echo two >&2; printf three; exit 7", 7, "exit status 7\none\ntwo\nthree", nil},
+		{"echo one; echo two >&2; printf three; exit 7", 7, "one\ntwo\nthree\nexit status 7", nil},
 		{"echo ::set a=1; exit 1", 1, "exit status 1", map[string]string{"a": "1"}},
 		{"kill -9 $$", 137, "signal: killed", nil},
 		{"no-such-program-anywhere 2>/dev/null", 127, "exit status 127", nil},
 		{`exit "$CODE"`, 12, "exit status 12", nil},
-		{"printf '\\n  indented\\n    more\\n\\n'; exit 1", 1, "exit status 1\n  indented\n    more", nil},
-		{`printf '\r10%%\r90%%\r  \r\nfatal: full\r\n'; exit 1`, 1, "exit status 1\n90%\nfatal: full", nil},
+		{"printf '\\n  indented\\n    more\\n\\n'; exit 1", 1, "  indented\n    more\nexit status 1", nil},
+		{`printf '\r10%%\r90%%\r  \r\nfatal: full\r\n'; exit 1`, 1, "90%\nfatal: full\nexit status 1", nil},
 		{"echo ::set a=1; printf '::set b=x\\000y\\n'", exitRefused, "::set b: the value contains a NUL, which no environment can hold", map[string]string{"a": "1"}},
 		{"printf '::set b=\\377\\n'; exit 3", 3, "exit status 3\n::set b: the value is not UTF-8", map[string]string{}},
 		{"printf '::set b=x\\ry\\r\\n'", 0, "", map[string]string{"b": "x\ry"}},
@@ -86,7 +88,7 @@ func TestATimeoutKillsGrandchildrenThatDoNotListen(t *testing.T) {
 	line, grandchild := family(t, "echo waiting; wait")
 	c := &command{line: line, timeout: 3 * time.Second, grace: 20 * time.Millisecond}
 	got := c.run(t.Context())
-	if got.exit != exitTimeout || got.problem != "timed out after 3s\nwaiting" || got.interrupted {
+	if got.exit != exitTimeout || got.problem != "waiting\ntimed out after 3s" || got.interrupted {
 		t.Errorf("it ended as %+v", got)
 	}
 	gone(t, grandchild())
@@ -163,10 +165,12 @@ func TestStoppingACommandInterruptsIt(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	result := make(chan ending)
-	go func() { result <- (&command{line: g.command(), timeout: time.Hour, grace: time.Minute}).run(ctx) }()
+	go func() {
+		result <- (&command{line: "echo ok; " + g.command(), timeout: time.Hour, grace: time.Minute}).run(ctx)
+	}()
 	g.await(t)
 	cancel()
-	if got := <-result; !got.interrupted || got.exit != 128+int(syscall.SIGTERM) {
+	if got := <-result; !got.interrupted || got.exit != 128+int(syscall.SIGTERM) || picture.Cause(got.problem) != "context canceled" {
 		t.Errorf("it ended as %+v", got)
 	}
 	if got := (&command{line: "true", grace: time.Minute}).run(ctx); !got.interrupted || got.problem == "" {

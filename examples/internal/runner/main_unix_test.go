@@ -167,7 +167,7 @@ func TestAnErrorKeepsItsIndentation(t *testing.T) {
 	activity(tree, "a", `printf 'Traceback:\n    deploy()\n'; exit 3`)
 	chain(tree, "p_start", "a", "p_end")
 	o := runTree(t, tree, exitFailed, pipelineName+" FAILED", "  start FINISHED", "  a FAILED")
-	if !strings.Contains(o.stderr, "a failed:\n  exit status 3\n  Traceback:\n      deploy()\n") {
+	if !strings.Contains(o.stderr, "a failed:\n  Traceback:\n      deploy()\n  exit status 3\n") {
 		t.Error("it is not as the command wrote it")
 	}
 }

@@ -137,9 +137,9 @@ var smallTrees = map[string]string{
 	"error_ignorable_auto_retry": "_a FINISHED retry=2",
 	"executable_end":             `refused: end_event: type "ExecutableEndEvent"`,
 	// A ${} in a plain command is for the shell, which fails.
-	"mako_command_plain": "_a FAILED: exit status ",
-	"longline":           "a1 FAILED: exit status 1: " + strings.Repeat(".", headBytes) + "… 4003 bytes …" + strings.Repeat(".", endBytes-27) + " fatal: certificate expired",
-	"progress":           "a1 FAILED: exit status 1: fatal: disk quota exceeded",
+	"mako_command_plain": "_a FAILED: ",
+	"longline":           "a1 FAILED: " + strings.Repeat(".", headBytes) + "… 4003 bytes …" + strings.Repeat(".", endBytes-27) + " fatal: certificate expired: exit status 1",
+	"progress":           "a1 FAILED: fatal: disk quota exceeded: exit status 1",
 	"set-long":           "a1 FINISHED, a2 FINISHED",
 }
 

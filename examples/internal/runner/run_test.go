@@ -316,7 +316,7 @@ func TestOtherBranchesContinueWhenOneFails(t *testing.T) {
 	chain(tree, "b", "after_b", "join")
 	o := runTree(t, tree, exitFailed, pipelineName+" FAILED", "  start FINISHED", "  fork FINISHED",
 		"  a FAILED", "  b FINISHED", "  after_b FINISHED")
-	if !strings.Contains(o.stderr, "a failed:\n  exit status 7\n  broken\n") {
+	if !strings.Contains(o.stderr, "a failed:\n  broken\n  exit status 7\n") {
 		t.Error("the error is not shown")
 	}
 }
