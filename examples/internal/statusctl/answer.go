@@ -60,8 +60,9 @@ var codes = []struct {
 	// Trimmed transitions are reported as not found.
 	{store.ErrTrimmed, "not_found"},
 	{fs.ErrExist, "exists"}, // the target of a copy
-	// The file of -db does not exist: the argument is wrong.
+	// The file of -db does not exist, or is no database: the argument is wrong.
 	{fs.ErrNotExist, "invalid_argument"},
+	{errText, "invalid_argument"},
 }
 
 // code is the protocol's word for err. An unknown error leaves the outcome open:

@@ -73,6 +73,7 @@ func TestExitCodesAndWhereProblemsAreReported(t *testing.T) {
 		return name
 	}
 	db, empty, text := filepath.Join(dir, "a.db"), file("empty.db", ""), file("text.db", strings.Repeat("text\n", 10_000))
+	zeros := file("zeros.db", strings.Repeat("\x00", 50_000))
 	lines := file("lines.jsonl", `{"op":"create","biz":"2","task":"10","id":"p"}`+"\n"+`{"op":"finish","node":"p"}`+"\n")
 	missing := filepath.Join(dir, "missing.db")
 	for _, test := range []struct {
@@ -115,6 +116,7 @@ func TestExitCodesAndWhereProblemsAreReported(t *testing.T) {
 		{"a task that there was not", []string{"get", "-db", db, "2", "10", "-at", "2000-01-01"}, exitFailed, `"result": false`, ""},
 		{"a time that there is not, for a task", []string{"get", "-db", db, "2", "10", "-at", "yore"}, exitUsage, "", "-at"},
 		{"a tree that there is not", []string{"tree", "-db", db, "2", "11"}, exitFailed, "", "no task or node"},
+		{"a name instead of an ID", []string{"why", "-db", db, "2", "nightly build"}, exitFailed, "", "'statusctl list -name NAME' finds"},
 		{"a tree that there is not, for programs", []string{"tree", "-json", "-db", db, "2", "11"}, exitFailed, `"code":"not_found"`, ""},
 		{"a tree in two forms", []string{"tree", "-json", "-mermaid", "-db", db, "2", "10"}, exitUsage, "", "exclude"},
 		{"a timeline in two forms", []string{"timeline", "-svg", "-json", "-db", db, "2", "10"}, exitUsage, "", "exclude"},
@@ -127,7 +129,9 @@ func TestExitCodesAndWhereProblemsAreReported(t *testing.T) {
 		{"a file in no directory", []string{"apply", "-db", filepath.Join(dir, "none", "a.db"), lines}, exitFailed, `"code":"invalid_argument"`, ""},
 		{"an empty file", []string{"apply", "-db", empty, lines}, exitFailed, `"code":"corrupt"`, ""},
 		{"another kind of file", []string{"apply", "-db", text, lines}, exitFailed, `"code":"corrupt"`, ""},
-		{"another kind of file, read", []string{"list", "-db", text}, exitFailed, "", "salvage"},
+		{"another kind of file, read", []string{"list", "-db", text}, exitFailed, "", "text.db: this is a text file and not a pipestatus database\n"},
+		{"another kind of file, read by a program", []string{"list", "-json", "-db", text}, exitFailed, `"code":"invalid_argument"`, ""},
+		{"a damaged file", []string{"list", "-db", zeros}, exitFailed, "", "salvage"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			got := call(t.Context(), "", test.args...)

@@ -1,6 +1,7 @@
 package statusctl
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"github.com/pipestatus/pipestatus/engine"
 	"github.com/pipestatus/pipestatus/examples/internal/database"
+	"github.com/pipestatus/pipestatus/query"
 	"github.com/pipestatus/pipestatus/store"
 	"github.com/pipestatus/pipestatus/store/boltstore"
 )
@@ -104,7 +106,25 @@ func (t *tool) openFile(o opener) (*boltstore.Store, error) {
 	if err := t.existingFile(); err != nil {
 		return nil, err
 	}
-	return o(t.db)
+	s, err := o(t.db)
+	if errors.Is(err, store.ErrCorrupt) && isText(t.db) {
+		return nil, fmt.Errorf("%s: %w", t.db, errText)
+	}
+	return s, err
+}
+
+// errText says that -db names a file without the zero bytes that every page of a
+// database has.
+var errText = errors.New("this is a text file and not a pipestatus database")
+
+func isText(path string) bool {
+	f, err := os.Open(path)
+	if err != nil {
+		return false
+	}
+	defer f.Close()
+	beginning, err := io.ReadAll(io.LimitReader(f, 64<<10))
+	return err == nil && len(beginning) > 0 && !bytes.ContainsRune(beginning, 0)
 }
 
 // existingFile returns an error unless -db names an existing file.
@@ -161,9 +181,12 @@ func withEngine(ctx context.Context, s store.Store, f func(*engine.Engine) error
 
 // explain is err in words for people, with a remedy where one is known.
 func explain(err error) string {
+	var unknown *query.NotFoundError
 	switch {
 	case errors.Is(err, context.Canceled):
 		return "interrupted"
+	case errors.As(err, &unknown) && unknown.Node == "":
+		return message(err) + "\n'statusctl list -name NAME' finds the ID of a task by its name, -text by a part of it."
 	case errors.Is(err, store.ErrCorrupt):
 		return message(err) + "\n'statusctl salvage' copies what can still be read of a damaged file."
 	case errors.Is(err, store.ErrLocked):
