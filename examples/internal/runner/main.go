@@ -113,6 +113,9 @@ func explain(err error) string {
 	if errors.Is(err, store.ErrFenced) {
 		return "another runner has the task now: the lease of this one was not renewed in time, or the other began it at the same moment"
 	}
+	if errors.Is(err, store.ErrLocked) {
+		return err.Error() + "\nAnother runner, or statusctl, has it open. If the task runs there with -http, 'statusctl -db http://HOST:PORT'\nshows it; otherwise try again when the other one has ended."
+	}
 	return err.Error()
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"github.com/pipestatus/pipestatus/state"
+	"github.com/pipestatus/pipestatus/store/boltstore"
 )
 
 func TestEveryRunIsASeparateTask(t *testing.T) {
@@ -185,5 +186,18 @@ func TestQuotedIsOneWordForAShell(t *testing.T) {
 		if got := quoted(text); got != want {
 			t.Errorf("%q: %s, want %s", text, got, want)
 		}
+	}
+}
+
+func TestAFileThatAnotherProcessHasOpenIsExplained(t *testing.T) {
+	t.Parallel()
+	db := filepath.Join(t.TempDir(), "p.db")
+	s, err := boltstore.Open(db, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer s.Close()
+	if o := callRunner(t, "-resume", "-db", db); o.code != exitFailed || !strings.Contains(o.stderr, "'statusctl -db http://HOST:PORT'") {
+		t.Errorf("exit code %d, %s", o.code, o.stderr)
 	}
 }
