@@ -35,6 +35,11 @@ func showRuns(ctx context.Context, t *tool, r *reader, runs query.Runs, task str
 	if err != nil {
 		return err
 	}
+	if stats.Runs+stats.Waiting == 0 && tree == nil && !t.json {
+		if err := t.warnOfName(ctx, q, runs); err != nil {
+			return err
+		}
+	}
 	show, estimate := writeRuns, writeEstimate
 	if t.json {
 		show, estimate = writeRunsJSON, writeEstimateJSON
@@ -46,6 +51,24 @@ func showRuns(ctx context.Context, t *tool, r *reader, runs query.Runs, task str
 		return estimate(t, tree, q.EstimateOf(tree, stats))
 	}
 	return eachRunning(ctx, r, runs, func(tree *state.Tree) error { return estimate(t, tree, q.EstimateOf(tree, stats)) })
+}
+
+// warnOfName says on standard error that no task has the name and labels of runs, which
+// may be mistyped.
+func (t *tool) warnOfName(ctx context.Context, q *query.Query, runs query.Runs) error {
+	found, err := q.List(ctx, store.ListQuery{Business: runs.Business, Name: runs.Name, Labels: state.LabelsOf(runs.Labels), Limit: 1})
+	if err != nil || len(found.Tasks) > 0 || found.Cursor != "" {
+		return err
+	}
+	what := "the labels"
+	switch {
+	case runs.Name != "" && len(runs.Labels) > 0:
+		what = fmt.Sprintf("the name %q and the labels", runs.Name)
+	case runs.Name != "":
+		what = fmt.Sprintf("the name %q", runs.Name)
+	}
+	_, err = fmt.Fprintf(t.stderr, "no task of business %s has %s: list -name finds a pattern such as 'nightly*', list -text a part\n", picture.Printable(runs.Business), what)
+	return err
 }
 
 func writeRuns(t *tool, stats *query.Statistics) error {

@@ -19,7 +19,7 @@ func runsTold(t *testing.T) (db string) {
 	begin := func(task string) {
 		name := "deploy"
 		if task == "first" {
-			name = "never ended"
+			name = "fresh"
 		}
 		fmt.Fprintf(&ops, `{"op":"create","biz":"2","task":%q,"id":%q,"name":%q,"at":%d}`+"\n", task, task, name, start)
 		do(0, "start", task, "")
@@ -73,6 +73,12 @@ func TestStatisticsOfRunsForPeopleAndPrograms(t *testing.T) {
 		"usage-stats":     {"stats", "-h"},
 	} {
 		golden(t, "show/"+name+".golden", noon(t, append([]string{"-db", db}, args...)...))
+	}
+	for line, warned := range map[string]bool{"stats 2 nosuch": true, "stats 2 never": true, "stats 3 deploy": true, "stats 2 deploy": false, "stats 2 fresh": false} {
+		got := call(t.Context(), "", append(strings.Fields(line), "-db", db)...)
+		if got.code != exitOK || (got.stderr != "") != warned || warned && !strings.Contains(got.stderr, "has the name") {
+			t.Errorf("%s: %+v", line, got)
+		}
 	}
 	for _, args := range [][]string{{"stats", "2"}, {"stats", "2", "deploy", "-last", "0"}, {"stats", "2", "deploy", "-task", "now"}, {"stats", "-task", "now"}} {
 		if got := call(t.Context(), "", append(args, "-db", db)...); got.code != exitUsage {
