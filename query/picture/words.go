@@ -176,6 +176,9 @@ func (d *drawing) remarks(n *state.Node) string {
 		}
 		add("back from " + Printable(name))
 	}
+	if n.State == state.Suspended && d.shown(n.Index) != n.State {
+		add("suspended")
+	}
 	if n.Note != "" {
 		add("waits: " + Printable(n.Note))
 	}

@@ -58,3 +58,20 @@ func TestWhyTellsWhatASuspendedTaskWaitsFor(t *testing.T) {
 		t.Errorf("%q, want %q", out, want)
 	}
 }
+
+func TestAPausedTaskThatShowsFailedIsCalledSuspended(t *testing.T) {
+	db := t.TempDir() + "/a.db"
+	answers := succeed(t, waiting+`{"op":"fail","node":"a","error":"no","at":1524700004}
+{"op":"suspend","node":"root","at":1524700005}
+`, "apply", "-db", db)
+	if strings.Contains(answers, `"ok":false`) {
+		t.Fatal(answers)
+	}
+	if out := noon(t, "why", "2", "10", "-db", db); !strings.HasSuffix(out, "\n    no\n\nThe task is suspended: nothing new begins before it is resumed, for example with 'runner -resume'.\n") {
+		t.Error(out)
+	}
+	root := strings.Split(noon(t, "tree", "2", "10", "-db", db), "\n")[1]
+	if !strings.Contains(root, "FAILED") || !strings.HasSuffix(root, " suspended") {
+		t.Error(root)
+	}
+}

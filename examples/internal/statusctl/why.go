@@ -141,5 +141,8 @@ func (t *tool) showFailures(snap store.Snapshot, _ *picture.Options) error {
 			b.WriteString(strings.TrimRight("    "+line, " ") + "\n")
 		}
 	}
+	if len(failed) > 0 && tree.State(0) == state.Suspended {
+		b.WriteString("\nThe task is suspended: nothing new begins before it is resumed, for example with 'runner -resume'.\n")
+	}
 	return t.write(b.String())
 }
