@@ -139,9 +139,9 @@
 // programs. Such a name, and a value that is too long or that no environment can
 // hold, fails the step with exit code 125.
 //
-// The error text of a failed command ends with its last lines of output. A long
-// line keeps its beginning and its end, and a carriage return overwrites, as on
-// a terminal.
+// The error text of a failed command is its last lines of output, and below them how
+// it ended. A long line keeps its beginning and its end, and a carriage return
+// overwrites, as on a terminal.
 //
 // # Records
 //
