@@ -46,6 +46,15 @@ func (h *Handler) usual(x *exchange) error {
 		if !estimate.End.IsZero() {
 			s.field(`,"expected_end":`, h.time(state.InstantOf(estimate.End)))
 		}
+		if estimate.Overdue > 0 {
+			s.field(`,"overdue":`, estimate.Overdue.Seconds())
+		}
+		if estimate.Waits != 0 {
+			s.field(`,"waits":`, estimate.Waits.String())
+		}
+		if stats.Waiting > 0 {
+			s.field(`,"not_counted":`, stats.Waiting)
+		}
 		s.field(`,"expected_steps":`, estimate.Steps)
 		s.text(`,"nodes":[`)
 		for i, n := range stats.Of(tree) {

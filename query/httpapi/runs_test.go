@@ -59,6 +59,11 @@ type usualTimes struct {
 	Runs  int
 	End   string `json:"expected_end"`
 	Steps int    `json:"expected_steps"`
+
+	Overdue    float64
+	Waits      string
+	NotCounted int `json:"not_counted"`
+
 	Nodes []struct {
 		Index, Runs, Failures, Finished int
 		Median, P95                     float64
@@ -98,6 +103,33 @@ func TestTheUsualTimesOfARunAreThoseOfTheRunsLikeIt(t *testing.T) {
 	}
 	if m := refusal(t, f.get("/api/usual?bk_biz_id=2&task_id=run-3&labels=x")); !strings.Contains(m, "labels") {
 		t.Error(m)
+	}
+}
+
+func TestATaskThatIsLateOrWaitsSaysSo(t *testing.T) {
+	f := serve(t, nil)
+	f.recordRuns()
+	usual := func(task string) (got usualTimes) {
+		f.data("/api/usual?bk_biz_id=2&task_id="+task, &got)
+		return got
+	}
+	if got := usual("run-3"); got.Overdue != 0 || got.Waits != "" || got.NotCounted != 0 || got.End == "" {
+		t.Errorf("in time: %+v", got)
+	}
+	begin, later := engine.At(clock().Add(-92*time.Second)), engine.At(clock().Add(-82*time.Second))
+	f.record(engine.Create("2", "late", engine.ID("late"), engine.Name("Deploy"), begin), engine.Start("late", begin),
+		engine.Declare("late", state.ServiceActivity, engine.ID("latebuild"), engine.Name("build"), begin), engine.Start("latebuild", begin),
+		engine.Declare("late", state.ServiceActivity, engine.ID("latecheck"), engine.Name("check"), begin), engine.Start("latecheck", begin), engine.Finish("latecheck", later))
+	if got := usual("late"); got.Overdue != 30 || got.Waits != "" || got.End != clock().Format(time.RFC3339) {
+		t.Errorf("late: %+v", got)
+	}
+	f.record(engine.Fail("run-3build", "disk full"))
+	if got := usual("run-3"); got.Overdue != 0 || got.Waits != "FAILED" || got.End != "" {
+		t.Errorf("failed: %+v", got)
+	}
+	f.record(engine.Fail("run-3check", "disk full"))
+	if got := usual("late"); got.NotCounted != 1 || got.Runs != 3 {
+		t.Errorf("beside a run that failed: %+v", got)
 	}
 }
 

@@ -9,7 +9,10 @@ const usual = {
   forget() {
     this.nodes = new Map(); // by index
     this.runs = 0;
+    this.notCounted = 0; // runs that failed and have not ended
     this.end = NaN;
+    this.overdue = 0; // seconds by which the end has moved
+    this.waits = ""; // the state of nodes that wait for a person
     this.steps = 0; // that the task should have in the end
     this.askAt = 0;
     this.asked = 0;
@@ -48,7 +51,10 @@ const usual = {
     this.askAt = Date.now() + 60000 + 50 * this.took;
     this.nodes = new Map(data.nodes.map((n) => [n.index, n]));
     this.runs = data.runs;
+    this.notCounted = data.not_counted || 0;
     this.end = Date.parse(data.expected_end || "");
+    this.overdue = data.overdue || 0;
+    this.waits = data.waits || "";
     this.steps = data.expected_steps;
     view.changed();
   },
@@ -78,9 +84,14 @@ const usual = {
     const root = view.shown.root;
     const parts = [];
     if (this.short(root)) parts.push(this.short(root) + " (" + this.runs + (this.runs === 1 ? " run)" : " runs)"));
+    if (this.notCounted) parts.push(this.notCounted + " failed and not ended, not counted");
+    if (!view.past && root.state === "RUNNING" && this.waits) parts.push("waits for a person: a step " + (this.waits === "FAILED" ? "failed" : "is suspended"));
     if (!view.past && root.state === "RUNNING" && this.end) {
       const left = this.end - serverNow();
-      parts.push("expected to end " + (left > 0 ? showEnd(serverNow(), this.end) + ", in " + showDuration(Math.max(1000, left)).replace(/\.\d/, "") : "any moment"));
+      const time = showDuration(Math.max(1000, left)).replace(/\.\d/, "");
+      const when = this.overdue ? "in " + time + " at the earliest" : showEnd(serverNow(), this.end) + ", in " + time;
+      parts.push("expected to end " + (left > 0 ? when : "any moment"));
+      if (this.overdue) parts.push("late by " + showDuration(1000 * this.overdue).replace(/\.\d/, "") + " so far");
     }
     $("t-usual").textContent = parts.join(" · ");
     $("view").classList.toggle("usually", this.nodes.size > 0);
