@@ -136,7 +136,7 @@ func TestOptionsThatMakeNoSenseAreRefused(t *testing.T) {
 func TestASchemaCanHaveAnyName(t *testing.T) {
 	t.Parallel()
 	pool := newPool(t)
-	for _, name := range []string{`it's "one" of \ mine`, "pipestatus.feed", "Ünited $1"} {
+	for _, name := range []string{`it's "one" of \ mine`, "pipestatus.feed", "Ünited $1", "$procedure$"} {
 		s := open(t, pool, pgstore.Options{Schema: name})
 		e := newEngine(t, s)
 		begin(t, e, "a")

@@ -17,7 +17,7 @@ CREATE OR REPLACE PROCEDURE move_task(
     the_handle bigint, the_slot integer, the_number bigint,
     alone boolean,
     INOUT last_before bigint, INOUT the_history uuid
-) LANGUAGE plpgsql AS $procedure$
+) LANGUAGE plpgsql AS $a_name_that_is_longer_than_63_bytes_so_that_no_schema_can_have_it_in_its_own$
 DECLARE
     -- An expression costs a small part of what a statement does.
     done text;
@@ -76,4 +76,4 @@ BEGIN
         done := pg_logical_emit_message(true, 'pipestatus'::text, ''::text);
     END IF;
 END
-$procedure$;
+$a_name_that_is_longer_than_63_bytes_so_that_no_schema_can_have_it_in_its_own$;
