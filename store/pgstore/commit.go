@@ -113,7 +113,7 @@ func (s *Store) find(ctx context.Context, conn *pgxpool.Conn, begun bool, n name
 	f := found{tasks: make(map[int]*row), keys: make(map[int]bool), ids: make(map[string]int64)}
 	var b pgx.Batch
 	if !begun {
-		b.Queue(beginWrite)
+		s.beginSteps(&b)
 	}
 	if len(n.updates.change) > 0 {
 		b.Queue(s.sql.lock, n.updates.business, n.updates.task).Query(func(rows pgx.Rows) error {
@@ -132,7 +132,9 @@ func (s *Store) find(ctx context.Context, conn *pgxpool.Conn, begun bool, n name
 	if len(n.ids) > 0 {
 		b.Queue(s.sql.ids, n.ids).Query(f.readIDs)
 	}
-	return f, conn.SendBatch(ctx, &b).Close()
+	bounded, cancel := s.bounded(ctx) // others may have the locks
+	defer cancel()
+	return f, conn.SendBatch(bounded, &b).Close()
 }
 
 // each reads rows of one column.
@@ -251,7 +253,7 @@ func (s *Store) write(ctx context.Context, conn *pgxpool.Conn, p *plan, send sen
 	return p.results, nil
 }
 
-// bounded is ctx for as long as one commit may take.
+// bounded is ctx for as long as one step of a commit may take.
 func (s *Store) bounded(ctx context.Context) (context.Context, context.CancelFunc) {
 	if s.opts.Recover < 0 {
 		return ctx, func() {}

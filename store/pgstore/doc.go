@@ -7,7 +7,7 @@
 //
 // A commit is one round trip, regardless of the number of its changes, if the
 // handle made the last transitions of their tasks or creates the tasks. One
-// statement, or two if others commit too, locks the rows of the tasks, checks
+// statement, or two if others commit too and it is not large, locks the rows of the tasks, checks
 // by revision and lease that the tasks are as the handle left them, and writes
 // everything: names, nodes, attempts, labels, data, and finally the rows with
 // sequences. If a task has changed, nothing is written, and the commit is made
@@ -48,8 +48,8 @@
 // # Settings of the server
 //
 // A store works under any defaults that a server, a database or a role has for
-// isolation, search path, formats, time zone, planning and timeouts. Those
-// stay in force: a statement that exceeds statement_timeout fails and has
+// isolation, search path, formats, time zone, planning and timeouts. Except for
+// idle transactions, those stay in force: a statement that exceeds statement_timeout fails and has
 // changed nothing, and one that exceeds lock_timeout is tried again. With
 // default_transaction_read_only nothing is written and the server's error is
 // returned. Sessions of a caller's pool must have the client encoding UTF8.
@@ -79,6 +79,33 @@
 // A task carries the number of the handle that holds its lease, and the
 // handle's row the time until which it lives, renewed by one update for all
 // tasks. See [store.Leaser]. All times are the database's.
+//
+// # Frozen processes
+//
+// A process can be frozen in a commit: it is stopped, or its machine is paused. Its
+// connection stays, and the kernel of a stopped process answers keepalives. Others
+// wait for the locks of its transaction, but not as long as it is frozen:
+//
+//   - Between the two round trips of a commit, it has locked the commit's tasks. The
+//     server ends such a transaction after 5 seconds, by the setting
+//     idle_in_transaction_session_timeout, which the store sets for transactions of
+//     several round trips, also in migrations and trims. The process repeats the
+//     commit when it continues.
+//   - [Store.TakeOver] does not wait for a locked task, so an engine takes over all
+//     others. It finds the locked one the next time.
+//   - Each step of a commit waits for locks for at most Options.Recover. It then
+//     fails and has changed nothing. A commit has the changes of several requests, so
+//     requests about other tasks can wait and fail with it.
+//   - The turn is kept only while the server executes a commit. The system takes a
+//     commit of up to 64 KB from the process at once. A larger one arrives in pieces,
+//     and is one statement, which the server begins when it has all of it.
+//
+// In two cases, locks last until the process continues, because the server does
+// not regard a transaction as idle while it has a part of a request. A large commit
+// keeps its tasks if the process is frozen while the system takes its second
+// request in pieces. A large commit keeps the turn if only its last 200 bytes are
+// missing at that time. From PostgreSQL 17 on, the setting transaction_timeout ends
+// these transactions too. The store does not set it, because earlier versions refuse it.
 //
 // # Requirements
 //

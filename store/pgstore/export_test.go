@@ -16,6 +16,9 @@ func (s *Store) ID() int64 { return s.id }
 // HoldFor is how long the handle claims tasks after a conflict.
 func (s *Store) HoldFor(d time.Duration) { s.holdFor = d }
 
+// IdleLimit is how long the server waits for the next round trip of a commit.
+func (s *Store) IdleLimit(d time.Duration) { s.idleLimit = d }
+
 // Recover is [Options.Recover] from now on. There must be no call in progress.
 func (s *Store) Recover(d time.Duration) { s.opts.Recover = d }
 

@@ -2,6 +2,7 @@ package pgstore
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 
@@ -101,7 +102,8 @@ func (s *Store) Lapsed(ctx context.Context, cursor string, limit int) (store.Lis
 }
 
 // TakeOver implements [store.Leaser]. A handle that takes no leases cannot:
-// [state.ErrInvalidArgument].
+// [state.ErrInvalidArgument]. It does not wait for a task that another transaction
+// has locked, since that may be one of a frozen process: [store.ErrConflict].
 func (s *Store) TakeOver(ctx context.Context, at store.Location) error {
 	if s.leases.self == 0 {
 		return fmt.Errorf("%w: this handle takes no leases", state.ErrInvalidArgument)
@@ -115,7 +117,7 @@ func (s *Store) TakeOver(ctx context.Context, at store.Location) error {
 		err := s.transact(ctx, func(b *pgx.Batch) {
 			// The row is already locked, so the update cannot see an earlier
 			// holder of the lease.
-			b.Queue(s.sql.lock, []string{at.Key.Business}, []string{at.Key.Task}).Exec(func(tag pgconn.CommandTag) error {
+			b.Queue(s.sql.lock+" NOWAIT", []string{at.Key.Business}, []string{at.Key.Task}).Exec(func(tag pgconn.CommandTag) error {
 				exists = tag.RowsAffected() > 0
 				return nil
 			})
@@ -123,7 +125,10 @@ func (s *Store) TakeOver(ctx context.Context, at store.Location) error {
 				return each(rows, func(task int64) error { taken = task; return nil })
 			})
 		})
+		var refused *pgconn.PgError
 		switch {
+		case errors.As(err, &refused) && refused.Code == "55P03": // lock_not_available
+			return fmt.Errorf("%w: another transaction has locked task %s", store.ErrConflict, at.Key)
 		case err != nil:
 			return err
 		case !exists:

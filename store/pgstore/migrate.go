@@ -48,7 +48,7 @@ func (s *Store) migrate(ctx context.Context) error {
 // everything committed before it.
 func (s *Store) migrateOn(ctx context.Context, conn *pgxpool.Conn) error {
 	var b pgx.Batch
-	b.Queue(beginWrite)
+	s.beginSteps(&b)
 	b.Queue("SET LOCAL lock_timeout = 0")
 	b.Queue("SET LOCAL statement_timeout = 0")
 	b.Queue(`SELECT pg_advisory_xact_lock($1)`, int64(migrationLock))

@@ -52,7 +52,7 @@ func troubleOf(err error) trouble {
 	switch refused.Code {
 	case "23505", "40001", "40P01", // unique_violation, serialization_failure, deadlock_detected
 		"55P03",          // lock_not_available: a lock_timeout
-		"25P03", "25P04": // idle_in_transaction_session_timeout, transaction_timeout: ended a claim
+		"25P03", "25P04": // idle_in_transaction_session_timeout, transaction_timeout: the handle did not continue in time
 		return raced
 	case "25006", // read_only_sql_transaction: this is a standby
 		"57P01", "57P02", "57P03", // shut down, crashed, starting

@@ -39,6 +39,7 @@ type Store struct {
 	inTwoSteps  bool   // for tests: no commit is ordinary
 	trimRows    int
 	holdFor     time.Duration
+	idleLimit   time.Duration
 
 	mu     sync.Mutex // protects everything below
 	closed bool
@@ -85,7 +86,7 @@ func OpenPool(ctx context.Context, pool *pgxpool.Pool, o *Options) (*Store, erro
 	if err != nil {
 		return nil, fmt.Errorf("pgstore: open: %w", err)
 	}
-	s := &Store{pool: pool, opts: opts, sql: newStatements(opts.quotedSchema()), trimRows: trimRows, holdFor: holdFor}
+	s := &Store{pool: pool, opts: opts, sql: newStatements(opts.quotedSchema()), trimRows: trimRows, holdFor: holdFor, idleLimit: idleLimit}
 	s.changed.wanted, s.committed = make(chan struct{}, 1), make(chan struct{}, 1)
 	s.company.after = aloneAfter
 	if err := s.open(ctx); err != nil {

@@ -3,6 +3,8 @@ package pgstore
 import (
 	"context"
 	"errors"
+	"strconv"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
@@ -14,6 +16,19 @@ import (
 // name READ WRITE: where an operator has made transactions read-only by
 // default, as during a switch to another server, nothing is written.
 const beginWrite = "BEGIN ISOLATION LEVEL READ COMMITTED"
+
+// idleLimit is how long the server waits for the next round trip of a transaction
+// that has several. A handle needs a part of a millisecond between them. One that is
+// frozen, because its process is stopped or its machine is paused, must not keep
+// its locks: the kernel of a stopped process still answers keepalives. The limit is far
+// below the default of [Options.Recover], for which others wait for a lock.
+const idleLimit = 5 * time.Second
+
+// beginSteps begins a transaction that writes in several round trips.
+func (s *Store) beginSteps(b *pgx.Batch) {
+	b.Queue(beginWrite)
+	b.Queue("SET LOCAL idle_in_transaction_session_timeout = " + strconv.FormatInt(s.idleLimit.Milliseconds(), 10))
+}
 
 // errRolledBack says that the server answered a COMMIT with ROLLBACK.
 var errRolledBack = errors.New("the server rolled the transaction back instead of committing it")

@@ -60,7 +60,7 @@ func (s *Store) trimOn(ctx context.Context, conn *pgxpool.Conn) (removed int, mo
 	var ids []int64
 	var id, last int64
 	var b pgx.Batch
-	b.Queue(beginWrite)
+	s.beginSteps(&b)
 	b.Queue(s.sql.trimmable, s.opts.FeedTransitions, trimTasks).Query(func(rows pgx.Rows) error {
 		_, err := pgx.ForEachRow(rows, []any{&id, &last}, func() error { ids = append(ids, id); return nil })
 		return err

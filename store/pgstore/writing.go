@@ -24,6 +24,10 @@ import (
 // rest then begins when the turn has come, and sees the last version of the row in
 // feed. A statement that began before has to evaluate itself a second time for
 // that, with the turn taken.
+//
+// A large commit is one statement all the same. It may reach the server in pieces,
+// and a process that is frozen after the first of two statements would keep the turn.
+// The server begins no statement before it has all of it.
 
 // column is one of the columns of some rows.
 type column struct {
@@ -112,29 +116,46 @@ func (w *writing) later(name, sql string) {
 	w.text.WriteString(name + " AS " + "(" + sql + ")")
 }
 
+// largeCommit is about what the system takes from a process at once.
+const largeCommit = 64 << 10
+
+// size is about the size of what a plan writes.
+func (p *plan) size() (n int) {
+	for _, column := range [][][]byte{p.added.declaration, p.added.progress, p.changed.progress, p.attempts.data,
+		p.data.bytes, p.transitions.data, p.made.header, p.moved.header} {
+		for _, v := range column {
+			n += len(v)
+		}
+	}
+	return n
+}
+
 // writes returns the statements that write an attempt's plan and its token. The
 // last one returns a row. Those that check fail, or are one that does nothing and
 // returns no row, if the tasks are not as the plan has them, or if the feed is
 // not where it was at the last commit.
 func (s *statements) writes(a *attempt, holder int64, checks bool) []statement {
 	p, first, last := a.plan, new(writing), new(writing)
-	if a.alone {
+	whole := a.alone || p.size() > largeCommit
+	if whole {
 		last = first
 	}
 	first.expect(p, checks)
 	first.names(p)
 	first.contents(p)
 	first.turn()
-	last.sequences(p, a.alone, checks)
+	last.sequences(p, whole, checks)
 	last.sequenced(p)
 	last.later("token", writeToken(last.arg(holder), last.arg(a.token.slot), last.arg(a.token.number)))
+	ending := early
 	if a.alone {
-		return []statement{last.end(s.in, "SELECT base, history, "+noTimeout+" FROM c")}
+		ending = noTimeout
 	}
-	return []statement{
-		first.end(s.in, "SELECT 1 / count(*) FROM turn"),
-		last.end(s.in, "SELECT base, history, "+early+" FROM c"),
+	result := last.end(s.in, "SELECT base, history, "+ending+" FROM c")
+	if whole {
+		return []statement{result}
 	}
+	return []statement{first.end(s.in, "SELECT 1 / count(*) FROM turn"), result}
 }
 
 // expect locks the tasks, if they are to be checked.
@@ -227,9 +248,9 @@ func (w *writing) turn() {
 
 // sequences gives out the sequences, in the turn that the same statement waited for
 // if it is the only one.
-func (w *writing) sequences(p *plan, alone, checks bool) {
+func (w *writing) sequences(p *plan, whole, checks bool) {
 	inTurn := ` WHERE one`
-	if alone {
+	if whole {
 		inTurn += ` AND (SELECT count(*) FROM turn) = 1`
 	} else {
 		w.later("ready", `SELECT`)
