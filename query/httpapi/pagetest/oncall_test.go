@@ -185,3 +185,26 @@ func TestDurationsAreCutLikeThoseOfTheOtherTools(t *testing.T) {
 	p.eval(row("finer")+".click(), 0", nil)
 	p.until("$('d-attempts').textContent.includes('53 ms')")
 }
+
+// A task that is late, or cannot end without a person, says so where its expected
+// end stands.
+func TestTheExpectedEndOfALateTaskSaysSo(t *testing.T) {
+	t.Parallel()
+	s := newService(t, nil)
+	run := func(task string, ago time.Duration) {
+		at := engine.At(time.Now().Add(-ago))
+		s.record(engine.Create("2", task, engine.ID(task), engine.Name("Deploy"), at), engine.Start(task, at))
+		for _, step := range []string{"build", "check"} {
+			s.record(engine.Declare(task, state.ServiceActivity, engine.ID(task+step), engine.Name(step), at), engine.Start(task+step, at))
+		}
+	}
+	run("earlier", 2*time.Hour)
+	at := engine.At(time.Now().Add(-time.Hour))
+	s.record(engine.Finish("earlierbuild", at), engine.Finish("earliercheck", at), engine.Finish("earlier", at))
+	run("late", 3*time.Hour)
+	p := open(s, "#/task?bk_biz_id=2&task_id=late")
+	p.until("%s", "/usually 1h 00m \\(1 run\\) · expected to end .*late by 2h 00m so far/.test($('t-usual').textContent)")
+	s.record(engine.Suspend("latecheck"))
+	p.run(chromedp.Reload())
+	p.until("/\\(1 run\\) · waits for a person: a step is suspended$/.test($('t-usual').textContent)")
+}
