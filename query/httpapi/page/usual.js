@@ -85,7 +85,7 @@ const usual = {
     const parts = [];
     if (this.short(root)) parts.push(this.short(root) + " (" + this.runs + (this.runs === 1 ? " run)" : " runs)"));
     if (this.notCounted) parts.push(this.notCounted + " failed and not ended, not counted");
-    if (!view.past && root.state === "RUNNING" && this.waits) parts.push("waits for a person: a step " + (this.waits === "FAILED" ? "failed" : "is suspended"));
+    if (!view.past && root.state === "RUNNING" && this.runs && this.waits) parts.push("waits for a person: a step " + (this.waits === "FAILED" ? "failed" : "is suspended"));
     if (!view.past && root.state === "RUNNING" && this.end) {
       const left = this.end - serverNow();
       const time = showDuration(Math.max(1000, left)).replace(/\.\d/, "");
