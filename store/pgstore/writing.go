@@ -121,8 +121,10 @@ const largeCommit = 64 << 10
 
 // size is about the size of what a plan writes.
 func (p *plan) size() (n int) {
-	for _, column := range [][][]byte{p.added.declaration, p.added.progress, p.changed.progress, p.attempts.data,
-		p.data.bytes, p.transitions.data, p.made.header, p.moved.header} {
+	for _, column := range [][][]byte{
+		p.added.declaration, p.added.progress, p.changed.progress, p.attempts.data,
+		p.data.bytes, p.transitions.data, p.made.header, p.moved.header,
+	} {
 		for _, v := range column {
 			n += len(v)
 		}

@@ -122,7 +122,7 @@ func isText(path string) bool {
 	if err != nil {
 		return false
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	beginning, err := io.ReadAll(io.LimitReader(f, 64<<10))
 	return err == nil && len(beginning) > 0 && !bytes.ContainsRune(beginning, 0)
 }
