@@ -88,8 +88,10 @@ func TestEngineRecordsTasksOfAllMembersAtOnce(t *testing.T) {
 	if got := tasks(t, e, store.ListQuery{Shown: []state.State{state.Finished}}); len(got) != 16 {
 		t.Errorf("%d tasks are listed as FINISHED, want 16", len(got))
 	}
-	if lag := e.Position().Lag(must(store.Last(t.Context(), s))(t)); lag > 0 {
-		t.Errorf("the engine's position is %d behind the store's", lag)
+	// Behind the engine's position there may be the places of businesses, which the
+	// feed does not show, but no transition of a task.
+	if page := must(s.Feed(t.Context(), e.Position(), 1))(t); len(page.Transitions) > 0 {
+		t.Errorf("behind the engine's position %s there is %v", e.Position(), page.Transitions)
 	}
 	sound(t, s)
 }
