@@ -86,7 +86,7 @@ func (g *group) history(w *work, op *state.Op, i int) (*state.Past, error) {
 }
 
 // past looks in the store for the attempt of a node that an operation names,
-// newest first, and returns nil if there is none. n is the node in the store.
+// newest first. It returns nil if none matches. n is the node in the store.
 func (e *Engine) past(op *state.Op, n *state.Node) (*state.Past, error) {
 	next := n.Attempt
 	for end := n.Number() - 1; end > 0; {

@@ -89,7 +89,7 @@ func (g *group) markTaken(ops []state.Op, key state.Key) error {
 }
 
 // elsewhere returns the key of the task, other than key, that has a committed
-// node, nil if there is none. It asks the store, since another engine may have
+// node, or nil if no other task has it. It asks the store, since another engine may have
 // deleted a task in memory. New nodes of this group do not count: their commit
 // may fail, and the store's Commit reports IDs in use.
 func (g *group) elsewhere(ref store.Ref, key state.Key) (*state.Key, error) {

@@ -52,7 +52,7 @@ func TestATreeNeverChanges(t *testing.T) {
 				}
 			}
 			if _, found := tree.Find("new"); found || tree.Revision() != 0 {
-				t.Error("what was done to trees that came from it shows")
+				t.Error("changes of trees that were made from it show in it")
 			}
 			if next.State(0) != state.Revoked {
 				t.Errorf("the tree after it is %s", next.State(0))

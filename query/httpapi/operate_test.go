@@ -152,7 +152,7 @@ func TestTheRunnersRefusalIsTheAnswer(t *testing.T) {
 		t.Errorf("retry of what has finished: %d %d %s", status, code, m)
 	}
 	if status, code, m := ask("forced_fail"); status != 200 || code != 3545000 || !strings.Contains(m, "not operable") {
-		t.Errorf("what the runner cannot do: %d %d %s", status, code, m)
+		t.Errorf("an action that the runner does not offer: %d %d %s", status, code, m)
 	}
 	for _, action := range []string{"callback", "start", "revoke", "RETRY"} {
 		if status, code, m := ask(action); status != 200 || code != 3540000 || !strings.Contains(m, "action must be one of") {

@@ -186,7 +186,7 @@ func TestSalvageFindsRecordsOutsideALostPage(t *testing.T) {
 		}
 		t.Logf("%s: %d pages, %d tasks each, %+v", name, pages, len(m.tasks), sum)
 		if name == "twice" && sum.Whole < (pages-2)*len(m.tasks)*9/10 {
-			t.Errorf("what is in the file twice is lost: %+v of %d tasks in %d pages", sum, len(m.tasks), pages)
+			t.Errorf("tasks are lost although their pages are in the file twice: %+v of %d tasks in %d pages", sum, len(m.tasks), pages)
 		}
 	}
 }

@@ -194,7 +194,7 @@ func TestACommandIsPausedAtAnyMomentAfterItsBeginning(t *testing.T) {
 			t.Errorf("it ends with %+v", e)
 		}
 		if err := c.pause(); err == nil {
-			t.Error("what has ended is paused")
+			t.Error("a command that has ended can be paused")
 		}
 	}
 }

@@ -339,7 +339,7 @@ func TestNestedParallelPartsMayShareAConvergeGateway(t *testing.T) {
 		t.Error("the inner part is not inside the outer one")
 	}
 	if c.joining(join) != fork.opens || inner.joining(join) != fork.opens {
-		t.Error("what ends at join is not the outer part")
+		t.Error("the part that ends at join is not the outer one")
 	}
 }
 

@@ -82,7 +82,7 @@ func commands() []command {
 	}
 }
 
-// commandNamed is the command with a name, nil if there is none.
+// commandNamed returns the command with a name, or nil if no command has it.
 func commandNamed(name string) *command {
 	for _, c := range commands() {
 		if c.name == name {

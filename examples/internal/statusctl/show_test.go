@@ -218,7 +218,7 @@ func TestFlagsAcceptTimesInSeveralForms(t *testing.T) {
 
 func TestANodeThatNeverStartedTookNoTime(t *testing.T) {
 	if got := took(time.Time{}, time.Unix(5, 0), time.Time{}, time.Unix(9, 0)); got != "" {
-		t.Errorf("what never started took %s", got)
+		t.Errorf("a node that never started took %s", got)
 	}
 }
 

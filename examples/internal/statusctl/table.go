@@ -19,9 +19,10 @@ type table struct {
 	states int // the column that is painted
 	rows   [][]string
 	// Where rows do not fit a terminal: times are columns whose zone goes to the
-	// heading and whose year, such as "2006-", is left out if all have it, spare are columns to leave out, from right to left, and cut are columns
-	// to cut, in this order, the last one if none is named. Of the columns of paths, see
-	// pathText, the beginnings are left out first.
+	// heading, and which then lose the year, such as "2006-", if all have it; spare are
+	// columns to leave out, in this order, and cut are columns to cut, in this order, the
+	// last one if none is named. Of the columns of paths, see pathText, the beginnings are
+	// left out first.
 	times, spare, cut, paths []int
 	year                     string
 }

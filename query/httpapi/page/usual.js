@@ -88,10 +88,11 @@ const usual = {
     if (!view.past && root.state === "RUNNING" && this.runs && this.waits) parts.push("waits for a person: a step " + (this.waits === "FAILED" ? "failed" : "is suspended"));
     if (!view.past && root.state === "RUNNING" && this.end) {
       const left = this.end - serverNow();
-      const time = showDuration(Math.max(1000, left)).replace(/\.\d/, "");
+      const whole = (ms) => showDuration(ms).replace(/\.\d/, ""); // without a fraction
+      const time = whole(Math.max(1000, left));
       const when = this.overdue ? "in " + time + " at the earliest" : showEnd(serverNow(), this.end) + ", in " + time;
       parts.push("expected to end " + (left > 0 ? when : "any moment"));
-      if (this.overdue) parts.push("late by " + showDuration(1000 * this.overdue).replace(/\.\d/, "") + " so far");
+      if (this.overdue) parts.push("late by " + whole(1000 * this.overdue) + " so far");
     }
     $("t-usual").textContent = parts.join(" · ");
     $("view").classList.toggle("usually", this.nodes.size > 0);

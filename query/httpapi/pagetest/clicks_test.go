@@ -63,7 +63,7 @@ func TestDrawingAgainTakesNoClickAndNoSelection(t *testing.T) {
 		mouse(input.MouseReleased)
 		p.until("%s", done)
 	}
-	// What has changed is drawn, so that the duration is another one.
+	// The page draws the change: the node then has another duration.
 	const redraw = "clockAhead += 60000, taskView.draw()"
 	name := row("migrate database")
 	press(name+"?.querySelector('.name')", redraw, "$('d-name').textContent === 'migrate database'")

@@ -186,7 +186,7 @@ func TestJumpsInALargeGraphShowTheNode(t *testing.T) {
 	// A filter leaves what it lets through of all parts.
 	p.click("#t-counts [data-count=FAILED]")
 	p.until("document.querySelectorAll('.gnode').length === 2 && %s && %s", box("shard-1999"), box("shard-4999"))
-	// What was chosen elsewhere is shown too.
+	// The graph also shows a node that was chosen in another tab.
 	p.eval("finding.clear(), taskView.show('tree'), taskView.choose('shard-2500'), 0", nil)
 	p.click("#tab-graph")
 	shown("shard-2500")

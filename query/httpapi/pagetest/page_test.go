@@ -269,7 +269,7 @@ func TestNodesMayHaveAnyID(t *testing.T) {
 	var whole bool
 	p.eval("JSON.parse(taskView.json.join('\\n')).result === true", &whole)
 	if !whole {
-		t.Error("what is shown is no JSON")
+		t.Error("the shown text is no JSON")
 	}
 }
 

@@ -49,7 +49,7 @@ func TestTemplatesRenderSetVariablesAndKeepTheRest(t *testing.T) {
 		t.Errorf("a text without references renders as %q, %v", got, err)
 	}
 	if got, err := Text("${n}").Render(someFacts, 3); err == nil {
-		t.Errorf("what is too long renders as %q", got)
+		t.Errorf("a text that is too long renders as %q", got)
 	}
 	if tmpl, err := ParseTemplate("${a}x${b}${a}"); err != nil || !slices.Equal(tmpl.Names(), []string{"a", "b", "a"}) {
 		t.Errorf("names are %q, %v", tmpl.Names(), err)
